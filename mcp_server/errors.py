@@ -1,0 +1,319 @@
+"""Every way in which a verb can refuse, as a tree.
+
+ThreadstoreError
+├── InvalidRequest              what the caller sent can't be acted on
+│   ├── InvalidArgument
+│   ├── InvalidThreadId
+│   ├── InvalidCursor
+│   ├── AmbiguousReference
+│   └── RequestIdReused
+├── NotFound
+│   ├── ThreadNotFound
+│   ├── TurnNotFound
+│   └── ArchivedThreadNotFound
+├── WrongState                  the thread is there, but not in a state that allows the verb
+│   ├── ThreadArchived
+│   ├── NotMaterialized
+│   ├── EphemeralThread
+│   ├── ThreadNotLoaded
+│   ├── ThreadClosing
+│   ├── TurnInProgress
+│   ├── NoTurnInProgress
+│   ├── TurnsRunning
+│   ├── PaginatedHistory
+│   ├── CompressedRollout
+│   ├── ThreadDeleted
+│   └── ForkedHistoryInUse
+├── ActiveWriter                another process holds the thread
+├── SelfHarm                    an agent acts on its own thread or an ancestor
+│   ├── WouldArchiveSelf
+│   ├── WouldDeleteSelf
+│   └── WouldInterruptSelf
+├── ConfirmationRequired
+├── LimitReached                a bound that protects the server
+└── StoreFailure                the file system or the data is at fault
+    ├── DamagedRollout
+    ├── PathOutsideHome
+    ├── RolloutNameTaken
+    └── StateUnavailable
+
+Each carries typed fields and builds its own sentence: the value, the reason, the way out. Where Codex has a message
+for the case, the sentence starts with it, so that a caller who knows Codex's words finds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ThreadstoreError(Exception):
+    """Base of all domain errors. `str(error)` is the sentence a model can act on."""
+
+
+class InvalidRequest(ThreadstoreError):
+    """The request itself is at fault; the same call can't succeed at any time."""
+
+
+class InvalidArgument(InvalidRequest):
+    def __init__(self, name: str, value: object, reason: str, way_out: str) -> None:
+        self.name, self.value, self.reason, self.way_out = name, value, reason, way_out
+        super().__init__(f"invalid {name} {_shown(value)}: {reason}; {way_out}")
+
+
+class InvalidThreadId(InvalidRequest):
+    def __init__(self, value: str, reason: str) -> None:
+        self.value, self.reason = value, reason
+        super().__init__(
+            f"invalid thread id: {_shown(value)} {reason}; pass the id, at least 8 characters of its beginning, "
+            "or the exact name of a thread, as thread_list shows them"
+        )
+
+
+class InvalidCursor(InvalidRequest):
+    def __init__(self, value: str, reason: str = "it is not one that this server gave out") -> None:
+        self.value, self.reason = value, reason
+        super().__init__(
+            f"invalid cursor: {_clip(value)} ({reason}); pass next_cursor or backwards_cursor of an earlier answer "
+            "as it was, or leave cursor out to begin at the start"
+        )
+
+
+class AmbiguousReference(InvalidRequest):
+    def __init__(self, reference: str, candidates: Sequence[str]) -> None:
+        self.reference, self.candidates = reference, tuple(candidates)
+        super().__init__(
+            f"ambiguous thread reference {_shown(reference)}: it fits {', '.join(self.candidates)}; "
+            "call again with one of these ids"
+        )
+
+
+class RequestIdReused(InvalidRequest):
+    def __init__(self, request_id: str, tool: str) -> None:
+        self.request_id, self.tool = request_id, tool
+        super().__init__(
+            f"request_id {_shown(request_id)} was used before for another call (of {tool}); "
+            "repeat that call with the same arguments, or choose a new request_id"
+        )
+
+
+class NotFound(ThreadstoreError):
+    """No such thing in this home."""
+
+
+class ThreadNotFound(NotFound):
+    def __init__(self, reference: str) -> None:
+        self.reference = reference
+        super().__init__(
+            f"no rollout found for thread id {_clip(reference)}: no thread of this home has that id, prefix or name; "
+            "look it up with thread_list (archived=true for archived ones) or thread_search"
+        )
+
+
+class ArchivedThreadNotFound(NotFound):
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(
+            f"no archived rollout found for thread id {thread_id}: the thread is not archived; "
+            "thread_list with archived=true shows what is"
+        )
+
+
+class TurnNotFound(NotFound):
+    def __init__(self, turn_id: str, thread_id: str) -> None:
+        self.turn_id, self.thread_id = turn_id, thread_id
+        super().__init__(
+            f"turn not found: {_clip(turn_id)} is no turn of thread {thread_id}; "
+            "thread_read with include_turns lists their ids"
+        )
+
+
+class WrongState(ThreadstoreError):
+    """The thread exists, and the verb does not fit the state it is in."""
+
+
+class ThreadArchived(WrongState):
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(f"session {thread_id} is archived. Call thread_unarchive with this id first, then repeat.")
+
+
+class NotMaterialized(WrongState):
+    def __init__(self, thread_id: str, verb: str) -> None:
+        self.thread_id, self.verb = thread_id, verb
+        lead = (
+            f"thread {thread_id} is not materialized yet; includeTurns is unavailable before first user message"
+            if verb == "include_turns"
+            else f"no rollout found for thread id {thread_id}: it is started but not materialized yet"
+        )
+        super().__init__(f"{lead}; call turn_start with its first user message, then repeat")
+
+
+class EphemeralThread(WrongState):
+    def __init__(self, thread_id: str, verb: str) -> None:
+        self.thread_id, self.verb = thread_id, verb
+        lead = (
+            "ephemeral threads do not support includeTurns"
+            if verb == "include_turns"
+            else f"ephemeral thread does not support {verb}: {thread_id}"
+        )
+        super().__init__(f"{lead}; it lives in memory only and ends with its last subscriber, so fork it to keep it")
+
+
+class ThreadNotLoaded(WrongState):
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(
+            f"thread not found: {thread_id} is not loaded in this server; call thread_resume with this id first"
+        )
+
+
+class ThreadClosing(WrongState):
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(f"thread {thread_id} is closing; retry once the thread is closed")
+
+
+class TurnInProgress(WrongState):
+    def __init__(self, thread_id: str, turn_id: str) -> None:
+        self.thread_id, self.turn_id = thread_id, turn_id
+        super().__init__(
+            f"thread {thread_id} has turn {turn_id} in progress, and one runs at a time; "
+            "add to it with turn_append, or end it with turn_complete"
+        )
+
+
+class NoTurnInProgress(WrongState):
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(f"thread {thread_id} has no turn in progress; open one with turn_start")
+
+
+class TurnsRunning(WrongState):
+    def __init__(self, thread_ids: Sequence[str]) -> None:
+        self.thread_ids = tuple(thread_ids)
+        super().__init__(
+            f"a turn is running in {', '.join(self.thread_ids)}, so nothing was moved; wait for turn_complete, "
+            "or call again with interrupt_running=true to interrupt them"
+        )
+
+
+class PaginatedHistory(WrongState):
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(
+            f"thread {thread_id} has a paginated history, which Codex alone can append to; "
+            "call thread_fork with this id and go on in the copy"
+        )
+
+
+class CompressedRollout(WrongState):
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(
+            f"the rollout of thread {thread_id} is compressed and can't be appended to; "
+            "call thread_fork with this id and go on in the copy"
+        )
+
+
+class ThreadDeleted(WrongState):
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(f"thread {thread_id} was deleted; start a new one with thread_start")
+
+
+class ForkedHistoryInUse(WrongState):
+    def __init__(self, thread_id: str, forks: Sequence[str]) -> None:
+        self.thread_id, self.forks = thread_id, tuple(forks)
+        super().__init__(
+            f"cannot delete thread {thread_id}: forked history still references it ({', '.join(self.forks)}); "
+            "delete those forks first, or archive this thread instead"
+        )
+
+
+class ActiveWriter(ThreadstoreError):
+    """Another process holds the writer lock. `holder` says which, as far as the system tells."""
+
+    def __init__(self, thread_id: str, holder: str) -> None:
+        self.thread_id, self.holder = thread_id, holder
+        super().__init__(
+            f"thread {thread_id} already has an active writer: {holder}; close the thread there, "
+            "or call thread_fork with this id and go on in the copy"
+        )
+
+
+class SelfHarm(ThreadstoreError):
+    """An agent may not end its own thread, nor one that it runs under."""
+
+    verb = "change"
+
+    def __init__(self, caller_id: str, target_id: str) -> None:
+        self.caller_id, self.target_id = caller_id, target_id
+        relation = "itself" if caller_id == target_id else f"its ancestor {target_id}"
+        super().__init__(
+            f"the caller, thread {caller_id}, may not {self.verb} {relation}; a person must confirm this: "
+            "ask the user to do it from their own client"
+        )
+
+
+class WouldArchiveSelf(SelfHarm):
+    verb = "archive"
+
+
+class WouldDeleteSelf(SelfHarm):
+    verb = "delete"
+
+
+class WouldInterruptSelf(SelfHarm):
+    verb = "interrupt"
+
+
+class ConfirmationRequired(ThreadstoreError):
+    def __init__(self, thread_id: str, given: str | None) -> None:
+        self.thread_id, self.given = thread_id, given
+        got = "nothing was given" if given is None else f"{_shown(given)} was given"
+        super().__init__(
+            f"deleting thread {thread_id} can't be undone and needs a confirmation, but {got}; "
+            f"call again with confirm_thread_id={thread_id}, or use thread_archive"
+        )
+
+
+class LimitReached(ThreadstoreError):
+    def __init__(self, what: str, limit: int, way_out: str) -> None:
+        self.what, self.limit, self.way_out = what, limit, way_out
+        super().__init__(f"{what}: the limit is {limit}; {way_out}")
+
+
+class StoreFailure(ThreadstoreError):
+    """The files, the disk or the database are at fault, not the request."""
+
+
+class DamagedRollout(StoreFailure):
+    def __init__(self, path: str, reason: str, offset: int = 0) -> None:
+        self.path, self.reason, self.offset = path, reason, offset
+        super().__init__(f"failed to read thread: rollout at {path} {reason} (byte {offset}); store_status tells more")
+
+
+class PathOutsideHome(StoreFailure):
+    def __init__(self, path: str, folder: str) -> None:
+        self.path, self.folder = path, folder
+        super().__init__(f"rollout path `{_clip(path)}` must be in {folder} directory of the home; it was left alone")
+
+
+class RolloutNameTaken(StoreFailure):
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"`{path}` exists already and was not overwritten; move it away, then repeat")
+
+
+class StateUnavailable(StoreFailure):
+    def __init__(self, verb: str) -> None:
+        self.verb = verb
+        super().__init__(f"{verb} needs the state DB, which is off or could not be opened; start without --no-state")
+
+
+def _clip(text: str, limit: int = 120) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
+
+
+def _shown(value: object) -> str:
+    return _clip(repr(value))

@@ -1,0 +1,201 @@
+"""What a thread is: its identity and metadata as stored, and as a client sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mcp_server.models.rollout import HistoryBase
+from mcp_server.models.turn import Turn
+
+SourceKind = Literal[
+    "cli",
+    "vscode",
+    "exec",
+    "appServer",
+    "subAgent",
+    "subAgentReview",
+    "subAgentCompact",
+    "subAgentThreadSpawn",
+    "subAgentOther",
+    "unknown",
+]
+SUB_AGENT_KINDS: tuple[SourceKind, ...] = (
+    "subAgentReview",
+    "subAgentCompact",
+    "subAgentThreadSpawn",
+    "subAgentOther",
+)
+
+ApprovalPolicy = Literal["untrusted", "on-failure", "on-request", "never"]
+SandboxMode = Literal["read-only", "workspace-write", "danger-full-access"]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+ThreadSortKey = Literal["created_at", "updated_at", "recency_at"]
+SortDirection = Literal["asc", "desc"]
+
+
+class Value(BaseModel):
+    """Base of the values that clients see: frozen, built by field name."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class GitInfo(Value):
+    sha: str | None = Field(None, description="Commit hash")
+    branch: str | None = Field(None, description="Branch name")
+    origin_url: str | None = Field(None, description="URL of the remote")
+
+
+class ThreadStatus(Value):
+    """Codex's ThreadStatus: `active` while a turn runs, `notLoaded` for anything this server doesn't hold."""
+
+    type: Literal["notLoaded", "idle", "active", "systemError"] = Field(description="Runtime state in this server")
+    active_flags: list[str] | None = Field(None, description="Only while active: what the turn waits for")
+
+
+NOT_LOADED = ThreadStatus(type="notLoaded")
+IDLE = ThreadStatus(type="idle")
+SYSTEM_ERROR = ThreadStatus(type="systemError")
+ACTIVE = ThreadStatus(type="active", active_flags=[])
+
+UnixSeconds = Annotated[int, Field(description="Unix time in seconds")]
+
+
+class Thread(Value):
+    """Codex's Thread object in snake_case."""
+
+    id: str = Field(description="Thread id (UUID); every thread_id parameter takes it")
+    session_id: str = Field(description="Id shared by a root thread and all its sub-agents")
+    forked_from_id: str | None = Field(None, description="The thread this one was forked from")
+    parent_thread_id: str | None = Field(None, description="The thread that spawned this sub-agent")
+    name: str | None = Field(None, description="The name that was set, or null")
+    preview: str = Field(description="The first user message; empty before it")
+    status: ThreadStatus = Field(description="Runtime state in this server")
+    archived: bool = Field(description="Whether the rollout lies in archived_sessions")
+    ephemeral: bool = Field(description="In memory only, never written")
+    path: str | None = Field(
+        description="Absolute path of the rollout, known before the file exists; null if ephemeral"
+    )
+    cwd: str = Field(description="Working directory of the session")
+    created_at: UnixSeconds
+    updated_at: UnixSeconds
+    recency_at: UnixSeconds
+    model_provider: str = Field(description="Provider recorded for the thread")
+    model: str | None = Field(None, description="Model last in force")
+    reasoning_effort: str | None = Field(
+        None, description="Reasoning effort last in force; null is the model's default"
+    )
+    source: Any = Field(description="Who created it: cli, vscode, exec, appServer, unknown, {custom} or {subAgent}")
+    thread_source: str | None = Field(None, description="user or subagent, where recorded")
+    originator: str | None = Field(None, description="Name of the client that created it")
+    cli_version: str = Field(description="Version of the program that created it")
+    history_mode: str = Field(description="legacy or paginated (Codex's two rollout layouts)")
+    agent_nickname: str | None = Field(None, description="Nickname of a sub-agent")
+    agent_role: str | None = Field(None, description="Role of a sub-agent")
+    git_info: GitInfo | None = Field(None, description="Git state recorded for the thread")
+    turns: list[Turn] = Field(default_factory=list[Turn], description="Filled only where a verb says so")
+
+
+class Settings(Value):
+    """The values in force in a thread (Codex: thread/start and thread/resume answer with these)."""
+
+    model: str | None = Field(None, description="Model in force; null if nothing names one")
+    model_provider: str = Field(description="Model provider in force")
+    cwd: str = Field(description="Working directory in force")
+    approval_policy: Any = Field(description="untrusted, on-failure, on-request, never or {granular}")
+    sandbox: dict[str, Any] = Field(description="Codex's SandboxPolicy: type readOnly, workspaceWrite, ...")
+    reasoning_effort: str | None = Field(None, description="Reasoning effort in force; null is the model's default")
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """What tells whether a file has changed since it was indexed."""
+
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredThread:
+    """A thread's metadata as its files tell it. Times are Unix milliseconds; `path` is relative to the home, with `/`.
+
+    `source` is the rollout's own form (`"cli"`, `{"subagent": ...}`). `recorded` holds the settings last recorded in
+    the rollout, in the form of `Settings`, as far as any were. `name` comes from session_index.jsonl, not the rollout.
+    """
+
+    id: str
+    path: str
+    stamp: FileStamp
+    archived: bool
+    created_at_ms: int
+    updated_at_ms: int
+    recency_at_ms: int
+    archived_at_ms: int | None = None
+    session_id: str | None = None
+    parent_thread_id: str | None = None
+    forked_from_id: str | None = None
+    preview: str = ""
+    name: str | None = None
+    source: Any = "vscode"
+    thread_source: str | None = None
+    agent_nickname: str | None = None
+    agent_role: str | None = None
+    model_provider: str = ""
+    cwd: str = ""
+    cli_version: str = ""
+    originator: str | None = None
+    history_mode: str = "legacy"
+    history_base: HistoryBase | None = None
+    git: GitInfo | None = None
+    recorded: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def source_kind(self) -> SourceKind:
+        return source_kind(self.source)
+
+
+def source_kind(source: Any) -> SourceKind:
+    """Codex's sourceKind of a recorded source. A missing one is `vscode`; what is not known is `unknown`."""
+    if isinstance(source, str):
+        return {"cli": "cli", "vscode": "vscode", "exec": "exec", "mcp": "appServer"}.get(source, "unknown")  # type: ignore[return-value]
+    sub_agent = source.get("subagent") if isinstance(source, dict) else None  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
+    if sub_agent is None:
+        return "unknown"
+    if sub_agent == "review":
+        return "subAgentReview"
+    if sub_agent == "compact":
+        return "subAgentCompact"
+    return "subAgentThreadSpawn" if isinstance(sub_agent, dict) and "thread_spawn" in sub_agent else "subAgentOther"
+
+
+def wire_source(source: Any) -> Any:
+    """The source as Codex's v2 API shows it: `mcp` as `appServer`, sub-agents under `subAgent`."""
+    if isinstance(source, dict):
+        custom: Any = source.get("custom")  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
+        sub_agent: Any = source.get("subagent")  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
+        if custom is not None:
+            return {"custom": custom}
+        return {"subAgent": sub_agent} if sub_agent is not None else "unknown"
+    return source_kind(source)
+
+
+def spawn_parent(source: Any) -> str | None:
+    """The parent that a spawned sub-agent's source names (`subagent.thread_spawn.parent_thread_id`)."""
+    match source:
+        case {"subagent": {"thread_spawn": {"parent_thread_id": str(parent)}}}:
+            return parent
+        case _:
+            return None
+
+
+def spawn_depth(source: Any) -> int:
+    """0 for a thread that nobody spawned, 1 for a child of a root, and so on."""
+    match source:
+        case {"subagent": {"thread_spawn": {"depth": int(depth)}}}:
+            return depth
+        case {"subagent": {"thread_spawn": _}}:
+            return 1
+        case _:
+            return 0

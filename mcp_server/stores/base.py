@@ -1,0 +1,401 @@
+"""The contracts of the stores, written once: order, ownership and errors of each method. Implementations stay quiet.
+
+Two kinds of truth meet here. A `RolloutStore` holds the files, which are the truth. A `StateStore` holds what is
+derived from them (rows, edges), and four things that are not: events, the journal of running operations, receipts of
+calls, and tombstones. Losing a state store loses no thread.
+
+Every method is a coroutine and may be called from any task; blocking work happens off the event loop. Paths are
+relative to the home, with `/`, such as `sessions/2026/11/22/rollout-….jsonl`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from mcp_server.models.event import EventType, ThreadEvent
+from mcp_server.models.rollout import RawLine
+from mcp_server.models.thread import FileStamp, SortDirection, SourceKind, StoredThread, ThreadSortKey
+
+# ---------------------------------------------------------------------------------------------- rollouts
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutFile:
+    """A rollout file as a listing of the folders shows it. `thread_id` is what its name says, None if it says nothing."""
+
+    path: str
+    thread_id: str | None
+    archived: bool
+    stamp: FileStamp
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that was skipped: where, and why."""
+
+    path: str
+    offset: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a whole read of one rollout told: the thread, and the lines that could not be used."""
+
+    thread: StoredThread
+    bad_lines: tuple[BadLine, ...] = ()
+
+
+class RolloutStore(Protocol):
+    """Rollout files and the name index of one home."""
+
+    def path_of(self, thread_id: str, created_at_ms: int) -> str:
+        """The path of a new thread's rollout: date folder and name by local time, as Codex does. Touches nothing."""
+        ...
+
+    def absolute(self, path: str) -> str:
+        """The path that clients see."""
+        ...
+
+    async def files(self) -> list[RolloutFile]:
+        """All rollout files, active and archived, in no order. A folder that isn't there holds none."""
+        ...
+
+    async def locate(self, thread_id: str) -> list[RolloutFile]:
+        """The files whose name carries the id, active before archived. Reads no file."""
+        ...
+
+    async def stat(self, path: str) -> RolloutFile | None:
+        """The file at a path, or None if there is none (or none that lies inside the home)."""
+        ...
+
+    async def describe(self, file: RolloutFile) -> Description:
+        """Read a rollout's metadata.
+
+        Raises:
+            DamagedRollout: empty, unreadable, or without session metadata at the start.
+        """
+        ...
+
+    def lines(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[list[RawLine]]:
+        """The lines in `[start, end)`, in batches, blank ones left out. `start` must be the beginning of a line;
+        offsets count bytes of the uncompressed text. A last line without newline comes with `whole=False`.
+
+        Raises:
+            DamagedRollout: the file is gone or can't be read or decompressed.
+        """
+        ...
+
+    async def create(self, path: str, data: bytes) -> FileStamp:
+        """Write a new rollout, durably (0600, folders 0700), all or nothing.
+
+        Raises:
+            RolloutNameTaken: the path exists.
+        """
+        ...
+
+    async def append(self, path: str, data: bytes) -> FileStamp:
+        """Append whole lines in one write and flush them to the disk. A torn tail is closed with a newline first,
+        so that nothing is glued to it. The caller holds the writer lock. On an error the file is cut back to what it
+        was.
+
+        Raises:
+            DamagedRollout: there is no such file.
+            CompressedRollout: the file is compressed.
+        """
+        ...
+
+    async def archive(self, path: str) -> RolloutFile:
+        """Move an active rollout to `archived_sessions`, durably; mtime stays. Already moved counts as done.
+
+        Raises:
+            PathOutsideHome: the path, or what it links to, is not under `sessions`.
+            RolloutNameTaken: an archived file has this name already.
+            DamagedRollout: no such file on either side.
+        """
+        ...
+
+    async def unarchive(self, path: str) -> RolloutFile:
+        """Move an archived rollout back to the date folder that its name tells; mtime becomes now. Already moved
+        counts as done. Raises as `archive`, and DamagedRollout for a name without a date."""
+        ...
+
+    async def remove(self, path: str) -> None:
+        """Delete a rollout, durably. Already gone counts as done.
+
+        Raises:
+            PathOutsideHome: the path does not lie in one of the two folders.
+        """
+        ...
+
+    async def names(self) -> dict[str, str]:
+        """Thread names by id: the newest line of session_index.jsonl for each."""
+        ...
+
+    async def names_stamp(self) -> FileStamp | None:
+        """Stamp of session_index.jsonl, None if there is none."""
+        ...
+
+    async def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
+        """Append one line to session_index.jsonl, durably. May run beside a Codex that does the same."""
+        ...
+
+    async def forget_name(self, thread_id: str) -> None:
+        """Rewrite session_index.jsonl without the id (Codex does so on delete). Nothing to forget is fine."""
+        ...
+
+
+# ---------------------------------------------------------------------------------------------- writer locks
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a writer lock, as far as the system tells."""
+
+    pid: int | None = None
+    program: str | None = None
+    since_ms: int | None = None
+
+
+class WriterLocks(Protocol):
+    """One writer per thread, across processes and programs: Codex's own `thread-writer-locks/<id>.lock`."""
+
+    async def acquire(self, thread_id: str) -> None:
+        """Take the lock, without waiting. Taking one that this object holds already is an error of the program.
+
+        Raises:
+            ActiveWriter: another process (or another owner in this one) holds it.
+        """
+        ...
+
+    async def release(self, thread_id: str) -> None:
+        """Give the lock back and remove its file. Not held is fine."""
+        ...
+
+    def held(self) -> frozenset[str]:
+        """The threads whose locks this object holds."""
+        ...
+
+    async def holder(self, thread_id: str) -> Holder | None:
+        """Who holds the lock in another process; None if it is free or ours."""
+        ...
+
+    async def foreign(self) -> dict[str, Holder]:
+        """All locks of the home that other processes hold."""
+        ...
+
+
+# ---------------------------------------------------------------------------------------------- state
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnEdge:
+    """Parent and child of a sub-agent tree. A child has one parent; `open` and `closed` are followed alike."""
+
+    parent_id: str
+    child_id: str
+    status: Literal["open", "closed"] = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A place in a sorted list: the sort key in milliseconds, and the id that breaks ties (None: before all ids)."""
+
+    at_ms: int
+    thread_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadQuery:
+    """Which stored threads, in which order. `None` means no restriction, an empty collection nothing at all."""
+
+    archived: bool | None = False
+    source_kinds: Collection[SourceKind] | None = None
+    model_providers: Collection[str] | None = None
+    cwds: Collection[str] | None = None
+    search_term: str | None = None
+    parent_id: str | None = None
+    ancestor_id: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    with_preview: bool = True
+    sort_key: ThreadSortKey = "created_at"
+    direction: SortDirection = "desc"
+    after: Anchor | None = None
+    limit: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadRows:
+    """A page: `total` counts what fits the query, wherever the page begins; `more` tells whether rows follow."""
+
+    rows: tuple[StoredThread, ...]
+    total: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One step of an operation: a thread and the path its rollout had when the operation was planned."""
+
+    thread_id: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A cascade in the journal. `moves` are in the order of work; `result` is the receipt once it is `done`."""
+
+    id: str
+    kind: Literal["archive", "unarchive", "delete"]
+    root_id: str
+    moves: tuple[Move, ...]
+    state: Literal["running", "done"]
+    started_at_ms: int
+    result: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The outcome of a call with a `request_id`. `fingerprint` tells the same call from another with the same id."""
+
+    request_id: str
+    tool: str
+    fingerprint: str
+    result: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One transaction: all of it happens, or nothing.
+
+    `threads` replace their rows; `observed` do the same for what somebody else did to the files, and the store derives
+    the events from the difference to the row (none for a row that is already so: two processes may observe the same
+    change, and it is announced once). A thread with a tombstone is never written again. Rows and edges go with
+    `forgotten`. Edges are inserted if the child has none. Events are appended last, in order.
+    """
+
+    threads: tuple[StoredThread, ...] = ()
+    observed: tuple[StoredThread, ...] = ()
+    forgotten: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
+    edges: tuple[SpawnEdge, ...] = ()
+    tombstones: tuple[str, ...] = ()
+    operation: Operation | None = None
+    events: tuple[ThreadEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillState:
+    """How far the index has been built. `done` and `found` count rollouts of the running pass."""
+
+    status: Literal["pending", "running", "complete"] = "pending"
+    watermark: str | None = None
+    owner: str | None = None
+    updated_at_ms: int = 0
+    completed_at_ms: int | None = None
+    done: int = 0
+    found: int = 0
+
+
+class StateStore(Protocol):
+    """Rows, edges, events, journal, receipts. A read sees all that was committed before it began."""
+
+    async def commit(self, change: Change) -> list[ThreadEvent]:
+        """Apply one change; returns the events appended (those derived from `observed` first), with seq and time."""
+        ...
+
+    # rows
+    async def get(self, thread_id: str) -> StoredThread | None: ...
+
+    async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]: ...
+
+    async def list(self, query: ThreadQuery) -> ThreadRows:
+        """One page. Ties of the sort key are broken by id, in the direction of the sort."""
+        ...
+
+    async def count(self, query: ThreadQuery) -> int:
+        """How many rows fit, wherever the page would begin."""
+        ...
+
+    async def match_prefix(self, prefix: str, limit: int) -> list[str]:
+        """Ids that begin with a prefix, sorted."""
+        ...
+
+    async def match_name(self, name: str, limit: int) -> list[str]:
+        """Ids of the threads with exactly this name, active ones first, then the newest by `updated_at`."""
+        ...
+
+    async def stamps(self) -> dict[str, tuple[str, FileStamp]]:
+        """Path and file stamp of every row, by thread id: what a sync compares with the folders."""
+        ...
+
+    async def names_stamp(self) -> FileStamp | None:
+        """The stamp of session_index.jsonl that the rows' names were last taken from."""
+        ...
+
+    async def apply_names(self, names: dict[str, str], stamp: FileStamp | None) -> list[ThreadEvent]:
+        """Set the rows' names to these, remember the stamp; returns the events of the names that changed."""
+        ...
+
+    # edges
+    async def children(self, parent_ids: Collection[str]) -> list[SpawnEdge]:
+        """The edges to the direct children of these parents, sorted by child id."""
+        ...
+
+    async def parent(self, child_id: str) -> SpawnEdge | None: ...
+
+    async def forks_of(self, thread_id: str) -> list[str]:
+        """Ids of the paginated forks that borrow this thread's bytes (`history_base`), sorted."""
+        ...
+
+    # events
+    async def events_after(
+        self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None
+    ) -> list[ThreadEvent]:
+        """Events with a greater seq, oldest first."""
+        ...
+
+    async def last_seq(self) -> int:
+        """Seq of the newest event, 0 if there is none."""
+        ...
+
+    # journal
+    async def operation(self, operation_id: str) -> Operation | None: ...
+
+    async def running_operations(self) -> list[Operation]:
+        """Operations that were planned and not finished, oldest first."""
+        ...
+
+    async def last_operation(self, kind: str, thread_id: str) -> Operation | None:
+        """The newest finished operation of a kind whose moves include the thread."""
+        ...
+
+    # receipts, tombstones, leases
+    async def receipt(self, request_id: str) -> Receipt | None: ...
+
+    async def save_receipt(self, receipt: Receipt) -> None: ...
+
+    async def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
+        """Which of these have a tombstone."""
+        ...
+
+    # backfill
+    async def backfill(self) -> BackfillState: ...
+
+    async def claim_backfill(self, owner: str, now_ms: int, lease_ms: int) -> bool:
+        """Become the one worker: true if nobody runs it, or the lease of the one who did has run out.
+        A completed backfill can't be claimed."""
+        ...
+
+    async def checkpoint_backfill(self, state: BackfillState) -> None:
+        """Record progress (and so renew the lease), or the end with status `complete`."""
+        ...
+
+
+class BadLines(Protocol):
+    """Where the stores report what they had to skip."""
+
+    def report(self, bad: Sequence[BadLine]) -> None: ...
