@@ -43,16 +43,16 @@ class Value(BaseModel):
 
 
 class GitInfo(Value):
-    sha: str | None = Field(None, description="Commit hash")
-    branch: str | None = Field(None, description="Branch name")
-    origin_url: str | None = Field(None, description="URL of the remote")
+    sha: str | None = Field(default=None, description="Commit hash")
+    branch: str | None = Field(default=None, description="Branch name")
+    origin_url: str | None = Field(default=None, description="URL of the remote")
 
 
 class ThreadStatus(Value):
     """Codex's ThreadStatus: `active` while a turn runs, `notLoaded` for anything this server doesn't hold."""
 
     type: Literal["notLoaded", "idle", "active", "systemError"] = Field(description="Runtime state in this server")
-    active_flags: list[str] | None = Field(None, description="Only while active: what the turn waits for")
+    active_flags: list[str] | None = Field(default=None, description="Only while active: what the turn waits for")
 
 
 NOT_LOADED = ThreadStatus(type="notLoaded")
@@ -68,9 +68,9 @@ class Thread(Value):
 
     id: str = Field(description="Thread id (UUID); every thread_id parameter takes it")
     session_id: str = Field(description="Id shared by a root thread and all its sub-agents")
-    forked_from_id: str | None = Field(None, description="The thread this one was forked from")
-    parent_thread_id: str | None = Field(None, description="The thread that spawned this sub-agent")
-    name: str | None = Field(None, description="The name that was set, or null")
+    forked_from_id: str | None = Field(default=None, description="The thread this one was forked from")
+    parent_thread_id: str | None = Field(default=None, description="The thread that spawned this sub-agent")
+    name: str | None = Field(default=None, description="The name that was set, or null")
     preview: str = Field(description="The first user message; empty before it")
     status: ThreadStatus = Field(description="Runtime state in this server")
     archived: bool = Field(description="Whether the rollout lies in archived_sessions")
@@ -83,30 +83,32 @@ class Thread(Value):
     updated_at: UnixSeconds
     recency_at: UnixSeconds
     model_provider: str = Field(description="Provider recorded for the thread")
-    model: str | None = Field(None, description="Model last in force")
+    model: str | None = Field(default=None, description="Model last in force")
     reasoning_effort: str | None = Field(
         None, description="Reasoning effort last in force; null is the model's default"
     )
     source: Any = Field(description="Who created it: cli, vscode, exec, appServer, unknown, {custom} or {subAgent}")
-    thread_source: str | None = Field(None, description="user or subagent, where recorded")
-    originator: str | None = Field(None, description="Name of the client that created it")
+    thread_source: str | None = Field(default=None, description="user or subagent, where recorded")
+    originator: str | None = Field(default=None, description="Name of the client that created it")
     cli_version: str = Field(description="Version of the program that created it")
     history_mode: str = Field(description="legacy or paginated (Codex's two rollout layouts)")
-    agent_nickname: str | None = Field(None, description="Nickname of a sub-agent")
-    agent_role: str | None = Field(None, description="Role of a sub-agent")
-    git_info: GitInfo | None = Field(None, description="Git state recorded for the thread")
+    agent_nickname: str | None = Field(default=None, description="Nickname of a sub-agent")
+    agent_role: str | None = Field(default=None, description="Role of a sub-agent")
+    git_info: GitInfo | None = Field(default=None, description="Git state recorded for the thread")
     turns: list[Turn] = Field(default_factory=list[Turn], description="Filled only where a verb says so")
 
 
 class Settings(Value):
     """The values in force in a thread (Codex: thread/start and thread/resume answer with these)."""
 
-    model: str | None = Field(None, description="Model in force; null if nothing names one")
+    model: str | None = Field(default=None, description="Model in force; null if nothing names one")
     model_provider: str = Field(description="Model provider in force")
     cwd: str = Field(description="Working directory in force")
     approval_policy: Any = Field(description="untrusted, on-failure, on-request, never or {granular}")
     sandbox: dict[str, Any] = Field(description="Codex's SandboxPolicy: type readOnly, workspaceWrite, ...")
-    reasoning_effort: str | None = Field(None, description="Reasoning effort in force; null is the model's default")
+    reasoning_effort: str | None = Field(
+        default=None, description="Reasoning effort in force; null is the model's default"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,33 +154,35 @@ class StoredThread:
     recorded: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
-    def source_kind(self) -> SourceKind:
-        return source_kind(self.source)
+    _SIMPLE_KINDS: dict[str, SourceKind] = {"cli": "cli", "vscode": "vscode", "exec": "exec", "mcp": "appServer"}
 
 
 def source_kind(source: Any) -> SourceKind:
     """Codex's sourceKind of a recorded source. A missing one is `vscode`; what is not known is `unknown`."""
-    if isinstance(source, str):
-        return {"cli": "cli", "vscode": "vscode", "exec": "exec", "mcp": "appServer"}.get(source, "unknown")  # type: ignore[return-value]
-    sub_agent = source.get("subagent") if isinstance(source, dict) else None  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
-    if sub_agent is None:
-        return "unknown"
-    if sub_agent == "review":
-        return "subAgentReview"
-    if sub_agent == "compact":
-        return "subAgentCompact"
-    return "subAgentThreadSpawn" if isinstance(sub_agent, dict) and "thread_spawn" in sub_agent else "subAgentOther"
+    match source:
+        case str():
+            return _SIMPLE_KINDS.get(source, "unknown")
+        case {"subagent": "review"}:
+            return "subAgentReview"
+        case {"subagent": "compact"}:
+            return "subAgentCompact"
+        case {"subagent": {"thread_spawn": _}}:
+            return "subAgentThreadSpawn"
+        case {"subagent": _}:
+            return "subAgentOther"
+        case _:
+            return "unknown"
 
 
 def wire_source(source: Any) -> Any:
     """The source as Codex's v2 API shows it: `mcp` as `appServer`, sub-agents under `subAgent`."""
-    if isinstance(source, dict):
-        custom: Any = source.get("custom")  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
-        sub_agent: Any = source.get("subagent")  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
-        if custom is not None:
+    match source:
+        case {"custom": custom}:
             return {"custom": custom}
-        return {"subAgent": sub_agent} if sub_agent is not None else "unknown"
-    return source_kind(source)
+        case {"subagent": sub_agent}:
+            return {"subAgent": sub_agent}
+        case _:
+            return source_kind(source)
 
 
 def spawn_parent(source: Any) -> str | None:

@@ -23,16 +23,16 @@ class Item(BaseModel):
 
     type: str = Field(description="Codex's ThreadItem type: userMessage, agentMessage, commandExecution, ...")
     id: str = Field(description="Item id, unique in its thread")
-    started_at_ms: int | None = Field(None, description="Unix milliseconds, where recorded")
-    completed_at_ms: int | None = Field(None, description="Unix milliseconds, where recorded")
+    started_at_ms: int | None = Field(default=None, description="Unix milliseconds, where recorded")
+    completed_at_ms: int | None = Field(default=None, description="Unix milliseconds, where recorded")
 
 
 class TurnError(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     message: str = Field(description="What went wrong")
-    codex_error_info: Any = Field(None, description="Codex's class of the error, where recorded")
-    additional_details: str | None = Field(None, description="More about it, where recorded")
+    codex_error_info: Any = Field(default=None, description="Codex's class of the error, where recorded")
+    additional_details: str | None = Field(default=None, description="More about it, where recorded")
 
 
 class Turn(BaseModel):
@@ -41,11 +41,11 @@ class Turn(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str = Field(description="Turn id")
-    root_turn_id: str | None = Field(None, description="The root thread's turn that this one belongs to")
+    root_turn_id: str | None = Field(default=None, description="The root thread's turn that this one belongs to")
     status: TurnStatus = Field(description="How it stands or ended")
-    error: TurnError | None = Field(None, description="Only of a failed turn")
+    error: TurnError | None = Field(default=None, description="Only of a failed turn")
     items: list[Item] = Field(default_factory=list[Item], description="Empty, first and last message, or all")
-    items_view: ItemsView = Field("full", description="How much of the items is shown")
-    started_at: int | None = Field(None, description="Unix time in seconds")
-    completed_at: int | None = Field(None, description="Unix time in seconds")
-    duration_ms: int | None = Field(None, description="Milliseconds")
+    items_view: ItemsView = Field(default="full", description="How much of the items is shown")
+    started_at: int | None = Field(default=None, description="Unix time in seconds")
+    completed_at: int | None = Field(default=None, description="Unix time in seconds")
+    duration_ms: int | None = Field(default=None, description="Milliseconds")

@@ -23,7 +23,7 @@ from mcp_server.models.thread import FileStamp, SortDirection, SourceKind, Store
 
 @dataclass(frozen=True, slots=True)
 class RolloutFile:
-    """A rollout file as a listing of the folders shows it. `thread_id` is what its name says, None if it says nothing."""
+    """A rollout file as a listing of the folders shows it. `thread_id` is what its name says, None if nothing."""
 
     path: str
     thread_id: str | None
