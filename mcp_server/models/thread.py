@@ -154,7 +154,11 @@ class StoredThread:
     recorded: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
-    _SIMPLE_KINDS: dict[str, SourceKind] = {"cli": "cli", "vscode": "vscode", "exec": "exec", "mcp": "appServer"}
+    def source_kind(self) -> SourceKind:
+        return source_kind(self.source)
+
+
+_SIMPLE_KINDS: dict[str, SourceKind] = {"cli": "cli", "vscode": "vscode", "exec": "exec", "mcp": "appServer"}
 
 
 def source_kind(source: Any) -> SourceKind:
