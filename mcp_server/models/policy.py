@@ -1,0 +1,59 @@
+"""Sandbox policies: the mode that a request names, Codex's SandboxPolicy on the wire, and the form in rollouts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcp_server.models.thread import SandboxMode
+
+_WIRE_TYPES = {
+    "read-only": "readOnly",
+    "workspace-write": "workspaceWrite",
+    "danger-full-access": "dangerFullAccess",
+    "external-sandbox": "externalSandbox",
+}
+_ROLLOUT_TYPES = {wire: rollout for rollout, wire in _WIRE_TYPES.items()}
+_WIRE_FIELDS = {
+    "network_access": "networkAccess",
+    "writable_roots": "writableRoots",
+    "exclude_tmpdir_env_var": "excludeTmpdirEnvVar",
+    "exclude_slash_tmp": "excludeSlashTmp",
+}
+_ROLLOUT_FIELDS = {wire: rollout for rollout, wire in _WIRE_FIELDS.items()}
+
+READ_ONLY: dict[str, Any] = {"type": "readOnly", "networkAccess": False}
+
+
+def sandbox_of_mode(mode: SandboxMode) -> dict[str, Any]:
+    """The policy that a mode stands for, with Codex's defaults."""
+    match mode:
+        case "read-only":
+            return dict(READ_ONLY)
+        case "workspace-write":
+            return {
+                "type": "workspaceWrite",
+                "writableRoots": [],
+                "networkAccess": False,
+                "excludeTmpdirEnvVar": False,
+                "excludeSlashTmp": False,
+            }
+        case "danger-full-access":
+            return {"type": "dangerFullAccess"}
+
+
+def sandbox_from_rollout(policy: Any) -> dict[str, Any]:
+    """The wire form of a recorded policy. Bare words are older Codex's; what can't be read is read-only, as in Codex."""
+    if isinstance(policy, str):
+        policy = {"type": policy}
+    match policy:
+        case {"type": str(kind)} if kind in _WIRE_TYPES:
+            rest: dict[str, Any] = {_WIRE_FIELDS.get(str(k), str(k)): v for k, v in policy.items() if k != "type"}
+            return {"type": _WIRE_TYPES[kind], **rest}
+        case _:
+            return dict(READ_ONLY)
+
+
+def sandbox_to_rollout(policy: dict[str, Any]) -> dict[str, Any]:
+    """The form that Codex writes into `turn_context`."""
+    rest = {_ROLLOUT_FIELDS.get(k, k): v for k, v in policy.items() if k != "type"}
+    return {"type": _ROLLOUT_TYPES.get(policy["type"], "read-only"), **rest}
