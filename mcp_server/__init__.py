@@ -1,0 +1,3 @@
+"""Threadstore: an MCP server that keeps agent threads on Codex's files."""
+
+__all__ = ["__doc__"]

@@ -21,6 +21,7 @@ ThreadstoreError
 │   ├── NoTurnInProgress
 │   ├── TurnsRunning
 │   ├── PaginatedHistory
+│   ├── UnknownHistoryMode
 │   ├── CompressedRollout
 │   ├── ThreadDeleted
 │   └── ForkedHistoryInUse
@@ -201,7 +202,16 @@ class PaginatedHistory(WrongState):
     def __init__(self, thread_id: str) -> None:
         self.thread_id = thread_id
         super().__init__(
-            f"thread {thread_id} has a paginated history, which Codex alone can append to; "
+            f"thread {thread_id} has a paginated history, and Codex keeps the git info of such a thread in its own "
+            "database; set it in Codex, or call thread_fork with this id and set it on the copy"
+        )
+
+
+class UnknownHistoryMode(WrongState):
+    def __init__(self, thread_id: str, mode: str) -> None:
+        self.thread_id, self.mode = thread_id, mode
+        super().__init__(
+            f"thread {thread_id} has a history of kind {_shown(mode)}, which this version can't append to; "
             "call thread_fork with this id and go on in the copy"
         )
 

@@ -21,6 +21,9 @@ _WIRE_FIELDS = {
 }
 _ROLLOUT_FIELDS = {wire: rollout for rollout, wire in _WIRE_FIELDS.items()}
 
+# Codex keeps these read-only below a writable cwd, so that an agent can't change its own rules.
+_PROTECTED = (".git", ".agents", ".codex", ".aws")
+
 READ_ONLY: dict[str, Any] = {"type": "readOnly", "networkAccess": False}
 
 
@@ -42,7 +45,7 @@ def sandbox_of_mode(mode: SandboxMode) -> dict[str, Any]:
 
 
 def sandbox_from_rollout(policy: Any) -> dict[str, Any]:
-    """The wire form of a recorded policy. Bare words are older Codex's; what can't be read is read-only, as in Codex."""
+    """The wire form of a recorded policy. Bare words are older Codex's; what can't be read is read-only."""
     if isinstance(policy, str):
         policy = {"type": policy}
     match policy:
@@ -57,3 +60,41 @@ def sandbox_to_rollout(policy: dict[str, Any]) -> dict[str, Any]:
     """The form that Codex writes into `turn_context`."""
     rest = {_ROLLOUT_FIELDS.get(k, k): v for k, v in policy.items() if k != "type"}
     return {"type": _ROLLOUT_TYPES.get(policy["type"], "read-only"), **rest}
+
+
+def permission_profile(policy: dict[str, Any], cwd: str) -> dict[str, Any]:
+    """The policy as Codex's permission profile, without which Codex skips the recorded settings whole.
+
+    On resume, Codex 0.169.0 takes over `disabled` and the read-only profile; for the others it goes by its own
+    configuration, even in threads that it wrote itself.
+    """
+    network = "enabled" if policy.get("networkAccess") in (True, "enabled") else "restricted"
+    match policy["type"]:
+        case "dangerFullAccess":
+            return {"type": "disabled"}
+        case "externalSandbox":
+            return {"type": "external", "network": network}
+        case "workspaceWrite":
+            entries = _workspace_entries(policy, cwd)
+        case _:
+            entries = [_special("root", "read")]
+    return {"type": "managed", "file_system": {"type": "restricted", "entries": entries}, "network": network}
+
+
+def _workspace_entries(policy: dict[str, Any], cwd: str) -> list[dict[str, Any]]:
+    entries = [_special("root", "read"), _path(cwd, "write")]
+    if not policy.get("excludeSlashTmp"):
+        entries.append(_special("slash_tmp", "write"))
+    if not policy.get("excludeTmpdirEnvVar"):
+        entries.append(_special("tmpdir", "write"))
+    entries += [_path(root, "write") for root in policy.get("writableRoots") or ()]
+    guarded = [f"{cwd.rstrip('/')}/{name}" for name in _PROTECTED]
+    return entries + [{**_path(path, "read"), "missing_path_behavior": "skip"} for path in guarded]
+
+
+def _special(kind: str, access: str) -> dict[str, Any]:
+    return {"path": {"type": "special", "value": {"kind": kind}}, "access": access}
+
+
+def _path(path: str, access: str) -> dict[str, Any]:
+    return {"path": {"type": "path", "path": path}, "access": access}

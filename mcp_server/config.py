@@ -1,0 +1,92 @@
+"""Configuration: the only reader of the environment and of the home's config.toml."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tomllib
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from mcp_server.models.policy import sandbox_of_mode
+from mcp_server.threads.settings import DEFAULT_APPROVAL_POLICY, DEFAULT_PROVIDER, Defaults
+
+logger = logging.getLogger(__name__)
+
+STATE_FILE = "threadstore.sqlite"
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of one server. `state_path` None: serve from the files alone. Delays are in seconds."""
+
+    home: Path
+    state_path: Path | None
+    defaults: Defaults
+    unload_delay: float = 0.0
+    wait_seconds: float = 30.0
+    watch: bool = True
+
+    @classmethod
+    def load(
+        cls, home: Path | None = None, *, state: bool = True, unload_delay: float = 0.0, wait_seconds: float = 30.0
+    ) -> Config:
+        """Choose the home and read its config.toml. Creates nothing."""
+        chosen = find_home(home)
+        sqlite_home = os.environ.get("THREADSTORE_SQLITE_HOME")
+        folder = Path(sqlite_home).expanduser() if sqlite_home else chosen
+        return cls(
+            home=chosen,
+            state_path=folder / STATE_FILE if state else None,
+            defaults=read_defaults(chosen / "config.toml"),
+            unload_delay=unload_delay,
+            wait_seconds=wait_seconds,
+        )
+
+
+def find_home(given: Path | None = None) -> Path:
+    """`--home`, else THREADSTORE_HOME, else CODEX_HOME, else ~/.codex where it exists, else the platform's folder."""
+    if given is not None:
+        return Path(os.path.abspath(given.expanduser()))  # noqa: PTH100 -- resolve() would follow links
+    for name in ("THREADSTORE_HOME", "CODEX_HOME"):
+        if value := os.environ.get(name):
+            return Path(os.path.abspath(Path(value).expanduser()))  # noqa: PTH100
+    codex = Path.home() / ".codex"
+    return codex if codex.is_dir() else Path(platformdirs.user_data_dir("threadstore", appauthor=False))
+
+
+def read_defaults(path: Path) -> Defaults:
+    """What config.toml says of models and policies. A file that can't be read says nothing, and stderr says so."""
+    table: dict[str, Any] = {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        logger.warning("%s is ignored: %s", path, error)
+
+    def text(name: str) -> str | None:
+        value = table.get(name)
+        return value if isinstance(value, str) and value else None
+
+    mode = text("sandbox_mode")
+    return Defaults(
+        cwd=str(Path.cwd()),
+        model=text("model"),
+        model_provider=text("model_provider") or DEFAULT_PROVIDER,
+        approval_policy=text("approval_policy") or DEFAULT_APPROVAL_POLICY,
+        sandbox=sandbox_of_mode(mode) if mode in ("read-only", "workspace-write", "danger-full-access") else None,
+        reasoning_effort=text("model_reasoning_effort"),
+    )
+
+
+def package_version() -> str:
+    """The installed version of this distribution."""
+    try:
+        return version("threadstore")
+    except PackageNotFoundError:
+        return "0+unknown"

@@ -1,0 +1,77 @@
+"""What every handler works with: the service, who calls, and the wait for the state handle."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import anyio
+from mcp.server.mcpserver import Context
+from mcp.shared.exceptions import MCPError
+
+from mcp_server.models.params import Caller
+from mcp_server.models.results import StatusResult
+from mcp_server.threads.service import ThreadService
+
+AnyContext = Context[Any, Any]
+
+_META_THREAD_ID = "threadId"  # what Codex sends with a tool call
+_META_CALLER_ID = "threadstore/callerThreadId"
+
+
+class Examine(Protocol):
+    """How the index and the files stand, and the repair of it."""
+
+    async def __call__(self, *, repair: bool, dry_run: bool) -> StatusResult: ...
+
+
+@dataclass
+class App:
+    """The server's parts as the composition root put them together.
+
+    `opened` is set once the state handle is attached or given up; a call waits for that at most `wait_seconds`, and
+    then works from the files.
+    """
+
+    service: ThreadService
+    examine: Examine
+    connection_of: Callable[[AnyContext], str | None]
+    wait_seconds: float = 30.0
+    opened: anyio.Event = field(default_factory=anyio.Event)
+    progress: Callable[[], tuple[int, int]] = lambda: (0, 0)
+
+    async def ready(self, ctx: AnyContext | None = None) -> ThreadService:
+        """The service, once the handle is there or the wait is over. Tells the client how far the index has come."""
+        if not self.opened.is_set():
+            with anyio.move_on_after(self.wait_seconds):
+                while not self.opened.is_set():
+                    with anyio.move_on_after(1.0):
+                        await self.opened.wait()
+                    if ctx is not None and not self.opened.is_set():
+                        await self._tell(ctx)
+        return self.service
+
+    async def _tell(self, ctx: AnyContext) -> None:
+        done, found = self.progress()
+        with contextlib.suppress(MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await ctx.report_progress(done, found or None, "building the index of threads")
+
+    def caller(self, ctx: AnyContext, caller_thread_id: str | None = None) -> Caller:
+        """Who calls. What the client's host says in `_meta` goes before what the model says in a parameter."""
+        params = ctx.session.client_params
+        meta: Mapping[str, Any] = ctx.request_context.meta or {}
+        thread_id = meta.get(_META_THREAD_ID) or meta.get(_META_CALLER_ID) or caller_thread_id
+        return Caller(
+            client_name=params.client_info.name if params else "unknown",
+            client_version=params.client_info.version if params else "",
+            connection=self.connection_of(ctx),
+            thread_id=thread_id if isinstance(thread_id, str) and thread_id.strip() else None,
+        )
+
+
+def can_elicit(ctx: AnyContext) -> bool:
+    """Whether the client can put a question to a person."""
+    capabilities = ctx.client_capabilities
+    return capabilities is not None and capabilities.elicitation is not None

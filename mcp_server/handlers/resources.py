@@ -1,0 +1,96 @@
+"""Threads as resources. Each is also reachable by a tool, since many clients have no resources."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp_types import Completion, ResourceTemplateReference
+
+from mcp_server.errors import InvalidRequest, NotFound, ThreadstoreError
+from mcp_server.handlers import render
+from mcp_server.handlers.app import App
+from mcp_server.models.params import EventsParams, ListParams, ReadParams
+
+_COMPLETIONS = 50
+_JSON = "application/json"
+_TEXT = "text/plain"
+_MARKDOWN = "text/markdown"
+
+
+def add_resources(server: MCPServer[Any], app: App) -> None:
+    @server.resource("threads://recent", title="Recent threads", mime_type=_JSON)
+    async def recent() -> str:
+        """The threads that were worked on last."""
+        service = await app.ready()
+        result = await service.reader.list(ListParams(sort_key="recency_at"))
+        return result.model_dump_json()
+
+    @server.resource("threads://loaded", title="Loaded threads", mime_type=_JSON)
+    async def loaded() -> str:
+        """The ids of the threads loaded in this server."""
+        service = await app.ready()
+        return service.reader.loaded(None, 100).model_dump_json()
+
+    @server.resource("threads://events", title="Events", mime_type=_JSON)
+    async def events() -> str:
+        """The newest events of the log."""
+        service = await app.ready()
+        last = await service.catalog.log.last_seq()
+        return (await service.events(EventsParams(after=max(0, last - 100), limit=100))).model_dump_json()
+
+    @server.resource("thread://{thread_id}", title="A thread", mime_type=_JSON)
+    async def thread(thread_id: str, ctx: Context) -> str:
+        """One thread, without turns."""
+        service = await app.ready(ctx)
+        return await _found(lambda: service.reader.read(ReadParams(thread_id)))
+
+    @server.resource("thread://{thread_id}/turns{?cursor}", title="Turns of a thread", mime_type=_JSON)
+    async def turns(thread_id: str, ctx: Context, cursor: str | None = None) -> str:
+        """A page of turns, newest first."""
+        service = await app.ready(ctx)
+        return await _found(lambda: service.reader.read(ReadParams(thread_id, True, "full", cursor=cursor)))
+
+    @server.resource("thread://{thread_id}/transcript", title="Transcript of a thread", mime_type=_MARKDOWN)
+    async def transcript(thread_id: str, ctx: Context) -> str:
+        """What was said, as markdown; stored text stands in fences."""
+        service = await app.ready(ctx)
+
+        async def text() -> str:
+            result = await service.reader.read(ReadParams(thread_id, True, "full", "asc", limit=100))
+            return render.transcript(result.thread, result.thread.turns)
+
+        return await _found(text)
+
+    @server.resource("thread://{thread_id}/tree", title="Sub-agent tree of a thread", mime_type=_TEXT)
+    async def tree(thread_id: str, ctx: Context) -> str:
+        """The tree of sub-agents above and below a thread, as text."""
+        service = await app.ready(ctx)
+
+        async def text() -> str:
+            return (await service.family.tree(thread_id)).tree
+
+        return await _found(text)
+
+    @server.completion()
+    async def complete(ref: Any, argument: Any, context: Any) -> Completion | None:
+        if not isinstance(ref, ResourceTemplateReference) or argument.name != "thread_id":
+            return None
+        service = await app.ready()
+        found = {i for i in service.live.ids() if i.startswith(argument.value.lower())}
+        found.update(await (await service.catalog.index()).match_prefix(argument.value.lower(), _COMPLETIONS + 1))
+        values = sorted(found)
+        return Completion(values=values[:_COMPLETIONS], has_more=len(values) > _COMPLETIONS)
+
+    _ = (recent, loaded, events, thread, turns, transcript, tree, complete)
+
+
+async def _found(read: Callable[[], Awaitable[Any]]) -> str:
+    """The answer as text; what is not there is -32602 with the URI, which the SDK adds."""
+    try:
+        result = await read()
+    except (NotFound, InvalidRequest) as error:
+        raise ResourceNotFoundError(str(error)) from error
+    except ThreadstoreError as error:
+        raise ResourceError(str(error)) from error
+    return result if isinstance(result, str) else result.model_dump_json()

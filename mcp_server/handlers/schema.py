@@ -1,0 +1,92 @@
+"""Tools as clients see them: annotated, and with input schemas as small as they can be."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from mcp.server.mcpserver.tools import Tool
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import BaseModel, Field
+
+ToolFunction = Callable[..., Awaitable[CallToolResult]]
+
+ThreadRef = Annotated[str, Field(description="Thread id, its first 8+ characters, or exact name")]
+Cursor = Annotated[str | None, Field(description="A cursor of an earlier answer")]
+Limit = Annotated[int, Field(description="Rows, 1 to 100")]
+Format = Annotated[Literal["concise", "detailed"], Field(description="How much text")]
+RequestId = Annotated[str | None, Field(description="Same id again: first result, done once", max_length=200)]
+CallerThread = Annotated[str | None, Field(description="The thread you run in, if you are an agent")]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """The four hints of a tool."""
+
+    read_only: bool = False
+    destructive: bool = False
+    idempotent: bool = False
+    open_world: bool = False
+
+    def annotations(self, title: str) -> ToolAnnotations:
+        return ToolAnnotations(
+            title=title,
+            read_only_hint=self.read_only,
+            destructive_hint=self.destructive,
+            idempotent_hint=self.idempotent,
+            open_world_hint=self.open_world,
+        )
+
+
+READS = Kind(read_only=True, idempotent=True)
+ADDS = Kind()
+SETS = Kind(idempotent=True)
+DESTROYS = Kind(destructive=True, idempotent=True)
+
+
+def tool(fn: ToolFunction, title: str, kind: Kind) -> Tool:
+    """A tool of a function: its docstring is the description."""
+    made = Tool.from_function(
+        fn, title=title, description=inspect.cleandoc(fn.__doc__ or ""), annotations=kind.annotations(title)
+    )
+    made.parameters = slim(made.parameters)
+    return made
+
+
+def slim(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without what a model does not need: generated titles, and null where a parameter may be left out."""
+    out = _untitled(schema)
+    out["properties"] = {name: _unnulled(part) for name, part in out.get("properties", {}).items()}
+    return out
+
+
+def _untitled(schema: dict[str, Any]) -> dict[str, Any]:
+    def clean(value: Any) -> Any:
+        if isinstance(value, dict):
+            return _untitled(value)  # pyright: ignore[reportUnknownArgumentType]
+        return [clean(part) for part in value] if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType]
+
+    out: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in ("properties", "$defs"):
+            out[key] = {name: clean(part) for name, part in value.items()}
+        elif not (key == "title" and isinstance(value, str)):
+            out[key] = clean(value)
+    return out
+
+
+def _unnulled(schema: dict[str, Any]) -> dict[str, Any]:
+    if "anyOf" not in schema or schema.get("default", ...) is not None:
+        return schema
+    kinds = [part for part in schema["anyOf"] if part != {"type": "null"}]
+    rest = {key: value for key, value in schema.items() if key not in ("anyOf", "default")}
+    return {**(kinds[0] if len(kinds) == 1 else {"anyOf": kinds}), **rest}
+
+
+def reply(result: BaseModel, text: str) -> CallToolResult:
+    """The structured result, and the short text beside it."""
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)], structured_content=result.model_dump(mode="json")
+    )

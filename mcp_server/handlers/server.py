@@ -1,0 +1,80 @@
+"""The MCP server class: where errors become answers, and a repeated request gets its first result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from typing import Any
+
+import anyio
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import CallToolResult, InputRequiredResult
+from pydantic import ValidationError
+
+from mcp_server.errors import RequestIdReused, ThreadstoreError
+from mcp_server.handlers.app import AnyContext, App
+from mcp_server.handlers.errors import argument_failure, domain_failure
+from mcp_server.stores.base import Receipt
+
+logger = logging.getLogger(__name__)
+
+
+class ThreadstoreServer(MCPServer[str]):
+    """`MCPServer` with the domain's errors and with receipts. `app` is set by the composition root."""
+
+    app: App
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: AnyContext | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        request_id = arguments.get("request_id")
+        try:
+            if isinstance(request_id, str) and request_id:
+                return await self._once(request_id, name, arguments, context)
+            return await self._run(name, arguments, context)
+        except ThreadstoreError as error:
+            return domain_failure(error)
+        finally:
+            self.app.service.bus.wake()
+
+    async def _run(
+        self, name: str, arguments: dict[str, Any], context: AnyContext | None
+    ) -> CallToolResult | InputRequiredResult:
+        """The tool, to its end: a cancelled call must not stop between file and row."""
+        try:
+            result: CallToolResult | InputRequiredResult | None = None
+            with anyio.CancelScope(shield=not self.is_read_only(name)):
+                result = await super().call_tool(name, arguments, context)
+            assert result is not None
+            return result
+        except ToolError as error:
+            cause = error.__cause__
+            if isinstance(cause, ThreadstoreError):
+                raise cause from error
+            if isinstance(cause, ValidationError):
+                return argument_failure(name, cause)
+            raise
+
+    async def _once(
+        self, request_id: str, name: str, arguments: dict[str, Any], context: AnyContext | None
+    ) -> CallToolResult | InputRequiredResult:
+        """The first result of a request id, or the call. A failed call leaves no receipt, so it can be tried again."""
+        service = await self.app.ready(context)
+        fingerprint = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()
+        async with service.once(request_id):
+            receipt = await service.catalog.log.receipt(request_id)
+            if receipt is not None:
+                if (receipt.tool, receipt.fingerprint) != (name, fingerprint):
+                    raise RequestIdReused(request_id, receipt.tool)
+                return CallToolResult.model_validate(receipt.result)
+            result = await self._run(name, arguments, context)
+            if isinstance(result, CallToolResult) and not result.is_error:
+                saved = result.model_dump(mode="json", by_alias=True, exclude_none=True)
+                await service.catalog.log.save_receipt(Receipt(request_id, name, fingerprint, saved))
+            return result
+
+    def is_read_only(self, name: str) -> bool:
+        tool = self._tool_manager.get_tool(name)
+        return bool(tool and tool.annotations and tool.annotations.read_only_hint)

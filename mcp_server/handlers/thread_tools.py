@@ -1,0 +1,369 @@
+"""The tools on whole threads: params -> service -> result."""
+
+# No postponed annotations here: the SDK evaluates them in module scope, and resolvers are local to their tools.
+
+from typing import Annotated, Literal
+
+from mcp.server.mcpserver import Context, Elicit, Resolve
+from mcp.server.mcpserver.tools import Tool
+from mcp_types import CallToolResult
+from pydantic import BaseModel, Field
+
+from mcp_server.errors import ConfirmationRequired, SelfHarm, WouldArchiveSelf, WouldDeleteSelf
+from mcp_server.handlers import render
+from mcp_server.handlers.app import AnyContext, App, can_elicit
+from mcp_server.handlers.schema import (
+    ADDS,
+    DESTROYS,
+    READS,
+    SETS,
+    CallerThread,
+    Cursor,
+    Format,
+    Limit,
+    RequestId,
+    ThreadRef,
+    reply,
+    tool,
+)
+from mcp_server.models import results as r
+from mcp_server.models.params import (
+    ForkParams,
+    GitPatch,
+    ListParams,
+    SettingsRequest,
+    StartParams,
+    ThreadFilter,
+)
+from mcp_server.models.thread import (
+    ApprovalPolicy,
+    ReasoningEffort,
+    SandboxMode,
+    SortDirection,
+    SourceKind,
+    ThreadSortKey,
+)
+
+Cwd = Annotated[str | None, Field(description="Working directory")]
+Model = Annotated[str | None, Field(description="Model")]
+Provider = Annotated[str | None, Field(description="Model provider id")]
+Approval = Annotated[ApprovalPolicy | None, Field(description="Approval policy")]
+Sandbox = Annotated[SandboxMode | None, Field(description="Sandbox mode")]
+Effort = Annotated[ReasoningEffort | None, Field(description="Reasoning effort")]
+
+
+class Consent(BaseModel):
+    """A person's answer."""
+
+    confirm: bool = Field(description="Yes, go on")
+
+
+class GitFields(BaseModel):
+    """Leave a field out to keep it, pass null to clear it."""
+
+    sha: str | None = Field(default=None, description="Commit hash")
+    branch: str | None = Field(default=None, description="Branch")
+    origin_url: str | None = Field(default=None, description="Remote URL")
+
+
+def start_tools(app: App) -> list[Tool]:
+    async def thread_start(
+        ctx: Context,
+        cwd: Cwd = None,
+        model: Model = None,
+        model_provider: Provider = None,
+        approval_policy: Approval = None,
+        sandbox: Sandbox = None,
+        reasoning_effort: Effort = None,
+        base_instructions: Annotated[str | None, Field(description="System prompt to record")] = None,
+        developer_instructions: Annotated[str | None, Field(description="Developer message to record")] = None,
+        name: Annotated[str | None, Field(description="Name of the thread")] = None,
+        ephemeral: Annotated[bool, Field(description="Never write it to disk")] = False,
+        parent_thread_id: Annotated[str | None, Field(description="Makes it a sub-agent of this thread")] = None,
+        agent_nickname: Annotated[str | None, Field(description="Nickname of the sub-agent")] = None,
+        agent_role: Annotated[str | None, Field(description="Role of the sub-agent")] = None,
+        caller_thread_id: CallerThread = None,
+        request_id: RequestId = None,
+        response_format: Format = "concise",
+    ) -> Annotated[CallToolResult, r.LoadedThread]:
+        """Start a new, empty thread and subscribe to it. To go on with an old one use thread_resume, to copy one
+        thread_fork. Nothing is written until turn_start brings the first user message; until then it is not listed. Settings
+        left out come from the parent, else config.toml, else defaults; the answer shows those in force."""
+        service = await app.ready(ctx)
+        params = StartParams(
+            settings=SettingsRequest(cwd, model, model_provider, approval_policy, sandbox, reasoning_effort),
+            base_instructions=base_instructions,
+            developer_instructions=developer_instructions,
+            name=name,
+            ephemeral=ephemeral,
+            parent_thread_id=parent_thread_id,
+            agent_nickname=agent_nickname,
+            agent_role=agent_role,
+        )
+        result = await service.lifecycle.start(params, app.caller(ctx, caller_thread_id))
+        return reply(result, render.loaded(result, "started", response_format == "detailed"))
+
+    async def thread_resume(
+        ctx: Context,
+        thread_id: ThreadRef,
+        cwd: Cwd = None,
+        model: Model = None,
+        model_provider: Provider = None,
+        approval_policy: Approval = None,
+        sandbox: Sandbox = None,
+        reasoning_effort: Effort = None,
+        turns: Annotated[int, Field(description="How many last turns to show, 0 to 100", ge=0, le=100)] = 5,
+        request_id: RequestId = None,
+        response_format: Format = "concise",
+    ) -> Annotated[CallToolResult, r.LoadedThread]:
+        """Load a stored thread so that turns can be added, and subscribe to it. To only look at it use thread_read.
+        Settings are the last recorded ones, then those given. Writes nothing. Refused while another process holds the
+        thread, and for archived threads (thread_unarchive first)."""
+        service = await app.ready(ctx)
+        request = SettingsRequest(cwd, model, model_provider, approval_policy, sandbox, reasoning_effort)
+        result = await service.lifecycle.resume(thread_id, request, app.caller(ctx), turns)
+        return reply(result, render.loaded(result, "resumed", response_format == "detailed"))
+
+    async def thread_fork(
+        ctx: Context,
+        thread_id: ThreadRef,
+        last_turn_id: Annotated[str | None, Field(description="Copy up to and with this turn")] = None,
+        before_turn_id: Annotated[str | None, Field(description="Copy what is before this turn")] = None,
+        cwd: Cwd = None,
+        model: Model = None,
+        model_provider: Provider = None,
+        approval_policy: Approval = None,
+        sandbox: Sandbox = None,
+        reasoning_effort: Effort = None,
+        ephemeral: Annotated[bool, Field(description="Keep the copy in memory only")] = False,
+        request_id: RequestId = None,
+        response_format: Format = "concise",
+    ) -> Annotated[CallToolResult, r.LoadedThread]:
+        """Copy a thread's history into a new thread, whole or up to a turn, and subscribe to the copy. Use it to try
+        another way, or to go on where another process holds the original. The original stays as it is."""
+        service = await app.ready(ctx)
+        request = SettingsRequest(cwd, model, model_provider, approval_policy, sandbox, reasoning_effort)
+        params = ForkParams(thread_id, request, last_turn_id, before_turn_id, ephemeral)
+        result = await service.lifecycle.fork(params, app.caller(ctx))
+        return reply(result, render.loaded(result, "forked", response_format == "detailed"))
+
+    async def thread_unsubscribe(
+        ctx: Context,
+        subscription_id: Annotated[str | None, Field(description="The handle that start, resume or fork gave")] = None,
+        thread_id: Annotated[str | None, Field(description="Thread id, prefix or name, without a handle")] = None,
+        request_id: RequestId = None,
+        response_format: Format = "concise",
+    ) -> Annotated[CallToolResult, r.UnsubscribeResult]:
+        """Stop following a loaded thread. When the last subscriber leaves, a running turn is interrupted, the thread is
+        closed and its lock freed; a thread without any message vanishes. To put it away for good use thread_archive."""
+        service = await app.ready(ctx)
+        result = await service.lifecycle.unsubscribe(thread_id, subscription_id, app.caller(ctx))
+        return reply(result, f"{result.status} {result.thread_id}".strip())
+
+    return [
+        tool(thread_start, "Start a thread", ADDS),
+        tool(thread_resume, "Resume a thread", SETS),
+        tool(thread_fork, "Fork a thread", ADDS),
+        tool(thread_unsubscribe, "Unsubscribe from a thread", SETS),
+    ]
+
+
+def list_tools(app: App) -> list[Tool]:
+    async def thread_list(
+        ctx: Context,
+        archived: Annotated[bool, Field(description="Archived threads instead of active ones")] = False,
+        search_term: Annotated[str | None, Field(description="Exact substring of name or first message")] = None,
+        cwd: Annotated[str | list[str] | None, Field(description="Only of these working directories")] = None,
+        model_providers: Annotated[list[str] | None, Field(description="Only of these providers")] = None,
+        source_kinds: Annotated[
+            list[SourceKind] | None, Field(description="Only of these sources; default all but sub-agents")
+        ] = None,
+        parent_thread_id: Annotated[str | None, Field(description="Only its direct sub-agents")] = None,
+        ancestor_thread_id: Annotated[str | None, Field(description="Only sub-agents below it")] = None,
+        since: Annotated[str | None, Field(description="Sort key at or after this RFC 3339 time")] = None,
+        until: Annotated[str | None, Field(description="Sort key at or before this RFC 3339 time")] = None,
+        sort_key: Annotated[ThreadSortKey, Field(description="What to sort by")] = "created_at",
+        sort_direction: Annotated[SortDirection, Field(description="Order")] = "desc",
+        limit: Limit = 25,
+        cursor: Cursor = None,
+        response_format: Format = "concise",
+    ) -> Annotated[CallToolResult, r.ThreadListResult]:
+        """List stored threads, newest first. To find words that were said use thread_search. Says how many threads fit
+        and how many the default filters hide."""
+        service = await app.ready(ctx)
+        result = await service.reader.list(
+            ListParams(
+                filter=ThreadFilter(
+                    archived=archived,
+                    model_providers=model_providers,
+                    source_kinds=source_kinds,
+                    cwd=[cwd] if isinstance(cwd, str) else cwd,
+                    search_term=search_term,
+                    parent_thread_id=parent_thread_id,
+                    ancestor_thread_id=ancestor_thread_id,
+                    since=since,
+                    until=until,
+                ),
+                sort_key=sort_key,
+                sort_direction=sort_direction,
+                cursor=cursor,
+                limit=limit,
+            )
+        )
+        return reply(result, render.thread_list(result, response_format == "detailed"))
+
+    async def thread_loaded_list(
+        ctx: Context, limit: Limit = 25, cursor: Cursor = None, response_format: Format = "concise"
+    ) -> Annotated[CallToolResult, r.LoadedListResult]:
+        """List the ids of the threads loaded in this server, with those that have no message yet. What is stored is in
+        thread_list."""
+        service = await app.ready(ctx)
+        result = service.reader.loaded(cursor, limit)
+        return reply(result, render.loaded_list(result))
+
+    async def thread_tree(
+        ctx: Context, thread_id: ThreadRef, response_format: Format = "concise"
+    ) -> Annotated[CallToolResult, r.TreeResult]:
+        """Show the tree of sub-agents above and below a thread: who runs under whom, states, turns. For rows with all
+        fields use thread_list with ancestor_thread_id."""
+        service = await app.ready(ctx)
+        result = await service.family.tree(thread_id)
+        return reply(result, render.capped(result.tree, "the structured result has all nodes"))
+
+    return [
+        tool(thread_list, "List threads", READS),
+        tool(thread_loaded_list, "List loaded threads", READS),
+        tool(thread_tree, "Show the sub-agent tree", READS),
+    ]
+
+
+def change_tools(app: App) -> list[Tool]:
+    async def thread_set_name(
+        ctx: Context,
+        thread_id: ThreadRef,
+        name: Annotated[str, Field(description="The new name; blanks around it are cut off")],
+        request_id: RequestId = None,
+        response_format: Format = "concise",
+    ) -> Annotated[CallToolResult, r.ThreadResult]:
+        """Name a thread, so that people find it and thread_id parameters take the name. Names need not be unique, can be
+        changed, not removed. Writes the rollout of a fresh thread. Not for archived threads."""
+        service = await app.ready(ctx)
+        result = await service.metadata.set_name(thread_id, name)
+        return reply(result, render.thread_line(result.thread))
+
+    async def thread_update_metadata(
+        ctx: Context,
+        thread_id: ThreadRef,
+        git_info: Annotated[GitFields, Field(description="Git fields: left out keeps, null clears")],
+        request_id: RequestId = None,
+        response_format: Format = "concise",
+    ) -> Annotated[CallToolResult, r.ThreadResult]:
+        """Record the git commit, branch or remote of a thread. For its name use thread_set_name."""
+        service = await app.ready(ctx)
+        result = await service.metadata.set_git(thread_id, GitPatch(git_info.model_dump(exclude_unset=True)))  # type: ignore[arg-type]
+        return reply(result, render.thread_block(result.thread))
+
+    return [
+        tool(thread_set_name, "Name a thread", SETS),
+        tool(thread_update_metadata, "Update git metadata", SETS),
+    ]
+
+
+def archive_tools(app: App) -> list[Tool]:
+    async def may_archive(
+        ctx: Context, thread_id: str, dry_run: bool, caller_thread_id: str | None
+    ) -> Consent | Elicit[Consent]:
+        return await consent_of(app, ctx, thread_id, dry_run, caller_thread_id, WouldArchiveSelf)
+
+    async def thread_archive(
+        ctx: Context,
+        thread_id: ThreadRef,
+        consent: Annotated[Consent, Resolve(may_archive)],
+        dry_run: Annotated[bool, Field(description="Only show what would be moved")] = False,
+        interrupt_running: Annotated[bool, Field(description="Interrupt running turns instead of refusing")] = False,
+        caller_thread_id: CallerThread = None,
+        request_id: RequestId = None,
+        response_format: Format = "concise",
+    ) -> Annotated[CallToolResult, r.ArchiveResult]:
+        """Archive a thread and all its sub-agents, out of the default lists; thread_unarchive brings them back. Returns
+        a receipt of what was moved. Can be repeated. Refused if a turn runs in the tree, if another process holds a
+        thread of it, and for your own thread or one you run under."""
+        service = await app.ready(ctx)
+        _accept(consent, WouldArchiveSelf, caller_thread_id, thread_id)
+        result = await service.cascade.archive(thread_id, dry_run=dry_run, interrupt_running=interrupt_running)
+        return reply(result, render.cascade("archived", result.archived, result, result.already_archived))
+
+    async def thread_unarchive(
+        ctx: Context,
+        thread_id: ThreadRef,
+        include_descendants: Annotated[
+            Literal["same_operation", "all", "none"],
+            Field(description="Sub-agents archived together with it, all archived ones, or none"),
+        ] = "same_operation",
+        dry_run: Annotated[bool, Field(description="Only show what would be moved")] = False,
+        request_id: RequestId = None,
+        response_format: Format = "concise",
+    ) -> Annotated[CallToolResult, r.UnarchiveResult]:
+        """Bring an archived thread back into the lists, with the sub-agents archived with it. Does not load it: call
+        thread_resume for that."""
+        service = await app.ready(ctx)
+        result = await service.cascade.unarchive(thread_id, include=include_descendants, dry_run=dry_run)
+        return reply(result, render.cascade("unarchived", result.unarchived, result))
+
+    async def may_delete(
+        ctx: Context, thread_id: str, dry_run: bool, confirm_thread_id: str | None, caller_thread_id: str | None
+    ) -> Consent | Elicit[Consent]:
+        service = await app.ready(ctx)
+        await service.guard.check(thread_id, app.caller(ctx, caller_thread_id), WouldDeleteSelf)
+        if dry_run:
+            return Consent(confirm=True)
+        target = await service.catalog.resolve(thread_id)
+        if confirm_thread_id is not None and confirm_thread_id.strip().lower() == target:
+            return Consent(confirm=True)
+        if confirm_thread_id is None and can_elicit(ctx):
+            return Elicit(f"Delete thread {thread_id} and all its sub-agents for ever?", Consent)
+        raise ConfirmationRequired(target, confirm_thread_id)
+
+    async def thread_delete(
+        ctx: Context,
+        thread_id: ThreadRef,
+        consent: Annotated[Consent, Resolve(may_delete)],
+        confirm_thread_id: Annotated[str | None, Field(description="The full id again, to confirm")] = None,
+        dry_run: Annotated[bool, Field(description="Only show what would be deleted")] = False,
+        caller_thread_id: CallerThread = None,
+        request_id: RequestId = None,
+        response_format: Format = "concise",
+    ) -> Annotated[CallToolResult, r.DeleteResult]:
+        """Delete a thread and all its sub-agents for ever; there is no way back. Prefer thread_archive. Needs
+        confirm_thread_id unless the client can ask a person. A thread that is gone already is a success."""
+        service = await app.ready(ctx)
+        if not consent.confirm:
+            raise ConfirmationRequired(await service.catalog.resolve(thread_id), None)
+        result = await service.cascade.delete(thread_id, dry_run=dry_run)
+        return reply(result, render.cascade("deleted", result.deleted, result, result.already_gone))
+
+    return [
+        tool(thread_archive, "Archive a thread and its sub-agents", SETS),
+        tool(thread_unarchive, "Unarchive a thread", SETS),
+        tool(thread_delete, "Delete a thread for ever", DESTROYS),
+    ]
+
+
+async def consent_of(
+    app: App, ctx: AnyContext, thread_id: str, dry_run: bool, caller_thread_id: str | None, refusal: type[SelfHarm]
+) -> Consent | Elicit[Consent]:
+    """Go on without a question unless the caller would end itself; then a person is asked, where the client can."""
+    if dry_run:
+        return Consent(confirm=True)
+    service = await app.ready(ctx)
+    harm = await service.guard.threatened(thread_id, app.caller(ctx, caller_thread_id))
+    if harm is None:
+        return Consent(confirm=True)
+    if not can_elicit(ctx):
+        raise refusal(*harm)
+    return Elicit(f"Agent thread {harm[0]} wants to {refusal.verb} {harm[1]}, which it runs in. Allow it?", Consent)
+
+
+def _accept(consent: Consent, refusal: type[SelfHarm], caller_thread_id: str | None, thread_id: str) -> None:
+    if not consent.confirm:
+        raise refusal(caller_thread_id or thread_id, thread_id)

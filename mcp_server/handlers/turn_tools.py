@@ -1,0 +1,214 @@
+"""The tools on turns and items."""
+
+from typing import Annotated, Any, Literal
+
+from mcp.server.mcpserver import Context, Elicit, Resolve
+from mcp.server.mcpserver.tools import Tool
+from mcp_types import CallToolResult
+from pydantic import BaseModel, Field
+
+from mcp_server.errors import InvalidArgument, WouldInterruptSelf
+from mcp_server.handlers import render
+from mcp_server.handlers.app import App
+from mcp_server.handlers.schema import (
+    ADDS,
+    READS,
+    CallerThread,
+    Cursor,
+    Format,
+    Limit,
+    RequestId,
+    ThreadRef,
+    reply,
+    tool,
+)
+from mcp_server.handlers.thread_tools import Consent, consent_of
+from mcp_server.models import results as r
+from mcp_server.models.params import ItemsParams, ReadParams, SearchParams, ThreadFilter, UserInput
+from mcp_server.models.thread import SortDirection
+from mcp_server.models.turn import ItemsView
+
+
+class MessageItem(BaseModel):
+    """What was said."""
+
+    type: Literal["agentMessage", "reasoning", "plan", "userMessage"] = Field(description="Who says it, or a plan")
+    text: str = Field(description="The text")
+
+
+class ToolCallItem(BaseModel):
+    type: Literal["toolCall"]
+    call_id: str = Field(description="Your id of the call", min_length=1, max_length=200)
+    name: str = Field(description="Name of the tool", min_length=1)
+    arguments: Any = Field(default=None, description="Its arguments as JSON")
+
+
+class ToolOutputItem(BaseModel):
+    type: Literal["toolOutput"]
+    call_id: str = Field(description="The id of the toolCall", min_length=1, max_length=200)
+    output: str = Field(description="What the tool answered")
+    success: bool | None = Field(default=None, description="False if the tool failed")
+
+
+class InputPart(BaseModel):
+    """Codex's UserInput."""
+
+    type: Literal["text", "image", "localImage", "skill", "mention"] = Field(description="What the part is")
+    text: str | None = Field(default=None, description="Of text")
+    url: str | None = Field(default=None, description="Of image")
+    path: str | None = Field(default=None, description="Of localImage, skill, mention")
+    name: str | None = Field(default=None, description="Of skill, mention")
+
+
+AppendItem = Annotated[MessageItem | ToolCallItem | ToolOutputItem, Field(discriminator="type")]
+
+
+def turn_tools(app: App) -> list[Tool]:
+    async def turn_start(
+        ctx: Context,
+        thread_id: ThreadRef,
+        input: Annotated[str | list[InputPart], Field(description="The user message")],  # noqa: A002
+        request_id: RequestId = None,
+        response_format: Format = "concise",
+    ) -> Annotated[CallToolResult, r.TurnResult]:
+        """Open a turn on a loaded thread with a user message; the first one writes the rollout. Then add what the agent
+        does with turn_append and end it with turn_complete. One turn runs at a time."""
+        service = await app.ready(ctx)
+        result = await service.turns.start(thread_id, _user_input(input))
+        return reply(result, render.turn_text(result.turn, response_format == "detailed"))
+
+    async def turn_append(
+        ctx: Context,
+        thread_id: ThreadRef,
+        items: Annotated[list[AppendItem], Field(description="In order", min_length=1, max_length=1000)],
+        request_id: RequestId = None,
+        response_format: Format = "concise",
+    ) -> Annotated[CallToolResult, r.AppendResult]:
+        """Add items to the running turn: messages, reasoning, plans, tool calls and outputs, further user messages. All
+        are written, durably, or none. The final message may also go to turn_complete."""
+        service = await app.ready(ctx)
+        result = await service.turns.append(thread_id, [item.model_dump() for item in items])
+        return reply(result, f"wrote {len(items)} to turn {result.turn_id}: {', '.join(result.item_ids)}")
+
+    async def may_interrupt(
+        ctx: Context, thread_id: str, status: str, caller_thread_id: str | None
+    ) -> Consent | Elicit[Consent]:
+        return await consent_of(app, ctx, thread_id, status != "interrupted", caller_thread_id, WouldInterruptSelf)
+
+    async def turn_complete(
+        ctx: Context,
+        thread_id: ThreadRef,
+        consent: Annotated[Consent, Resolve(may_interrupt)],
+        status: Annotated[
+            Literal["completed", "interrupted", "failed"], Field(description="How it ended")
+        ] = "completed",
+        message: Annotated[str | None, Field(description="The final agent message, not yet appended")] = None,
+        error: Annotated[str | None, Field(description="Why it failed, if failed")] = None,
+        caller_thread_id: CallerThread = None,
+        request_id: RequestId = None,
+        response_format: Format = "concise",
+    ) -> Annotated[CallToolResult, r.TurnResult]:
+        """End the running turn of a loaded thread. You can't interrupt the turn of your own thread or of one you run
+        under."""
+        service = await app.ready(ctx)
+        if not consent.confirm:
+            raise WouldInterruptSelf(caller_thread_id or thread_id, thread_id)
+        result = await service.turns.complete(thread_id, status, message, error)
+        return reply(result, render.turn_text(result.turn, response_format == "detailed"))
+
+    return [
+        tool(turn_start, "Start a turn", ADDS),
+        tool(turn_append, "Append to the turn", ADDS),
+        tool(turn_complete, "Complete the turn", ADDS),
+    ]
+
+
+def read_tools(app: App) -> list[Tool]:
+    async def thread_read(
+        ctx: Context,
+        thread_id: ThreadRef,
+        include_turns: Annotated[bool, Field(description="With a page of turns")] = False,
+        items_view: Annotated[ItemsView, Field(description="No items, first and last message, or all")] = "summary",
+        sort_direction: Annotated[SortDirection, Field(description="Newest or oldest turns first")] = "desc",
+        limit: Limit = 25,
+        cursor: Cursor = None,
+        response_format: Format = "concise",
+    ) -> Annotated[CallToolResult, r.ThreadReadResult]:
+        """Look at one thread without loading it. To add to it use thread_resume; for long texts thread_items."""
+        service = await app.ready(ctx)
+        result = await service.reader.read(
+            ReadParams(thread_id, include_turns, items_view, sort_direction, cursor, limit)
+        )
+        return reply(result, render.thread_read(result, response_format == "detailed"))
+
+    async def thread_items(
+        ctx: Context,
+        thread_id: ThreadRef,
+        turn_id: Annotated[str | None, Field(description="Only of this turn")] = None,
+        item_id: Annotated[str | None, Field(description="Only this item")] = None,
+        sort_direction: Annotated[SortDirection, Field(description="Order")] = "asc",
+        limit: Limit = 25,
+        cursor: Cursor = None,
+        text_offset: Annotated[int, Field(description="Skip this many characters of long texts", ge=0)] = 0,
+        max_chars: Annotated[int, Field(description="Characters shown of each text", ge=1, le=50_000)] = 4_000,
+        response_format: Format = "detailed",
+    ) -> Annotated[CallToolResult, r.ItemsResult]:
+        """Read the items of a thread or of one turn, page by page. Long texts are cut and say their full length;
+        item_id with text_offset fetches the rest. For an overview use thread_read."""
+        service = await app.ready(ctx)
+        result = await service.reader.items(
+            ItemsParams(thread_id, turn_id, item_id, sort_direction, cursor, limit, text_offset, max_chars)
+        )
+        return reply(result, render.items(result, response_format == "detailed"))
+
+    async def thread_search(
+        ctx: Context,
+        search_term: Annotated[str, Field(description="Text to find, any case")],
+        thread_id: Annotated[str | None, Field(description="Only in this thread")] = None,
+        include_tool_calls: Annotated[bool, Field(description="Also in tool calls and outputs")] = False,
+        archived: Annotated[bool, Field(description="In archived threads instead")] = False,
+        cwd: Annotated[str | list[str] | None, Field(description="Only of these working directories")] = None,
+        ancestor_thread_id: Annotated[str | None, Field(description="Only in sub-agents below it")] = None,
+        since: Annotated[str | None, Field(description="Updated at or after this RFC 3339 time")] = None,
+        until: Annotated[str | None, Field(description="Updated at or before this RFC 3339 time")] = None,
+        limit: Limit = 25,
+        cursor: Cursor = None,
+        response_format: Format = "concise",
+    ) -> Annotated[CallToolResult, r.SearchResult]:
+        """Find what was said in names, user and agent messages. Gives snippets with thread, turn and item ids; read on
+        with thread_items. To filter by name only use thread_list."""
+        service = await app.ready(ctx)
+        where = ThreadFilter(
+            archived=archived,
+            cwd=[cwd] if isinstance(cwd, str) else cwd,
+            ancestor_thread_id=ancestor_thread_id,
+            since=since,
+            until=until,
+        )
+        params = SearchParams(search_term, where, thread_id, include_tool_calls, cursor, limit)
+        result = await service.searcher.search(params)
+        return reply(result, render.search(result))
+
+    return [
+        tool(thread_read, "Read a thread", READS),
+        tool(thread_items, "Read items", READS),
+        tool(thread_search, "Search threads", READS),
+    ]
+
+
+def _user_input(value: str | list[InputPart]) -> UserInput:
+    """The message in Codex's wire form.
+
+    Raises:
+        InvalidArgument: nothing in it, or a part without its field.
+    """
+    if isinstance(value, str):
+        value = [InputPart(type="text", text=value)]
+    parts: UserInput = []
+    for part in value:
+        needed = {"text": "text", "image": "url"}.get(part.type, "path")
+        if getattr(part, needed) is None:
+            raise InvalidArgument("input", part.type, f"a part of this type has no {needed}", f"pass {needed}")
+        fields = part.model_dump(exclude_none=True)
+        parts.append({**fields, "text_elements": []} if part.type == "text" else fields)
+    return parts

@@ -1,0 +1,69 @@
+"""Cursors: what a page hands out, and what the next call hands back."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from mcp_server.errors import InvalidCursor
+
+_THREAD_CURSOR = re.compile(
+    r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3})?Z)(?:\|(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))?"
+)
+_MAX_LIMIT = 100
+
+
+def clamp_limit(limit: int) -> int:
+    """Codex's page sizes: at least 1, at most 100."""
+    return max(1, min(limit, _MAX_LIMIT))
+
+
+def rfc3339(ms: int) -> str:
+    """A time in UTC with milliseconds, such as `2026-11-22T23:04:50.082Z`."""
+    seconds, millis = divmod(ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+
+
+def parse_time(text: str) -> int | None:
+    """Unix milliseconds of an RFC 3339 time, None if it is none. A time without a zone is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def thread_cursor(at_ms: int, thread_id: str | None) -> str:
+    """The cursor of a row in a sorted list: its sort key, and the id that breaks ties (as Codex writes it)."""
+    time = rfc3339(at_ms).replace(".000Z", "Z")
+    return time if thread_id is None else f"{time}|{thread_id}"
+
+
+def parse_thread_cursor(cursor: str) -> tuple[int, str | None]:
+    """The reverse of `thread_cursor`.
+
+    Raises:
+        InvalidCursor: anything else.
+    """
+    match = _THREAD_CURSOR.fullmatch(cursor)
+    at_ms = parse_time(match["time"]) if match else None
+    if match is None or at_ms is None:
+        raise InvalidCursor(cursor)
+    return at_ms, match["id"]
+
+
+def place_cursor(place: str, *, inclusive: bool) -> str:
+    """The cursor of a turn or an item: begin at it, or after it."""
+    return f"{'at' if inclusive else 'after'}:{place}"
+
+
+def parse_place_cursor(cursor: str) -> tuple[str, bool]:
+    """The place, and whether to begin at it.
+
+    Raises:
+        InvalidCursor: anything that `place_cursor` does not make.
+    """
+    mode, colon, place = cursor.partition(":")
+    if not colon or mode not in ("at", "after") or not place:
+        raise InvalidCursor(cursor)
+    return place, mode == "at"

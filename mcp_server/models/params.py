@@ -1,0 +1,138 @@
+"""What each verb takes, once the tool has checked its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mcp_server.models.thread import (
+    ApprovalPolicy,
+    ReasoningEffort,
+    SandboxMode,
+    SortDirection,
+    SourceKind,
+    ThreadSortKey,
+)
+from mcp_server.models.turn import ItemsView
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: the client, its connection if that has an end of its own, and the thread it acts for."""
+
+    client_name: str = "unknown"
+    client_version: str = ""
+    connection: str | None = None
+    thread_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsRequest:
+    """Settings that a request names; None leaves the choice to what comes after it."""
+
+    cwd: str | None = None
+    model: str | None = None
+    model_provider: str | None = None
+    approval_policy: ApprovalPolicy | None = None
+    sandbox: SandboxMode | None = None
+    reasoning_effort: ReasoningEffort | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartParams:
+    settings: SettingsRequest = field(default_factory=SettingsRequest)
+    base_instructions: str | None = None
+    developer_instructions: str | None = None
+    name: str | None = None
+    ephemeral: bool = False
+    parent_thread_id: str | None = None
+    agent_nickname: str | None = None
+    agent_role: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForkParams:
+    thread_id: str
+    settings: SettingsRequest = field(default_factory=SettingsRequest)
+    last_turn_id: str | None = None
+    before_turn_id: str | None = None
+    ephemeral: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadFilter:
+    """The filters of list and search. `source_kinds` None: every source but sub-agents, unless a tree is named."""
+
+    archived: bool = False
+    model_providers: Sequence[str] | None = None
+    source_kinds: Sequence[SourceKind] | None = None
+    cwd: Sequence[str] | None = None
+    search_term: str | None = None
+    parent_thread_id: str | None = None
+    ancestor_thread_id: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListParams:
+    filter: ThreadFilter = field(default_factory=ThreadFilter)
+    sort_key: ThreadSortKey = "created_at"
+    sort_direction: SortDirection = "desc"
+    cursor: str | None = None
+    limit: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class ReadParams:
+    thread_id: str
+    include_turns: bool = False
+    items_view: ItemsView = "summary"
+    sort_direction: SortDirection = "desc"
+    cursor: str | None = None
+    limit: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsParams:
+    """`text_offset` and `max_chars` window each long text of the items, in characters."""
+
+    thread_id: str
+    turn_id: str | None = None
+    item_id: str | None = None
+    sort_direction: SortDirection = "asc"
+    cursor: str | None = None
+    limit: int = 25
+    text_offset: int = 0
+    max_chars: int = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class SearchParams:
+    search_term: str
+    filter: ThreadFilter = field(default_factory=ThreadFilter)
+    thread_id: str | None = None
+    include_tool_calls: bool = False
+    cursor: str | None = None
+    limit: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class GitPatch:
+    """Git fields to set; a field that is not in `fields` is left, one with None is cleared."""
+
+    fields: dict[Literal["sha", "branch", "origin_url"], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class EventsParams:
+    after: int = 0
+    thread_id: str | None = None
+    types: Sequence[str] | None = None
+    wait_seconds: float = 0.0
+    limit: int = 25
+
+
+UserInput = list[dict[str, Any]]
+"""A user message in Codex's input form: parts of type text, image, localImage, skill or mention."""

@@ -1,0 +1,247 @@
+"""Gives rollout files their rows: reads them, settles which row each belongs to, commits. The engine of `reconcile`.
+
+A row belongs to the file that carries its id in its session metadata, whatever the file is called. Of several such
+files the active one wins, then the one that the row names already, then the newest (CODEX_SEMANTICS 3.7). A file is
+read again only when its stamp has changed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import anyio
+
+from mcp_server.errors import DamagedRollout
+from mcp_server.models.event import ThreadEvent
+from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.stores.base import (
+    BadLine,
+    BadLines,
+    Change,
+    Description,
+    RolloutFile,
+    RolloutStore,
+    StateStore,
+)
+
+NameSource = Callable[[], Awaitable[Mapping[str, str]]]
+
+BATCH_ROWS = 256
+_BATCH_BYTES = 64 << 20  # keeps one batch well within a backfill's lease, however large the rollouts are
+_READERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What was found and committed: thread ids by what had happened to their files.
+
+    `damaged` are files that could not be used at all, `bad_lines` counts lines skipped in the others, `events` are
+    those that the store derived.
+    """
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
+    damaged: tuple[BadLine, ...] = ()
+    bad_lines: int = 0
+    names_applied: bool = False
+    events: tuple[ThreadEvent, ...] = ()
+
+
+def newest_first(files: Iterable[RolloutFile]) -> list[RolloutFile]:
+    """By path, descending: `sessions` before `archived_sessions`, and in both the newest date first."""
+    return sorted(files, key=lambda file: file.path, reverse=True)
+
+
+def batches(files: Iterable[RolloutFile]) -> Iterator[list[RolloutFile]]:
+    """Files in batches that are bounded in number and in bytes."""
+    batch: list[RolloutFile] = []
+    size = 0
+    for file in files:
+        if batch and (len(batch) == BATCH_ROWS or size + file.stamp.size > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(file)
+        size += file.stamp.size
+    if batch:
+        yield batch
+
+
+async def describe_all(rollouts: RolloutStore, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+    """Describe files, a few at a time: in their order the description, what was wrong, or None if the file is gone."""
+    results: list[Description | BadLine | None] = [None] * len(files)
+    todo = iter(enumerate(files))
+
+    async def read() -> None:
+        for index, file in todo:
+            try:
+                results[index] = await rollouts.describe(file)
+            except DamagedRollout as damage:
+                if await rollouts.stat(file.path) is not None:
+                    results[index] = BadLine(file.path, damage.offset, damage.reason)
+
+    async with anyio.create_task_group() as readers:
+        for _ in range(min(_READERS, len(files))):
+            readers.start_soon(read)
+    return results
+
+
+@dataclass(slots=True)
+class Adoption:
+    """One run over files. `quiet` commits rows without deriving events, `fresh` writes every row it reads."""
+
+    rollouts: RolloutStore
+    state: StateStore
+    quiet: bool = False
+    fresh: bool = False
+    own: Callable[[], Collection[str]] = frozenset[str]
+    more_names: NameSource | None = None
+    sink: BadLines | None = None
+    _names: Mapping[str, str] | None = None
+    _names_applied: bool = False
+    _carried: dict[str, str] = field(default_factory=dict[str, str])
+    _damaged: dict[tuple[str, FileStamp], BadLine] = field(default_factory=dict[tuple[str, FileStamp], BadLine])
+    _met: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict[str, list[str]](list))
+    _bad_lines: int = 0
+    _events: list[ThreadEvent] = field(default_factory=list[ThreadEvent])
+
+    def report(self) -> SyncReport:
+        return SyncReport(
+            added=tuple(self._met["added"]),
+            changed=tuple(self._met["changed"]),
+            moved=tuple(self._met["moved"]),
+            vanished=tuple(self._met["vanished"]),
+            damaged=tuple(self._damaged.values()),
+            bad_lines=self._bad_lines,
+            names_applied=self._names_applied,
+            events=tuple(self._events),
+        )
+
+    async def catch_up(self) -> None:
+        """Adopt and drop whatever differs between the folders and the rows, by stamps."""
+        rows = await self.state.stamps()
+        known = dict(rows.values())
+        files = await self.rollouts.files()
+        await self.adopt(newest_first(file for file in files if known.get(file.path) != file.stamp))
+        listed = {file.path for file in files}
+        gone = {
+            thread_id: path
+            for thread_id, (path, _) in rows.items()
+            if path not in listed or self._lost(thread_id, path)
+        }
+        if gone:
+            # a file that was moved while the folders were walked may have been missed on both sides
+            await self.adopt(file for file in await self.rollouts.files() if file.path not in listed)
+            await self.drop(gone)
+
+    async def adopt(self, files: Iterable[RolloutFile]) -> None:
+        """Give each file its row. Files found damaged before in this run are left out."""
+        for batch in batches(files):
+            await self.adopt_batch([file for file in batch if (file.path, file.stamp) not in self._damaged])
+
+    async def adopt_batch(self, files: Sequence[RolloutFile]) -> None:
+        """Read some files and commit the rows that follow from them, in one transaction."""
+        files = [file for file in files if file.thread_id not in self.own()]
+        by_id: defaultdict[str, list[StoredThread]] = defaultdict(list)
+        for file, result in zip(files, await describe_all(self.rollouts, files), strict=True):
+            self._note(file, result)
+            if isinstance(result, Description):
+                by_id[result.thread.id].append(result.thread)
+        rows = await self.state.get_many(by_id)
+        chosen: list[tuple[StoredThread, StoredThread | None]] = []
+        barred = {*await self.state.deleted(by_id), *self.own()}
+        for thread_id, threads in by_id.items():
+            row = rows.get(thread_id)
+            best = None if thread_id in barred else await self._settle(threads, row)
+            if best is None:
+                continue
+            if row is None or self.fresh or (row.path, row.stamp) != (best.path, best.stamp):
+                chosen.append((await self.merged(best, row), row))
+        await self.put(chosen)
+
+    async def verify(self, row: StoredThread) -> StoredThread | DamagedRollout | None:
+        """The row itself while its file is unchanged, else what the file tells now, or why it can't be told; None if
+        the file is gone or carries another id."""
+        file = await self.rollouts.stat(row.path)
+        if file is None or file.stamp == row.stamp:
+            return file and row
+        try:
+            thread = (await self.rollouts.describe(file)).thread
+        except DamagedRollout as damage:
+            return damage
+        self._carried[row.path] = thread.id
+        return thread if thread.id == row.id else None
+
+    async def merged(self, thread: StoredThread, row: StoredThread | None) -> StoredThread:
+        """The thread as its file tells it, with what others tell: the name (of a row that has one, only `apply_names`
+        changes it), and when it was archived."""
+        if self._names is None:
+            self._names = await self._read_names()
+        name = (row.name if row else None) or self._names.get(thread.id)
+        archived_at = row.archived_at_ms if row is not None and row.archived and thread.archived else None
+        return replace(thread, name=name, archived_at_ms=archived_at or thread.archived_at_ms)
+
+    async def put(self, pairs: Sequence[tuple[StoredThread, StoredThread | None]]) -> None:
+        """Commit threads in place of their rows."""
+        threads = tuple(thread for thread, _ in pairs)
+        if not threads:
+            return
+        self._events += await self.state.commit(Change(threads=threads) if self.quiet else Change(observed=threads))
+        for thread, row in pairs:
+            what = "added" if row is None else "changed" if row.path == thread.path else "moved"
+            self._met[what].append(thread.id)
+
+    async def drop(self, paths: Mapping[str, str]) -> None:
+        """Remove the rows, by thread id, that still name these paths if the files are gone or carry another id."""
+        rows = await self.state.get_many(paths.keys() - set(self.own()))
+        vanished: list[str] = []
+        for thread_id, row in sorted(rows.items()):
+            if row.path != paths[thread_id]:
+                continue
+            if self._lost(thread_id, row.path) or await self.rollouts.stat(row.path) is None:
+                vanished.append(thread_id)
+        if vanished:
+            self._events += await self.state.commit(Change(vanished=tuple(vanished)))
+            self._met["vanished"] += vanished
+
+    async def apply_names(self, *, force: bool = False) -> None:
+        """Take over the names if session_index.jsonl has changed."""
+        stamp = await self.rollouts.names_stamp()  # before the names: a line that comes between is taken again later
+        if force or stamp != await self.state.names_stamp():
+            self._events += await self.state.apply_names(await self._read_names(), stamp)
+            self._names_applied = True
+
+    async def _read_names(self) -> dict[str, str]:
+        names = dict(await self.more_names()) if self.more_names else dict[str, str]()
+        return names | await self.rollouts.names()
+
+    def _note(self, file: RolloutFile, result: Description | BadLine | None) -> None:
+        bad: tuple[BadLine, ...] = ()
+        if isinstance(result, BadLine):
+            self._damaged[file.path, file.stamp] = result
+            bad = (result,)
+        elif result is not None:
+            self._carried[file.path] = result.thread.id
+            self._bad_lines += len(result.bad_lines)
+            bad = result.bad_lines
+        if bad and self.sink is not None:
+            self.sink.report(bad)
+
+    def _lost(self, thread_id: str, path: str) -> bool:
+        """Whether the file at the path was read and carries another id."""
+        return self._carried.get(path, thread_id) != thread_id
+
+    async def _settle(self, threads: list[StoredThread], row: StoredThread | None) -> StoredThread | None:
+        """Which of several files with one id its row is to name. None if all of them are gone again."""
+        if row is not None and all(thread.path != row.path for thread in threads):
+            # they may have been moved to where the row says after they were read
+            threads = [thread for thread in threads if await self.rollouts.stat(thread.path) is not None]
+            current = await self.verify(row)
+            if isinstance(current, StoredThread):
+                threads.append(current)
+        kept = row.path if row is not None and not self.fresh else None
+        order = [(not one.archived, one.path == kept, one.stamp.mtime_ns, one.path) for one in threads]
+        return threads[order.index(max(order))] if threads else None

@@ -1,0 +1,73 @@
+"""What a change means, as pure functions that every state store shares."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from mcp_server.models.event import EventType, ThreadEvent
+from mcp_server.models.thread import StoredThread, spawn_parent
+from mcp_server.stores.base import BackfillState, Change, SpawnEdge
+
+
+def merged(before: StoredThread | None, after: StoredThread) -> StoredThread:
+    """The row that `after` makes of `before`. A rollout knows no name, so None keeps the one that is there; recency
+    never goes back."""
+    if before is None:
+        return after
+    return replace(
+        after,
+        name=before.name if after.name is None else after.name,
+        recency_at_ms=max(before.recency_at_ms, after.recency_at_ms),
+    )
+
+
+def derive_events(before: StoredThread | None, after: StoredThread) -> list[ThreadEvent]:
+    """The events that tell of the step from one row to the next: started (a new thread that has a preview), archived
+    or unarchived, renamed. Nothing else counts, so a row that is already so gives none."""
+    if before is None:
+        return [_event("thread/started", after.id)] if after.preview else []
+    events: list[ThreadEvent] = []
+    if before.archived != after.archived:
+        events.append(_event("thread/archived" if after.archived else "thread/unarchived", after.id))
+    if after.name is not None and before.name != after.name:
+        events.append(name_event(after.id, after.name))
+    return events
+
+
+def name_event(thread_id: str, name: str | None) -> ThreadEvent:
+    """Codex's thread/name/updated; the name is None where it was taken away."""
+    return ThreadEvent("thread/name/updated", thread_id, {"thread_id": thread_id, "thread_name": name})
+
+
+def edges_of(change: Change, barred: Collection[str]) -> list[SpawnEdge]:
+    """The edges to insert: those that are given, then the ones that the threads' own sources tell (Codex does so at
+    each upsert). Neither for children in `barred`, nor from a thread to itself."""
+    threads: Iterable[StoredThread] = (*change.threads, *change.observed)
+    told = ((spawn_parent(thread.source), thread.id) for thread in threads)
+    edges = (*change.edges, *(SpawnEdge(parent, child) for parent, child in told if parent is not None))
+    return [edge for edge in edges if edge.child_id not in barred and edge.child_id != edge.parent_id]
+
+
+def claimable(state: BackfillState, now_ms: int, lease_ms: int) -> bool:
+    """Codex's rule: never once complete; while running only after the lease has run out."""
+    if state.status == "complete":
+        return False
+    return state.status != "running" or state.updated_at_ms <= now_ms - lease_ms
+
+
+def may_checkpoint(current: BackfillState, state: BackfillState) -> bool:
+    """A worker that lost its lease must not write over the one that took it, nor reopen what is complete."""
+    if current.status == "running":
+        return current.owner is None or state.owner in (None, current.owner)
+    return not (current.status == "complete" and state.status == "running")
+
+
+def cwd_forms(cwds: Collection[str]) -> set[str]:
+    """The spellings that a recorded cwd may have for these: with and without a slash at the end."""
+    stripped = {cwd.rstrip("/") or cwd[:1] for cwd in cwds}
+    return stripped | {f"{cwd}/" for cwd in stripped if cwd not in ("", "/")}
+
+
+def _event(kind: EventType, thread_id: str) -> ThreadEvent:
+    return ThreadEvent(kind, thread_id, {"thread_id": thread_id})

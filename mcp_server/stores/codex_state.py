@@ -1,0 +1,68 @@
+"""What Codex's own state DB knows and no rollout holds, read without leaving a trace.
+
+Codex owns `state_<N>.sqlite`; here it is only ever read. Whatever stands in the way (no such file, an older schema, a
+damaged or locked database) means that nothing is known: the answer is empty, and no error is raised.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import anyio.to_thread
+
+from mcp_server.stores.base import SpawnEdge
+
+_FILE = re.compile(r"state_(\d+)\.sqlite")
+_BUSY_S = 0.2
+
+
+async def names(sqlite_home: Path) -> dict[str, str]:
+    """Names of paginated threads by id (`threads.name`), trimmed.
+
+    They only fill in what session_index.jsonl doesn't have, since its newest line is the name (CODEX_FORMAT 1).
+    `sqlite_home` is the folder that holds Codex's databases.
+    """
+    rows = await anyio.to_thread.run_sync(
+        _read, sqlite_home, "SELECT id, name FROM threads WHERE trim(coalesce(name, '')) <> '' ORDER BY id"
+    )
+    return {str(thread_id): str(name).strip() for thread_id, name in rows}
+
+
+async def closed_edges(sqlite_home: Path) -> list[SpawnEdge]:
+    """The spawn edges whose agent was closed, sorted by child id. Open ones follow from the rollouts."""
+    rows = await anyio.to_thread.run_sync(
+        _read,
+        sqlite_home,
+        "SELECT parent_thread_id, child_thread_id FROM thread_spawn_edges WHERE status = 'closed' "
+        "ORDER BY child_thread_id",
+    )
+    return [SpawnEdge(str(parent), str(child), "closed") for parent, child in rows]
+
+
+def _read(sqlite_home: Path, query: str) -> Sequence[tuple[object, object]]:
+    try:
+        path = _newest(sqlite_home)
+        if path is None:
+            return []
+        with closing(sqlite3.connect(_uri(path), uri=True, timeout=_BUSY_S)) as connection:
+            return connection.execute(query).fetchall()
+    except (OSError, ValueError, sqlite3.Error):
+        return []
+
+
+def _newest(sqlite_home: Path) -> Path | None:
+    found = {int(match[1]): path for path in sqlite_home.iterdir() if (match := _FILE.fullmatch(path.name))}
+    return found[max(found)] if found else None
+
+
+def _uri(path: Path) -> str:
+    # Even a read-only connection to a WAL database creates -wal and -shm when they aren't there. Both exist while
+    # Codex runs; without them nobody writes, and the main file alone can be read as immutable.
+    with path.open("rb") as file:
+        wal = file.read(20)[18:] == b"\x02\x02"
+    in_use = all(path.with_name(path.name + suffix).exists() for suffix in ("-wal", "-shm"))
+    return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if wal and not in_use else ''}"

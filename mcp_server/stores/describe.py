@@ -1,0 +1,304 @@
+"""Metadata of a thread, folded from the lines of its rollout, as Codex's own indexer does. Blocking.
+
+Decoding is what costs: only lines whose head says that they could matter are decoded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, cast
+
+from mcp_server.errors import DamagedRollout, StoreFailure
+from mcp_server.models.policy import sandbox_from_rollout
+from mcp_server.models.rollout import (
+    HistoryBase,
+    Json,
+    MalformedLine,
+    RawLine,
+    RolloutLine,
+    SessionMeta,
+    decode_line,
+    decode_meta,
+)
+from mcp_server.models.thread import GitInfo, StoredThread, spawn_parent
+from mcp_server.stores.base import BadLine, Description, RolloutFile
+from mcp_server.stores.naming import name_time_ms, parse_id, parse_time_ms
+from mcp_server.stores.rawlines import RolloutText
+
+# Up to this size a rollout is read whole. Beyond it: the head until the preview is known, but no further than
+# HEAD_BYTES, and a tail that begins with TAIL_BYTES and grows until a turn starts in it. Names and git states that
+# were recorded in between are not seen then.
+WHOLE_READ_BYTES = 8 << 20
+HEAD_BYTES = 4 << 20
+TAIL_BYTES = 1 << 20
+MAX_BASES = 32
+
+REQUEST_MARKER = "## My request for Codex:"
+_TURN_STARTS = {"task_started", "turn_started"}
+_EVENTS = _TURN_STARTS | {"user_message", "thread_settings_applied", "thread_name_updated"}
+_head = re.compile(
+    rb'\s*\{\s*"timestamp"\s*:\s*"[^"]*"\s*,\s*(?:"ordinal"\s*:\s*\d+\s*,\s*)?"type"\s*:\s*"(\w+)"\s*,'
+    rb'\s*"payload"\s*:\s*\{\s*(?:"type"\s*:\s*"(\w+)")?'
+)
+
+OpenBase = Callable[[str], RolloutText | None]
+"""Opens the rollout of a thread id; None if the home has none."""
+
+
+def describe(file: RolloutFile, text: RolloutText, open_base: OpenBase) -> Description:
+    """The thread that a rollout holds. A fork by `history_base` takes preview and settings from its base first.
+
+    Raises:
+        DamagedRollout: empty, unreadable, or without session metadata at the start.
+    """
+    fold = _fold(text, text.size)
+    meta, thread_id = fold.identity
+    preview, recorded = _borrowed(meta.history_base, open_base)
+    mtime_ms = file.stamp.mtime_ns // 1_000_000
+    name_ms = name_time_ms(file.path.rsplit("/", 1)[-1])
+    created_ms = parse_time_ms(meta.timestamp) or name_ms or mtime_ms
+    recorded.update(fold.recorded)
+    thread = StoredThread(
+        id=thread_id,
+        path=file.path,
+        stamp=file.stamp,
+        archived=file.archived,
+        created_at_ms=created_ms,
+        updated_at_ms=mtime_ms,
+        recency_at_ms=fold.turn_started_ms or fold.last_message_ms or created_ms,
+        archived_at_ms=mtime_ms if file.archived else None,
+        session_id=_normal(meta.session_id),
+        parent_thread_id=_normal(meta.parent_thread_id) or _normal(spawn_parent(meta.source)),
+        forked_from_id=_normal(meta.forked_from_id),
+        preview=preview or fold.preview,
+        name=fold.name,
+        source="vscode" if meta.source is None else meta.source,
+        thread_source=meta.thread_source,
+        agent_nickname=meta.agent_nickname or _spawn_text(meta.source, "agent_nickname"),
+        agent_role=meta.agent_role or _spawn_text(meta.source, "agent_role"),
+        model_provider=meta.model_provider or "",
+        cwd=meta.cwd or fold.context_cwd,
+        cli_version=meta.cli_version,
+        originator=meta.originator or None,
+        history_mode=meta.history_mode,
+        history_base=meta.history_base,
+        git=fold.git,
+        recorded=recorded,
+    )
+    return Description(thread, tuple(fold.bad_lines))
+
+
+def _borrowed(base: HistoryBase | None, open_base: OpenBase, depth: int = 0) -> tuple[str, Json]:
+    """Preview and settings of what a fork borrows. A base that is missing or damaged lends nothing."""
+    if base is None or depth == MAX_BASES:
+        return "", {}
+    try:
+        text = open_base(base.thread_id)
+        if text is None:
+            return "", {}
+        with text:
+            fold = _fold(text, base.end_byte_offset or text.size)
+            meta, _ = fold.identity
+    except StoreFailure:
+        return "", {}
+    preview, recorded = _borrowed(meta.history_base, open_base, depth + 1)
+    return preview or fold.preview, {**recorded, **fold.recorded}
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+def _fold(text: RolloutText, end: int | None) -> _Fold:
+    """Fold the lines before `end`; see the bounds above. What is compressed is read whole."""
+    fold = _Fold(text.path)
+    if text.size is not None and end is not None:
+        end = min(end, text.size)
+    if text.size is None or end is None or end <= WHOLE_READ_BYTES:
+        for batch in text.batches(0, end):
+            fold.take(batch)
+        return fold
+    head_end = 0
+    for batch in text.batches(0, end):
+        fold.take(batch)
+        head_end = batch[-1].end if batch else head_end
+        if fold.knows_identity and (fold.preview or head_end >= HEAD_BYTES):
+            break
+    fold.take(_tail(text, head_end, end))
+    return fold
+
+
+def _tail(text: RolloutText, floor: int, end: int) -> list[RawLine]:
+    """The lines that may matter at the end of `[floor, end)`, a turn's start among them if there is one."""
+    window = TAIL_BYTES
+    while True:
+        start = max(floor, end - window)
+        lines = [raw for batch in text.batches(start, end) for raw in batch]
+        if start > floor and lines:
+            del lines[0]  # begins in the middle
+        lines = [raw for raw in lines if may_matter(raw.data)]
+        if start == floor or any(_starts_turn(raw.data) for raw in lines):
+            return lines
+        window *= 4
+
+
+def may_matter(data: bytes) -> bool:
+    """Whether a line could hold metadata. A line that is not laid out as Codex does could."""
+    match = _head.match(data)
+    if match is None:
+        return True
+    kind, event = match[1].decode(), match[2].decode() if match[2] else None
+    if kind != "event_msg":
+        return kind in ("session_meta", "turn_context")
+    return event is None or event in _EVENTS or (event == "item_completed" and b'"UserMessage"' in data)
+
+
+def _starts_turn(data: bytes) -> bool:
+    match = _head.match(data)
+    return match is not None and match[2] is not None and match[2].decode() in _TURN_STARTS
+
+
+# ---------------------------------------------------------------------------------------------- folding
+
+
+class _Fold:
+    """What the lines so far have told (Codex: the rules by which rollout items are applied to a thread's row)."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.preview = ""
+        self.name: str | None = None
+        self.git: GitInfo | None = None
+        self.recorded: Json = {}
+        self.context_cwd = ""
+        self.turn_started_ms: int | None = None
+        self.last_message_ms: int | None = None
+        self.bad_lines = list[BadLine]()
+        self._identity: tuple[SessionMeta, str] | None = None
+
+    @property
+    def knows_identity(self) -> bool:
+        return self._identity is not None
+
+    @property
+    def identity(self) -> tuple[SessionMeta, str]:
+        if self._identity is None:
+            raise DamagedRollout(self.path, "is empty" if not self.bad_lines else "holds no readable line")
+        return self._identity
+
+    def take(self, batch: list[RawLine]) -> None:
+        for raw in batch:
+            if self._identity is not None and not may_matter(raw.data):
+                continue
+            try:
+                line = decode_line(raw.data)
+            except MalformedLine as error:
+                if raw.whole:  # a torn tail is a write that did not finish, no damage
+                    self.bad_lines.append(BadLine(self.path, raw.offset, str(error)))
+                continue
+            if self._identity is None:
+                self._identity = self._begin(line, raw.offset)
+            self._apply(line)
+
+    def _begin(self, line: RolloutLine, offset: int) -> tuple[SessionMeta, str]:
+        try:
+            meta = decode_meta(line.payload) if line.type == "session_meta" else None
+        except MalformedLine as error:
+            raise DamagedRollout(self.path, f"does not start with session metadata: {error}", offset) from error
+        thread_id = parse_id(meta.id) if meta else None
+        if meta is None or thread_id is None:
+            raise DamagedRollout(self.path, "does not start with session metadata", offset)
+        return meta, thread_id
+
+    def _apply(self, line: RolloutLine) -> None:
+        payload = line.payload
+        match line.type, line.event:
+            case "session_meta", _:
+                self._update_git(payload)
+            case "turn_context", _:
+                self.recorded.update(_settings(payload))
+                self.context_cwd = self.context_cwd or _text(payload, "cwd")
+            case _, "thread_settings_applied":
+                self.recorded.update(_settings(_object(payload.get("thread_settings"))))
+            case _, "task_started" | "turn_started":
+                self.turn_started_ms = parse_time_ms(line.timestamp) or self.turn_started_ms
+            case _, "thread_name_updated":
+                self.name = _text(payload, "thread_name").strip() or self.name
+            case _, "user_message":
+                images = bool(payload.get("images") or payload.get("local_images"))
+                self._user_message(line, _text(payload, "message"), images)
+            case _, "item_completed":
+                self._item(line, _object(payload.get("item")))
+            case _:
+                pass
+
+    def _update_git(self, payload: Json) -> None:
+        """A later line with the same id updates git; one with another id was copied from a fork's source."""
+        _, thread_id = self.identity
+        if payload.get("git") is None or parse_id(payload.get("id")) != thread_id:
+            return
+        git = _object(payload["git"])
+        info = GitInfo(
+            sha=_text(git, "commit_hash") or None,
+            branch=_text(git, "branch") or None,
+            origin_url=_text(git, "repository_url") or None,
+        )
+        self.git = info if info != GitInfo() else None
+
+    def _item(self, line: RolloutLine, item: Json) -> None:
+        if item.get("type") != "UserMessage":
+            return
+        parts = _objects(item.get("content"))
+        text = "".join(_text(part, "text") for part in parts if part.get("type") == "text")
+        self._user_message(line, text, any("image" in _text(part, "type").lower() for part in parts))
+
+    def _user_message(self, line: RolloutLine, text: str, images: bool) -> None:
+        self.last_message_ms = parse_time_ms(line.timestamp) or self.last_message_ms
+        if not self.preview:
+            self.preview = preview_of(text, images)
+
+
+def preview_of(text: str, images: bool) -> str:
+    """A message as a preview: what follows the marker that editors put before the request, else `[Image]`."""
+    _, marker, request = text.partition(REQUEST_MARKER)
+    return (request if marker else text).strip() or ("[Image]" if images else "")
+
+
+def _settings(payload: Json) -> Json:
+    """What a `turn_context` or applied settings say, in the form of `Settings`."""
+    found = {key: payload[key] for key in ("model", "cwd") if _text(payload, key)}
+    if provider := _text(payload, "model_provider_id"):
+        found["model_provider"] = provider
+    if payload.get("approval_policy") is not None:
+        found["approval_policy"] = payload["approval_policy"]
+    if payload.get("sandbox_policy") is not None:
+        found["sandbox"] = sandbox_from_rollout(payload["sandbox_policy"])
+    elif _object(payload.get("permission_profile")).get("type") == "disabled":
+        found["sandbox"] = sandbox_from_rollout("danger-full-access")
+    if found:
+        mode = _object(_object(payload.get("collaboration_mode")).get("settings"))
+        effort = payload.get("effort") or payload.get("reasoning_effort") or mode.get("reasoning_effort")
+        found["reasoning_effort"] = effort
+    return found
+
+
+def _object(value: Any) -> Json:
+    return cast("Json", value) if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> list[Json]:
+    return [_object(part) for part in cast("list[Any]", value)] if isinstance(value, list) else []
+
+
+def _text(payload: Json, key: str) -> str:
+    value = payload.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _spawn_text(source: Any, key: str) -> str | None:
+    spawn = _object(_object(_object(source).get("subagent")).get("thread_spawn"))
+    return _text(spawn, key) or None
+
+
+def _normal(thread_id: str | None) -> str | None:
+    return parse_id(thread_id) or thread_id

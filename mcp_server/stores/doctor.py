@@ -1,0 +1,191 @@
+"""Compares the index with the files and says what is wrong, in the words of Codex's doctor; mends it by a sync.
+
+An examination reads and never writes. It is no snapshot: what changes while it runs may show up as a difference.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import nlargest
+from typing import Literal
+
+from mcp_server.models.thread import FileStamp
+from mcp_server.stores.adopt import NameSource, SyncReport, batches, describe_all, newest_first
+from mcp_server.stores.base import (
+    BackfillState,
+    BadLine,
+    Holder,
+    Operation,
+    RolloutFile,
+    RolloutStore,
+    StateStore,
+    ThreadQuery,
+    WriterLocks,
+)
+from mcp_server.stores.reconcile import sync
+
+_LARGEST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    active: int = 0
+    archived: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StaleRow:
+    """A row that its file no longer bears out: `gone`, `moved` to another path, or `changed` since it was indexed."""
+
+    thread_id: str
+    path: str
+    reason: Literal["gone", "moved", "changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorReport:
+    """The state of a home. Sizes are bytes on disk; what concerns rows is empty, and `rows` None, without a state DB.
+
+    `missing` are paths of usable files without a row, `duplicates` the paths by id where several files carry one id,
+    `malformed` the files and lines that can't be used, `names` the number of names in session_index.jsonl, `largest`
+    the sizes of the largest threads.
+    """
+
+    files: Counts
+    rows: Counts | None
+    size: int = 0
+    largest: Mapping[str, int] = field(default_factory=dict[str, int])
+    missing: tuple[str, ...] = ()
+    stale: tuple[StaleRow, ...] = ()
+    duplicates: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    malformed: tuple[BadLine, ...] = ()
+    names: int = 0
+    names_current: bool = True
+    backfill: BackfillState | None = None
+    running: tuple[Operation, ...] = ()
+    held: tuple[str, ...] = ()
+    foreign: Mapping[str, Holder] = field(default_factory=dict[str, Holder])
+
+    @property
+    def in_step(self) -> bool:
+        """Whether a sync would find nothing to do."""
+        return not self.missing and not self.stale and self.names_current
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What was wrong, what a repair did about it, and how things are then; the last two are None in a dry run."""
+
+    before: DoctorReport
+    done: SyncReport | None = None
+    after: DoctorReport | None = None
+
+
+async def examine(
+    rollouts: RolloutStore, state: StateStore | None, locks: WriterLocks, *, deep: bool = False
+) -> DoctorReport:
+    """Say how index and files stand to each other. Writes nothing.
+
+    Files that the index doesn't know in their present state are read, the others only if `deep`, which finds malformed
+    lines in them too.
+    """
+    rows = await state.stamps() if state else {}
+    files = newest_first(await rollouts.files())
+    exam = _Examination({path: (thread_id, stamp) for thread_id, (path, stamp) in rows.items()})
+    await exam.read(rollouts, files, everything=deep)
+    deleted = await state.deleted(exam.holders) if state else frozenset[str]()
+    by_size = nlargest(_LARGEST, ((sum(sizes), thread_id) for thread_id, sizes in exam.sizes.items()))
+    return DoctorReport(
+        files=_counts(files),
+        rows=await row_counts(state) if state else None,
+        size=sum(file.stamp.size for file in files),
+        largest={thread_id: size for size, thread_id in by_size},
+        missing=tuple(exam.missing(rows, deleted)) if state else (),
+        stale=tuple(exam.stale(rows, {file.path: file.stamp for file in files})),
+        duplicates={thread_id: tuple(paths) for thread_id, paths in exam.holders.items() if len(paths) > 1},
+        malformed=tuple(exam.malformed),
+        names=len(await rollouts.names()),
+        names_current=state is None or await rollouts.names_stamp() == await state.names_stamp(),
+        backfill=await state.backfill() if state else None,
+        running=tuple(await state.running_operations()) if state else (),
+        held=tuple(sorted(locks.held())),
+        foreign=await locks.foreign(),
+    )
+
+
+async def repair(
+    rollouts: RolloutStore,
+    state: StateStore,
+    locks: WriterLocks,
+    *,
+    dry_run: bool = False,
+    deep: bool = False,
+    more_names: NameSource | None = None,
+) -> RepairReport:
+    """Examine, then sync, then examine again. A dry run only examines, and changes nothing."""
+    before = await examine(rollouts, state, locks, deep=deep)
+    if dry_run:
+        return RepairReport(before)
+    done = await sync(rollouts, state, own=locks.held, more_names=more_names)
+    return RepairReport(before, done, await examine(rollouts, state, locks, deep=deep))
+
+
+@dataclass(slots=True)
+class _Examination:
+    """Which file carries which id: by its row where the stamp is right, else by reading it."""
+
+    indexed: Mapping[str, tuple[str, FileStamp]]
+    holders: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict[str, list[str]](list))
+    sizes: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict[str, list[int]](list))
+    malformed: list[BadLine] = field(default_factory=list[BadLine])
+    unusable: set[str] = field(default_factory=set[str])
+
+    async def read(self, rollouts: RolloutStore, files: Sequence[RolloutFile], *, everything: bool) -> None:
+        unread: list[RolloutFile] = []
+        for file in files:
+            thread_id, stamp = self.indexed.get(file.path, (None, None))
+            if everything or thread_id is None or stamp != file.stamp:
+                unread.append(file)
+            else:
+                self._hold(thread_id, file)
+        for batch in batches(unread):
+            for file, result in zip(batch, await describe_all(rollouts, batch), strict=True):
+                if isinstance(result, BadLine):
+                    self.malformed.append(result)
+                    self.unusable.add(file.path)
+                elif result is not None:
+                    self.malformed += result.bad_lines
+                    self._hold(result.thread.id, file)
+
+    def missing(self, rows: Mapping[str, object], deleted: Collection[str]) -> Iterable[str]:
+        for thread_id, paths in self.holders.items():
+            if thread_id not in rows and thread_id not in deleted:
+                yield paths[0]
+
+    def stale(self, rows: Mapping[str, tuple[str, FileStamp]], stamps: Mapping[str, FileStamp]) -> Iterable[StaleRow]:
+        for thread_id, (path, stamp) in rows.items():
+            paths = self.holders.get(thread_id, ())
+            if path in paths or (path in self.unusable and not paths):
+                if stamps[path] != stamp:
+                    yield StaleRow(thread_id, path, "changed")
+            else:
+                yield StaleRow(thread_id, path, "moved" if paths else "gone")
+
+    def _hold(self, thread_id: str, file: RolloutFile) -> None:
+        self.holders[thread_id].append(file.path)
+        self.sizes[thread_id].append(file.stamp.size)
+
+
+def _counts(files: Iterable[RolloutFile]) -> Counts:
+    archived = [file.archived for file in files]
+    return Counts(active=archived.count(False), archived=archived.count(True))
+
+
+async def row_counts(state: StateStore) -> Counts:
+    """Rows of active and archived threads, with those that have no preview."""
+    return Counts(
+        active=await state.count(ThreadQuery(archived=False, with_preview=False)),
+        archived=await state.count(ThreadQuery(archived=True, with_preview=False)),
+    )

@@ -1,0 +1,170 @@
+"""Writes that survive a crash: every helper returns after file and folder have reached the disk. Blocking.
+
+An error leaves what was there before. Files are 0600, folders 0700.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+_BINARY = getattr(os, "O_BINARY", 0)
+# What file systems without hard links answer (FAT, some network and FUSE mounts), or a kernel that protects them.
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+def make_folders(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    make_folders(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir(0o700)
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows has no handle on a folder to flush
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_new(path: Path, data: bytes) -> os.stat_result:
+    """Write a file that must not exist yet.
+
+    Raises:
+        FileExistsError: the path is taken.
+    """
+    make_folders(path.parent)
+    draft = _draft(path, data)
+    try:
+        _put(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path.stat()
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Put new content in the place of a file, all at once."""
+    draft = _draft(path, data)
+    try:
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def append(path: Path, data: bytes, *, create: bool = False) -> os.stat_result:
+    """Append whole lines. A torn tail is closed with a newline first; on an error the file is cut back.
+
+    The caller holds a lock that keeps other writers out.
+
+    Raises:
+        FileNotFoundError: there is no such file, and `create` is off.
+    """
+    fresh = create and not path.exists()
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | _BINARY | (os.O_CREAT if create else 0), 0o600)
+    try:
+        size = os.fstat(fd).st_size
+        try:
+            _write(fd, b"\n" + data if _is_torn(fd, size) else data)
+            os.fsync(fd)
+        except BaseException:
+            with suppress(OSError):
+                os.ftruncate(fd, size)
+                os.fsync(fd)
+            raise
+        stat = os.fstat(fd)
+    finally:
+        os.close(fd)
+    if fresh:
+        sync_folder(path.parent)
+    return stat
+
+
+def move(source: Path, target: Path) -> None:
+    """Move a file without overwriting another. A move that was cut short is finished.
+
+    Raises:
+        FileExistsError: another file has the target's name.
+        FileNotFoundError: there is no source.
+    """
+    make_folders(target.parent)
+    try:
+        _put(source, target)
+    except FileExistsError:
+        # Killed between link and unlink, the one file has both names: drop the old one.
+        if not same_file(source, target):
+            raise
+        source.unlink(missing_ok=True)
+    sync_folder(source.parent)
+
+
+def remove(path: Path) -> None:
+    """Delete a file; already gone counts as done."""
+    path.unlink(missing_ok=True)
+    if path.parent.is_dir():
+        sync_folder(path.parent)
+
+
+def same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except FileNotFoundError:
+        return False
+
+
+def _put(source: Path, target: Path) -> None:
+    linked = not source.is_symlink() and _link(source, target)
+    if not linked:
+        # No hard links here: a file made between the check and the rename would be lost.
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        source.rename(target)
+    sync_folder(target.parent)  # the new name is on the disk before the old one goes
+    if linked:
+        source.unlink()
+
+
+def _link(source: Path, target: Path) -> bool:
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            return False
+        raise
+    return True
+
+
+def _draft(path: Path, data: bytes) -> Path:
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
+    try:
+        try:
+            _write(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    return draft
+
+
+def _is_torn(fd: int, size: int) -> bool:
+    if not size:
+        return False
+    os.lseek(fd, size - 1, os.SEEK_SET)
+    return os.read(fd, 1) != b"\n"
+
+
+def _write(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]

@@ -1,0 +1,179 @@
+"""Events, operations, receipts, tombstones and the backfill in SQL: each function takes a Session and leaves the
+transaction to its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any, Literal, cast
+
+from sqlalchemy import Table, func
+from sqlalchemy.dialects.sqlite import insert
+from sqlmodel import Session, col, delete, select
+
+from mcp_server.models.event import EventType, ThreadEvent
+from mcp_server.models.thread import FileStamp
+from mcp_server.stores.base import BackfillState, Move, Operation, Receipt
+from mcp_server.stores.changes import claimable, may_checkpoint
+from mcp_server.stores.index import clamped
+from mcp_server.stores.tables import BackfillRow, EventRow, MetaRow, MoveRow, OperationRow, ReceiptRow, TombstoneRow
+
+_EVENTS = cast("Table", EventRow.__table__)  # type: ignore[attr-defined]
+_NAMES_STAMP = "names_stamp"
+
+# ---------------------------------------------------------------------------------------------- events
+
+
+def append_events(session: Session, events: Sequence[ThreadEvent], now_ms: int) -> list[ThreadEvent]:
+    """Append in order; the log gives seq and time."""
+    if not events:
+        return []
+    before = last_seq(session)
+    rows = [{"at_ms": now_ms, "type": e.type, "thread_id": e.thread_id, "payload": e.payload} for e in events]
+    session.connection().execute(insert(_EVENTS), rows)
+    # the transaction holds the write lock, so what is newer is ours (SQLite has no RETURNING below 3.35)
+    seqs = session.exec(select(EventRow.seq).where(col(EventRow.seq) > before).order_by(col(EventRow.seq)))
+    return [replace(event, seq=seq or 0, at_ms=now_ms) for event, seq in zip(events, seqs, strict=True)]
+
+
+def events_after(
+    session: Session, seq: int, limit: int, thread_id: str | None, types: Collection[EventType] | None
+) -> list[ThreadEvent]:
+    statement = select(EventRow).where(col(EventRow.seq) > clamped(seq))
+    if thread_id is not None:
+        statement = statement.where(EventRow.thread_id == thread_id)
+    if types is not None:
+        statement = statement.where(col(EventRow.type).in_(types))
+    rows = session.exec(statement.order_by(col(EventRow.seq)).limit(limit))
+    return [ThreadEvent(cast("EventType", r.type), r.thread_id, r.payload, r.seq or 0, r.at_ms) for r in rows]
+
+
+def last_seq(session: Session) -> int:
+    return session.exec(select(func.max(EventRow.seq))).one() or 0
+
+
+# ---------------------------------------------------------------------------------------------- operations
+
+
+def save_operation(session: Session, operation: Operation) -> None:
+    session.exec(delete(MoveRow).where(col(MoveRow.operation_id) == operation.id))
+    session.merge(
+        OperationRow(
+            id=operation.id,
+            kind=operation.kind,
+            root_id=operation.root_id,
+            state=operation.state,
+            started_at_ms=operation.started_at_ms,
+            result=operation.result,
+        )
+    )
+    session.flush()
+    for position, move in enumerate(operation.moves):
+        session.add(MoveRow(operation_id=operation.id, position=position, thread_id=move.thread_id, path=move.path))
+
+
+def operation(session: Session, operation_id: str) -> Operation | None:
+    row = session.get(OperationRow, operation_id)
+    return None if row is None else _operation(session, row)
+
+
+def running_operations(session: Session) -> list[Operation]:
+    running = select(OperationRow).where(OperationRow.state == "running")
+    oldest = running.order_by(col(OperationRow.started_at_ms), col(OperationRow.id))
+    return [_operation(session, row) for row in session.exec(oldest).all()]
+
+
+def last_operation(session: Session, kind: str, thread_id: str) -> Operation | None:
+    moved = select(MoveRow.operation_id).where(MoveRow.thread_id == thread_id)
+    done = select(OperationRow).where(
+        OperationRow.state == "done", OperationRow.kind == kind, col(OperationRow.id).in_(moved)
+    )
+    newest = done.order_by(col(OperationRow.started_at_ms).desc(), col(OperationRow.id).desc()).limit(1)
+    row = session.exec(newest).first()
+    return None if row is None else _operation(session, row)
+
+
+def _operation(session: Session, row: OperationRow) -> Operation:
+    moves = session.exec(select(MoveRow).where(MoveRow.operation_id == row.id).order_by(col(MoveRow.position)))
+    return Operation(
+        id=row.id,
+        kind=cast("Literal['archive', 'unarchive', 'delete']", row.kind),
+        root_id=row.root_id,
+        moves=tuple(Move(move.thread_id, move.path) for move in moves),
+        state=cast("Literal['running', 'done']", row.state),
+        started_at_ms=row.started_at_ms,
+        result=row.result,
+    )
+
+
+# ---------------------------------------------------------------------------------------------- receipts, tombstones
+
+
+def receipt(session: Session, request_id: str) -> Receipt | None:
+    row = session.get(ReceiptRow, request_id)
+    return None if row is None else Receipt(row.request_id, row.tool, row.fingerprint, row.result)
+
+
+def save_receipt(session: Session, receipt: Receipt, now_ms: int) -> None:
+    """The first receipt of a request_id stays."""
+    values = {
+        "request_id": receipt.request_id,
+        "tool": receipt.tool,
+        "fingerprint": receipt.fingerprint,
+        "result": receipt.result,
+        "saved_at_ms": now_ms,
+    }
+    _insert_new(session, ReceiptRow, "request_id", [values])
+
+
+def add_tombstones(session: Session, thread_ids: Collection[str], now_ms: int) -> None:
+    _insert_new(session, TombstoneRow, "thread_id", [{"thread_id": key, "at_ms": now_ms} for key in thread_ids])
+
+
+def deleted(session: Session, thread_ids: Collection[str]) -> frozenset[str]:
+    wanted = frozenset(thread_ids)
+    if len(wanted) <= 1_000:
+        return frozenset(session.exec(select(TombstoneRow.thread_id).where(col(TombstoneRow.thread_id).in_(wanted))))
+    return wanted.intersection(session.exec(select(TombstoneRow.thread_id)))
+
+
+def _insert_new(session: Session, table: type[ReceiptRow | TombstoneRow], key: str, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        statement = insert(cast("Table", table.__table__))  # type: ignore[attr-defined]
+        session.connection().execute(statement.on_conflict_do_nothing(index_elements=[key]), rows)
+
+
+# ---------------------------------------------------------------------------------------------- names, backfill
+
+
+def names_stamp(session: Session) -> FileStamp | None:
+    row = session.get(MetaRow, _NAMES_STAMP)
+    return None if row is None or row.value is None else FileStamp(**row.value)
+
+
+def save_names_stamp(session: Session, stamp: FileStamp | None) -> None:
+    value = None if stamp is None else {"size": stamp.size, "mtime_ns": stamp.mtime_ns}
+    session.merge(MetaRow(key=_NAMES_STAMP, value=value))
+
+
+def backfill(session: Session) -> BackfillState:
+    row = session.get(BackfillRow, 1)
+    return BackfillState() if row is None else BackfillState(**row.model_dump(exclude={"id"}))
+
+
+def claim_backfill(session: Session, owner: str, now_ms: int, lease_ms: int) -> bool:
+    state = backfill(session)
+    if not claimable(state, now_ms, lease_ms):
+        return False
+    _save_backfill(session, replace(state, status="running", owner=owner, updated_at_ms=now_ms))
+    return True
+
+
+def checkpoint_backfill(session: Session, state: BackfillState) -> None:
+    if may_checkpoint(backfill(session), state):
+        _save_backfill(session, state)
+
+
+def _save_backfill(session: Session, state: BackfillState) -> None:
+    columns = {name: getattr(state, name) for name in BackfillState.__dataclass_fields__}
+    session.merge(BackfillRow(id=1, **columns))

@@ -1,0 +1,177 @@
+"""Rollouts and writer locks in memory, with the meaning of the real ones: for tests and ephemeral threads."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import PurePosixPath
+
+from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken
+from mcp_server.models.rollout import RawLine
+from mcp_server.models.thread import FileStamp
+from mcp_server.stores.base import Description, Holder, RolloutFile, RolloutStore, WriterLocks
+from mcp_server.stores.describe import describe
+from mcp_server.stores.locks import holder_sentence
+from mcp_server.stores.naming import (
+    ACTIVE,
+    ARCHIVED,
+    COMPRESSED,
+    active_path,
+    archived_path,
+    check_path,
+    checked_id,
+    is_archived,
+    is_rollout,
+    name_line,
+    names_in,
+    parse_id,
+    rollout_path,
+    thread_id_of,
+    without_name,
+)
+from mcp_server.stores.rawlines import RolloutText
+
+
+class MemoryRollouts(RolloutStore):
+    """A home in a dict: path -> content and mtime in nanoseconds. `home` is only what absolute paths begin with."""
+
+    def __init__(self, home: str = "memory:") -> None:
+        self._home = home
+        self._files: dict[str, tuple[bytes, int]] = {}
+        self._index: tuple[bytes, int] | None = None
+
+    def path_of(self, thread_id: str, created_at_ms: int) -> str:
+        return rollout_path(thread_id, created_at_ms)
+
+    def absolute(self, path: str) -> str:
+        return f"{self._home}/{path}"
+
+    async def files(self) -> list[RolloutFile]:
+        return [self._file(path) for path in self._files if is_rollout(PurePosixPath(path).name)]
+
+    async def locate(self, thread_id: str) -> list[RolloutFile]:
+        return self._locate(thread_id)
+
+    async def stat(self, path: str) -> RolloutFile | None:
+        return self._file(path) if path in self._files else None
+
+    async def describe(self, file: RolloutFile) -> Description:
+        with self._open(file.path) as text:
+            return describe(file, text, self._open_base)
+
+    async def lines(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[list[RawLine]]:
+        with self._open(path) as text:
+            for batch in text.batches(start, end):
+                yield batch
+
+    async def create(self, path: str, data: bytes) -> FileStamp:
+        check_path(path, ACTIVE, ARCHIVED)
+        if path in self._files:
+            raise RolloutNameTaken(path)
+        self._files[path] = (data, time.time_ns())
+        return self._file(path).stamp
+
+    async def append(self, path: str, data: bytes) -> FileStamp:
+        check_path(path, ACTIVE, ARCHIVED)
+        if path.endswith(COMPRESSED):
+            raise CompressedRollout(thread_id_of(PurePosixPath(path).name) or path)
+        if path not in self._files:
+            raise DamagedRollout(path, "is gone")
+        if data:
+            self._files[path] = (_closed(self._files[path][0]) + data, time.time_ns())
+        return self._file(path).stamp
+
+    async def archive(self, path: str) -> RolloutFile:
+        return self._move(check_path(path, ACTIVE), archived_path(path))
+
+    async def unarchive(self, path: str) -> RolloutFile:
+        return self._move(check_path(path, ARCHIVED), active_path(path), time.time_ns())
+
+    async def remove(self, path: str) -> None:
+        self._files.pop(check_path(path, ACTIVE, ARCHIVED), None)
+
+    async def names(self) -> dict[str, str]:
+        return names_in(self._index[0] if self._index else b"")
+
+    async def names_stamp(self) -> FileStamp | None:
+        return FileStamp(len(self._index[0]), self._index[1]) if self._index else None
+
+    async def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
+        before = self._index[0] if self._index else b""
+        self._index = (_closed(before) + name_line(thread_id, name, at_ms), time.time_ns())
+
+    async def forget_name(self, thread_id: str) -> None:
+        before = self._index[0] if self._index else b""
+        after = without_name(before, thread_id)
+        if after != before:
+            self._index = (after, time.time_ns())
+
+    def _file(self, path: str) -> RolloutFile:
+        data, mtime_ns = self._files[path]
+        name = PurePosixPath(path).name
+        return RolloutFile(path, thread_id_of(name), is_archived(path), FileStamp(len(data), mtime_ns))
+
+    def _locate(self, thread_id: str) -> list[RolloutFile]:
+        wanted = parse_id(thread_id)
+        paths = [path for path in self._files if wanted and thread_id_of(PurePosixPath(path).name) == wanted]
+        return [self._file(path) for path in sorted(paths, key=lambda path: (is_archived(path), path))]
+
+    def _open(self, path: str) -> RolloutText:
+        if path not in self._files:
+            raise DamagedRollout(path, "is gone")
+        data = self._files[path][0]
+        return RolloutText(path, io.BytesIO(data), len(data))
+
+    def _open_base(self, thread_id: str) -> RolloutText | None:
+        found = self._locate(thread_id)
+        return self._open(found[0].path) if found else None
+
+    def _move(self, path: str, target: str, mtime_ns: int | None = None) -> RolloutFile:
+        if path in self._files:
+            if target in self._files:
+                raise RolloutNameTaken(target)
+            data, before_ns = self._files.pop(path)
+            self._files[target] = (data, mtime_ns or before_ns)
+        elif target not in self._files:
+            raise DamagedRollout(path, "is gone")
+        return self._file(target)
+
+
+def _closed(data: bytes) -> bytes:
+    return data if not data or data.endswith(b"\n") else data + b"\n"
+
+
+class MemoryLocks(WriterLocks):
+    """Writer locks among the objects that share a registry (thread id -> owner and since when)."""
+
+    def __init__(self, registry: dict[str, tuple[MemoryLocks, int]] | None = None) -> None:
+        self._registry = registry if registry is not None else {}
+
+    async def acquire(self, thread_id: str) -> None:
+        thread_id = checked_id(thread_id)
+        if thread_id in self.held():
+            raise RuntimeError(f"the writer lock of {thread_id} is held already")
+        holder = await self.holder(thread_id)
+        if holder is not None:
+            raise ActiveWriter(thread_id, holder_sentence(holder))
+        self._registry[thread_id] = (self, time.time_ns() // 1_000_000)
+
+    async def release(self, thread_id: str) -> None:
+        if thread_id in self.held():
+            del self._registry[thread_id]
+
+    def held(self) -> frozenset[str]:
+        return frozenset(thread_id for thread_id, (owner, _) in self._registry.items() if owner is self)
+
+    async def holder(self, thread_id: str) -> Holder | None:
+        return (await self.foreign()).get(checked_id(thread_id))
+
+    async def foreign(self) -> dict[str, Holder]:
+        pid = os.getpid()
+        return {
+            thread_id: Holder(pid, "threadstore", since_ms)
+            for thread_id, (owner, since_ms) in self._registry.items()
+            if owner is not self
+        }

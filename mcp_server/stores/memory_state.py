@@ -1,0 +1,240 @@
+"""The state store in memory: for a home whose state DB can't be had, and for tests. It ends with its process."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from mcp_server.models.event import EventType, ThreadEvent
+from mcp_server.models.thread import FileStamp, StoredThread, ThreadSortKey
+from mcp_server.stores.base import (
+    Anchor,
+    BackfillState,
+    Change,
+    Operation,
+    Receipt,
+    SpawnEdge,
+    StateStore,
+    ThreadQuery,
+    ThreadRows,
+)
+from mcp_server.stores.changes import (
+    claimable,
+    cwd_forms,
+    derive_events,
+    edges_of,
+    may_checkpoint,
+    merged,
+    name_event,
+)
+
+EVENT_LIMIT = 10_000
+"""Events kept. At the bound the oldest is dropped for each new one; a reader further behind sees a gap in seq."""
+
+_KEYS: dict[ThreadSortKey, Callable[[StoredThread], int]] = {
+    "created_at": lambda thread: thread.created_at_ms,
+    "updated_at": lambda thread: thread.updated_at_ms,
+    "recency_at": lambda thread: thread.recency_at_ms,
+}
+
+
+class MemoryState(StateStore):
+    """No method awaits, so each is one step of the event loop, and whole."""
+
+    def __init__(self) -> None:
+        self._threads: dict[str, StoredThread] = {}
+        self._edges: dict[str, SpawnEdge] = {}
+        self._events: deque[ThreadEvent] = deque(maxlen=EVENT_LIMIT)
+        self._last_seq = 0
+        self._operations: dict[str, Operation] = {}
+        self._receipts: dict[str, Receipt] = {}
+        self._tombstones: set[str] = set()
+        self._names_stamp: FileStamp | None = None
+        self._backfill = BackfillState()
+
+    async def commit(self, change: Change) -> list[ThreadEvent]:
+        barred = self._tombstones | set(change.tombstones)
+        self._write([thread for thread in change.threads if thread.id not in barred])
+        derived = self._write([thread for thread in change.observed if thread.id not in barred])
+        for edge in edges_of(change, barred):
+            self._edges.setdefault(edge.child_id, edge)
+        for thread_id in (*change.forgotten, *change.vanished):
+            self._threads.pop(thread_id, None)
+        for thread_id in change.forgotten:
+            self._edges.pop(thread_id, None)
+        self._tombstones.update(change.tombstones)
+        if change.operation is not None:
+            self._operations[change.operation.id] = change.operation
+        return self._append([*derived, *change.events])
+
+    def _write(self, threads: list[StoredThread]) -> list[ThreadEvent]:
+        events: list[ThreadEvent] = []
+        for thread in threads:
+            before = self._threads.get(thread.id)
+            self._threads[thread.id] = merged(before, thread)
+            events += derive_events(before, thread)
+        return events
+
+    def _append(self, events: list[ThreadEvent]) -> list[ThreadEvent]:
+        now_ms = time.time_ns() // 1_000_000
+        appended = [replace(event, seq=seq, at_ms=now_ms) for seq, event in enumerate(events, start=self._last_seq + 1)]
+        self._events.extend(appended)
+        self._last_seq += len(appended)
+        return appended
+
+    # rows
+    async def get(self, thread_id: str) -> StoredThread | None:
+        return self._threads.get(thread_id)
+
+    async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
+        return {key: self._threads[key] for key in thread_ids if key in self._threads}
+
+    async def list(self, query: ThreadQuery) -> ThreadRows:
+        key = _KEYS[query.sort_key]
+        matches = self._matches(query)
+        matches.sort(key=lambda thread: (key(thread), thread.id), reverse=query.direction == "desc")
+        rows = matches
+        if query.after is not None:
+            anchor, desc = query.after, query.direction == "desc"
+            rows = [thread for thread in rows if _beyond(key(thread), thread.id, anchor, desc)]
+        return ThreadRows(tuple(rows[: query.limit]), total=len(matches), more=len(rows) > query.limit)
+
+    async def count(self, query: ThreadQuery) -> int:
+        return len(self._matches(query))
+
+    def _matches(self, query: ThreadQuery) -> list[StoredThread]:
+        if query.parent_id is not None:
+            among = {edge.child_id for edge in self._edges.values() if edge.parent_id == query.parent_id}
+        else:
+            among = None
+        if query.ancestor_id is not None:
+            below = self._descendants(query.ancestor_id)
+            among = below if among is None else among & below
+        key = _KEYS[query.sort_key]
+        return [
+            thread
+            for thread in self._threads.values()
+            if (among is None or thread.id in among)
+            and (query.since_ms is None or key(thread) >= query.since_ms)
+            and (query.until_ms is None or key(thread) <= query.until_ms)
+            and _fits(thread, query)
+        ]
+
+    def _descendants(self, ancestor_id: str) -> set[str]:
+        found: set[str] = set()
+        level = {ancestor_id}
+        while level:
+            found |= level
+            level = {edge.child_id for edge in self._edges.values() if edge.parent_id in level} - found
+        return found - {ancestor_id}
+
+    async def match_prefix(self, prefix: str, limit: int) -> list[str]:
+        return sorted(thread_id for thread_id in self._threads if thread_id.startswith(prefix))[:limit]
+
+    async def match_name(self, name: str, limit: int) -> list[str]:
+        named = [thread for thread in self._threads.values() if thread.name == name]
+        named.sort(key=lambda thread: (not thread.archived, thread.updated_at_ms, thread.id), reverse=True)
+        return [thread.id for thread in named[:limit]]
+
+    async def stamps(self) -> dict[str, tuple[str, FileStamp]]:
+        return {thread.id: (thread.path, thread.stamp) for thread in self._threads.values()}
+
+    async def names_stamp(self) -> FileStamp | None:
+        return self._names_stamp
+
+    async def apply_names(self, names: dict[str, str], stamp: FileStamp | None) -> list[ThreadEvent]:
+        self._names_stamp = stamp
+        changed = [self._threads[key] for key in sorted(self._threads) if self._threads[key].name != names.get(key)]
+        for thread in changed:
+            self._threads[thread.id] = replace(thread, name=names.get(thread.id))
+        return self._append([name_event(thread.id, names.get(thread.id)) for thread in changed])
+
+    # edges
+    async def children(self, parent_ids: Collection[str]) -> list[SpawnEdge]:
+        parents = set(parent_ids)
+        found = [edge for edge in self._edges.values() if edge.parent_id in parents]
+        return sorted(found, key=lambda edge: edge.child_id)
+
+    async def parent(self, child_id: str) -> SpawnEdge | None:
+        return self._edges.get(child_id)
+
+    async def forks_of(self, thread_id: str) -> list[str]:
+        forks = (t.id for t in self._threads.values() if t.history_base and t.history_base.thread_id == thread_id)
+        return sorted(forks)
+
+    # events
+    async def events_after(
+        self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None
+    ) -> list[ThreadEvent]:
+        found = (
+            event
+            for event in self._events
+            if event.seq > seq
+            and (thread_id is None or event.thread_id == thread_id)
+            and (types is None or event.type in types)
+        )
+        return [event for event, _ in zip(found, range(limit), strict=False)]
+
+    async def last_seq(self) -> int:
+        return self._last_seq
+
+    # journal
+    async def operation(self, operation_id: str) -> Operation | None:
+        return self._operations.get(operation_id)
+
+    async def running_operations(self) -> list[Operation]:
+        return sorted((o for o in self._operations.values() if o.state == "running"), key=_by_start)
+
+    async def last_operation(self, kind: str, thread_id: str) -> Operation | None:
+        done = (o for o in self._operations.values() if o.state == "done" and o.kind == kind)
+        moved = (o for o in done if any(move.thread_id == thread_id for move in o.moves))
+        return max(moved, key=_by_start, default=None)
+
+    # receipts, tombstones
+    async def receipt(self, request_id: str) -> Receipt | None:
+        return self._receipts.get(request_id)
+
+    async def save_receipt(self, receipt: Receipt) -> None:
+        self._receipts.setdefault(receipt.request_id, receipt)
+
+    async def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
+        return frozenset(self._tombstones.intersection(thread_ids))
+
+    # backfill
+    async def backfill(self) -> BackfillState:
+        return self._backfill
+
+    async def claim_backfill(self, owner: str, now_ms: int, lease_ms: int) -> bool:
+        if not claimable(self._backfill, now_ms, lease_ms):
+            return False
+        self._backfill = replace(self._backfill, status="running", owner=owner, updated_at_ms=now_ms)
+        return True
+
+    async def checkpoint_backfill(self, state: BackfillState) -> None:
+        if may_checkpoint(self._backfill, state):
+            self._backfill = state
+
+
+def _beyond(key: int, thread_id: str, anchor: Anchor, descending: bool) -> bool:
+    if anchor.thread_id is None:
+        return key < anchor.at_ms if descending else key > anchor.at_ms
+    place, end = (key, thread_id), (anchor.at_ms, anchor.thread_id)
+    return place < end if descending else place > end
+
+
+def _fits(thread: StoredThread, query: ThreadQuery) -> bool:
+    term = query.search_term
+    return (
+        (query.archived is None or thread.archived == query.archived)
+        and (not query.with_preview or thread.preview != "")
+        and (query.source_kinds is None or thread.source_kind in query.source_kinds)
+        and (query.model_providers is None or thread.model_provider in query.model_providers)
+        and (query.cwds is None or thread.cwd in cwd_forms(query.cwds))
+        and (term is None or term in (thread.name or "") or term in thread.preview)
+    )
+
+
+def _by_start(operation: Operation) -> tuple[int, str]:
+    return operation.started_at_ms, operation.id

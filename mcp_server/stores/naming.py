@@ -1,0 +1,193 @@
+"""Names that Codex gives to things in a home: rollout paths, and the lines of session_index.jsonl. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
+
+import msgspec
+
+from mcp_server.errors import DamagedRollout, InvalidThreadId, PathOutsideHome
+
+ACTIVE = "sessions"
+ARCHIVED = "archived_sessions"
+NAME_INDEX = "session_index.jsonl"
+COMPRESSED = ".jsonl.zst"
+
+_ID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-fA-F]{32}"
+_id = re.compile(_ID)
+_name_id = re.compile(rf"rollout-(?:.*-)?({_ID})\.jsonl(?:\.zst)?")
+_file_time = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d")
+_name_time = re.compile(rf"rollout-({_file_time.pattern})-.*")
+_name_date = re.compile(r"rollout-(\d{4})-(\d\d)-(\d\d).*")
+_not_in_names = re.compile(r"[\x00\\]")
+
+
+# ---------------------------------------------------------------------------------------------- ids and times
+
+
+def parse_id(text: object) -> str | None:
+    """A UUID in lower case with hyphens, or None if the text is none."""
+    if not isinstance(text, str) or _id.fullmatch(text) is None:
+        return None
+    digits = text.replace("-", "").lower()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def checked_id(thread_id: str) -> str:
+    """The id, normalised, before it becomes part of a path.
+
+    Raises:
+        InvalidThreadId: not a UUID.
+    """
+    parsed = parse_id(thread_id)
+    if parsed is None:
+        raise InvalidThreadId(thread_id, "is not a UUID")
+    return parsed
+
+
+def id_time_ms(thread_id: str) -> int | None:
+    """The Unix milliseconds in a UUIDv7, None for another version."""
+    digits = thread_id.replace("-", "")
+    return int(digits[:12], 16) if digits[12] == "7" else None
+
+
+def parse_time_ms(text: str) -> int | None:
+    """Unix milliseconds of an RFC 3339 time, or of the form in file names, which is read as UTC (as Codex does)."""
+    if _file_time.fullmatch(text):
+        text = f"{text[:10]}T{text[11:].replace('-', ':')}"
+    try:
+        moment = datetime.fromisoformat(text)
+        return _unix_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        return None
+
+
+def rfc3339(at_ms: int) -> str:
+    """UTC with milliseconds, as Codex writes it."""
+    moment = datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _unix_ms(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+# ---------------------------------------------------------------------------------------------- rollout paths
+
+
+def is_rollout(name: str) -> bool:
+    return name.startswith("rollout-") and name.endswith((".jsonl", COMPRESSED))
+
+
+def is_archived(path: str) -> bool:
+    return path.startswith(f"{ARCHIVED}/")
+
+
+def thread_id_of(name: str) -> str | None:
+    """The id at the end of a rollout's name, as Codex finds it: from the right, the rest after a `-` is a UUID."""
+    match = _name_id.fullmatch(name)
+    return parse_id(match[1]) if match else None
+
+
+def name_time_ms(name: str) -> int | None:
+    match = _name_time.fullmatch(name)
+    return parse_time_ms(match[1]) if match else None
+
+
+def rollout_path(thread_id: str, created_at_ms: int) -> str:
+    """Date folder and name by local time, as Codex does.
+
+    Raises:
+        InvalidThreadId: not a UUID.
+    """
+    local = datetime.fromtimestamp(created_at_ms / 1000, UTC).astimezone()
+    name = f"rollout-{local:%Y-%m-%dT%H-%M-%S}-{checked_id(thread_id)}.jsonl"
+    return f"{ACTIVE}/{local:%Y/%m/%d}/{name}"
+
+
+def likely_folders(thread_id: str) -> list[str]:
+    """Where a thread's rollout lies unless somebody moved it. The time in the id is UTC, the folders are local."""
+    at_ms = id_time_ms(thread_id)
+    if at_ms is None:
+        return []
+    try:
+        day, one = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=at_ms), timedelta(days=1)
+        return [f"{ACTIVE}/{moment:%Y/%m/%d}" for moment in (day, day - one, day + one)]
+    except OverflowError:  # a v7 id of the year 10000 or later
+        return []
+
+
+def check_path(path: str, *folders: str) -> str:
+    """The path, if it is written as one below one of the folders.
+
+    Raises:
+        PathOutsideHome: absolute, with `..`, or in another folder.
+    """
+    parts = path.split("/")
+    strange = any(part in ("", ".", "..") for part in parts) or _not_in_names.search(path)
+    if strange or len(parts) < 2 or parts[0] not in folders:
+        raise PathOutsideHome(path, " or ".join(folders))
+    return path
+
+
+def archived_path(path: str) -> str:
+    """Archives are flat (Codex)."""
+    return f"{ARCHIVED}/{PurePosixPath(path).name}"
+
+
+def active_path(path: str) -> str:
+    """The date folder comes from the first ten characters of the stamp in the name (Codex).
+
+    Raises:
+        DamagedRollout: the name has no date.
+    """
+    name = PurePosixPath(path).name
+    match = _name_date.fullmatch(name)
+    if match is None:
+        raise DamagedRollout(path, "has no date in its name, so its folder is unknown")
+    return f"{ACTIVE}/{match[1]}/{match[2]}/{match[3]}/{name}"
+
+
+# ---------------------------------------------------------------------------------------------- the name index
+
+
+class _NameLine(msgspec.Struct):
+    id: str
+    thread_name: str
+    updated_at: str = ""
+
+
+_name_decoder = msgspec.json.Decoder(_NameLine)
+
+
+def _decode_name(line: bytes) -> tuple[str, str] | None:
+    try:
+        entry = _name_decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    thread_id = parse_id(entry.id)
+    return (thread_id, entry.thread_name.strip()) if thread_id else None
+
+
+def names_in(index: bytes) -> dict[str, str]:
+    """The newest name of each thread. Blank names and lines that don't parse are skipped (Codex)."""
+    entries = (_decode_name(line) for line in index.split(b"\n"))
+    return {entry[0]: entry[1] for entry in entries if entry and entry[1]}
+
+
+def name_line(thread_id: str, name: str, at_ms: int) -> bytes:
+    entry = _NameLine(checked_id(thread_id), name, rfc3339(at_ms))
+    return msgspec.json.encode(entry) + b"\n"
+
+
+def without_name(index: bytes, thread_id: str) -> bytes:
+    """The index without the lines of one thread; what doesn't parse stays."""
+    gone = checked_id(thread_id)
+
+    def stays(line: bytes) -> bool:
+        entry = _decode_name(line)
+        return entry is None or entry[0] != gone
+
+    return b"\n".join(line for line in index.split(b"\n") if stays(line))

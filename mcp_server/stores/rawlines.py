@@ -1,0 +1,102 @@
+"""The text of one rollout, opened: plain or compressed, cut into lines. Blocking; runs in worker threads."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from mcp_server.errors import DamagedRollout
+from mcp_server.models.rollout import RawLine
+from mcp_server.stores.naming import COMPRESSED
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdError, ZstdFile
+else:
+    from backports.zstd import ZstdError, ZstdFile
+
+BATCH_BYTES = 1 << 20
+
+
+class ByteStream(Protocol):
+    """What a plain file, a compressed one and bytes in memory have in common."""
+
+    def seek(self, offset: int, /) -> int: ...
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class RolloutText:
+    """The uncompressed bytes of a rollout. `size` is None where only reading to the end would tell it.
+
+    Reading raises DamagedRollout where the file can't be read or decompressed.
+    """
+
+    def __init__(self, path: str, stream: ByteStream, size: int | None) -> None:
+        self.path, self.size = path, size
+        self._stream = stream
+
+    def __enter__(self) -> RolloutText:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def batches(self, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
+        """The lines in `[start, end)`, blank ones left out. A line may be longer than a batch."""
+        with reading(self.path):
+            self._stream.seek(start)
+        offset, position, parts = start, start, list[bytes]()
+        while chunk := self._chunk(position, end):
+            position += len(chunk)
+            parts.append(chunk)
+            if b"\n" not in chunk:
+                continue
+            *whole, rest = b"".join(parts).split(b"\n")
+            batch = list[RawLine]()
+            for data in whole:
+                if data and not data.isspace():
+                    batch.append(RawLine(offset, data))
+                offset += len(data) + 1
+            parts = [rest]
+            yield batch
+        tail = b"".join(parts)
+        if tail and not tail.isspace():
+            yield [RawLine(offset, tail, whole=False)]
+
+    def _chunk(self, position: int, end: int | None) -> bytes:
+        wanted = BATCH_BYTES if end is None else min(BATCH_BYTES, max(0, end - position))
+        with reading(self.path):
+            return self._stream.read(wanted)
+
+
+def open_text(file: Path, path: str) -> RolloutText:
+    """Open a rollout file, by its suffix. `path` is what errors call it.
+
+    Raises:
+        DamagedRollout: there is no such file, or it can't be opened.
+    """
+    with reading(path):
+        if path.endswith(COMPRESSED):
+            return RolloutText(path, ZstdFile(file), None)
+        stream = file.open("rb")
+        return RolloutText(path, stream, os.fstat(stream.fileno()).st_size)
+
+
+@contextmanager
+def reading(path: str) -> Generator[None]:
+    """Say in our own words why a rollout can't be read."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DamagedRollout(path, "is gone") from error
+    except (OSError, EOFError, ZstdError) as error:
+        raise DamagedRollout(path, f"can't be read: {getattr(error, 'strerror', None) or error}") from error

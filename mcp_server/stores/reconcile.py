@@ -1,0 +1,308 @@
+"""Keeps the index in step with the files, which are the truth: the first build, the sync, the repair of a row on read.
+
+Which file a row belongs to is settled in one place, `adopt`. Nothing here is exclusive: two processes may do the same
+work at once, and the store announces each difference once.
+
+Several functions take the same keywords:
+    own: tells the threads whose writer this process holds (`WriterLocks.held`). Their owner keeps the rows itself, so
+        these are left alone.
+    more_names: a second source of names, for ids that session_index.jsonl doesn't have.
+    sink: is told of every line and every file that had to be skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Literal
+
+import anyio
+
+from mcp_server.errors import DamagedRollout
+from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.stores.adopt import Adoption, NameSource, SyncReport, batches, newest_first
+from mcp_server.stores.base import (
+    BackfillState,
+    BadLine,
+    BadLines,
+    Change,
+    RolloutFile,
+    RolloutStore,
+    SpawnEdge,
+    StateStore,
+)
+from mcp_server.stores.naming import is_rollout
+
+_LEASE_MS = 120_000
+_POLL_S = 0.1
+_MANY_PATHS = 64  # beyond this a walk of the folders is cheaper than a look-up for each path
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillResult:
+    """How the first build ended for this process: `complete`, or `waiting` if another worker still ran at the bound.
+
+    `worked` tells whether this process was the worker; `done` and `found` count rollouts.
+    """
+
+    status: Literal["complete", "waiting"]
+    worked: bool = False
+    done: int = 0
+    found: int = 0
+    damaged: tuple[BadLine, ...] = ()
+    bad_lines: int = 0
+
+
+async def backfill(
+    rollouts: RolloutStore,
+    state: StateStore,
+    *,
+    owner: str,
+    now_ms: Callable[[], int],
+    lease_ms: int = _LEASE_MS,
+    wait_s: float = 30,
+    progress: Callable[[int, int], None] | None = None,
+    more_names: NameSource | None = None,
+    closed_edges: Callable[[], Awaitable[Sequence[SpawnEdge]]] | None = None,
+    sink: BadLines | None = None,
+) -> BackfillResult:
+    """Build the index, or wait until another worker has (CODEX_SEMANTICS 3.5, 3.6).
+
+    One worker at a time, under a lease that each batch renews; a worker that was cancelled gives it back, one that died
+    is taken over when it has run out. Files go newest first, active before archived, so that the threads a user looks
+    for are there first. The watermark is the last path done in that order, and a later worker goes on behind it. What
+    was created, changed or moved on this side of the watermark meanwhile is caught up by stamps before the end, so a
+    complete index is a true one. Rows are written without events. Damaged files are skipped and don't keep the build
+    from completing.
+
+    Args:
+        wait_s: bound of the waiting for another worker, in seconds; then the result says `waiting`, and the caller
+            reads from the files.
+        progress: called with rollouts done and found, also while waiting.
+        closed_edges: edges known as closed; they go in before the open ones that follow from the rollouts.
+    """
+    report = progress or _unseen
+    deadline = anyio.current_time() + wait_s
+    while True:
+        if await state.claim_backfill(owner, now_ms(), lease_ms):
+            work = Adoption(rollouts, state, quiet=True, fresh=True, more_names=more_names, sink=sink)
+            build = _Build(work, owner, now_ms, report)
+            if await build.run(closed_edges):
+                return build.result()
+        current = await state.backfill()
+        if current.status == "complete":
+            return BackfillResult("complete", done=current.done, found=current.found)
+        report(current.done, current.found)
+        if anyio.current_time() >= deadline:
+            return BackfillResult("waiting", done=current.done, found=current.found)
+        await anyio.sleep(_POLL_S)
+
+
+def _unseen(done: int, found: int) -> None:
+    """Progress that nobody watches."""
+
+
+async def sync(
+    rollouts: RolloutStore,
+    state: StateStore,
+    *,
+    quiet: bool = False,
+    own: Callable[[], Collection[str]] = frozenset[str],
+    more_names: NameSource | None = None,
+    sink: BadLines | None = None,
+) -> SyncReport:
+    """Bring all rows in step: compare stamps, read what differs, remove rows whose file is gone, apply new names.
+
+    `quiet` writes rows without deriving events; threads that vanished and names that changed are announced all the
+    same.
+    """
+    work = Adoption(rollouts, state, quiet=quiet, own=own, more_names=more_names, sink=sink)
+    await work.catch_up()
+    await work.apply_names()
+    return work.report()
+
+
+async def sync_paths(
+    rollouts: RolloutStore,
+    state: StateStore,
+    paths: Collection[str],
+    *,
+    own: Callable[[], Collection[str]] = frozenset[str],
+    more_names: NameSource | None = None,
+    sink: BadLines | None = None,
+) -> SyncReport:
+    """The same for a few paths, relative to the home, that a file watcher saw created, changed or gone.
+
+    Paths that are no rollouts are ignored; names are applied if they changed, whatever the paths are.
+    """
+    if len(paths) > _MANY_PATHS:
+        return await sync(rollouts, state, own=own, more_names=more_names, sink=sink)
+    present = [file for path in paths if (file := await rollouts.stat(path)) is not None]
+    gone = {path for path in paths if path.endswith((".jsonl", ".jsonl.zst"))} - {file.path for file in present}
+    rows = await _rows_at(state, present, gone)
+    known = dict(rows.values())
+    todo = {
+        file.path: file
+        for file in present
+        if (is_rollout(PurePosixPath(file.path).name) or file.path in known) and known.get(file.path) != file.stamp
+    }
+    for thread_id, (path, _) in rows.items():
+        if path in gone:
+            todo |= {file.path: file for file in await rollouts.locate(thread_id)}
+    work = Adoption(rollouts, state, own=own, more_names=more_names, sink=sink)
+    await work.adopt(newest_first(todo.values()))
+    await work.drop({thread_id: path for thread_id, (path, _) in rows.items()})
+    await work.apply_names()
+    return work.report()
+
+
+async def find(
+    rollouts: RolloutStore,
+    state: StateStore | None,
+    thread_id: str,
+    *,
+    own: Callable[[], Collection[str]] = frozenset[str],
+    more_names: NameSource | None = None,
+) -> StoredThread | None:
+    """The stored thread with this full id, its row repaired on the way; None if there is none or it was deleted.
+
+    The row's file is trusted while its stamp is unchanged, else read again. A row whose file is gone or another's is
+    pointed to the file that a search finds, and removed if none is found. A row whose file can't be read now is
+    returned as it is if nothing better is found (CODEX_SEMANTICS 3.7). Without a state store only the files are asked.
+
+    Raises:
+        DamagedRollout: there is no usable row, and no file of that name can be read.
+    """
+    if state is None:
+        thread = await _search(rollouts, await rollouts.locate(thread_id), thread_id)
+        return thread and replace(thread, name=(await rollouts.names()).get(thread_id))
+    if await state.deleted([thread_id]):
+        return None
+    work = Adoption(rollouts, state, own=own, more_names=more_names)
+    row = await state.get(thread_id)
+    current = await work.verify(row) if row else None
+    if row is not None and current is row:
+        return row
+    if not isinstance(current, StoredThread):
+        try:
+            thread = await _search(rollouts, await _candidates(rollouts, thread_id, row), thread_id)
+        except DamagedRollout:
+            if row is None or current is None:
+                raise
+            return row
+        if thread is None:
+            if row is not None:
+                await work.drop({thread_id: row.path})
+            return None
+        current = thread
+    current = await work.merged(current, row)
+    if thread_id not in own():
+        await work.put([(current, row)])
+    return current
+
+
+async def _search(rollouts: RolloutStore, files: Iterable[RolloutFile], thread_id: str) -> StoredThread | None:
+    """The first of these files that carries the id. Raises DamagedRollout if there is none and one can't be read."""
+    damage: DamagedRollout | None = None
+    for file in files:
+        try:
+            thread = (await rollouts.describe(file)).thread
+        except DamagedRollout as error:
+            damage = damage or error
+            continue
+        if thread.id == thread_id:
+            return thread
+    if damage is not None:
+        raise damage
+    return None
+
+
+async def _candidates(rollouts: RolloutStore, thread_id: str, row: StoredThread | None) -> list[RolloutFile]:
+    """Files named after the thread; else those that are called as the row's file was, wherever they lie now."""
+    files = await rollouts.locate(thread_id)
+    if files or row is None:
+        return files
+    name = PurePosixPath(row.path).name
+    return [file for file in await rollouts.files() if PurePosixPath(file.path).name == name]
+
+
+async def _rows_at(
+    state: StateStore, present: Sequence[RolloutFile], gone: Collection[str]
+) -> dict[str, tuple[str, FileStamp]]:
+    """Path and stamp, by id, of the rows that name these files. Only what no file name tells costs a look at all."""
+    paths = {*gone, *(file.path for file in present)}
+    ids = [file.thread_id for file in present if file.thread_id]
+    if gone or len(ids) < len(present):
+        rows = await state.stamps()
+    else:
+        rows = {thread_id: (row.path, row.stamp) for thread_id, row in (await state.get_many(ids)).items()}
+    return {thread_id: row for thread_id, row in rows.items() if row[0] in paths}
+
+
+@dataclass(slots=True)
+class _Build:
+    """The work of the one that holds the lease."""
+
+    work: Adoption
+    owner: str
+    now_ms: Callable[[], int]
+    progress: Callable[[int, int], None]
+    watermark: str | None = None
+    done: int = 0
+    found: int = 0
+
+    async def run(self, closed_edges: Callable[[], Awaitable[Sequence[SpawnEdge]]] | None) -> bool:
+        """False if another worker took the lease over meanwhile."""
+        try:
+            if closed_edges is not None:
+                await self.work.state.commit(Change(edges=tuple(await closed_edges())))
+            return await self._build() and await self._finish()
+        except BaseException:
+            # cancelled or failed: the next worker need not wait for the lease; if this fails too, it does
+            with anyio.move_on_after(1, shield=True), suppress(Exception):
+                await self._checkpoint("pending")
+            raise
+
+    def result(self) -> BackfillResult:
+        report = self.work.report()
+        return BackfillResult("complete", True, self.done, self.found, report.damaged, report.bad_lines)
+
+    async def _build(self) -> bool:
+        self.watermark = (await self.work.state.backfill()).watermark
+        files = newest_first(await self.work.rollouts.files())
+        behind = [file for file in files if self.watermark is None or file.path < self.watermark]
+        self.done, self.found = len(files) - len(behind), len(files)
+        self.progress(self.done, self.found)
+        for batch in batches(behind):
+            await self.work.adopt_batch(batch)
+            self.done += len(batch)
+            self.watermark = batch[-1].path
+            if not await self._checkpoint("running"):
+                return False
+            self.progress(self.done, self.found)
+        return True
+
+    async def _finish(self) -> bool:
+        await self.work.catch_up()
+        await self.work.apply_names(force=True)
+        return await self._checkpoint("complete")
+
+    async def _checkpoint(self, status: Literal["pending", "running", "complete"]) -> bool:
+        current = await self.work.state.backfill()
+        if current.status != "running" or current.owner != self.owner:
+            return False
+        now = self.now_ms()
+        await self.work.state.checkpoint_backfill(
+            BackfillState(
+                status=status,
+                watermark=self.watermark,
+                owner=self.owner,
+                updated_at_ms=now,
+                completed_at_ms=now if status == "complete" else None,
+                done=self.done,
+                found=self.found,
+            )
+        )
+        return True

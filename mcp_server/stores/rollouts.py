@@ -1,0 +1,285 @@
+"""Rollout files and the name index of one home, on the file system."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from stat import S_ISREG
+
+from anyio import to_thread
+from filelock import FileLock, Timeout
+
+from mcp_server.errors import (
+    CompressedRollout,
+    DamagedRollout,
+    PathOutsideHome,
+    RolloutNameTaken,
+    StoreFailure,
+)
+from mcp_server.models.rollout import RawLine
+from mcp_server.models.thread import FileStamp
+from mcp_server.stores import durable
+from mcp_server.stores.base import Description, RolloutFile, RolloutStore
+from mcp_server.stores.describe import describe
+from mcp_server.stores.naming import (
+    ACTIVE,
+    ARCHIVED,
+    COMPRESSED,
+    NAME_INDEX,
+    active_path,
+    archived_path,
+    check_path,
+    is_archived,
+    is_rollout,
+    likely_folders,
+    name_line,
+    names_in,
+    parse_id,
+    rollout_path,
+    thread_id_of,
+    without_name,
+)
+from mcp_server.stores.rawlines import RolloutText, open_text, reading
+
+INDEX_LOCK_SECONDS = 5.0
+
+
+class RolloutFiles(RolloutStore):
+    """The home's files. A symbolic link inside the two folders is followed only if it stays inside its folder."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._index = home / NAME_INDEX
+
+    def path_of(self, thread_id: str, created_at_ms: int) -> str:
+        return rollout_path(thread_id, created_at_ms)
+
+    def absolute(self, path: str) -> str:
+        return str(self._home / path)
+
+    async def files(self) -> list[RolloutFile]:
+        return await to_thread.run_sync(self._files)
+
+    async def locate(self, thread_id: str) -> list[RolloutFile]:
+        return await to_thread.run_sync(self._locate, thread_id)
+
+    async def stat(self, path: str) -> RolloutFile | None:
+        return await to_thread.run_sync(self._stat, path)
+
+    async def describe(self, file: RolloutFile) -> Description:
+        return await to_thread.run_sync(self._describe, file)
+
+    async def lines(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[list[RawLine]]:
+        text = await to_thread.run_sync(self._open, path)
+        try:
+            batches = text.batches(start, end)
+            while (batch := await to_thread.run_sync(next, batches, None)) is not None:
+                yield batch
+        finally:
+            text.close()
+
+    async def create(self, path: str, data: bytes) -> FileStamp:
+        return await to_thread.run_sync(self._create, path, data)
+
+    async def append(self, path: str, data: bytes) -> FileStamp:
+        return await to_thread.run_sync(self._append, path, data)
+
+    async def archive(self, path: str) -> RolloutFile:
+        return await to_thread.run_sync(self._archive, path)
+
+    async def unarchive(self, path: str) -> RolloutFile:
+        return await to_thread.run_sync(self._unarchive, path)
+
+    async def remove(self, path: str) -> None:
+        return await to_thread.run_sync(self._remove, path)
+
+    async def names(self) -> dict[str, str]:
+        return names_in(await to_thread.run_sync(self._read_index))
+
+    async def names_stamp(self) -> FileStamp | None:
+        return await to_thread.run_sync(self._names_stamp)
+
+    async def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
+        await to_thread.run_sync(self._append_name, name_line(thread_id, name, at_ms))
+
+    async def forget_name(self, thread_id: str) -> None:
+        await to_thread.run_sync(self._forget_name, thread_id)
+
+    # ------------------------------------------------------------------------------------------ finding
+
+    def _files(self) -> list[RolloutFile]:
+        return [*self._walk(ACTIVE), *self._walk(ARCHIVED)]
+
+    def _locate(self, thread_id: str) -> list[RolloutFile]:
+        wanted = parse_id(thread_id)
+        if wanted is None:
+            return []
+        likely = (self._walk(folder, wanted) for folder in (*likely_folders(wanted), ARCHIVED))
+        found = [file for walk in likely for file in walk]
+        if not found:
+            found = list(self._walk(ACTIVE, wanted))
+        return sorted(found, key=lambda file: (file.archived, file.path.endswith(COMPRESSED), file.path))
+
+    def _walk(self, folder: str, wanted: str | None = None) -> Iterator[RolloutFile]:
+        """All rollouts below a folder, or those of one thread. What vanishes meanwhile is left out."""
+        tail = wanted[-12:] if wanted else ""
+        pending = [folder]
+        while pending:
+            here = pending.pop()
+            with (
+                suppress(FileNotFoundError, NotADirectoryError, PermissionError),
+                os.scandir(self._home / here) as all_,
+            ):
+                for entry in all_:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(f"{here}/{entry.name}")
+                    elif (
+                        is_rollout(entry.name)
+                        and tail in entry.name.lower()
+                        and (wanted is None or thread_id_of(entry.name) == wanted)
+                        and (file := self._listed(f"{here}/{entry.name}", entry)) is not None
+                    ):
+                        yield file
+
+    def _listed(self, path: str, entry: os.DirEntry[str]) -> RolloutFile | None:
+        if entry.is_symlink():
+            return self._stat(path)
+        try:
+            stat = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        return _rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
+
+    def _stat(self, path: str) -> RolloutFile | None:
+        try:
+            stat = self._inside(path, ACTIVE, ARCHIVED).stat()
+        except (OSError, PathOutsideHome):
+            return None
+        return _rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
+
+    def _inside(self, path: str, *folders: str) -> Path:
+        """The file of a path that lies in one of the folders and whose links do not lead out of it."""
+        full = self._home / check_path(path, *folders)
+        folder = path.split("/", 1)[0]
+        root = os.path.realpath(self._home / folder)
+        if not Path(os.path.realpath(full)).is_relative_to(root):
+            raise PathOutsideHome(path, folder)
+        return full
+
+    # ------------------------------------------------------------------------------------------ reading
+
+    def _open(self, path: str) -> RolloutText:
+        return open_text(self._inside(path, ACTIVE, ARCHIVED), path)
+
+    def _open_base(self, thread_id: str) -> RolloutText | None:
+        found = self._locate(thread_id)
+        return self._open(found[0].path) if found else None
+
+    def _describe(self, file: RolloutFile) -> Description:
+        with self._open(file.path) as text:
+            return describe(file, text, self._open_base)
+
+    # ------------------------------------------------------------------------------------------ writing
+
+    def _create(self, path: str, data: bytes) -> FileStamp:
+        with _writing(path):
+            return _stamp(durable.write_new(self._inside(path, ACTIVE, ARCHIVED), data))
+
+    def _append(self, path: str, data: bytes) -> FileStamp:
+        full = self._inside(path, ACTIVE, ARCHIVED)
+        if path.endswith(COMPRESSED):
+            raise CompressedRollout(thread_id_of(PurePosixPath(path).name) or path)
+        with _writing(path):
+            return _stamp(durable.append(full, data) if data else full.stat())
+
+    def _archive(self, path: str) -> RolloutFile:
+        source, target = self._inside(path, ACTIVE), archived_path(path)
+        return self._move(path, source, target)
+
+    def _unarchive(self, path: str) -> RolloutFile:
+        source, target = self._inside(path, ARCHIVED), active_path(path)
+        if source.exists() and not self._inside(target, ACTIVE).exists():
+            # Before the move, so that a move cut short can be repeated without another look at the time.
+            with _writing(path):
+                now = time.time_ns()
+                os.utime(source, ns=(now, now))
+        return self._move(path, source, target)
+
+    def _move(self, path: str, source: Path, target: str) -> RolloutFile:
+        full = self._inside(target, ACTIVE, ARCHIVED)
+        with _writing(target, missing=path):
+            if source.exists() or not full.exists():
+                durable.move(source, full)
+            return _rollout_file(target, full.stat())
+
+    def _remove(self, path: str) -> None:
+        with _writing(path):
+            durable.remove(self._inside(path, ACTIVE, ARCHIVED))
+
+    # ------------------------------------------------------------------------------------------ names
+
+    def _read_index(self) -> bytes:
+        try:
+            with reading(NAME_INDEX):
+                return self._index.read_bytes()
+        except DamagedRollout as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return b""
+            raise
+
+    def _names_stamp(self) -> FileStamp | None:
+        try:
+            return _stamp(self._index.stat())
+        except FileNotFoundError:
+            return None
+
+    def _append_name(self, line: bytes) -> None:
+        with self._index_locked(), _writing(NAME_INDEX):
+            durable.append(self._index, line, create=True)
+
+    def _forget_name(self, thread_id: str) -> None:
+        with self._index_locked(), _writing(NAME_INDEX):
+            before = self._read_index()
+            after = without_name(before, thread_id)
+            if after != before:
+                durable.replace(self._index, after)
+
+    @contextmanager
+    def _index_locked(self) -> Generator[None]:
+        """Codex takes the same lock (flock on session_index.jsonl.lock) around its own appends and rewrites."""
+        durable.make_folders(self._home)
+        lock = FileLock(self._home / f"{NAME_INDEX}.lock", INDEX_LOCK_SECONDS, mode=0o600, poll_interval=0.01)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise StoreFailure(
+                f"{NAME_INDEX} was kept locked by another process for {INDEX_LOCK_SECONDS:g} seconds; repeat the call"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _stamp(stat: os.stat_result) -> FileStamp:
+    return FileStamp(stat.st_size, stat.st_mtime_ns)
+
+
+def _rollout_file(path: str, stat: os.stat_result) -> RolloutFile:
+    return RolloutFile(path, thread_id_of(path.rsplit("/", 1)[-1]), is_archived(path), _stamp(stat))
+
+
+@contextmanager
+def _writing(path: str, missing: str | None = None) -> Generator[None]:
+    """Say in our own words why a write failed. `missing` is the path that is gone if one is."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise RolloutNameTaken(path) from error
+    except FileNotFoundError as error:
+        raise DamagedRollout(missing or path, "is gone") from error
+    except OSError as error:
+        raise StoreFailure(f"could not write {path}: {error.strerror or error}; nothing of it was kept") from error

@@ -1,0 +1,216 @@
+"""Opening the state DB's file: whose it is, what is moved aside, how its schema comes to be current."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from filelock import FileLock
+from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import SQLModel, col, create_engine, insert, select
+
+from mcp_server.stores.tables import REVISION, SchemaVersion
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+APPLICATION_ID = int.from_bytes(b"thrd", "big")
+"""In the header of every state DB; a file with another one, or with tables and none, is another program's."""
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_SECONDS = 5
+OPEN_SECONDS = 30
+
+_COUNT_TABLES = "SELECT count(*) FROM sqlite_master"
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+_RUINED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+T = TypeVar("T")
+
+
+def open_file(path: Path) -> tuple[Engine, Path | None]:
+    """The engine of an existing or new state DB with a current schema, and where a file that was no good went.
+
+    Raises:
+        filelock.Timeout: other processes have kept the opening for themselves for `OPEN_SECONDS`.
+        OSError, sqlite3.Error, sqlalchemy.exc.DBAPIError: the file can't be read, written or created.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # One process at a time: while one moves a ruined file aside, another must not create a new one in its place,
+    # since the -wal that is moved (or deleted by whoever closes last) is found by name.
+    with FileLock(f"{path}.lock", timeout=OPEN_SECONDS, mode=0o600):
+        moved_aside = None if retried(lambda: _is_ours(path), OPEN_SECONDS) else _move_aside(path)
+        retried(lambda: _create(path), OPEN_SECONDS)
+        engine = connect(path)
+        try:
+            retried(lambda: _make_current(engine), OPEN_SECONDS)
+        except BaseException:
+            engine.dispose()
+            raise
+        return engine, moved_aside
+
+
+def open_existing(path: Path) -> Engine | None:
+    """The engine of a state DB as it is: None if there is none, it is no good, or its schema is older than this
+    version's. Creates, moves and migrates nothing.
+
+    Raises:
+        sqlite3.Error, sqlalchemy.exc.DBAPIError: the file can't be read.
+    """
+    if not path.exists() or not retried(lambda: _is_ours(path), BUSY_SECONDS):
+        return None
+    engine = connect(path)
+    try:
+        with engine.connect() as connection:
+            empty = connection.exec_driver_sql(_COUNT_TABLES).scalar_one() == 0
+            usable = not empty and (_revision(connection) or "") >= REVISION
+    except BaseException:
+        engine.dispose()
+        raise
+    if usable:
+        return engine
+    engine.dispose()
+    return None
+
+
+def retried(attempt: Callable[[], T], seconds: float) -> T:
+    """Repeat while SQLite says that the database is locked, for that long. The busy timeout does not cover all cases:
+    entering WAL mode and recovering a log answer "locked" at once."""
+    deadline = time.monotonic() + seconds
+    delay = 0.01
+    while True:
+        try:
+            return attempt()
+        except (sqlite3.Error, DBAPIError) as error:
+            if _code(error) not in _BUSY or time.monotonic() >= deadline:
+                raise
+        time.sleep(delay * random.uniform(0.5, 1))
+        delay = min(delay * 2, 0.25)
+
+
+def _code(error: sqlite3.Error | DBAPIError) -> int:
+    """SQLite's primary result code, 0 if there is none."""
+    source = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(source, "sqlite_errorcode", 0) & 0xFF
+
+
+# ---------------------------------------------------------------------------------------------- the file
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether the file can be used: not there, empty, or a sound database of ours."""
+    if not path.exists() or path.stat().st_size == 0:
+        return True
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        try:
+            if connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID:
+                return connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
+            return connection.execute(_COUNT_TABLES).fetchone()[0] == 0
+        except sqlite3.DatabaseError as error:
+            if _code(error) in _RUINED:
+                return False
+            raise
+
+
+def _move_aside(path: Path) -> Path:
+    at = int(time.time())
+    while (aside := path.with_name(f"{path.name}.corrupt-{at}")).exists():
+        at += 1
+    for suffix in ("-wal", "-shm", "-journal", ""):
+        part = Path(f"{path}{suffix}")
+        if part.exists():
+            part.rename(f"{aside}{suffix}")
+    return aside
+
+
+def _create(path: Path) -> None:
+    """Make the file private before SQLite puts anything into it (-wal and -shm inherit its mode), and enter WAL mode,
+    which lasts and can't be entered within a transaction."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+# ---------------------------------------------------------------------------------------------- the engine
+
+
+def connect(path: Path) -> Engine:
+    """An engine whose connections begin transactions themselves: `BEGIN`, or `BEGIN IMMEDIATE` with the execution
+    option `immediate`, which `writer_of` sets."""
+    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def writer_of(engine: Engine) -> Engine:
+    """The same engine, on the same pool, for transactions that write: they take the write lock as they begin, so that
+    what they read can't change before they write."""
+    return engine.execution_options(immediate=True)
+
+
+def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # the driver must not begin or commit by itself, least of all around DDL
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _on_begin(connection: Connection) -> None:
+    immediate = connection.get_execution_options().get("immediate", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+# ---------------------------------------------------------------------------------------------- the schema
+
+
+def _make_current(engine: Engine) -> None:
+    with writer_of(engine).begin() as connection:
+        if connection.exec_driver_sql(_COUNT_TABLES).scalar_one() == 0:
+            create_tables(connection)
+        elif (revision := _revision(connection)) != REVISION:
+            migrate(connection, revision)
+
+
+def _revision(connection: Connection) -> str | None:
+    return connection.execute(select(col(SchemaVersion.version_num))).scalar_one_or_none()
+
+
+def create_tables(connection: Connection) -> None:
+    """Tables, stamp and application id of a fresh database, in the connection's transaction."""
+    SQLModel.metadata.create_all(connection, checkfirst=False)
+    connection.execute(insert(SchemaVersion).values(version_num=REVISION))
+    connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+
+
+def migrate(connection: Connection, revision: str | None) -> None:
+    """Take an older schema to the newest, in the connection's transaction. A revision that isn't known comes from a
+    newer version and is left alone, as Codex leaves newer migrations."""
+    from alembic import command
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    config = alembic_config(connection)
+    if revision is not None:
+        try:
+            ScriptDirectory.from_config(config).get_revision(revision)
+        except CommandError:
+            return
+    command.upgrade(config, "head")
+
+
+def alembic_config(connection: Connection) -> Config:
+    """What alembic's commands need to work on this connection, within its transaction."""
+    from alembic.config import Config
+
+    config = Config(stdout=sys.stderr)  # stdout may be the MCP connection
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

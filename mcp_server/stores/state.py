@@ -1,0 +1,229 @@
+"""`StateDb`, THE state handle: one SQLite file, one engine, one writer at a time and readers beside it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Generator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+import anyio
+import anyio.to_thread
+import filelock
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlmodel import Session
+
+from mcp_server.errors import StoreFailure
+from mcp_server.models.event import EventType, ThreadEvent
+from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.stores import index, journal, schema
+from mcp_server.stores.base import (
+    BackfillState,
+    Change,
+    Operation,
+    Receipt,
+    SpawnEdge,
+    StateStore,
+    ThreadQuery,
+    ThreadRows,
+)
+from mcp_server.stores.changes import edges_of
+
+_READERS = 4
+_WRITE_SECONDS = 15
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class StateDb(StateStore):
+    """The state store on SQLite. Besides what `StateStore` says, each method raises StoreFailure if the file or the
+    disk fails, or if other processes hold the database for longer than the bound."""
+
+    def __init__(self, path: Path, engine: Engine, moved_aside: Path | None = None) -> None:
+        self.path = path
+        self.moved_aside = moved_aside
+        """Where a file went that was corrupt or another program's; None if the database was fine or new."""
+        self._engine = engine
+        self._writer = schema.writer_of(engine)
+        self._reading = anyio.CapacityLimiter(_READERS)
+        self._writing = anyio.CapacityLimiter(1)
+
+    @classmethod
+    def open(cls, path: Path) -> StateDb:
+        """Open or create the database and bring its schema up to date. Blocks; call it once, in a worker thread.
+
+        Raises:
+            StoreFailure: the file can't be opened, or other processes kept it locked for too long.
+        """
+        try:
+            return cls(path, *schema.open_file(path))
+        except (OSError, filelock.Timeout, sqlite3.Error, SQLAlchemyError) as error:
+            raise _failure(path, error) from error
+
+    @classmethod
+    def open_existing(cls, path: Path) -> StateDb | None:
+        """The database as it is, for helpers that only read; None if there is none that can be used. Creates, moves
+        and migrates nothing. Blocks.
+
+        Raises:
+            StoreFailure: the file can't be read.
+        """
+        try:
+            engine = schema.open_existing(path)
+        except (OSError, sqlite3.Error, SQLAlchemyError) as error:
+            raise _failure(path, error) from error
+        return None if engine is None else cls(path, engine)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Generator[Session]:
+        """A transaction that writes, for a worker thread: all of it is committed at the end, or nothing if the block
+        raises. It holds SQLite's write lock from its beginning."""
+        with Session(self._writer) as session, session.begin():
+            session.connection()  # a Session begins only when it is used
+            yield session
+
+    async def read(self, function: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function that reads, in a worker thread; it sees one snapshot."""
+
+        def run() -> T:
+            with Session(self._engine) as session:
+                return function(session, *args, **kwargs)
+
+        return await self._run(run, self._reading)
+
+    async def write(self, function: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function in one `transaction`, in a worker thread, one after the other; again if the database was
+        locked, so it must not do anything that a rollback does not undo."""
+
+        def run() -> T:
+            with self.transaction() as session:
+                return function(session, *args, **kwargs)
+
+        return await self._run(partial(schema.retried, run, _WRITE_SECONDS), self._writing)
+
+    async def _run(self, work: Callable[[], T], limiter: anyio.CapacityLimiter) -> T:
+        try:
+            return await anyio.to_thread.run_sync(work, limiter=limiter)
+        except DBAPIError as error:
+            raise _failure(self.path, error) from error
+
+    async def commit(self, change: Change) -> list[ThreadEvent]:
+        return await self.write(_apply, change, _now_ms())
+
+    # rows
+    async def get(self, thread_id: str) -> StoredThread | None:
+        return await self.read(index.get, thread_id)
+
+    async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
+        return await self.read(index.get_many, thread_ids)
+
+    async def list(self, query: ThreadQuery) -> ThreadRows:
+        return await self.read(index.list_threads, query)
+
+    async def count(self, query: ThreadQuery) -> int:
+        return await self.read(index.count, query)
+
+    async def match_prefix(self, prefix: str, limit: int) -> list[str]:
+        return await self.read(index.match_prefix, prefix, limit)
+
+    async def match_name(self, name: str, limit: int) -> list[str]:
+        return await self.read(index.match_name, name, limit)
+
+    async def stamps(self) -> dict[str, tuple[str, FileStamp]]:
+        return await self.read(index.stamps)
+
+    async def names_stamp(self) -> FileStamp | None:
+        return await self.read(journal.names_stamp)
+
+    async def apply_names(self, names: dict[str, str], stamp: FileStamp | None) -> list[ThreadEvent]:
+        return await self.write(_apply_names, names, stamp, _now_ms())
+
+    # edges
+    async def children(self, parent_ids: Collection[str]) -> list[SpawnEdge]:
+        return await self.read(index.children, parent_ids)
+
+    async def parent(self, child_id: str) -> SpawnEdge | None:
+        return await self.read(index.parent, child_id)
+
+    async def forks_of(self, thread_id: str) -> list[str]:
+        return await self.read(index.forks_of, thread_id)
+
+    # events
+    async def events_after(
+        self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None
+    ) -> list[ThreadEvent]:
+        return await self.read(journal.events_after, seq, limit, thread_id, types)
+
+    async def last_seq(self) -> int:
+        return await self.read(journal.last_seq)
+
+    # journal
+    async def operation(self, operation_id: str) -> Operation | None:
+        return await self.read(journal.operation, operation_id)
+
+    async def running_operations(self) -> list[Operation]:
+        return await self.read(journal.running_operations)
+
+    async def last_operation(self, kind: str, thread_id: str) -> Operation | None:
+        return await self.read(journal.last_operation, kind, thread_id)
+
+    # receipts, tombstones
+    async def receipt(self, request_id: str) -> Receipt | None:
+        return await self.read(journal.receipt, request_id)
+
+    async def save_receipt(self, receipt: Receipt) -> None:
+        await self.write(journal.save_receipt, receipt, _now_ms())
+
+    async def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
+        return await self.read(journal.deleted, thread_ids)
+
+    # backfill
+    async def backfill(self) -> BackfillState:
+        return await self.read(journal.backfill)
+
+    async def claim_backfill(self, owner: str, now_ms: int, lease_ms: int) -> bool:
+        return await self.write(journal.claim_backfill, owner, now_ms, lease_ms)
+
+    async def checkpoint_backfill(self, state: BackfillState) -> None:
+        await self.write(journal.checkpoint_backfill, state)
+
+
+def _apply(session: Session, change: Change, now_ms: int) -> list[ThreadEvent]:
+    written = {thread.id for thread in (*change.threads, *change.observed)} | {e.child_id for e in change.edges}
+    barred = journal.deleted(session, written) | frozenset(change.tombstones)
+    index.write_threads(session, [thread for thread in change.threads if thread.id not in barred])
+    derived = index.write_threads(session, [thread for thread in change.observed if thread.id not in barred])
+    index.add_edges(session, edges_of(change, barred))
+    index.remove_rows(session, {*change.forgotten, *change.vanished})
+    index.remove_edges(session, change.forgotten)
+    journal.add_tombstones(session, change.tombstones, now_ms)
+    if change.operation is not None:
+        journal.save_operation(session, change.operation)
+    return journal.append_events(session, [*derived, *change.events], now_ms)
+
+
+def _apply_names(session: Session, names: dict[str, str], stamp: FileStamp | None, now_ms: int) -> list[ThreadEvent]:
+    events = index.apply_names(session, names)
+    journal.save_names_stamp(session, stamp)
+    return journal.append_events(session, events, now_ms)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _failure(path: Path, error: Exception) -> StoreFailure:
+    reason = getattr(error, "orig", None) or error
+    return StoreFailure(
+        f"the state DB {path} failed: {reason}; no thread is lost, since the rollouts hold them. Free the disk or the "
+        "lock it names and repeat; a damaged file is set aside and rebuilt at the next start"
+    )

@@ -1,0 +1,153 @@
+"""The tables of the state DB. A change here needs a revision in `migrations/versions` and a new `REVISION`."""
+
+# pyright: reportAssignmentType=false
+# (SQLModel declares __tablename__ as a declared_attr, and takes a string)
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, Index, Integer, PrimaryKeyConstraint, String
+from sqlmodel import Field, SQLModel
+
+REVISION = "0001"
+
+
+class SchemaVersion(SQLModel, table=True):
+    """Alembic's own table, so that a fresh database is stamped without importing alembic."""
+
+    __tablename__ = "alembic_version"
+    __table_args__ = (PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),)
+
+    version_num: str = Field(sa_column=Column(String(32), nullable=False))
+
+
+class ThreadRow(SQLModel, table=True):
+    """A `StoredThread`. Times are Unix milliseconds; `path` is relative to the home."""
+
+    __tablename__ = "threads"
+    __table_args__ = (
+        Index("ix_threads_created", "archived", "created_at_ms", "id"),
+        Index("ix_threads_updated", "archived", "updated_at_ms", "id"),
+        Index("ix_threads_recency", "archived", "recency_at_ms", "id"),
+    )
+
+    id: str = Field(primary_key=True)
+    path: str
+    size: int = Field(sa_type=BigInteger)
+    mtime_ns: int = Field(sa_type=BigInteger)
+    archived: bool
+    created_at_ms: int = Field(sa_type=BigInteger)
+    updated_at_ms: int = Field(sa_type=BigInteger)
+    recency_at_ms: int = Field(sa_type=BigInteger)
+    archived_at_ms: int | None = Field(sa_type=BigInteger)
+    session_id: str | None
+    parent_thread_id: str | None = Field(index=True)
+    forked_from_id: str | None
+    preview: str
+    name: str | None = Field(index=True)
+    source: Any = Field(sa_type=JSON)
+    source_kind: str
+    thread_source: str | None
+    agent_nickname: str | None
+    agent_role: str | None
+    model_provider: str
+    cwd: str
+    cli_version: str
+    originator: str | None
+    history_mode: str
+    history_base_id: str | None = Field(index=True)
+    history_base_end_ordinal: int | None = Field(sa_type=BigInteger)
+    history_base_end_offset: int | None = Field(sa_type=BigInteger)
+    git: dict[str, Any] | None = Field(sa_column=Column(JSON(none_as_null=True)))
+    recorded: dict[str, Any] = Field(sa_type=JSON)
+
+
+class SpawnEdgeRow(SQLModel, table=True):
+    """No foreign key: an edge may name threads without a row, and outlives rows (as in Codex)."""
+
+    __tablename__ = "spawn_edges"
+
+    child_id: str = Field(primary_key=True)
+    parent_id: str = Field(index=True)
+    status: str
+
+
+class EventRow(SQLModel, table=True):
+    """`seq` is AUTOINCREMENT, so that no number is given twice, even if rows are removed."""
+
+    __tablename__ = "events"
+    __table_args__ = (Index("ix_events_thread", "thread_id", "seq"), {"sqlite_autoincrement": True})
+
+    seq: int | None = Field(
+        default=None, sa_column=Column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+    )
+    at_ms: int = Field(sa_type=BigInteger)
+    type: str
+    thread_id: str
+    payload: dict[str, Any] = Field(sa_type=JSON)
+
+
+class OperationRow(SQLModel, table=True):
+    __tablename__ = "operations"
+    __table_args__ = (Index("ix_operations_state", "state", "started_at_ms", "id"),)
+
+    id: str = Field(primary_key=True)
+    kind: str
+    root_id: str
+    state: str
+    started_at_ms: int = Field(sa_type=BigInteger)
+    result: dict[str, Any] = Field(sa_type=JSON)
+
+
+class MoveRow(SQLModel, table=True):
+    """The moves of an operation, by position."""
+
+    __tablename__ = "operation_moves"
+
+    operation_id: str = Field(primary_key=True, foreign_key="operations.id", ondelete="CASCADE")
+    position: int = Field(primary_key=True)
+    thread_id: str = Field(index=True)
+    path: str
+
+
+class ReceiptRow(SQLModel, table=True):
+    __tablename__ = "receipts"
+
+    request_id: str = Field(primary_key=True)
+    tool: str
+    fingerprint: str
+    result: dict[str, Any] = Field(sa_type=JSON)
+    saved_at_ms: int = Field(sa_type=BigInteger)
+
+
+class TombstoneRow(SQLModel, table=True):
+    __tablename__ = "tombstones"
+
+    thread_id: str = Field(primary_key=True)
+    at_ms: int = Field(sa_type=BigInteger)
+
+
+class BackfillRow(SQLModel, table=True):
+    """A single row."""
+
+    __tablename__ = "backfill"
+    __table_args__ = (CheckConstraint("id = 1", name="ck_backfill_single"),)
+
+    id: int = Field(primary_key=True)
+    status: str
+    watermark: str | None
+    owner: str | None
+    updated_at_ms: int = Field(sa_type=BigInteger)
+    completed_at_ms: int | None = Field(sa_type=BigInteger)
+    done: int
+    found: int
+
+
+class MetaRow(SQLModel, table=True):
+    """Single values, by key."""
+
+    __tablename__ = "meta"
+
+    key: str = Field(primary_key=True)
+    value: Any = Field(sa_type=JSON)

@@ -1,0 +1,153 @@
+"""Where threads are looked up and recorded: in the index, or, with no state DB, in the files."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Collection
+
+from mcp_server.errors import AmbiguousReference, InvalidArgument, InvalidThreadId, ThreadNotFound
+from mcp_server.models.event import ThreadEvent
+from mcp_server.models.thread import StoredThread
+from mcp_server.stores.base import Change, RolloutStore, StateStore
+from mcp_server.stores.reconcile import find, sync
+from mcp_server.threads.events import EventBus
+from mcp_server.threads.live import LiveThreads
+
+_PREFIX = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{7,}")
+_CANDIDATES = 10
+
+
+class Catalog:
+    """All that is known of stored threads.
+
+    `state` is the one handle, or None: then each look-up brings `memory` in step with the files first. What the log and
+    the journal of such a server hold ends with it.
+    """
+
+    def __init__(
+        self, rollouts: RolloutStore, state: StateStore | None, *, memory: StateStore, live: LiveThreads, bus: EventBus
+    ) -> None:
+        self.rollouts = rollouts
+        self.state = state
+        self.live = live
+        self._bus = bus
+        self._memory = memory
+
+    @property
+    def log(self) -> StateStore:
+        """The store that holds events, journal and receipts of this server."""
+        return self.state if self.state is not None else self._memory
+
+    async def attach(self, state: StateStore) -> None:
+        """Go over to the state DB once it is open; what happened until then goes into its log."""
+        early = await self._memory.events_after(0, limit=100_000)
+        if early:
+            await state.commit(Change(events=tuple(early)))
+        self.state = state
+        self._bus.wake()
+
+    async def index(self) -> StateStore:
+        """The rows, in step with the files as far as this server can know."""
+        if self.state is None:
+            await sync(self.rollouts, self._memory, quiet=True, own=self.live.own)
+        return self.log
+
+    async def commit(self, change: Change) -> list[ThreadEvent]:
+        """Record a change. The files were changed before: file first, index second, event last."""
+        return await self.log.commit(change)
+
+    async def resolve(self, reference: str) -> str:
+        """The id that a thread reference stands for: an id, a prefix of 8 or more characters, or an exact name.
+
+        Raises:
+            InvalidThreadId: blank.
+            AmbiguousReference: several threads fit.
+            ThreadNotFound: none does. A full id is returned as it is; whether it exists is for the verb to see.
+        """
+        text = reference.strip()
+        if not text:
+            raise InvalidThreadId(reference, "is blank")
+        if (full := parse_id(text)) is not None:
+            return full
+        if "\0" in text:
+            raise InvalidThreadId(reference, "contains a null byte")
+        index = await self.index()
+        found: set[str] = set()
+        if _PREFIX.fullmatch(text):
+            prefix = text.lower()
+            found = {i for i in self.live.ids() if i.startswith(prefix)}
+            found.update(await index.match_prefix(prefix, _CANDIDATES))
+        if not found:
+            found = {live.thread.id for live in self.live.all() if live.thread.name == text}
+            found.update(await index.match_name(text, _CANDIDATES))
+        if len(found) > 1:
+            raise AmbiguousReference(reference, sorted(found)[:_CANDIDATES])
+        if not found:
+            raise ThreadNotFound(reference)
+        return found.pop()
+
+    async def stored(self, thread_id: str) -> StoredThread | None:
+        """The thread as its file tells it now, or None if there is no rollout. Repairs the row on the way."""
+        return await find(self.rollouts, self.state, thread_id, own=self.live.own)
+
+    async def known(self, thread_id: str) -> StoredThread:
+        """The thread as loaded here, else as stored.
+
+        Raises:
+            ThreadNotFound: neither.
+        """
+        if (live := self.live.get(thread_id)) is not None:
+            return live.thread
+        if (stored := await self.stored(thread_id)) is not None:
+            return stored
+        raise ThreadNotFound(thread_id)
+
+    async def parents(self, thread_id: str) -> list[str]:
+        """The ancestors of a thread, nearest first, each once (edges may form a cycle)."""
+        index = await self.index()
+        chain: list[str] = []
+        current = thread_id
+        while True:
+            live = self.live.get(current)
+            edge = await index.parent(current)
+            parent = edge.parent_id if edge else (live.thread.parent_thread_id if live else None)
+            if parent is None or parent == thread_id or parent in chain:
+                return chain
+            chain.append(parent)
+            current = parent
+
+    async def children(self, parent_ids: Collection[str]) -> list[tuple[str, str]]:
+        """(parent, child) of the direct children of these parents, with those that live in memory only, by child id."""
+        edges = await (await self.index()).children(parent_ids)
+        pairs = {edge.child_id: edge.parent_id for edge in edges}
+        for live in self.live.all():
+            parent = live.thread.parent_thread_id
+            if parent in parent_ids and parent is not None and not live.materialised:
+                pairs.setdefault(live.thread.id, parent)
+        return sorted(((parent, child) for child, parent in pairs.items()), key=lambda pair: pair[1])
+
+
+def parse_id(text: str) -> str | None:
+    """The id in its usual form if the text is a UUID in any of the forms that Codex takes, else None."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return None
+
+
+def checked_text(name: str, text: str, *, blank: bool = False) -> str:
+    """Text that can be written as JSON in UTF-8.
+
+    Raises:
+        InvalidArgument: a lone surrogate, or blank where it may not be.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidArgument(
+            name, text[:40], f"it holds a lone surrogate at character {error.start}", "send valid Unicode text"
+        ) from error
+    if not blank and not text.strip():
+        raise InvalidArgument(name, text[:40], "it is blank", "send some text")
+    return text

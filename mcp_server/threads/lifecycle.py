@@ -1,0 +1,347 @@
+"""Start, resume, fork, unsubscribe, close: how a thread becomes loaded and how it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import uuid_utils
+
+from mcp_server.errors import (
+    CompressedRollout,
+    InvalidArgument,
+    NotMaterialized,
+    ThreadArchived,
+    ThreadDeleted,
+    ThreadNotFound,
+    UnknownHistoryMode,
+)
+from mcp_server.models.params import Caller, ForkParams, SettingsRequest, StartParams
+from mcp_server.models.results import LoadedThread, UnsubscribeResult
+from mcp_server.models.rollout import RolloutLine, encode_line
+from mcp_server.models.thread import FileStamp, Settings, StoredThread, Thread, spawn_depth
+from mcp_server.stores.base import Change, RolloutStore, WriterLocks
+from mcp_server.threads import notices, recording
+from mcp_server.threads.catalog import Catalog, checked_text, parse_id
+from mcp_server.threads.live import LiveThread
+from mcp_server.threads.reading import Reader
+from mcp_server.threads.settings import Defaults, differing, override, recorded_settings
+from mcp_server.threads.turns import TurnWriter
+from mcp_server.threads.views import thread_view
+
+VERSION_ORIGIN = "threadstore"
+
+
+class Lifecycle:
+    """Loads threads and lets them go. `unload_delay` is in seconds: how long a thread without subscribers stays."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        locks: WriterLocks,
+        reader: Reader,
+        turns: TurnWriter,
+        *,
+        defaults: Defaults,
+        new_memory: Callable[[], RolloutStore],
+        now_ms: Callable[[], int],
+        unload_delay: float = 0.0,
+        version: str = "",
+    ) -> None:
+        self._catalog, self._locks, self._reader, self._turns = catalog, locks, reader, turns
+        self._live = catalog.live
+        self._defaults, self._new_memory, self._now, self._version = defaults, new_memory, now_ms, version
+        self._unload_delay_ms = unload_delay * 1000
+
+    # ------------------------------------------------------------------------------------------ start
+
+    async def start(self, params: StartParams, caller: Caller) -> LoadedThread:
+        """A new thread in memory. Nothing is on disk but its writer lock (Codex: deferred persistence)."""
+        self._live.check_room()
+        parent = await self._parent(params)
+        base = self._settings_of(parent) if parent else self._defaults.settings()
+        settings = override(base, params.settings)
+        thread = self._new_thread(params, caller, parent, settings)
+        pending = [_meta_line(thread, params.base_instructions)]
+        if params.developer_instructions:
+            pending += recording.developer_message(params.developer_instructions, self._now())
+        pending += recording.settings_applied(thread.id, settings, self._now())
+        live = LiveThread(thread, settings, self._rollouts_for(params.ephemeral), ephemeral=params.ephemeral)
+        live.pending = pending
+        handle = await self._load(live, caller)
+        await self._catalog.commit(Change(events=(notices.started(self.view(live)),)))
+        suggested = caller.thread_id if caller.thread_id and not parent else None
+        return self._answer(live, handle, suggested=suggested)
+
+    async def _parent(self, params: StartParams) -> StoredThread | None:
+        if params.parent_thread_id is None:
+            return None
+        if params.ephemeral:
+            raise InvalidArgument("ephemeral", True, "a sub-agent thread is kept", "leave out ephemeral or the parent")
+        parent = await self._catalog.known(await self._catalog.resolve(params.parent_thread_id))
+        if parent.archived:
+            raise ThreadArchived(parent.id)
+        return parent
+
+    def _settings_of(self, stored: StoredThread) -> Settings:
+        live = self._live.get(stored.id)
+        if live is not None:
+            return live.settings
+        return recorded_settings(self._defaults.settings(), stored.recorded, stored.cwd, stored.model_provider)
+
+    def _new_thread(
+        self, params: StartParams, caller: Caller, parent: StoredThread | None, settings: Settings
+    ) -> StoredThread:
+        thread_id = str(uuid_utils.uuid7())
+        now = self._now()
+        source: object = "mcp"
+        if parent is not None:
+            source = recording.spawn_source(
+                parent.id, spawn_depth(parent.source) + 1, params.agent_nickname, params.agent_role
+            )
+        name = checked_text("name", params.name).strip() if params.name is not None else None
+        return StoredThread(
+            id=thread_id,
+            path=self._catalog.rollouts.path_of(thread_id, now),
+            stamp=FileStamp(0, 0),
+            archived=False,
+            created_at_ms=now,
+            updated_at_ms=now,
+            recency_at_ms=now,
+            session_id=(parent.session_id or parent.id) if parent else thread_id,
+            parent_thread_id=parent.id if parent else None,
+            name=name,
+            source=source,
+            thread_source="subagent" if parent else None,
+            agent_nickname=params.agent_nickname,
+            agent_role=params.agent_role,
+            model_provider=settings.model_provider,
+            cwd=settings.cwd,
+            cli_version=self._version,
+            originator=" ".join(part for part in (caller.client_name, caller.client_version) if part),
+            recorded=settings.model_dump(),
+        )
+
+    # ------------------------------------------------------------------------------------------ resume
+
+    async def resume(self, reference: str, request: SettingsRequest, caller: Caller, turns: int) -> LoadedThread:
+        """Load a stored thread for appending, or rejoin a loaded one. Touches neither file nor updated_at."""
+        thread_id = await self._catalog.resolve(reference)
+        async with self._live.permit:
+            if self._live.get(thread_id) is not None:
+                return await self._rejoin(thread_id, request, caller, turns)
+            return await self._cold_resume(thread_id, request, caller, turns)
+
+    async def _cold_resume(self, thread_id: str, request: SettingsRequest, caller: Caller, turns: int) -> LoadedThread:
+        stored = await self._loadable(thread_id)
+        settings = override(self._settings_of(stored), request)
+        self._live.check_room()
+        live = LiveThread(stored, settings, self._catalog.rollouts, materialised=True)
+        handle = await self._load(live, caller)
+        current = await self._catalog.stored(thread_id)
+        if current is None or current.archived:  # it went away before the lock was ours
+            await self._unload(live)
+            raise ThreadArchived(thread_id) if current else ThreadNotFound(thread_id)
+        live.thread = current
+        await self._catalog.commit(Change(events=(notices.status_changed(live),)))
+        return await self._with_turns(live, handle, turns)
+
+    async def _rejoin(self, thread_id: str, request: SettingsRequest, caller: Caller, turns: int) -> LoadedThread:
+        live = self._live.require(thread_id)
+        if not live.materialised and not live.ephemeral:
+            raise NotMaterialized(thread_id, "thread_resume")
+        handle = self._live.subscribe(thread_id, caller.connection, self._now())
+        return await self._with_turns(live, handle, turns, ignored=differing(live.settings, request))
+
+    async def _loadable(self, thread_id: str) -> StoredThread:
+        stored = await self._catalog.stored(thread_id)
+        if stored is None:
+            if await self._catalog.log.deleted([thread_id]):
+                raise ThreadDeleted(thread_id)
+            raise ThreadNotFound(thread_id)
+        if stored.archived:
+            raise ThreadArchived(thread_id)
+        if stored.path.endswith(".zst"):
+            raise CompressedRollout(thread_id)
+        if stored.history_mode not in ("legacy", "paginated"):
+            raise UnknownHistoryMode(thread_id, stored.history_mode)
+        return stored
+
+    # ------------------------------------------------------------------------------------------ fork
+
+    async def fork(self, params: ForkParams, caller: Caller) -> LoadedThread:
+        """Copy a thread's history, whole or up to a turn, into a new thread. The source's bytes stay as they are."""
+        if params.last_turn_id is not None and params.before_turn_id is not None:
+            raise InvalidArgument(
+                "before_turn_id",
+                params.before_turn_id,
+                "`beforeTurnId` cannot be combined with `lastTurnId`",
+                "pass one of the two",
+            )
+        self._live.check_room()
+        source_id = await self._catalog.resolve(params.thread_id)
+        live_source = self._live.get(source_id)
+        if live_source is not None and not live_source.materialised:
+            raise NotMaterialized(source_id, "thread_fork")
+        source = live_source.thread if live_source else await self._catalog.known(source_id)
+        if source.archived:
+            raise ThreadArchived(source_id)
+        settings = override(self._settings_of(source), params.settings)
+        start = StartParams(name=source.name, ephemeral=params.ephemeral)
+        fork = replace(self._new_thread(start, caller, None, settings), forked_from_id=source_id, git=source.git)
+        rollouts = self._rollouts_for(params.ephemeral)
+        lines = [_meta_line(fork, None)]
+        lines += await self._turns.copied_lines(
+            live_source.rollouts if live_source else self._catalog.rollouts, source, params, fork.created_at_ms
+        )
+        lines += recording.settings_applied(fork.id, settings, self._now())
+        live = LiveThread(fork, settings, rollouts, ephemeral=params.ephemeral, materialised=True)
+        handle = await self._load(live, caller)
+        try:
+            await rollouts.create(fork.path, b"".join(map(encode_line, lines)))
+        except BaseException:
+            await self._unload(live)
+            raise
+        await self._turns.reread(live)
+        await self._turns.record(live, [notices.started(self.view(live))])
+        return await self._with_turns(live, handle, 5)
+
+    # ------------------------------------------------------------------------------------------ leaving
+
+    async def unsubscribe(
+        self, reference: str | None, subscription_id: str | None, caller: Caller
+    ) -> UnsubscribeResult:
+        """Leave by handle, else by connection. When the last subscriber leaves, the thread is closed."""
+        if reference is None and subscription_id is None:
+            raise InvalidArgument("subscription_id", None, "nothing says which thread", "pass it, or thread_id")
+        subscription = self._live.handle(subscription_id) if subscription_id else None
+        if subscription_id and subscription is None and reference is None:
+            return UnsubscribeResult(thread_id="", status="notSubscribed")
+        if reference is not None:
+            thread_id = await self._known_id(reference)
+        else:
+            thread_id = subscription.thread_id if subscription else ""
+        if self._live.get(thread_id) is None:
+            return UnsubscribeResult(thread_id=thread_id, status="notLoaded")
+        if subscription_id is not None:
+            left = bool(subscription and subscription.thread_id == thread_id)
+            left = left and self._live.unsubscribe_handle(subscription_id)
+        else:
+            left = caller.connection is not None and self._live.unsubscribe_connection(caller.connection, thread_id)
+        if left:
+            await self.release_if_unwatched(thread_id)
+        return UnsubscribeResult(thread_id=thread_id, status="unsubscribed" if left else "notSubscribed")
+
+    async def _known_id(self, reference: str) -> str:
+        try:
+            return await self._catalog.resolve(reference)
+        except ThreadNotFound:
+            return parse_id(reference) or reference
+
+    async def leave_connection(self, connection: str) -> None:
+        """A connection ended: it leaves all its threads."""
+        for thread_id in self._live.threads_of(connection):
+            self._live.unsubscribe_connection(connection, thread_id)
+            await self.release_if_unwatched(thread_id)
+
+    async def release_if_unwatched(self, thread_id: str) -> None:
+        """Close the thread if nobody subscribes to it, at once or after the unload delay."""
+        live = self._live.get(thread_id)
+        if live is None or live.closing or self._live.subscribed(thread_id):
+            return
+        if self._unload_delay_ms and live.unsubscribed_at_ms is None:
+            live.unsubscribed_at_ms = self._now()
+            return
+        await self.close(live)
+
+    async def reap(self) -> None:
+        """Close what nobody watches any more: lapsed handles, and threads whose unload delay is over."""
+        now = self._now()
+        for handle in self._live.lapsed(now):
+            subscription = self._live.handle(handle)
+            if subscription is not None and self._live.unsubscribe_handle(handle):
+                await self.release_if_unwatched(subscription.thread_id)
+        for live in self._live.all():
+            idle_since = live.unsubscribed_at_ms
+            if idle_since is not None and live.turn is None and now - idle_since >= self._unload_delay_ms:
+                await self.close(live)
+
+    async def close(self, live: LiveThread) -> None:
+        """Interrupt what runs and record it so, let the lock go, then tell: status notLoaded, then closed."""
+        live.closing = True
+        async with live.lock:
+            if live.turn is not None:
+                await self._turns.interrupt(live)
+            await self._unload(live)
+        await self._catalog.commit(Change(events=(notices.not_loaded(live.thread.id), notices.closed(live.thread.id))))
+
+    async def close_all(self) -> None:
+        """The server ends: everything that is loaded is closed."""
+        for live in self._live.all():
+            await self.close(live)
+
+    # ------------------------------------------------------------------------------------------ shared
+
+    def _rollouts_for(self, ephemeral: bool) -> RolloutStore:
+        return self._new_memory() if ephemeral else self._catalog.rollouts
+
+    async def _load(self, live: LiveThread, caller: Caller) -> str:
+        if not live.ephemeral:
+            await self._locks.acquire(live.thread.id)
+        self._live.add(live)
+        try:
+            return self._live.subscribe(live.thread.id, caller.connection, self._now())
+        except BaseException:
+            await self._unload(live)
+            raise
+
+    async def _unload(self, live: LiveThread) -> None:
+        self._live.drop(live.thread.id)
+        if not live.ephemeral:
+            await self._locks.release(live.thread.id)
+
+    def view(self, live: LiveThread) -> Thread:
+        return thread_view(live.thread, live.rollouts, live)
+
+    def _answer(
+        self,
+        live: LiveThread,
+        handle: str,
+        *,
+        thread: Thread | None = None,
+        cursor: str | None = None,
+        suggested: str | None = None,
+        ignored: Sequence[str] = (),
+    ) -> LoadedThread:
+        return LoadedThread(
+            **live.settings.model_dump(),
+            thread=thread or self.view(live),
+            subscription_id=handle,
+            turns_next_cursor=cursor,
+            suggested_parent_thread_id=suggested,
+            ignored_overrides=list(ignored),
+        )
+
+    async def _with_turns(self, live: LiveThread, handle: str, limit: int, ignored: Sequence[str] = ()) -> LoadedThread:
+        page = await self._reader.last_turns(live, limit)
+        return self._answer(live, handle, thread=page.thread, cursor=page.next_cursor, ignored=ignored)
+
+
+def _meta_line(thread: StoredThread, base_instructions: str | None) -> RolloutLine:
+    return recording.session_meta(
+        thread.id,
+        session_id=thread.session_id or thread.id,
+        created_at_ms=thread.created_at_ms,
+        cwd=thread.cwd,
+        originator=thread.originator or VERSION_ORIGIN,
+        cli_version=thread.cli_version,
+        source=thread.source,
+        model_provider=thread.model_provider,
+        base_instructions=base_instructions,
+        parent_thread_id=thread.parent_thread_id,
+        forked_from_id=thread.forked_from_id,
+        thread_source=thread.thread_source,
+        agent_nickname=thread.agent_nickname,
+        agent_role=thread.agent_role,
+        git=thread.git,
+    )

@@ -1,0 +1,213 @@
+"""Loaded threads: what only the process that holds the writer lock knows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import uuid_utils
+
+from mcp_server.errors import LimitReached, ThreadClosing, ThreadNotLoaded
+from mcp_server.models.rollout import RolloutLine
+from mcp_server.models.thread import ACTIVE, IDLE, SYSTEM_ERROR, Settings, StoredThread, ThreadStatus
+from mcp_server.models.turn import Item, Turn
+from mcp_server.stores.base import RolloutStore
+from mcp_server.threads.copying import Numbering
+from mcp_server.threads.history import TurnFolder
+
+# A handle that nobody used for this long lapses as if unsubscribed.
+HANDLE_LIFE_MS = 3_600_000
+# More loaded threads than this are refused: each holds a lock file and an open descriptor.
+MAX_LOADED = 1_000
+MAX_SUBSCRIPTIONS = 10_000
+
+
+@dataclass
+class RunningTurn:
+    """The turn that is open, as its lines add up in `folder`. `last_message` is the newest agent message."""
+
+    id: str
+    started_at_ms: int
+    root_id: str
+    folder: TurnFolder
+    last_message: str | None = None
+
+    def view(self) -> Turn:
+        return self.folder.turns()[-1]
+
+    def feed(self, lines: Sequence[RolloutLine]) -> list[Item]:
+        """Take in lines that were written; returns the items that they made or changed, in order."""
+        turns = self.folder.turns()
+        before = {item.id: item for item in turns[-1].items} if turns else {}
+        for line in lines:
+            self.folder.feed(line)
+        return [item for item in self.view().items if before.get(item.id) != item]
+
+
+@dataclass
+class LiveThread:
+    """One loaded thread. `pending` waits for the first user message; `rollouts` is where its lines go."""
+
+    thread: StoredThread
+    settings: Settings
+    rollouts: RolloutStore
+    ephemeral: bool = False
+    materialised: bool = False
+    pending: list[RolloutLine] = field(default_factory=list[RolloutLine])
+    turn: RunningTurn | None = None
+    # Number of the next synthetic item id (`item-7`), None until the history was counted.
+    next_item: int | None = None
+    # How lines are numbered in a paginated history; None in a legacy one.
+    numbering: Numbering | None = None
+    failed: bool = False
+    closing: bool = False
+    unsubscribed_at_ms: int | None = None
+    # One verb at a time: what is read from the thread must still hold when it is written.
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+
+    @property
+    def paginated(self) -> bool:
+        return self.thread.history_mode == "paginated"
+
+    @property
+    def status(self) -> ThreadStatus:
+        """Codex's derivation: a running turn is active, a failed last turn systemError, anything else idle."""
+        if self.turn is not None:
+            return ACTIVE
+        return SYSTEM_ERROR if self.failed else IDLE
+
+
+@dataclass
+class Subscription:
+    """A handle that the server minted; `connection` is the client's, where it has one."""
+
+    id: str
+    thread_id: str
+    connection: str | None
+    used_at_ms: int
+
+
+class LiveThreads:
+    """The loaded threads of this process and who subscribes to them.
+
+    A connection with an end of its own (stdio, a legacy HTTP session) is a subscriber beside its handles.
+    """
+
+    def __init__(self) -> None:
+        # Resume, archive, unarchive and delete run one at a time in a process, as in Codex.
+        self.permit = anyio.Lock()
+        self._threads: dict[str, LiveThread] = {}
+        self._handles: dict[str, Subscription] = {}
+        self._connections: dict[str, set[str]] = {}
+
+    def ids(self) -> list[str]:
+        return sorted(self._threads)
+
+    def own(self) -> frozenset[str]:
+        """The threads whose rows this process keeps: nobody else may write their files."""
+        return frozenset(live.thread.id for live in self._threads.values() if live.materialised)
+
+    def all(self) -> Iterable[LiveThread]:
+        return list(self._threads.values())
+
+    def get(self, thread_id: str) -> LiveThread | None:
+        return self._threads.get(thread_id)
+
+    def require(self, thread_id: str) -> LiveThread:
+        """The loaded thread.
+
+        Raises:
+            ThreadNotLoaded: it is not loaded here.
+            ThreadClosing: it is on its way out.
+        """
+        live = self._threads.get(thread_id)
+        if live is None:
+            raise ThreadNotLoaded(thread_id)
+        if live.closing:
+            raise ThreadClosing(thread_id)
+        return live
+
+    def check_room(self) -> None:
+        """Raises LimitReached if no further thread may be loaded."""
+        if len(self._threads) >= MAX_LOADED:
+            raise LimitReached("too many loaded threads", MAX_LOADED, "unsubscribe from some with thread_unsubscribe")
+
+    def add(self, live: LiveThread) -> None:
+        self._threads[live.thread.id] = live
+
+    def drop(self, thread_id: str) -> LiveThread | None:
+        """Forget the thread and every subscription to it."""
+        self._handles = {h: s for h, s in self._handles.items() if s.thread_id != thread_id}
+        for threads in self._connections.values():
+            threads.discard(thread_id)
+        return self._threads.pop(thread_id, None)
+
+    # ------------------------------------------------------------------------------------------ subscribers
+
+    def subscribe(self, thread_id: str, connection: str | None, now_ms: int) -> str:
+        """Mint a handle for the caller; its connection subscribes too.
+
+        Raises:
+            LimitReached: there are too many handles.
+        """
+        if len(self._handles) >= MAX_SUBSCRIPTIONS:
+            raise LimitReached("too many subscriptions", MAX_SUBSCRIPTIONS, "unsubscribe with thread_unsubscribe")
+        handle = f"sub_{uuid_utils.uuid7().hex}"
+        self._handles[handle] = Subscription(handle, thread_id, connection, now_ms)
+        if connection is not None:
+            self._connections.setdefault(connection, set()).add(thread_id)
+        if (live := self._threads.get(thread_id)) is not None:
+            live.unsubscribed_at_ms = None
+        return handle
+
+    def handle(self, subscription_id: str) -> Subscription | None:
+        return self._handles.get(subscription_id)
+
+    def unsubscribe_handle(self, subscription_id: str) -> bool:
+        """Drop a handle; with the last handle of its connection on the thread the connection leaves too."""
+        subscription = self._handles.pop(subscription_id, None)
+        if subscription is None:
+            return False
+        connection, thread_id = subscription.connection, subscription.thread_id
+        if connection is not None and not any(
+            s.connection == connection and s.thread_id == thread_id for s in self._handles.values()
+        ):
+            self._connections.get(connection, set()).discard(thread_id)
+        return True
+
+    def unsubscribe_connection(self, connection: str, thread_id: str) -> bool:
+        """Drop a connection's subscription to one thread, with its handles; False if it had none."""
+        had = thread_id in self._connections.get(connection, set())
+        self._connections.get(connection, set()).discard(thread_id)
+        self._handles = {
+            h: s for h, s in self._handles.items() if not (s.connection == connection and s.thread_id == thread_id)
+        }
+        return had
+
+    def threads_of(self, connection: str) -> list[str]:
+        return sorted(self._connections.get(connection, set()))
+
+    def subscribed(self, thread_id: str) -> bool:
+        return any(s.thread_id == thread_id for s in self._handles.values()) or any(
+            thread_id in threads for threads in self._connections.values()
+        )
+
+    def touch(self, thread_id: str, now_ms: int) -> None:
+        """Note that somebody works with the thread: its handles are in use."""
+        for subscription in self._handles.values():
+            if subscription.thread_id == thread_id:
+                subscription.used_at_ms = now_ms
+
+    def lapsed(self, now_ms: int) -> list[str]:
+        """Handles that were not used for an hour and belong to no connection that still stands."""
+        return [
+            s.id
+            for s in self._handles.values()
+            if now_ms - s.used_at_ms >= HANDLE_LIFE_MS
+            and (s.connection is None or s.thread_id not in self._connections.get(s.connection, set()))
+        ]
+
+    def facts(self) -> dict[str, Any]:
+        return {"loaded": len(self._threads), "subscriptions": len(self._handles)}

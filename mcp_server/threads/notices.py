@@ -1,0 +1,59 @@
+"""The events that the verbs announce, with Codex's notification payloads in snake_case."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcp_server.models.event import ThreadEvent
+from mcp_server.models.thread import StoredThread, Thread
+from mcp_server.models.turn import Item, Turn
+from mcp_server.threads.excerpt import cut
+from mcp_server.threads.live import LiveThread
+
+# The log tells that something happened; the text of it stays in the rollout. Longer texts are cut to this.
+_EVENT_TEXT_CHARS = 2_000
+
+
+def started(thread: Thread) -> ThreadEvent:
+    return ThreadEvent("thread/started", thread.id, {"thread": thread.model_dump(mode="json", exclude={"turns"})})
+
+
+def status_changed(live: LiveThread) -> ThreadEvent:
+    status = live.status.model_dump(mode="json", exclude_none=True)
+    return ThreadEvent("thread/status/changed", live.thread.id, {"thread_id": live.thread.id, "status": status})
+
+
+def not_loaded(thread_id: str) -> ThreadEvent:
+    return ThreadEvent("thread/status/changed", thread_id, {"thread_id": thread_id, "status": {"type": "notLoaded"}})
+
+
+def closed(thread_id: str) -> ThreadEvent:
+    return ThreadEvent("thread/closed", thread_id, {"thread_id": thread_id})
+
+
+def deleted(thread_id: str) -> ThreadEvent:
+    return ThreadEvent("thread/deleted", thread_id, {"thread_id": thread_id})
+
+
+def name_updated(thread: StoredThread) -> ThreadEvent:
+    return ThreadEvent("thread/name/updated", thread.id, {"thread_id": thread.id, "thread_name": thread.name})
+
+
+def turn_started(thread_id: str, turn: Turn) -> ThreadEvent:
+    return ThreadEvent("turn/started", thread_id, {"thread_id": thread_id, "turn": _bare(turn)})
+
+
+def turn_completed(thread_id: str, turn: Turn) -> ThreadEvent:
+    return ThreadEvent("turn/completed", thread_id, {"thread_id": thread_id, "turn": _bare(turn)})
+
+
+def item_completed(thread_id: str, turn_id: str, item: Item) -> ThreadEvent:
+    shown, truncated = cut(item, 0, _EVENT_TEXT_CHARS)
+    payload: dict[str, Any] = {"thread_id": thread_id, "turn_id": turn_id, "item": shown.model_dump(mode="json")}
+    if truncated:
+        payload["truncated"] = truncated
+    return ThreadEvent("item/completed", thread_id, payload)
+
+
+def _bare(turn: Turn) -> dict[str, Any]:
+    return turn.model_copy(update={"items": [], "items_view": "notLoaded"}).model_dump(mode="json")

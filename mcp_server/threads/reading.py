@@ -1,0 +1,246 @@
+"""Looking at threads without loading them: list, read, items, tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from mcp_server.errors import EphemeralThread, InvalidArgument, InvalidCursor, NotMaterialized, TurnNotFound
+from mcp_server.models.page import (
+    clamp_limit,
+    parse_place_cursor,
+    parse_thread_cursor,
+    parse_time,
+    place_cursor,
+    thread_cursor,
+)
+from mcp_server.models.params import ItemsParams, ListParams, ReadParams, ThreadFilter
+from mcp_server.models.results import (
+    Hidden,
+    ItemEntry,
+    ItemsResult,
+    LoadedListResult,
+    ThreadListResult,
+    ThreadReadResult,
+)
+from mcp_server.models.thread import SUB_AGENT_KINDS, SourceKind, StoredThread, Thread
+from mcp_server.models.turn import Item, Turn
+from mcp_server.stores.base import Anchor, StateStore, ThreadQuery
+from mcp_server.threads.catalog import Catalog, parse_id
+from mcp_server.threads.excerpt import cut
+from mcp_server.threads.history import read_history, select_view
+from mcp_server.threads.live import LiveThread
+from mcp_server.threads.settings import absolute_cwd
+from mcp_server.threads.views import thread_view
+
+# A page of turns shows this much of each text; thread_items shows the rest.
+_TEXT_CHARS = 4_000
+_TOP_KINDS: tuple[SourceKind, ...] = ("cli", "vscode", "exec", "appServer", "unknown")
+
+
+class Reader:
+    """Reads; changes nothing, but for rows that turn out to be stale and are repaired on the way."""
+
+    def __init__(self, catalog: Catalog, *, default_provider: str, cwd: str, now_ms: Callable[[], int]) -> None:
+        self._catalog, self._live = catalog, catalog.live
+        self._provider, self._cwd, self._now = default_provider, cwd, now_ms
+
+    def view(self, stored: StoredThread, turns: Sequence[Turn] = ()) -> Thread:
+        live = self._live.get(stored.id)
+        rollouts = live.rollouts if live else self._catalog.rollouts
+        return thread_view(stored, rollouts, live, turns, default_provider=self._provider)
+
+    # ------------------------------------------------------------------------------------------ lists
+
+    async def list(self, params: ListParams) -> ThreadListResult:
+        """Stored threads, by one indexed query. What the defaults leave out is counted."""
+        index = await self._catalog.index()
+        query = replace(
+            await self.query(params.filter),
+            sort_key=params.sort_key,
+            direction=params.sort_direction,
+            limit=clamp_limit(params.limit),
+        )
+        if params.cursor is not None:
+            query = replace(query, after=Anchor(*parse_thread_cursor(params.cursor)))
+        page = await index.list(query)
+        rows = page.rows
+        keys = [getattr(row, f"{params.sort_key}_ms") for row in rows]
+        step = -1 if params.sort_direction == "desc" else 1
+        return ThreadListResult(
+            data=[self.view(row) for row in rows],
+            total=page.total,
+            next_cursor=thread_cursor(keys[-1], rows[-1].id) if page.more else None,
+            backwards_cursor=thread_cursor(keys[0] + step, None) if rows else None,
+            hidden=await self._hidden(index, query, params.filter),
+        )
+
+    async def query(self, filter: ThreadFilter) -> ThreadQuery:  # noqa: A002
+        """The query of a filter.
+
+        Raises:
+            InvalidArgument: both a parent and an ancestor, or a time that is none.
+        """
+        if filter.parent_thread_id is not None and filter.ancestor_thread_id is not None:
+            raise InvalidArgument(
+                "ancestor_thread_id",
+                filter.ancestor_thread_id,
+                "parentThreadId and ancestorThreadId are mutually exclusive",
+                "pass one of the two",
+            )
+        in_tree = filter.parent_thread_id is not None or filter.ancestor_thread_id is not None
+        kinds = filter.source_kinds or (None if in_tree else _TOP_KINDS)
+        if kinds is not None and "subAgent" in kinds:
+            kinds = (*kinds, *SUB_AGENT_KINDS)
+        return ThreadQuery(
+            archived=filter.archived,
+            source_kinds=kinds,
+            model_providers=filter.model_providers or None,
+            cwds=None if filter.cwd is None else [absolute_cwd(cwd, self._cwd) for cwd in filter.cwd],
+            search_term=filter.search_term or None,
+            parent_id=await self._tree_id(filter.parent_thread_id),
+            ancestor_id=await self._tree_id(filter.ancestor_thread_id),
+            since_ms=_time("since", filter.since),
+            until_ms=_until(filter.until),
+        )
+
+    async def _tree_id(self, reference: str | None) -> str | None:
+        return None if reference is None else await self._catalog.resolve(reference)
+
+    async def _hidden(self, index: StateStore, query: ThreadQuery, filter: ThreadFilter) -> Hidden:  # noqa: A002
+        base = replace(query, after=None)
+        sub_agents = 0
+        if not filter.source_kinds and query.source_kinds is not None:
+            sub_agents = await index.count(replace(base, source_kinds=SUB_AGENT_KINDS))
+        archived = 0 if filter.archived else await index.count(replace(base, archived=True))
+        everyone = await index.count(replace(base, with_preview=False))
+        return Hidden(sub_agents=sub_agents, archived=archived, without_preview=everyone - await index.count(base))
+
+    def loaded(self, cursor: str | None, limit: int) -> LoadedListResult:
+        """Ids loaded in this process, sorted, after the cursor (an id, which need not be there any more)."""
+        ids = self._live.ids()
+        after = parse_id(cursor) if cursor is not None else ""
+        if after is None:
+            raise InvalidCursor(cursor or "")
+        rest = [thread_id for thread_id in ids if thread_id > after]
+        page = rest[: clamp_limit(limit)]
+        more = len(rest) > len(page)
+        return LoadedListResult(data=page, total=len(ids), next_cursor=page[-1] if more else None)
+
+    # ------------------------------------------------------------------------------------------ one thread
+
+    async def read(self, params: ReadParams) -> ThreadReadResult:
+        """One thread without loading it, with a page of its turns if asked."""
+        thread_id = await self._catalog.resolve(params.thread_id)
+        stored = await self._catalog.known(thread_id)
+        if not params.include_turns:
+            return ThreadReadResult(thread=self.view(stored))
+        self._check_turns(thread_id)
+        turns = await self.turns_of(stored)
+        if params.sort_direction == "desc":
+            turns = turns[::-1]
+        start = _start([turn.id for turn in turns], params.cursor)
+        page = turns[start : start + clamp_limit(params.limit)]
+        more = start + len(page) < len(turns)
+        return ThreadReadResult(
+            thread=self.view(stored, [_windowed(select_view(turn, params.items_view)) for turn in page]),
+            total=len(turns),
+            next_cursor=place_cursor(page[-1].id, inclusive=False) if more else None,
+            backwards_cursor=place_cursor(page[0].id, inclusive=True) if page else None,
+        )
+
+    async def last_turns(self, live: LiveThread, limit: int) -> ThreadReadResult:
+        """A loaded thread with its last turns, oldest first, and the cursor for those before them."""
+        turns = await self.turns_of(live.thread) if live.materialised else []
+        page = turns[-limit:] if limit > 0 else []
+        more = len(page) < len(turns)
+        cursor = place_cursor(page[0].id, inclusive=False) if more and page else None
+        shown = [_windowed(turn) for turn in page]
+        return ThreadReadResult(thread=self.view(live.thread, shown), total=len(turns), next_cursor=cursor)
+
+    async def turns_of(self, stored: StoredThread) -> list[Turn]:
+        """All turns, oldest first. Only the turn that runs right now is in progress."""
+        live = self._live.get(stored.id)
+        rollouts = live.rollouts if live else self._catalog.rollouts
+        running = live.turn.id if live and live.turn else None
+        history = await read_history(rollouts, stored, self._catalog.stored, active_turn_id=running)
+        return history.turns
+
+    def _check_turns(self, thread_id: str) -> None:
+        live = self._live.get(thread_id)
+        if live is not None and live.ephemeral:
+            raise EphemeralThread(thread_id, "include_turns")
+        if live is not None and not live.materialised:
+            raise NotMaterialized(thread_id, "include_turns")
+
+    async def items(self, params: ItemsParams) -> ItemsResult:
+        """The items of a thread or of one turn, long texts windowed."""
+        thread_id = await self._catalog.resolve(params.thread_id)
+        stored = await self._catalog.known(thread_id)
+        self._check_turns(thread_id)
+        entries = await self._entries(stored, params)
+        if params.sort_direction == "desc":
+            entries = entries[::-1]
+        start = _start([item.id for _, item in entries], params.cursor)
+        page = entries[start : start + clamp_limit(params.limit)]
+        more = start + len(page) < len(entries)
+        return ItemsResult(
+            thread_id=thread_id,
+            data=[self._entry(turn_id, item, params) for turn_id, item in page],
+            total=len(entries),
+            next_cursor=place_cursor(page[-1][1].id, inclusive=False) if more else None,
+            backwards_cursor=place_cursor(page[0][1].id, inclusive=True) if page else None,
+        )
+
+    async def _entries(self, stored: StoredThread, params: ItemsParams) -> list[tuple[str, Item]]:
+        turns = await self.turns_of(stored)
+        if params.turn_id is not None:
+            turns = [turn for turn in turns if turn.id == params.turn_id]
+            if not turns:
+                raise TurnNotFound(params.turn_id, stored.id)
+        entries = [(turn.id, item) for turn in turns for item in turn.items]
+        if params.item_id is None:
+            return entries
+        entries = [entry for entry in entries if entry[1].id == params.item_id]
+        if not entries:
+            raise InvalidArgument(
+                "item_id", params.item_id, f"thread {stored.id} has no such item", "take one that thread_items lists"
+            )
+        return entries
+
+    def _entry(self, turn_id: str, item: Item, params: ItemsParams) -> ItemEntry:
+        shown, truncated = cut(item, params.text_offset, params.max_chars)
+        return ItemEntry(turn_id=turn_id, item=shown, truncated=truncated)
+
+
+def _windowed(turn: Turn) -> Turn:
+    """The turn with long texts cut; an item that was cut says so in `truncated`, as thread_items does."""
+    items: list[Item] = []
+    for item in turn.items:
+        shown, truncated = cut(item, 0, _TEXT_CHARS)
+        items.append(shown.model_copy(update={"truncated": truncated}) if truncated else item)
+    return turn.model_copy(update={"items": items})
+
+
+def _start(places: Sequence[str], cursor: str | None) -> int:
+    """The index in `places` that a cursor says to begin at."""
+    if cursor is None:
+        return 0
+    place, inclusive = parse_place_cursor(cursor)
+    if place not in places:
+        raise InvalidCursor(cursor, "anchor turn is no longer present")
+    return places.index(place) + (0 if inclusive else 1)
+
+
+def _until(text: str | None) -> int | None:
+    """A time in whole seconds includes its second: that is how threads show theirs."""
+    ms = _time("until", text)
+    return ms + 999 if ms is not None and ms % 1000 == 0 else ms
+
+
+def _time(name: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if (ms := parse_time(text)) is None:
+        raise InvalidArgument(name, text, "it is no RFC 3339 time", "pass one such as 2026-01-31T12:00:00Z")
+    return ms

@@ -1,0 +1,129 @@
+"""The thread service: every verb in one place. It knows no MCP and no SQL.
+
+The verbs order the stores: file first, index second, event last. The files are the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+
+from mcp_server.errors import InvalidArgument
+from mcp_server.models.event import EVENT_TYPES, EventType
+from mcp_server.models.page import clamp_limit, rfc3339
+from mcp_server.models.params import EventsParams
+from mcp_server.models.results import EventRow, EventsResult
+from mcp_server.stores.base import RolloutStore, StateStore, WriterLocks
+from mcp_server.threads.archive import Cascade
+from mcp_server.threads.catalog import Catalog
+from mcp_server.threads.events import EventBus
+from mcp_server.threads.family import Family
+from mcp_server.threads.guard import Guard
+from mcp_server.threads.lifecycle import Lifecycle
+from mcp_server.threads.live import LiveThreads
+from mcp_server.threads.metadata import Metadata
+from mcp_server.threads.reading import Reader
+from mcp_server.threads.search import Searcher
+from mcp_server.threads.settings import Defaults
+from mcp_server.threads.turns import TurnWriter
+
+MAX_WAIT_SECONDS = 50.0
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The concrete stores, chosen by the composition root. `state` is the one handle, or None."""
+
+    rollouts: RolloutStore
+    locks: WriterLocks
+    state: StateStore | None
+    memory: StateStore
+    new_memory: Callable[[], RolloutStore]
+
+
+class ThreadService:
+    """Groups of verbs over the same catalog and the same loaded threads."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        bus: EventBus,
+        *,
+        defaults: Defaults,
+        now_ms: Callable[[], int],
+        unload_delay: float = 0.0,
+        version: str = "",
+    ) -> None:
+        self.live = LiveThreads()
+        self.bus = bus
+        self.catalog = Catalog(stores.rollouts, stores.state, memory=stores.memory, live=self.live, bus=bus)
+        self.reader = Reader(self.catalog, default_provider=defaults.model_provider, cwd=defaults.cwd, now_ms=now_ms)
+        self.turns = TurnWriter(self.catalog, now_ms)
+        self.lifecycle = Lifecycle(
+            self.catalog,
+            stores.locks,
+            self.reader,
+            self.turns,
+            defaults=defaults,
+            new_memory=stores.new_memory,
+            now_ms=now_ms,
+            unload_delay=unload_delay,
+            version=version,
+        )
+        self.metadata = Metadata(self.catalog, stores.locks, self.turns, self.reader, now_ms)
+        self.cascade = Cascade(self.catalog, stores.locks, self.turns, self.reader, now_ms)
+        self.family = Family(self.catalog, self.reader)
+        self.searcher = Searcher(self.catalog, self.reader)
+        self.guard = Guard(self.catalog)
+        self.locks = stores.locks
+        self._now = now_ms
+        self._once: dict[str, anyio.Lock] = {}
+
+    @asynccontextmanager
+    async def once(self, request_id: str) -> AsyncGenerator[None]:
+        """Calls with the same request id come one after the other."""
+        lock = self._once.setdefault(request_id, anyio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.statistics().tasks_waiting:
+                self._once.pop(request_id, None)
+
+    async def events(self, params: EventsParams) -> EventsResult:
+        """The log after a seq; waits for the next event if asked to and there is none yet.
+
+        Raises:
+            InvalidArgument: a negative seq, or a type that no event has.
+        """
+        if params.after < 0:
+            raise InvalidArgument(
+                "after", params.after, "a seq is not negative", "pass last_seq of the last answer, or 0"
+            )
+        types: list[EventType] | None = [_event_type(name) for name in params.types] if params.types else None
+        thread_id = await self.catalog.resolve(params.thread_id) if params.thread_id else None
+        limit = clamp_limit(params.limit)
+        deadline = self._now() + 1000 * min(max(params.wait_seconds, 0.0), MAX_WAIT_SECONDS)
+        while True:
+            log = self.catalog.log
+            events = await log.events_after(params.after, limit=limit + 1, thread_id=thread_id, types=types)
+            left = (deadline - self._now()) / 1000
+            if events or left <= 0:
+                break
+            await self.bus.grown(left)
+        page = events[:limit]
+        rows = [
+            EventRow(seq=e.seq, at=rfc3339(e.at_ms), type=e.type, thread_id=e.thread_id, payload=e.payload)
+            for e in page
+        ]
+        return EventsResult(data=rows, last_seq=rows[-1].seq if rows else params.after, more=len(events) > limit)
+
+
+def _event_type(name: str) -> EventType:
+    for known in EVENT_TYPES:
+        if known == name:
+            return known
+    raise InvalidArgument("types", name, "no event has this type", f"take some of {', '.join(EVENT_TYPES)}")

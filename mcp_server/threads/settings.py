@@ -1,0 +1,77 @@
+"""The values in force: request, else parent, else the home's config.toml, else defaults."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from mcp_server.errors import InvalidArgument
+from mcp_server.models.params import SettingsRequest
+from mcp_server.models.policy import READ_ONLY, sandbox_of_mode
+from mcp_server.models.thread import Settings
+
+DEFAULT_PROVIDER = "openai"
+DEFAULT_APPROVAL_POLICY = "on-request"
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What holds where neither request nor thread says otherwise: the home's config.toml, completed."""
+
+    cwd: str
+    model: str | None = None
+    model_provider: str = DEFAULT_PROVIDER
+    approval_policy: Any = DEFAULT_APPROVAL_POLICY
+    sandbox: dict[str, Any] | None = None
+    reasoning_effort: str | None = None
+
+    def settings(self) -> Settings:
+        return Settings(
+            model=self.model,
+            model_provider=self.model_provider,
+            cwd=self.cwd,
+            approval_policy=self.approval_policy,
+            sandbox=self.sandbox or dict(READ_ONLY),
+            reasoning_effort=self.reasoning_effort,
+        )
+
+
+def override(base: Settings, request: SettingsRequest) -> Settings:
+    """The base with what the request names.
+
+    Raises:
+        InvalidArgument: a cwd that is blank or holds a null byte.
+    """
+    changes: dict[str, Any] = {
+        "model": request.model,
+        "model_provider": request.model_provider,
+        "cwd": absolute_cwd(request.cwd, base.cwd) if request.cwd is not None else None,
+        "approval_policy": request.approval_policy,
+        "sandbox": sandbox_of_mode(request.sandbox) if request.sandbox else None,
+        "reasoning_effort": request.reasoning_effort,
+    }
+    return base.model_copy(update={name: value for name, value in changes.items() if value is not None})
+
+
+def recorded_settings(base: Settings, recorded: dict[str, Any], cwd: str, model_provider: str) -> Settings:
+    """The settings last recorded in a thread, completed by the base where nothing was recorded."""
+    known = {name: recorded[name] for name in Settings.model_fields if recorded.get(name) is not None}
+    if cwd:
+        known.setdefault("cwd", cwd)
+    if model_provider:
+        known.setdefault("model_provider", model_provider)
+    return base.model_copy(update=known)
+
+
+def differing(live: Settings, request: SettingsRequest) -> list[str]:
+    """The settings of a request that a running thread does not have."""
+    wanted = override(live, request)
+    return [name for name in Settings.model_fields if getattr(wanted, name) != getattr(live, name)]
+
+
+def absolute_cwd(cwd: str, base: str) -> str:
+    """A cwd made absolute against the one in force, without a trailing slash. It need not exist."""
+    if not cwd.strip() or "\0" in cwd:
+        raise InvalidArgument("cwd", cwd, "it is blank or holds a null byte", "pass an absolute path")
+    return os.path.normpath(os.path.join(base, os.path.expanduser(cwd)))  # noqa: PTH111, PTH118

@@ -1,0 +1,55 @@
+"""The subtree walk: breadth first, then by id; each thread once, also where edges form a cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+
+Children = Callable[[Collection[str]], Awaitable[list[tuple[str, str]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Descendant:
+    """A thread below the root. `depth` is 1 for the root's own children."""
+
+    thread_id: str
+    parent_id: str
+    depth: int
+
+
+async def descendants(root_id: str, children: Children) -> list[Descendant]:
+    """All threads below the root, level by level, each level by id (Codex: depth, then child id).
+
+    `children` gives (parent, child) pairs for a whole level at once.
+    """
+    seen = {root_id}
+    found: list[Descendant] = []
+    level: list[str] = [root_id]
+    depth = 0
+    while level:
+        depth += 1
+        pairs = sorted(await children(level), key=lambda pair: pair[1])
+        level = []
+        for parent, child in pairs:
+            if child not in seen:
+                seen.add(child)
+                level.append(child)
+                found.append(Descendant(child, parent, depth))
+    return found
+
+
+def picture(root_id: str, below: Collection[Descendant], label: Callable[[str], str]) -> tuple[str, list[str]]:
+    """The tree as text, and the ids in the order of its lines."""
+    kids: dict[str, list[str]] = {}
+    for node in below:
+        kids.setdefault(node.parent_id, []).append(node.thread_id)
+    lines, order = [label(root_id)], [root_id]
+    # A stack, not recursion: a chain of sub-agents may be deeper than Python's stack.
+    stack = [(child, "", n == 0) for n, child in enumerate(reversed(kids.get(root_id, [])))]
+    while stack:
+        node, indent, last = stack.pop()
+        lines.append(f"{indent}{'└─ ' if last else '├─ '}{label(node)}")
+        order.append(node)
+        deeper = indent + ("   " if last else "│  ")
+        stack.extend((child, deeper, n == 0) for n, child in enumerate(reversed(kids.get(node, []))))
+    return "\n".join(lines), order

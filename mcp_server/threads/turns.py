@@ -1,0 +1,239 @@
+"""Writing turns: one whole line per record, the file first, then the row, then the event."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import uuid_utils
+
+from mcp_server.errors import DamagedRollout, InvalidArgument, NoTurnInProgress, StoreFailure, TurnInProgress
+from mcp_server.models.event import ThreadEvent
+from mcp_server.models.params import ForkParams, UserInput
+from mcp_server.models.results import AppendResult, TurnResult
+from mcp_server.models.rollout import RolloutLine, encode_line
+from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.models.turn import Item
+from mcp_server.stores.base import Change, RolloutStore
+from mcp_server.threads import notices, recording
+from mcp_server.threads.catalog import Catalog, checked_text
+from mcp_server.threads.copying import HistoryCopy, Numbering
+from mcp_server.threads.history import TurnFolder, history_lines, read_history, select_view
+from mcp_server.threads.live import LiveThread, RunningTurn
+
+logger = logging.getLogger(__name__)
+
+AppendItem = dict[str, Any]
+
+
+class TurnWriter:
+    """Appends to loaded threads. The caller of every method holds no lock; each takes the thread's own."""
+
+    def __init__(self, catalog: Catalog, now_ms: Callable[[], int]) -> None:
+        self._catalog, self._live, self._now = catalog, catalog.live, now_ms
+
+    # ------------------------------------------------------------------------------------------ verbs
+
+    async def start(self, reference: str, message: UserInput) -> TurnResult:
+        """Open a turn with a user message. The first one materialises the rollout."""
+        live = await self._loaded(reference)
+        async with live.lock:
+            if live.turn is not None:
+                raise TurnInProgress(live.thread.id, live.turn.id)
+            check_message(message)
+            now = self._now()
+            turn_id = str(uuid_utils.uuid7())
+            folder = TurnFolder(paginated=live.paginated, first_item=await self._next_item(live))
+            turn = RunningTurn(turn_id, now, root_id=turn_id, folder=folder)
+            lines = [
+                *recording.turn_started(turn_id, turn.root_id, now),
+                *recording.turn_context(turn_id, live.settings, now),
+                *recording.user_message(turn_id, message, now),
+            ]
+            written = await self.write(live, lines, turn_id)
+            live.turn, live.failed = turn, False
+            items = turn.feed(written)
+            live.thread = replace(
+                live.thread,
+                recency_at_ms=now,
+                preview=live.thread.preview or recording.preview_of(message),
+                recorded=live.settings.model_dump(),
+            )
+            view = turn.view()
+            events = [notices.status_changed(live), notices.turn_started(live.thread.id, view)]
+            await self.record(live, [*events, *self._items(live, turn_id, items)])
+            return TurnResult(thread_id=live.thread.id, turn=view)
+
+    async def append(self, reference: str, items: Sequence[AppendItem]) -> AppendResult:
+        """Add items to the running turn, in one write: all of them, or none."""
+        live = await self._loaded(reference)
+        async with live.lock:
+            turn = self._running(live)
+            now = self._now()
+            lines = [line for item in items for line in self._lines_of(live, turn, item, now)]
+            fed = turn.feed(await self.write(live, lines, turn.id))
+            await self.record(live, self._items(live, turn.id, fed))
+            return AppendResult(thread_id=live.thread.id, turn_id=turn.id, item_ids=[item.id for item in fed])
+
+    async def complete(
+        self,
+        reference: str,
+        status: Literal["completed", "interrupted", "failed"],
+        message: str | None,
+        error: str | None,
+    ) -> TurnResult:
+        """End the running turn."""
+        live = await self._loaded(reference)
+        async with live.lock:
+            turn = self._running(live)
+            now = self._now()
+            if status == "failed" and not (error and error.strip()):
+                raise InvalidArgument("error", error, "a failed turn says why it failed", "pass error with a sentence")
+            lines: list[RolloutLine] = []
+            if message is not None:
+                lines += recording.agent_message(turn.id, checked_text("message", message), now)
+                turn.last_message = message
+            lines += self._ending(turn, status, error, now)
+            return await self._end(live, turn, lines, failed=status == "failed")
+
+    async def interrupt(self, live: LiveThread) -> None:
+        """Record the running turn as interrupted. The caller holds the thread's lock."""
+        turn = self._running(live)
+        lines = recording.turn_interrupted(turn.id, turn.root_id, turn.started_at_ms, self._now())
+        await self._end(live, turn, lines, failed=False)
+
+    async def copied_lines(
+        self, rollouts: RolloutStore, source: StoredThread, params: ForkParams, now_ms: int
+    ) -> list[RolloutLine]:
+        """The lines of a fork's history, between its own session metadata and its settings."""
+        copy = HistoryCopy(source.id, now_ms, last_turn_id=params.last_turn_id, before_turn_id=params.before_turn_id)
+        copied: list[RolloutLine] = []
+        async for line in history_lines(rollouts, source, self._catalog.stored):
+            copied += copy.feed(line)
+            if copy.done:
+                break
+        return copied + copy.close()
+
+    async def materialise(self, live: LiveThread) -> None:
+        """Write the rollout with what waits for it, before any message. The caller holds the thread's lock."""
+        if not live.materialised:
+            await self.write(live, [])
+
+    # ------------------------------------------------------------------------------------------ steps
+
+    async def write(self, live: LiveThread, lines: Sequence[RolloutLine], turn_id: str = "") -> Sequence[RolloutLine]:
+        """The file: created with the buffered lines first if it is not there yet, else appended to, in one write.
+
+        Returns the lines as they were written: a paginated history takes them numbered and in its own form.
+        """
+        if live.numbering is not None:
+            lines = live.numbering.number(lines, turn_id, self._now())
+        data = b"".join(encode_line(line) for line in lines)
+        if live.materialised:
+            stamp = await live.rollouts.append(live.thread.path, data)
+        else:
+            buffered = b"".join(encode_line(line) for line in live.pending)
+            stamp = await live.rollouts.create(live.thread.path, buffered + data)
+            live.materialised, live.pending = True, []
+            if live.thread.name is not None and not live.ephemeral:
+                await live.rollouts.append_name(live.thread.id, live.thread.name, self._now())
+        live.thread = stamped(live, stamp)
+        return lines
+
+    async def reread(self, live: LiveThread) -> None:
+        """Take the thread's metadata from its file, and its name with it (a fork inherits one)."""
+        file = await live.rollouts.stat(live.thread.path)
+        if file is None:
+            raise DamagedRollout(live.thread.path, "is gone")
+        described = (await live.rollouts.describe(file)).thread
+        live.thread = replace(described, name=live.thread.name)
+        if live.thread.name is not None and not live.ephemeral:
+            await live.rollouts.append_name(live.thread.id, live.thread.name, self._now())
+
+    async def record(self, live: LiveThread, events: Sequence[ThreadEvent]) -> None:
+        """The row and the events of what was written. The file holds it already, so a failing index can't undo it:
+        the row is mended by the next sync, which sees that the file's stamp differs."""
+        rows = () if live.ephemeral else (live.thread,)
+        try:
+            await self._catalog.commit(Change(threads=rows, events=tuple(events)))
+        except StoreFailure as error:
+            logger.warning("thread %s was written, but not indexed: %s", live.thread.id, error)
+
+    async def _end(
+        self, live: LiveThread, turn: RunningTurn, lines: Sequence[RolloutLine], *, failed: bool
+    ) -> TurnResult:
+        items = turn.feed(await self.write(live, lines, turn.id))
+        live.turn, live.failed = None, failed
+        live.next_item = turn.folder.next_item
+        view = turn.view()
+        events = [*self._items(live, turn.id, items), notices.turn_completed(live.thread.id, view)]
+        await self.record(live, [*events, notices.status_changed(live)])
+        return TurnResult(thread_id=live.thread.id, turn=select_view(view, "summary"))
+
+    def _ending(self, turn: RunningTurn, status: str, error: str | None, now: int) -> list[RolloutLine]:
+        if status == "interrupted":
+            return recording.turn_interrupted(turn.id, turn.root_id, turn.started_at_ms, now)
+        if status == "failed":
+            return recording.turn_failed(
+                turn.id, turn.root_id, turn.started_at_ms, checked_text("error", error or ""), now
+            )
+        return recording.turn_completed(turn.id, turn.root_id, turn.started_at_ms, turn.last_message, now)
+
+    def _lines_of(self, live: LiveThread, turn: RunningTurn, item: AppendItem, now: int) -> list[RolloutLine]:
+        match item["type"]:
+            case "agentMessage":
+                turn.last_message = checked_text("text", item["text"])
+                return recording.agent_message(turn.id, item["text"], now)
+            case "userMessage":
+                text = checked_text("text", item["text"])
+                return recording.user_message(turn.id, [{"type": "text", "text": text, "text_elements": []}], now)
+            case "reasoning":
+                return recording.reasoning(turn.id, checked_text("text", item["text"]), now)
+            case "plan":
+                return recording.plan(turn.id, live.thread.id, checked_text("text", item["text"]), now)
+            case "toolCall":
+                return recording.tool_call(turn.id, item["call_id"], item["name"], item["arguments"], now)
+            case _:
+                output = checked_text("output", item["output"], blank=True)
+                return recording.tool_output(turn.id, item["call_id"], output, item.get("success"), now)
+
+    async def _loaded(self, reference: str) -> LiveThread:
+        live = self._live.require(await self._catalog.resolve(reference))
+        self._live.touch(live.thread.id, self._now())
+        return live
+
+    def _running(self, live: LiveThread) -> RunningTurn:
+        if live.turn is None:
+            raise NoTurnInProgress(live.thread.id)
+        return live.turn
+
+    async def _next_item(self, live: LiveThread) -> int:
+        if live.next_item is None:
+            live.next_item = 1
+            if live.materialised:
+                history = await read_history(live.rollouts, live.thread, self._catalog.stored)
+                live.next_item = history.next_item
+                if live.paginated:
+                    live.numbering = Numbering(live.thread.id, history.next_ordinal)
+        return live.next_item
+
+    def _items(self, live: LiveThread, turn_id: str, items: Sequence[Item]) -> list[ThreadEvent]:
+        return [notices.item_completed(live.thread.id, turn_id, item) for item in items]
+
+
+def check_message(message: UserInput) -> None:
+    """A user message says something: without a preview its thread would be in no list.
+
+    Raises:
+        InvalidArgument: only blank text, or text that is not valid Unicode.
+    """
+    texts = [checked_text("input", part["text"], blank=True) for part in message if part["type"] == "text"]
+    if not any(text.strip() for text in texts) and not any(part["type"] != "text" for part in message):
+        raise InvalidArgument("input", texts[0][:40] if texts else [], "the message is empty", "send some text")
+
+
+def stamped(live: LiveThread, stamp: FileStamp) -> StoredThread:
+    """The thread with the stamp of its file as it is now."""
+    return replace(live.thread, stamp=stamp, updated_at_ms=stamp.mtime_ns // 1_000_000)

@@ -1,0 +1,59 @@
+"""A thread as clients see it, made from what is stored and what is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mcp_server.models.thread import NOT_LOADED, StoredThread, Thread, ThreadStatus, wire_source
+from mcp_server.models.turn import Turn
+from mcp_server.stores.base import RolloutStore
+from mcp_server.threads.live import LiveThread
+
+
+def thread_view(
+    stored: StoredThread,
+    rollouts: RolloutStore,
+    live: LiveThread | None = None,
+    turns: Sequence[Turn] = (),
+    *,
+    default_provider: str = "",
+) -> Thread:
+    """Codex's Thread. Status and settings come from the loaded thread where there is one.
+
+    Codex shows a stored, unloaded thread's own id as its session id; here it is the root's wherever it is recorded.
+    """
+    status: ThreadStatus = live.status if live else NOT_LOADED
+    return Thread(
+        id=stored.id,
+        session_id=stored.session_id or stored.id,
+        forked_from_id=stored.forked_from_id,
+        parent_thread_id=stored.parent_thread_id,
+        name=stored.name,
+        preview=stored.preview,
+        status=status,
+        archived=stored.archived,
+        ephemeral=live.ephemeral if live else False,
+        path=None if live and live.ephemeral else rollouts.absolute(stored.path),
+        cwd=stored.cwd,
+        created_at=stored.created_at_ms // 1000,
+        updated_at=stored.updated_at_ms // 1000,
+        recency_at=stored.recency_at_ms // 1000,
+        model_provider=stored.model_provider or default_provider,
+        model=live.settings.model if live else stored.recorded.get("model"),
+        reasoning_effort=live.settings.reasoning_effort if live else stored.recorded.get("reasoning_effort"),
+        source=wire_source(stored.source),
+        thread_source=stored.thread_source,
+        originator=stored.originator,
+        cli_version=stored.cli_version,
+        history_mode=stored.history_mode,
+        agent_nickname=stored.agent_nickname,
+        agent_role=stored.agent_role,
+        git_info=stored.git,
+        turns=list(turns),
+    )
+
+
+def title_of(stored: StoredThread, length: int = 60) -> str:
+    """Name, else preview, on one line."""
+    text = " ".join((stored.name or stored.preview or "(no message yet)").split())
+    return text if len(text) <= length else text[: length - 1] + "…"

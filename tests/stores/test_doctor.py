@@ -1,0 +1,205 @@
+"""The doctor says how files and index stand to each other, in Codex's words, and mends it when asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import homes
+import pytest
+from homes import HOUR_MS, NOW_MS, A, B, C, D, E, Home, archived_path, path_of, rollout
+
+from mcp_server.models.thread import StoredThread
+from mcp_server.stores.base import Change, Holder, Move, Operation, StateStore
+from mcp_server.stores.doctor import Counts, StaleRow, examine, repair
+from mcp_server.stores.memory_rollouts import MemoryLocks
+from mcp_server.stores.reconcile import backfill
+from mcp_server.stores.rollouts import RolloutFiles
+
+pytestmark = pytest.mark.anyio
+home, built, golden_home = homes.home, homes.built, homes.golden_home
+MOVED_B = path_of(B).replace("/2026/01/02/", "/2025/12/31/")
+
+
+@pytest.fixture
+def locks() -> MemoryLocks:
+    return MemoryLocks()
+
+
+def disorder(home: Home) -> None:
+    """One of everything that can be wrong."""
+    home.write(path_of(A), rollout(A, "changed"))
+    home.move(path_of(B), MOVED_B)
+    home.erase(archived_path(C))
+    home.write(path_of(D), rollout(D))
+    home.write(archived_path(D), rollout(D))
+    home.write(path_of(E), b"")
+    home.name(B, "Renamed")
+
+
+async def everything(state: StateStore) -> tuple[dict[str, StoredThread], int, object]:
+    rows = await state.get_many(list(await state.stamps()))
+    return rows, await state.last_seq(), await state.names_stamp()
+
+
+class TestExamine:
+    async def test_a_home_in_order_is_said_to_be(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
+        report = await examine(built.rollouts, state, locks)
+        assert report.in_step
+        assert (report.files, report.rows) == (Counts(2, 1), Counts(2, 1))
+        assert (report.missing, report.stale, report.duplicates, report.malformed) == ((), (), {}, ())
+        assert report.backfill is not None
+        assert report.backfill.status == "complete"
+        assert built.described == []
+
+    async def test_a_file_without_a_row_is_missing(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
+        built.write(path_of(D), rollout(D))
+        report = await examine(built.rollouts, state, locks)
+        assert report.missing == (path_of(D),)
+        assert (report.files, report.rows) == (Counts(3, 1), Counts(2, 1))
+        assert not report.in_step
+
+    async def test_a_file_of_a_deleted_thread_is_not_missing(
+        self, built: Home, state: StateStore, locks: MemoryLocks
+    ) -> None:
+        await state.commit(Change(forgotten=(A,), tombstones=(A,)))
+        assert (await examine(built.rollouts, state, locks)).missing == ()
+
+    async def test_a_row_is_stale_when_its_file_is_gone_moved_or_changed(
+        self, built: Home, state: StateStore, locks: MemoryLocks
+    ) -> None:
+        disorder(built)
+        report = await examine(built.rollouts, state, locks)
+        assert set(report.stale) == {
+            StaleRow(A, path_of(A), "changed"),
+            StaleRow(B, path_of(B), "moved"),
+            StaleRow(C, archived_path(C), "gone"),
+        }
+
+    async def test_a_row_whose_file_carries_another_id_is_stale(
+        self, built: Home, state: StateStore, locks: MemoryLocks
+    ) -> None:
+        built.write(path_of(A), rollout(D) + b"no json\n")
+        report = await examine(built.rollouts, state, locks)
+        assert report.stale == (StaleRow(A, path_of(A), "gone"),)
+        assert report.missing == (path_of(A),)
+
+    async def test_an_id_in_two_files_is_a_duplicate(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
+        built.write(archived_path(A), rollout(A))
+        report = await examine(built.rollouts, state, locks)
+        assert report.duplicates == {A: (path_of(A), archived_path(A))}
+        assert report.missing == ()
+
+    async def test_a_malformed_file_is_told_with_path_offset_and_reason(
+        self, built: Home, state: StateStore, locks: MemoryLocks
+    ) -> None:
+        built.write(path_of(E), b"")
+        (bad,) = (await examine(built.rollouts, state, locks)).malformed
+        assert (bad.path, bad.offset, bad.reason) == (path_of(E), 0, "is empty")
+
+    async def test_malformed_lines_of_indexed_files_are_told_by_a_deep_examination(
+        self, built: Home, state: StateStore, locks: MemoryLocks
+    ) -> None:
+        good = rollout(D)
+        built.write(path_of(D), good + b"no json\n")
+        assert (await repair(built.rollouts, state, locks)).done is not None
+        assert (await examine(built.rollouts, state, locks)).malformed == ()
+        (bad,) = (await examine(built.rollouts, state, locks, deep=True)).malformed
+        assert (bad.path, bad.offset) == (path_of(D), len(good))
+
+    async def test_names_are_counted_and_compared(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
+        before = await examine(built.rollouts, state, locks)
+        built.name(B, "Renamed")
+        after = await examine(built.rollouts, state, locks)
+        assert [(report.names, report.names_current) for report in (before, after)] == [(1, True), (2, False)]
+        assert not after.in_step
+
+    async def test_running_operations_and_locks_with_their_holders_are_told(
+        self, built: Home, state: StateStore
+    ) -> None:
+        registry: dict[str, tuple[MemoryLocks, int]] = {}
+        ours, theirs = MemoryLocks(registry), MemoryLocks(registry)
+        await ours.acquire(A)
+        await theirs.acquire(B)
+        running = Operation("op", "archive", A, (Move(A, path_of(A)),), "running", NOW_MS)
+        await state.commit(Change(operation=running))
+        report = await examine(built.rollouts, state, ours)
+        assert report.running == (running,)
+        assert report.held == (A,)
+        assert list(report.foreign) == [B]
+        assert isinstance(report.foreign[B], Holder)
+
+    async def test_sizes_are_told_by_thread(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
+        built.write(path_of(A), rollout(A, "a long message " * 100))
+        built.write(archived_path(A), rollout(A))
+        report = await examine(built.rollouts, state, locks)
+        sizes = {path: len(data) for path, (data, _) in built.content().items() if "rollout-" in path}
+        assert report.size == sum(sizes.values())
+        assert next(iter(report.largest)) == A
+        assert report.largest[A] == sum(size for path, size in sizes.items() if A in path)
+
+    async def test_without_a_state_db_the_files_are_told_alone(self, built: Home, locks: MemoryLocks) -> None:
+        built.write(path_of(E), b"")
+        report = await examine(built.rollouts, None, locks)
+        assert (report.files, report.rows, report.missing, report.backfill) == (Counts(3, 1), None, (), None)
+        assert [bad.path for bad in report.malformed] == [path_of(E)]
+
+
+class TestRepair:
+    async def test_it_mends_everything_that_can_be_mended_and_says_what_it_did(
+        self, built: Home, state: StateStore, locks: MemoryLocks
+    ) -> None:
+        disorder(built)
+        result = await repair(built.rollouts, state, locks)
+        assert not result.before.in_step
+        assert result.done is not None
+        assert (result.done.added, result.done.changed) == ((D,), (A,))
+        assert (result.done.moved, result.done.vanished) == ((B,), (C,))
+        assert result.after is not None
+        assert result.after.in_step
+        assert result.after.rows == Counts(active=3)
+        assert [bad.path for bad in result.after.malformed] == [path_of(E)]
+
+    async def test_a_second_repair_finds_nothing_to_do(
+        self, built: Home, state: StateStore, locks: MemoryLocks
+    ) -> None:
+        disorder(built)
+        await repair(built.rollouts, state, locks)
+        again = (await repair(built.rollouts, state, locks)).done
+        assert again is not None
+        assert (again.added, again.changed, again.moved, again.vanished, again.events) == ((), (), (), (), ())
+
+    async def test_files_are_never_changed(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
+        disorder(built)
+        before = built.content()
+        await repair(built.rollouts, state, locks)
+        assert built.content() == before
+
+    async def test_a_dry_run_changes_nothing(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
+        disorder(built)
+        before = await everything(state), built.content()
+        result = await repair(built.rollouts, state, locks, dry_run=True, deep=True)
+        assert (result.done, result.after) == (None, None)
+        assert not result.before.in_step
+        assert (await everything(state), built.content()) == before
+
+    async def test_threads_that_this_process_writes_are_left_to_it(
+        self, built: Home, state: StateStore, locks: MemoryLocks
+    ) -> None:
+        built.write(path_of(A), rollout(A, "being written"), mtime_ms=NOW_MS + HOUR_MS)
+        await locks.acquire(A)
+        result = await repair(built.rollouts, state, locks)
+        assert result.done is not None
+        assert result.done.changed == ()
+
+
+async def test_a_real_home_is_in_order_after_its_first_build(
+    golden_home: Path, state: StateStore, locks: MemoryLocks
+) -> None:
+    rollouts = RolloutFiles(golden_home)
+    before = await examine(rollouts, state, locks)
+    assert len(before.missing) == 21
+    await backfill(rollouts, state, owner="here", now_ms=lambda: NOW_MS)
+    report = await examine(rollouts, state, locks, deep=True)
+    assert report.in_step
+    assert (report.files, report.rows) == (Counts(16, 5), Counts(16, 5))
+    assert (report.malformed, report.duplicates, report.names) == ((), {}, 2)

@@ -1,0 +1,140 @@
+"""A read by id trusts a row that its file bears out, and repairs one that it doesn't."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import homes
+import pytest
+from homes import A, B, C, D, Home, archived_path, ids, path_of, rollout, row, told
+
+from mcp_server.errors import DamagedRollout
+from mcp_server.stores.base import Change, StateStore
+from mcp_server.stores.reconcile import find, sync
+
+pytestmark = pytest.mark.anyio
+home, built = homes.home, homes.built
+
+
+class TestFind:
+    async def test_a_row_with_an_unchanged_file_is_trusted_without_reading(
+        self, built: Home, state: StateStore
+    ) -> None:
+        # peer case 255
+        built.write(path_of(A).replace("/2026/01/02/", "/2026/05/05/"), rollout(A, "another with the id"))
+        assert await find(built.rollouts, state, A) == await row(state, A)
+        assert built.described == []
+
+    async def test_a_changed_file_is_read_again_and_the_row_repaired(self, built: Home, state: StateStore) -> None:
+        built.write(path_of(A), rollout(A, "grown"))
+        found = await find(built.rollouts, state, A)
+        assert found is not None
+        assert (found.preview, found.name) == ("grown", "Named")
+        assert await row(state, A) == found
+
+    async def test_a_stale_path_falls_back_to_the_files_and_repairs_the_row(
+        self, built: Home, state: StateStore
+    ) -> None:
+        # peer case 214
+        built.move(path_of(A), archived_path(A))
+        found = await find(built.rollouts, state, A)
+        assert found is not None
+        assert (found.path, found.archived, found.name) == (archived_path(A), True, "Named")
+        assert await row(state, A) == found
+        assert told(tuple(await state.events_after(0, limit=9))) == [("thread/archived", A)]
+
+    async def test_a_path_that_is_another_threads_falls_back_to_the_files_and_repairs_the_row(
+        self, built: Home, state: StateStore
+    ) -> None:
+        # peer case 215
+        await state.commit(Change(threads=(replace(await row(state, A), path=path_of(B)),)))
+        built.write(path_of(B), rollout(B, "touched"))
+        found = await find(built.rollouts, state, A)
+        assert found is not None
+        assert found.path == path_of(A)
+        assert (await row(state, A)).path == path_of(A)
+
+    async def test_a_missing_row_is_made_from_the_file(self, built: Home, state: StateStore) -> None:
+        # peer cases 216, 256
+        built.write(path_of(D), rollout(D))
+        found = await find(built.rollouts, state, D)
+        assert found is not None
+        assert await row(state, D) == found
+
+    async def test_a_row_may_name_a_file_with_an_unusual_name(self, built: Home, state: StateStore) -> None:
+        # peer case 217
+        unusual = "sessions/custom.jsonl"
+        built.write(unusual, b"")
+        file = await built.rollouts.stat(unusual)
+        assert file is not None
+        moved = replace(await row(state, A), path=unusual, stamp=file.stamp)
+        built.erase(path_of(A))
+        await state.commit(Change(threads=(moved,)))
+        assert await find(built.rollouts, state, A) == moved
+
+    async def test_a_row_whose_file_cannot_be_read_now_is_the_last_resort(self, built: Home, state: StateStore) -> None:
+        before = await row(state, A)
+        built.write(path_of(A), b"")
+        assert await find(built.rollouts, state, A) == before
+
+    async def test_a_readable_copy_is_better_than_a_row_whose_file_cannot_be_read(
+        self, built: Home, state: StateStore
+    ) -> None:
+        built.write(path_of(A), b"")
+        built.write(archived_path(A), rollout(A))
+        found = await find(built.rollouts, state, A)
+        assert found is not None
+        assert found.path == archived_path(A)
+
+    async def test_a_file_without_a_row_that_cannot_be_read_is_an_error(self, built: Home, state: StateStore) -> None:
+        built.write(path_of(D), b"")
+        with pytest.raises(DamagedRollout, match="failed to read thread: rollout at"):
+            await find(built.rollouts, state, D)
+
+    async def test_a_row_without_any_file_is_removed(self, built: Home, state: StateStore) -> None:
+        built.erase(path_of(A))
+        assert await find(built.rollouts, state, A) is None
+        assert await ids(state) == {B, C}
+
+    async def test_a_file_named_for_another_thread_is_found_again_where_it_was_moved(
+        self, built: Home, state: StateStore
+    ) -> None:
+        built.write(path_of(D), rollout(B, "B's under another name"))
+        built.erase(path_of(B))
+        await sync(built.rollouts, state)
+        built.move(path_of(D), archived_path(D))
+        found = await find(built.rollouts, state, B)
+        assert found is not None
+        assert found.path == archived_path(D)
+
+    async def test_a_file_that_only_is_named_for_the_thread_is_not_it(self, built: Home, state: StateStore) -> None:
+        built.write(path_of(D), rollout(B))
+        assert await find(built.rollouts, state, D) is None
+
+    async def test_an_unknown_thread_is_none(self, built: Home, state: StateStore) -> None:
+        assert await find(built.rollouts, state, D) is None
+        assert await ids(state) == {A, B, C}
+
+    async def test_a_deleted_thread_is_none_whatever_lies_there(self, built: Home, state: StateStore) -> None:
+        await state.commit(Change(forgotten=(A,), tombstones=(A,)))
+        assert await find(built.rollouts, state, A) is None
+        assert built.described == []
+
+    async def test_a_thread_that_this_process_writes_is_told_but_its_row_left_alone(
+        self, built: Home, state: StateStore
+    ) -> None:
+        before = await row(state, A)
+        built.write(path_of(A), rollout(A, "being written"))
+        found = await find(built.rollouts, state, A, own=lambda: {A})
+        assert found is not None
+        assert found.preview == "being written"
+        assert await row(state, A) == before
+
+    async def test_without_a_state_db_the_files_answer(self, built: Home) -> None:
+        found = await find(built.rollouts, None, A)
+        assert found is not None
+        assert (found.path, found.name) == (path_of(A), "Named")
+        archived = await find(built.rollouts, None, C)
+        assert archived is not None
+        assert archived.archived
+        assert await find(built.rollouts, None, D) is None

@@ -1,0 +1,276 @@
+"""One writer per thread: the same bodies on Codex's lock files and in memory, then what only files have."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mcp_server.errors import ActiveWriter, InvalidThreadId
+from mcp_server.stores import locks as locks_module
+from mcp_server.stores.base import Holder, WriterLocks
+from mcp_server.stores.locks import CodexWriterLocks, holder_sentence
+from mcp_server.stores.memory_rollouts import MemoryLocks
+
+pytestmark = pytest.mark.anyio
+
+A = "01a20581-47b4-7322-81ec-5e29ff6d3d2a"
+B = "01a20581-4890-7983-8be5-092be3fbf749"
+
+Owner = Callable[[], WriterLocks]
+
+
+@pytest.fixture(params=["files", "memory"])
+def owner(request: pytest.FixtureRequest, tmp_path: Path) -> Owner:
+    """Makes one more owner of the locks of the same home."""
+    registry: dict[str, tuple[MemoryLocks, int]] = {}
+    return lambda: CodexWriterLocks(tmp_path) if request.param == "files" else MemoryLocks(registry)
+
+
+@pytest.fixture
+def locks(tmp_path: Path) -> CodexWriterLocks:
+    return CodexWriterLocks(tmp_path)
+
+
+def file(home: Path, thread_id: str = A) -> Path:
+    return home / "thread-writer-locks" / f"{thread_id}.lock"
+
+
+# Another program that keeps to Codex's protocol: a whole-file flock(2) on the lock file.
+FLOCK = """
+import fcntl, os, sys
+os.makedirs(os.path.dirname(sys.argv[1]), exist_ok=True)
+lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600)
+try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    sys.exit("refused")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def another_process(lock_file: Path) -> Generator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", FLOCK, str(lock_file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"locked\n"
+        yield process
+        process.communicate()
+
+
+def program_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+# ---------------------------------------------------------------------------------------------- every owner
+
+
+async def test_acquire_takes_the_lock_and_release_gives_it_back(owner: Owner) -> None:
+    one = owner()
+    assert one.held() == frozenset()
+    await one.acquire(A)
+    assert one.held() == {A}
+    await one.release(A)
+    assert one.held() == frozenset()
+    await one.acquire(A)
+    await one.release(A)
+
+
+async def test_a_second_owner_is_refused_and_told_who_holds_the_lock(owner: Owner) -> None:
+    """create_thread_rejects_duplicate_live_writer, resume_thread_rejects_duplicate_live_writer"""
+    one, two = owner(), owner()
+    await one.acquire(A)
+    with pytest.raises(ActiveWriter, match=f"thread {A} already has an active writer: ") as refused:
+        await two.acquire(A)
+    if sys.platform == "linux":
+        assert f"(pid {os.getpid()}) since 20" in refused.value.holder
+    assert (one.held(), two.held()) == ({A}, frozenset())
+    await one.release(A)
+    await two.acquire(A)
+    await two.release(A)
+
+
+async def test_locks_of_other_threads_are_untouched(owner: Owner) -> None:
+    one, two = owner(), owner()
+    await one.acquire(A)
+    await two.acquire(B)
+    await one.release(A)
+    assert two.held() == {B}
+    with pytest.raises(ActiveWriter):
+        await one.acquire(B)
+    await two.release(B)
+
+
+async def test_release_of_what_is_not_held_is_fine_and_takes_nothing_from_others(owner: Owner) -> None:
+    one, two = owner(), owner()
+    await one.release(A)
+    await two.acquire(A)
+    await one.release(A)
+    with pytest.raises(ActiveWriter):
+        await one.acquire(A)
+    await two.release(A)
+
+
+async def test_taking_a_lock_twice_is_an_error_of_the_program(owner: Owner) -> None:
+    one = owner()
+    await one.acquire(A)
+    with pytest.raises(RuntimeError, match="held already"):
+        await one.acquire(A)
+    assert one.held() == {A}
+    await one.release(A)
+
+
+async def test_holder_is_none_for_a_free_lock_and_for_our_own(owner: Owner) -> None:
+    one, two = owner(), owner()
+    assert await one.holder(A) is None
+    await one.acquire(A)
+    assert await one.holder(A) is None
+    assert await two.holder(A) is not None
+    await one.release(A)
+    assert await two.holder(A) is None
+
+
+async def test_foreign_lists_the_locks_of_others_alone(owner: Owner) -> None:
+    one, two = owner(), owner()
+    assert await one.foreign() == {}
+    await one.acquire(A)
+    await two.acquire(B)
+    assert set(await one.foreign()) == {B}
+    assert set(await two.foreign()) == {A}
+    await two.release(B)
+    assert await one.foreign() == {}
+    await one.release(A)
+
+
+async def test_an_id_that_is_no_uuid_never_reaches_a_path(owner: Owner) -> None:
+    with pytest.raises(InvalidThreadId):
+        await owner().acquire("../../x")
+
+
+@pytest.mark.parametrize(
+    ("holder", "sentence"),
+    [
+        (Holder(), "another process"),
+        (Holder(pid=7), "a process (pid 7)"),
+        (Holder(7, "codex", 1_795_388_690_500), "codex (pid 7) since 2026-11-22T23:04:50Z"),
+        (Holder(since_ms=1_795_388_690_500), "another process since 2026-11-22T23:04:50Z"),
+    ],
+)
+async def test_a_holder_is_named_as_far_as_known(holder: Holder, sentence: str) -> None:
+    assert holder_sentence(holder) == sentence
+
+
+# ---------------------------------------------------------------------------------------------- files only
+
+posix_only = pytest.mark.skipif(os.name == "nt", reason="flock(2)")
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only /proc/locks names the holder")
+
+
+@posix_only
+async def test_the_lock_file_is_private_and_goes_on_release(locks: CodexWriterLocks, tmp_path: Path) -> None:
+    await locks.acquire(A)
+    assert stat.S_IMODE(file(tmp_path).stat().st_mode) == 0o600
+    assert stat.S_IMODE(file(tmp_path).parent.stat().st_mode) == 0o700
+    await locks.release(A)
+    assert [path.name for path in file(tmp_path).parent.iterdir()] == [".coordination.lock"]
+
+
+@posix_only
+async def test_a_lock_that_another_process_holds_refuses_us(locks: CodexWriterLocks, tmp_path: Path) -> None:
+    with another_process(file(tmp_path)):
+        with pytest.raises(ActiveWriter):
+            await locks.acquire(A)
+        assert locks.held() == frozenset()
+    await locks.acquire(A)
+    await locks.release(A)
+
+
+@posix_only
+async def test_a_lock_that_we_hold_refuses_another_process(locks: CodexWriterLocks, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FLOCK, str(file(tmp_path))]
+    await locks.acquire(A)
+    refused = subprocess.run(command, capture_output=True, timeout=30, check=False)  # noqa: ASYNC221
+    assert refused.stderr == b"refused\n"
+    await locks.release(A)
+    with another_process(file(tmp_path)):
+        assert set(await locks.foreign()) == {A}
+
+
+@linux_only
+async def test_holder_names_process_program_and_time(locks: CodexWriterLocks, tmp_path: Path) -> None:
+    with another_process(file(tmp_path)) as process:
+        program = program_of(process.pid)
+        since_ms = file(tmp_path).stat().st_mtime_ns // 1_000_000
+        assert await locks.holder(A) == Holder(process.pid, program, since_ms)
+        assert await locks.foreign() == {A: Holder(process.pid, program, since_ms)}
+        with pytest.raises(ActiveWriter) as refused:
+            await locks.acquire(A)
+        assert f"{program} (pid {process.pid}) since " in refused.value.holder
+    assert await locks.holder(A) is None
+
+
+@posix_only
+async def test_holders_are_found_where_the_system_does_not_list_locks(
+    locks: CodexWriterLocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing() -> dict[tuple[int, int], int]:
+        return {}
+
+    monkeypatch.setattr(locks_module, "_flock_pids", nothing)
+    with another_process(file(tmp_path)):
+        holder = await locks.holder(A)
+        assert holder is not None
+        assert (holder.pid, holder.program) == (None, None)
+        with pytest.raises(ActiveWriter, match="another process since"):
+            await locks.acquire(A)
+    assert await locks.holder(A) is None
+
+
+async def test_a_stale_lock_file_has_no_holder_and_can_be_taken(locks: CodexWriterLocks, tmp_path: Path) -> None:
+    file(tmp_path).parent.mkdir()
+    file(tmp_path).touch()
+    assert await locks.foreign() == {}
+    assert await locks.holder(A) is None
+    await locks.acquire(A)
+    await locks.release(A)
+    assert not file(tmp_path).exists()
+
+
+async def test_what_is_not_a_thread_lock_is_left_out(locks: CodexWriterLocks, tmp_path: Path) -> None:
+    folder = file(tmp_path).parent
+    with another_process(folder / ".coordination.lock"), another_process(folder / "other.lock"):
+        assert await locks.foreign() == {}
+
+
+@posix_only
+async def test_a_lock_folder_that_stays_busy_is_not_waited_for_without_end(
+    locks: CodexWriterLocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks_module, "COORDINATION_SECONDS", 0.05)
+    await locks.acquire(B)
+    with another_process(file(tmp_path).parent / ".coordination.lock"):
+        with pytest.raises(ActiveWriter, match="another process"):
+            await locks.acquire(A)
+        await locks.release(B)
+        assert locks.held() == frozenset()
+    assert await locks.foreign() == {}
+
+
+@posix_only
+async def test_the_lock_of_a_killed_process_is_free(locks: CodexWriterLocks, tmp_path: Path) -> None:
+    with another_process(file(tmp_path)) as process:
+        process.kill()
+        process.wait()
+        assert file(tmp_path).exists()
+        assert await locks.holder(A) is None
+        await locks.acquire(A)
+        await locks.release(A)

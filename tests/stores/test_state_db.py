@@ -1,0 +1,371 @@
+"""The state DB's file: opening, moving aside, migrating, transactions."""
+
+# ruff: noqa: ASYNC220, ASYNC240
+# (a test may wait for its files and processes)
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from sqlalchemy.exc import StatementError
+from sqlmodel import Session, select
+
+from mcp_server.errors import StoreFailure
+from mcp_server.models.event import ThreadEvent
+from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.stores import memory_state, schema
+from mcp_server.stores.base import Change
+from mcp_server.stores.memory_state import MemoryState
+from mcp_server.stores.state import StateDb
+from mcp_server.stores.tables import REVISION, MetaRow
+
+pytestmark = pytest.mark.anyio
+
+THREAD = StoredThread("a", "sessions/a.jsonl", FileStamp(1, 1), False, 1, 1, 1, preview="hello")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "home" / "threadstore.sqlite"
+
+
+@pytest.fixture
+def db(path: Path) -> Iterator[StateDb]:
+    with closing(StateDb.open(path)) as db:
+        yield db
+
+
+def run_sql(path: Path, *statements: str) -> list[tuple[object, ...]]:
+    """The rows of the last statement."""
+    rows: list[tuple[object, ...]] = []
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            rows = connection.execute(statement).fetchall()
+    return rows
+
+
+async def reopened(path: Path) -> tuple[Path | None, StoredThread | None]:
+    """Where the file was moved, and the thread `a` that the database holds; asserts that it can be written."""
+    with closing(StateDb.open(path)) as db:
+        held = await db.get("a")
+        await db.commit(Change(threads=(THREAD,)))
+        assert await db.get("a") == THREAD
+        return db.moved_aside, held
+
+
+def pragma(session: Session, name: str) -> object:
+    return session.connection().execute(text(f"PRAGMA {name}")).scalar_one()
+
+
+# ---------------------------------------------------------------------------------------------- opening
+
+
+def test_folder_and_files_are_private(db: StateDb) -> None:
+    assert stat.S_IMODE(db.path.parent.stat().st_mode) == 0o700
+    files = list(db.path.parent.iterdir())
+    assert {file.name for file in files} >= {"threadstore.sqlite", "threadstore.sqlite-wal"}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert db.moved_aside is None
+
+
+async def test_every_connection_has_the_pragmas(db: StateDb) -> None:
+    names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "application_id")
+    expected = ["wal", 1, 1, 5_000, schema.APPLICATION_ID]
+    with Session(db._engine) as first, Session(db._engine) as second:  # pyright: ignore[reportPrivateUsage]
+        assert [pragma(first, name) for name in names] == expected
+        assert [pragma(second, name) for name in names] == expected
+
+
+async def test_reading_and_writing_share_one_engine(db: StateDb) -> None:
+    reader = await db.read(lambda session: session.connection().engine)
+    writer = await db.write(lambda session: session.connection().engine)
+    assert reader.pool is writer.pool
+
+
+async def test_rows_and_the_numbers_of_events_survive_reopening(path: Path) -> None:
+    with closing(StateDb.open(path)) as db:
+        await db.commit(Change(threads=(THREAD,), events=(ThreadEvent("thread/closed", "a"),) * 3))
+    run_sql(path, "DELETE FROM events")
+    with closing(StateDb.open(path)) as db:
+        assert await db.get("a") == THREAD
+        assert await db.last_seq() == 0
+        assert [event.seq for event in await db.commit(Change(events=(ThreadEvent("thread/closed", "a"),)))] == [4]
+
+
+async def test_several_processes_may_open_a_new_database_at_once(path: Path) -> None:
+    program = (
+        "import sys, anyio; from pathlib import Path\n"
+        "from mcp_server.models.event import ThreadEvent; from mcp_server.stores.base import Change\n"
+        "from mcp_server.stores.state import StateDb\n"
+        "sys.stdout.write('ready\\n'); sys.stdout.flush(); sys.stdin.readline()\n"
+        "db = StateDb.open(Path(sys.argv[1]))\n"
+        "for _ in range(5):\n"
+        "    anyio.run(db.commit, Change(events=(ThreadEvent('thread/closed', sys.argv[2]),)))\n"
+        "db.close(); assert db.moved_aside is None\n"
+    )
+    command = [sys.executable, "-c", program, str(path)]
+    pipe = subprocess.PIPE
+    processes = [
+        subprocess.Popen([*command, str(number)], text=True, stdin=pipe, stdout=pipe, stderr=pipe)
+        for number in range(6)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    assert not path.exists()
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    outcomes = [(process.communicate(timeout=60)[1], process.returncode) for process in processes]
+    assert outcomes == [("", 0)] * 6
+    with closing(StateDb.open(path)) as db:
+        assert len(await db.events_after(0, limit=99)) == await db.last_seq() == 30
+
+
+def test_a_folder_that_cannot_be_had_is_a_store_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreFailure, match="no thread is lost"):
+        StateDb.open(tmp_path / "file" / "threadstore.sqlite")
+    with pytest.raises(StoreFailure):
+        StateDb.open(tmp_path)
+
+
+# ---------------------------------------------------------------------------------------------- moved aside
+
+
+async def test_a_file_that_is_no_database_is_moved_aside(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"a letter to my aunt\n" * 100)
+    moved, held = await reopened(path)
+    assert moved is not None
+    assert re.fullmatch(r"threadstore\.sqlite\.corrupt-\d+", moved.name)
+    assert moved.read_bytes().startswith(b"a letter")
+    assert held is None
+    assert await reopened(path) == (None, THREAD)
+
+
+async def test_another_programs_database_is_moved_aside_whole(path: Path) -> None:
+    path.parent.mkdir()
+    run_sql(path, "CREATE TABLE theirs (x)", "INSERT INTO theirs VALUES (42)")
+    moved, _ = await reopened(path)
+    assert moved is not None
+    assert run_sql(moved, "SELECT x FROM theirs") == [(42,)]
+
+
+async def test_a_database_with_another_application_id_is_moved_aside(path: Path) -> None:
+    assert (await reopened(path))[0] is None
+    run_sql(path, "PRAGMA application_id=1")
+    assert (await reopened(path))[0] is not None
+
+
+async def test_a_truncated_database_is_moved_aside(path: Path) -> None:
+    await reopened(path)
+    whole = path.read_bytes()
+    os.truncate(path, len(whole) // 2)
+    moved, held = await reopened(path)
+    assert moved is not None
+    assert moved.read_bytes() == whole[: len(whole) // 2]
+    assert held is None
+
+
+async def test_a_database_with_a_ruined_page_is_moved_aside(path: Path) -> None:
+    await reopened(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * 4096 + whole[8192:])
+    assert (await reopened(path))[0] is not None
+
+
+async def test_files_moved_aside_in_one_second_do_not_overwrite_each_other(path: Path) -> None:
+    path.parent.mkdir()
+    moved: set[Path | None] = set()
+    for _ in range(3):
+        path.write_bytes(b"not a database at all" * 10)
+        moved.add((await reopened(path))[0])
+        for part in path.parent.glob("threadstore.sqlite*"):
+            if ".corrupt-" not in part.name:
+                part.unlink()
+    assert len(moved - {None}) == 3
+
+
+async def test_an_empty_file_and_an_empty_database_are_taken_over(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    assert await reopened(path) == (None, None)
+    path.unlink()
+    run_sql(path, "PRAGMA journal_mode=WAL")
+    assert await reopened(path) == (None, None)
+
+
+# ---------------------------------------------------------------------------------------------- as it is
+
+
+async def test_opening_an_existing_database_creates_moves_and_migrates_nothing(path: Path) -> None:
+    assert StateDb.open_existing(path) is None
+    assert not path.parent.exists()
+    await reopened(path)
+    db = StateDb.open_existing(path)
+    assert db is not None
+    with closing(db):
+        assert await db.get("a") == THREAD
+    run_sql(path, "DELETE FROM alembic_version")
+    assert StateDb.open_existing(path) is None
+    path.write_bytes(b"not a database at all")
+    assert StateDb.open_existing(path) is None
+    assert path.read_bytes() == b"not a database at all"
+
+
+# ---------------------------------------------------------------------------------------------- migrations
+
+
+def schema_of(path: Path) -> dict[str, str]:
+    rows = run_sql(path, "SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return {str(name): " ".join(str(sql).split()) for name, sql in rows}
+
+
+def make_base(path: Path) -> None:
+    """A database of ours before its first revision."""
+    path.parent.mkdir()
+    engine = schema.connect(path)
+    with engine.begin() as connection:
+        command.ensure_version(schema.alembic_config(connection))
+        connection.exec_driver_sql(f"PRAGMA application_id={schema.APPLICATION_ID}")
+    engine.dispose()
+
+
+async def test_a_database_of_an_older_revision_is_migrated_and_has_the_schema_of_a_new_one(
+    path: Path, tmp_path: Path
+) -> None:
+    make_base(path)
+    assert list(schema_of(path)) == ["table alembic_version"]
+    assert await reopened(path) == (None, None)
+    await reopened(tmp_path / "new.sqlite")
+    assert schema_of(path) == schema_of(tmp_path / "new.sqlite")
+    assert run_sql(path, "SELECT version_num FROM alembic_version") == [(REVISION,)]
+
+
+async def test_a_migration_that_fails_leaves_the_database_as_it_was(path: Path) -> None:
+    make_base(path)
+    run_sql(path, "CREATE TABLE meta (x)")
+    before = schema_of(path)
+    with pytest.raises(StoreFailure):
+        StateDb.open(path)
+    assert schema_of(path) == before
+    run_sql(path, "DROP TABLE meta")
+    assert await reopened(path) == (None, None)
+
+
+def test_the_tables_are_stamped_with_the_newest_revision() -> None:
+    assert ScriptDirectory(str(schema.MIGRATIONS)).get_current_head() == REVISION
+
+
+async def test_peer_262_open_state_sqlite_tolerates_newer_applied_migrations(path: Path) -> None:
+    await reopened(path)
+    run_sql(path, "UPDATE alembic_version SET version_num = '9999'", "ALTER TABLE threads ADD COLUMN later TEXT")
+    assert await reopened(path) == (None, THREAD)
+    assert run_sql(path, "SELECT version_num FROM alembic_version") == [("9999",)]
+
+
+def test_alembic_is_imported_only_to_migrate_and_sqlmodel_only_with_the_state_db(path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path\n"
+        "import mcp_server.stores.base, mcp_server.stores.memory_state\n"
+        "assert 'sqlmodel' not in sys.modules\n"
+        "from mcp_server.stores.state import StateDb\n"
+        "StateDb.open(Path(sys.argv[1])).close(); StateDb.open(Path(sys.argv[1])).close()\n"
+        "assert 'alembic' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=60)
+
+
+# ---------------------------------------------------------------------------------------------- transactions
+
+
+async def test_what_raises_in_a_transaction_rolls_all_of_it_back(db: StateDb) -> None:
+    def fail() -> None:
+        with db.transaction() as session:
+            session.add(MetaRow(key="k", value="v"))
+            session.flush()
+            assert session.exec(select(MetaRow.key)).all() == ["k"]
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with db.transaction() as session:
+        assert session.exec(select(MetaRow.key)).all() == []
+        session.add(MetaRow(key="k", value="v"))
+    assert run_sql(db.path, "SELECT key, value FROM meta") == [("k", '"v"')]
+
+
+async def test_a_change_that_fails_at_its_end_leaves_nothing_behind(db: StateDb) -> None:
+    unwritable = ThreadEvent("thread/closed", "a", {"not JSON": object()})
+    with pytest.raises(StatementError):
+        await db.commit(Change(threads=(THREAD,), tombstones=("b",), events=(unwritable,)))
+    assert await db.get("a") is None
+    assert await db.deleted(["b"]) == frozenset()
+    assert await db.last_seq() == 0
+
+
+async def test_a_transaction_keeps_other_writers_out_and_readers_see_what_was_before(db: StateDb) -> None:
+    with db.transaction() as session:
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            run_sql(db.path, "PRAGMA busy_timeout=0", "BEGIN IMMEDIATE")
+        session.add(MetaRow(key="k", value=1))
+        session.flush()
+        assert await db.read(lambda reader: reader.exec(select(MetaRow.key)).all()) == []
+    assert await db.read(lambda reader: reader.exec(select(MetaRow.key)).all()) == ["k"]
+
+
+async def test_what_two_processes_observe_at_once_is_announced_once(db: StateDb) -> None:
+    seen = tuple(replace(THREAD, id=f"{number:02}") for number in range(20))
+    with closing(StateDb.open(db.path)) as other:
+        async with anyio.create_task_group() as tasks:
+            for handle in (db, other) * 3:
+                tasks.start_soon(handle.commit, Change(observed=seen))
+    events = await db.events_after(0, limit=99)
+    assert [(event.type, event.thread_id) for event in events] == [("thread/started", row.id) for row in seen]
+
+
+def test_a_locked_database_is_tried_again_within_the_bound() -> None:
+    def busy() -> sqlite3.OperationalError:
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        return error
+
+    answers: list[Exception | str] = [busy(), busy(), "done"]
+
+    def attempt() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert schema.retried(attempt, 5) == "done"
+    answers = [busy(), "never reached"]
+    with pytest.raises(sqlite3.OperationalError):
+        schema.retried(attempt, 0)
+    answers = [sqlite3.OperationalError("no such table"), "never reached"]
+    with pytest.raises(sqlite3.OperationalError):
+        schema.retried(attempt, 5)
+
+
+async def test_at_the_bound_the_memory_store_drops_the_oldest_events() -> None:
+    state = MemoryState()
+    events = (ThreadEvent("thread/closed", "a"),) * (memory_state.EVENT_LIMIT + 2)
+    await state.commit(Change(events=events))
+    assert [event.seq for event in await state.events_after(0, limit=2)] == [3, 4]
+    assert await state.last_seq() == memory_state.EVENT_LIMIT + 2

@@ -1,0 +1,323 @@
+"""How lines of a rollout become turns: their bounds, their order, their ids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rollout_lines import (
+    aborted,
+    agent,
+    call,
+    completed,
+    ended,
+    event,
+    field,
+    folded,
+    ids,
+    kinds,
+    line,
+    output,
+    response,
+    rolled_back,
+    started,
+    user,
+)
+
+from mcp_server.models.rollout import Json, RolloutLine
+from mcp_server.models.turn import Turn
+from mcp_server.threads.history import TurnFolder
+
+
+def test_a_started_and_completed_turn_keeps_its_ids_and_times():
+    (turn,) = folded(started("a", root_turn_id="r"), user("hi"), ended("a"))
+
+    assert (turn.id, turn.root_turn_id, turn.status, turn.error) == ("a", "r", "completed", None)
+    assert (turn.started_at, turn.completed_at, turn.duration_ms) == (100, 101, 7)
+
+
+def test_the_newer_names_of_the_delimiters_mean_the_same():
+    (turn,) = folded(event("turn_started", turn_id="a"), user("hi"), event("turn_complete", turn_id="a"))
+
+    assert (turn.id, turn.status) == ("a", "completed")
+
+
+def test_a_turn_that_ends_with_an_error_has_failed():
+    error = {"message": "down", "codex_error_info": "internal_server_error", "additional_details": "more"}
+    (turn,) = folded(started("a"), user("hi"), ended("a", error=error))
+
+    assert turn.status == "failed"
+    assert turn.error is not None
+    assert turn.error.model_dump() == error | {"codex_error_info": "internalServerError"}
+
+
+def test_a_class_of_error_with_fields_keeps_them():
+    error = {"message": "m", "codex_error_info": {"http_connection_failed": {"http_status_code": 503}}}
+    (turn,) = folded(started("a"), user("hi"), ended("a", error=error))
+
+    assert turn.error is not None
+    assert turn.error.codex_error_info == {"httpConnectionFailed": {"http_status_code": 503}}
+
+
+def test_an_aborted_turn_is_interrupted_and_over():
+    first, second = folded(started("a"), user("hi"), aborted("a", completed_at=5, duration_ms=3), user("again"))
+
+    assert (first.status, first.completed_at, first.duration_ms) == ("interrupted", 5, 3)
+    assert (second.id, second.status) == ("rollout-4", "completed")
+
+
+def test_an_abort_without_a_turn_id_ends_the_turn_that_runs():
+    (turn,) = folded(user("hi"), aborted(None))
+
+    assert turn.status == "interrupted"
+
+
+def test_a_late_end_does_not_undo_an_interruption():
+    (turn,) = folded(started("a"), user("hi"), aborted("a"), ended("a"))
+
+    assert turn.status == "interrupted"
+
+
+def test_a_turn_without_an_end_is_in_progress():
+    assert [turn.status for turn in folded(started("a"), user("hi"))] == ["inProgress"]
+
+
+def test_a_started_turn_is_shown_before_it_has_items():
+    assert ids(folded(started("a"))) == [[]]
+
+
+def test_without_delimiters_each_user_message_opens_a_turn_named_by_its_line():
+    first, second = folded(user("one"), agent("re"), user("two"))
+
+    assert (first.id, first.status, kinds(first)) == ("rollout-1", "completed", ["userMessage", "agentMessage"])
+    assert (second.id, kinds(second)) == ("rollout-3", ["userMessage"])
+
+
+def test_a_user_message_inside_a_started_turn_stays_in_it():
+    assert ids(folded(started("a"), user("one"), user("steer"), ended("a"))) == [["item-1", "item-2"]]
+
+
+def test_a_message_after_the_end_of_a_turn_opens_another():
+    assert [turn.id for turn in folded(started("a"), user("one"), ended("a"), agent("late"))] == ["a", "rollout-4"]
+
+
+def test_a_compaction_before_the_first_message_belongs_to_its_turn():
+    (turn,) = folded(line("compacted", message="summary"), user("one"))
+
+    assert (turn.id, kinds(turn)) == ("rollout-1", ["userMessage"])
+
+
+def test_a_rollback_drops_the_last_turns_and_their_numbers():
+    turns = folded(user("one"), agent("re"), user("two"), agent("re"), user("three"), rolled_back(2), user("four"))
+
+    assert [turn.id for turn in turns] == ["rollout-1", "rollout-7"]
+    assert ids(turns) == [["item-1", "item-2"], ["item-3"]]
+
+
+def test_a_rollback_of_more_turns_than_there_are_drops_all():
+    assert ids(folded(user("one"), rolled_back(9), user("two"))) == [["item-1"]]
+
+
+@pytest.mark.parametrize("num_turns", [0, -1])
+def test_a_rollback_of_no_turns_drops_none(num_turns: int):
+    assert len(folded(user("one"), user("two"), rolled_back(num_turns))) == 2
+
+
+def test_numbers_go_on_after_the_items_that_codex_shows():
+    turns = folded(
+        started("a"),
+        user("one"),
+        call("c"),
+        event("web_search_end", call_id="w", query="q", action={"type": "open_page", "url": "u"}),
+        ended("a"),
+        started("b"),
+        ended("b"),
+        rolled_back(1),
+        user("two"),
+    )
+
+    assert ids(turns) == [["item-1", "c", "w"], ["item-3"]]
+
+
+def test_session_metadata_copied_from_the_source_of_a_fork_changes_nothing():
+    copied = line("session_meta", id="source", history_mode="paginated")
+
+    assert ids(folded(copied, user("one"), agent("re"))) == [["item-1", "item-2"]]
+
+
+# ---------------------------------------------------------------------------------------------- tool calls
+
+
+def test_a_call_and_its_output_are_one_item():
+    (turn,) = folded(started("a"), user("one"), call("c", namespace="n"), output("c", "files"), agent("re"), ended("a"))
+
+    assert [item.id for item in turn.items] == ["item-1", "c", "item-2"]
+    assert turn.items[1].model_dump() == {
+        "type": "dynamicToolCall",
+        "id": "c",
+        "started_at_ms": None,
+        "completed_at_ms": None,
+        "tool": "exec",
+        "namespace": "n",
+        "arguments": {"cmd": "ls"},
+        "status": "completed",
+        "content_items": [{"type": "inputText", "text": "files"}],
+        "success": None,
+    }
+
+
+def test_a_call_without_output_is_in_progress():
+    (turn,) = folded(started("a"), user("one"), call("c"))
+
+    assert (field(turn.items[1], "status"), field(turn.items[1], "content_items")) == ("inProgress", None)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "fields"),
+    [("no", {"success": False}), ({"content": "no", "success": False}, {})],
+    ids=["beside the output", "inside the output"],
+)
+def test_an_output_without_success_makes_the_call_failed(recorded: Any, fields: Json):
+    (turn,) = folded(user("one"), call("c"), output("c", recorded, **fields))
+
+    assert (field(turn.items[1], "status"), field(turn.items[1], "success")) == ("failed", False)
+    assert field(turn.items[1], "content_items") == [{"type": "inputText", "text": "no"}]
+
+
+def test_arguments_that_are_not_json_stay_text():
+    patch = response("custom_tool_call", name="apply_patch", input="*** Begin Patch", call_id="c")
+    (turn,) = folded(user("one"), patch, response("custom_tool_call_output", call_id="c", output="done"))
+
+    assert field(turn.items[1], "arguments") == "*** Begin Patch"
+    assert field(turn.items[1], "status") == "completed"
+
+
+def test_an_output_in_parts_keeps_them():
+    parts = [{"type": "input_text", "text": "a"}, {"type": "input_image", "image_url": "u"}]
+    (turn,) = folded(user("one"), call("c"), output("c", parts))
+
+    assert [part["type"] for part in field(turn.items[1], "content_items")] == ["inputText", "inputImage"]
+
+
+def test_an_output_after_the_end_of_the_turn_still_reaches_its_call():
+    (turn,) = folded(started("a"), user("one"), call("c"), ended("a"), output("c", "late"))
+
+    assert field(turn.items[1], "status") == "completed"
+
+
+@pytest.mark.parametrize("paginated", [False, True])
+def test_a_call_that_has_an_item_of_its_own_is_not_shown_twice(paginated: bool):
+    done = completed("a", {"type": "CommandExecution", "id": "c", "command": ["ls"], "status": "completed"})
+    (turn,) = folded(started("a"), call("c"), done, output("c", "files"), call("c"), ended("a"), paginated=paginated)
+
+    assert kinds(turn) == ["commandExecution"]
+
+
+def test_a_call_id_used_again_in_a_later_turn_gives_another_item_id():
+    turns = folded(
+        started("a"), user("one"), call("c"), output("c", "1"), started("b"), user("two"), call("c"), output("c", "2")
+    )
+
+    assert ids(turns) == [["item-1", "c"], ["item-2", "c~2"]]
+    assert [field(turn.items[1], "content_items")[0]["text"] for turn in turns] == ["1", "2"]
+
+
+def test_a_recorded_id_that_looks_synthetic_replaces_nothing():
+    (turn,) = folded(started("a"), user("one"), call("item-1"), call("item-2"), agent("re"))
+
+    assert [item.id for item in turn.items] == ["item-1", "item-1~2", "item-2", "item-2~2"]
+
+
+def test_who_begins_inside_a_thread_says_which_number_is_next():
+    folder = TurnFolder(first_item=5)
+    for each in (started("a"), user("one"), call("c")):
+        folder.feed(each)
+
+    assert ids(folder.turns()) == [["item-5", "c"]]
+    assert folder.next_item == 6
+
+
+# ---------------------------------------------------------------------------------------------- any lines
+
+
+def searched(call_id: str) -> RolloutLine:
+    return event("web_search_end", call_id=call_id, query="q")
+
+
+_names = st.sampled_from(["a", "b", "item-1", "item-2", "rollout-1", ""])
+_texts = st.sampled_from(["", "text", "[", '{"a": 1}'])
+_junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | _texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_names | st.sampled_from(["type", "text"]), inner),
+    max_leaves=6,
+)
+_item_types = st.sampled_from(
+    [
+        "UserMessage",
+        "AgentMessage",
+        "Plan",
+        "Reasoning",
+        "CommandExecution",
+        "FileChange",
+        "McpToolCall",
+        "CollabAgentToolCall",
+        "WebSearch",
+        "ImageView",
+        "ExitedReviewMode",
+        "Unknown",
+        "type",
+    ]
+)
+_items = st.fixed_dictionaries(
+    {"type": _item_types, "id": _names},
+    optional=dict.fromkeys(("content", "command", "changes", "status", "duration", "started_at_ms", "self"), _junk),
+)
+_well_formed = st.one_of(
+    st.builds(started, _names),
+    st.builds(ended, _names),
+    st.builds(aborted, _names | st.none()),
+    st.builds(user, _texts),
+    st.builds(agent, _texts),
+    st.builds(rolled_back, st.integers(0, 3)),
+    st.builds(call, _names, _texts),
+    st.builds(output, _names, _junk),
+    st.builds(completed, _names, _items),
+    st.builds(searched, _names),
+    st.just(event("agent_reasoning", text="r")),
+    st.just(line("compacted", message="m")),
+)
+_event_types = [
+    "task_started",
+    "task_complete",
+    "turn_aborted",
+    "user_message",
+    "agent_reasoning",
+    "item_completed",
+    "patch_apply_end",
+    "mcp_tool_call_end",
+    "exited_review_mode",
+    "thread_rolled_back",
+    "function_call",
+    "function_call_output",
+    "custom_tool_call",
+    "message",
+]
+_random = st.builds(
+    RolloutLine,
+    type=st.sampled_from(["event_msg", "response_item", "session_meta", "nonsense"]),
+    payload=st.dictionaries(
+        st.sampled_from(["turn_id", "item", "message", "text", "call_id", "output", "error", "id", "role", "content"]),
+        _junk,
+    ).flatmap(lambda payload: st.sampled_from(_event_types).map(lambda kind: payload | {"type": kind})),
+)
+
+
+@given(st.lists(_well_formed | _random, max_size=40), st.booleans())
+def test_any_lines_fold_without_an_error_into_items_with_unique_ids(lines: list[RolloutLine], paginated: bool):
+    turns = folded(*lines, paginated=paginated)
+
+    found = [item.id for turn in turns for item in turn.items]
+    assert len(found) == len(set(found))
+    assert all(Turn.model_validate_json(turn.model_dump_json()) == turn for turn in turns)

@@ -1,0 +1,194 @@
+"""Reading a thread's rollout, and what it borrows from others, into turns."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import cast
+
+import pytest
+from rollout_lines import META, agent, call, completed, ended, folded, ids, kinds, line, started, user
+
+from mcp_server.errors import DamagedRollout
+from mcp_server.models.rollout import HistoryBase, Json, RawLine, RolloutLine, encode_line
+from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.stores.base import RolloutStore
+from mcp_server.threads.history import MAX_LINEAGE, History, read_history, select_view
+
+pytestmark = pytest.mark.anyio
+
+
+class Bytes:
+    """Rollouts in memory, of which only the lines can be read, one a batch."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self._files = files
+
+    async def lines(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[list[RawLine]]:
+        if path not in self._files:
+            raise DamagedRollout(path, "is gone")
+        offset = start
+        for data in self._files[path][start:end].splitlines(keepends=True):
+            if data.strip():
+                yield [RawLine(offset, data.removesuffix(b"\n"), whole=data.endswith(b"\n"))]
+            offset += len(data)
+
+
+def written(*lines: RolloutLine) -> bytes:
+    return b"".join(encode_line(each) for each in lines)
+
+
+def stored(thread_id: str, *, base: HistoryBase | None = None, mode: str = "legacy") -> StoredThread:
+    return StoredThread(
+        id=thread_id,
+        path=thread_id,
+        stamp=FileStamp(0, 0),
+        archived=False,
+        created_at_ms=0,
+        updated_at_ms=0,
+        recency_at_ms=0,
+        history_mode=mode,
+        history_base=base,
+    )
+
+
+def known(*threads: StoredThread) -> Callable[[str], Awaitable[StoredThread | None]]:
+    async def base_of(thread_id: str) -> StoredThread | None:
+        return {thread.id: thread for thread in threads}.get(thread_id)
+
+    return base_of
+
+
+async def read(
+    files: dict[str, bytes], thread: StoredThread, *others: StoredThread, active: str | None = None
+) -> History:
+    store = cast("RolloutStore", Bytes(files))
+    return await read_history(store, thread, known(*others), active_turn_id=active)
+
+
+async def test_a_stored_turn_without_an_end_is_interrupted_unless_it_is_the_active_one():
+    files = {"t": written(META, started("a"), user("one"), started("b"), user("two"))}
+
+    assert [turn.status for turn in (await read(files, stored("t"))).turns] == ["interrupted", "interrupted"]
+    assert [turn.status for turn in (await read(files, stored("t"), active="b")).turns] == ["interrupted", "inProgress"]
+
+
+async def test_bad_lines_are_skipped_and_reported_where_they_lie():
+    files = {"t": written(META) + b"{nonsense}\n\n" + written(user("one")) + b'{"type": 1}\n' + written(agent("re"))}
+    history = await read(files, stored("t"))
+
+    assert ids(history.turns) == [["item-1", "item-2"]]
+    assert [bad.path for bad in history.bad_lines] == ["t", "t"]
+    assert [files["t"][bad.offset :].split(b"\n")[0] for bad in history.bad_lines] == [b"{nonsense}", b'{"type": 1}']
+    assert all(bad.reason for bad in history.bad_lines)
+
+
+async def test_a_torn_tail_counts_if_it_can_be_read():
+    whole = written(META, user("one"), agent("re"))
+    history = await read({"t": whole.removesuffix(b"\n")}, stored("t"))
+
+    assert ids(history.turns) == [["item-1", "item-2"]]
+    assert history.bad_lines == ()
+
+
+async def test_a_torn_tail_that_cannot_be_read_is_reported():
+    whole = written(META, user("one"))
+    history = await read({"t": whole + b'{"type":"event'}, stored("t"))
+
+    assert ids(history.turns) == [["item-1"]]
+    (bad,) = history.bad_lines
+    assert bad.offset == len(whole)
+    assert "torn" in bad.reason
+
+
+async def test_the_number_of_the_next_item_is_told():
+    assert (await read({"t": written(META, user("one"), agent("re"))}, stored("t"))).next_item == 3
+
+
+async def test_a_rollout_that_is_gone_is_an_error():
+    with pytest.raises(DamagedRollout):
+        await read({}, stored("t"))
+
+
+def paginated_turn(turn_id: str) -> list[RolloutLine]:
+    item: Json = {"type": "UserMessage", "id": f"u-{turn_id}", "content": []}
+    return [started(turn_id), completed(turn_id, item), ended(turn_id)]
+
+
+async def test_a_fork_begins_with_the_bytes_it_borrows_however_deep():
+    meta = line("session_meta", id="x", history_mode="paginated")
+    root, middle, fork = (written(meta, *paginated_turn(name)) for name in ("a", "c", "d"))
+    files = {
+        "root": root + written(*paginated_turn("b")),
+        "middle": middle + written(*paginated_turn("?")),
+        "fork": fork,
+    }
+    threads = [
+        stored("root", mode="paginated"),
+        stored("middle", mode="paginated", base=HistoryBase("root", end_byte_offset=len(root))),
+    ]
+    thread = stored("fork", mode="paginated", base=HistoryBase("middle", end_byte_offset=len(middle)))
+    history = await read(files, thread, *threads)
+
+    assert ids(history.turns) == [["u-a"], ["u-c"], ["u-d"]]
+    assert history.bad_lines == ()
+
+
+async def test_a_fork_whose_base_is_missing_still_shows_its_own_turns():
+    files = {"fork": written(META, user("one"))}
+    history = await read(files, stored("fork", base=HistoryBase("gone", end_byte_offset=9)))
+
+    assert ids(history.turns) == [["item-1"]]
+    (bad,) = history.bad_lines
+    assert "gone is missing" in bad.reason
+
+
+async def test_a_base_whose_rollout_cannot_be_read_is_reported():
+    files = {"fork": written(META, user("one"))}
+    history = await read(files, stored("fork", base=HistoryBase("base", end_byte_offset=9)), stored("base"))
+
+    assert ids(history.turns) == [["item-1"]]
+    assert [(bad.path, bad.reason) for bad in history.bad_lines] == [("base", "is gone")]
+
+
+async def test_a_lineage_in_a_circle_is_walked_once():
+    one, two = (stored(name, base=HistoryBase(other, end_byte_offset=99_999)) for name, other in ("ab", "ba"))
+    files = {"a": written(META, user("one")), "b": written(META, user("two"))}
+    history = await read(files, one, one, two)
+
+    assert ids(history.turns) == [["item-1"], ["item-2"]]
+    (bad,) = history.bad_lines
+    assert "circle" in bad.reason
+
+
+async def test_a_lineage_has_a_bound():
+    length = MAX_LINEAGE + 5
+    threads = [stored(f"t{n}", base=HistoryBase(f"t{n + 1}", end_byte_offset=9_999)) for n in range(length)]
+    history = await read({thread.id: written(META, user("hi")) for thread in threads}, threads[0], *threads)
+
+    assert len(history.turns) == MAX_LINEAGE
+    (bad,) = history.bad_lines
+    assert "too long" in bad.reason
+
+
+# ---------------------------------------------------------------------------------------------- views
+
+
+def test_a_summary_has_the_first_user_and_the_last_agent_message():
+    (turn,) = folded(started("a"), user("one"), agent("first"), user("steer"), agent("last"), ended("a"))
+    summary = select_view(turn, "summary")
+
+    assert [item.id for item in summary.items] == ["item-1", "item-4"]
+    assert summary.items_view == "summary"
+
+
+def test_a_summary_of_a_turn_without_an_answer_has_the_question():
+    (turn,) = folded(started("a"), user("one"), call("c"))
+
+    assert kinds(select_view(turn, "summary")) == ["userMessage"]
+
+
+def test_a_turn_can_be_shown_without_items_or_whole():
+    (turn,) = folded(started("a"), user("one"), agent("re"))
+
+    assert (select_view(turn, "notLoaded").items, select_view(turn, "notLoaded").items_view) == ([], "notLoaded")
+    assert select_view(turn, "full") == turn
