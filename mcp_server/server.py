@@ -74,7 +74,7 @@ class Runtime:
         self.feed = EventFeed()
         self.rollouts = RolloutFiles(config.home)
         self.locks = CodexWriterLocks(config.home)
-        stores = Stores(self.rollouts, self.locks, None, MemoryState(), MemoryRollouts)
+        stores = Stores(self.rollouts, self.locks, None, MemoryState(), MemoryRollouts, more_names=self._codex_names)
         self.service = ThreadService(
             stores,
             self.feed,
@@ -153,7 +153,12 @@ class Runtime:
             self.app.opened.set()
         if self.state is not None and self.config.watch:
             await watch_home(
-                self.rollouts, self.state, self.config.home, own=self.service.live.own, wake=self.feed.wake
+                self.rollouts,
+                self.state,
+                self.config.home,
+                own=self.service.live.own,
+                more_names=self._codex_names,
+                wake=self.feed.wake,
             )
 
     async def _open_state(self) -> StateDb:

@@ -39,6 +39,7 @@ CODES: dict[type[ThreadstoreError], str] = {
     errors.WouldInterruptSelf: "would_interrupt_self",
     errors.ConfirmationRequired: "confirmation_required",
     errors.LimitReached: "limit_reached",
+    errors.StoreFailure: "store_failure",
     errors.DamagedRollout: "damaged_rollout",
     errors.PathOutsideHome: "path_outside_home",
     errors.RolloutNameTaken: "rollout_name_taken",

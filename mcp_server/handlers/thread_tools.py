@@ -87,8 +87,8 @@ def start_tools(app: App) -> list[Tool]:
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.LoadedThread]:
         """Start a new, empty thread and subscribe to it. To go on with an old one use thread_resume, to copy one
-        thread_fork. Nothing is written until turn_start brings the first user message; until then it is not listed. Settings
-        left out come from the parent, else config.toml, else defaults; the answer shows those in force."""
+        thread_fork. Nothing is written until turn_start brings the first user message; until then it is not listed.
+        Settings left out come from the parent, else config.toml, else defaults; the answer shows those in force."""
         service = await app.ready(ctx)
         params = StartParams(
             settings=SettingsRequest(cwd, model, model_provider, approval_policy, sandbox, reasoning_effort),
@@ -245,8 +245,8 @@ def change_tools(app: App) -> list[Tool]:
         request_id: RequestId = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.ThreadResult]:
-        """Name a thread, so that people find it and thread_id parameters take the name. Names need not be unique, can be
-        changed, not removed. Writes the rollout of a fresh thread. Not for archived threads."""
+        """Name a thread, so that people find it and thread_id parameters take the name. Names need not be unique; they
+        can be changed, not removed. Writes the rollout of a fresh thread. Not for archived threads."""
         service = await app.ready(ctx)
         result = await service.metadata.set_name(thread_id, name)
         return reply(result, render.thread_line(result.thread))

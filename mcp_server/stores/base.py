@@ -136,7 +136,6 @@ class RolloutStore(Protocol):
 
     async def names_stamp(self) -> FileStamp | None:
         """Stamp of session_index.jsonl, None if there is none."""
-        ...
 
     async def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
         """Append one line to session_index.jsonl, durably. May run beside a Codex that does the same."""
@@ -180,7 +179,6 @@ class WriterLocks(Protocol):
 
     async def holder(self, thread_id: str) -> Holder | None:
         """Who holds the lock in another process; None if it is free or ours."""
-        ...
 
     async def foreign(self) -> dict[str, Holder]:
         """All locks of the home that other processes hold."""
@@ -274,7 +272,7 @@ class Change:
     `threads` replace their rows; `observed` do the same for what somebody else did to the files, and the store derives
     the events from the difference to the row (none for a row that is already so: two processes may observe the same
     change, and it is announced once). A thread with a tombstone is never written again. Rows and edges go with
-    `forgotten`. Edges are inserted if the child has none. Events are appended last, in order.
+    `forgotten`, rows alone with `vanished`. Edges are inserted if the child has none. Events are appended last.
     """
 
     threads: tuple[StoredThread, ...] = ()

@@ -10,6 +10,7 @@ import anyio
 from watchfiles import Change, awatch  # pyright: ignore[reportUnknownVariableType]
 
 from mcp_server.errors import StoreFailure
+from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore, StateStore
 from mcp_server.stores.reconcile import sync, sync_paths
 
@@ -29,9 +30,21 @@ async def watch_home(
     home: Path,
     *,
     own: Callable[[], Collection[str]],
+    more_names: NameSource | None,
     wake: Callable[[], None],
 ) -> None:
     """Follow the home until cancelled. `own` are the threads whose files nobody else may write."""
+
+    async def step(paths: Collection[str] | None) -> None:
+        try:
+            if paths is None:
+                report = await sync(rollouts, state, own=own, more_names=more_names)
+            else:
+                report = await sync_paths(rollouts, state, paths, own=own, more_names=more_names)
+            if report.events:
+                wake()
+        except StoreFailure as error:
+            logger.warning("a change in the files could not be indexed: %s", error)
 
     def concerns(_: Change, path: str) -> bool:
         relative = _relative(home, path)
@@ -39,31 +52,12 @@ async def watch_home(
 
     try:
         async for changes in awatch(home, watch_filter=concerns, debounce=_DEBOUNCE_MS, step=100):
-            paths = {_relative(home, path) for _, path in changes}
-            await _step(rollouts, state, paths, own, wake)
+            await step({_relative(home, path) for _, path in changes})
     except (OSError, RuntimeError) as error:
         logger.warning("changes in %s are looked for every %d s: %s", home, _POLL_SECONDS, error)
         while True:
             await anyio.sleep(_POLL_SECONDS)
-            await _step(rollouts, state, None, own, wake)
-
-
-async def _step(
-    rollouts: RolloutStore,
-    state: StateStore,
-    paths: Collection[str] | None,
-    own: Callable[[], Collection[str]],
-    wake: Callable[[], None],
-) -> None:
-    try:
-        if paths is None:
-            report = await sync(rollouts, state, own=own)
-        else:
-            report = await sync_paths(rollouts, state, paths, own=own)
-        if report.events:
-            wake()
-    except StoreFailure as error:
-        logger.warning("a change in the files could not be indexed: %s", error)
+            await step(None)
 
 
 def _relative(home: Path, path: str) -> str:

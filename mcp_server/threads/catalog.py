@@ -9,6 +9,7 @@ from collections.abc import Collection
 from mcp_server.errors import AmbiguousReference, InvalidArgument, InvalidThreadId, ThreadNotFound
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import StoredThread
+from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import Change, RolloutStore, StateStore
 from mcp_server.stores.reconcile import find, sync
 from mcp_server.threads.events import EventBus
@@ -26,13 +27,21 @@ class Catalog:
     """
 
     def __init__(
-        self, rollouts: RolloutStore, state: StateStore | None, *, memory: StateStore, live: LiveThreads, bus: EventBus
+        self,
+        rollouts: RolloutStore,
+        state: StateStore | None,
+        *,
+        memory: StateStore,
+        live: LiveThreads,
+        bus: EventBus,
+        more_names: NameSource | None = None,
     ) -> None:
         self.rollouts = rollouts
         self.state = state
         self.live = live
         self._bus = bus
         self._memory = memory
+        self._more_names = more_names
 
     @property
     def log(self) -> StateStore:
@@ -50,7 +59,7 @@ class Catalog:
     async def index(self) -> StateStore:
         """The rows, in step with the files as far as this server can know."""
         if self.state is None:
-            await sync(self.rollouts, self._memory, quiet=True, own=self.live.own)
+            await sync(self.rollouts, self._memory, quiet=True, own=self.live.own, more_names=self._more_names)
         return self.log
 
     async def commit(self, change: Change) -> list[ThreadEvent]:
@@ -89,7 +98,7 @@ class Catalog:
 
     async def stored(self, thread_id: str) -> StoredThread | None:
         """The thread as its file tells it now, or None if there is no rollout. Repairs the row on the way."""
-        return await find(self.rollouts, self.state, thread_id, own=self.live.own)
+        return await find(self.rollouts, self.state, thread_id, own=self.live.own, more_names=self._more_names)
 
     async def known(self, thread_id: str) -> StoredThread:
         """The thread as loaded here, else as stored.

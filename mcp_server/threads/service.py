@@ -16,6 +16,7 @@ from mcp_server.models.event import EVENT_TYPES, EventType
 from mcp_server.models.page import clamp_limit, rfc3339
 from mcp_server.models.params import EventsParams
 from mcp_server.models.results import EventRow, EventsResult
+from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore, StateStore, WriterLocks
 from mcp_server.threads.archive import Cascade
 from mcp_server.threads.catalog import Catalog
@@ -35,13 +36,15 @@ MAX_WAIT_SECONDS = 50.0
 
 @dataclass(frozen=True)
 class Stores:
-    """The concrete stores, chosen by the composition root. `state` is the one handle, or None."""
+    """The concrete stores, chosen by the composition root. `state` is the one handle, or None. `more_names` names
+    threads that session_index.jsonl does not (Codex keeps some names in its own database alone)."""
 
     rollouts: RolloutStore
     locks: WriterLocks
     state: StateStore | None
     memory: StateStore
     new_memory: Callable[[], RolloutStore]
+    more_names: NameSource | None = None
 
 
 class ThreadService:
@@ -59,7 +62,14 @@ class ThreadService:
     ) -> None:
         self.live = LiveThreads()
         self.bus = bus
-        self.catalog = Catalog(stores.rollouts, stores.state, memory=stores.memory, live=self.live, bus=bus)
+        self.catalog = Catalog(
+            stores.rollouts,
+            stores.state,
+            memory=stores.memory,
+            live=self.live,
+            bus=bus,
+            more_names=stores.more_names,
+        )
         self.reader = Reader(self.catalog, default_provider=defaults.model_provider, cwd=defaults.cwd, now_ms=now_ms)
         self.turns = TurnWriter(self.catalog, now_ms)
         self.lifecycle = Lifecycle(
