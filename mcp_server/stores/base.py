@@ -69,7 +69,6 @@ class RolloutStore(Protocol):
 
     async def stat(self, path: str) -> RolloutFile | None:
         """The file at a path, or None if there is none (or none that lies inside the home)."""
-        ...
 
     async def describe(self, file: RolloutFile) -> Description:
         """Read a rollout's metadata.
@@ -128,7 +127,6 @@ class RolloutStore(Protocol):
         Raises:
             PathOutsideHome: the path does not lie in one of the two folders.
         """
-        ...
 
     async def names(self) -> dict[str, str]:
         """Thread names by id: the newest line of session_index.jsonl for each."""
@@ -139,11 +137,9 @@ class RolloutStore(Protocol):
 
     async def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
         """Append one line to session_index.jsonl, durably. May run beside a Codex that does the same."""
-        ...
 
     async def forget_name(self, thread_id: str) -> None:
         """Rewrite session_index.jsonl without the id (Codex does so on delete). Nothing to forget is fine."""
-        ...
 
 
 # ---------------------------------------------------------------------------------------------- writer locks
@@ -167,11 +163,9 @@ class WriterLocks(Protocol):
         Raises:
             ActiveWriter: another process (or another owner in this one) holds it.
         """
-        ...
 
     async def release(self, thread_id: str) -> None:
         """Give the lock back and remove its file. Not held is fine."""
-        ...
 
     def held(self) -> frozenset[str]:
         """The threads whose locks this object holds."""
@@ -332,7 +326,6 @@ class StateStore(Protocol):
 
     async def names_stamp(self) -> FileStamp | None:
         """The stamp of session_index.jsonl that the rows' names were last taken from."""
-        ...
 
     async def apply_names(self, names: dict[str, str], stamp: FileStamp | None) -> list[ThreadEvent]:
         """Set the rows' names to these, remember the stamp; returns the events of the names that changed."""
@@ -369,7 +362,6 @@ class StateStore(Protocol):
 
     async def last_operation(self, kind: str, thread_id: str) -> Operation | None:
         """The newest finished operation of a kind whose moves include the thread."""
-        ...
 
     # receipts, tombstones, leases
     async def receipt(self, request_id: str) -> Receipt | None: ...
@@ -388,9 +380,11 @@ class StateStore(Protocol):
         A completed backfill can't be claimed."""
         ...
 
+    async def reopen_backfill(self) -> None:
+        """Make a completed backfill pending again, from the beginning. One that runs goes on."""
+
     async def checkpoint_backfill(self, state: BackfillState) -> None:
         """Record progress (and so renew the lease), or the end with status `complete`."""
-        ...
 
 
 class BadLines(Protocol):

@@ -169,6 +169,11 @@ def claim_backfill(session: Session, owner: str, now_ms: int, lease_ms: int) -> 
     return True
 
 
+def reopen_backfill(session: Session) -> None:
+    if backfill(session).status == "complete":
+        _save_backfill(session, BackfillState())
+
+
 def checkpoint_backfill(session: Session, state: BackfillState) -> None:
     if may_checkpoint(backfill(session), state):
         _save_backfill(session, state)

@@ -212,6 +212,10 @@ class MemoryState(StateStore):
         self._backfill = replace(self._backfill, status="running", owner=owner, updated_at_ms=now_ms)
         return True
 
+    async def reopen_backfill(self) -> None:
+        if self._backfill.status == "complete":
+            self._backfill = BackfillState()
+
     async def checkpoint_backfill(self, state: BackfillState) -> None:
         if may_checkpoint(self._backfill, state):
             self._backfill = state

@@ -193,6 +193,9 @@ class StateDb(StateStore):
     async def claim_backfill(self, owner: str, now_ms: int, lease_ms: int) -> bool:
         return await self.write(journal.claim_backfill, owner, now_ms, lease_ms)
 
+    async def reopen_backfill(self) -> None:
+        await self.write(journal.reopen_backfill)
+
     async def checkpoint_backfill(self, state: BackfillState) -> None:
         await self.write(journal.checkpoint_backfill, state)
 

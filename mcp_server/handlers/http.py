@@ -1,0 +1,72 @@
+"""Streamable HTTP: who may connect. Host and Origin are checked by the SDK, the token here."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from mcp.server.mcpserver import MCPServer
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+# A message of 10 MB and its JSON escapes fit; a larger body is refused with 413 before it is parsed.
+MAX_BODY_BYTES = 32 * 1024 * 1024
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server on that address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def security_of(host: str, more_hosts: Sequence[str] = ()) -> TransportSecuritySettings:
+    """The Host and Origin headers that are let in: this machine's names, the address served on, and those named."""
+    names = [*_LOOPBACK, *more_hosts]
+    if host not in ("0.0.0.0", "::"):
+        names.append(f"[{host}]" if ":" in host else host)
+    else:
+        names += [socket.gethostname(), socket.getfqdn()]
+    hosts = [form for name in dict.fromkeys(names) for form in (name, f"{name}:*")]
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=hosts,
+        allowed_origins=[f"{scheme}://{name}" for scheme in ("http", "https") for name in hosts],
+    )
+
+
+class RequireToken:
+    """Lets a request in only with `Authorization: Bearer <token>`; anything else is answered 401."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self._fits(Headers(scope=scope)):
+            await self._app(scope, receive, send)
+            return
+        body = {"error": "unauthorized", "message": "send the server's token as Authorization: Bearer <token>"}
+        await JSONResponse(body, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
+
+    def _fits(self, headers: Headers) -> bool:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        # In constant time, so that the answer's delay tells nothing of the token.
+        return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)
+
+
+def http_app(server: MCPServer[Any], host: str, token: str | None, more_hosts: Sequence[str] = ()) -> ASGIApp:
+    """The ASGI app of a server, protected for the address that it is served on."""
+    app = server.streamable_http_app(
+        transport_security=security_of(host, more_hosts), max_request_body_size=MAX_BODY_BYTES, host=host
+    )
+    return RequireToken(app, token) if token else app

@@ -1,0 +1,139 @@
+"""`threadstore doctor` and `threadstore reindex`: the index held against the files, mended, rebuilt."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from mcp_server.config import Config
+from mcp_server.errors import StoreFailure
+from mcp_server.server import now_ms
+from mcp_server.stores import codex_state, doctor
+from mcp_server.stores.adopt import SyncReport
+from mcp_server.stores.locks import CodexWriterLocks, holder_sentence
+from mcp_server.stores.reconcile import backfill
+from mcp_server.stores.rollouts import RolloutFiles
+from mcp_server.stores.state import StateDb
+
+_SHOWN = 20
+
+
+def run_doctor(config: Config, *, repair: bool, yes: bool) -> int:
+    """Show how index and files differ; mend it after a look at what would be done. 1 if they still differ."""
+    return anyio.run(_doctor, config, repair, yes)
+
+
+def run_reindex(config: Config) -> int:
+    """Rebuild the index from the files, with a progress bar on stderr. Resumable; other processes may serve on."""
+    return anyio.run(_reindex, config)
+
+
+async def _doctor(config: Config, repair: bool, yes: bool) -> int:
+    console = Console()
+    state = await _guarded(lambda: _existing(config.state_path))
+    rollouts, locks = RolloutFiles(config.home), CodexWriterLocks(config.home)
+    report = await doctor.examine(rollouts, state, locks, deep=True)
+    _show(console, config, report)
+    if state is None:
+        console.print("There is no usable state DB; `threadstore serve` or `threadstore reindex` builds one.")
+        return 1
+    if report.in_step or not repair:
+        return 0 if report.in_step else 1
+    console.print(f"A repair would read {len(report.missing)} files and {len(report.stale)} rows again.")
+    if not yes and not _confirmed(console):
+        return 1
+    state.close()
+    writable = await anyio.to_thread.run_sync(StateDb.open, state.path)
+    try:
+        done = await doctor.repair(rollouts, writable, locks, more_names=lambda: codex_state.names(config.home))
+    finally:
+        writable.close()
+    if done.done is not None:
+        _show_done(console, done.done)
+    return 0 if done.after is not None and done.after.in_step else 1
+
+
+def _confirmed(console: Console) -> bool:
+    if not sys.stdin.isatty():
+        console.print("This was a dry run; add --yes to do it.")
+        return False
+    return console.input("Go on? [y/N] ").strip().lower() in ("y", "yes")
+
+
+async def _existing(path: Path | None) -> StateDb | None:
+    return None if path is None else await anyio.to_thread.run_sync(StateDb.open_existing, path)
+
+
+async def _guarded(opening: Callable[[], Awaitable[StateDb | None]]) -> StateDb | None:
+    try:
+        return await opening()
+    except StoreFailure as error:
+        Console(stderr=True).print(str(error))
+        return None
+
+
+def _show(console: Console, config: Config, report: doctor.DoctorReport) -> None:
+    table = Table(title=f"Home {config.home}")
+    for column in ("", "active", "archived"):
+        table.add_column(column)
+    table.add_row("rollout files", str(report.files.active), str(report.files.archived))
+    if report.rows is not None:
+        table.add_row("rows", str(report.rows.active), str(report.rows.archived))
+    console.print(table)
+    problems = {
+        "missing (file without row)": list(report.missing),
+        "stale (row without its file as it was)": [f"{r.thread_id} {r.reason}: {r.path}" for r in report.stale],
+        "duplicate ids": [f"{i}: {', '.join(paths)}" for i, paths in report.duplicates.items()],
+        "malformed": [f"{b.path} at byte {b.offset}: {b.reason}" for b in report.malformed],
+        "locked elsewhere": [f"{i}: {holder_sentence(holder)}" for i, holder in report.foreign.items()],
+        "operations cut short": [f"{o.kind} of {o.root_id} ({o.id})" for o in report.running],
+    }
+    for name, lines in problems.items():
+        if lines:
+            console.print(f"{name}: {len(lines)}")
+            for line in lines[:_SHOWN]:
+                console.print(f"  {line}", markup=False, highlight=False)
+    if not report.names_current:
+        console.print("names: session_index.jsonl has changed since they were read")
+    if report.rows is not None and report.in_step:
+        console.print("Index and files agree.")
+
+
+def _show_done(console: Console, done: SyncReport) -> None:
+    counts = {"added": done.added, "changed": done.changed, "moved": done.moved, "vanished": done.vanished}
+    console.print("Done: " + ", ".join(f"{len(ids)} {name}" for name, ids in counts.items()))
+
+
+async def _reindex(config: Config) -> int:
+    console = Console(stderr=True)
+    if config.state_path is None:
+        console.print("There is nothing to rebuild without a state DB.")
+        return 2
+    state = await anyio.to_thread.run_sync(StateDb.open, config.state_path)
+    try:
+        await state.reopen_backfill()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console) as progress:
+            bar = progress.add_task("reading rollouts", total=None)
+            result = await backfill(
+                RolloutFiles(config.home),
+                state,
+                owner=f"{os.getpid()}:{uuid.uuid4().hex}",
+                now_ms=now_ms,
+                wait_s=3_600,
+                progress=lambda done, found: progress.update(bar, completed=done, total=found or 1),
+                more_names=lambda: codex_state.names(config.home),
+                closed_edges=lambda: codex_state.closed_edges(config.home),
+            )
+        console.print(f"{result.done} rollouts indexed, {len(result.damaged)} unusable, {result.bad_lines} bad lines.")
+        return 0 if result.status == "complete" else 1
+    finally:
+        state.close()
