@@ -13,26 +13,26 @@ HomeOption = Annotated[
     Path | None,
     typer.Option(help="Folder with sessions/ (default: THREADSTORE_HOME, CODEX_HOME, ~/.codex, or the data folder)."),
 ]
-HttpOption = Annotated[str | None, typer.Option(help="Serve Streamable HTTP on HOST:PORT instead of stdio.")]
+HttpOption = Annotated[
+    str | None, typer.Option(help="Serve Streamable HTTP on this address instead of stdio.", metavar="HOST:PORT")
+]
 NoStateOption = Annotated[bool, typer.Option("--no-state", help="Serve from the files alone, without a state DB.")]
+ReadOnlyOption = Annotated[
+    bool, typer.Option("--read-only", help="Offer no tool that changes anything; open nothing for writing.")
+]
 DelayOption = Annotated[
     float, typer.Option(min=0, help="Seconds that a thread without subscribers stays loaded.", metavar="SECONDS")
+]
+AllowHostOption = Annotated[
+    list[str] | None, typer.Option(help="Further Host header to let in over HTTP (repeatable).", metavar="HOST")
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens to stderr.")]
 
 app = typer.Typer(
-    help="MCP server that keeps agent threads on Codex's files.",
-    no_args_is_help=False,
+    help="Keep agent threads: an MCP server on Codex's files. Without a command: serve stdio.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-@app.callback(invoke_without_command=True)
-def default(context: typer.Context) -> None:
-    """Keep agent threads: an MCP server on Codex's files. Without a command: serve stdio."""
-    if context.invoked_subcommand is None:
-        serve()
 
 
 @app.command()
@@ -40,20 +40,26 @@ def serve(
     home: HomeOption = None,
     http: HttpOption = None,
     no_state: NoStateOption = False,
+    read_only: ReadOnlyOption = False,
     unload_delay: DelayOption = 0.0,
+    allow_host: AllowHostOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Serve MCP over stdio, or over Streamable HTTP."""
+    """Serve MCP over stdio, or over Streamable HTTP (beyond this machine only with THREADSTORE_TOKEN set)."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO if verbose else logging.WARNING, format="%(message)s")
     logging.getLogger("mcp_server").setLevel(logging.INFO)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
     from mcp_server.config import Config
+    from mcp_server.errors import InvalidArgument
     from mcp_server.server import build_server, run
 
     address = _address(http) if http is not None else None
-    config = Config.load(home, state=not no_state, unload_delay=unload_delay)
-    run(build_server(config), address)
+    config = Config.load(home, state=not no_state, unload_delay=unload_delay, read_only=read_only)
+    try:
+        run(build_server(config), address, allow_host or ())
+    except InvalidArgument as error:
+        raise typer.BadParameter(str(error), param_hint=error.name) from error
 
 
 @app.command()
@@ -64,6 +70,28 @@ def demo(
     from mcp_server.demo import run_demo
 
     raise typer.Exit(run_demo(home))
+
+
+@app.command()
+def doctor(
+    home: HomeOption = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend the index, after showing what would be done.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before mending.")] = False,
+) -> None:
+    """Show how the index and the files differ, in Codex's terms; exit code 1 if they do."""
+    from mcp_server.config import Config
+    from mcp_server.maintenance import run_doctor
+
+    raise typer.Exit(run_doctor(Config.load(home), repair=repair, yes=yes))
+
+
+@app.command()
+def reindex(home: HomeOption = None) -> None:
+    """Rebuild the index from the files; servers may go on meanwhile. Resumes where it was stopped."""
+    from mcp_server.config import Config
+    from mcp_server.maintenance import run_reindex
+
+    raise typer.Exit(run_reindex(Config.load(home)))
 
 
 @app.command()
@@ -82,8 +110,13 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def main() -> None:
-    """Entry point of the `threadstore` command."""
-    app()
+    """Entry point of the `threadstore` command. Options without a command are those of `serve`."""
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        arguments = ["version"]
+    elif not arguments or (arguments[0].startswith("-") and arguments[0] != "--help"):
+        arguments = ["serve", *arguments]
+    app(arguments)
 
 
 if __name__ == "__main__":

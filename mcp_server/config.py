@@ -30,22 +30,36 @@ class Config:
     unload_delay: float = 0.0
     wait_seconds: float = 30.0
     watch: bool = True
+    read_only: bool = False
 
     @classmethod
     def load(
-        cls, home: Path | None = None, *, state: bool = True, unload_delay: float = 0.0, wait_seconds: float = 30.0
+        cls,
+        home: Path | None = None,
+        *,
+        state: bool = True,
+        unload_delay: float = 0.0,
+        wait_seconds: float = 30.0,
+        read_only: bool = False,
     ) -> Config:
-        """Choose the home and read its config.toml. Creates nothing."""
+        """Choose the home and read its config.toml. Creates nothing. A read-only server has no state DB either: SQLite
+        can't read one without writing beside it."""
         chosen = find_home(home)
         sqlite_home = os.environ.get("THREADSTORE_SQLITE_HOME")
         folder = Path(sqlite_home).expanduser() if sqlite_home else chosen
         return cls(
             home=chosen,
-            state_path=folder / STATE_FILE if state else None,
+            state_path=folder / STATE_FILE if state and not read_only else None,
             defaults=read_defaults(chosen / "config.toml"),
             unload_delay=unload_delay,
             wait_seconds=wait_seconds,
+            read_only=read_only,
         )
+
+
+def http_token() -> str | None:
+    """The token that HTTP clients must send (THREADSTORE_TOKEN), None if there is none."""
+    return os.environ.get("THREADSTORE_TOKEN") or None
 
 
 def find_home(given: Path | None = None) -> Path:

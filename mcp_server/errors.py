@@ -35,8 +35,7 @@ ThreadstoreError
 └── StoreFailure                the file system or the data is at fault
     ├── DamagedRollout
     ├── PathOutsideHome
-    ├── RolloutNameTaken
-    └── StateUnavailable
+    └── RolloutNameTaken
 
 Each carries typed fields and builds its own sentence: the value, the reason, the way out. Where Codex has a message
 for the case, the sentence starts with it, so that a caller who knows Codex's words finds them.
@@ -313,12 +312,6 @@ class RolloutNameTaken(StoreFailure):
     def __init__(self, path: str) -> None:
         self.path = path
         super().__init__(f"`{path}` exists already and was not overwritten; move it away, then repeat")
-
-
-class StateUnavailable(StoreFailure):
-    def __init__(self, verb: str) -> None:
-        self.verb = verb
-        super().__init__(f"{verb} needs the state DB, which is off or could not be opened; start without --no-state")
 
 
 def _clip(text: str, limit: int = 120) -> str:

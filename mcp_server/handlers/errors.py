@@ -43,7 +43,6 @@ CODES: dict[type[ThreadstoreError], str] = {
     errors.DamagedRollout: "damaged_rollout",
     errors.PathOutsideHome: "path_outside_home",
     errors.RolloutNameTaken: "rollout_name_taken",
-    errors.StateUnavailable: "state_unavailable",
 }
 
 

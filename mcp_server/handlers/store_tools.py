@@ -14,7 +14,7 @@ from mcp_server.models import results as r
 from mcp_server.models.params import EventsParams
 
 
-def store_tools(app: App) -> list[Tool]:
+def store_tools(app: App, *, read_only: bool = False) -> list[Tool]:
     async def events_read(
         ctx: Context,
         after: Annotated[int, Field(description="last_seq of the last answer; 0 from the beginning")] = 0,
@@ -42,4 +42,19 @@ def store_tools(app: App) -> list[Tool]:
         result = await app.examine(repair=repair, dry_run=dry_run)
         return reply(result, render.status(result))
 
-    return [tool(events_read, "Read events", READS), tool(store_status, "Show the store's status", SETS)]
+    events = tool(events_read, "Read events", READS)
+    if read_only:
+        return [events, _plain_status(app)]
+    return [events, tool(store_status, "Show the store's status", SETS)]
+
+
+def _plain_status(app: App) -> Tool:
+    async def store_status(
+        ctx: Context, response_format: Format = "concise"
+    ) -> Annotated[CallToolResult, r.StatusResult]:
+        """Show the health of the store: home, counts, unreadable lines, locks and holders."""
+        await app.ready(ctx)
+        result = await app.examine(repair=False, dry_run=True)
+        return reply(result, render.status(result))
+
+    return tool(store_status, "Show the store's status", READS)

@@ -28,6 +28,7 @@ APPLICATION_ID = int.from_bytes(b"thrd", "big")
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 5
 OPEN_SECONDS = 30
+CHECKED_BYTES = 32 << 20
 
 _COUNT_TABLES = "SELECT count(*) FROM sqlite_master"
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
@@ -44,6 +45,9 @@ def open_file(path: Path) -> tuple[Engine, Path | None]:
         OSError, sqlite3.Error, sqlalchemy.exc.DBAPIError: the file can't be read, written or created.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    current = open_existing(path)
+    if current is not None:  # the usual case: nothing to do that other processes would have to wait for
+        return current, None
     # One process at a time: while one moves a ruined file aside, another must not create a new one in its place,
     # since the -wal that is moved (or deleted by whoever closes last) is found by name.
     with FileLock(f"{path}.lock", timeout=OPEN_SECONDS, mode=0o600):
@@ -112,7 +116,9 @@ def _is_ours(path: Path) -> bool:
     with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
         try:
             if connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID:
-                return connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
+                # A large database is not read through at each start; damage in it is met where it is read.
+                small = path.stat().st_size <= CHECKED_BYTES
+                return not small or connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
             return connection.execute(_COUNT_TABLES).fetchone()[0] == 0
         except sqlite3.DatabaseError as error:
             if _code(error) in _RUINED:

@@ -1,0 +1,143 @@
+"""Many server processes on one home, started together, each driven by its own client. A command for the long run:
+
+    python -m tests.many.load --processes 64 --seconds 60 [--threads 10000]
+
+Exit code 0 if no call failed, no thread is missing and the index agrees with the files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+from mcp import Client, StdioServerParameters
+
+_NAME = "worker {worker} thread {number}"
+
+
+@dataclass
+class Outcome:
+    """What the clients were told: the texts of each thread's messages in order, and every failure."""
+
+    messages: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    archived: set[str] = field(default_factory=set[str])
+    names: dict[str, str] = field(default_factory=dict[str, str])
+    failures: list[str] = field(default_factory=list[str])
+    calls: Counter[str] = field(default_factory=Counter[str])
+
+
+class Worker:
+    """One client with a server process of its own."""
+
+    def __init__(self, client: Client, number: int, outcome: Outcome) -> None:
+        self._client, self._number, self._outcome = client, number, outcome
+
+    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        self._outcome.calls[tool] += 1
+        result = await self._client.call_tool(tool, arguments)
+        if result.is_error:
+            text = " ".join(getattr(part, "text", "") for part in result.content)
+            self._outcome.failures.append(f"{tool}: {text}")
+            return {}
+        return dict(result.structured_content or {})
+
+    async def live(self, until: float) -> None:
+        """Start, write, name, archive and list until the time is up; at least one round."""
+        round_number = 0
+        while round_number == 0 or time.monotonic() < until:
+            await self._round(round_number)
+            round_number += 1
+
+    async def _round(self, number: int) -> None:
+        started = await self.call("thread_start", cwd="/work")
+        thread_id = started["thread"]["id"]
+        said = self._outcome.messages.setdefault(thread_id, [])
+        for turn in range(2):
+            text = f"question {turn} of {self._number}/{number}"
+            await self.call("turn_start", thread_id=thread_id, input=text)
+            said.append(text)
+            answers = [f"part {part} of turn {turn}" for part in range(3)]
+            await self.call(
+                "turn_append",
+                thread_id=thread_id,
+                items=[{"type": "agentMessage", "text": answer} for answer in answers],
+            )
+            said += answers
+            await self.call("turn_complete", thread_id=thread_id)
+        name = _NAME.format(worker=self._number, number=number)
+        await self.call("thread_set_name", thread_id=thread_id, name=name)
+        self._outcome.names[thread_id] = name
+        await self.call("thread_list", limit=50)
+        await self.call("thread_unsubscribe", thread_id=thread_id)
+        if number % 2:
+            await self.call("thread_archive", thread_id=thread_id)
+            self._outcome.archived.add(thread_id)
+
+
+def server(home: Path) -> StdioServerParameters:
+    return StdioServerParameters(command=sys.executable, args=["-m", "mcp_server", "serve", "--home", str(home)])
+
+
+async def run(home: Path, processes: int, seconds: float) -> Outcome:
+    """All workers at once; they begin when the last server has been started."""
+    outcome = Outcome()
+
+    async def work(number: int) -> None:
+        async with Client(server(home), read_timeout_seconds=300) as client:
+            await Worker(client, number, outcome).live(time.monotonic() + seconds)
+
+    async with anyio.create_task_group() as workers:
+        for number in range(processes):
+            workers.start_soon(work, number)
+    return outcome
+
+
+async def check(home: Path, outcome: Outcome) -> list[str]:
+    """What is wrong afterwards, seen by a fresh server."""
+    wrong = list(outcome.failures)
+    async with Client(server(home), read_timeout_seconds=300) as client:
+        for thread_id, said in outcome.messages.items():
+            read = await client.call_tool("thread_read", {"thread_id": thread_id})
+            thread = (read.structured_content or {}).get("thread", {})
+            if thread.get("archived") != (thread_id in outcome.archived):
+                wrong.append(f"{thread_id}: archived is {thread.get('archived')}")
+            if thread.get("name") != outcome.names.get(thread_id):
+                wrong.append(f"{thread_id}: name is {thread.get('name')}")
+            items = await client.call_tool("thread_items", {"thread_id": thread_id, "limit": 100})
+            entries = (items.structured_content or {}).get("data", [])
+            found = [_text(entry["item"]) for entry in entries]
+            if found != said:
+                wrong.append(f"{thread_id}: items are {found}, not {said}")
+        status = (await client.call_tool("store_status", {})).structured_content or {}
+        wrong += [f"index: {name} {status[name]}" for name in ("missing", "stale", "duplicates") if status[name]]
+    return wrong
+
+
+def _text(item: dict[str, Any]) -> str:
+    return item["text"] if "text" in item else item["content"][0]["text"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--processes", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--home", type=Path, default=None, help="an existing home (default: an empty temporary one)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        home = options.home or Path(scratch) / "home"
+        outcome = anyio.run(run, home, options.processes, options.seconds)
+        wrong = anyio.run(check, home, outcome)
+    print(f"{options.processes} processes, {outcome.calls.total()} calls, {len(outcome.messages)} threads")
+    print("\n".join(wrong[:50]) or "every call succeeded, every item is there in order, the index agrees")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
