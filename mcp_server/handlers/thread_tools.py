@@ -2,7 +2,7 @@
 
 # No postponed annotations here: the SDK evaluates them in module scope, and resolvers are local to their tools.
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context, Elicit, Resolve
 from mcp.server.mcpserver.tools import Tool
@@ -254,13 +254,14 @@ def change_tools(app: App) -> list[Tool]:
     async def thread_update_metadata(
         ctx: Context,
         thread_id: ThreadRef,
-        git_info: Annotated[GitFields, Field(description="Git fields: left out keeps, null clears")],
+        git_info: Annotated[GitFields | None, Field(description="At least one field; null in it clears")] = None,
         request_id: RequestId = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.ThreadResult]:
         """Record the git commit, branch or remote of a thread. For its name use thread_set_name."""
         service = await app.ready(ctx)
-        result = await service.metadata.set_git(thread_id, GitPatch(git_info.model_dump(exclude_unset=True)))  # type: ignore[arg-type]
+        fields: Any = git_info.model_dump(exclude_unset=True) if git_info else {}
+        result = await service.metadata.set_git(thread_id, GitPatch(fields))
         return reply(result, render.thread_block(result.thread))
 
     return [

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from mcp.server.mcpserver import Context, Elicit, Resolve
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from mcp_server.errors import InvalidArgument, WouldInterruptSelf
 from mcp_server.handlers import render
@@ -60,6 +60,18 @@ class InputPart(BaseModel):
     name: str | None = Field(default=None, description="Of skill, mention")
 
 
+# Most messages are plain text; the parts of the others are told in words, which models read with less effort.
+Message = Annotated[
+    str | list[InputPart],
+    WithJsonSchema(
+        {
+            "type": ["string", "array"],
+            "items": {"type": "object"},
+            "description": "The user message: text, or Codex's parts, each {type: text, text}, {type: image, url}, "
+            "{type: localImage, path}, {type: skill or mention, name, path}",
+        }
+    ),
+]
 AppendItem = Annotated[MessageItem | ToolCallItem | ToolOutputItem, Field(discriminator="type")]
 
 
@@ -67,7 +79,7 @@ def turn_tools(app: App) -> list[Tool]:
     async def turn_start(
         ctx: Context,
         thread_id: ThreadRef,
-        input: Annotated[str | list[InputPart], Field(description="The user message")],  # noqa: A002
+        input: Message,  # noqa: A002
         request_id: RequestId = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.TurnResult]:
@@ -80,13 +92,15 @@ def turn_tools(app: App) -> list[Tool]:
     async def turn_append(
         ctx: Context,
         thread_id: ThreadRef,
-        items: Annotated[list[AppendItem], Field(description="In order", min_length=1, max_length=1000)],
+        items: Annotated[list[AppendItem], Field(description="At least one, in order", max_length=1000)] = [],  # noqa: B006
         request_id: RequestId = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.AppendResult]:
         """Add items to the running turn: messages, reasoning, plans, tool calls and outputs, further user messages. All
         are written, durably, or none. The final message may also go to turn_complete."""
         service = await app.ready(ctx)
+        if not items:
+            raise InvalidArgument("items", [], "there is nothing to append", "pass at least one item")
         result = await service.turns.append(thread_id, [item.model_dump() for item in items])
         return reply(result, f"wrote {len(items)} to turn {result.turn_id}: {', '.join(result.item_ids)}")
 
