@@ -1,0 +1,186 @@
+"""`threadstore demo`: the real server as a child over stdio, driven by the real MCP client, each answer checked."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import anyio
+from mcp import Client, StdioServerParameters
+from mcp_types import TextContent
+from rich.console import Console
+from rich.text import Text
+
+Answer = dict[str, Any]
+
+_WIDTH = 100
+
+
+class DemoFailure(Exception):
+    """A step did not do what it says."""
+
+
+class Stage:
+    """Calls tools, shows them, and keeps count. `say` writes to stdout: this is no MCP server."""
+
+    def __init__(self, client: Client, console: Console) -> None:
+        self._client, self._console = client, console
+        self.calls = 0
+
+    def say(self, text: str, style: str = "") -> None:
+        self._console.print(Text(text, style=style), soft_wrap=True)
+
+    def title(self, text: str) -> None:
+        self.say(f"\n{text}", "bold")
+
+    async def call(self, tool: str, *, refused: str | None = None, show: bool = True, **arguments: Any) -> Answer:
+        """Call a tool; `refused` is the error code that it is expected to answer with."""
+        self.calls += 1
+        result = await self._client.call_tool(tool, arguments)
+        answer: Answer = dict(result.structured_content or {})
+        text = "\n".join(part.text for part in result.content if isinstance(part, TextContent))
+        code = answer.get("error", {}).get("code") if result.is_error else None
+        if code != refused:
+            raise DemoFailure(f"{tool} answered {code or 'success'} instead of {refused or 'success'}: {text}")
+        if show:
+            self.say(f"> {tool} {_short(arguments)}", "cyan")
+            self.say(_indented(text), "red" if result.is_error else "")
+        return answer
+
+
+def run_demo(home: Path | None) -> int:
+    """Run all steps in a temporary home, or in the one given. Returns the exit code: 0 only if every step held."""
+    console = Console(width=_WIDTH, highlight=False)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="threadstore-demo-") as scratch:
+        chosen = home or Path(scratch) / "home"
+        try:
+            calls = anyio.run(_play, chosen, console)
+        except DemoFailure as failure:
+            console.print(Text(f"The demo failed: {failure}", style="bold red"))
+            return 1
+    seconds = time.monotonic() - started
+    console.print(
+        f"\n{calls} tool calls in {seconds:.1f} s, every answer as it should be. Home: {chosen}", style="green"
+    )
+    return 0
+
+
+async def _play(home: Path, console: Console) -> int:
+    server = StdioServerParameters(command=sys.executable, args=["-m", "mcp_server", "serve", "--home", str(home)])
+    async with Client(server) as client:
+        stage = Stage(client, console)
+        stage.say(f"Connected to threadstore over stdio, protocol {client.protocol_version}.")
+        root = await _start(stage)
+        await _record(stage, root)
+        tree = await _spawn(stage, root)
+        await _find(stage, root)
+        await _fork(stage, root)
+        await _archive(stage, root, tree)
+        await _leave(stage, root)
+        await _events(stage, root)
+        return stage.calls
+
+
+async def _start(stage: Stage) -> str:
+    stage.title("A fresh thread lives in memory")
+    started = await stage.call("thread_start", cwd="/work/shop", name="auth race", model="gpt-5")
+    thread = started["thread"]
+    _check(not await anyio.Path(thread["path"]).exists(), "the rollout is not there before the first message")
+    listed = await stage.call("thread_list")
+    _check(listed["total"] == 0, "a thread without a message is not listed")
+    return str(thread["id"])
+
+
+async def _record(stage: Stage, root: str) -> None:
+    stage.title("The first message writes it; a turn takes what the agent does")
+    await stage.call("turn_start", thread_id=root, input="Logins fail when two tabs refresh the token. Find the race.")
+    items = [
+        {"type": "reasoning", "text": "Two refreshes, one token: who wins?"},
+        {"type": "toolCall", "call_id": "call-1", "name": "grep", "arguments": {"pattern": "refresh_token"}},
+        {"type": "toolOutput", "call_id": "call-1", "output": "auth/session.py:88", "success": True},
+    ]
+    await stage.call("turn_append", thread_id=root, items=items)
+    await stage.call("turn_complete", thread_id=root, message="The refresh in session.py:88 takes no lock.")
+
+
+async def _spawn(stage: Stage, root: str) -> list[str]:
+    stage.title("Two levels of sub-agents, and the tree")
+    tree: list[str] = []
+    for nickname, parent, task in (
+        ("Ada", root, "Write a test that shows the race"),
+        ("Bob", root, "Review session.py for other races"),
+        ("Cleo", "", "Run the new test a thousand times"),
+    ):
+        started = await stage.call(
+            "thread_start", show=False, parent_thread_id=parent or tree[0], agent_nickname=nickname, agent_role="worker"
+        )
+        child = str(started["thread"]["id"])
+        await stage.call("turn_start", show=False, thread_id=child, input=task)
+        await stage.call("turn_complete", show=False, thread_id=child, message="Done.")
+        tree.append(child)
+    shown = await stage.call("thread_tree", thread_id=root)
+    _check(len(shown["nodes"]) == 4 and max(node["depth"] for node in shown["nodes"]) == 2, "the tree has two levels")
+    return tree
+
+
+async def _find(stage: Stage, root: str) -> None:
+    stage.title("Find it again: by name, by what was said, by reading")
+    found = await stage.call("thread_list", search_term="auth")
+    _check([thread["id"] for thread in found["data"]] == [root], "the name is found")
+    hits = await stage.call("thread_search", search_term="takes no lock")
+    _check(hits["data"][0]["thread"]["id"] == root, "what was said is found")
+    read = await stage.call("thread_read", thread_id="auth race", include_turns=True, items_view="full")
+    kinds = [item["type"] for item in read["thread"]["turns"][0]["items"]]
+    _check(kinds == ["userMessage", "reasoning", "dynamicToolCall", "agentMessage"], "every item is read back")
+
+
+async def _fork(stage: Stage, root: str) -> None:
+    stage.title("Fork it to try another way")
+    forked = await stage.call("thread_fork", thread_id=root)
+    _check(forked["thread"]["forked_from_id"] == root, "the fork knows where it comes from")
+
+
+async def _archive(stage: Stage, root: str, tree: list[str]) -> None:
+    stage.title("Archive the whole tree, with a receipt; an agent can't archive what it runs under")
+    await stage.call("thread_archive", thread_id=root, caller_thread_id=tree[2], refused="would_archive_self")
+    receipt = await stage.call("thread_archive", thread_id=root)
+    first, second = sorted(tree[:2])
+    _check(receipt["archived"] == [root, tree[2], second, first], "root first, then the deepest")
+    back = await stage.call("thread_unarchive", thread_id=root)
+    _check(set(back["unarchived"]) == {root, *tree}, "what was archived together comes back together")
+
+
+async def _leave(stage: Stage, root: str) -> None:
+    stage.title("Resume, and leave: the last one out closes the thread")
+    resumed = await stage.call("thread_resume", thread_id=root, turns=0)
+    left = await stage.call("thread_unsubscribe", subscription_id=resumed["subscription_id"])
+    _check(left["status"] == "unsubscribed", "the subscription ends")
+    loaded = await stage.call("thread_loaded_list", show=False)
+    _check(root not in loaded["data"], "and the thread is not loaded any more")
+
+
+async def _events(stage: Stage, root: str) -> None:
+    stage.title("All of it is in the durable log")
+    log = await stage.call("events_read", thread_id=root, limit=100)
+    types = [event["type"] for event in log["data"]]
+    _check(types[0] == "thread/started" and types[-1] == "thread/closed", "from started to closed")
+    _check("thread/archived" in types and "thread/unarchived" in types, "with the archive and the way back")
+
+
+def _check(holds: bool, what: str) -> None:
+    if not holds:
+        raise DemoFailure(f"it does not hold that {what}")
+
+
+def _short(arguments: Answer) -> str:
+    text = json.dumps(arguments, ensure_ascii=False)
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
