@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from mcp_server.models.rollout import HistoryBase
 from mcp_server.models.turn import Turn
@@ -53,6 +53,11 @@ class ThreadStatus(Value):
 
     type: Literal["notLoaded", "idle", "active", "systemError"] = Field(description="Runtime state in this server")
     active_flags: list[str] | None = Field(default=None, description="Only while active: what the turn waits for")
+
+    @model_serializer(mode="wrap")
+    def _without_flags_unless_active(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        shown: dict[str, Any] = handler(self)
+        return shown if self.type == "active" else {"type": self.type}
 
 
 NOT_LOADED = ThreadStatus(type="notLoaded")

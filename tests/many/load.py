@@ -104,20 +104,23 @@ async def check(home: Path, outcome: Outcome) -> list[str]:
     wrong = list(outcome.failures)
     async with Client(server(home), read_timeout_seconds=300) as client:
         for thread_id, said in outcome.messages.items():
-            read = await client.call_tool("thread_read", {"thread_id": thread_id})
-            thread = (read.structured_content or {}).get("thread", {})
+            thread = (await _structure(client, "thread_read", thread_id=thread_id))["thread"]
             if thread.get("archived") != (thread_id in outcome.archived):
                 wrong.append(f"{thread_id}: archived is {thread.get('archived')}")
             if thread.get("name") != outcome.names.get(thread_id):
                 wrong.append(f"{thread_id}: name is {thread.get('name')}")
-            items = await client.call_tool("thread_items", {"thread_id": thread_id, "limit": 100})
-            entries = (items.structured_content or {}).get("data", [])
-            found = [_text(entry["item"]) for entry in entries]
+            items = await _structure(client, "thread_items", thread_id=thread_id, limit=100)
+            found = [_text(entry["item"]) for entry in items["data"]]
             if found != said:
                 wrong.append(f"{thread_id}: items are {found}, not {said}")
-        status = (await client.call_tool("store_status", {})).structured_content or {}
+        status = await _structure(client, "store_status")
         wrong += [f"index: {name} {status[name]}" for name in ("missing", "stale", "duplicates") if status[name]]
     return wrong
+
+
+async def _structure(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    result = await client.call_tool(tool, arguments)
+    return dict(result.structured_content or {})
 
 
 def _text(item: dict[str, Any]) -> str:
