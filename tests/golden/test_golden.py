@@ -86,7 +86,8 @@ class Differences:
             elif name == "turns":
                 self._turns(ours["turns"], value, where)
             elif ours.get(name) != value:
-                reason, intended = DIFFERENT_VALUES.get(name, ("", lambda *_: False))
+                assert name in DIFFERENT_VALUES, f"{where}.{name}: {ours.get(name)!r} is not {value!r}"
+                reason, intended = DIFFERENT_VALUES[name]
                 assert intended(ours.get(name), value), f"{where}.{name}: {ours.get(name)!r} is not {value!r} {reason}"
                 self.seen.add(name)
 

@@ -1,0 +1,103 @@
+"""One home, our server in memory, a client of either protocol era."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from mcp import Client
+
+from mcp_server.config import Config
+from mcp_server.server import build_server
+
+Json = dict[str, Any]
+Era = Literal["auto", "legacy"]
+
+
+class Refused(Exception):
+    """A tool error, with its code and its sentence."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        self.code, self.sentence = code, sentence
+        super().__init__(f"{code}: {sentence}")
+
+
+@dataclass
+class Tools:
+    """A client's tools as calls that answer with the structure, or raise Refused."""
+
+    client: Client
+
+    async def __call__(self, tool: str, *, meta: Json | None = None, **arguments: Any) -> Json:
+        result = await self.client.call_tool(tool, arguments, meta=meta)  # type: ignore[arg-type]
+        answer: Json = dict(result.structured_content or {})
+        if result.is_error:
+            text = " ".join(getattr(part, "text", "") for part in result.content)
+            raise Refused(answer.get("error", {}).get("code", "none"), text)
+        return answer
+
+    async def start(self, **arguments: Any) -> str:
+        return str((await self("thread_start", **arguments))["thread"]["id"])
+
+    async def written(self, message: str = "hello", **arguments: Any) -> str:
+        """A thread with one complete turn."""
+        thread_id = await self.start(**arguments)
+        await self("turn_start", thread_id=thread_id, input=message)
+        await self("turn_complete", thread_id=thread_id, message="done")
+        return thread_id
+
+    async def loaded(self) -> list[str]:
+        return list((await self("thread_loaded_list"))["data"])
+
+    async def listed(self, **arguments: Any) -> list[str]:
+        return [thread["id"] for thread in (await self("thread_list", **arguments))["data"]]
+
+    async def events(self, thread_id: str | None = None, **arguments: Any) -> list[str]:
+        answer = await self("events_read", thread_id=thread_id, limit=100, **arguments)
+        return [event["type"] for event in answer["data"]]
+
+
+Connect = Callable[..., AbstractAsyncContextManager[Tools]]
+
+
+@pytest.fixture(params=["auto", "legacy"])
+def era(request: pytest.FixtureRequest) -> Era:
+    return request.param
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def connect(home: Path, era: Era) -> Connect:
+    """A new server on the home with a client of its own, as another process would be."""
+
+    @asynccontextmanager
+    async def connected(*, state: bool = True, **changes: Any) -> AsyncIterator[Tools]:
+        options = {name: changes.pop(name) for name in ("elicitation_callback",) if name in changes}
+        config = replace(Config.load(home, state=state), **{"watch": False, **changes})
+        async with Client(build_server(config), mode=era, **options) as client:
+            yield Tools(client)
+
+    return connected
+
+
+@pytest.fixture
+async def tools(connect: Connect) -> AsyncIterator[Tools]:
+    async with connect() as connected:
+        yield connected
+
+
+def rollouts(home: Path) -> list[Path]:
+    return sorted(home.rglob("rollout-*.jsonl"))
+
+
+def lock_files(home: Path) -> list[str]:
+    folder = home / "thread-writer-locks"
+    return sorted(path.name for path in folder.glob("*.lock") if path.name != ".coordination.lock")

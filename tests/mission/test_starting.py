@@ -1,0 +1,230 @@
+"""Start and resume, the values in force, names, and persistence that waits for the first message."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.mission.conftest import Connect, Refused, Tools, lock_files, rollouts
+
+pytestmark = pytest.mark.anyio
+
+CONFIG = """\
+model = "from-config"
+model_provider = "mock"
+approval_policy = "never"
+sandbox_mode = "danger-full-access"
+model_reasoning_effort = "high"
+"""
+
+
+# ---------------------------------------------------------------------------------------------- values in force
+
+
+async def test_without_config_the_defaults_are_in_force(tools: Tools) -> None:
+    answer = await tools("thread_start")
+    assert answer["approval_policy"] == "on-request"
+    assert answer["sandbox"]["type"] == "readOnly"
+    assert (answer["model"], answer["model_provider"], answer["reasoning_effort"]) == (None, "openai", None)
+
+
+# Codex: thread_start_respects_project_config_from_cwd
+async def test_the_homes_config_goes_before_the_defaults_and_the_request_before_both(
+    home: Path, connect: Connect
+) -> None:
+    home.mkdir()
+    (home / "config.toml").write_text(CONFIG, encoding="utf-8")
+    async with connect() as tools:
+        configured = await tools("thread_start")
+        asked = await tools("thread_start", model="asked", sandbox="read-only", reasoning_effort="low")
+    assert (configured["model"], configured["model_provider"]) == ("from-config", "mock")
+    assert (configured["approval_policy"], configured["reasoning_effort"]) == ("never", "high")
+    assert configured["sandbox"] == {"type": "dangerFullAccess"}
+    assert (asked["model"], asked["sandbox"]["type"], asked["reasoning_effort"]) == ("asked", "readOnly", "low")
+    assert asked["approval_policy"] == "never"
+
+
+async def test_a_sub_agent_takes_its_parents_settings_and_session(tools: Tools) -> None:
+    parent = await tools("thread_start", model="parents", cwd="/work", approval_policy="untrusted")
+    child = await tools(
+        "thread_start", parent_thread_id=parent["thread"]["id"], agent_nickname="Ada", model="childs"
+    )
+    assert (child["cwd"], child["approval_policy"], child["model"]) == ("/work", "untrusted", "childs")
+    assert child["thread"]["session_id"] == parent["thread"]["session_id"]
+    spawn = child["thread"]["source"]["subAgent"]["thread_spawn"]
+    assert (spawn["parent_thread_id"], spawn["depth"], spawn["agent_nickname"]) == (parent["thread"]["id"], 1, "Ada")
+
+
+async def test_a_known_caller_is_offered_as_parent_and_never_assumed(tools: Tools) -> None:
+    caller = await tools.start()
+    answer = await tools("thread_start", meta={"threadId": caller})
+    assert answer["suggested_parent_thread_id"] == caller
+    assert answer["thread"]["parent_thread_id"] is None
+
+
+# Codex: thread_resume_defers_updated_at_until_turn_start
+async def test_resume_takes_what_was_recorded_then_the_overrides_and_touches_nothing(
+    home: Path, connect: Connect
+) -> None:
+    async with connect() as tools:
+        thread_id = await tools.written(model="first", approval_policy="never", cwd="/work")
+    (rollout,) = rollouts(home)
+    os.utime(rollout, (1_700_000_000, 1_700_000_000))
+    before = rollout.read_bytes()
+    async with connect() as tools:
+        resumed = await tools("thread_resume", thread_id=thread_id, model="second")
+        assert (resumed["model"], resumed["approval_policy"], resumed["cwd"]) == ("second", "never", "/work")
+        assert resumed["thread"]["updated_at"] == 1_700_000_000
+        assert resumed["thread"]["status"] == {"type": "idle"}
+        assert [turn["status"] for turn in resumed["thread"]["turns"]] == ["completed"]
+        assert (rollout.read_bytes(), rollout.stat().st_mtime) == (before, 1_700_000_000)
+        await tools("turn_start", thread_id=thread_id, input="on")
+        assert rollout.stat().st_mtime > 1_700_000_000
+    async with connect() as tools:
+        assert (await tools("thread_resume", thread_id=thread_id))["model"] == "second"
+
+
+# Codex: thread_resume_rejoins_running_thread_even_with_override_mismatch
+async def test_a_loaded_thread_is_rejoined_and_says_which_overrides_it_ignores(tools: Tools) -> None:
+    thread_id = await tools.written(model="live")
+    again = await tools("thread_resume", thread_id=thread_id, model="other")
+    assert again["model"] == "live"
+    assert again["ignored_overrides"] == ["model"]
+
+
+# Codex: thread_resume_and_read_interrupt_incomplete_rollout_turn_when_thread_is_idle
+async def test_a_turn_without_an_end_is_shown_interrupted(home: Path, connect: Connect) -> None:
+    async with connect() as tools:
+        thread_id = await tools.written()
+    (rollout,) = rollouts(home)
+    lines = rollout.read_bytes().splitlines(keepends=True)
+    rollout.write_bytes(b"".join(line for line in lines if b"task_complete" not in line))
+    async with connect() as tools:
+        read = await tools("thread_read", thread_id=thread_id, include_turns=True)
+        resumed = await tools("thread_resume", thread_id=thread_id)
+    assert [turn["status"] for turn in read["thread"]["turns"]] == ["interrupted"]
+    assert [turn["status"] for turn in resumed["thread"]["turns"]] == ["interrupted"]
+
+
+# ---------------------------------------------------------------------------------------------- names
+
+
+# Codex: thread_name_set_is_reflected_in_read_list_and_resume
+async def test_a_name_is_trimmed_and_shown_in_list_read_and_resume(home: Path, connect: Connect) -> None:
+    async with connect() as tools:
+        thread_id = await tools.written()
+        await tools("thread_set_name", thread_id=thread_id, name="  My Thread \n")
+        assert "thread/name/updated" in await tools.events(thread_id)
+    async with connect() as tools:
+        assert (await tools("thread_list"))["data"][0]["name"] == "My Thread"
+        assert (await tools("thread_read", thread_id="My Thread"))["thread"]["id"] == thread_id
+        assert (await tools("thread_resume", thread_id=thread_id))["thread"]["name"] == "My Thread"
+
+
+@pytest.mark.parametrize("blank", ["", "   ", "\n\t"])
+async def test_a_blank_name_is_refused_and_the_old_one_stays(tools: Tools, blank: str) -> None:
+    thread_id = await tools.written(name="kept")
+    with pytest.raises(Refused, match="thread name must not be empty") as refused:
+        await tools("thread_set_name", thread_id=thread_id, name=blank)
+    assert refused.value.code == "invalid_argument"
+    assert (await tools("thread_read", thread_id=thread_id))["thread"]["name"] == "kept"
+
+
+async def test_names_survive_the_loss_of_the_state_db(home: Path, connect: Connect) -> None:
+    async with connect() as tools:
+        thread_id = await tools.written(name="before")
+        await tools("thread_set_name", thread_id=thread_id, name="after")
+    for path in home.glob("threadstore.sqlite*"):
+        path.unlink()
+    async with connect() as tools:
+        assert (await tools("thread_read", thread_id="after"))["thread"]["id"] == thread_id
+        with pytest.raises(Refused) as refused:
+            await tools("thread_read", thread_id="before")
+        assert refused.value.code == "thread_not_found"
+
+
+# ---------------------------------------------------------------------------------------------- deferred persistence
+
+
+# Codex: thread_start_creates_thread_and_emits_started,
+# thread_read_loaded_thread_returns_precomputed_path_before_materialization
+async def test_a_fresh_thread_is_in_memory_alone(home: Path, tools: Tools) -> None:
+    thread = (await tools("thread_start"))["thread"]
+    path = Path(thread["path"])
+    assert path.is_absolute()
+    assert path.is_relative_to(home / "sessions")
+    assert thread["preview"] == ""
+    assert thread["name"] is None
+    assert thread["turns"] == []
+    assert thread["status"] == {"type": "idle"}
+    assert rollouts(home) == []
+    assert _rows(home) == 0
+    assert lock_files(home) == [f"{thread['id']}.lock"]
+    assert await tools.listed() == []
+    assert await tools.loaded() == [thread["id"]]
+    read = (await tools("thread_read", thread_id=thread["id"]))["thread"]
+    assert (read["path"], read["preview"]) == (str(path), "")
+
+
+# Codex: thread_read_include_turns_rejects_unmaterialized_loaded_thread, thread_resume_rejects_unmaterialized_thread,
+# thread_fork_rejects_unmaterialized_thread, thread_archive_requires_materialized_rollout
+@pytest.mark.parametrize("verb", ["thread_read", "thread_resume", "thread_fork", "thread_archive"])
+async def test_what_needs_the_file_says_that_it_is_missing(tools: Tools, verb: str) -> None:
+    thread_id = await tools.start()
+    extra = {"include_turns": True} if verb == "thread_read" else {}
+    with pytest.raises(Refused, match="turn_start with its first user message") as refused:
+        await tools(verb, thread_id=thread_id, **extra)
+    assert refused.value.code == "not_materialized"
+    assert await tools.loaded() == [thread_id]
+
+
+async def test_the_first_message_writes_the_meta_then_what_waited_then_the_message(home: Path, tools: Tools) -> None:
+    thread_id = await tools.start(developer_instructions="BE BRIEF", base_instructions="BASE")
+    await tools("turn_start", thread_id=thread_id, input="  hello  ")
+    (rollout,) = rollouts(home)
+    lines = [json.loads(line) for line in rollout.read_text(encoding="utf-8").splitlines()]
+    assert lines[0]["type"] == "session_meta"
+    assert lines[0]["payload"]["id"] == thread_id
+    assert lines[0]["payload"]["source"] == "mcp"
+    texts = [json.dumps(line) for line in lines]
+    waited = next(n for n, text in enumerate(texts) if "BE BRIEF" in text)
+    message = next(n for n, line in enumerate(lines) if line["payload"].get("type") == "user_message")
+    assert 0 < waited < message
+    assert (await tools("thread_list"))["data"][0]["preview"] == "hello"
+    assert rollout.stat().st_mode & 0o777 == 0o600
+    assert rollout.parent.stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_server_that_ends_before_leaves_nothing_behind(home: Path, connect: Connect) -> None:
+    async with connect() as tools:
+        thread_id = await tools.start(name="never written")
+    assert rollouts(home) == []
+    assert _rows(home) == 0
+    assert lock_files(home) == []
+    assert not (home / "session_index.jsonl").exists()
+    async with connect() as tools:
+        with pytest.raises(Refused) as refused:
+            await tools("thread_read", thread_id=thread_id)
+        assert refused.value.code == "thread_not_found"
+
+
+# Codex: thread_start_ephemeral_remains_pathless
+async def test_an_ephemeral_thread_is_never_written(home: Path, tools: Tools) -> None:
+    started = await tools("thread_start", ephemeral=True)
+    thread_id = started["thread"]["id"]
+    assert (started["thread"]["ephemeral"], started["thread"]["path"]) == (True, None)
+    await tools("turn_start", thread_id=thread_id, input="secret")
+    await tools("turn_complete", thread_id=thread_id)
+    assert rollouts(home) == []
+    assert await tools.listed() == []
+    with pytest.raises(Refused, match="ephemeral threads do not support includeTurns"):
+        await tools("thread_read", thread_id=thread_id, include_turns=True)
+
+
+def _rows(home: Path) -> int:
+    with sqlite3.connect(home / "threadstore.sqlite") as connection:
+        return connection.execute("SELECT count(*) FROM threads").fetchone()[0]
