@@ -195,9 +195,7 @@ async def test_an_agent_archives_neither_itself_nor_an_ancestor(tools: Tools, by
 async def test_an_agent_neither_deletes_nor_interrupts_what_it_runs_under(tools: Tools) -> None:
     tree = await grow(tools)
     with pytest.raises(Refused) as refused:
-        await tools(
-            "thread_delete", thread_id=tree.root, confirm_thread_id=tree.root, caller_thread_id=tree.leaf
-        )
+        await tools("thread_delete", thread_id=tree.root, confirm_thread_id=tree.root, caller_thread_id=tree.leaf)
     assert refused.value.code == "would_delete_self"
     await tools("thread_resume", thread_id=tree.root)
     await tools("turn_start", thread_id=tree.root, input="work")

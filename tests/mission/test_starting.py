@@ -50,9 +50,7 @@ async def test_the_homes_config_goes_before_the_defaults_and_the_request_before_
 
 async def test_a_sub_agent_takes_its_parents_settings_and_session(tools: Tools) -> None:
     parent = await tools("thread_start", model="parents", cwd="/work", approval_policy="untrusted")
-    child = await tools(
-        "thread_start", parent_thread_id=parent["thread"]["id"], agent_nickname="Ada", model="childs"
-    )
+    child = await tools("thread_start", parent_thread_id=parent["thread"]["id"], agent_nickname="Ada", model="childs")
     assert (child["cwd"], child["approval_policy"], child["model"]) == ("/work", "untrusted", "childs")
     assert child["thread"]["session_id"] == parent["thread"]["session_id"]
     spawn = child["thread"]["source"]["subAgent"]["thread_spawn"]

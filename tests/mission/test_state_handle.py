@@ -1,0 +1,191 @@
+"""One state handle: opened once, handed down, never waited for by the handshake; the files answer without it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+from mcp import Client
+
+from mcp_server.config import Config
+from mcp_server.server import build_server
+from mcp_server.stores import schema
+from mcp_server.stores.state import StateDb
+from tests.mission.conftest import Connect, Era, Tools, rollouts
+from tests.servers import stdio_server
+
+pytestmark = pytest.mark.anyio
+
+
+async def use_everything(tools: Tools) -> str:
+    thread_id = await tools.written(name="used")
+    for tool in ("thread_read", "thread_items", "thread_tree"):
+        await tools(tool, thread_id=thread_id)
+    await tools("thread_search", search_term="hello")
+    await tools("store_status")
+    await tools("thread_unsubscribe", thread_id=thread_id)
+    await tools("thread_archive", thread_id=thread_id)
+    await tools("thread_unarchive", thread_id=thread_id)
+    await tools.client.read_resource("threads://recent")
+    return thread_id
+
+
+async def test_one_process_opens_one_engine(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    engines: list[Path] = []
+    real_open, real_connect = StateDb.open, schema.connect
+    monkeypatch.setattr(StateDb, "open", lambda path: opened.append(path) or real_open(path))  # pyright: ignore[reportUnknownLambdaType]
+    monkeypatch.setattr(schema, "connect", lambda path: engines.append(path) or real_connect(path))  # pyright: ignore[reportUnknownLambdaType]
+    async with connect() as tools:
+        await use_everything(tools)
+    assert len(opened) == len(engines) == 1
+
+
+async def test_without_a_handle_every_read_works_from_the_files(home: Path, connect: Connect) -> None:
+    async with connect() as tools:
+        root = await tools.written("the root", name="named")
+        child = await tools.written("the child", parent_thread_id=root, agent_nickname="Ada")
+        await tools("thread_archive", thread_id=await tools.written("put away"), interrupt_running=True)
+    for path in home.glob("threadstore.sqlite*"):
+        path.unlink()
+    async with connect(state=False) as tools:
+        listed = await tools("thread_list")
+        assert [thread["name"] for thread in listed["data"]] == ["named"]
+        assert (listed["hidden"]["sub_agents"], listed["hidden"]["archived"]) == (1, 1)
+        assert await tools.listed(ancestor_thread_id=root) == [child]
+        assert len(await tools.listed(archived=True)) == 1
+        assert (await tools("thread_read", thread_id="named", include_turns=True))["total"] == 1
+        assert (await tools("thread_items", thread_id=child))["total"] == 2
+        assert len((await tools("thread_tree", thread_id=child))["nodes"]) == 2
+        assert [hit["thread"]["id"] for hit in (await tools("thread_search", search_term="the child"))["data"]] == [
+            child
+        ]
+        status = await tools("store_status")
+        assert (status["state_db"], status["counts"]["files_active"]) == (None, 2)
+        resource = await tools.client.read_resource(f"thread://{root}/tree")
+        assert "Ada" in getattr(resource.contents[0], "text", "")
+    assert not list(home.glob("threadstore.sqlite*"))
+
+
+async def test_without_a_handle_threads_are_still_written_and_archived(home: Path, connect: Connect) -> None:
+    async with connect(state=False) as tools:
+        root = await tools.written("root")
+        child = await tools.written("child", parent_thread_id=root)
+        await tools("thread_archive", thread_id=root)
+    async with connect() as tools:
+        assert set(await tools.listed(archived=True, source_kinds=["appServer", "subAgent"])) == {root, child}
+
+
+async def test_deleting_the_state_db_loses_no_thread_name_tree_or_archive_state(home: Path, connect: Connect) -> None:
+    async def everything(tools: Tools) -> list[object]:
+        shown: list[object] = []
+        for archived in (False, True):
+            for kinds in (["appServer"], ["subAgent"]):
+                page = await tools("thread_list", archived=archived, source_kinds=kinds)
+                shown.append([{k: v for k, v in t.items() if k != "status"} for t in page["data"]])
+        return shown
+
+    async with connect() as tools:
+        root = await tools.written("root", name="kept")
+        await tools.written("child", parent_thread_id=root)
+        gone = await tools.written("archived")
+        for thread_id in await tools.loaded():
+            await tools("thread_unsubscribe", thread_id=thread_id)
+        await tools("thread_archive", thread_id=gone)
+        tree = (await tools("thread_tree", thread_id=root))["tree"]
+        before = await everything(tools)
+    for path in home.glob("threadstore.sqlite*"):
+        path.unlink()
+    async with connect() as tools:
+        assert await everything(tools) == before
+        assert (await tools("thread_tree", thread_id=root))["tree"] == tree
+
+
+# Codex: try_init_times_out_waiting_for_stuck_startup_backfill
+async def test_the_handshake_waits_for_nothing_and_a_call_falls_back_to_the_files(
+    home: Path, connect: Connect, era: Era
+) -> None:
+    async with connect() as tools:
+        thread_id = await tools.written()
+    with sqlite3.connect(home / "threadstore.sqlite") as connection:  # another worker that is stuck
+        connection.execute("UPDATE backfill SET status = 'running', owner = 'stuck', updated_at_ms = ?", (_now_ms(),))
+    config = replace(Config.load(home, wait_seconds=0.5), watch=False)
+    with anyio.fail_after(30):
+        async with Client(build_server(config), mode=era) as client:
+            begun = time.monotonic()
+            assert len((await client.list_tools()).tools) > 15
+            assert time.monotonic() - begun < 0.5  # the bound of a call; the handshake and this are not calls
+            assert await Tools(client).listed() == [thread_id]
+
+
+# Codex: try_init_waits_for_concurrent_startup_backfill
+async def test_two_servers_that_start_together_build_one_index(home: Path, connect: Connect) -> None:
+    async with connect() as tools:
+        ids = {await tools.written(f"thread {n}") for n in range(5)}
+    for path in home.glob("threadstore.sqlite*"):
+        path.unlink()
+    seen: list[set[str]] = []
+
+    async def start() -> None:
+        async with Client(stdio_server(home)) as client:
+            seen.append(set(await Tools(client).listed()))
+
+    async with anyio.create_task_group() as servers:
+        for _ in range(3):
+            servers.start_soon(start)
+    assert seen == [ids] * 3
+
+
+async def test_a_later_start_takes_in_what_changed_moved_came_and_went(home: Path, connect: Connect) -> None:
+    async with connect() as tools:
+        kept, moved, gone = [await tools.written(text) for text in ("kept", "moved", "gone")]
+    paths = {thread_id: next(p for p in rollouts(home) if thread_id in p.name) for thread_id in (kept, moved, gone)}
+    elsewhere = home / "sessions" / "2020" / "01" / "01"
+    elsewhere.mkdir(parents=True)
+    paths[moved].rename(elsewhere / paths[moved].name)
+    paths[gone].unlink()
+    came = "01a20564-0000-7000-8000-000000000001"
+    text = paths[kept].read_text(encoding="utf-8").replace(kept, came)
+    (paths[kept].parent / f"rollout-2026-11-22T10-00-00-{came}.jsonl").write_text(text, encoding="utf-8")
+    async with connect() as tools:
+        assert set(await tools.listed()) == {kept, moved, came}
+        assert str(elsewhere) in (await tools("thread_read", thread_id=moved))["thread"]["path"]
+
+
+# Codex: find_thread_path_accepts_existing_state_db_path_without_canonical_filename
+async def test_a_row_whose_file_carries_its_id_is_right_whatever_the_file_is_called(
+    home: Path, connect: Connect
+) -> None:
+    async with connect() as tools:
+        thread_id = await tools.written("hello")
+        await tools("thread_unsubscribe", thread_id=thread_id)
+        (rollout,) = rollouts(home)
+        odd = rollout.with_name("kept-by-hand.jsonl")
+        rollout.rename(odd)
+        with sqlite3.connect(home / "threadstore.sqlite") as connection:
+            connection.execute("UPDATE threads SET path = ?", (odd.relative_to(home).as_posix(),))
+        read = await tools("thread_read", thread_id=thread_id, include_turns=True)
+        assert read["thread"]["path"] == str(odd)
+        assert read["total"] == 1
+
+
+# Codex: find_thread_path_falls_back_when_db_path_points_to_another_thread
+async def test_a_row_that_points_to_another_threads_file_is_repaired(home: Path, connect: Connect) -> None:
+    async with connect() as tools:
+        one, other = await tools.written("one"), await tools.written("other")
+        for thread_id in (one, other):
+            await tools("thread_unsubscribe", thread_id=thread_id)
+        with sqlite3.connect(home / "threadstore.sqlite") as connection:
+            (path,) = connection.execute("SELECT path FROM threads WHERE id = ?", (other,)).fetchone()
+            connection.execute("UPDATE threads SET path = ?, size = 1 WHERE id = ?", (path, one))
+        read = await tools("thread_read", thread_id=one)
+        assert one in read["thread"]["path"]
+        assert read["thread"]["preview"] == "one"
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
