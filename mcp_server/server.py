@@ -29,7 +29,7 @@ from mcp_server.handlers.connections import Connections
 from mcp_server.handlers.http import http_app, is_loopback
 from mcp_server.handlers.notifications import ResourceNotifier
 from mcp_server.handlers.prompts import add_prompts
-from mcp_server.handlers.resources import add_resources
+from mcp_server.handlers.resources import add_completions, add_resources
 from mcp_server.handlers.server import ThreadstoreServer
 from mcp_server.handlers.store_tools import store_tools
 from mcp_server.handlers.thread_tools import archive_tools, change_tools, list_tools, start_tools
@@ -297,6 +297,7 @@ def build_server(config: Config) -> ThreadstoreServer:
     )
     server.app = app
     add_resources(server, app)
+    add_completions(server, app)
     add_prompts(server)
     runtime.notifier.serve_legacy(server)
     return server

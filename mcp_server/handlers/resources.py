@@ -72,6 +72,12 @@ def add_resources(server: MCPServer[Any], app: App) -> None:
 
         return await _found(text)
 
+    _ = (recent, loaded, events, thread, turns, transcript, tree)
+
+
+def add_completions(server: MCPServer[Any], app: App) -> None:
+    """Thread ids complete, in every resource template."""
+
     @server.completion()
     async def complete(ref: Any, argument: Any, context: Any) -> Completion | None:
         if not isinstance(ref, ResourceTemplateReference) or argument.name != "thread_id":
@@ -82,7 +88,7 @@ def add_resources(server: MCPServer[Any], app: App) -> None:
         values = sorted(found)
         return Completion(values=values[:_COMPLETIONS], has_more=len(values) > _COMPLETIONS)
 
-    _ = (recent, loaded, events, thread, turns, transcript, tree, complete)
+    _ = complete
 
 
 async def _found(read: Callable[[], Awaitable[Any]]) -> str:
