@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import signal
 import sqlite3
 import time
 import uuid
@@ -310,6 +311,8 @@ def run(server: ThreadstoreServer, address: tuple[str, int] | None, more_hosts: 
         InvalidArgument: an address that others can reach, and no token to keep them out.
     """
     if address is None:
+        # The loop turns SIGINT into a cancellation, and so into an orderly end; SIGTERM takes the same way.
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
         anyio.run(server.run_stdio_async)
         return
     host, port = address

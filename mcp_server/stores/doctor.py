@@ -96,6 +96,7 @@ async def examine(
     exam = _Examination({path: (thread_id, stamp) for thread_id, (path, stamp) in rows.items()})
     await exam.read(rollouts, files, everything=deep)
     deleted = await state.deleted(exam.holders) if state else frozenset[str]()
+    names = await rollouts.names()
     by_size = nlargest(_LARGEST, ((sum(sizes), thread_id) for thread_id, sizes in exam.sizes.items()))
     return DoctorReport(
         files=_counts(files),
@@ -106,8 +107,8 @@ async def examine(
         stale=tuple(exam.stale(rows, {file.path: file.stamp for file in files})),
         duplicates={thread_id: tuple(paths) for thread_id, paths in exam.holders.items() if len(paths) > 1},
         malformed=tuple(exam.malformed),
-        names=len(await rollouts.names()),
-        names_current=state is None or await rollouts.names_stamp() == await state.names_stamp(),
+        names=len(names),
+        names_current=state is None or await _names_current(rollouts, state, names),
         backfill=await state.backfill() if state else None,
         running=tuple(await state.running_operations()) if state else (),
         held=tuple(sorted(locks.held())),
@@ -181,6 +182,14 @@ class _Examination:
 def _counts(files: Iterable[RolloutFile]) -> Counts:
     archived = [file.archived for file in files]
     return Counts(active=archived.count(False), archived=archived.count(True))
+
+
+async def _names_current(rollouts: RolloutStore, state: StateStore, names: Mapping[str, str]) -> bool:
+    """Whether the rows have the names of session_index.jsonl, even if a line was added since they were taken."""
+    if await rollouts.names_stamp() == await state.names_stamp():
+        return True
+    rows = await state.get_many(names)
+    return all(row.name == names[thread_id] for thread_id, row in rows.items())
 
 
 async def row_counts(state: StateStore) -> Counts:

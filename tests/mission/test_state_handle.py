@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 from mcp import Client
+from sqlalchemy import Engine
 
 from mcp_server.config import Config
 from mcp_server.server import build_server
@@ -38,8 +39,17 @@ async def test_one_process_opens_one_engine(connect: Connect, monkeypatch: pytes
     opened: list[Path] = []
     engines: list[Path] = []
     real_open, real_connect = StateDb.open, schema.connect
-    monkeypatch.setattr(StateDb, "open", lambda path: opened.append(path) or real_open(path))  # pyright: ignore[reportUnknownLambdaType]
-    monkeypatch.setattr(schema, "connect", lambda path: engines.append(path) or real_connect(path))  # pyright: ignore[reportUnknownLambdaType]
+
+    def counted_open(path: Path) -> StateDb:
+        opened.append(path)
+        return real_open(path)
+
+    def counted_connect(path: Path) -> Engine:
+        engines.append(path)
+        return real_connect(path)
+
+    monkeypatch.setattr(StateDb, "open", counted_open)
+    monkeypatch.setattr(schema, "connect", counted_connect)
     async with connect() as tools:
         await use_everything(tools)
     assert len(opened) == len(engines) == 1

@@ -1,6 +1,6 @@
 """The state DB's file: opening, moving aside, migrating, transactions."""
 
-# ruff: noqa: ASYNC220, ASYNC240
+# ruff: noqa: ASYNC220
 # (a test may wait for its files and processes)
 
 from __future__ import annotations

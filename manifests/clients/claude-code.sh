@@ -1,0 +1,1 @@
+claude mcp add threadstore -- uvx threadstore serve
