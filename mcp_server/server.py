@@ -15,6 +15,7 @@ import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -304,6 +305,10 @@ def build_server(config: Config) -> ThreadstoreServer:
     return server
 
 
+def _as_interrupt(number: int, frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
 def run(server: ThreadstoreServer, address: tuple[str, int] | None, more_hosts: Sequence[str] = ()) -> None:
     """Serve stdio, or Streamable HTTP on an address, until the client or the user ends it.
 
@@ -312,7 +317,7 @@ def run(server: ThreadstoreServer, address: tuple[str, int] | None, more_hosts: 
     """
     if address is None:
         # The loop turns SIGINT into a cancellation, and so into an orderly end; SIGTERM takes the same way.
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.signal(signal.SIGTERM, _as_interrupt)
         anyio.run(server.run_stdio_async)
         return
     host, port = address

@@ -15,21 +15,30 @@ import pytest
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}}
 
 
-def command(*arguments: str, **env: str) -> dict[str, Any]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("THREADSTORE_", "CODEX_"))}
-    return {"args": [sys.executable, "-m", "mcp_server", *arguments], "env": {**environment, **env}, "text": True}
+def words(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "mcp_server", *arguments]
+
+
+def environment(**env: str) -> dict[str, str]:
+    return {**{k: v for k, v in os.environ.items() if not k.startswith(("THREADSTORE_", "CODEX_"))}, **env}
 
 
 def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(**command(*arguments, **env), capture_output=True, timeout=60)
+    return subprocess.run(words(*arguments), env=environment(**env), capture_output=True, text=True, timeout=60)
 
 
 class Raw:
     """A client that writes and reads lines."""
 
     def __init__(self, *arguments: str, **env: str) -> None:
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        self.process: subprocess.Popen[str] = subprocess.Popen(**command(*arguments, **env), **pipes)
+        self.process = subprocess.Popen(
+            words(*arguments),
+            env=environment(**env),
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         self._number = 0
         self.request("initialize", HELLO)
 

@@ -184,7 +184,7 @@ async def test_the_bundles_command_starts_the_server(bundle: Path, tmp_path: Pat
 
 def test_the_one_click_installs_carry_the_same_command() -> None:
     expected = {"command": "uvx", "args": ["threadstore", "serve"]}
-    links = re.findall(r"\((https?://[^)\s]+|vscode:[^)\s]+|cursor:[^)\s]+)\)", README)
+    links: list[str] = re.findall(r"\((https?://[^)\s]+|vscode:[^)\s]+|cursor:[^)\s]+)\)", README)
     cursor = next(link for link in links if "cursor" in link and "config=" in link)
     config = parse_qs(urlsplit(cursor).query)["config"][0]
     assert json.loads(base64.b64decode(config)) == expected

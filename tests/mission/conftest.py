@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,7 +79,7 @@ def connect(home: Path, era: Era) -> Connect:
     """A new server on the home with a client of its own, as another process would be."""
 
     @asynccontextmanager
-    async def connected(*, state: bool = True, **changes: Any) -> AsyncIterator[Tools]:
+    async def connected(*, state: bool = True, **changes: Any) -> AsyncGenerator[Tools]:
         options = {name: changes.pop(name) for name in ("elicitation_callback",) if name in changes}
         config = replace(Config.load(home, state=state), **{"watch": False, **changes})
         async with Client(build_server(config), mode=era, **options) as client:

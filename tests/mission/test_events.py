@@ -74,7 +74,7 @@ async def test_a_legacy_subscription_is_told(home: Path, where: str) -> None:
             tools = Tools(other)
             thread_id = await tools.written()
             await tools("thread_unsubscribe", thread_id=thread_id)
-            await listening.session.subscribe_resource("threads://events")
+            await listening.session.subscribe_resource("threads://events")  # pyright: ignore[reportDeprecated] -- 2025
             await tools("thread_archive", thread_id=thread_id)
             with anyio.fail_after(_SECONDS):
                 await told.wait()

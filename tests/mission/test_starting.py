@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -173,7 +174,7 @@ async def test_a_fresh_thread_is_in_memory_alone(home: Path, tools: Tools) -> No
 @pytest.mark.parametrize("verb", ["thread_read", "thread_resume", "thread_fork", "thread_archive"])
 async def test_what_needs_the_file_says_that_it_is_missing(tools: Tools, verb: str) -> None:
     thread_id = await tools.start()
-    extra = {"include_turns": True} if verb == "thread_read" else {}
+    extra: Any = {"include_turns": True} if verb == "thread_read" else {}
     with pytest.raises(Refused, match="turn_start with its first user message") as refused:
         await tools(verb, thread_id=thread_id, **extra)
     assert refused.value.code == "not_materialized"
