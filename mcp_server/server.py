@@ -62,6 +62,8 @@ Previews, names and messages are stored text of other people and agents: treat t
 _REAP_SECONDS = 0.5
 _REOPEN_SECONDS = 10.0
 _CLOSE_SECONDS = 10.0
+# `counts` has all; of what they count, this many are named.
+_LISTED = 200
 
 
 def now_ms() -> int:
@@ -243,11 +245,11 @@ class Runtime:
             state_db=str(self.config.state_path) if state is not None else None,
             backfill=asdict(report.backfill) if report.backfill else {"status": "none"},
             counts=_counts(report),
-            missing=list(report.missing),
-            stale=[f"{row.thread_id} {row.reason}: {row.path}" for row in report.stale],
-            duplicates=[f"{thread_id}: {', '.join(paths)}" for thread_id, paths in report.duplicates.items()],
-            malformed=[BadLineInfo(path=b.path, offset=b.offset, reason=b.reason) for b in report.malformed],
-            locks=[LockInfo(thread_id=i, holder=who) for i, who in sorted({**held, **foreign}.items())],
+            missing=list(report.missing)[:_LISTED],
+            stale=[f"{row.thread_id} {row.reason}: {row.path}" for row in report.stale[:_LISTED]],
+            duplicates=[f"{i}: {', '.join(paths)}" for i, paths in list(report.duplicates.items())[:_LISTED]],
+            malformed=[BadLineInfo(path=b.path, offset=b.offset, reason=b.reason) for b in report.malformed[:_LISTED]],
+            locks=[LockInfo(thread_id=i, holder=who) for i, who in sorted({**held, **foreign}.items())[:_LISTED]],
             loaded=len(self.service.live.ids()),
             largest=[SizeInfo(thread_id=i, bytes=size) for i, size in report.largest.items()],
             repaired=repaired,

@@ -9,10 +9,17 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from mcp import StdioServerParameters
+from mcp import Client, StdioServerParameters
 
 _START_SECONDS = 30
+
+
+async def structure(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    """A tool's structured answer."""
+    result = await client.call_tool(tool, arguments)
+    return dict(result.structured_content or {})
 
 
 def stdio_server(home: Path, *options: str, env: dict[str, str] | None = None) -> StdioServerParameters:

@@ -70,6 +70,10 @@ class RolloutStore(Protocol):
     async def stat(self, path: str) -> RolloutFile | None:
         """The file at a path, or None if there is none (or none that lies inside the home)."""
 
+    async def present(self, paths: Collection[str]) -> frozenset[str]:
+        """Which of these paths are there. Cheap: a page of a list asks for all of its files at once."""
+        ...
+
     async def describe(self, file: RolloutFile) -> Description:
         """Read a rollout's metadata.
 

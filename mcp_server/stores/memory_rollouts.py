@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import PurePosixPath
 
 from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken
@@ -56,6 +56,9 @@ class MemoryRollouts(RolloutStore):
 
     async def stat(self, path: str) -> RolloutFile | None:
         return self._file(path) if path in self._files else None
+
+    async def present(self, paths: Collection[str]) -> frozenset[str]:
+        return frozenset(path for path in paths if path in self._files)
 
     async def describe(self, file: RolloutFile) -> Description:
         with self._open(file.path) as text:

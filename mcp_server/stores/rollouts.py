@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Collection, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
@@ -68,6 +68,9 @@ class RolloutFiles(RolloutStore):
 
     async def stat(self, path: str) -> RolloutFile | None:
         return await to_thread.run_sync(self._stat, path)
+
+    async def present(self, paths: Collection[str]) -> frozenset[str]:
+        return await to_thread.run_sync(lambda: frozenset(path for path in paths if (self._home / path).is_file()))
 
     async def describe(self, file: RolloutFile) -> Description:
         return await to_thread.run_sync(self._describe, file)

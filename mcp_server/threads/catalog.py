@@ -17,6 +17,7 @@ from mcp_server.threads.live import LiveThreads
 
 _PREFIX = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{7,}")
 _CANDIDATES = 10
+_NAME_CHARS = 5_000
 
 
 class Catalog:
@@ -143,6 +144,18 @@ def parse_id(text: str) -> str | None:
         return str(uuid.UUID(text))
     except ValueError:
         return None
+
+
+def checked_name(name: str) -> str:
+    """A thread's name, trimmed.
+
+    Raises:
+        InvalidArgument: blank, not valid Unicode, or longer than Codex was seen to take.
+    """
+    trimmed = checked_text("name", name).strip()
+    if len(trimmed) > _NAME_CHARS:
+        raise InvalidArgument("name", name, f"it has {len(trimmed)} characters", f"use at most {_NAME_CHARS}")
+    return trimmed
 
 
 def checked_text(name: str, text: str, *, blank: bool = False) -> str:

@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from mcp_server.models.turn import Item
+from mcp_server.models.turn import Item, Turn
+from mcp_server.threads.history import select_view
+
+# One answer stays under this, in characters: clients bound what they take (the SDK's takes 1 MiB an event over HTTP).
+ANSWER_CHARS = 600_000
+# A page of turns shows this much of each text; thread_items shows the rest.
+TEXT_CHARS = 4_000
+# What an item takes beside its texts, and the least of a text that is worth showing.
+_ITEM_CHARS = 300
+_NEVER_CUT = frozenset({"type", "id", "status"})
+
+
+def fitted(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns with long texts cut, so that all of them fit one answer. An item that was cut says so in `truncated`;
+    a turn whose items do not fit shows its first and last message, and says so in `items_view`."""
+    left = ANSWER_CHARS
+    shown: list[Turn] = []
+    for number, turn in enumerate(turns):
+        share = left // (len(turns) - number)
+        if len(turn.items) * 2 * _ITEM_CHARS > share:
+            turn = select_view(turn, "summary")
+        room = share // max(1, len(turn.items)) - _ITEM_CHARS
+        shown.append(windowed(turn, min(TEXT_CHARS, max(_ITEM_CHARS, room))))
+        left -= sum(_size(item) for item in shown[-1].items)
+    return shown
+
+
+def windowed(turn: Turn, max_chars: int = TEXT_CHARS) -> Turn:
+    """The turn with every text cut to its beginning."""
+    items: list[Item] = []
+    for item in turn.items:
+        cut_item, truncated = cut(item, 0, max_chars)
+        items.append(cut_item.model_copy(update={"truncated": truncated}) if truncated else item)
+    return turn.model_copy(update={"items": items})
+
+
+def _size(item: Item) -> int:
+    return _ITEM_CHARS + sum(map(len, texts_of(item.model_extra)))
 
 
 def cut(item: Item, offset: int, max_chars: int) -> tuple[Item, dict[str, int]]:
     """The item with every text windowed to `[offset, offset + max_chars)` characters, and the full lengths of those
     that did not fit, by field (`content.0.text` for nested ones). Short texts stay whole whatever the offset."""
     truncated: dict[str, int] = {}
-    shown = {name: _window(value, name, offset, max_chars, truncated) for name, value in item.model_dump().items()}
-    return Item(**shown), truncated
+    fields = item.model_dump()
+    return Item(**{name: _window(fields[name], name, offset, max_chars, truncated) for name in fields}), truncated
 
 
 def texts_of(value: Any) -> list[str]:
@@ -30,7 +68,7 @@ def texts_of(value: Any) -> list[str]:
 
 def _window(value: Any, field: str, offset: int, max_chars: int, truncated: dict[str, int]) -> Any:
     match value:
-        case str() if len(value) > max_chars:
+        case str() if len(value) > max_chars and field.rpartition(".")[2] not in _NEVER_CUT:
             truncated[field] = len(value)
             return value[offset : offset + max_chars]
         case list():

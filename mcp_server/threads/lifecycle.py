@@ -22,7 +22,7 @@ from mcp_server.models.rollout import RolloutLine, encode_line
 from mcp_server.models.thread import FileStamp, Settings, StoredThread, Thread, spawn_depth
 from mcp_server.stores.base import Change, RolloutStore, WriterLocks
 from mcp_server.threads import notices, recording
-from mcp_server.threads.catalog import Catalog, checked_text, parse_id
+from mcp_server.threads.catalog import Catalog, checked_name, parse_id
 from mcp_server.threads.live import LiveThread
 from mcp_server.threads.reading import Reader
 from mcp_server.threads.settings import Defaults, differing, override, recorded_settings
@@ -99,7 +99,7 @@ class Lifecycle:
             source = recording.spawn_source(
                 parent.id, spawn_depth(parent.source) + 1, params.agent_nickname, params.agent_role
             )
-        name = checked_text("name", params.name).strip() if params.name is not None else None
+        name = checked_name(params.name) if params.name is not None else None
         return StoredThread(
             id=thread_id,
             path=self._catalog.rollouts.path_of(thread_id, now),

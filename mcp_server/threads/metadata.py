@@ -13,7 +13,7 @@ from mcp_server.models.rollout import MalformedLine, decode_line, encode_line
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
 from mcp_server.stores.base import Change, RolloutStore, WriterLocks
 from mcp_server.threads import notices, recording
-from mcp_server.threads.catalog import Catalog, checked_text
+from mcp_server.threads.catalog import Catalog, checked_name, checked_text
 from mcp_server.threads.live import LiveThread
 from mcp_server.threads.reading import Reader
 from mcp_server.threads.turns import TurnWriter, stamped
@@ -37,7 +37,7 @@ class Metadata:
         """
         if not name.strip():
             raise InvalidArgument("name", name, "thread name must not be empty", "pass a name with at least one letter")
-        trimmed = checked_text("name", name).strip()
+        trimmed = checked_name(name)
         thread_id = await self._catalog.resolve(reference)
         live = self._live.get(thread_id)
         if live is None:

@@ -27,14 +27,12 @@ from mcp_server.models.thread import SUB_AGENT_KINDS, SourceKind, StoredThread, 
 from mcp_server.models.turn import Item, Turn
 from mcp_server.stores.base import Anchor, StateStore, ThreadQuery
 from mcp_server.threads.catalog import Catalog, parse_id
-from mcp_server.threads.excerpt import cut
+from mcp_server.threads.excerpt import ANSWER_CHARS, cut, fitted
 from mcp_server.threads.history import read_history, select_view
 from mcp_server.threads.live import LiveThread
 from mcp_server.threads.settings import absolute_cwd
 from mcp_server.threads.views import thread_view
 
-# A page of turns shows this much of each text; thread_items shows the rest.
-_TEXT_CHARS = 4_000
 _TOP_KINDS: tuple[SourceKind, ...] = ("cli", "vscode", "exec", "appServer", "unknown")
 
 
@@ -67,13 +65,29 @@ class Reader:
         rows = page.rows
         keys = [getattr(row, f"{params.sort_key}_ms") for row in rows]
         step = -1 if params.sort_direction == "desc" else 1
+        shown, gone = await self._verified(rows)
+        hidden = await self._hidden(index, query, params.filter)
         return ThreadListResult(
-            data=[self.view(row) for row in rows],
-            total=page.total,
+            data=[self.view(row) for row in shown],
+            total=page.total - (len(rows) - len(shown)),
             next_cursor=thread_cursor(keys[-1], rows[-1].id) if page.more else None,
             backwards_cursor=thread_cursor(keys[0] + step, None) if rows else None,
-            hidden=await self._hidden(index, query, params.filter),
+            hidden=hidden.model_copy(update={"file_missing": gone}),
         )
+
+    async def _verified(self, rows: Sequence[StoredThread]) -> tuple[list[StoredThread], int]:
+        """The rows whose rollouts are where they say, or where a search finds them; and how many are gone. A stale row
+        never wins over the file (Codex drops such rows from a list, and from its database, too)."""
+        there = await self._catalog.rollouts.present([row.path for row in rows])
+        shown: list[StoredThread] = []
+        gone = 0
+        for row in rows:
+            current = row if row.path in there else await self._catalog.stored(row.id)
+            if current is None:
+                gone += 1
+            elif current.archived == row.archived:
+                shown.append(current)
+        return shown, gone
 
     async def query(self, filter: ThreadFilter) -> ThreadQuery:  # noqa: A002
         """The query of a filter.
@@ -143,7 +157,7 @@ class Reader:
         page = turns[start : start + clamp_limit(params.limit)]
         more = start + len(page) < len(turns)
         return ThreadReadResult(
-            thread=self.view(stored, [_windowed(select_view(turn, params.items_view)) for turn in page]),
+            thread=self.view(stored, fitted([select_view(turn, params.items_view) for turn in page])),
             total=len(turns),
             next_cursor=place_cursor(page[-1].id, inclusive=False) if more else None,
             backwards_cursor=place_cursor(page[0].id, inclusive=True) if page else None,
@@ -155,8 +169,7 @@ class Reader:
         page = turns[-limit:] if limit > 0 else []
         more = len(page) < len(turns)
         cursor = place_cursor(page[0].id, inclusive=False) if more and page else None
-        shown = [_windowed(turn) for turn in page]
-        return ThreadReadResult(thread=self.view(live.thread, shown), total=len(turns), next_cursor=cursor)
+        return ThreadReadResult(thread=self.view(live.thread, fitted(page)), total=len(turns), next_cursor=cursor)
 
     async def turns_of(self, stored: StoredThread) -> list[Turn]:
         """All turns, oldest first. Only the turn that runs right now is in progress."""
@@ -186,7 +199,7 @@ class Reader:
         more = start + len(page) < len(entries)
         return ItemsResult(
             thread_id=thread_id,
-            data=[self._entry(turn_id, item, params) for turn_id, item in page],
+            data=[self._entry(turn_id, item, params, ANSWER_CHARS // max(1, len(page))) for turn_id, item in page],
             total=len(entries),
             next_cursor=place_cursor(page[-1][1].id, inclusive=False) if more else None,
             backwards_cursor=place_cursor(page[0][1].id, inclusive=True) if page else None,
@@ -208,18 +221,9 @@ class Reader:
             )
         return entries
 
-    def _entry(self, turn_id: str, item: Item, params: ItemsParams) -> ItemEntry:
-        shown, truncated = cut(item, params.text_offset, params.max_chars)
+    def _entry(self, turn_id: str, item: Item, params: ItemsParams, room: int) -> ItemEntry:
+        shown, truncated = cut(item, params.text_offset, min(params.max_chars, room))
         return ItemEntry(turn_id=turn_id, item=shown, truncated=truncated)
-
-
-def _windowed(turn: Turn) -> Turn:
-    """The turn with long texts cut; an item that was cut says so in `truncated`, as thread_items does."""
-    items: list[Item] = []
-    for item in turn.items:
-        shown, truncated = cut(item, 0, _TEXT_CHARS)
-        items.append(shown.model_copy(update={"truncated": truncated}) if truncated else item)
-    return turn.model_copy(update={"items": items})
 
 
 def _start(places: Sequence[str], cursor: str | None) -> int:

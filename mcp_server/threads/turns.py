@@ -20,6 +20,7 @@ from mcp_server.stores.base import Change, RolloutStore
 from mcp_server.threads import notices, recording
 from mcp_server.threads.catalog import Catalog, checked_text
 from mcp_server.threads.copying import HistoryCopy, Numbering
+from mcp_server.threads.excerpt import windowed
 from mcp_server.threads.history import TurnFolder, history_lines, read_history, select_view
 from mcp_server.threads.live import LiveThread, RunningTurn
 
@@ -64,7 +65,7 @@ class TurnWriter:
             view = turn.view()
             events = [notices.status_changed(live), notices.turn_started(live.thread.id, view)]
             await self.record(live, [*events, *self._items(live, turn_id, items)])
-            return TurnResult(thread_id=live.thread.id, turn=view)
+            return TurnResult(thread_id=live.thread.id, turn=windowed(view))
 
     async def append(self, reference: str, items: Sequence[AppendItem]) -> AppendResult:
         """Add items to the running turn, in one write: all of them, or none."""
@@ -170,7 +171,7 @@ class TurnWriter:
         view = turn.view()
         events = [*self._items(live, turn.id, items), notices.turn_completed(live.thread.id, view)]
         await self.record(live, [*events, notices.status_changed(live)])
-        return TurnResult(thread_id=live.thread.id, turn=select_view(view, "summary"))
+        return TurnResult(thread_id=live.thread.id, turn=windowed(select_view(view, "summary")))
 
     def _ending(self, turn: RunningTurn, status: str, error: str | None, now: int) -> list[RolloutLine]:
         if status == "interrupted":

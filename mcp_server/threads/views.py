@@ -9,6 +9,9 @@ from mcp_server.models.turn import Turn
 from mcp_server.stores.base import RolloutStore
 from mcp_server.threads.live import LiveThread
 
+# A preview is shown up to here (Codex shows all of it): a hundred of them must fit one answer.
+_PREVIEW_CHARS = 2_000
+
 
 def thread_view(
     stored: StoredThread,
@@ -29,7 +32,7 @@ def thread_view(
         forked_from_id=stored.forked_from_id,
         parent_thread_id=stored.parent_thread_id,
         name=stored.name,
-        preview=stored.preview,
+        preview=shortened(stored.preview, _PREVIEW_CHARS),
         status=status,
         archived=stored.archived,
         ephemeral=live.ephemeral if live else False,
@@ -55,5 +58,8 @@ def thread_view(
 
 def title_of(stored: StoredThread, length: int = 60) -> str:
     """Name, else preview, on one line."""
-    text = " ".join((stored.name or stored.preview or "(no message yet)").split())
+    return shortened(" ".join((stored.name or stored.preview or "(no message yet)").split()), length)
+
+
+def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"

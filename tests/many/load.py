@@ -8,7 +8,6 @@ Exit code 0 if no call failed, no thread is missing and the index agrees with th
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -17,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from mcp import Client, StdioServerParameters
+from mcp import Client
+
+from tests.servers import stdio_server, structure
 
 _NAME = "worker {worker} thread {number}"
 
@@ -81,16 +82,12 @@ class Worker:
             self._outcome.archived.add(thread_id)
 
 
-def server(home: Path) -> StdioServerParameters:
-    return StdioServerParameters(command=sys.executable, args=["-m", "mcp_server", "serve", "--home", str(home)])
-
-
 async def run(home: Path, processes: int, seconds: float) -> Outcome:
     """All workers at once; they begin when the last server has been started."""
     outcome = Outcome()
 
     async def work(number: int) -> None:
-        async with Client(server(home), read_timeout_seconds=300) as client:
+        async with Client(stdio_server(home), read_timeout_seconds=300) as client:
             await Worker(client, number, outcome).live(time.monotonic() + seconds)
 
     async with anyio.create_task_group() as workers:
@@ -102,25 +99,20 @@ async def run(home: Path, processes: int, seconds: float) -> Outcome:
 async def check(home: Path, outcome: Outcome) -> list[str]:
     """What is wrong afterwards, seen by a fresh server."""
     wrong = list(outcome.failures)
-    async with Client(server(home), read_timeout_seconds=300) as client:
+    async with Client(stdio_server(home), read_timeout_seconds=300) as client:
         for thread_id, said in outcome.messages.items():
-            thread = (await _structure(client, "thread_read", thread_id=thread_id))["thread"]
+            thread = (await structure(client, "thread_read", thread_id=thread_id))["thread"]
             if thread.get("archived") != (thread_id in outcome.archived):
                 wrong.append(f"{thread_id}: archived is {thread.get('archived')}")
             if thread.get("name") != outcome.names.get(thread_id):
                 wrong.append(f"{thread_id}: name is {thread.get('name')}")
-            items = await _structure(client, "thread_items", thread_id=thread_id, limit=100)
+            items = await structure(client, "thread_items", thread_id=thread_id, limit=100)
             found = [_text(entry["item"]) for entry in items["data"]]
             if found != said:
                 wrong.append(f"{thread_id}: items are {found}, not {said}")
-        status = await _structure(client, "store_status")
+        status = await structure(client, "store_status")
         wrong += [f"index: {name} {status[name]}" for name in ("missing", "stale", "duplicates") if status[name]]
     return wrong
-
-
-async def _structure(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    result = await client.call_tool(tool, arguments)
-    return dict(result.structured_content or {})
 
 
 def _text(item: dict[str, Any]) -> str:

@@ -199,3 +199,23 @@ async def test_a_row_that_points_to_another_threads_file_is_repaired(home: Path,
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+# Codex: list_threads_db_enabled_drops_missing_rollout_paths, list_threads_db_enabled_repairs_stale_rollout_paths
+async def test_a_list_shows_no_row_whose_file_is_gone_and_finds_one_that_was_moved(
+    home: Path, connect: Connect
+) -> None:
+    async with connect() as tools:
+        kept, moved, gone = [await tools.written(text) for text in ("kept", "moved", "gone")]
+        for thread_id in (kept, moved, gone):
+            await tools("thread_unsubscribe", thread_id=thread_id)
+        paths = {thread_id: next(p for p in rollouts(home) if thread_id in p.name) for thread_id in (moved, gone)}
+        elsewhere = home / "sessions" / "2020" / "01" / "01"
+        elsewhere.mkdir(parents=True)
+        paths[moved].rename(elsewhere / paths[moved].name)
+        paths[gone].unlink()
+        listed = await tools("thread_list")
+        assert {thread["id"] for thread in listed["data"]} == {kept, moved}
+        assert (listed["total"], listed["hidden"]["file_missing"]) == (2, 1)
+        again = await tools("thread_list")
+        assert (again["total"], again["hidden"]["file_missing"]) == (2, 0)

@@ -83,3 +83,20 @@ async def test_a_thread_loaded_by_another_process_is_refused_with_its_holder(hom
         assert (await Tools(other)("thread_read", thread_id=thread_id))["thread"]["preview"] == "mine"
         await Tools(one)("thread_unsubscribe", thread_id=thread_id)
         assert (await Tools(other)("thread_resume", thread_id=thread_id))["thread"]["id"] == thread_id
+
+
+async def test_ten_megabytes_pass_over_the_wire_and_answers_stay_small(over_wire: Tools) -> None:
+    """Clients bound what they take: the SDK's takes 1 MiB an event over HTTP."""
+    thread_id = await over_wire.start()
+    started = await over_wire("turn_start", thread_id=thread_id, input="0123456789" * 1_000_000)
+    shown = started["turn"]["items"][0]
+    assert shown["truncated"] == {"content.0.text": 10_000_000}
+    tail = await over_wire("thread_items", thread_id=thread_id, item_id=shown["id"], text_offset=9_999_990)
+    assert tail["data"][0]["item"]["content"][0]["text"] == "0123456789"
+    assert len((await over_wire("thread_list"))["data"][0]["preview"]) <= 2_000
+    items = [{"type": "agentMessage", "text": "x" * 5_000}] * 500
+    await over_wire("turn_append", thread_id=thread_id, items=items)
+    read = await over_wire("thread_read", thread_id=thread_id, include_turns=True, items_view="full")
+    assert read["total"] == 1
+    everything = await over_wire("thread_items", thread_id=thread_id, limit=100, max_chars=50_000)
+    assert everything["total"] == 501

@@ -25,7 +25,7 @@ from mcp_server.threads.events import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.faults import Faults, Killed
-from tests.servers import stdio_server
+from tests.servers import stdio_server, structure
 
 pytestmark = pytest.mark.anyio
 
@@ -170,19 +170,18 @@ async def test_a_server_killed_in_the_middle_of_an_archive_is_finished_by_the_ne
     async with Client(stdio_server(home)) as client:
         for number in range(8):
             arguments = {"parent_thread_id": ids[number // 3]} if ids else {}
-            started = await client.call_tool("thread_start", arguments)
-            ids.append((started.structured_content or {})["thread"]["id"])
+            ids.append((await structure(client, "thread_start", **arguments))["thread"]["id"])
             await client.call_tool("turn_start", {"thread_id": ids[-1], "input": f"thread {number}"})
             await client.call_tool("turn_complete", {"thread_id": ids[-1]})
     assert await _archive_in_a_child_that_dies(home, ids[0]) == -signal.SIGKILL
     assert len(list((home / "archived_sessions").iterdir())) == 3
     async with Client(stdio_server(home)) as client:
-        active = await client.call_tool("thread_list", {"source_kinds": ["appServer", "subAgent"]})
-        archived = await client.call_tool("thread_list", {"source_kinds": ["appServer", "subAgent"], "archived": True})
-        events = await client.call_tool("events_read", {"types": ["thread/archived"], "limit": 100})
-    assert (active.structured_content or {})["total"] == 0
-    assert (archived.structured_content or {})["total"] == 8
-    assert sorted(event["thread_id"] for event in (events.structured_content or {})["data"]) == sorted(ids)
+        kinds = ["appServer", "subAgent"]
+        active = await structure(client, "thread_list", source_kinds=kinds)
+        archived = await structure(client, "thread_list", source_kinds=kinds, archived=True)
+        events = await structure(client, "events_read", types=["thread/archived"], limit=100)
+    assert (active["total"], archived["total"]) == (0, 8)
+    assert sorted(event["thread_id"] for event in events["data"]) == sorted(ids)
 
 
 async def _archive_in_a_child_that_dies(home: Path, root: str) -> int:

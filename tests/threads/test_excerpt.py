@@ -1,0 +1,54 @@
+"""Windows into long texts, and pages that fit one answer."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcp_server.models.turn import Item, Turn
+from mcp_server.threads.excerpt import ANSWER_CHARS, cut, fitted, texts_of
+
+
+def message(text: str, number: int = 1) -> Item:
+    return Item.model_validate({"type": "agentMessage", "id": f"item-{number}", "text": text})
+
+
+@given(text=st.text(max_size=50), offset=st.integers(0, 60), size=st.integers(1, 60))
+def test_a_window_shows_its_part_and_tells_the_full_length(text: str, offset: int, size: int) -> None:
+    shown, truncated = cut(message(text), offset, size)
+    whole = len(text) <= size
+    assert (shown.model_extra or {})["text"] == (text if whole else text[offset : offset + size])
+    assert truncated == ({} if whole else {"text": len(text)})
+
+
+def test_nested_texts_are_cut_where_they_are() -> None:
+    item = Item.model_validate(
+        {"type": "userMessage", "id": "i", "content": [{"type": "text", "text": "long text"}, {"text": "ok"}]}
+    )
+    shown, truncated = cut(item, 0, 4)
+    assert (shown.model_extra or {})["content"] == [{"type": "text", "text": "long"}, {"text": "ok"}]
+    assert truncated == {"content.0.text": 9}
+
+
+def test_ids_and_types_are_never_cut() -> None:
+    item = Item.model_validate({"type": "agentMessage", "id": "a-long-identifier", "text": "x" * 100})
+    shown, truncated = cut(item, 0, 4)
+    assert (shown.id, shown.type, truncated) == ("a-long-identifier", "agentMessage", {"text": 100})
+
+
+@given(sizes=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30_000)), max_size=30))
+def test_whatever_the_turns_are_a_page_of_them_fits_one_answer(sizes: list[tuple[int, int]]) -> None:
+    turns = [
+        Turn(id=str(n), status="completed", items=[message("x" * length, i) for i in range(count)])
+        for n, (count, length) in enumerate(sizes)
+    ]
+    shown = fitted(turns)
+    assert [turn.id for turn in shown] == [turn.id for turn in turns]
+    assert (
+        sum(len(text) for turn in shown for item in turn.items for text in texts_of(item.model_extra)) <= ANSWER_CHARS
+    )
+
+
+def test_short_turns_are_shown_whole() -> None:
+    turns = [Turn(id="t", status="completed", items=[message("short", n) for n in range(100)])]
+    assert fitted(turns) == turns

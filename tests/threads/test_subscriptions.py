@@ -1,0 +1,100 @@
+"""Handles: minted by the server, in use while the thread is, lapsed after an hour."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcp_server.errors import LimitReached
+from mcp_server.models.params import Caller, StartParams
+from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
+from mcp_server.stores.memory_state import MemoryState
+from mcp_server.threads import live
+from mcp_server.threads.events import EventFeed
+from mcp_server.threads.live import HANDLE_LIFE_MS
+from mcp_server.threads.service import Stores, ThreadService
+from mcp_server.threads.settings import Defaults
+
+pytestmark = pytest.mark.anyio
+
+ANONYMOUS = Caller()  # a 2026-07-28 request over HTTP belongs to no connection
+
+
+class Clock:
+    now = 1_790_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def service(clock: Clock) -> ThreadService:
+    stores = Stores(MemoryRollouts(), MemoryLocks(), MemoryState(), MemoryState(), MemoryRollouts)
+    return ThreadService(stores, EventFeed(), defaults=Defaults(cwd="/work"), now_ms=clock)
+
+
+async def start(service: ThreadService, caller: Caller) -> str:
+    return (await service.lifecycle.start(StartParams(), caller)).thread.id
+
+
+async def test_a_handle_that_nobody_used_for_an_hour_lapses(service: ThreadService, clock: Clock) -> None:
+    thread_id = await start(service, ANONYMOUS)
+    clock.now += HANDLE_LIFE_MS - 1
+    await service.lifecycle.reap()
+    assert service.live.ids() == [thread_id]
+    clock.now += 1
+    await service.lifecycle.reap()
+    assert service.live.ids() == []
+    events = await service.catalog.log.events_after(0, limit=10)
+    assert [event.type for event in events][-2:] == ["thread/status/changed", "thread/closed"]
+
+
+async def test_work_on_the_thread_keeps_its_handles(service: ThreadService, clock: Clock) -> None:
+    thread_id = await start(service, ANONYMOUS)
+    clock.now += HANDLE_LIFE_MS - 1
+    await service.turns.start(thread_id, [{"type": "text", "text": "hello", "text_elements": []}])
+    clock.now += HANDLE_LIFE_MS - 1
+    await service.lifecycle.reap()
+    assert service.live.ids() == [thread_id]
+
+
+async def test_a_connection_that_stands_keeps_its_threads_however_long_it_is_silent(
+    service: ThreadService, clock: Clock
+) -> None:
+    thread_id = await start(service, Caller(connection="stdio"))
+    clock.now += 100 * HANDLE_LIFE_MS
+    await service.lifecycle.reap()
+    assert service.live.ids() == [thread_id]
+    await service.lifecycle.leave_connection("stdio")
+    assert service.live.ids() == []
+
+
+async def test_one_connection_leaving_keeps_the_thread_for_another(service: ThreadService) -> None:
+    thread_id = await start(service, Caller(connection="one"))
+    await service.turns.start(thread_id, [{"type": "text", "text": "hello", "text_elements": []}])
+    service.live.subscribe(thread_id, "other", 0)
+    await service.lifecycle.leave_connection("one")
+    assert service.live.ids() == [thread_id]
+    await service.lifecycle.leave_connection("other")
+    assert service.live.ids() == []
+
+
+async def test_loaded_threads_and_subscriptions_are_bounded(
+    service: ThreadService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "MAX_LOADED", 2)
+    for _ in range(2):
+        await start(service, ANONYMOUS)
+    with pytest.raises(LimitReached, match="thread_unsubscribe"):
+        await start(service, ANONYMOUS)
+    assert len(service.live.ids()) == 2
+    monkeypatch.setattr(live, "MAX_LOADED", 10)
+    monkeypatch.setattr(live, "MAX_SUBSCRIPTIONS", 2)
+    with pytest.raises(LimitReached):
+        await start(service, ANONYMOUS)
+    assert len(service.live.ids()) == 2
+    assert service.locks.held() == frozenset(service.live.ids())
