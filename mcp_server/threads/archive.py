@@ -227,7 +227,7 @@ class Cascade:
             if live is None:
                 continue
             await self._let_go(live, locks)
-            await self._catalog.commit(Change(events=(notices.not_loaded(thread_id),)))
+            await self._catalog.record(Change(events=(notices.not_loaded(thread_id),)))
 
     async def _let_go(self, live: LiveThread, locks: AsyncExitStack) -> None:
         live.closing = True
@@ -248,7 +248,7 @@ class Cascade:
                 done.append(move.thread_id)
             except StoreFailure as error:
                 if not done and move.thread_id == operation.root_id and operation.kind != "delete":
-                    await self._catalog.commit(Change(operation=replace(operation, state="done")))
+                    await self._catalog.record(Change(operation=replace(operation, state="done")))
                     raise
                 failures.append(Failure(thread_id=move.thread_id, reason=str(error)))
         return await self._record(operation, done, rows, failures)
@@ -296,7 +296,7 @@ class Cascade:
             },
         )
         gone = tuple(done) if operation.kind == "delete" else ()
-        await self._catalog.commit(
+        await self._catalog.record(
             Change(
                 observed=tuple(rows),
                 forgotten=gone,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import uuid
+from collections import deque
 from collections.abc import Collection
 
-from mcp_server.errors import AmbiguousReference, InvalidArgument, InvalidThreadId, ThreadNotFound
+import anyio
+
+from mcp_server.errors import AmbiguousReference, InvalidArgument, InvalidThreadId, StoreFailure, ThreadNotFound
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.adopt import NameSource
@@ -18,6 +22,10 @@ from mcp_server.threads.live import LiveThreads
 _PREFIX = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{7,}")
 _CANDIDATES = 10
 _NAME_CHARS = 5_000
+# Changes that wait for a state DB which fails. Beyond it the oldest goes: a sync restores its row, its event is lost.
+_MAX_WAITING = 1_000
+
+logger = logging.getLogger(__name__)
 
 
 class Catalog:
@@ -43,6 +51,8 @@ class Catalog:
         self._bus = bus
         self._memory = memory
         self._more_names = more_names
+        self._waiting: deque[Change] = deque()
+        self._recording = anyio.Lock()
 
     @property
     def log(self) -> StateStore:
@@ -64,8 +74,28 @@ class Catalog:
         return self.log
 
     async def commit(self, change: Change) -> list[ThreadEvent]:
-        """Record a change. The files were changed before: file first, index second, event last."""
+        """Record what must be on record before the files may change: the plan of a cascade."""
+        await self._catch_up()
         return await self.log.commit(change)
+
+    async def record(self, change: Change) -> None:
+        """Record what has happened to the files: file first, index second, event last. The files hold it already, so a
+        failing state DB can't undo it; the change waits, in order, until the DB takes it."""
+        self._waiting.append(change)
+        if len(self._waiting) > _MAX_WAITING:
+            logger.error("the state DB takes nothing; the oldest change that waits for it is dropped")
+            self._waiting.popleft()
+        await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        async with self._recording:
+            while self._waiting:
+                try:
+                    await self.log.commit(self._waiting[0])
+                except StoreFailure as error:
+                    logger.warning("%d changes wait for the state DB: %s", len(self._waiting), error)
+                    return
+                self._waiting.popleft()
 
     async def resolve(self, reference: str) -> str:
         """The id that a thread reference stands for: an id, a prefix of 8 or more characters, or an exact name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from mcp_server.errors import (
     CompressedRollout,
     InvalidArgument,
     NotMaterialized,
+    StoreFailure,
     ThreadArchived,
     ThreadDeleted,
     ThreadNotFound,
@@ -29,7 +31,7 @@ from mcp_server.threads.settings import Defaults, differing, override, recorded_
 from mcp_server.threads.turns import TurnWriter
 from mcp_server.threads.views import thread_view
 
-VERSION_ORIGIN = "threadstore"
+logger = logging.getLogger(__name__)
 
 
 class Lifecycle:
@@ -69,7 +71,7 @@ class Lifecycle:
         live = LiveThread(thread, settings, self._rollouts_for(params.ephemeral), ephemeral=params.ephemeral)
         live.pending = pending
         handle = await self._load(live, caller)
-        await self._catalog.commit(Change(events=(notices.started(self.view(live)),)))
+        await self._catalog.record(Change(events=(notices.started(self.view(live)),)))
         suggested = caller.thread_id if caller.thread_id and not parent else None
         return self._answer(live, handle, suggested=suggested)
 
@@ -143,7 +145,7 @@ class Lifecycle:
             await self._unload(live)
             raise ThreadArchived(thread_id) if current else ThreadNotFound(thread_id)
         live.thread = current
-        await self._catalog.commit(Change(events=(notices.status_changed(live),)))
+        await self._catalog.record(Change(events=(notices.status_changed(live),)))
         return await self._with_turns(live, handle, turns)
 
     async def _rejoin(self, thread_id: str, request: SettingsRequest, caller: Caller, turns: int) -> LoadedThread:
@@ -199,10 +201,11 @@ class Lifecycle:
         handle = await self._load(live, caller)
         try:
             await rollouts.create(fork.path, b"".join(map(encode_line, lines)))
-        except BaseException:
+            await self._turns.reread(live)
+        except StoreFailure:
             await self._unload(live)
+            await rollouts.remove(fork.path)
             raise
-        await self._turns.reread(live)
         await self._turns.record(live, [notices.started(self.view(live))])
         return await self._with_turns(live, handle, 5)
 
@@ -271,9 +274,12 @@ class Lifecycle:
         live.closing = True
         async with live.lock:
             if live.turn is not None:
-                await self._turns.interrupt(live)
+                try:
+                    await self._turns.interrupt(live)
+                except StoreFailure as error:  # a turn without an end is read as interrupted
+                    logger.warning("the interruption of a turn of %s is not recorded: %s", live.thread.id, error)
             await self._unload(live)
-        await self._catalog.commit(Change(events=(notices.not_loaded(live.thread.id), notices.closed(live.thread.id))))
+        await self._catalog.record(Change(events=(notices.not_loaded(live.thread.id), notices.closed(live.thread.id))))
 
     async def close_all(self) -> None:
         """The server ends: everything that is loaded is closed."""
@@ -333,7 +339,7 @@ def _meta_line(thread: StoredThread, base_instructions: str | None) -> RolloutLi
         session_id=thread.session_id or thread.id,
         created_at_ms=thread.created_at_ms,
         cwd=thread.cwd,
-        originator=thread.originator or VERSION_ORIGIN,
+        originator=thread.originator or "threadstore",
         cli_version=thread.cli_version,
         source=thread.source,
         model_provider=thread.model_provider,

@@ -62,6 +62,8 @@ class LiveThread:
     # How lines are numbered in a paginated history; None in a legacy one.
     numbering: Numbering | None = None
     failed: bool = False
+    # The name still has to go into session_index.jsonl.
+    name_unsaved: bool = False
     closing: bool = False
     unsubscribed_at_ms: int | None = None
     # One verb at a time: what is read from the thread must still hold when it is written.

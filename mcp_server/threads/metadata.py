@@ -52,7 +52,7 @@ class Metadata:
 
     async def _named(self, thread: StoredThread) -> ThreadResult:
         await self._catalog.rollouts.append_name(thread.id, thread.name or "", self._now())
-        await self._catalog.commit(Change(threads=(thread,), events=(notices.name_updated(thread),)))
+        await self._catalog.record(Change(threads=(thread,), events=(notices.name_updated(thread),)))
         return ThreadResult(thread=self._reader.view(thread))
 
     async def _active(self, thread_id: str) -> StoredThread:
@@ -89,7 +89,7 @@ class Metadata:
             changed = replace(stored, git=_patched(stored.git, patch))
             stamp = await self._append(self._catalog.rollouts, changed)
             changed = replace(changed, stamp=stamp, updated_at_ms=stamp.mtime_ns // 1_000_000)
-            await self._catalog.commit(Change(threads=(changed,)))
+            await self._catalog.record(Change(threads=(changed,)))
             return ThreadResult(thread=self._reader.view(changed))
 
     async def _set_git_live(self, live: LiveThread, patch: GitPatch) -> ThreadResult:
@@ -101,7 +101,7 @@ class Metadata:
             stamp = await self._append(live.rollouts, changed)
             live.thread = changed
             live.thread = stamped(live, stamp)
-            await self._catalog.commit(Change(threads=(live.thread,)))
+            await self._catalog.record(Change(threads=(live.thread,)))
             return ThreadResult(thread=self._reader.view(live.thread))
 
     async def _append(self, rollouts: RolloutStore, thread: StoredThread) -> FileStamp:

@@ -138,10 +138,21 @@ class TurnWriter:
             buffered = b"".join(encode_line(line) for line in live.pending)
             stamp = await live.rollouts.create(live.thread.path, buffered + data)
             live.materialised, live.pending = True, []
-            if live.thread.name is not None and not live.ephemeral:
-                await live.rollouts.append_name(live.thread.id, live.thread.name, self._now())
+            live.name_unsaved = live.thread.name is not None and not live.ephemeral
         live.thread = stamped(live, stamp)
+        await self._save_name(live)
         return lines
+
+    async def _save_name(self, live: LiveThread) -> None:
+        """The name of a thread that was named before it had a file. The message is written by now, so a failure only
+        puts this off to the next write."""
+        if not live.name_unsaved or live.thread.name is None:
+            return
+        try:
+            await live.rollouts.append_name(live.thread.id, live.thread.name, self._now())
+            live.name_unsaved = False
+        except StoreFailure as error:
+            logger.warning("the name of thread %s is not saved yet: %s", live.thread.id, error)
 
     async def reread(self, live: LiveThread) -> None:
         """Take the thread's metadata from its file, and its name with it (a fork inherits one)."""
@@ -150,17 +161,13 @@ class TurnWriter:
             raise DamagedRollout(live.thread.path, "is gone")
         described = (await live.rollouts.describe(file)).thread
         live.thread = replace(described, name=live.thread.name)
-        if live.thread.name is not None and not live.ephemeral:
-            await live.rollouts.append_name(live.thread.id, live.thread.name, self._now())
+        live.name_unsaved = live.thread.name is not None and not live.ephemeral
+        await self._save_name(live)
 
     async def record(self, live: LiveThread, events: Sequence[ThreadEvent]) -> None:
-        """The row and the events of what was written. The file holds it already, so a failing index can't undo it:
-        the row is mended by the next sync, which sees that the file's stamp differs."""
+        """The row and the events of what was written."""
         rows = () if live.ephemeral else (live.thread,)
-        try:
-            await self._catalog.commit(Change(threads=rows, events=tuple(events)))
-        except StoreFailure as error:
-            logger.warning("thread %s was written, but not indexed: %s", live.thread.id, error)
+        await self._catalog.record(Change(threads=rows, events=tuple(events)))
 
     async def _end(
         self, live: LiveThread, turn: RunningTurn, lines: Sequence[RolloutLine], *, failed: bool

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,61 +15,16 @@ import pytest
 from mcp import Client
 
 from mcp_server.models.params import Caller, StartParams
-from mcp_server.stores.base import RolloutStore, StateStore, ThreadQuery
-from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.rollouts import RolloutFiles
-from mcp_server.stores.state import StateDb
-from mcp_server.threads.events import EventFeed
-from mcp_server.threads.service import Stores, ThreadService
-from mcp_server.threads.settings import Defaults
+from mcp_server.stores.base import ThreadQuery
+from mcp_server.threads.service import ThreadService
 from tests.faults import Faults, Killed
 from tests.servers import stdio_server, structure
+from tests.worlds import World
+from tests.worlds import new_world as new_world
 
 pytestmark = pytest.mark.anyio
 
 Kind = Literal["archive", "unarchive", "delete"]
-
-
-@dataclass
-class World:
-    """Stores that outlive the service, as files and the state DB outlive a process."""
-
-    rollouts: RolloutStore
-    state: StateStore
-
-    def service(self, faults: Faults | None = None) -> ThreadService:
-        """A new process: what it had loaded and locked is gone."""
-        wrap: Callable[[Any], Any] = faults.wrap if faults else lambda store: store
-        stores = Stores(wrap(self.rollouts), wrap(MemoryLocks()), wrap(self.state), wrap(MemoryState()), MemoryRollouts)
-        return ThreadService(stores, EventFeed(), defaults=Defaults(cwd="/work"), now_ms=clock())
-
-
-def clock() -> Callable[[], int]:
-    now = 1_790_000_000_000
-
-    def tick() -> int:
-        nonlocal now
-        now += 7
-        return now
-
-    return tick
-
-
-@pytest.fixture(params=["memory", "files"])
-async def new_world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Callable[[], World]]:
-    opened: list[StateDb] = []
-
-    def make() -> World:
-        if request.param == "memory":
-            return World(MemoryRollouts(), MemoryState())
-        home = tmp_path / f"home{len(opened)}"
-        opened.append(StateDb.open(home / "threadstore.sqlite"))
-        return World(RolloutFiles(home), opened[-1])
-
-    yield make
-    for state in opened:
-        state.close()
 
 
 async def grow(world: World) -> list[str]:
