@@ -4,6 +4,7 @@
 
 from typing import Annotated, Any, Literal
 
+from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
 from mcp.server.mcpserver import Context, Elicit, Resolve
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult
@@ -279,7 +280,7 @@ def archive_tools(app: App) -> list[Tool]:
     async def thread_archive(
         ctx: Context,
         thread_id: ThreadRef,
-        consent: Annotated[Consent, Resolve(may_archive)],
+        consent: Annotated[ElicitationResult[Consent], Resolve(may_archive)],
         dry_run: Annotated[bool, Field(description="Only show what would be moved")] = False,
         interrupt_running: Annotated[bool, Field(description="Interrupt running turns instead of refusing")] = False,
         caller_thread_id: CallerThread = None,
@@ -290,7 +291,8 @@ def archive_tools(app: App) -> list[Tool]:
         a receipt of what was moved. Can be repeated. Refused if a turn runs in the tree, if another process holds a
         thread of it, and for your own thread or one you run under."""
         service = await app.ready(ctx)
-        _accept(consent, WouldArchiveSelf, caller_thread_id, thread_id)
+        if not agreed(consent):
+            await service.guard.check(thread_id, app.caller(ctx, caller_thread_id), WouldArchiveSelf)
         result = await service.cascade.archive(thread_id, dry_run=dry_run, interrupt_running=interrupt_running)
         return reply(result, render.cascade("archived", result.archived, result, result.already_archived))
 
@@ -328,7 +330,7 @@ def archive_tools(app: App) -> list[Tool]:
     async def thread_delete(
         ctx: Context,
         thread_id: ThreadRef,
-        consent: Annotated[Consent, Resolve(may_delete)],
+        consent: Annotated[ElicitationResult[Consent], Resolve(may_delete)],
         confirm_thread_id: Annotated[str | None, Field(description="The full id again, to confirm")] = None,
         dry_run: Annotated[bool, Field(description="Only show what would be deleted")] = False,
         caller_thread_id: CallerThread = None,
@@ -338,7 +340,7 @@ def archive_tools(app: App) -> list[Tool]:
         """Delete a thread and all its sub-agents for ever; there is no way back. Prefer thread_archive. Needs
         confirm_thread_id unless the client can ask a person. A thread that is gone already is a success."""
         service = await app.ready(ctx)
-        if not consent.confirm:
+        if not agreed(consent):
             raise ConfirmationRequired(await service.catalog.resolve(thread_id), None)
         result = await service.cascade.delete(thread_id, dry_run=dry_run)
         return reply(result, render.cascade("deleted", result.deleted, result, result.already_gone))
@@ -365,6 +367,6 @@ async def consent_of(
     return Elicit(f"Agent thread {harm[0]} wants to {refusal.verb} {harm[1]}, which it runs in. Allow it?", Consent)
 
 
-def _accept(consent: Consent, refusal: type[SelfHarm], caller_thread_id: str | None, thread_id: str) -> None:
-    if not consent.confirm:
-        raise refusal(caller_thread_id or thread_id, thread_id)
+def agreed(answer: ElicitationResult[Consent]) -> bool:
+    """Whether the person said yes; declining and closing the question are a no."""
+    return isinstance(answer, AcceptedElicitation) and answer.data.confirm

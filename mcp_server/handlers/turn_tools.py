@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
+from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver import Context, Elicit, Resolve
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult
@@ -22,7 +23,7 @@ from mcp_server.handlers.schema import (
     reply,
     tool,
 )
-from mcp_server.handlers.thread_tools import Consent, consent_of
+from mcp_server.handlers.thread_tools import Consent, agreed, consent_of
 from mcp_server.models import results as r
 from mcp_server.models.params import ItemsParams, ReadParams, SearchParams, ThreadFilter, UserInput
 from mcp_server.models.thread import SortDirection
@@ -112,7 +113,7 @@ def turn_tools(app: App) -> list[Tool]:
     async def turn_complete(
         ctx: Context,
         thread_id: ThreadRef,
-        consent: Annotated[Consent, Resolve(may_interrupt)],
+        consent: Annotated[ElicitationResult[Consent], Resolve(may_interrupt)],
         status: Annotated[
             Literal["completed", "interrupted", "failed"], Field(description="How it ended")
         ] = "completed",
@@ -125,8 +126,8 @@ def turn_tools(app: App) -> list[Tool]:
         """End the running turn of a loaded thread. You can't interrupt the turn of your own thread or of one you run
         under."""
         service = await app.ready(ctx)
-        if not consent.confirm:
-            raise WouldInterruptSelf(caller_thread_id or thread_id, thread_id)
+        if not agreed(consent):
+            await service.guard.check(thread_id, app.caller(ctx, caller_thread_id), WouldInterruptSelf)
         result = await service.turns.complete(thread_id, status, message, error)
         return reply(result, render.turn_text(result.turn, response_format == "detailed"))
 

@@ -205,17 +205,25 @@ async def test_an_agent_neither_deletes_nor_interrupts_what_it_runs_under(tools:
     await tools("turn_complete", thread_id=tree.root, status="completed", caller_thread_id=tree.leaf)
 
 
-@pytest.mark.parametrize("answer", [True, False])
-async def test_a_person_who_can_be_asked_decides(connect: Connect, answer: bool) -> None:
+YES = ElicitResult(action="accept", content={"confirm": True})
+NO = [
+    ElicitResult(action="accept", content={"confirm": False}),
+    ElicitResult(action="decline"),
+    ElicitResult(action="cancel"),
+]
+
+
+@pytest.mark.parametrize("answer", [YES, *NO])
+async def test_a_person_who_can_be_asked_decides(connect: Connect, answer: ElicitResult) -> None:
     asked: list[str] = []
 
     async def ask(_: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         asked.append(params.message)
-        return ElicitResult(action="accept", content={"confirm": answer})
+        return answer
 
     async with connect(elicitation_callback=ask) as tools:
         tree = await grow(tools)
-        if answer:
+        if answer is YES:
             receipt = await tools("thread_archive", thread_id=tree.left, caller_thread_id=tree.leaf)
             assert receipt["archived"] == [tree.left, tree.leaf]
         else:
@@ -257,14 +265,14 @@ async def test_a_deleted_thread_does_not_come_back_with_its_file(home: Path, too
         await tools("thread_resume", thread_id=thread_id)
 
 
-@pytest.mark.parametrize("answer", [True, False])
-async def test_a_person_is_asked_before_anything_is_deleted(connect: Connect, answer: bool) -> None:
+@pytest.mark.parametrize("answer", [YES, *NO])
+async def test_a_person_is_asked_before_anything_is_deleted(connect: Connect, answer: ElicitResult) -> None:
     async def ask(_: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        return ElicitResult(action="accept", content={"confirm": answer})
+        return answer
 
     async with connect(elicitation_callback=ask) as tools:
         thread_id = await tools.written()
-        if answer:
+        if answer is YES:
             assert (await tools("thread_delete", thread_id=thread_id))["deleted"] == [thread_id]
         else:
             with pytest.raises(Refused) as refused:
