@@ -64,6 +64,8 @@ _REOPEN_SECONDS = 10.0
 _CLOSE_SECONDS = 10.0
 # `counts` has all; of what they count, this many are named.
 _LISTED = 200
+_DEEP_FILES = 2_000
+_DEEP_BYTES = 64 << 20
 
 
 def now_ms() -> int:
@@ -222,11 +224,15 @@ class Runtime:
 
     # ------------------------------------------------------------------------------------------ status
 
-    async def examine(self, *, repair: bool, dry_run: bool) -> StatusResult:
-        """How index and files stand to each other; a repair is a sync of the index."""
+    async def examine(self, *, repair: bool, dry_run: bool, deep: bool | None = None) -> StatusResult:
+        """How index and files stand to each other; a repair is a sync of the index. Every line is looked at if `deep`,
+        or if that is not said and the home is small."""
+        if deep is None:
+            files = await self.rollouts.files()
+            deep = len(files) <= _DEEP_FILES and sum(file.stamp.size for file in files) <= _DEEP_BYTES
         state = self.state if self.service.catalog.state is not None else None
         repaired: dict[str, int] | None = None
-        report = await doctor.examine(self.rollouts, state, self.locks, deep=repair)
+        report = await doctor.examine(self.rollouts, state, self.locks, deep=deep)
         if repair:
             repaired = {"missing": len(report.missing), "stale": len(report.stale)}
         if repair and not dry_run and state is not None:

@@ -24,7 +24,7 @@ _META_CALLER_ID = "threadstore/callerThreadId"
 class Examine(Protocol):
     """How the index and the files stand, and the repair of it."""
 
-    async def __call__(self, *, repair: bool, dry_run: bool) -> StatusResult: ...
+    async def __call__(self, *, repair: bool, dry_run: bool, deep: bool | None = None) -> StatusResult: ...
 
 
 @dataclass

@@ -34,12 +34,15 @@ def store_tools(app: App, *, read_only: bool = False) -> list[Tool]:
         ctx: Context,
         repair: Annotated[bool, Field(description="Bring the index in step with the files")] = False,
         dry_run: Annotated[bool, Field(description="With repair: only say what it would do")] = True,
+        deep: Annotated[
+            bool | None, Field(description="Read every line for damage; default: unless the home is large")
+        ] = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.StatusResult]:
         """Show the health of the store: home, counts, how index and files differ, unreadable lines, locks and holders.
         Repair mends the index; the files stay as they are."""
         await app.ready(ctx)
-        result = await app.examine(repair=repair, dry_run=dry_run)
+        result = await app.examine(repair=repair, dry_run=dry_run, deep=deep)
         return reply(result, render.status(result))
 
     events = tool(events_read, "Read events", READS)

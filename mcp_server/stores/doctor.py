@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from heapq import nlargest
 from typing import Literal
 
+from mcp_server.errors import DamagedRollout
+from mcp_server.models.rollout import MalformedLine, decode_line
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores.adopt import NameSource, SyncReport, batches, describe_all, newest_first
 from mcp_server.stores.base import (
@@ -157,7 +159,7 @@ class _Examination:
                     self.malformed.append(result)
                     self.unusable.add(file.path)
                 elif result is not None:
-                    self.malformed += result.bad_lines
+                    self.malformed += await _bad_lines(rollouts, file) if everything else result.bad_lines
                     self._hold(result.thread.id, file)
 
     def missing(self, rows: Mapping[str, object], deleted: Collection[str]) -> Iterable[str]:
@@ -177,6 +179,22 @@ class _Examination:
     def _hold(self, thread_id: str, file: RolloutFile) -> None:
         self.holders[thread_id].append(file.path)
         self.sizes[thread_id].append(file.stamp.size)
+
+
+async def _bad_lines(rollouts: RolloutStore, file: RolloutFile) -> list[BadLine]:
+    """Every line of a rollout that can't be used, a torn last one among them."""
+    bad: list[BadLine] = []
+    try:
+        async for batch in rollouts.lines(file.path):
+            for raw in batch:
+                try:
+                    decode_line(raw.data)
+                except MalformedLine as error:
+                    reason = str(error) if raw.whole else f"torn line without a newline: {error}"
+                    bad.append(BadLine(file.path, raw.offset, reason))
+    except DamagedRollout as damage:
+        bad.append(BadLine(file.path, damage.offset, damage.reason))
+    return bad
 
 
 def _counts(files: Iterable[RolloutFile]) -> Counts:

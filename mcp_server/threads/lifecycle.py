@@ -144,6 +144,11 @@ class Lifecycle:
         if current is None or current.archived:  # it went away before the lock was ours
             await self._unload(live)
             raise ThreadArchived(thread_id) if current else ThreadNotFound(thread_id)
+        try:
+            await self._turns.check_appendable(current)
+        except StoreFailure:
+            await self._unload(live)
+            raise
         live.thread = current
         await self._catalog.record(Change(events=(notices.status_changed(live),)))
         return await self._with_turns(live, handle, turns)

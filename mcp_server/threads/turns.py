@@ -154,6 +154,18 @@ class TurnWriter:
         except StoreFailure as error:
             logger.warning("the name of thread %s is not saved yet: %s", live.thread.id, error)
 
+    async def check_appendable(self, stored: StoredThread) -> None:
+        """A row that outlived its file's sense (emptied, without metadata) may still be shown, but not written to.
+
+        Raises:
+            DamagedRollout: the file is not what the row says, and can't be read as a rollout.
+        """
+        file = await self._catalog.rollouts.stat(stored.path)
+        if file is None:
+            raise DamagedRollout(stored.path, "is gone")
+        if file.stamp != stored.stamp:
+            await self._catalog.rollouts.describe(file)
+
     async def reread(self, live: LiveThread) -> None:
         """Take the thread's metadata from its file, and its name with it (a fork inherits one)."""
         file = await live.rollouts.stat(live.thread.path)
