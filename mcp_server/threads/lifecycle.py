@@ -251,6 +251,7 @@ class Lifecycle:
         for thread_id in self._live.threads_of(connection):
             self._live.unsubscribe_connection(connection, thread_id)
             await self.release_if_unwatched(thread_id)
+        self._live.forget_connection(connection)
 
     async def release_if_unwatched(self, thread_id: str) -> None:
         """Close the thread if nobody subscribes to it, at once or after the unload delay."""

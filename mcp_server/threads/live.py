@@ -188,6 +188,9 @@ class LiveThreads:
         }
         return had
 
+    def forget_connection(self, connection: str) -> None:
+        self._connections.pop(connection, None)
+
     def threads_of(self, connection: str) -> list[str]:
         return sorted(self._connections.get(connection, set()))
 
