@@ -16,9 +16,10 @@ from anyio import CancelScope, to_thread
 from filelock import FileLock, Timeout
 
 from mcp_server.errors import ActiveWriter
+from mcp_server.models.page import rfc3339
 from mcp_server.stores.base import Holder, WriterLocks
 from mcp_server.stores.durable import make_folders
-from mcp_server.stores.naming import checked_id, parse_id, rfc3339
+from mcp_server.stores.naming import checked_id, parse_id
 
 LOCK_FOLDER = "thread-writer-locks"
 COORDINATION_SECONDS = 5.0

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 import msgspec
 
 from mcp_server.errors import DamagedRollout, InvalidThreadId, PathOutsideHome
+from mcp_server.models.page import rfc3339
 
 ACTIVE = "sessions"
 ARCHIVED = "archived_sessions"
@@ -62,12 +63,6 @@ def parse_time_ms(text: str) -> int | None:
         return _unix_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
         return None
-
-
-def rfc3339(at_ms: int) -> str:
-    """UTC with milliseconds, as Codex writes it."""
-    moment = datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _unix_ms(moment: datetime) -> int:

@@ -13,6 +13,7 @@ from typing import Any, cast
 import msgspec
 
 from mcp_server.errors import TurnNotFound
+from mcp_server.models.page import rfc3339
 from mcp_server.models.rollout import Json, RolloutLine
 from mcp_server.threads import recording
 
@@ -74,7 +75,7 @@ class HistoryCopy:
         if line.event in _CLOSING and self._open is not None and _concerns(line.payload, self._open):
             self._open = None
             self.done = self._turn_id == self.last_turn_id
-        return [msgspec.structs.replace(made, timestamp=recording.timestamp(self.now_ms)) for made in to_legacy(line)]
+        return [msgspec.structs.replace(made, timestamp=rfc3339(self.now_ms)) for made in to_legacy(line)]
 
     def close(self) -> list[RolloutLine]:
         """What ends the copy: the interruption of a turn in progress.
@@ -94,7 +95,7 @@ class HistoryCopy:
             "reason": "interrupted",
             "started_at": self._open.get("started_at"),
         }
-        event = RolloutLine(type="event_msg", payload=aborted, timestamp=recording.timestamp(self.now_ms))
+        event = RolloutLine(type="event_msg", payload=aborted, timestamp=rfc3339(self.now_ms))
         return [recording.interruption_note(self._open["turn_id"], self.now_ms), event]
 
     def _opened_by(self, line: RolloutLine) -> str | None:

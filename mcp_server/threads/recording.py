@@ -8,12 +8,12 @@ is Unix milliseconds, and becomes the line's timestamp. Shapes are those of Code
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any, cast
 
 import msgspec
 import uuid_utils
 
+from mcp_server.models.page import rfc3339
 from mcp_server.models.policy import permission_profile, sandbox_to_rollout
 from mcp_server.models.rollout import Json, RolloutLine
 from mcp_server.models.thread import GitInfo, Settings
@@ -30,12 +30,6 @@ TURN_ABORTED = (
 def new_id() -> str:
     """A UUIDv7, as Codex gives to threads, turns and items."""
     return str(uuid_utils.uuid7())
-
-
-def timestamp(at_ms: int) -> str:
-    """RFC 3339 in UTC with milliseconds, the form of every timestamp in a rollout."""
-    moment = datetime.fromtimestamp(at_ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
 
 
 def spawn_source(
@@ -80,7 +74,7 @@ def session_meta(
         "id": thread_id,
         "forked_from_id": forked_from_id,
         "parent_thread_id": parent_thread_id,
-        "timestamp": timestamp(created_at_ms),
+        "timestamp": rfc3339(created_at_ms),
         "cwd": cwd,
         "originator": originator,
         "cli_version": cli_version,
@@ -305,7 +299,7 @@ def item_completed(item: Json, thread_id: str, turn_id: str, now_ms: int) -> Rol
 
 
 def _line(kind: str, payload: Json, now_ms: int) -> RolloutLine:
-    return RolloutLine(type=kind, payload=payload, timestamp=timestamp(now_ms))
+    return RolloutLine(type=kind, payload=payload, timestamp=rfc3339(now_ms))
 
 
 def _event(kind: str, now_ms: int, **fields: Any) -> RolloutLine:

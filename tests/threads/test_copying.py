@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_server.errors import TurnNotFound
+from mcp_server.models.page import rfc3339
 from mcp_server.models.rollout import RolloutLine, encode_line
 from mcp_server.threads import recording
 from mcp_server.threads.copying import HistoryCopy, Numbering, fork_lines, to_legacy
@@ -29,7 +30,7 @@ def turn(turn_id: str, *, ended: bool = True) -> list[RolloutLine]:
 
 
 def meta(**fields: Any) -> RolloutLine:
-    return RolloutLine(type="session_meta", payload={"id": SOURCE, **fields}, timestamp=recording.timestamp(THEN))
+    return RolloutLine(type="session_meta", payload={"id": SOURCE, **fields}, timestamp=rfc3339(THEN))
 
 
 def events(lines: list[RolloutLine], kind: str) -> list[str]:
@@ -44,7 +45,7 @@ def test_a_whole_copy_holds_every_line_with_the_forks_time() -> None:
     source = [meta(cwd="/work", history_mode="legacy"), *turn("a"), *turn("b")]
     copy = copied(source)
     assert [(line.type, line.payload) for line in copy] == [(line.type, line.payload) for line in source]
-    assert {line.timestamp for line in copy} == {recording.timestamp(NOW)}
+    assert {line.timestamp for line in copy} == {rfc3339(NOW)}
 
 
 def test_a_copy_up_to_a_turn_includes_it_and_nothing_after() -> None:
@@ -236,4 +237,4 @@ def test_an_item_of_an_odd_shape_becomes_lines_that_can_be_written(odd: dict[str
 def test_a_copy_of_odd_lines_is_still_a_rollout(payloads: list[dict[str, Any]]) -> None:
     source = [meta(), *(RolloutLine(type="event_msg", payload=payload) for payload in payloads)]
     for line in copied(source):
-        assert json.loads(encode_line(line))["timestamp"] == recording.timestamp(NOW)
+        assert json.loads(encode_line(line))["timestamp"] == rfc3339(NOW)

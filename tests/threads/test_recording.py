@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_server.models.page import rfc3339
 from mcp_server.models.policy import sandbox_from_rollout
 from mcp_server.models.rollout import RolloutLine, decode_line, decode_meta, encode_line
 from mcp_server.models.thread import GitInfo, Settings, spawn_depth, spawn_parent
@@ -45,7 +46,7 @@ def kinds(lines: list[RolloutLine]) -> list[str]:
 
 @given(st.integers(min_value=0, max_value=4_102_444_800_000))
 def test_a_timestamp_tells_its_instant_to_the_millisecond(at_ms: int) -> None:
-    text = recording.timestamp(at_ms)
+    text = rfc3339(at_ms)
     assert text.endswith("Z")
     assert len(text) == len(STAMP)
     assert round(datetime.fromisoformat(text).timestamp() * 1000) == at_ms
