@@ -90,7 +90,7 @@ async def test_a_failed_turn_shows_system_error_until_the_thread_is_closed(tools
 
 # Codex: thread_unsubscribe_keeps_thread_loaded_until_idle_timeout
 async def test_with_an_unload_delay_the_thread_stays_until_it_is_over(connect: Connect) -> None:
-    async with connect(unload_delay=0.2) as tools:
+    async with connect(unload_delay=1.5) as tools:
         thread_id = await tools.written()
         assert (await tools("thread_unsubscribe", thread_id=thread_id))["status"] == "unsubscribed"
         assert await tools.loaded() == [thread_id]

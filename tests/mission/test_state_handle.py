@@ -123,7 +123,7 @@ async def test_the_handshake_waits_for_nothing_and_a_call_falls_back_to_the_file
         thread_id = await tools.written()
     with sqlite3.connect(home / "threadstore.sqlite") as connection:  # another worker that is stuck
         connection.execute("UPDATE backfill SET status = 'running', owner = 'stuck', updated_at_ms = ?", (_now_ms(),))
-    server = build_server(replace(Config.load(home, wait_seconds=1.0), watch=False))
+    server = build_server(replace(Config.load(home, wait_seconds=3.0), watch=False))
     with anyio.fail_after(30):
         async with Client(server, mode=era) as client:
             assert len((await client.list_tools()).tools) > 15
