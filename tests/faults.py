@@ -1,13 +1,17 @@
-"""Faults at store calls: a wrapper that stops an operation at its n-th call, as a kill would."""
+"""Faults at store calls: stores that stop an operation at its n-th call, as a kill would, or fail it, or cancel it."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+from mcp_server.stores.base import RolloutStore, StateStore, WriterLocks
+
 T = TypeVar("T")
+
+_CONTRACTS = (RolloutStore, StateStore, WriterLocks)
 
 
 class Killed(BaseException):
@@ -16,33 +20,42 @@ class Killed(BaseException):
 
 @dataclass
 class Faults:
-    """Counts the calls of all stores that it wraps, and raises before the `at`-th (1 is the first; 0 never)."""
+    """Counts the calls of all stores that it wraps; before the `at`-th (1 is the first; 0 never) it raises what `error`
+    gives. An `error` that gives None has done its own harm, and the call goes on."""
 
     at: int = 0
-    error: Callable[[], BaseException] = Killed
+    error: Callable[[], BaseException | None] = Killed
     calls: list[str] = field(default_factory=list[str])
 
     def wrap(self, store: T) -> T:
-        """The same store, with its public methods counted."""
-        return cast("T", _Wrapped(store, self))
+        """The same store with the calls of its contract counted; it has nothing beside its contract."""
+        (contract,) = (contract for contract in _CONTRACTS if contract in type(store).__mro__)
+        return cast("T", _Counted(store, contract, self))
 
     def count(self, name: str) -> None:
         self.calls.append(name)
-        if len(self.calls) == self.at:
-            raise self.error()
+        if len(self.calls) == self.at and (error := self.error()) is not None:
+            raise error
+
+    def counted(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        """The method, if it can wait for a store, else as it is."""
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            self.count(name)
+            return await method(*args, **kwargs)
+
+        async def stream(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+            self.count(name)
+            async for batch in method(*args, **kwargs):
+                yield batch
+
+        if inspect.iscoroutinefunction(method):
+            return call
+        return stream if inspect.isasyncgenfunction(method) else method
 
 
-class _Wrapped:
-    def __init__(self, store: object, faults: Faults) -> None:
-        self._store, self._faults = store, faults
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._store, name)
-        if not inspect.iscoroutinefunction(value):
-            return value
-
-        async def counted(*args: Any, **kwargs: Any) -> Any:
-            self._faults.count(name)
-            return await value(*args, **kwargs)
-
-        return counted
+class _Counted:
+    def __init__(self, store: object, contract: type, faults: Faults) -> None:
+        for name, promised in vars(contract).items():
+            if inspect.isfunction(promised) and not name.startswith("_"):
+                setattr(self, name, faults.counted(name, getattr(store, name)))

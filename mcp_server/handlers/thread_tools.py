@@ -316,13 +316,13 @@ def archive_tools(app: App) -> list[Tool]:
     async def may_delete(
         ctx: Context, thread_id: str, dry_run: bool, confirm_thread_id: str | None, caller_thread_id: str | None
     ) -> Consent | Elicit[Consent]:
+        consent = await consent_of(app, ctx, thread_id, dry_run, caller_thread_id, WouldDeleteSelf)
         service = await app.ready(ctx)
-        await service.guard.check(thread_id, app.caller(ctx, caller_thread_id), WouldDeleteSelf)
-        if dry_run:
-            return Consent(confirm=True)
         target = await service.catalog.resolve(thread_id)
-        if confirm_thread_id is not None and confirm_thread_id.strip().lower() == target:
-            return Consent(confirm=True)
+        if dry_run or (confirm_thread_id is not None and confirm_thread_id.strip().lower() == target):
+            return consent
+        if confirm_thread_id is None and isinstance(consent, Elicit):
+            return consent
         if confirm_thread_id is None and can_elicit(ctx):
             return Elicit(f"Delete thread {thread_id} and all its sub-agents for ever?", Consent)
         raise ConfirmationRequired(target, confirm_thread_id)
@@ -341,6 +341,7 @@ def archive_tools(app: App) -> list[Tool]:
         confirm_thread_id unless the client can ask a person. A thread that is gone already is a success."""
         service = await app.ready(ctx)
         if not agreed(consent):
+            await service.guard.check(thread_id, app.caller(ctx, caller_thread_id), WouldDeleteSelf)
             raise ConfirmationRequired(await service.catalog.resolve(thread_id), None)
         result = await service.cascade.delete(thread_id, dry_run=dry_run)
         return reply(result, render.cascade("deleted", result.deleted, result, result.already_gone))

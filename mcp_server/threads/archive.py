@@ -1,7 +1,8 @@
 """Cascades over a sub-agent tree: archive, unarchive, delete. Planned, journalled, repeatable, with a receipt.
 
 The order of work: take every writer lock, journal the plan, move the files, then record rows, events and the receipt in
-one transaction, then let the locks go. Killed anywhere in between, `finish` completes what the journal holds.
+one transaction, then let the locks go. Killed anywhere in between, `finish` completes what the journal holds; a caller
+who goes away meanwhile stops nothing.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import uuid_utils
+from anyio import CancelScope
 
 from mcp_server.errors import (
     ActiveWriter,
     ArchivedThreadNotFound,
+    DamagedRollout,
     EphemeralThread,
     ForkedHistoryInUse,
     NotMaterialized,
@@ -29,7 +32,6 @@ from mcp_server.models.thread import StoredThread
 from mcp_server.stores.base import Change, Move, Operation, RolloutFile, WriterLocks
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog
-from mcp_server.threads.live import LiveThread
 from mcp_server.threads.reading import Reader
 from mcp_server.threads.tree import descendants
 from mcp_server.threads.turns import TurnWriter
@@ -48,6 +50,7 @@ class Plan:
     moves: list[StoredThread] = field(default_factory=list[StoredThread])
     already: list[str] = field(default_factory=list[str])
     failed: list[Failure] = field(default_factory=list[Failure])
+    interrupted: list[str] = field(default_factory=list[str])
 
     def ids(self) -> list[str]:
         return [thread.id for thread in self.moves]
@@ -69,15 +72,12 @@ class Cascade:
         root_id = await self._catalog.resolve(reference)
         async with self._live.permit:
             plan = await self._plan(root_id, archived=False)
-            running = self._running(plan)
             if dry_run or not plan.moves:
                 return ArchiveResult(
                     dry_run=dry_run, archived=plan.ids(), already_archived=plan.already, failed=plan.failed
                 )
-            if running and not interrupt_running:
-                raise TurnsRunning(running)
-            operation = await self._run("archive", plan)
-            return ArchiveResult(already_archived=plan.already, interrupted=running, **operation.result)
+            operation, _ = await self._run("archive", plan, interrupt=interrupt_running)
+            return ArchiveResult(already_archived=plan.already, interrupted=plan.interrupted, **operation.result)
 
     async def unarchive(self, reference: str, *, include: Descend, dry_run: bool = False) -> UnarchiveResult:
         """Bring an archived thread back, and the descendants that `include` names, parents first. Loads nothing."""
@@ -91,8 +91,9 @@ class Cascade:
             plan = await self._plan_unarchive(root, include)
             if dry_run:
                 return UnarchiveResult(dry_run=True, unarchived=plan.ids(), failed=plan.failed)
-            operation = await self._run("unarchive", plan)
-            return UnarchiveResult(thread=self._reader.view(await self._catalog.known(root_id)), **operation.result)
+            operation, rows = await self._run("unarchive", plan)
+            thread = self._reader.view(rows[root_id]) if root_id in rows else None
+            return UnarchiveResult(thread=thread, **operation.result)
 
     async def delete(self, reference: str, *, dry_run: bool) -> DeleteResult:
         """Delete a thread with every descendant for ever: descendants first, the root last."""
@@ -105,9 +106,8 @@ class Cascade:
             if dry_run or not plan.moves:
                 return DeleteResult(dry_run=dry_run, deleted=plan.ids(), already_gone=plan.already, failed=plan.failed)
             await self._check_forks(plan)
-            interrupted = self._running(plan)
-            operation = await self._run("delete", plan)
-            return DeleteResult(already_gone=plan.already, interrupted=interrupted, **operation.result)
+            operation, _ = await self._run("delete", plan)
+            return DeleteResult(already_gone=plan.already, interrupted=plan.interrupted, **operation.result)
 
     async def finish(self) -> list[Operation]:
         """Complete what a killed process left in the journal. What is locked is another process's, still at work."""
@@ -115,15 +115,23 @@ class Cascade:
         async with self._live.permit:
             for operation in await self._catalog.log.running_operations():
                 try:
-                    async with AsyncExitStack() as locks:
-                        for move in operation.moves:
-                            await self._lock(move.thread_id, locks)
-                        current = await self._catalog.log.operation(operation.id)
-                        if current is not None and current.state == "running":
-                            finished.append(await self._apply(operation, failed=[]))
+                    finished += await self._finish(operation)
                 except ActiveWriter as error:
                     logger.info("operation %s is left to its owner: %s", operation.id, error)
+                except StoreFailure as error:
+                    logger.warning("%s of %s can't be finished: %s", operation.kind, operation.root_id, error)
         return finished
+
+    async def _finish(self, operation: Operation) -> list[Operation]:
+        async with AsyncExitStack() as held:
+            await self._lock([move.thread_id for move in operation.moves], held)
+            current = await self._catalog.log.operation(operation.id)
+            if current is None or current.state != "running":
+                return []
+            with CancelScope(shield=True):
+                await self._unload(operation, held)
+                operation, _ = await self._apply(operation, failed=[])
+            return [operation]
 
     # ------------------------------------------------------------------------------------------ plans
 
@@ -141,12 +149,10 @@ class Cascade:
             if live is not None and not live.materialised:
                 plan.failed.append(Failure(thread_id=thread_id, reason="it is started, but not materialized yet"))
                 continue
-            stored = await self._catalog.stored(thread_id)
+            stored = await self._look(thread_id, plan)
             if stored is None:
-                if thread_id == root_id:
-                    raise ThreadNotFound(root_id)
-                plan.failed.append(Failure(thread_id=thread_id, reason=_MISSING))
-            elif stored.archived != archived:
+                continue
+            if stored.archived != archived:
                 plan.already.append(thread_id)
             else:
                 plan.moves.append(stored)
@@ -158,23 +164,54 @@ class Cascade:
             return plan
         below = [node.thread_id for node in await descendants(root.id, self._catalog.children)]
         if include == "same_operation":
-            operation = await self._catalog.log.last_operation("archive", root.id)
-            together = {move.thread_id for move in operation.moves} if operation else set[str]()
+            together = await self._archived_with(root.id)
             below = [thread_id for thread_id in below if thread_id in together]
         for thread_id in below:
-            stored = await self._catalog.stored(thread_id)
-            if stored is None:
-                plan.failed.append(Failure(thread_id=thread_id, reason=_MISSING))
-            elif stored.archived:
+            if self._live.get(thread_id) is not None:
+                continue
+            stored = await self._look(thread_id, plan)
+            if stored is not None and stored.archived:
                 plan.moves.append(stored)
         return plan
+
+    async def _archived_with(self, root_id: str) -> set[str]:
+        """What the operation that archived the root archived with it, less what came back and went again by itself."""
+        log = self._catalog.log
+        operation = await log.last_operation("archive", root_id)
+        together = set[str]()
+        for thread_id in operation.result.get("archived", ()) if operation else ():
+            last = await log.last_operation("archive", thread_id)
+            if last == operation:
+                together.add(thread_id)
+        return together
+
+    async def _look(self, thread_id: str, plan: Plan) -> StoredThread | None:
+        """The thread as it is stored; None for a descendant that can't be found or read, which the plan says then."""
+        reason = _MISSING
+        try:
+            if (stored := await self._catalog.stored(thread_id)) is not None:
+                return stored
+            if thread_id == plan.root_id:
+                raise ThreadNotFound(thread_id)
+        except DamagedRollout as error:
+            if thread_id == plan.root_id:
+                raise
+            reason = str(error)
+        plan.failed.append(Failure(thread_id=thread_id, reason=reason))
+        return None
 
     async def _plan_delete(self, root_id: str) -> Plan:
         below = await descendants(root_id, self._catalog.children)
         plan = Plan(root_id)
         for thread_id in (*(node.thread_id for node in reversed(below)), root_id):
             live = self._live.get(thread_id)
-            stored = live.thread if live else await self._catalog.stored(thread_id)
+            try:
+                stored = live.thread if live else await self._catalog.stored(thread_id)
+            except DamagedRollout as error:
+                if thread_id == root_id:
+                    raise
+                plan.failed.append(Failure(thread_id=thread_id, reason=str(error)))
+                continue
             if stored is None:
                 plan.already.append(thread_id)
             else:
@@ -196,10 +233,15 @@ class Cascade:
 
     # ------------------------------------------------------------------------------------------ work
 
-    async def _run(self, kind: Literal["archive", "unarchive", "delete"], plan: Plan) -> Operation:
-        async with AsyncExitStack() as locks:
-            for thread_id in plan.ids():
-                await self._lock(thread_id, locks)
+    async def _run(
+        self, kind: Literal["archive", "unarchive", "delete"], plan: Plan, *, interrupt: bool = True
+    ) -> tuple[Operation, dict[str, StoredThread]]:
+        """The finished operation, and the rows that it made."""
+        async with AsyncExitStack() as held:
+            await self._lock(plan.ids(), held)
+            plan.interrupted = self._running(plan)
+            if plan.interrupted and not interrupt:
+                raise TurnsRunning(plan.interrupted)
             operation = Operation(
                 id=f"op_{uuid_utils.uuid7().hex}",
                 kind=kind,
@@ -208,64 +250,86 @@ class Cascade:
                 state="running",
                 started_at_ms=self._now(),
             )
-            await self._catalog.commit(Change(operation=operation))
-            await self._unload(plan, locks)
-            return await self._apply(operation, failed=plan.failed)
+            rows: dict[str, StoredThread] = {}
+            # Stopped half-way by a caller who goes away, it would stay half done until the next start.
+            with CancelScope(shield=True):
+                await self._catalog.commit(Change(operation=operation))
+                await self._unload(operation, held)
+                operation, rows = await self._apply(operation, failed=plan.failed)
+            return operation, rows
 
-    async def _lock(self, thread_id: str, locks: AsyncExitStack) -> None:
-        """Hold the thread's writer lock until the work is done; what this server has loaded it holds already."""
-        live = self._live.get(thread_id)
-        if live is None:
-            await self._locks.acquire(thread_id)
-            locks.push_async_callback(self._locks.release, thread_id)
+    async def _lock(self, thread_ids: Sequence[str], held: AsyncExitStack) -> None:
+        """Hold all the writer locks until the work is done. Those of threads that are loaded here this process has; it
+        holds still whoever writes to them, and whoever would let them go."""
+        held.enter_context(self._live.keeping(thread_ids))
+        for thread_id in thread_ids:
+            live = self._live.get(thread_id)
+            if live is not None:
+                await held.enter_async_context(live.lock)
+            if self._live.get(thread_id) is None:  # never loaded, or it left while we waited
+                await self._locks.acquire(thread_id)
+                held.push_async_callback(self._locks.release, thread_id)
 
-    async def _unload(self, plan: Plan, locks: AsyncExitStack) -> None:
+    async def _unload(self, operation: Operation, held: AsyncExitStack) -> None:
         """Root first, then the others in the order of work; the lock goes only after the move (no gap for another)."""
-        order: Sequence[str] = plan.ids()
-        for thread_id in sorted(order, key=lambda i: i != plan.root_id):
+        order = [move.thread_id for move in operation.moves]
+        for thread_id in sorted(order, key=lambda i: i != operation.root_id):
             live = self._live.get(thread_id)
             if live is None:
                 continue
-            await self._let_go(live, locks)
+            live.closing = True
+            if live.turn is not None:
+                try:
+                    await self._turns.interrupt(live)
+                except StoreFailure as error:  # a turn without an end is read as interrupted
+                    logger.warning("the interruption of a turn of %s is not recorded: %s", thread_id, error)
+            self._live.drop(thread_id)
+            held.push_async_callback(self._locks.release, thread_id)
             await self._catalog.record(Change(events=(notices.not_loaded(thread_id),)))
 
-    async def _let_go(self, live: LiveThread, locks: AsyncExitStack) -> None:
-        live.closing = True
-        async with live.lock:
-            if live.turn is not None:
-                await self._turns.interrupt(live)
-            self._live.drop(live.thread.id)
-        locks.push_async_callback(self._locks.release, live.thread.id)
-
-    async def _apply(self, operation: Operation, *, failed: Sequence[Failure]) -> Operation:
+    async def _apply(
+        self, operation: Operation, *, failed: Sequence[Failure]
+    ) -> tuple[Operation, dict[str, StoredThread]]:
         """Move the files, then record everything in one transaction. Repeatable: what is moved already counts."""
         done: list[str] = []
-        rows: list[StoredThread] = []
+        rows: dict[str, StoredThread] = {}
         failures = list(failed)
         for move in operation.moves:
             try:
-                rows += await self._move(operation.kind, move)
-                done.append(move.thread_id)
+                file = await self._move(operation.kind, move)
             except StoreFailure as error:
                 if not done and move.thread_id == operation.root_id and operation.kind != "delete":
                     await self._catalog.record(Change(operation=replace(operation, state="done")))
                     raise
                 failures.append(Failure(thread_id=move.thread_id, reason=str(error)))
-        return await self._record(operation, done, rows, failures)
+                continue
+            done.append(move.thread_id)
+            if file is not None and (row := await self._moved(move.thread_id, file)) is not None:
+                rows[move.thread_id] = row
+        return await self._record(operation, done, list(rows.values()), failures), rows
 
-    async def _move(self, kind: str, move: Move) -> list[StoredThread]:
-        """One file. Returns the row to write, if any."""
+    async def _move(self, kind: str, move: Move) -> RolloutFile | None:
+        """One file. Returns it where it is now; None if it is deleted."""
         rollouts = self._catalog.rollouts
-        if kind == "delete":
-            await rollouts.remove(move.path)
+        if kind == "archive":
+            return await rollouts.archive(move.path)
+        if kind == "unarchive":
+            return await rollouts.unarchive(move.path)
+        await rollouts.remove(move.path)
+        try:
             await rollouts.forget_name(move.thread_id)
-            return []
-        file = await (rollouts.archive(move.path) if kind == "archive" else rollouts.unarchive(move.path))
-        return [await self._moved(move.thread_id, file)]
+        except StoreFailure as error:  # a name of nothing, which nobody finds
+            logger.warning("the name of deleted thread %s is still listed: %s", move.thread_id, error)
+        return None
 
-    async def _moved(self, thread_id: str, file: RolloutFile) -> StoredThread:
-        known = await self._catalog.log.get(thread_id)
-        thread = known or (await self._catalog.rollouts.describe(file)).thread
+    async def _moved(self, thread_id: str, file: RolloutFile) -> StoredThread | None:
+        """The row of a file that has moved. None if it can't be told now: the next look at the thread restores it."""
+        try:
+            known = await self._catalog.log.get(thread_id)
+            thread = known or (await self._catalog.rollouts.describe(file)).thread
+        except StoreFailure as error:
+            logger.warning("the row of %s, which has moved, waits for the next look at it: %s", thread_id, error)
+            return None
         mtime_ms = file.stamp.mtime_ns // 1_000_000
         return replace(
             thread,

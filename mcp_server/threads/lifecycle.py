@@ -279,6 +279,8 @@ class Lifecycle:
         """Interrupt what runs and record it so, let the lock go, then tell: status notLoaded, then closed."""
         live.closing = True
         async with live.lock:
+            if self._live.get(live.thread.id) is not live:  # a cascade took it meanwhile
+                return
             if live.turn is not None:
                 try:
                     await self._turns.interrupt(live)

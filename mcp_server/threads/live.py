@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +70,18 @@ class LiveThread:
     # One verb at a time: what is read from the thread must still hold when it is written.
     lock: anyio.Lock = field(default_factory=anyio.Lock)
 
+    @asynccontextmanager
+    async def writing(self) -> AsyncGenerator[None]:
+        """Have the thread to oneself, to write to it.
+
+        Raises:
+            ThreadClosing: it left, or is about to; its lock may be another's by now.
+        """
+        async with self.lock:
+            if self.closing:
+                raise ThreadClosing(self.thread.id)
+            yield
+
     @property
     def paginated(self) -> bool:
         return self.thread.history_mode == "paginated"
@@ -103,13 +116,24 @@ class LiveThreads:
         self._threads: dict[str, LiveThread] = {}
         self._handles: dict[str, Subscription] = {}
         self._connections: dict[str, set[str]] = {}
+        self._kept: frozenset[str] = frozenset()
 
     def ids(self) -> list[str]:
         return sorted(self._threads)
 
     def own(self) -> frozenset[str]:
         """The threads whose rows this process keeps: nobody else may write their files."""
-        return frozenset(live.thread.id for live in self._threads.values() if live.materialised)
+        return self._kept.union(live.thread.id for live in self._threads.values() if live.materialised)
+
+    @contextmanager
+    def keeping(self, thread_ids: Collection[str]) -> Generator[None]:
+        """Keep the rows of these threads too while their files move: seen on the way by our own watcher, they would be
+        announced in no order. The caller has the permit."""
+        self._kept = frozenset(thread_ids)
+        try:
+            yield
+        finally:
+            self._kept = frozenset()
 
     def all(self) -> Iterable[LiveThread]:
         return list(self._threads.values())

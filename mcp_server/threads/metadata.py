@@ -45,7 +45,7 @@ class Metadata:
             return await self._named(named)
         if live.ephemeral:
             raise EphemeralThread(thread_id, "thread_set_name")
-        async with live.lock:
+        async with live.writing():
             await self._turns.materialise(live)
             live.thread = replace(live.thread, name=trimmed)
             return await self._named(live.thread)
@@ -95,7 +95,7 @@ class Metadata:
     async def _set_git_live(self, live: LiveThread, patch: GitPatch) -> ThreadResult:
         if live.ephemeral:
             raise EphemeralThread(live.thread.id, "metadata updates")
-        async with live.lock:
+        async with live.writing():
             await self._turns.materialise(live)
             changed = replace(live.thread, git=_patched(live.thread.git, patch))
             stamp = await self._append(live.rollouts, changed)

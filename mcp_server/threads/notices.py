@@ -15,7 +15,9 @@ _EVENT_TEXT_CHARS = 2_000
 
 
 def started(thread: Thread) -> ThreadEvent:
-    return ThreadEvent("thread/started", thread.id, {"thread": thread.model_dump(mode="json", exclude={"turns"})})
+    """Codex sends the thread of the answer, without its turns."""
+    bare = thread.model_copy(update={"turns": []})
+    return ThreadEvent("thread/started", thread.id, {"thread": bare.model_dump(mode="json")})
 
 
 def status_changed(live: LiveThread) -> ThreadEvent:

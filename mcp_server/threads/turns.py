@@ -40,7 +40,7 @@ class TurnWriter:
     async def start(self, reference: str, message: UserInput) -> TurnResult:
         """Open a turn with a user message. The first one materialises the rollout."""
         live = await self._loaded(reference)
-        async with live.lock:
+        async with live.writing():
             if live.turn is not None:
                 raise TurnInProgress(live.thread.id, live.turn.id)
             check_message(message)
@@ -70,7 +70,7 @@ class TurnWriter:
     async def append(self, reference: str, items: Sequence[AppendItem]) -> AppendResult:
         """Add items to the running turn, in one write: all of them, or none."""
         live = await self._loaded(reference)
-        async with live.lock:
+        async with live.writing():
             turn = self._running(live)
             now = self._now()
             lines = [line for item in items for line in self._lines_of(live, turn, item, now)]
@@ -87,7 +87,7 @@ class TurnWriter:
     ) -> TurnResult:
         """End the running turn."""
         live = await self._loaded(reference)
-        async with live.lock:
+        async with live.writing():
             turn = self._running(live)
             now = self._now()
             if status == "failed" and not (error and error.strip()):

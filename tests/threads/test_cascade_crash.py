@@ -1,157 +1,315 @@
-"""Killed anywhere: whatever store call stopped a cascade, the next start finds it done, undone, or finishes it."""
+"""Killed, failing or cancelled at any store call, a cascade is done, undone, or finished from the journal."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Literal
 
 import anyio
 import pytest
-from mcp import Client
 
-from mcp_server.models.params import Caller, StartParams
-from mcp_server.stores.base import ThreadQuery
+from mcp_server.errors import StoreFailure
+from mcp_server.models.results import CascadeResult
+from mcp_server.stores.base import Change, Move, Operation
+from mcp_server.stores.naming import archived_path
+from mcp_server.stores.reconcile import sync
 from mcp_server.threads.service import ThreadService
 from tests.faults import Faults, Killed
-from tests.servers import stdio_server, structure
-from tests.worlds import World
-from tests.worlds import new_world as new_world
+from tests.threads.conftest import Home, Homes, hello, load
 
 pytestmark = pytest.mark.anyio
 
 Kind = Literal["archive", "unarchive", "delete"]
 
-
-async def grow(world: World) -> list[str]:
-    """A root, two children, a grandchild: each with a turn, none loaded."""
-    service = world.service()
-    ids: list[str] = []
-    for parent in (None, 0, 0, 1):
-        params = StartParams(parent_thread_id=None if parent is None else ids[parent])
-        ids.append((await service.lifecycle.start(params, Caller(connection="c"))).thread.id)
-        await service.turns.start(ids[-1], [{"type": "text", "text": f"thread {len(ids)}", "text_elements": []}])
-        await service.turns.complete(ids[-1], "completed", "done", None)
-    await service.lifecycle.close_all()
-    return ids
+TREE = (None, 0, 0, 1)
+EVENTS = ("thread/archived", "thread/unarchived", "thread/deleted")
+# Each call moves four threads: at least so many calls of a store does it take to plan, lock, journal, move and record.
+LEAST_CALLS = 12
 
 
-async def do(service: ThreadService, kind: Kind, root: str) -> None:
+async def do(service: ThreadService, kind: Kind, root: str) -> CascadeResult:
     if kind == "archive":
-        await service.cascade.archive(root, dry_run=False, interrupt_running=False)
-    elif kind == "unarchive":
-        await service.cascade.unarchive(root, include="same_operation")
-    else:
-        await service.cascade.delete(root, dry_run=False)
+        return await service.cascade.archive(root, dry_run=False, interrupt_running=True)
+    if kind == "unarchive":
+        return await service.cascade.unarchive(root, include="same_operation")
+    return await service.cascade.delete(root, dry_run=False)
 
 
-async def picture(world: World) -> dict[str, object]:
-    """Files, rows and journal as they stand."""
-    files = {file.thread_id: file.archived for file in await world.rollouts.files()}
-    rows = await world.state.list(ThreadQuery(archived=None, limit=100))
-    events = await world.state.events_after(0, limit=1000)
-    return {
-        "files": files,
-        "rows": {row.id: row.archived for row in rows.rows},
-        "paths": {row.path for row in rows.rows} == {file.path for file in await world.rollouts.files()},
-        "running": await world.state.running_operations(),
-        "events": [e.thread_id for e in events if e.type in ("thread/archived", "thread/unarchived", "thread/deleted")],
-    }
+class Case:
+    """A planted tree of four beside a thread that is none of it, with one name each; copied for each stop."""
+
+    def __init__(self, homes: Homes, kind: Kind, *, loaded: bool = False) -> None:
+        self.homes, self.kind, self._loaded = homes, kind, loaded
+        self.seed = homes.new()
+        self.ids: list[str] = []
+        self.other = ""
+
+    async def plant(self) -> None:
+        *self.ids, self.other = await self.seed.plant(*TREE, None)
+        for thread_id in (*self.ids, self.other):
+            await self.seed.rollouts.append_name(thread_id, f"name of {thread_id}", 0)
+        await sync(self.seed.rollouts, self.seed.state)
+        if self.kind == "unarchive":
+            await do(self.seed.service(), "archive", self.ids[0])
+
+    async def process(self, home: Home, faults: Faults) -> ThreadService:
+        """A process to be struck; the calls that prepare it do not count."""
+        service = home.service(faults)
+        at, faults.at = faults.at, 0
+        if self._loaded:
+            await load(service, self.ids[0], self.ids[3])
+            await service.turns.start(self.ids[3], hello("still at work"))
+        faults.at = at + len(faults.calls)
+        return service
+
+    @property
+    def before(self) -> dict[str, bool]:
+        return {thread_id: self.kind == "unarchive" and thread_id != self.other for thread_id in self._all()}
+
+    @property
+    def after(self) -> dict[str, bool]:
+        if self.kind == "delete":
+            return {self.other: False}
+        return {thread_id: self.kind == "archive" and thread_id != self.other for thread_id in self._all()}
+
+    def _all(self) -> list[str]:
+        return [*self.ids, self.other]
+
+    async def check(self, home: Home, *, seq: int) -> bool:
+        """Whether the cascade is done; else it is undone, and nothing in between. No lock is left either way."""
+        standing = await home.standing()
+        assert standing in (self.before, self.after)
+        done = standing == self.after
+        told = await home.told(*EVENTS, after=seq)
+        assert sorted(told) == (sorted(self.ids) if done else [])
+        assert home.locked() == []
+        names = await home.rollouts.names()
+        assert set(names) >= set(standing)
+        if self.kind == "delete":
+            assert await home.state.deleted(self._all()) == set(self.ids if done else [])
+            assert not done or await home.state.children(self._all()) == []
+        return done
+
+    async def sweep(self, strike: Callable[[Home, Faults], Awaitable[bool]], at: int = 1) -> int:
+        """Strike at the first call, the second, ... until the operation ends before it is struck. Returns how often."""
+        while True:
+            faults = Faults(at=at)
+            if not await strike(self.homes.copy(self.seed), faults):
+                assert len(faults.calls) < faults.at
+                return at - 1
+            at += 1
+
+
+async def planted(homes: Homes, kind: Kind, *, loaded: bool = False) -> Case:
+    case = Case(homes, kind, loaded=loaded)
+    await case.plant()
+    return case
+
+
+KINDS = pytest.mark.parametrize(
+    ("kind", "loaded"),
+    [("archive", False), ("archive", True), ("unarchive", False), ("delete", False), ("delete", True)],
+)
+
+
+# ---------------------------------------------------------------------------------------------- killed
+
+
+@KINDS
+@pytest.mark.parametrize("start", ["journal alone", "as the server does"])
+async def test_killed_at_any_store_call_it_is_done_undone_or_finished_at_the_next_start(
+    homes: Homes, kind: Kind, loaded: bool, start: str
+) -> None:
+    case = await planted(homes, kind, loaded=loaded)
+    finished: list[str] = []
+
+    async def strike(home: Home, faults: Faults) -> bool:
+        seq = await home.state.last_seq()
+        service = await case.process(home, faults)
+        killed = False
+        try:
+            await do(service, kind, case.ids[0])
+        except Killed:
+            killed = True
+        await home.kill()
+        if start == "journal alone":
+            if killed and loaded:
+                await sync(
+                    home.rollouts, home.state, quiet=True
+                )  # the interruption may be in the file and not in the row
+            next_service = home.service()
+            finished.extend(operation.id for operation in await next_service.cascade.finish())
+        else:
+            next_service = await home.start_again()
+        done = await case.check(home, seq=seq)
+        assert done or killed
+        if not done:
+            await do(next_service, kind, case.ids[0])
+            assert await case.check(home, seq=seq)
+        return killed
+
+    stops = await case.sweep(strike)
+    assert stops >= LEAST_CALLS
+    assert start != "journal alone" or finished
 
 
 @pytest.mark.parametrize("kind", ["archive", "unarchive", "delete"])
-async def test_a_cascade_killed_at_any_store_call_is_done_undone_or_finished(
-    new_world: Callable[[], World], kind: Kind
-) -> None:
-    stops = 0
-    while True:
-        stops += 1
-        world = new_world()
-        ids = await grow(world)
-        if kind == "unarchive":
-            await do(world.service(), "archive", ids[0])
-        before = await picture(world)
-        faults = Faults(at=stops)
+async def test_killed_again_while_it_finishes_it_is_finished_by_the_start_after(homes: Homes, kind: Kind) -> None:
+    case = await planted(homes, kind)
+    seq = await case.seed.state.last_seq()
+    middle = Faults()
+    await do(homes.copy(case.seed).service(middle), kind, case.ids[0])
+    moves = [n for n, call in enumerate(middle.calls, start=1) if call in ("archive", "unarchive", "remove")]
+    with pytest.raises(Killed):
+        await do(case.seed.service(Faults(at=moves[2])), kind, case.ids[0])
+    await case.seed.kill()
+    (operation,) = await case.seed.state.running_operations()
+    assert len(operation.moves) == len(case.ids)
+
+    async def strike(home: Home, faults: Faults) -> bool:
         try:
-            await do(world.service(faults), kind, ids[0])
+            await home.service(faults).cascade.finish()
         except Killed:
-            survivor = world.service()
-            await survivor.cascade.finish()
-            after = await picture(world)
-            assert after["running"] == [], faults.calls
-            assert after["files"] == after["rows"], faults.calls
-            assert after["paths"], faults.calls
-            if after["files"] != before["files"]:
-                check_done(kind, ids, before, after)
-            await do(survivor, kind, ids[0]) if after["files"] == before["files"] else None
-            continue
-        break
-    assert stops - 1 == len(faults.calls)
-    assert stops > 12
+            await home.kill()
+            await home.start_again()
+            assert await case.check(home, seq=seq)
+            return True
+        assert await case.check(home, seq=seq)
+        result = await home.state.operation(operation.id)
+        assert result is not None
+        assert result.result[{"archive": "archived", "unarchive": "unarchived", "delete": "deleted"}[kind]] == [
+            move.thread_id for move in operation.moves
+        ]
+        return False
+
+    assert await case.sweep(strike) >= LEAST_CALLS
 
 
-def check_done(kind: Kind, ids: list[str], before: dict[str, Any], after: dict[str, Any]) -> None:
-    """All of it, with one event a thread and none twice."""
-    expected = {} if kind == "delete" else dict.fromkeys(ids, kind == "archive")
-    assert after["files"] == expected
-    told = after["events"][len(before["events"]) :]
-    assert sorted(told) == sorted(ids)
+async def test_a_start_that_finishes_nothing_changes_nothing(home: Home) -> None:
+    ids = await home.plant(*TREE)
+    await do(home.service(), "archive", ids[0])
+    seq = await home.state.last_seq()
+    await home.start_again()
+    assert await home.service().cascade.finish() == []
+    assert await home.state.last_seq() == seq
 
 
-KILLED_CHILD = """
-import os, signal, sys
-import mcp_server.stores.rollouts as rollouts
-real, moved = rollouts.RolloutFiles.archive, []
-async def archive(self, path):
-    if len(moved) == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    moved.append(path)
-    return await real(self, path)
-rollouts.RolloutFiles.archive = archive
-from mcp_server.cli import main
-sys.argv = ["threadstore", "serve", "--home", sys.argv[1]]
-main()
-"""
+async def test_what_another_process_is_still_at_is_left_to_it(home: Home) -> None:
+    ids = await home.plant(*TREE)
+    operation = await begun(home, ids)
+    at_work = home.locks()
+    await at_work.acquire(ids[3])
+    service = home.service()
+    assert await service.cascade.finish() == []
+    assert await home.state.running_operations() == [operation]
+    assert home.locked() == [ids[3]]
+    await at_work.release(ids[3])
+    assert [one.id for one in await service.cascade.finish()] == [operation.id]
+    assert await home.standing() == dict.fromkeys(ids, True)
 
 
-async def test_a_server_killed_in_the_middle_of_an_archive_is_finished_by_the_next(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    ids: list[str] = []
-    async with Client(stdio_server(home)) as client:
-        for number in range(8):
-            arguments = {"parent_thread_id": ids[number // 3]} if ids else {}
-            ids.append((await structure(client, "thread_start", **arguments))["thread"]["id"])
-            await client.call_tool("turn_start", {"thread_id": ids[-1], "input": f"thread {number}"})
-            await client.call_tool("turn_complete", {"thread_id": ids[-1]})
-    assert await _archive_in_a_child_that_dies(home, ids[0]) == -signal.SIGKILL
-    assert len(list((home / "archived_sessions").iterdir())) == 3
-    async with Client(stdio_server(home)) as client:
-        kinds = ["appServer", "subAgent"]
-        active = await structure(client, "thread_list", source_kinds=kinds)
-        archived = await structure(client, "thread_list", source_kinds=kinds, archived=True)
-        events = await structure(client, "events_read", types=["thread/archived"], limit=100)
-    assert (active["total"], archived["total"]) == (0, 8)
-    assert sorted(event["thread_id"] for event in events["data"]) == sorted(ids)
+async def test_an_operation_that_can_not_be_finished_does_not_keep_the_others(home: Home) -> None:
+    first, second = await home.plant(None, 0), await home.plant(None, 0)
+    await begun(home, first)
+    await home.rollouts.remove(await home.path(first[0]))
+    await begun(home, second)
+    await home.start_again()
+    assert await home.standing() == {first[1]: False} | dict.fromkeys(second, True)
 
 
-async def _archive_in_a_child_that_dies(home: Path, root: str) -> int:
-    hello = (
-        '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},'
-        '"clientInfo":{"name":"raw","version":"1"}}}\n{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
-        '{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"thread_archive","arguments":{"thread_id":"%s"}}}\n'
-    )
-    child = await anyio.open_process(
-        [sys.executable, "-c", KILLED_CHILD, str(home)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=dict(os.environ),
-    )
-    assert child.stdin is not None
-    await child.stdin.send((hello % root).encode())
-    with anyio.fail_after(30):
-        return await child.wait()
+async def test_a_thread_that_was_loaded_before_the_journal_was_read_is_closed_for_its_move(home: Home) -> None:
+    ids = await home.plant(*TREE)
+    await begun(home, ids)
+    service = home.service()
+    await load(service, ids[3])
+    await service.turns.start(ids[3], hello("quicker than the start"))
+    await service.cascade.finish()
+    assert await home.standing() == dict.fromkeys(ids, True)
+    assert (service.live.ids(), home.locked()) == ([], [])
+    lines = [raw.data async for batch in home.rollouts.lines(await home.path(ids[3])) for raw in batch]
+    assert b'"turn_aborted"' in lines[-1]
+
+
+async def begun(home: Home, ids: list[str]) -> Operation:
+    """What a process leaves that was killed right after it wrote its plan."""
+    moves = tuple([Move(thread_id, await home.path(thread_id)) for thread_id in ids])
+    operation = Operation(f"op_{ids[0]}", "archive", ids[0], moves, "running", started_at_ms=home.now_ms())
+    await home.state.commit(Change(operation=operation))
+    return operation
+
+
+# ---------------------------------------------------------------------------------------------- failing
+
+
+@KINDS
+async def test_failing_at_any_store_call_it_is_refused_whole_or_done_and_the_receipt_says_what_was_not(
+    homes: Homes, kind: Kind, loaded: bool
+) -> None:
+    case = await planted(homes, kind, loaded=loaded)
+
+    async def strike(home: Home, faults: Faults) -> bool:
+        def fail() -> StoreFailure | None:
+            return None if faults.calls[-1] == "release" else StoreFailure("no space left on device")
+
+        seq = await home.state.last_seq()
+        faults.error = fail  # a release does not fail, by its contract
+        service = await case.process(home, faults)
+        receipt: CascadeResult | None = None
+        with suppress(StoreFailure):
+            receipt = await do(service, kind, case.ids[0])
+        struck = len(faults.calls) >= faults.at
+        faults.at = 0
+        await service.catalog.commit(Change())  # what waited for the state DB goes in with the next change
+        await service.lifecycle.close_all()
+        passed_over = {failure.thread_id for failure in receipt.failed} if receipt else set(case.ids)
+        files = {file.thread_id: file.archived for file in await home.rollouts.files()}
+        assert {i: files.get(i) for i in case.before} == {
+            i: case.before[i] if i in passed_over else case.after.get(i) for i in case.before
+        }
+        assert await home.state.running_operations() == []
+        assert home.locked() == []
+        await sync(home.rollouts, home.state)
+        if kind != "unarchive" or receipt is None:  # what stayed behind in the archive may be meant to stay
+            await do(service, kind, case.ids[0])
+            assert await case.check(home, seq=seq)
+        return struck
+
+    assert await case.sweep(strike) >= LEAST_CALLS
+
+
+# ---------------------------------------------------------------------------------------------- cancelled
+
+
+@KINDS
+async def test_cancelled_at_any_store_call_it_is_undone_or_done_and_never_in_between(
+    homes: Homes, kind: Kind, loaded: bool
+) -> None:
+    case = await planted(homes, kind, loaded=loaded)
+
+    async def strike(home: Home, faults: Faults) -> bool:
+        seq = await home.state.last_seq()
+        service = await case.process(home, faults)
+        with anyio.CancelScope() as scope:
+            faults.error = scope.cancel
+            await do(service, kind, case.ids[0])
+        await service.lifecycle.close_all()
+        await case.check(home, seq=seq)
+        return scope.cancel_called
+
+    assert await case.sweep(strike) >= LEAST_CALLS
+
+
+async def test_a_move_that_was_cut_between_its_two_steps_is_finished(homes: Homes) -> None:
+    home = homes.new()
+    ids = await home.plant(*TREE)
+    await begun(home, ids)
+    if home.folder is None:
+        pytest.skip("a move in memory has one step")
+    path = await home.path(ids[1])
+    target = home.folder / archived_path(path)
+    target.parent.mkdir()
+    target.hardlink_to(home.folder / path)
+    await home.start_again()
+    assert await home.standing() == dict.fromkeys(ids, True)
+    assert await home.told("thread/archived") == ids

@@ -1,0 +1,129 @@
+"""The subtree walk, alone and under a cascade: each thread once, whatever the edges are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mcp_server.threads.tree import Descendant, descendants, picture
+from tests.threads.conftest import Homes
+
+pytestmark = pytest.mark.anyio
+
+Edges = Collection[tuple[str, str]]
+
+
+async def below(root: str, edges: Edges) -> list[Descendant]:
+    async def children(parents: Collection[str]) -> list[tuple[str, str]]:
+        assert parents
+        return [edge for edge in edges if edge[0] in parents]
+
+    return await descendants(root, children)
+
+
+async def ids_below(root: str, edges: Edges) -> list[str]:
+    return [node.thread_id for node in await below(root, edges)]
+
+
+def distances(root: str, edges: Edges) -> dict[str, int]:
+    """How far each thread is from the root, worked out in another way than the walk does: by relaxing edges."""
+    found = {root: 0}
+    for _ in range(len(edges) + 1):
+        for parent, child in edges:
+            if parent in found:
+                found[child] = min(found.get(child, len(edges) + 1), found[parent] + 1)
+    return found
+
+
+async def test_the_walk_goes_level_by_level_and_by_id_within_a_level() -> None:
+    edges = [("r", "c"), ("r", "a"), ("a", "z"), ("c", "b"), ("z", "y")]
+    assert await below("r", edges) == [
+        Descendant("a", "r", 1),
+        Descendant("c", "r", 1),
+        Descendant("b", "c", 2),
+        Descendant("z", "a", 2),
+        Descendant("y", "z", 3),
+    ]
+
+
+async def test_what_is_above_or_beside_the_root_is_not_walked() -> None:
+    assert await ids_below("a", [("r", "a"), ("r", "b"), ("b", "x"), ("a", "y")]) == ["y"]
+
+
+async def test_a_thread_without_children_has_none_below_it() -> None:
+    assert await below("r", [("other", "child")]) == []
+
+
+async def test_a_self_edge_is_walked_once() -> None:
+    assert await ids_below("r", [("r", "r"), ("r", "a"), ("a", "a")]) == ["a"]
+
+
+async def test_a_cycle_is_walked_once_wherever_it_is_entered() -> None:
+    edges = [("a", "b"), ("b", "c"), ("c", "a")]
+    assert await ids_below("a", edges) == ["b", "c"]
+    assert await ids_below("b", edges) == ["c", "a"]
+
+
+async def test_a_thread_with_two_parents_belongs_to_the_one_that_is_nearer_the_root() -> None:
+    nodes = await below("r", [("r", "a"), ("a", "b"), ("b", "x"), ("r", "x")])
+    assert Descendant("x", "r", 1) in nodes
+    assert len(nodes) == 3
+
+
+async def test_a_chain_of_sub_agents_may_be_deeper_than_pythons_stack() -> None:
+    chain = [f"{n:06}" for n in range(3_000)]
+    children = dict(pairwise(chain))
+
+    async def child_of(parents: Collection[str]) -> list[tuple[str, str]]:
+        return [(parent, children[parent]) for parent in parents if parent in children]
+
+    nodes = await descendants(chain[0], child_of)
+    assert [node.thread_id for node in nodes] == chain[1:]
+    assert picture(chain[0], nodes, str)[1] == chain
+
+
+THREADS = st.sampled_from("abcdefgh")
+
+
+@given(st.lists(st.tuples(THREADS, THREADS), max_size=20))
+async def test_whatever_the_edges_are_each_thread_comes_once_by_distance_and_id(edges: list[tuple[str, str]]) -> None:
+    nodes = await below("a", edges)
+    far = distances("a", edges)
+    assert [node.thread_id for node in nodes] == sorted(far.keys() - {"a"}, key=lambda i: (far[i], i))
+    assert all((node.parent_id, node.thread_id) in edges for node in nodes)
+    assert all(node.depth == far[node.thread_id] == far[node.parent_id] + 1 for node in nodes)
+    assert sorted(picture("a", nodes, str)[1]) == sorted(far)
+
+
+# Edge n is (parent, child n); None leaves a thread without a parent. What comes of it may hold cycles and many trees.
+FORESTS = st.lists(st.none() | st.integers(0, 6), min_size=7, max_size=7)
+
+
+@given(FORESTS)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_a_cascade_moves_each_thread_of_a_random_tree_once_in_reverse_order_and_no_other(
+    homes: Homes, parents: list[int | None]
+) -> None:
+    home = homes.new()
+    pairs = [(parent, child) for child, parent in enumerate(parents) if parent is not None and parent != child]
+    ids = await home.plant(*[None] * len(parents), edges=pairs)
+    far = distances(ids[0], [(ids[parent], ids[child]) for parent, child in pairs])
+    walked = sorted(far.keys() - {ids[0]}, key=lambda i: (far[i], i))
+    service = home.service()
+    assert await home.standing() == dict.fromkeys(ids, False)
+
+    receipt = await service.cascade.archive(ids[0], dry_run=False, interrupt_running=False)
+    assert receipt.archived == [ids[0], *reversed(walked)] == await home.told("thread/archived")
+    assert await home.standing() == {thread_id: thread_id in far for thread_id in ids}
+
+    back = await service.cascade.unarchive(ids[0], include="same_operation")
+    assert back.unarchived == [ids[0], *walked] == await home.told("thread/unarchived")
+    assert await home.standing() == dict.fromkeys(ids, False)
+
+    gone = await service.cascade.delete(ids[0], dry_run=False)
+    assert gone.deleted == [*reversed(walked), ids[0]] == await home.told("thread/deleted")
+    assert await home.standing() == dict.fromkeys([i for i in ids if i not in far], False)
