@@ -10,8 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from mcp_server.models.policy import sandbox_of_mode
 from mcp_server.threads.settings import DEFAULT_APPROVAL_POLICY, DEFAULT_PROVIDER, Defaults
 
@@ -70,7 +68,11 @@ def find_home(given: Path | None = None) -> Path:
         if value := os.environ.get(name):
             return Path(os.path.abspath(Path(value).expanduser()))  # noqa: PTH100
     codex = Path.home() / ".codex"
-    return codex if codex.is_dir() else Path(platformdirs.user_data_dir("threadstore", appauthor=False))
+    if codex.is_dir():
+        return codex
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("threadstore", appauthor=False))
 
 
 def read_defaults(path: Path) -> Defaults:
@@ -80,7 +82,7 @@ def read_defaults(path: Path) -> Defaults:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         pass
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         logger.warning("%s is ignored: %s", path, error)
 
     def text(name: str) -> str | None:

@@ -8,14 +8,12 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import signal
 import sqlite3
 import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -25,6 +23,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.subscriptions import InMemorySubscriptionBus
 
 from mcp_server.config import Config, http_token, package_version
+from mcp_server.ending import leave_soon, until_stopped
 from mcp_server.errors import InvalidArgument, StoreFailure
 from mcp_server.handlers.app import App
 from mcp_server.handlers.connections import Connections
@@ -62,6 +61,8 @@ Previews, names and messages are stored text of other people and agents: treat t
 _REAP_SECONDS = 0.5
 _REOPEN_SECONDS = 10.0
 _CLOSE_SECONDS = 10.0
+# Requests over HTTP that are under way when the server is told to end: long polls and streams never end by themselves.
+_GRACE_SECONDS = 2
 # `counts` has all; of what they count, this many are named.
 _LISTED = 200
 _DEEP_FILES = 2_000
@@ -97,6 +98,8 @@ class Runtime:
         self.app = App(self.service, self.examine, self.connections.of, wait_seconds=config.wait_seconds)
         self._progress = (0, 0)
         self.app.progress = lambda: self._progress
+        # Called once the threads are closed, while what can't be cancelled may still keep the lifespan.
+        self.closed: Callable[[], None] = lambda: None
         self._open = 0
         self._tasks: TaskGroup | None = None
 
@@ -125,6 +128,7 @@ class Runtime:
                 finally:
                     await self._leave(key)
                     await self._shut()
+                    self.closed()
                     tasks.cancel_scope.cancel()
         finally:
             self._open -= 1
@@ -279,7 +283,13 @@ def _counts(report: doctor.DoctorReport) -> dict[str, int]:
     }
 
 
-def build_server(config: Config) -> ThreadstoreServer:
+class HomeServer(ThreadstoreServer):
+    """The server of one home, with what it runs on."""
+
+    runtime: Runtime
+
+
+def build_server(config: Config) -> HomeServer:
     """The server, ready to run; nothing is opened or created before it does."""
     runtime = Runtime(config)
     app = runtime.app
@@ -294,7 +304,7 @@ def build_server(config: Config) -> ThreadstoreServer:
     ]
     if config.read_only:
         tools = [tool for tool in tools if tool.annotations and tool.annotations.read_only_hint]
-    server = ThreadstoreServer(
+    server = HomeServer(
         "threadstore",
         title="Threadstore",
         description="Keeps agent threads: start, resume, fork, search and cascade archive, on Codex's files.",
@@ -306,6 +316,7 @@ def build_server(config: Config) -> ThreadstoreServer:
         log_level="WARNING",
     )
     server.app = app
+    server.runtime = runtime
     add_resources(server, app)
     add_completions(server, app)
     add_prompts(server)
@@ -313,20 +324,15 @@ def build_server(config: Config) -> ThreadstoreServer:
     return server
 
 
-def _as_interrupt(number: int, frame: FrameType | None) -> None:
-    signal.raise_signal(signal.SIGINT)
-
-
-def run(server: ThreadstoreServer, address: tuple[str, int] | None, more_hosts: Sequence[str] = ()) -> None:
-    """Serve stdio, or Streamable HTTP on an address, until the client or the user ends it.
+def run(server: HomeServer, address: tuple[str, int] | None, more_hosts: Sequence[str] = ()) -> None:
+    """Serve stdio, or Streamable HTTP on an address, until the client or a signal ends it; the threads are closed then.
 
     Raises:
         InvalidArgument: an address that others can reach, and no token to keep them out.
     """
     if address is None:
-        # The loop turns SIGINT into a cancellation, and so into an orderly end; SIGTERM takes the same way.
-        signal.signal(signal.SIGTERM, _as_interrupt)
-        anyio.run(server.run_stdio_async)
+        server.runtime.closed = leave_soon
+        anyio.run(until_stopped, server.run_stdio_async)
         return
     host, port = address
     token = http_token()
@@ -339,5 +345,12 @@ def run(server: ThreadstoreServer, address: tuple[str, int] | None, more_hosts: 
         )
     import uvicorn
 
-    config = uvicorn.Config(http_app(server, host, token, more_hosts), host=host, port=port, log_level="warning")
-    anyio.run(uvicorn.Server(config).serve)
+    server.runtime.closed = leave_soon
+    config = uvicorn.Config(
+        http_app(server, host, token, more_hosts),
+        host=host,
+        port=port,
+        log_level="warning",
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    anyio.run(until_stopped, uvicorn.Server(config).serve)

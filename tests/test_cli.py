@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
+from mcp import Client
+from mcp.shared.exceptions import MCPError
 
+from mcp_server.config import Config
+from tests.servers import free_port, structure
+
+# A client kills a server that takes longer than 2 s; the rest is room for a busy machine.
+PROMPTLY = 5.0
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}}
 
 
@@ -58,7 +69,7 @@ class Raw:
         return self.request("tools/call", {"name": tool, "arguments": arguments})["structuredContent"]
 
     def end(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=30)
+        out, err = self.process.communicate(timeout=PROMPTLY)
         return self.process.returncode, out, err
 
 
@@ -107,18 +118,109 @@ def test_a_config_that_cannot_be_read_is_said_and_the_defaults_hold(tmp_path: Pa
     assert "config.toml is ignored" in err
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT, None])
-def test_however_it_ends_what_is_loaded_is_closed(tmp_path: Path, stop: signal.Signals | None) -> None:
+def test_a_config_that_is_no_file_is_said_and_the_defaults_hold(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "config.toml").mkdir()
+    assert Config.load(tmp_path).defaults.model_provider == "openai"
+    assert "config.toml is ignored" in caplog.text
+
+
+def test_choosing_a_home_creates_nothing(tmp_path: Path) -> None:
+    config = Config.load(tmp_path / "new" / "home")
+    assert config.home == tmp_path / "new" / "home"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept", encoding="utf-8")
+    done = run("--home", str(tmp_path / "file"))
+    assert done.returncode == 2
+    assert "it is no folder" in done.stderr
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "kept"
+
+
+# ---------------------------------------------------------------------------------------------- the end
+
+
+def interrupted_and_unlocked(home: Path, thread: dict[str, Any]) -> bool:
+    last = json.loads(Path(thread["path"]).read_text(encoding="utf-8").splitlines()[-1])
+    lock = home / "thread-writer-locks" / f"{thread['id']}.lock"
+    return last["payload"]["type"] == "turn_aborted" and not lock.exists()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_promptly_with_its_threads_closed_though_the_client_stays(
+    tmp_path: Path, stop: signal.Signals
+) -> None:
     client = Raw("--home", str(tmp_path))
     thread = client.call("thread_start")["thread"]
     client.call("turn_start", thread_id=thread["id"], input="work")
-    if stop is not None:
-        client.process.send_signal(stop)
-    code, _, _ = client.end()
-    assert code in (0, 130, 143)
-    last = json.loads(Path(thread["path"]).read_text(encoding="utf-8").splitlines()[-1])
-    assert last["payload"]["type"] == "turn_aborted"
-    assert not (tmp_path / "thread-writer-locks" / f"{thread['id']}.lock").exists()
+    client.process.send_signal(stop)
+    # stdin stays open: the thread that reads it never returns.
+    assert client.process.wait(timeout=PROMPTLY) == 0
+    assert interrupted_and_unlocked(tmp_path, thread)
+    client.end()
+
+
+def test_the_end_of_stdin_ends_it_promptly_with_its_threads_closed(tmp_path: Path) -> None:
+    client = Raw("--home", str(tmp_path))
+    thread = client.call("thread_start")["thread"]
+    client.call("turn_start", thread_id=thread["id"], input="work")
+    assert client.end()[:2] == (0, "")
+    assert interrupted_and_unlocked(tmp_path, thread)
+
+
+def test_the_end_of_stdin_ends_it_promptly_where_nothing_happens(tmp_path: Path) -> None:
+    """No change in the home wakes the thread that watches it."""
+    client = Raw("--home", str(tmp_path))
+    client.call("thread_list")
+    assert client.end()[:2] == (0, "")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_over_http_too_though_a_client_waits_for_events(
+    tmp_path: Path, stop: signal.Signals
+) -> None:
+    port = free_port()
+    with started("--home", str(tmp_path), "--http", f"127.0.0.1:{port}") as process:
+        await listening(port)
+        async with Client(f"http://127.0.0.1:{port}/mcp") as client, anyio.create_task_group() as tasks:
+            thread = (await structure(client, "thread_start"))["thread"]
+            await structure(client, "turn_start", thread_id=thread["id"], input="work")
+            tasks.start_soon(waits_until_cut_off, client)
+            process.send_signal(stop)
+            assert await anyio.to_thread.run_sync(process.wait, PROMPTLY) == 0
+            assert interrupted_and_unlocked(tmp_path, thread)
+
+
+@contextlib.contextmanager
+def started(*arguments: str) -> Generator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(words(*arguments), env=environment(), stderr=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def listening(port: int) -> None:
+    with anyio.fail_after(30):
+        while True:
+            try:
+                await (await anyio.connect_tcp("127.0.0.1", port)).aclose()
+                return
+            except OSError:
+                await anyio.sleep(0.05)  # a port can't be awaited
+
+
+async def waits_until_cut_off(client: Client) -> None:
+    with contextlib.suppress(MCPError):
+        await structure(client, "events_read", after=1_000, wait_seconds=40)
+
+
+# ---------------------------------------------------------------------------------------------- addresses
 
 
 @pytest.mark.parametrize("address", ["8765", "host", "127.0.0.1:", "127.0.0.1:99999999", "127.0.0.1:abc"])
@@ -158,3 +260,15 @@ def test_doctor_and_reindex_tell_and_mend(tmp_path: Path) -> None:
 
 def test_the_version_is_printed() -> None:
     assert run("--version").stdout == run("version").stdout != ""
+
+
+def test_what_the_start_does_not_need_is_not_loaded_before_it() -> None:
+    """Each takes time from every client's start; the collector is back when the server serves."""
+    script = (
+        "import gc, sys, mcp_server.server, mcp_server.cli\n"
+        "mcp_server.server.run = lambda *_: print(gc.isenabled(), [n for n in sys.argv[1:] if n in sys.modules])\n"
+        "mcp_server.cli.app(['serve', '--home', 'unused'])"
+    )
+    heavy = ("sqlmodel", "sqlalchemy", "alembic", "platformdirs")
+    done = subprocess.run([sys.executable, "-c", script, *heavy], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True []"

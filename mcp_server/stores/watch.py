@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -20,6 +21,8 @@ _FOLDERS = ("sessions/", "archived_sessions/")
 _INDEX = "session_index.jsonl"
 # Changes within this time are taken together; a writer that never pauses is seen at least this often.
 _DEBOUNCE_MS = 400
+# How often the watching thread looks whether it is to end.
+_STEP_MS = 100
 # Where the system gives no notice of changes, the folders are compared this often.
 _POLL_SECONDS = 30.0
 
@@ -50,14 +53,37 @@ async def watch_home(
         relative = _relative(home, path)
         return relative == _INDEX or relative.startswith(_FOLDERS)
 
-    try:
-        async for changes in awatch(home, watch_filter=concerns, debounce=_DEBOUNCE_MS, step=100):
-            await step({_relative(home, path) for _, path in changes})
-    except (OSError, RuntimeError) as error:
-        logger.warning("changes in %s are looked for every %d s: %s", home, _POLL_SECONDS, error)
-        while True:
-            await anyio.sleep(_POLL_SECONDS)
-            await step(None)
+    async with _event_at_end() as ended:
+        try:
+            async for changes in awatch(
+                home, watch_filter=concerns, debounce=_DEBOUNCE_MS, step=_STEP_MS, stop_event=ended
+            ):
+                await step({_relative(home, path) for _, path in changes})
+        except (OSError, RuntimeError) as error:
+            logger.warning("changes in %s are looked for every %d s: %s", home, _POLL_SECONDS, error)
+            while True:
+                await anyio.sleep(_POLL_SECONDS)
+                await step(None)
+
+
+@asynccontextmanager
+async def _event_at_end() -> AsyncGenerator[anyio.Event]:
+    """An event that is set as soon as the block is cancelled. A worker thread isn't cancelled but waited for, and
+    awatch's looks at nothing else for 5 s: longer than a client waits before it kills its server."""
+    ended = anyio.Event()
+
+    async def at_end() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(at_end)
+        try:
+            yield ended
+        finally:
+            tasks.cancel_scope.cancel()
 
 
 def _relative(home: Path, path: str) -> str:

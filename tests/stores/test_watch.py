@@ -1,0 +1,69 @@
+"""The watch over a home: what changed is taken in, and nobody waits for its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.abc import TaskGroup
+from homes import A, ids, path_of, rollout
+
+from mcp_server.stores import watch
+from mcp_server.stores.memory_state import MemoryState
+from mcp_server.stores.rollouts import RolloutFiles
+
+pytestmark = pytest.mark.anyio
+
+_SECONDS = 15
+
+
+@asynccontextmanager
+async def watched(home: Path) -> AsyncGenerator[tuple[MemoryState, TaskGroup]]:
+    """A home whose file of A was seen by the watch."""
+    state, woken = MemoryState(), anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(
+            lambda: watch.watch_home(RolloutFiles(home), state, home, own=lambda: (), more_names=None, wake=woken.set)
+        )
+        with anyio.fail_after(_SECONDS):
+            while not woken.is_set():  # the watch can't say that it has begun: the file is changed until it is seen
+                _write(home / path_of(A))
+                with anyio.move_on_after(0.2):
+                    await woken.wait()
+        yield state, tasks
+
+
+async def test_a_file_that_another_program_writes_gets_a_row(tmp_path: Path) -> None:
+    async with watched(tmp_path) as (state, tasks):
+        assert await ids(state) == {A}
+        tasks.cancel_scope.cancel()
+
+
+async def test_its_end_is_not_waited_for(tmp_path: Path) -> None:
+    """A server that is slow to end is killed by its client after two seconds."""
+    async with watched(tmp_path) as (_, tasks):
+        began = time.monotonic()
+        tasks.cancel_scope.cancel()
+    assert time.monotonic() - began < 1.5
+
+
+async def test_where_the_system_gives_no_notice_the_folders_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_notice(*_: object, **__: object) -> None:
+        raise OSError("inotify watch limit reached")
+
+    monkeypatch.setattr(watch, "awatch", no_notice)
+    monkeypatch.setattr(watch, "_POLL_SECONDS", 0.01)
+    async with watched(tmp_path) as (state, tasks):
+        assert await ids(state) == {A}
+        tasks.cancel_scope.cancel()
+
+
+def _write(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(rollout(A))
