@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from mcp import Client, StdioServerParameters
@@ -18,6 +20,7 @@ from rich.text import Text
 Answer = dict[str, Any]
 
 _WIDTH = 100
+_LIFE = ["thread/started", "turn/started", "turn/completed", "thread/archived", "thread/unarchived", "thread/closed"]
 
 
 class DemoFailure(Exception):
@@ -37,8 +40,9 @@ class Stage:
     def title(self, text: str) -> None:
         self.say(f"\n{text}", "bold")
 
-    async def call(self, tool: str, *, refused: str | None = None, show: bool = True, **arguments: Any) -> Answer:
-        """Call a tool; `refused` is the error code that it is expected to answer with."""
+    async def call(self, tool: str, *, refused: str | None = None, lines: int = 99, **arguments: Any) -> Answer:
+        """Call a tool and show the answer's first lines, or no call at all for 0 of them. `refused` is the error code
+        that it is expected to answer with."""
         self.calls += 1
         result = await self._client.call_tool(tool, arguments)
         answer: Answer = dict(result.structured_content or {})
@@ -46,14 +50,16 @@ class Stage:
         code = answer.get("error", {}).get("code") if result.is_error else None
         if code != refused:
             raise DemoFailure(f"{tool} answered {code or 'success'} instead of {refused or 'success'}: {text}")
-        if show:
-            self.say(f"> {tool} {_short(arguments)}", "cyan")
-            self.say(_indented(text), "red" if result.is_error else "")
+        if lines:
+            self.say(_short(f"> {tool} {json.dumps(arguments, ensure_ascii=False)}"), "cyan")
+            self.say(_indented(text, lines), "red" if result.is_error else "")
         return answer
 
 
 def run_demo(home: Path | None) -> int:
     """Run all steps in a temporary home, or in the one given. Returns the exit code: 0 only if every step held."""
+    # The tree is drawn with lines that not every terminal's encoding has.
+    cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="replace")
     console = Console(width=_WIDTH, highlight=False)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="threadstore-demo-") as scratch:
@@ -61,15 +67,16 @@ def run_demo(home: Path | None) -> int:
         calls = 0
         try:
             calls = anyio.run(_play, chosen, console)
-        except* DemoFailure as failures:
-            for failure in failures.exceptions:
-                console.print(Text(f"The demo failed: {failure}", style="bold red"))
+        except* Exception as failures:
+            for failure in _leaves(failures):
+                what = str(failure) if isinstance(failure, DemoFailure) else repr(failure)
+                console.print(Text(f"The demo failed: {what}", style="bold red"), soft_wrap=True)
         if not calls:
             return 1
     seconds = time.monotonic() - started
-    console.print(
-        f"\n{calls} tool calls in {seconds:.1f} s, every answer as it should be. Home: {chosen}", style="green"
-    )
+    end = "removed again" if home is None else "kept"
+    summary = f"{calls} tool calls in {seconds:.1f} s, every answer as it should be. Home, {end}: {chosen}"
+    console.print(Text(f"\n{summary}", style="green"), soft_wrap=True)
     return 0
 
 
@@ -83,15 +90,15 @@ async def _play(home: Path, console: Console) -> int:
         tree = await _spawn(stage, root)
         await _find(stage, root)
         await _fork(stage, root)
-        await _archive(stage, root, tree)
+        receipt = await _archive(stage, root, tree)
         await _leave(stage, root)
-        await _events(stage, root)
+        await _events(stage, root, receipt)
         return stage.calls
 
 
 async def _start(stage: Stage) -> str:
     stage.title("A fresh thread lives in memory")
-    started = await stage.call("thread_start", cwd="/work/shop", name="auth race", model="gpt-5")
+    started = await stage.call("thread_start", lines=1, cwd="/work/shop", name="auth race", model="gpt-5")
     thread = started["thread"]
     _check(not await anyio.Path(thread["path"]).exists(), "the rollout is not there before the first message")
     listed = await stage.call("thread_list")
@@ -108,7 +115,11 @@ async def _record(stage: Stage, root: str) -> None:
         {"type": "toolOutput", "call_id": "call-1", "output": "auth/session.py:88", "success": True},
     ]
     await stage.call("turn_append", thread_id=root, items=items)
-    await stage.call("turn_complete", thread_id=root, message="The refresh in session.py:88 takes no lock.")
+    said = "The refresh in session.py:88 takes no lock."
+    done = await stage.call("turn_complete", lines=1, thread_id=root, message=said)
+    _check(done["turn"]["status"] == "completed", "the turn is completed")
+    listed = await stage.call("thread_list", lines=0)
+    _check([thread["id"] for thread in listed["data"]] == [root], "a thread with a message is listed")
 
 
 async def _spawn(stage: Stage, root: str) -> list[str]:
@@ -120,14 +131,15 @@ async def _spawn(stage: Stage, root: str) -> list[str]:
         ("Cleo", "", "Run the new test a thousand times"),
     ):
         started = await stage.call(
-            "thread_start", show=False, parent_thread_id=parent or tree[0], agent_nickname=nickname, agent_role="worker"
+            "thread_start", lines=1, parent_thread_id=parent or tree[0], agent_nickname=nickname, agent_role="worker"
         )
         child = str(started["thread"]["id"])
-        await stage.call("turn_start", show=False, thread_id=child, input=task)
-        await stage.call("turn_complete", show=False, thread_id=child, message="Done.")
+        await stage.call("turn_start", lines=0, thread_id=child, input=task)
+        await stage.call("turn_complete", lines=0, thread_id=child, message="Done.")
         tree.append(child)
     shown = await stage.call("thread_tree", thread_id=root)
-    _check(len(shown["nodes"]) == 4 and max(node["depth"] for node in shown["nodes"]) == 2, "the tree has two levels")
+    parents = {node["thread_id"]: node["parent_thread_id"] for node in shown["nodes"]}
+    _check(parents == {root: None, tree[0]: root, tree[1]: root, tree[2]: tree[0]}, "the tree has two levels")
     return tree
 
 
@@ -144,35 +156,46 @@ async def _find(stage: Stage, root: str) -> None:
 
 async def _fork(stage: Stage, root: str) -> None:
     stage.title("Fork it to try another way")
-    forked = await stage.call("thread_fork", thread_id=root)
+    forked = await stage.call("thread_fork", lines=1, thread_id=root)
     _check(forked["thread"]["forked_from_id"] == root, "the fork knows where it comes from")
+    source, copy = [
+        await stage.call("thread_read", lines=0, thread_id=thread_id, include_turns=True, items_view="full")
+        for thread_id in (root, forked["thread"]["id"])
+    ]
+    _check(source["thread"]["turns"] == copy["thread"]["turns"], "the fork has the whole history")
 
 
-async def _archive(stage: Stage, root: str, tree: list[str]) -> None:
+async def _archive(stage: Stage, root: str, tree: list[str]) -> list[str]:
     stage.title("Archive the whole tree, with a receipt; an agent can't archive what it runs under")
     await stage.call("thread_archive", thread_id=root, caller_thread_id=tree[2], refused="would_archive_self")
     receipt = await stage.call("thread_archive", thread_id=root)
     first, second = sorted(tree[:2])
     _check(receipt["archived"] == [root, tree[2], second, first], "root first, then the deepest")
-    back = await stage.call("thread_unarchive", thread_id=root)
+    _check(not receipt["failed"], "nothing failed")
+    gone = await stage.call("thread_list", lines=0, archived=True)
+    _check([thread["id"] for thread in gone["data"]] == [root], "the thread is listed as archived")
+    back = await stage.call("thread_unarchive", lines=1, thread_id=root)
     _check(set(back["unarchived"]) == {root, *tree}, "what was archived together comes back together")
+    return list(receipt["archived"])
 
 
 async def _leave(stage: Stage, root: str) -> None:
     stage.title("Resume, and leave: the last one out closes the thread")
-    resumed = await stage.call("thread_resume", thread_id=root, turns=0)
+    resumed = await stage.call("thread_resume", lines=2, thread_id=root, turns=0)
     left = await stage.call("thread_unsubscribe", subscription_id=resumed["subscription_id"])
     _check(left["status"] == "unsubscribed", "the subscription ends")
-    loaded = await stage.call("thread_loaded_list", show=False)
+    loaded = await stage.call("thread_loaded_list", lines=0)
     _check(root not in loaded["data"], "and the thread is not loaded any more")
 
 
-async def _events(stage: Stage, root: str) -> None:
+async def _events(stage: Stage, root: str, archived: list[str]) -> None:
     stage.title("All of it is in the durable log")
-    log = await stage.call("events_read", thread_id=root, limit=100)
-    types = [event["type"] for event in log["data"]]
-    _check(types[0] == "thread/started" and types[-1] == "thread/closed", "from started to closed")
-    _check("thread/archived" in types and "thread/unarchived" in types, "with the archive and the way back")
+    log = await stage.call("events_read", thread_id=root, types=_LIFE)
+    _check([event["type"] for event in log["data"]] == _LIFE, "a life from started to closed is told in order")
+    numbers = [event["seq"] for event in log["data"]]
+    _check(numbers == sorted(set(numbers)), "and numbered in order")
+    cascade = await stage.call("events_read", lines=0, types=["thread/archived"])
+    _check([event["thread_id"] for event in cascade["data"]] == archived, "a cascade's events follow its receipt")
 
 
 def _check(holds: bool, what: str) -> None:
@@ -180,10 +203,17 @@ def _check(holds: bool, what: str) -> None:
         raise DemoFailure(f"it does not hold that {what}")
 
 
-def _short(arguments: Answer) -> str:
-    text = json.dumps(arguments, ensure_ascii=False)
+def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:
+    for one in group.exceptions:
+        if isinstance(one, BaseExceptionGroup):
+            yield from _leaves(one)
+        else:
+            yield one
+
+
+def _short(text: str) -> str:
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
 
 
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())
+def _indented(text: str, lines: int) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines()[:lines])

@@ -4,26 +4,50 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+from mcp_server import demo
+
+
+def run(*arguments: str, encoding: str = "utf-8") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mcp_server", "demo", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    env = {"PYTHONIOENCODING": encoding}
+    return subprocess.run(command, capture_output=True, encoding=encoding, timeout=60, env=env)
 
 
 def test_it_plays_every_step_and_ends_well() -> None:
     done = run()
     assert done.returncode == 0, done.stdout + done.stderr
-    for shown in ("└─ Bob (worker)", "archived: 4", "unarchived: 4", "may not archive its ancestor", "thread/closed"):
+    lines = done.stdout.splitlines()
+    tree = [number for number, line in enumerate(lines) if line.startswith(("  * auth race", "  ├─ Ada", "  └─ Bob"))]
+    assert lines[tree[0] + 2].startswith("  │  └─ Cleo (worker): Run the new test")
+    assert [number - tree[0] for number in tree] == [0, 1, 3]
+    receipt = lines.index("  archived: 4")
+    thread_ids = [line.strip() for line in lines[receipt + 1 : receipt + 5]]
+    assert len(set(thread_ids)) == 4
+    assert lines[receipt + 5].startswith("  operation_id: op_")
+    for shown in ("unarchived: 4", "may not archive its ancestor", "thread/closed"):
         assert shown in done.stdout
-    last = done.stdout.strip().splitlines()[-1]
-    assert "every answer as it should be" in last
-    assert not Path(last.rpartition("Home: ")[2]).exists()
+    assert "every answer as it should be" in lines[-1]
+    assert not Path(lines[-1].rpartition(": ")[2]).parent.exists()
 
 
-def test_it_fails_when_a_step_does_not_hold(tmp_path: Path) -> None:
-    """A home that holds threads already is not the empty one that the demo tells of."""
+def test_it_is_short_and_plain_without_a_terminal_and_fails_where_a_step_does_not_hold(tmp_path: Path) -> None:
+    """A home that holds threads already, as after the first run, is not the empty one that the demo tells of."""
     home = tmp_path / "home"
-    assert run("--home", str(home)).returncode == 0
+    first = run("--home", str(home), encoding="ascii")
+    assert first.returncode == 0
+    assert len(first.stdout.splitlines()) <= 85
+    assert not [char for char in first.stdout if not char.isprintable() and char != "\n"]
+    assert f"Home, kept: {home}" in first.stdout
     again = run("--home", str(home))
     assert again.returncode == 1
-    assert "The demo failed" in again.stdout
+    assert "The demo failed: it does not hold that" in again.stdout
+
+
+def test_it_fails_in_words_when_the_server_does_not_come_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo.sys, "executable", str(tmp_path / "no-python"))
+    assert demo.run_demo(tmp_path / "home") == 1
+    assert "The demo failed:" in capsys.readouterr().out
