@@ -94,6 +94,14 @@ async def tools(connect: Connect) -> AsyncIterator[Tools]:
         yield connected
 
 
+@pytest.fixture
+async def two(home: Path, era: Era) -> AsyncIterator[tuple[Tools, Tools]]:
+    """Two clients of one server."""
+    server = build_server(replace(Config.load(home), watch=False))
+    async with Client(server, mode=era) as one, Client(server, mode=era) as other:
+        yield Tools(one), Tools(other)
+
+
 def rollouts(home: Path) -> list[Path]:
     return sorted(home.rglob("rollout-*.jsonl"))
 
@@ -101,3 +109,26 @@ def rollouts(home: Path) -> list[Path]:
 def lock_files(home: Path) -> list[str]:
     folder = home / "thread-writer-locks"
     return sorted(path.name for path in folder.glob("*.lock") if path.name != ".coordination.lock")
+
+
+@dataclass
+class Tree:
+    """root -> (left -> leaf, right), each with a finished turn, none loaded."""
+
+    root: str
+    left: str
+    right: str
+    leaf: str
+
+    def all(self) -> list[str]:
+        return [self.root, self.left, self.right, self.leaf]
+
+
+async def grow(tools: Tools) -> Tree:
+    root = await tools.written("root", name="the root")
+    left = await tools.written("left", parent_thread_id=root, agent_nickname="Left")
+    right = await tools.written("right", parent_thread_id=root, agent_nickname="Right")
+    leaf = await tools.written("leaf", parent_thread_id=left, agent_nickname="Leaf")
+    for thread_id in (root, left, right, leaf):
+        await tools("thread_unsubscribe", thread_id=thread_id)
+    return Tree(root, left, right, leaf)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from mcp import Client
+from mcp import Client, MCPDeprecationWarning
 from mcp.shared.subscriptions import ResourceUpdated
 from mcp_types import ResourceUpdatedNotification
 
+from mcp_server.config import Config
+from mcp_server.server import build_server
 from tests.mission.conftest import Tools
 from tests.servers import serving_http, stdio_server
 
@@ -39,45 +43,54 @@ async def test_another_process_is_told_by_the_log(home: Path) -> None:
         assert (await here.events(thread_id))[-2:] == ["thread/archived", "thread/unarchived"]
 
 
+async def stored(home: Path) -> str:
+    """A thread of an earlier server, so that nothing but what a test does to it is told."""
+    async with Client(build_server(replace(Config.load(home), watch=False))) as client:
+        return await Tools(client).written()
+
+
 @pytest.mark.parametrize("where", ["this process", "another process"])
 async def test_a_listen_stream_is_told(home: Path, where: str) -> None:
+    thread_id = await stored(home)
+    uri = f"thread://{thread_id}"
     with serving_http(home) as url:
         async with Client(url) as listener, Client(url if where == "this process" else stdio_server(home)) as other:
-            tools = Tools(other)
-            thread_id = await tools.written()
-            uri = f"thread://{thread_id}"
-            async with listener.listen(resource_subscriptions=[uri, "threads://events"]) as stream:
-                await tools("thread_unsubscribe", thread_id=thread_id)
-                await tools("thread_archive", thread_id=thread_id)
+            for verb, kind in (("thread_archive", "thread/archived"), ("thread_unarchive", "thread/unarchived")):
+                after = (await Tools(listener)("events_read", limit=100))["last_seq"]
                 told: set[str] = set()
-                with anyio.fail_after(_SECONDS):
-                    async for event in stream:
-                        assert isinstance(event, ResourceUpdated)
-                        told.add(event.uri)
-                        if told == {uri, "threads://events"}:
-                            break
-            read = await Tools(listener)("thread_read", thread_id=thread_id)
-            assert read["thread"]["archived"]
+                async with listener.listen(resource_subscriptions=[uri, "threads://events"]) as stream:
+                    await Tools(other)(verb, thread_id=thread_id)
+                    with anyio.fail_after(_SECONDS):
+                        async for event in stream:
+                            assert isinstance(event, ResourceUpdated)
+                            told.add(event.uri)
+                            if told == {uri, "threads://events"}:
+                                break
+                missed = await Tools(listener)("events_read", after=after)
+                assert [(event["type"], event["thread_id"]) for event in missed["data"]] == [(kind, thread_id)]
 
 
 @pytest.mark.parametrize("where", ["this process", "another process"])
 async def test_a_legacy_subscription_is_told(home: Path, where: str) -> None:
-    told = anyio.Event()
+    thread_id = await stored(home)
+    told = {verb: anyio.Event() for verb in ("thread_archive", "thread_unarchive")}
+    awaited = "thread_archive"
 
     async def hear(message: Any) -> None:
-        if isinstance(message, ResourceUpdatedNotification) and str(message.params.uri) == "threads://events":
-            told.set()
+        if isinstance(message, ResourceUpdatedNotification) and str(message.params.uri) == f"thread://{thread_id}":
+            told[awaited].set()
 
     with serving_http(home) as url:
         listening = Client(url, mode="legacy", message_handler=hear)
         async with listening, Client(url if where == "this process" else stdio_server(home)) as other:
-            tools = Tools(other)
-            thread_id = await tools.written()
-            await tools("thread_unsubscribe", thread_id=thread_id)
-            await listening.session.subscribe_resource("threads://events")  # pyright: ignore[reportDeprecated] -- 2025
-            await tools("thread_archive", thread_id=thread_id)
-            with anyio.fail_after(_SECONDS):
-                await told.wait()
+            with warnings.catch_warnings(action="ignore", category=MCPDeprecationWarning):
+                subscribe = listening.session.subscribe_resource  # pyright: ignore[reportDeprecated] -- 2025
+                await subscribe(f"thread://{thread_id}")
+            for verb, heard in told.items():
+                awaited = verb
+                await Tools(other)(verb, thread_id=thread_id)
+                with anyio.fail_after(_SECONDS):
+                    await heard.wait()
 
 
 async def test_what_another_program_does_to_the_files_becomes_an_event(home: Path) -> None:

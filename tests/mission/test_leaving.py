@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp import Client
+from mcp.client.stdio import PROCESS_TERMINATION_TIMEOUT
 
+from mcp_server.config import Config
+from mcp_server.server import build_server
 from mcp_server.stores.locks import CodexWriterLocks
 from tests.mission.conftest import Connect, Refused, Tools, lock_files, rollouts
 from tests.servers import serving_http, stdio_server
@@ -100,6 +109,61 @@ async def test_with_an_unload_delay_the_thread_stays_until_it_is_over(connect: C
         assert await tools.loaded() == []
 
 
+# Codex: thread_unsubscribe_reports_not_subscribed_before_idle_unload, thread_unsubscribe_during_turn_keeps_turn_running
+# thread_unsubscribe_preserves_cached_status_before_idle_unload
+async def test_until_an_unload_delay_is_over_the_thread_goes_on_as_it_was(connect: Connect) -> None:
+    async with connect(unload_delay=3600) as tools:
+        thread_id = await tools.start()
+        await tools("turn_start", thread_id=thread_id, input="work")
+        assert (await tools("thread_unsubscribe", thread_id=thread_id))["status"] == "unsubscribed"
+        assert (await tools("thread_unsubscribe", thread_id=thread_id))["status"] == "notSubscribed"
+        assert (await tools("thread_read", thread_id=thread_id))["thread"]["status"]["type"] == "active"
+        failed = await tools("turn_complete", thread_id=thread_id, status="failed", error="the model is gone")
+        assert failed["turn"]["status"] == "failed"
+        assert (await tools("thread_resume", thread_id=thread_id))["thread"]["status"] == {"type": "systemError"}
+        assert "thread/closed" not in await tools.events()
+
+
+async def test_coming_back_within_the_unload_delay_keeps_the_thread(connect: Connect) -> None:
+    async with connect(unload_delay=0.6) as tools:
+        other = await tools.written()
+        thread_id = await tools.written()
+        await tools("thread_unsubscribe", thread_id=thread_id)
+        await tools("thread_resume", thread_id=thread_id)
+        await tools("thread_unsubscribe", thread_id=other)
+        closed = await tools("events_read", types=["thread/closed"], wait_seconds=10)
+        assert [event["thread_id"] for event in closed["data"]] == [other]
+        assert await tools.loaded() == [thread_id]
+
+
+# Codex: thread_archive_clears_stale_subscriptions_before_resume
+async def test_archiving_ends_every_subscription(two: tuple[Tools, Tools]) -> None:
+    one, other = two
+    started = await one("thread_start")
+    thread_id = started["thread"]["id"]
+    await one("turn_start", thread_id=thread_id, input="hello")
+    await one("turn_complete", thread_id=thread_id)
+    await one("thread_archive", thread_id=thread_id)
+    assert await one.loaded() == []
+    await one("thread_unarchive", thread_id=thread_id)
+    await other("thread_resume", thread_id=thread_id)
+    for stale in ({"thread_id": thread_id}, {"subscription_id": started["subscription_id"]}):
+        assert (await one("thread_unsubscribe", **stale))["status"] == "notSubscribed"
+    assert await other.loaded() == [thread_id]
+
+
+async def test_a_client_that_leaves_keeps_the_thread_for_the_one_that_stays(home: Path) -> None:
+    server = build_server(replace(Config.load(home), watch=False))
+    async with Client(server) as staying:
+        async with Client(server) as leaving:
+            shared = await Tools(leaving).written()
+            alone = await Tools(leaving).written()
+            await Tools(staying)("thread_resume", thread_id=shared)
+        assert await Tools(staying).loaded() == [shared]
+        assert lock_files(home) == [f"{shared}.lock"]
+        assert (await Tools(staying).events(alone))[-2:] == ["thread/status/changed", "thread/closed"]
+
+
 async def test_a_stdio_client_that_vanishes_counts(home: Path) -> None:
     async with Client(stdio_server(home)) as client:
         tools = Tools(client)
@@ -112,6 +176,66 @@ async def test_a_stdio_client_that_vanishes_counts(home: Path) -> None:
         assert (await tools.events(thread_id))[-2:] == ["thread/status/changed", "thread/closed"]
         read = await tools("thread_read", thread_id=thread_id, include_turns=True)
         assert read["thread"]["turns"][0]["status"] == "interrupted"
+
+
+CLIENT = """\
+import sys, anyio
+from mcp import Client, StdioServerParameters
+
+async def main():
+    server = StdioServerParameters(command=sys.executable, args=sys.argv[1:])
+    async with Client(server) as client:
+        started = await client.call_tool("thread_start", {})
+        thread_id = started.structured_content["thread"]["id"]
+        await client.call_tool("turn_start", {"thread_id": thread_id, "input": "work"})
+        print(thread_id, flush=True)
+        await anyio.sleep_forever()
+
+anyio.run(main)
+"""
+
+
+async def test_a_stdio_client_that_is_killed_counts(home: Path) -> None:
+    command = [sys.executable, "-c", CLIENT, *stdio_server(home).args]
+    async with await anyio.open_process(command, stderr=None) as client, Client(stdio_server(home)) as watching:
+        assert client.stdout is not None
+        thread_id = (await client.stdout.receive()).decode().strip()
+        assert lock_files(home) == [f"{thread_id}.lock"]
+        client.kill()
+        tools = Tools(watching)
+        closed = await tools("events_read", types=["thread/closed"], wait_seconds=15)
+        assert [event["thread_id"] for event in closed["data"]] == [thread_id]
+        read = await tools("thread_read", thread_id=thread_id, include_turns=True)
+        assert read["thread"]["turns"][0]["status"] == "interrupted"
+        assert (await tools("thread_resume", thread_id=thread_id))["thread"]["status"] == {"type": "idle"}
+
+
+async def test_a_killed_servers_thread_can_be_resumed_by_the_next(home: Path) -> None:
+    """What a kill leaves is a lock file that nobody holds, and a turn without an end."""
+    server = stdio_server(home)
+    async with await anyio.open_process([server.command, *server.args], stderr=None) as process:
+        thread_id = await _start_a_turn(process)
+        process.kill()
+        await process.wait()
+    async with Client(stdio_server(home)) as client:
+        resumed = (await Tools(client)("thread_resume", thread_id=thread_id))["thread"]
+        assert [turn["status"] for turn in resumed["turns"]] == ["interrupted"]
+        await Tools(client)("turn_start", thread_id=thread_id, input="again")
+
+
+async def test_a_server_ends_in_order_before_its_clients_patience_does(home: Path) -> None:
+    """Clients wait about two seconds after they close stdin, then they kill."""
+    server = stdio_server(home)
+    async with await anyio.open_process([server.command, *server.args], stderr=None) as process:
+        thread_id = await _start_a_turn(process)
+        assert process.stdin is not None
+        await process.stdin.aclose()
+        with anyio.fail_after(PROCESS_TERMINATION_TIMEOUT):
+            assert await process.wait() == 0
+    assert lock_files(home) == []
+    (rollout,) = rollouts(home)
+    assert thread_id in rollout.name
+    assert json.loads(rollout.read_text(encoding="utf-8").splitlines()[-1])["payload"]["type"] == "turn_aborted"
 
 
 async def test_a_legacy_http_session_that_ends_counts_and_a_modern_one_keeps_its_handles(home: Path) -> None:
@@ -127,3 +251,27 @@ async def test_a_legacy_http_session_that_ends_counts_and_a_modern_one_keeps_its
             assert await watch.loaded() == [modern["thread"]["id"]]
             await watch("thread_unsubscribe", subscription_id=modern["subscription_id"])
             assert await watch.loaded() == []
+
+
+async def _start_a_turn(process: Process) -> str:
+    """Starts a thread and a turn over the bare protocol, once the index is built; returns the thread's id."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    lines = BufferedByteReceiveStream(process.stdout)
+
+    async def ask(number: int, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        assert process.stdin is not None
+        message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        await process.stdin.send(json.dumps(message).encode() + b"\n")
+        while True:
+            answer = json.loads(await lines.receive_until(b"\n", 1 << 20))
+            if answer.get("id") == number:
+                return answer["result"]
+
+    client = {"name": "bare", "version": "1"}
+    await ask(1, "initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client})
+    started = await ask(2, "tools/call", {"name": "thread_start", "arguments": {}})
+    thread_id = str(started["structuredContent"]["thread"]["id"])
+    turn = {"name": "turn_start", "arguments": {"thread_id": thread_id, "input": "work"}}
+    await ask(3, "tools/call", turn)
+    return thread_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -20,21 +21,27 @@ PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 HEADERS = {"Accept": "application/json, text/event-stream"}
 
 
-@pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer wrong", "Bearer secre", "Basic secret", "secret"])
-async def test_a_wrong_token_is_answered_401(home: Path, given: str | None) -> None:
-    headers = HEADERS if given is None else {**HEADERS, "Authorization": given}
+@pytest.fixture(scope="module")
+def protected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a server that wants the token `secret`."""
+    home = tmp_path_factory.mktemp("protected")
     with serving_http(home, env={**os.environ, "THREADSTORE_TOKEN": "secret"}) as url:
-        async with httpx2.AsyncClient() as http:
-            answer = await http.post(url, json=PING, headers=headers)
+        yield url
+
+
+@pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer wrong", "Bearer secre", "Basic secret", "secret"])
+async def test_a_wrong_token_is_answered_401(protected: str, given: str | None) -> None:
+    headers = HEADERS if given is None else {**HEADERS, "Authorization": given}
+    async with httpx2.AsyncClient() as http:
+        answer = await http.post(protected, json=PING, headers=headers)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-async def test_the_right_token_lets_a_client_in(home: Path) -> None:
-    with serving_http(home, env={**os.environ, "THREADSTORE_TOKEN": "secret"}) as url:
-        authorised = httpx2.AsyncClient(headers={"Authorization": "Bearer secret"})
-        async with authorised as http, Client(streamable_http_client(url, http_client=http)) as client:
-            assert await Tools(client).listed() == []
+async def test_the_right_token_lets_a_client_in(protected: str) -> None:
+    authorised = httpx2.AsyncClient(headers={"Authorization": "Bearer secret"})
+    async with authorised as http, Client(streamable_http_client(protected, http_client=http)) as client:
+        assert await Tools(client).listed() == []
 
 
 async def test_a_body_beyond_the_bound_is_refused_and_the_server_answers_on(home: Path) -> None:

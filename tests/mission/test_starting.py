@@ -95,6 +95,21 @@ async def test_a_loaded_thread_is_rejoined_and_says_which_overrides_it_ignores(t
     assert again["ignored_overrides"] == ["model"]
 
 
+# Codex: thread_resume_keeps_in_flight_turn_streaming, thread_resume_can_skip_turns_when_thread_is_running
+async def test_another_client_that_resumes_sees_the_running_turn_and_does_not_disturb_it(
+    two: tuple[Tools, Tools],
+) -> None:
+    one, other = two
+    thread_id = await one.start()
+    await one("turn_start", thread_id=thread_id, input="at work")
+    joined = (await other("thread_resume", thread_id=thread_id))["thread"]
+    assert joined["status"] == {"type": "active", "active_flags": []}
+    assert [turn["status"] for turn in joined["turns"]] == ["inProgress"]
+    assert (await other("thread_resume", thread_id=thread_id, turns=0))["thread"]["turns"] == []
+    assert (await one("turn_complete", thread_id=thread_id))["turn"]["status"] == "completed"
+    assert (await other("thread_read", thread_id=thread_id))["thread"]["status"] == {"type": "idle"}
+
+
 # Codex: thread_resume_and_read_interrupt_incomplete_rollout_turn_when_thread_is_idle
 async def test_a_turn_without_an_end_is_shown_interrupted(home: Path, connect: Connect) -> None:
     async with connect() as tools:
@@ -122,6 +137,18 @@ async def test_a_name_is_trimmed_and_shown_in_list_read_and_resume(home: Path, c
         assert (await tools("thread_list"))["data"][0]["name"] == "My Thread"
         assert (await tools("thread_read", thread_id="My Thread"))["thread"]["id"] == thread_id
         assert (await tools("thread_resume", thread_id=thread_id))["thread"]["name"] == "My Thread"
+
+
+# Codex: thread_name_updated_broadcasts_for_loaded_threads, thread_name_updated_broadcasts_for_not_loaded_threads
+@pytest.mark.parametrize("loaded", [True, False])
+async def test_a_name_is_told_once_to_everyone(connect: Connect, loaded: bool) -> None:
+    async with connect() as here, connect() as there:
+        thread_id = await here.written()
+        if not loaded:
+            await here("thread_unsubscribe", thread_id=thread_id)
+        await there("thread_set_name", thread_id=thread_id, name="told")
+        events = await here("events_read", types=["thread/name/updated"])
+        assert [event["payload"] for event in events["data"]] == [{"thread_id": thread_id, "thread_name": "told"}]
 
 
 @pytest.mark.parametrize("blank", ["", "   ", "\n\t"])
@@ -181,6 +208,33 @@ async def test_what_needs_the_file_says_that_it_is_missing(tools: Tools, verb: s
     assert await tools.loaded() == [thread_id]
 
 
+@pytest.mark.parametrize("verb", ["thread_read", "thread_resume", "thread_fork", "thread_archive"])
+async def test_another_client_is_told_the_same(two: tuple[Tools, Tools], verb: str) -> None:
+    one, other = two
+    thread_id = await one.start()
+    extra: Any = {"include_turns": True} if verb == "thread_read" else {}
+    with pytest.raises(Refused, match=r"before first user message|no rollout found for thread id") as refused:
+        await other(verb, thread_id=thread_id, **extra)
+    assert refused.value.code == "not_materialized"
+    assert (await other("thread_read", thread_id=thread_id))["thread"]["preview"] == ""
+    await one("turn_start", thread_id=thread_id, input="hello")
+    await one("turn_complete", thread_id=thread_id)
+    await other(verb, thread_id=thread_id, **extra)
+
+
+async def test_another_process_finds_no_rollout_and_leaves_the_threads_lock(home: Path, connect: Connect) -> None:
+    async with connect() as here, connect() as there:
+        thread_id = await here.start()
+        for verb in ("thread_read", "thread_resume", "thread_fork", "thread_archive"):
+            with pytest.raises(Refused, match=f"no rollout found for thread id {thread_id}") as refused:
+                await there(verb, thread_id=thread_id)
+            assert refused.value.code == "thread_not_found"
+        assert await there.loaded() == []
+        assert lock_files(home) == [f"{thread_id}.lock"]
+        await here("turn_start", thread_id=thread_id, input="hello")
+        assert await there.listed() == [thread_id]
+
+
 async def test_the_first_message_writes_the_meta_then_what_waited_then_the_message(home: Path, tools: Tools) -> None:
     thread_id = await tools.start(developer_instructions="BE BRIEF", base_instructions="BASE")
     await tools("turn_start", thread_id=thread_id, input="  hello  ")
@@ -196,6 +250,33 @@ async def test_the_first_message_writes_the_meta_then_what_waited_then_the_messa
     assert (await tools("thread_list"))["data"][0]["preview"] == "hello"
     assert rollout.stat().st_mode & 0o777 == 0o600
     assert rollout.parent.stat().st_mode & 0o777 == 0o700
+
+
+# Codex: persist_reports_filesystem_error_and_retries_buffered_items
+async def test_the_row_comes_after_the_file_and_not_without_it(home: Path, tools: Tools) -> None:
+    thread_id = await tools.start(developer_instructions="WAITING")
+    (home / "sessions").write_text("in the way", encoding="utf-8")
+    with pytest.raises(Refused) as refused:
+        await tools("turn_start", thread_id=thread_id, input="hello")
+    assert refused.value.code == "store_failure"
+    assert _rows(home) == 0
+    assert await tools.listed() == []
+    assert "turn/started" not in await tools.events(thread_id)
+    assert (await tools("thread_read", thread_id=thread_id))["thread"]["status"] == {"type": "idle"}
+    (home / "sessions").unlink()
+    await tools("turn_start", thread_id=thread_id, input="hello again")
+    (rollout,) = rollouts(home)
+    assert rollout.read_text(encoding="utf-8").index("WAITING") < rollout.read_text(encoding="utf-8").index("again")
+    assert _rows(home) == 1
+
+
+async def test_naming_a_fresh_thread_writes_it_first(home: Path, tools: Tools) -> None:
+    thread_id = await tools.start()
+    await tools("thread_set_name", thread_id=thread_id, name="named before it spoke")
+    (rollout,) = rollouts(home)
+    assert json.loads(rollout.read_text(encoding="utf-8").splitlines()[0])["payload"]["id"] == thread_id
+    assert (await tools("thread_list"))["hidden"]["without_preview"] == 1
+    assert (await tools("thread_read", thread_id="named before it spoke"))["thread"]["id"] == thread_id
 
 
 async def test_a_server_that_ends_before_leaves_nothing_behind(home: Path, connect: Connect) -> None:

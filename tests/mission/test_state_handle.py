@@ -24,14 +24,18 @@ pytestmark = pytest.mark.anyio
 
 async def use_everything(tools: Tools) -> str:
     thread_id = await tools.written(name="used")
-    for tool in ("thread_read", "thread_items", "thread_tree"):
+    for tool in ("thread_read", "thread_items", "thread_tree", "thread_resume"):
         await tools(tool, thread_id=thread_id)
+    for tool in ("thread_list", "thread_loaded_list", "events_read"):
+        await tools(tool)
     await tools("thread_search", search_term="hello")
     await tools("store_status")
     await tools("thread_unsubscribe", thread_id=thread_id)
     await tools("thread_archive", thread_id=thread_id)
     await tools("thread_unarchive", thread_id=thread_id)
-    await tools.client.read_resource("threads://recent")
+    await tools("store_status", repair=True, dry_run=False)
+    for uri in ("threads://recent", "threads://events", f"thread://{thread_id}", f"thread://{thread_id}/transcript"):
+        await tools.client.read_resource(uri)
     return thread_id
 
 
