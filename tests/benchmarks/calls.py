@@ -1,0 +1,184 @@
+"""Cases that look: lists, search, reading. The bare server's call is in every round: what is above it is our own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tests.benchmarks.homes import ABSENT, COMMON, RARE
+from tests.benchmarks.lab import Case, Lab
+from tests.benchmarks.measure import Target, faster, flat, near
+from tests.benchmarks.sides import Failed, Json
+from tests.benchmarks.table import CASES, HUNDRED, PAGE, TURNS, Operations, Sides, bare, case, check
+
+READ_LONG = f"thread_read, {TURNS} turns of a long thread"
+
+Given = Callable[[Lab], Any]
+
+
+async def prepare_lists(lab: Lab) -> None:
+    """Cursors that lie deep in the lists: the oldest hundred end where the last two pages of a descending one begin."""
+    for key in ("created_at", "updated_at"):
+        page = await lab.ours.call("thread_list", limit=100, sort_key=key, sort_direction="asc")
+        lab.memo[key] = page["next_cursor"] or ""
+
+
+def deep(key: str) -> Given:
+    return lambda lab: lab.memo[key] or None
+
+
+def tree_root(lab: Lab) -> str:
+    return lab.ours_home.tree[0]
+
+
+def unique_text(lab: Lab) -> str:
+    """A piece of one thread's preview that no other has."""
+    threads = lab.ours_home.threads
+    return threads[len(threads) // 2][-6:]
+
+
+# ---------------------------------------------------------------------------------------------- lists
+
+
+def list_case(name: str, rows: int = PAGE, **arguments: Any) -> None:
+    """A list against Codex's default one: that is what its users have. A function gives an argument by the home."""
+
+    def operations(lab: Lab, number: int) -> Sides:
+        given: Json = {key: value(lab) if callable(value) else value for key, value in arguments.items()}
+        least = min(rows, PAGE if lab.size >= 1_000 else 1)
+        return {
+            "ours": lambda: check(lab.ours.call("thread_list", **{"limit": PAGE, **given}), least),
+            "bare": bare(lab),
+            "codex": lambda: check(lab.codex.request("thread/list", limit=PAGE), least),
+            "codex_db": lambda: check(lab.codex.request("thread/list", limit=PAGE, useStateDbOnly=True), least),
+        }
+
+    targets = (faster("codex", 10, at=HUNDRED), faster("codex_db", 5, at=HUNDRED), flat(1.5, at=HUNDRED))
+    CASES.append(Case(f"thread_list of {PAGE}, {name}", operations, targets))
+
+
+list_case("default")
+list_case("oldest first", sort_direction="asc")
+list_case("by updated_at", sort_key="updated_at")
+list_case("by recency_at", sort_key="recency_at")
+list_case("deepest page", cursor=deep("created_at"))
+list_case("deepest page by updated_at", sort_key="updated_at", cursor=deep("updated_at"))
+list_case("one cwd of ten", cwd="/srv/proj3")
+list_case("one cwd, deepest page", 1, cwd="/srv/proj3", cursor=deep("created_at"))
+list_case("by provider", model_providers=["mock"])
+list_case("by source", source_kinds=["vscode"])
+list_case("sub-agents", source_kinds=["subAgent"])
+list_case("archived", archived=True)
+list_case("since", 1, since="2026-09-15T00:00:00Z")
+list_case("search_term, one match", 1, search_term=unique_text)
+list_case("search_term, no match", 0, search_term=ABSENT)
+list_case("search_term, all match", search_term="turn 0")
+list_case("below an ancestor", ancestor_thread_id=tree_root)
+list_case("of a parent", 4, parent_thread_id=tree_root)
+
+
+# ---------------------------------------------------------------------------------------------- search
+
+
+def search_case(name: str, term: str, rows: int, target: Target) -> None:
+    def operations(lab: Lab, number: int) -> Sides:
+        least = min(rows, lab.size // 2 or 1) if rows else 0
+        return {
+            "ours": lambda: _search(lab, term, least),
+            "bare": bare(lab),
+            "codex": lambda: check(lab.codex.request("thread/search", searchTerm=term, limit=PAGE), least),
+        }
+
+    CASES.append(Case(f"thread_search, {name}", operations, (target,)))
+
+
+async def _search(lab: Lab, term: str, rows: int) -> None:
+    """Search to the end of what is there, or of the page."""
+    found = 0
+    cursor: Json = {}
+    while True:
+        answer = await lab.ours.call("thread_search", search_term=term, limit=PAGE, **cursor)
+        found += len(answer["data"])
+        if found >= max(rows, 1) or not answer["next_cursor"]:
+            break
+        cursor = {"cursor": answer["next_cursor"]}
+    if found < rows or (rows == 0 and found):
+        raise Failed(f"expected {rows} hits, got {found}")
+
+
+search_case("rare term", RARE, 1, faster("codex", 300, at=HUNDRED))
+search_case("absent term", ABSENT, 0, faster("codex", 300, at=HUNDRED))
+search_case("common term", COMMON, PAGE, faster("codex", 50, at=HUNDRED))
+
+
+# ---------------------------------------------------------------------------------------------- one thread
+
+
+def read_turns(thread_of: Callable[[Lab], str]) -> Operations:
+    def operations(lab: Lab, number: int) -> Sides:
+        thread_id = thread_of(lab)
+
+        async def ours() -> None:
+            answer = await lab.ours.call("thread_read", thread_id=thread_id, include_turns=True, limit=TURNS)
+            if len(answer["thread"]["turns"]) != TURNS:
+                raise Failed(f"expected {TURNS} turns, got {len(answer['thread']['turns'])}")
+
+        return {
+            "ours": ours,
+            "bare": bare(lab),
+            "codex": lambda: check(lab.codex.request("thread/turns/list", threadId=thread_id, limit=TURNS), TURNS),
+        }
+
+    return operations
+
+
+case(READ_LONG, faster("codex", 10))(read_turns(lambda lab: lab.ours_home.long[-1]))
+case(f"{READ_LONG}, beside a huge one", faster("codex", 10), home="large")(
+    read_turns(lambda lab: lab.ours_home.long[-1])
+)
+case(
+    f"thread_read, {TURNS} turns of a huge thread",
+    faster("codex", 10),
+    near(f"{READ_LONG}, beside a huge one", 2),
+    home="large",
+)(read_turns(lambda lab: lab.huge))
+
+
+# ---------------------------------------------------------------------------------------------- other tools
+
+
+def tool_case(
+    name: str, tool: str, arguments: Callable[[Lab], Json], codex: Callable[[Lab], Awaitable[Json]] | None = None
+) -> None:
+    """A tool of which nothing is asked: the table shows what it costs above the bare call."""
+
+    def operations(lab: Lab, number: int) -> Sides:
+        sides: Sides = {"ours": lambda: check(lab.ours.call(tool, **arguments(lab))), "bare": bare(lab)}
+        if codex is not None:
+            asked = codex
+            sides["codex"] = lambda: check(asked(lab))
+        return sides
+
+    CASES.append(Case(name, operations))
+
+
+def _middle(lab: Lab) -> str:
+    return lab.ours_home.threads[len(lab.ours_home.threads) // 3]
+
+
+tool_case(
+    "thread_loaded_list",
+    "thread_loaded_list",
+    lambda _: {},
+    lambda lab: lab.codex.request("thread/loaded/list"),
+)
+tool_case(
+    "thread_read, metadata",
+    "thread_read",
+    lambda lab: {"thread_id": _middle(lab)},
+    lambda lab: lab.codex.request("thread/read", threadId=_middle(lab)),
+)
+tool_case("thread_items, 25 of a short thread", "thread_items", lambda lab: {"thread_id": _middle(lab)})
+tool_case("thread_items, 25 of a long thread", "thread_items", lambda lab: {"thread_id": lab.ours_home.long[-1]})
+tool_case("thread_tree, of a tree", "thread_tree", lambda lab: {"thread_id": lab.ours_home.tree[0]})
+tool_case("events_read", "events_read", lambda _: {})

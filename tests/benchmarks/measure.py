@@ -1,0 +1,132 @@
+"""Samples, and what is asked of them. Times are in milliseconds, sizes in megabytes (10^6 bytes)."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Side = Literal["ours", "bare", "codex", "codex_db"]
+"""`bare` is the floor. `codex_db` is Codex asked to look into its database alone (useStateDbOnly)."""
+
+Unit = Literal["ms", "MB"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is asked from homes of `at` threads on.
+
+    `faster`: the other side takes at least `factor` times what we take. `within`: we take at most `factor` times what
+    the other takes. `below`: at most `factor` in the case's own unit. `flat`: at most `factor` times what we take at
+    the smallest size of the run. `near`: at most `factor` times what we take in the other case on the same home.
+    """
+
+    kind: Literal["faster", "within", "below", "flat", "near"]
+    factor: float
+    than: str = ""
+    at: int = 0
+
+
+def faster(than: Side, factor: float, at: int = 0) -> Target:
+    return Target("faster", factor, than, at)
+
+
+def within(factor: float, than: Side = "bare", at: int = 0) -> Target:
+    return Target("within", factor, than, at)
+
+
+def below(factor: float, at: int = 0) -> Target:
+    return Target("below", factor, at=at)
+
+
+def flat(factor: float, at: int = 0) -> Target:
+    return Target("flat", factor, at=at)
+
+
+def near(case: str, factor: float) -> Target:
+    return Target("near", factor, case)
+
+
+@dataclass(slots=True)
+class Measurement:
+    """The samples of one case on one home, by side; `failures` says why a side has none, or too few."""
+
+    case: str
+    size: int
+    unit: Unit = "ms"
+    targets: tuple[Target, ...] = ()
+    home: str = ""
+    samples: dict[Side, list[float]] = field(default_factory=dict[Side, list[float]])
+    failures: dict[Side, str] = field(default_factory=dict[Side, str])
+
+    def median(self, side: Side) -> float | None:
+        return statistics.median(self.samples[side]) if self.samples.get(side) else None
+
+    def p95(self, side: Side) -> float | None:
+        """Nearest rank: the largest of fewer than 20 samples."""
+        ordered = sorted(self.samples.get(side, ()))
+        return ordered[max(0, -(-95 * len(ordered) // 100) - 1)] if ordered else None
+
+    def above_bare(self) -> float | None:
+        """What we take above the bare server's call."""
+        ours, bare = self.median("ours"), self.median("bare")
+        return None if ours is None or bare is None else ours - bare
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How one target stands: `ratio` is what it is about (`below`: the value), None if a side is missing. `binding`
+    tells whether the target is asked at this size."""
+
+    target: Target
+    ratio: float | None
+    binding: bool
+
+    @property
+    def met(self) -> bool | None:
+        if self.ratio is None:
+            return None
+        return self.ratio >= self.target.factor if self.target.kind == "faster" else self.ratio <= self.target.factor
+
+
+Run = Mapping[tuple[str, int], Measurement]
+"""The measurements of one run by case and size."""
+
+
+def run_of(measurements: list[Measurement]) -> Run:
+    return {(one.case, one.size): one for one in measurements}
+
+
+def verdicts(measurement: Measurement, run: Run) -> list[Verdict]:
+    """One for each target of the case."""
+    return [
+        Verdict(target, _ratio(target, measurement, run), measurement.size >= target.at)
+        for target in measurement.targets
+    ]
+
+
+def _ratio(target: Target, one: Measurement, run: Run) -> float | None:
+    ours = one.median("ours")
+    match target.kind:
+        case "faster":
+            return _divided(_other(one, target.than), ours)
+        case "within":
+            return _divided(ours, _other(one, target.than))
+        case "below":
+            # A peak is a peak: the largest sample counts.
+            return max(one.samples["ours"]) if ours is not None else None
+        case "flat":
+            smallest = min(size for case, size in run if case == one.case)
+            return _divided(ours, run[one.case, smallest].median("ours")) if smallest < one.size else None
+        case "near":
+            other = run.get((target.than, one.size))
+            return _divided(ours, other.median("ours") if other else None)
+
+
+def _other(one: Measurement, side: str) -> float | None:
+    return next((one.median(name) for name in one.samples if name == side), None)
+
+
+def _divided(over: float | None, under: float | None) -> float | None:
+    return over / under if over is not None and under else None

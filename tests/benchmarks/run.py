@@ -1,0 +1,165 @@
+"""The benchmark: our server, the bare one and, where CODEX_BIN names it, Codex's app-server, side by side on homes of
+several sizes. Writes report.md, results.json and plot.svg.
+
+    python -m tests.benchmarks --out DIR [--sizes 1000,10000,100000] [--quick] [--only WORDS]
+
+CODEX_BIN is best the native binary: the launcher that npm puts before it adds its own start and memory. Homes are made
+in --work (default: a temporary folder) and take about 10 KB a thread for each side. Memory is told on Linux alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import anyio
+
+from tests.benchmarks import calls, changes, starts
+from tests.benchmarks.homes import Home, Shape, make_home
+from tests.benchmarks.lab import Case, Lab
+from tests.benchmarks.measure import Measurement
+from tests.benchmarks.report import Report
+from tests.benchmarks.table import CASES, LONG_THREADS, TREE
+
+LARGE_THREADS = 100
+# The table is filled by importing these.
+_FILLED_BY = (starts, calls, changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run does. `seconds` bound each case; the case in hand still ends its second round."""
+
+    sizes: Sequence[int]
+    work: Path
+    binary: str = ""
+    only: str = ""
+    quick: bool = False
+    long_lines: int = 10_000
+    tree: int = TREE
+    huge_mb: int = 400
+    seconds: float = 60.0
+
+    def cases(self, home: str) -> list[Case]:
+        return [case for case in CASES if case.home == home and self.only.lower() in case.name.lower()]
+
+    def rounds(self, case: Case) -> int:
+        return min(case.rounds, 3) if self.quick else case.rounds
+
+    def shape(self, size: int) -> Shape:
+        return Shape(
+            size,
+            archived=max(60, size // 100),
+            tree=self.tree,
+            long=LONG_THREADS,
+            long_lines=self.long_lines,
+        )
+
+    def large_shape(self) -> Shape:
+        return Shape(LARGE_THREADS, tree=4, long=1, long_lines=self.long_lines, huge_mb=self.huge_mb)
+
+
+async def run(plan: Plan, tell: Callable[[str], None]) -> list[Measurement]:
+    """Measure every case on every home; the homes are removed when they are done with."""
+    taken: list[Measurement] = []
+    for size in plan.sizes:
+        if plan.cases("sized"):
+            taken += await _on_home(plan, size, "sized", plan.shape(size), tell)
+    if plan.cases("large"):
+        taken += await _on_home(plan, LARGE_THREADS, "large", plan.large_shape(), tell)
+    return taken
+
+
+async def _on_home(plan: Plan, size: int, kind: str, shape: Shape, tell: Callable[[str], None]) -> list[Measurement]:
+    folder = plan.work / f"{kind}-{size}"
+    try:
+        tell(f"making {'two homes' if plan.binary else 'a home'} of {size:,} threads")
+        ours = make_home(folder / "ours", shape)
+        theirs: Home | None = make_home(folder / "codex", shape) if plan.binary else None
+        lab = Lab(size, ours, theirs, plan.binary)
+        cases = plan.cases(kind)
+        taken = [await _take(plan, lab, case, tell) for case in cases if case.phase == "start"]
+        later = [case for case in cases if case.phase == "call"]
+        if later:
+            async with lab.running():
+                await calls.prepare_lists(lab)
+                await changes.prepare_turns(lab)
+                taken += [await _take(plan, lab, case, tell) for case in later]
+        return taken
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _take(plan: Plan, lab: Lab, case: Case, tell: Callable[[str], None]) -> Measurement:
+    taken = await lab.take(case, rounds=plan.rounds(case), seconds=plan.seconds)
+    shown = (f"{side} {taken.median(side):,.1f}" for side in taken.samples)
+    failed = (f"{side} failed: {reason}" for side, reason in taken.failures.items())
+    tell(f"{lab.size:>7,}  {case.name}: {', '.join((*shown, *failed))} {case.unit}")
+    return taken
+
+
+def facts(binary: str) -> dict[str, str]:
+    """What the numbers depend on."""
+    found = {
+        "threadstore": version("threadstore"),
+        "mcp": version("mcp"),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),
+        "at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+    if binary:
+        told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
+        found["codex"] = next(iter(re.findall(r"\d+\.\d+\.\d+\S*", told)), "unknown")
+    return found
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the report")
+    parser.add_argument("--sizes", default="1000,10000,100000", help="threads of each home, commas between")
+    parser.add_argument("--work", type=Path, default=None, help="folder for the homes (default: a temporary one)")
+    parser.add_argument("--only", default="", help="only cases with this in their names")
+    parser.add_argument("--quick", action="store_true", help="three rounds a case, a huge thread of 40 MB")
+    parser.add_argument("--seconds", type=float, default=None, help="bound for the rounds of one case")
+    parser.add_argument("--long-lines", type=int, default=10_000, help="lines of a long thread")
+    parser.add_argument("--tree", type=int, default=TREE, help="sub-agents in the tree")
+    options = parser.parse_args(arguments)
+    binary = os.environ.get("CODEX_BIN", "")
+    with tempfile.TemporaryDirectory(dir=options.work, prefix="bench-") as work:
+        plan = Plan(
+            sizes=sorted({int(size) for size in options.sizes.split(",")}),
+            work=Path(work),
+            binary=binary,
+            only=options.only,
+            quick=options.quick,
+            long_lines=options.long_lines,
+            tree=options.tree,
+            huge_mb=40 if options.quick else 400,
+            seconds=options.seconds or (15.0 if options.quick else 60.0),
+        )
+        about = facts(binary)
+        measurements = anyio.run(run, plan, _tell)
+    report = Report(about, measurements)
+    report.write(options.out)
+    print(report.summary())
+    return 0

@@ -1,0 +1,187 @@
+"""Cases that start processes of their own: starts, peak memory, and what is left on the disk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+
+from tests.benchmarks.homes import COMMON, RARE
+from tests.benchmarks.lab import Lab
+from tests.benchmarks.measure import below, faster, within
+from tests.benchmarks.sides import Codex, Failed, Json, McpServer, drop_databases, peak_mb, serving_bare, size_mb
+from tests.benchmarks.table import PAGE, TURNS, Sides, Stopwatch, case, check
+
+MEMORY_MB = 150.0
+_MEMORY: dict[str, Any] = {"phase": "start", "unit": "MB", "rounds": 2, "pause": 0.5}
+
+
+# ---------------------------------------------------------------------------------------------- starting
+
+
+async def _handshake(lab: Lab) -> float:
+    async with lab.start_ours() as ours:
+        return ours.handshake_ms
+
+
+async def _bare_handshake() -> float:
+    async with serving_bare() as server:
+        return server.handshake_ms
+
+
+async def _bare_first_call() -> float:
+    watch = Stopwatch()
+    async with serving_bare() as server:
+        await server.call("nothing")
+        return watch.ms()
+
+
+async def _ours_first_list(lab: Lab) -> float:
+    """The first list has to be whole; the index has to be complete before the process ends."""
+    watch = Stopwatch()
+    async with lab.start_ours() as ours:
+        answer = await ours.call("thread_list", limit=PAGE)
+        took = watch.ms()
+        if answer["total"] != lab.ours_home.listed:
+            raise Failed(f"the first list knows {answer['total']} of {lab.ours_home.listed} threads")
+        while (await ours.call("store_status", deep=False))["backfill"]["status"] != "complete":  # noqa: ASYNC110
+            await anyio.sleep(0.2)
+        return took
+
+
+async def _codex_first_list(lab: Lab) -> float:
+    watch = Stopwatch()
+    async with lab.start_codex() as codex:
+        await check(codex.request("thread/list", limit=PAGE), min(PAGE, lab.ours_home.listed))
+        return watch.ms()
+
+
+@case("handshake, first start", within(1.5), phase="start", rounds=10)
+def handshake_first(lab: Lab, number: int) -> Sides:
+    async def ours() -> float:
+        drop_databases(lab.ours_home.path)
+        return await _handshake(lab)
+
+    return {"ours": ours, "bare": _bare_handshake}
+
+
+@case(
+    "first start to first list",
+    faster("codex", 10, at=10_000),
+    faster("codex", 20, at=100_000),
+    phase="start",
+    rounds=3,
+    pause=0.5,
+)
+def first_start(lab: Lab, number: int) -> Sides:
+    async def ours() -> float:
+        drop_databases(lab.ours_home.path)
+        return await _ours_first_list(lab)
+
+    async def codex() -> float:
+        drop_databases(lab.codex_path)
+        return await _codex_first_list(lab)
+
+    return {"ours": ours, "bare": _bare_first_call, "codex": codex}
+
+
+@case("handshake, second start", within(1.5), phase="start", rounds=10)
+def handshake_second(lab: Lab, number: int) -> Sides:
+    return {"ours": lambda: _handshake(lab), "bare": _bare_handshake}
+
+
+@case("second start to first list", within(2, at=100_000), phase="start", rounds=10)
+def second_start(lab: Lab, number: int) -> Sides:
+    return {"ours": lambda: _ours_first_list(lab), "bare": _bare_first_call, "codex": lambda: _codex_first_list(lab)}
+
+
+# ---------------------------------------------------------------------------------------------- memory and disk
+
+
+async def _tour(server: McpServer, thread_id: str) -> None:
+    """List, search and read."""
+    cursor: Json = {}
+    for _ in range(3):
+        page = await server.call("thread_list", limit=100, **cursor)
+        cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else {}
+    for term in (COMMON, RARE):
+        await server.call("thread_search", search_term=term, limit=PAGE)
+    await server.call("thread_read", thread_id=thread_id, include_turns=True, limit=TURNS)
+
+
+async def _codex_tour(codex: Codex, thread_id: str) -> None:
+    cursor: Json = {}
+    for _ in range(3):
+        page = await codex.request("thread/list", limit=100, **cursor)
+        cursor = {"cursor": page["nextCursor"]} if page["nextCursor"] else {}
+    for term in (COMMON, RARE):
+        await codex.request("thread/search", searchTerm=term, limit=PAGE)
+    await codex.request("thread/turns/list", threadId=thread_id, limit=TURNS)
+
+
+async def _bare_peak() -> float:
+    async with serving_bare() as server:
+        await server.call("nothing")
+        return peak_mb(server.process)
+
+
+async def _ours_peak(lab: Lab, thread_id: str, *, resume: bool = False) -> float:
+    async with lab.start_ours() as ours:
+        await _tour(ours, thread_id)
+        if resume:
+            await ours.call("thread_resume", thread_id=thread_id)
+        return peak_mb(ours.process)
+
+
+async def _codex_peak(lab: Lab, thread_id: str, *, resume: bool = False) -> float:
+    async with lab.start_codex() as codex:
+        await _codex_tour(codex, thread_id)
+        if resume:
+            await codex.request("thread/resume", threadId=thread_id)
+        return peak_mb(codex.process.pid)
+
+
+@case("peak memory: first start, list, search, read", below(MEMORY_MB), **_MEMORY)
+def memory_first(lab: Lab, number: int) -> Sides:
+    long = lab.ours_home.long[-1]
+
+    async def ours() -> float:
+        drop_databases(lab.ours_home.path)
+        return await _ours_peak(lab, long)
+
+    async def codex() -> float:
+        drop_databases(lab.codex_path)
+        return await _codex_peak(lab, long)
+
+    # At 100,000 threads Codex needs two minutes for one first start.
+    sides: Sides = {"ours": ours, "bare": _bare_peak}
+    if number == 0:
+        sides["codex"] = codex
+    return sides
+
+
+@case("peak memory: second start, list, search, read", below(MEMORY_MB), **_MEMORY)
+def memory_second(lab: Lab, number: int) -> Sides:
+    long = lab.ours_home.long[-1]
+    return {"ours": lambda: _ours_peak(lab, long), "bare": _bare_peak, "codex": lambda: _codex_peak(lab, long)}
+
+
+@case("peak memory: list, search, read and resume a huge thread", below(MEMORY_MB), home="large", **_MEMORY)
+def memory_huge(lab: Lab, number: int) -> Sides:
+    huge = lab.huge
+    return {
+        "ours": lambda: _ours_peak(lab, huge, resume=True),
+        "bare": _bare_peak,
+        "codex": lambda: _codex_peak(lab, huge, resume=True),
+    }
+
+
+@case("databases on disk", phase="start", unit="MB", rounds=1)
+def disk(lab: Lab, number: int) -> Sides:
+    async def ours() -> float:
+        return size_mb(lab.ours_home.path, "threadstore.sqlite*")
+
+    async def codex() -> float:
+        return size_mb(lab.codex_path, "*.sqlite*")
+
+    return {"ours": ours, "codex": codex}

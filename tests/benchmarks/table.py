@@ -1,0 +1,60 @@
+"""The table of cases, and what they share. `starts` and `calls` fill it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tests.benchmarks.lab import Case, Lab, Operation
+from tests.benchmarks.measure import Side, Target
+from tests.benchmarks.sides import Failed, Json
+
+CASES: list[Case] = []
+
+PAGE = 50
+TURNS = 20
+RESUMES = 5
+LONG_THREADS = 2 * (RESUMES + 1) + 1
+"""How many long threads a home needs: each resume takes a fresh one, and the last is only read."""
+TREE = 1_000
+HUNDRED = 100_000
+
+Sides = dict[Side, Operation]
+Operations = Callable[[Lab, int], Sides]
+
+
+def case(name: str, *targets: Target, **options: Any) -> Callable[[Operations], Operations]:
+    """Enter a function into the table, with what `Case` takes besides."""
+
+    def enter(operations: Operations) -> Operations:
+        CASES.append(Case(name, operations, targets, **options))
+        return operations
+
+    return enter
+
+
+async def check(answer: Awaitable[Json], rows: int = 0, key: str = "data") -> None:
+    """Wait for an answer, which must have at least so many rows.
+
+    Raises:
+        Failed: it has fewer.
+    """
+    found = (await answer).get(key) or ()
+    if len(found) < rows:
+        raise Failed(f"expected {rows} rows, got {len(found)}")
+
+
+def bare(lab: Lab) -> Operation:
+    """The bare server's call, which every other call contains."""
+    return lambda: check(lab.bare.call("nothing"))
+
+
+class Stopwatch:
+    """Runs from its making on."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+
+    def ms(self) -> float:
+        return (time.perf_counter() - self._began) * 1000
