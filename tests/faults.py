@@ -56,6 +56,6 @@ class Faults:
 
 class _Counted:
     def __init__(self, store: object, contract: type, faults: Faults) -> None:
-        for name, promised in vars(contract).items():
-            if inspect.isfunction(promised) and not name.startswith("_"):
+        for name, _ in inspect.getmembers(contract, inspect.isfunction):
+            if not name.startswith("_"):
                 setattr(self, name, faults.counted(name, getattr(store, name)))

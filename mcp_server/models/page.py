@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from urllib.parse import quote, unquote
 
 from mcp_server.errors import InvalidCursor
 
@@ -67,3 +68,21 @@ def parse_place_cursor(cursor: str) -> tuple[str, bool]:
     if not colon or mode not in ("at", "after") or not place:
         raise InvalidCursor(cursor)
     return place, mode == "at"
+
+
+def item_cursor(turn_id: str, item_id: str, *, inclusive: bool) -> str:
+    """The cursor of an item, whose id need not be unique beyond its turn."""
+    return place_cursor(f"{quote(turn_id, safe='')}/{item_id}", inclusive=inclusive)
+
+
+def parse_item_cursor(cursor: str) -> tuple[str, str, bool]:
+    """The turn, the item, and whether to begin at it.
+
+    Raises:
+        InvalidCursor: anything that `item_cursor` does not make.
+    """
+    place, inclusive = parse_place_cursor(cursor)
+    turn_id, slash, item_id = place.partition("/")
+    if not slash or not item_id:
+        raise InvalidCursor(cursor)
+    return unquote(turn_id), item_id, inclusive

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp, SortDirection, SourceKind, StoredThread, ThreadSortKey
+from mcp_server.stores.history import HistoryStore
 
 # ---------------------------------------------------------------------------------------------- rollouts
 
@@ -89,6 +90,10 @@ class RolloutStore(Protocol):
         Raises:
             DamagedRollout: the file is gone or can't be read or decompressed.
         """
+        ...
+
+    async def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes `[start, end)` of each range, fewer where the text ends before. Raises as `lines`."""
         ...
 
     async def create(self, path: str, data: bytes) -> FileStamp:
@@ -296,7 +301,7 @@ class BackfillState:
     found: int = 0
 
 
-class StateStore(Protocol):
+class StateStore(HistoryStore, Protocol):
     """Rows, edges, events, journal, receipts. A read sees all that was committed before it began."""
 
     async def commit(self, change: Change) -> list[ThreadEvent]:

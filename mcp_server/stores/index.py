@@ -53,7 +53,7 @@ def _upsert(session: Session, rows: list[dict[str, Any]]) -> None:
 
 
 def remove_rows(session: Session, thread_ids: Collection[str]) -> None:
-    for ids in _chunks(thread_ids):
+    for ids in chunks(thread_ids):
         session.exec(delete(ThreadRow).where(_id.in_(ids)))
 
 
@@ -64,7 +64,7 @@ def get(session: Session, thread_id: str) -> StoredThread | None:
 
 def get_many(session: Session, thread_ids: Collection[str]) -> dict[str, StoredThread]:
     found: dict[str, StoredThread] = {}
-    for ids in _chunks(thread_ids):
+    for ids in chunks(thread_ids):
         found.update((row.id, _stored(row)) for row in session.exec(select(ThreadRow).where(_id.in_(ids))))
     return found
 
@@ -172,13 +172,13 @@ def add_edges(session: Session, edges: Sequence[SpawnEdge]) -> None:
 
 def remove_edges(session: Session, child_ids: Collection[str]) -> None:
     """Remove the edges that lead to these children; those to their own children stay."""
-    for ids in _chunks(child_ids):
+    for ids in chunks(child_ids):
         session.exec(delete(SpawnEdgeRow).where(col(SpawnEdgeRow.child_id).in_(ids)))
 
 
 def children(session: Session, parent_ids: Collection[str]) -> list[SpawnEdge]:
     edges: list[SpawnEdge] = []
-    for ids in _chunks(parent_ids):
+    for ids in chunks(parent_ids):
         edges += map(_edge, session.exec(select(SpawnEdgeRow).where(col(SpawnEdgeRow.parent_id).in_(ids))))
     return sorted(edges, key=lambda edge: edge.child_id)
 
@@ -232,7 +232,7 @@ def _edge(row: SpawnEdgeRow) -> SpawnEdge:
     return SpawnEdge(row.parent_id, row.child_id, cast("Literal['open', 'closed']", row.status))
 
 
-def _chunks(ids: Collection[str]) -> Iterator[list[str]]:
+def chunks(ids: Collection[str]) -> Iterator[list[str]]:
     held = list(ids)
     for start in range(0, len(held), _CHUNK):
         yield held[start : start + _CHUNK]

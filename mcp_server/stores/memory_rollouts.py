@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import PurePosixPath
 
 from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken
@@ -68,6 +68,10 @@ class MemoryRollouts(RolloutStore):
         with self._open(path) as text:
             for batch in text.batches(start, end):
                 yield batch
+
+    async def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        with self._open(path) as text:
+            return [text.read(start, end) for start, end in ranges]
 
     async def create(self, path: str, data: bytes) -> FileStamp:
         check_path(path, ACTIVE, ARCHIVED)

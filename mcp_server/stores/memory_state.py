@@ -29,6 +29,7 @@ from mcp_server.stores.changes import (
     merged,
     name_event,
 )
+from mcp_server.stores.memory_history import MemoryHistory
 
 EVENT_LIMIT = 10_000
 """Events kept. At the bound the oldest is dropped for each new one; a reader further behind sees a gap in seq."""
@@ -40,11 +41,11 @@ _KEYS: dict[ThreadSortKey, Callable[[StoredThread], int]] = {
 }
 
 
-class MemoryState(StateStore):
+class MemoryState(MemoryHistory, StateStore):
     """No method awaits, so each is one step of the event loop, and whole."""
 
     def __init__(self) -> None:
-        self._threads: dict[str, StoredThread] = {}
+        super().__init__()
         self._edges: dict[str, SpawnEdge] = {}
         self._events: deque[ThreadEvent] = deque(maxlen=EVENT_LIMIT)
         self._last_seq = 0
@@ -62,6 +63,7 @@ class MemoryState(StateStore):
             self._edges.setdefault(edge.child_id, edge)
         for thread_id in (*change.forgotten, *change.vanished):
             self._threads.pop(thread_id, None)
+            self._forget(thread_id)
         for thread_id in change.forgotten:
             self._edges.pop(thread_id, None)
         self._tombstones.update(change.tombstones)

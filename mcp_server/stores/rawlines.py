@@ -72,6 +72,16 @@ class RolloutText:
         if tail and not tail.isspace():
             yield [RawLine(offset, tail, whole=False)]
 
+    def read(self, start: int, end: int) -> bytes:
+        """The bytes `[start, end)`, fewer where the text ends before."""
+        parts = list[bytes]()
+        with reading(self.path):
+            self._stream.seek(start)
+            while start < end and (part := self._stream.read(end - start)):
+                parts.append(part)
+                start += len(part)
+        return b"".join(parts)
+
     def _chunk(self, position: int, end: int | None) -> bytes:
         wanted = BATCH_BYTES if end is None else min(BATCH_BYTES, max(0, end - position))
         with reading(self.path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Collection, Generator, Iterator
+from collections.abc import AsyncIterator, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
@@ -83,6 +83,9 @@ class RolloutFiles(RolloutStore):
                 yield batch
         finally:
             text.close()
+
+    async def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        return await to_thread.run_sync(self._read, path, ranges)
 
     async def create(self, path: str, data: bytes) -> FileStamp:
         return await to_thread.run_sync(self._create, path, data)
@@ -176,6 +179,10 @@ class RolloutFiles(RolloutStore):
 
     def _open(self, path: str) -> RolloutText:
         return open_text(self._inside(path, ACTIVE, ARCHIVED), path)
+
+    def _read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        with self._open(path) as text:
+            return [text.read(start, end) for start, end in ranges]
 
     def _open_base(self, thread_id: str) -> RolloutText | None:
         found = self._locate(thread_id)

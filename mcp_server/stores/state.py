@@ -19,8 +19,9 @@ from sqlmodel import Session
 
 from mcp_server.errors import StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
+from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores import index, journal, schema
+from mcp_server.stores import index, journal, schema, spans
 from mcp_server.stores.base import (
     BackfillState,
     Change,
@@ -157,6 +158,31 @@ class StateDb(StateStore):
     async def forks_of(self, thread_id: str) -> list[str]:
         return await self.read(index.forks_of, thread_id)
 
+    # histories
+    async def mark(self, thread_id: str) -> HistoryMark | None:
+        return await self.read(spans.mark, thread_id)
+
+    async def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+        return await self.read(spans.spans, thread_id, first, end)
+
+    async def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+        return await self.read(spans.spans_of_items, thread_id, first, end)
+
+    async def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
+        return await self.read(spans.span_of, thread_id, turn_id)
+
+    async def span_at(self, thread_id: str, offset: int) -> TurnSpan | None:
+        return await self.read(spans.span_at, thread_id, offset)
+
+    async def step(self, step: HistoryStep) -> bool:
+        return await self.write(spans.step, step) is not None
+
+    async def unread(self, limit: int) -> list[str]:
+        return await self.read(spans.unread, limit)
+
+    async def unread_count(self) -> int:
+        return await self.read(spans.unread_count)
+
     # events
     async def events_after(
         self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None
@@ -205,8 +231,10 @@ def _apply(session: Session, change: Change, now_ms: int) -> list[ThreadEvent]:
     barred = journal.deleted(session, written) | frozenset(change.tombstones)
     index.write_threads(session, [thread for thread in change.threads if thread.id not in barred])
     derived = index.write_threads(session, [thread for thread in change.observed if thread.id not in barred])
+    spans.note(session, [thread for thread in (*change.threads, *change.observed) if thread.id not in barred])
     index.add_edges(session, edges_of(change, barred))
     index.remove_rows(session, {*change.forgotten, *change.vanished})
+    spans.forget(session, {*change.forgotten, *change.vanished})
     index.remove_edges(session, change.forgotten)
     journal.add_tombstones(session, change.tombstones, now_ms)
     if change.operation is not None:

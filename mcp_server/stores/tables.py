@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, Index, Integer, PrimaryKeyConstraint, String
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    String,
+)
 from sqlmodel import Field, SQLModel
 
 REVISION = "0001"
@@ -71,6 +81,56 @@ class SpawnEdgeRow(SQLModel, table=True):
     child_id: str = Field(primary_key=True)
     parent_id: str = Field(index=True)
     status: str
+
+
+class HistoryRow(SQLModel, table=True):
+    """A `HistoryMark`. No foreign key: a history may be read before its thread has a row."""
+
+    __tablename__ = "histories"
+
+    number: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
+    thread_id: str = Field(unique=True)
+    size: int = Field(sa_type=BigInteger)
+    mtime_ns: int = Field(sa_type=BigInteger)
+    base: int = Field(sa_type=BigInteger)
+    end: int = Field(sa_type=BigInteger)
+    check: str
+    turns: int
+    items: int
+    next_item: int
+    next_ordinal: int = Field(sa_type=BigInteger)
+    open_calls: list[str] = Field(sa_type=JSON)
+
+
+class TurnRow(SQLModel, table=True):
+    """A `TurnSpan`; `facts` is its `TurnFacts` in MessagePack, with offsets counted from `start`."""
+
+    __tablename__ = "turns"
+    __table_args__ = (
+        Index("ix_turns_turn_id", "history", "turn_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+    history: int = Field(primary_key=True, foreign_key="histories.number", ondelete="CASCADE")
+    number: int = Field(primary_key=True)
+    turn_id: str
+    start: int = Field(sa_type=BigInteger)
+    end: int = Field(sa_type=BigInteger)
+    line: int
+    item: int
+    counted: int
+    items: int
+    size: int
+    facts: bytes = Field(sa_type=LargeBinary)
+
+
+class UnreadRow(SQLModel, table=True):
+    """A thread whose row tells of more, or of something else, than is indexed of its history."""
+
+    __tablename__ = "unread"
+
+    thread_id: str = Field(primary_key=True)
+    updated_at_ms: int = Field(sa_type=BigInteger, index=True)
 
 
 class EventRow(SQLModel, table=True):

@@ -10,13 +10,22 @@ from collections.abc import Collection
 
 import anyio
 
-from mcp_server.errors import AmbiguousReference, InvalidArgument, InvalidThreadId, StoreFailure, ThreadNotFound
+from mcp_server.errors import (
+    AmbiguousReference,
+    DamagedRollout,
+    InvalidArgument,
+    InvalidThreadId,
+    StoreFailure,
+    ThreadNotFound,
+)
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import Change, RolloutStore, StateStore
 from mcp_server.stores.reconcile import find, sync
 from mcp_server.threads.events import EventBus
+from mcp_server.threads.histories import History, open_history
+from mcp_server.threads.history import history_text
 from mcp_server.threads.live import LiveThreads
 
 _PREFIX = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{7,}")
@@ -142,6 +151,26 @@ class Catalog:
         if (stored := await self.stored(thread_id)) is not None:
             return stored
         raise ThreadNotFound(thread_id)
+
+    async def history(self, stored: StoredThread) -> History:
+        """The thread's turns and items, its index brought up to date first. An index that can't be kept is made for
+        this reading alone; an ephemeral thread's is in memory like the thread.
+
+        Raises:
+            DamagedRollout: the rollout is gone or can't be read.
+        """
+        live = self.live.get(stored.id)
+        text = await history_text(live.rollouts if live else self.rollouts, stored, self.stored)
+        active = live.turn.id if live and live.turn else None
+        if live is not None and live.ephemeral:
+            return await open_history(self._memory, text, active)
+        try:
+            return await open_history(self.log, text, active)
+        except DamagedRollout:
+            raise
+        except StoreFailure as error:
+            logger.warning("the history of %s is read without an index: %s", stored.id, error)
+            return await open_history(self._memory, text, active)
 
     async def parents(self, thread_id: str) -> list[str]:
         """The ancestors of a thread, nearest first, each once (edges may form a cycle)."""

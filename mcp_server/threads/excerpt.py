@@ -7,6 +7,7 @@ from typing import Any
 
 from mcp_server.models.turn import Item, Turn
 from mcp_server.threads.history import select_view
+from mcp_server.threads.texts import texts_of
 
 # One answer stays under this, in characters: clients bound what they take (the SDK's takes 1 MiB an event over HTTP).
 ANSWER_CHARS = 600_000
@@ -51,19 +52,6 @@ def cut(item: Item, offset: int, max_chars: int) -> tuple[Item, dict[str, int]]:
     truncated: dict[str, int] = {}
     fields = item.model_dump()
     return Item(**{name: _window(fields[name], name, offset, max_chars, truncated) for name in fields}), truncated
-
-
-def texts_of(value: Any) -> list[str]:
-    """All texts inside a value, depth first: what a search looks at."""
-    match value:
-        case str():
-            return [value]
-        case list():
-            return [text for part in value for text in texts_of(part)]  # pyright: ignore[reportUnknownVariableType]
-        case dict():
-            return [text for part in value.values() for text in texts_of(part)]  # pyright: ignore[reportUnknownVariableType]
-        case _:
-            return []
 
 
 def _window(value: Any, field: str, offset: int, max_chars: int, truncated: dict[str, int]) -> Any:

@@ -70,7 +70,7 @@ class Family:
         if live is not None and not live.materialised:
             return 0
         try:
-            return len(await self._reader.turns_of(stored))
+            return await self._reader.turn_count(stored)
         except ThreadstoreError:
             return None
 

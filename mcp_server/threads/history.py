@@ -1,333 +1,219 @@
-"""Rollout lines -> turns and items. `TurnFolder` folds line by line and does no I/O; `read_history` feeds it.
-
-The rules are those of Codex 0.169.0, observed on the real binary, with one difference on purpose: a tool call that
-only the model's history holds (`function_call` with its output) is shown as a `dynamicToolCall`.
-"""
+"""The bytes of a thread's whole history, as if they were one file, and turns made of parts of them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
-from itertools import count
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
+
+from anyio import to_thread
 
 from mcp_server.errors import DamagedRollout
-from mcp_server.models.rollout import Json, MalformedLine, RawLine, RolloutLine, decode_line
+from mcp_server.models.history import ItemPlace, Place, TurnSpan
+from mcp_server.models.rollout import MalformedLine, RawLine, RolloutLine, decode_line
 from mcp_server.models.thread import StoredThread
-from mcp_server.models.turn import Item, ItemsView, Turn, TurnError, TurnStatus
+from mcp_server.models.turn import Item, ItemsView, Turn, TurnError
 from mcp_server.stores.base import BadLine, RolloutStore
-from mcp_server.threads import items as shapes
+from mcp_server.threads.folding import TurnFolder
 
 MAX_LINEAGE = 64
 """How many rollouts one history may be pieced together from; Codex knows no bound, damage does."""
 
-_OUTPUTS = ("function_call_output", "custom_tool_call_output")
-_SHOWN_BY_EVENTS = ("UserMessage", "AgentMessage", "Reasoning", "ContextCompaction")
+# Less than this is folded at once: handing it to another thread would take longer.
+_SMALL_BYTES = 128 << 10
 
-
-@dataclass(slots=True)
-class _Draft:
-    """A turn being folded. `items` are keyed by the recorded id, or by the number of a synthetic one. `added` holds
-    the keys of items that Codex doesn't show, and so doesn't count when it numbers."""
-
-    id: str
-    explicit: bool
-    status: TurnStatus
-    root_turn_id: str | None = None
-    error: TurnError | None = None
-    started_at: int | None = None
-    completed_at: int | None = None
-    duration_ms: int | None = None
-    compacted: bool = False
-    items: dict[str | int, Item] = field(default_factory=dict[str | int, Item])
-    added: set[str | int] = field(default_factory=set[str | int])
-
-    @property
-    def shown(self) -> bool:
-        return bool(self.items) or self.explicit or self.compacted
-
-    def ends(self, payload: Json) -> None:
-        self.started_at = _first(payload.get("started_at"), self.started_at)
-        self.completed_at = _first(payload.get("completed_at"), self.completed_at)
-        self.duration_ms = _first(payload.get("duration_ms"), self.duration_ms)
-
-    def last_shown_by_codex(self) -> str | int | None:
-        return next((key for key in reversed(self.items) if key not in self.added), None)
-
-    def holds_bare_call(self, key: str) -> bool:
-        """Whether the item is a call of the model's, for which no item of its own has come."""
-        return key in self.added and self.items[key].type == "dynamicToolCall"
-
-    def as_turn(self) -> Turn:
-        return Turn(
-            id=self.id,
-            root_turn_id=self.root_turn_id,
-            status=self.status,
-            error=self.error,
-            items=list(self.items.values()),
-            started_at=self.started_at,
-            completed_at=self.completed_at,
-            duration_ms=self.duration_ms,
-        )
-
-
-class TurnFolder:
-    """Folds the lines of one thread, in order, into its turns. Holds turns, never lines.
-
-    A turn without an end is `inProgress`. Ids that the rollout doesn't record are Codex's synthetic ones: `item-1`,
-    `item-2`, ... across the thread, and `rollout-<line>` for a turn that nothing opened, counted from 0. Who begins
-    inside a thread says by `first_item` which number is next.
-    """
-
-    def __init__(self, *, paginated: bool = False, first_item: int = 1) -> None:
-        self._paginated = paginated
-        self._first_item = self._next_item = first_item
-        self._lines = 0
-        self._done: list[_Draft] = []
-        self._current: _Draft | None = None
-        self._by_id: dict[str, _Draft] = {}
-        self._calls: dict[str, _Draft] = {}
-        self._item_ids: set[str] = set()
-        self._delimiters: dict[str, Callable[[Json], None]] = {
-            "task_started": self._start,
-            "turn_started": self._start,
-            "task_complete": self._complete,
-            "turn_complete": self._complete,
-            "turn_aborted": self._abort,
-            "item_completed": self._item_completed,
-        }
-
-    def feed(self, line: RolloutLine) -> None:
-        """Take the next line. Never raises: what isn't understood is skipped."""
-        match line.type:
-            case "event_msg":
-                self._event(shapes.text_of(line.payload.get("type")) or "", line.payload)
-            case "response_item":
-                self._response_item(line.payload)
-            case "compacted" if not self._paginated:
-                self._ensure().compacted = True
-            case _:
-                pass
-        self._lines += 1
-
-    @property
-    def next_item(self) -> int:
-        """The number that the next synthetic item id gets."""
-        return self._next_item
-
-    def turns(self) -> list[Turn]:
-        """The turns so far, oldest first."""
-        drafts = [*self._done, self._current] if self._current else self._done
-        return [draft.as_turn() for draft in drafts if draft.shown]
-
-    # ------------------------------------------------------------------------------------------ turns
-
-    def _event(self, event: str, payload: Json) -> None:
-        if handle := self._delimiters.get(event):
-            handle(payload)
-        elif self._paginated:
-            return  # Codex takes paginated items from item_completed alone, and rolls nothing back there
-        elif event == "thread_rolled_back":
-            self._roll_back(payload)
-        elif event == "user_message":
-            self._user_message(payload)
-        elif item := shapes.ended_item(event, payload):
-            draft = self._turn(payload) if payload.get("turn_id") else self._ensure()
-            if draft:
-                self._put(draft, item.id, item)
-        elif shapes.legacy_item(event, payload, ""):
-            self._append(self._ensure(), event, payload)
-
-    def _open(self, turn_id: str, *, explicit: bool) -> _Draft:
-        self._close()
-        self._current = _Draft(id=turn_id, explicit=explicit, status="inProgress" if explicit else "completed")
-        self._by_id[turn_id] = self._current
-        return self._current
-
-    def _close(self) -> None:
-        if self._current and self._current.shown:
-            self._done.append(self._current)
-        self._current = None
-
-    def _ensure(self) -> _Draft:
-        return self._current or self._open(f"rollout-{self._lines}", explicit=False)
-
-    def _turn(self, payload: Json) -> _Draft | None:
-        return self._by_id.get(shapes.text_of(payload.get("turn_id")) or "")
-
-    def _start(self, payload: Json) -> None:
-        turn_id = shapes.text_of(payload.get("turn_id"))
-        draft = self._open(turn_id or f"rollout-{self._lines}", explicit=True)
-        draft.root_turn_id = shapes.text_of(payload.get("root_turn_id"))
-        draft.started_at = shapes.int_of(payload.get("started_at"))
-
-    def _complete(self, payload: Json) -> None:
-        draft = self._turn(payload) or self._current
-        if draft is None:
-            return
-        draft.ends(payload)
-        if draft.status in ("completed", "inProgress"):
-            draft.error = shapes.turn_error(payload.get("error"))
-            draft.status = "failed" if draft.error else "completed"
-        if draft is self._current:
-            self._close()
-
-    def _abort(self, payload: Json) -> None:
-        draft = self._turn(payload) or self._current
-        if draft is None:
-            return
-        draft.ends(payload)
-        draft.status = "interrupted"
-        if draft is self._current:
-            self._close()
-
-    def _roll_back(self, payload: Json) -> None:
-        """Drop the last turns and number on from what is left, as Codex does."""
-        self._close()
-        dropped = shapes.int_of(payload.get("num_turns")) or 0
-        if dropped > 0:
-            del self._done[-dropped:]
-        kept = {id(draft) for draft in self._done}
-        self._by_id = {turn_id: draft for turn_id, draft in self._by_id.items() if id(draft) in kept}
-        self._calls = {call_id: draft for call_id, draft in self._calls.items() if id(draft) in kept}
-        self._item_ids = {item.id for draft in self._done for item in draft.items.values()}
-        self._next_item = self._first_item + sum(len(draft.items) - len(draft.added) for draft in self._done)
-
-    # ------------------------------------------------------------------------------------------ items
-
-    def _user_message(self, payload: Json) -> None:
-        draft = self._current
-        if draft and not draft.explicit and draft.items:
-            self._close()
-        self._append(self._ensure(), "user_message", payload)
-
-    def _append(self, draft: _Draft, event: str, payload: Json) -> None:
-        """Add the item of an event without an id, or merge reasoning into the reasoning right before it."""
-        last = draft.last_shown_by_codex()
-        item = shapes.legacy_item(event, payload, f"item-{self._next_item}")
-        if item is None:
-            return
-        if item.type == "reasoning" and last is not None and draft.items[last].type == "reasoning":
-            draft.items[last] = shapes.merge_reasoning(draft.items[last], item)
-            return
-        self._put(draft, self._next_item, item)
-        self._next_item += 1
-
-    def _item_completed(self, payload: Json) -> None:
-        kind = shapes.text_of(shapes.dict_of(payload.get("item")).get("type"))
-        if not self._paginated and kind in _SHOWN_BY_EVENTS:
-            return
-        draft, item = self._turn(payload), shapes.completed_item(payload)
-        if draft and item:
-            self._put(draft, item.id, item, added=not self._paginated and kind != "Plan")
-
-    def _response_item(self, payload: Json) -> None:
-        if payload.get("type") in _OUTPUTS:
-            self._call_output(payload)
-        elif call := shapes.tool_call(payload):
-            self._call(call)
-        elif not self._paginated and (prompt := shapes.hook_prompt(payload, f"hook-{self._lines}")):
-            self._put(self._ensure(), prompt.id, prompt)
-
-    def _call(self, call: Item) -> None:
-        draft = self._current
-        if draft is None or (call.id in draft.items and not draft.holds_bare_call(call.id)):
-            return
-        self._calls[call.id] = draft
-        self._put(draft, call.id, call, added=True)
-
-    def _call_output(self, payload: Json) -> None:
-        call_id = shapes.text_of(payload.get("call_id")) or ""
-        draft = self._calls.get(call_id)
-        if draft and draft.holds_bare_call(call_id):
-            draft.items[call_id] = shapes.with_output(draft.items[call_id], payload)
-
-    def _put(self, draft: _Draft, key: str | int, item: Item, *, added: bool = False) -> None:
-        """Add an item, or replace the one with the same key. One that Codex shows takes its place in Codex's order
-        even if the bare call stood before it."""
-        replaced = draft.items.get(key)
-        item_id = replaced.id if replaced else self._unused(item.id)
-        if key in draft.added:
-            draft.added.discard(key)
-            del draft.items[key]
-        self._item_ids.add(item_id)
-        draft.items[key] = item if item.id == item_id else item.model_copy(update={"id": item_id})
-        if added:
-            draft.added.add(key)
-
-    def _unused(self, item_id: str) -> str:
-        """Clients page by item id, but a recorded id is unique in its turn only."""
-        if item_id not in self._item_ids:
-            return item_id
-        return next(other for n in count(2) if (other := f"{item_id}~{n}") not in self._item_ids)
-
-
-def _first(value: Any, otherwise: int | None) -> int | None:
-    number = shapes.int_of(value)
-    return otherwise if number is None else number
-
-
-# ---------------------------------------------------------------------------------------------- reading
+BaseOf = Callable[[str], Awaitable[StoredThread | None]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """A thread's turns, oldest first and complete, and the lines that could not be used. `next_item` is the number
-    that the next synthetic item id gets, `next_ordinal` the number of the next line of a paginated history."""
+class _Part:
+    """One rollout of a lineage: the whole file, or what a fork borrows of it. Offsets count through the history."""
 
-    turns: list[Turn]
-    bad_lines: tuple[BadLine, ...] = ()
-    next_item: int = 1
-    next_ordinal: int = 0
+    path: str
+    start: int
+    end: int | None = None
 
 
-async def read_history(
-    rollouts: RolloutStore,
-    thread: StoredThread,
-    base_of: Callable[[str], Awaitable[StoredThread | None]],
-    *,
-    active_turn_id: str | None = None,
-) -> History:
-    """Read a thread's rollout, and before it what the thread borrows by `history_base`, into turns.
+@dataclass(frozen=True, slots=True)
+class HistoryText:
+    """What a thread borrows by `history_base`, then its own rollout. `bad` says what of it could not be had."""
 
-    `base_of` finds a thread by id. A base that is missing or unreadable, or a lineage that runs in a circle, is
-    reported like a bad line, and the thread's own part is still read. A turn without an end is shown `interrupted`,
-    as Codex does, unless it is the `active_turn_id`.
+    rollouts: RolloutStore
+    thread: StoredThread
+    parts: tuple[_Part, ...]
+    bad: list[BadLine] = field(default_factory=list[BadLine])
 
-    Raises:
-        DamagedRollout: the thread's own rollout is gone or can't be read.
-    """
-    folder = TurnFolder(paginated=thread.history_mode == "paginated")
-    bad: list[BadLine] = []
-    next_ordinal = 0
-    for part in await _lineage(thread, base_of, bad):
+    @property
+    def paginated(self) -> bool:
+        return self.thread.history_mode == "paginated"
+
+    @property
+    def base(self) -> int:
+        """Where the thread's own rollout begins."""
+        return self.parts[-1].start
+
+    async def lines(self, start: int = 0, *, strict: bool = False) -> AsyncIterator[list[RawLine]]:
+        """The lines from the beginning of one on, in batches. A borrowed rollout that can't be read is left out, and
+        said in `bad`, unless `strict`.
+
+        Raises:
+            DamagedRollout: the thread's own rollout is gone or can't be read.
+        """
+        for part in self.parts:
+            if part.end is not None and part.end <= start:
+                continue
+            first = max(0, start - part.start)
+            end = None if part.end is None else part.end - part.start
+            try:
+                async for batch in self.rollouts.lines(part.path, first, end):
+                    yield [replace(raw, offset=raw.offset + part.start) for raw in batch] if part.start else batch
+            except DamagedRollout as error:
+                if strict or part is self.parts[-1]:
+                    raise
+                self.bad.append(BadLine(part.path, error.offset, error.reason))
+
+    async def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of each range. Raises as `lines`; what is borrowed and can't be read is empty."""
+        found = [b""] * len(ranges)
+        for part in self.parts:
+            end = part.end if part.end is not None else 1 << 62
+            cut = [(n, max(a, part.start), min(b, end)) for n, (a, b) in enumerate(ranges)]
+            cut = [(n, a - part.start, b - part.start) for n, a, b in cut if a < b]
+            if not cut:
+                continue
+            try:
+                read = await self.rollouts.read(part.path, [(a, b) for _, a, b in cut])
+            except DamagedRollout:
+                if part is self.parts[-1]:
+                    raise
+                continue
+            for (n, _, _), data in zip(cut, read, strict=True):
+                found[n] += data
+        return found
+
+    def decode(self, raw: RawLine) -> RolloutLine | None:
+        """The line; None, and said in `bad`, if it can't be used."""
         try:
-            async for batch in rollouts.lines(part.path, 0, part.end):
-                for line in _decoded(part.path, batch, bad):
-                    folder.feed(line)
-                    if line.ordinal is not None:
-                        next_ordinal = max(next_ordinal, line.ordinal + 1)
-        except DamagedRollout as error:
-            if not part.borrowed:
-                raise
-            bad.append(BadLine(part.path, error.offset, error.reason))
-    turns = [_settled(turn, active_turn_id) for turn in folder.turns()]
-    return History(turns, tuple(bad), folder.next_item, next_ordinal)
+            return decode_line(raw.data)
+        except MalformedLine as error:
+            reason = str(error) if raw.whole else f"torn line without a newline: {error}"
+            part = next(part for part in reversed(self.parts) if part.start <= raw.offset)
+            self.bad.append(BadLine(part.path, raw.offset - part.start, reason))
+            return None
 
 
-async def history_lines(
-    rollouts: RolloutStore, thread: StoredThread, base_of: Callable[[str], Awaitable[StoredThread | None]]
-) -> AsyncIterator[RolloutLine]:
+async def history_text(rollouts: RolloutStore, thread: StoredThread, base_of: BaseOf) -> HistoryText:
+    """The history of a thread; `base_of` finds a thread by id. A base that is missing, and a lineage that runs in a
+    circle, are said in `bad`."""
+    bad: list[BadLine] = []
+    borrowed: list[tuple[str, int]] = []
+    seen, fork = {thread.id}, thread
+    while base := fork.history_base:
+        source = await base_of(base.thread_id)
+        if source is None or source.id in seen or len(borrowed) + 1 >= MAX_LINEAGE:
+            reason = "is missing" if source is None else "runs in a circle" if source.id in seen else "is too long"
+            bad.append(BadLine(fork.path, 0, f"the history borrowed from thread {base.thread_id} {reason}"))
+            break
+        borrowed.append((source.path, base.end_byte_offset))
+        seen.add(source.id)
+        fork = source
+    parts: list[_Part] = []
+    offset = 0
+    for path, length in reversed(borrowed):
+        parts.append(_Part(path, offset, offset + length))
+        offset += length
+    return HistoryText(rollouts, thread, (*parts, _Part(thread.path, offset)), bad)
+
+
+async def history_lines(rollouts: RolloutStore, thread: StoredThread, base_of: BaseOf) -> AsyncIterator[RolloutLine]:
     """The decodable lines of a thread, what it borrows first.
 
     Raises:
         DamagedRollout: a rollout of the lineage is gone or can't be read.
     """
-    bad: list[BadLine] = []
-    for part in await _lineage(thread, base_of, bad):
-        async for batch in rollouts.lines(part.path, 0, part.end):
-            for line in _decoded(part.path, batch, bad):
+    text = await history_text(rollouts, thread, base_of)
+    async for batch in text.lines(strict=True):
+        for raw in batch:
+            if (line := text.decode(raw)) is not None:
                 yield line
+
+
+# ---------------------------------------------------------------------------------------------- turns
+
+
+async def read_turns(text: HistoryText, spans: Sequence[TurnSpan], view: ItemsView) -> list[Turn]:
+    """These turns, with as much of their items as a view shows: none, the first user and the last agent message, or
+    all. Reads the bytes of what is shown and no more."""
+    if view == "notLoaded":
+        return [_header(span, view) for span in spans]
+    if view == "summary":
+        return await _summaries(text, spans)
+    data = await text.read([(span.place.start, span.end) for span in spans])
+    return await _off_loop(sum(map(len, data)), lambda: list(map(partial(_folded, text), spans, data)))
+
+
+async def _summaries(text: HistoryText, spans: Sequence[TurnSpan]) -> list[Turn]:
+    shown = [[place for place in (span.facts.asked, span.facts.answered) if place] for span in spans]
+    data = iter(await text.read([(place.start, place.end) for places in shown for place in places]))
+    turns: list[Turn] = []
+    for span, places in zip(spans, shown, strict=True):
+        items = [_item(text, span, place, next(data)) for place in places]
+        turns.append(_header(span, "summary").model_copy(update={"items": [item for item in items if item]}))
+    return turns
+
+
+def _header(span: TurnSpan, view: ItemsView) -> Turn:
+    facts = span.facts
+    return Turn(
+        id=span.turn_id,
+        root_turn_id=facts.root_turn_id,
+        status=facts.status,
+        error=TurnError(**facts.error) if facts.error else None,
+        items_view=view,
+        started_at=facts.started_at,
+        completed_at=facts.completed_at,
+        duration_ms=facts.duration_ms,
+    )
+
+
+def _item(text: HistoryText, span: TurnSpan, place: ItemPlace, data: bytes) -> Item | None:
+    folder = TurnFolder(paginated=text.paginated)
+    opened = {"type": "task_started", "turn_id": span.turn_id}
+    folder.feed(RolloutLine("event_msg", opened))
+    for line in _decoded(text, place.start, data):
+        folder.feed(line)
+    told = [item for _, item in folder.told]
+    return told[-1].model_copy(update={"id": place.id}) if told else None
+
+
+def _folded(text: HistoryText, span: TurnSpan, data: bytes) -> Turn:
+    folder = fold(text, span.place, data, span.facts.strangers)
+    turns = folder.turns()
+    return turns[0] if turns and turns[0].id == span.turn_id else _header(span, "full")
+
+
+def fold(text: HistoryText, place: Place, data: bytes, strangers: Sequence[str] = ()) -> TurnFolder:
+    """The lines of these bytes, folded from a place on."""
+    folder = TurnFolder(paginated=text.paginated, begin=place, strangers=strangers)
+    offset = place.start
+    for piece in data.split(b"\n"):
+        end = offset + len(piece) + 1
+        if piece and not piece.isspace() and (line := text.decode(RawLine(offset, piece))) is not None:
+            folder.feed(line, offset, end)
+        offset = end
+    return folder
+
+
+def _decoded(text: HistoryText, start: int, data: bytes) -> list[RolloutLine]:
+    lines = [text.decode(RawLine(start, piece)) for piece in data.split(b"\n") if piece]
+    return [line for line in lines if line is not None]
+
+
+async def _off_loop(size: int, work: Callable[[], T]) -> T:
+    """Do work on so many bytes, elsewhere if it would hold the event loop up."""
+    return work() if size < _SMALL_BYTES else await to_thread.run_sync(work)
 
 
 def select_view(turn: Turn, view: ItemsView) -> Turn:
@@ -336,47 +222,6 @@ def select_view(turn: Turn, view: ItemsView) -> Turn:
         return turn
     chosen = _first_and_last(turn.items) if view == "summary" else []
     return turn.model_copy(update={"items": chosen, "items_view": view})
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One rollout of a lineage: the whole file, or what a fork borrows of it."""
-
-    path: str
-    end: int | None = None
-    borrowed: bool = False
-
-
-async def _lineage(
-    thread: StoredThread, base_of: Callable[[str], Awaitable[StoredThread | None]], bad: list[BadLine]
-) -> list[_Part]:
-    """The rollouts that a history is read from, the oldest first."""
-    parts, seen, fork = [_Part(thread.path)], {thread.id}, thread
-    while base := fork.history_base:
-        source = await base_of(base.thread_id)
-        if source is None or source.id in seen or len(parts) >= MAX_LINEAGE:
-            reason = "is missing" if source is None else "runs in a circle" if source.id in seen else "is too long"
-            bad.append(BadLine(fork.path, 0, f"the history borrowed from thread {base.thread_id} {reason}"))
-            break
-        parts.append(_Part(source.path, base.end_byte_offset, borrowed=True))
-        seen.add(source.id)
-        fork = source
-    return parts[::-1]
-
-
-def _decoded(path: str, batch: list[RawLine], bad: list[BadLine]) -> Iterator[RolloutLine]:
-    for raw in batch:
-        try:
-            yield decode_line(raw.data)
-        except MalformedLine as error:
-            reason = str(error) if raw.whole else f"torn line without a newline: {error}"
-            bad.append(BadLine(path, raw.offset, reason))
-
-
-def _settled(turn: Turn, active_turn_id: str | None) -> Turn:
-    if turn.status != "inProgress" or turn.id == active_turn_id:
-        return turn
-    return turn.model_copy(update={"status": "interrupted"})
 
 
 def _first_and_last(items: list[Item]) -> list[Item]:

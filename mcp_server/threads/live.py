@@ -16,7 +16,7 @@ from mcp_server.models.thread import ACTIVE, IDLE, SYSTEM_ERROR, Settings, Store
 from mcp_server.models.turn import Item, Turn
 from mcp_server.stores.base import RolloutStore
 from mcp_server.threads.copying import Numbering
-from mcp_server.threads.history import TurnFolder
+from mcp_server.threads.folding import TurnFolder
 
 # A handle that nobody used for this long lapses as if unsubscribed.
 HANDLE_LIFE_MS = 3_600_000
@@ -40,11 +40,11 @@ class RunningTurn:
 
     def feed(self, lines: Sequence[RolloutLine]) -> list[Item]:
         """Take in lines that were written; returns the items that they made or changed, in order."""
-        turns = self.folder.turns()
-        before = {item.id: item for item in turns[-1].items} if turns else {}
+        told: dict[str, Item] = {}
         for line in lines:
             self.folder.feed(line)
-        return [item for item in self.view().items if before.get(item.id) != item]
+            told.update((item.id, item) for _, item in self.folder.told)
+        return list(told.values())
 
 
 @dataclass

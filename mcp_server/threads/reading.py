@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mcp_server.errors import EphemeralThread, InvalidArgument, InvalidCursor, NotMaterialized, TurnNotFound
+from mcp_server.models.history import TurnSpan
 from mcp_server.models.page import (
     clamp_limit,
+    item_cursor,
+    parse_item_cursor,
     parse_place_cursor,
     parse_thread_cursor,
     parse_time,
@@ -23,12 +26,12 @@ from mcp_server.models.results import (
     ThreadListResult,
     ThreadReadResult,
 )
-from mcp_server.models.thread import SUB_AGENT_KINDS, SourceKind, StoredThread, Thread
+from mcp_server.models.thread import SUB_AGENT_KINDS, SortDirection, SourceKind, StoredThread, Thread
 from mcp_server.models.turn import Item, Turn
 from mcp_server.stores.base import Anchor, StateStore, ThreadQuery
 from mcp_server.threads.catalog import Catalog, parse_id
 from mcp_server.threads.excerpt import ANSWER_CHARS, cut, fitted
-from mcp_server.threads.history import read_history, select_view
+from mcp_server.threads.histories import History
 from mcp_server.threads.live import LiveThread
 from mcp_server.threads.settings import absolute_cwd
 from mcp_server.threads.views import thread_view
@@ -150,34 +153,44 @@ class Reader:
         if not params.include_turns:
             return ThreadReadResult(thread=self.view(stored))
         self._check_turns(thread_id)
-        turns = await self.turns_of(stored)
+        history = await self._catalog.history(stored)
+        first, end = await self._turn_range(history, params.cursor, params.sort_direction, clamp_limit(params.limit))
+        page = await history.turns(first, end, params.items_view)
+        more = end < history.mark.turns
         if params.sort_direction == "desc":
-            turns = turns[::-1]
-        start = _start([turn.id for turn in turns], params.cursor)
-        page = turns[start : start + clamp_limit(params.limit)]
-        more = start + len(page) < len(turns)
+            page, more = page[::-1], first > 0
         return ThreadReadResult(
-            thread=self.view(stored, fitted([select_view(turn, params.items_view) for turn in page])),
-            total=len(turns),
+            thread=self.view(stored, fitted(page)),
+            total=history.mark.turns,
             next_cursor=place_cursor(page[-1].id, inclusive=False) if more else None,
             backwards_cursor=place_cursor(page[0].id, inclusive=True) if page else None,
         )
 
+    async def _turn_range(
+        self, history: History, cursor: str | None, direction: SortDirection, limit: int
+    ) -> tuple[int, int]:
+        """The numbers of the turns on a page, which begins at the cursor."""
+        number = None
+        if cursor is not None:
+            turn_id, inclusive = parse_place_cursor(cursor)
+            if (span := await history.span_of(turn_id)) is None:
+                raise InvalidCursor(cursor, "anchor turn is no longer present")
+            number = span.number if inclusive else span.number + (1 if direction == "asc" else -1)
+        return _range(number, direction, limit, history.mark.turns)
+
     async def last_turns(self, live: LiveThread, limit: int) -> ThreadReadResult:
         """A loaded thread with its last turns, oldest first, and the cursor for those before them."""
-        turns = await self.turns_of(live.thread) if live.materialised else []
-        page = turns[-limit:] if limit > 0 else []
-        more = len(page) < len(turns)
-        cursor = place_cursor(page[0].id, inclusive=False) if more and page else None
-        return ThreadReadResult(thread=self.view(live.thread, fitted(page)), total=len(turns), next_cursor=cursor)
+        if not live.materialised:
+            return ThreadReadResult(thread=self.view(live.thread), total=0)
+        history = await self._catalog.history(live.thread)
+        total = history.mark.turns
+        first = max(0, total - limit)
+        page = await history.turns(first, total, "full") if limit > 0 else []
+        cursor = place_cursor(page[0].id, inclusive=False) if page and first else None
+        return ThreadReadResult(thread=self.view(live.thread, fitted(page)), total=total, next_cursor=cursor)
 
-    async def turns_of(self, stored: StoredThread) -> list[Turn]:
-        """All turns, oldest first. Only the turn that runs right now is in progress."""
-        live = self._live.get(stored.id)
-        rollouts = live.rollouts if live else self._catalog.rollouts
-        running = live.turn.id if live and live.turn else None
-        history = await read_history(rollouts, stored, self._catalog.stored, active_turn_id=running)
-        return history.turns
+    async def turn_count(self, stored: StoredThread) -> int:
+        return (await self._catalog.history(stored)).mark.turns
 
     def _check_turns(self, thread_id: str) -> None:
         live = self._live.get(thread_id)
@@ -191,49 +204,75 @@ class Reader:
         thread_id = await self._catalog.resolve(params.thread_id)
         stored = await self._catalog.known(thread_id)
         self._check_turns(thread_id)
-        entries = await self._entries(stored, params)
+        history = await self._catalog.history(stored)
+        span = await self._span(history, params.turn_id)
+        if params.item_id is not None:
+            return await self._one_item(history, span, params)
+        start = span.items if span else 0
+        total = span.size if span else history.mark.items
+        number = await self._item_number(history, params) if params.cursor is not None else None
+        first, end = _range(
+            None if number is None else number - start, params.sort_direction, clamp_limit(params.limit), total
+        )
+        page = await history.items(start + first, start + end)
+        more = end < total
         if params.sort_direction == "desc":
-            entries = entries[::-1]
-        start = _start([item.id for _, item in entries], params.cursor)
-        page = entries[start : start + clamp_limit(params.limit)]
-        more = start + len(page) < len(entries)
+            page, more = page[::-1], first > 0
         return ItemsResult(
             thread_id=thread_id,
-            data=[self._entry(turn_id, item, params, ANSWER_CHARS // max(1, len(page))) for turn_id, item in page],
-            total=len(entries),
-            next_cursor=place_cursor(page[-1][1].id, inclusive=False) if more else None,
-            backwards_cursor=place_cursor(page[0][1].id, inclusive=True) if page else None,
+            data=[self._entry(turn_id, item, params, len(page)) for turn_id, item in page],
+            total=total,
+            next_cursor=item_cursor(page[-1][0], page[-1][1].id, inclusive=False) if more and page else None,
+            backwards_cursor=item_cursor(page[0][0], page[0][1].id, inclusive=True) if page else None,
         )
 
-    async def _entries(self, stored: StoredThread, params: ItemsParams) -> list[tuple[str, Item]]:
-        turns = await self.turns_of(stored)
-        if params.turn_id is not None:
-            turns = [turn for turn in turns if turn.id == params.turn_id]
-            if not turns:
-                raise TurnNotFound(params.turn_id, stored.id)
-        entries = [(turn.id, item) for turn in turns for item in turn.items]
-        if params.item_id is None:
-            return entries
-        entries = [entry for entry in entries if entry[1].id == params.item_id]
-        if not entries:
-            raise InvalidArgument(
-                "item_id", params.item_id, f"thread {stored.id} has no such item", "take one that thread_items lists"
-            )
-        return entries
+    async def _span(self, history: History, turn_id: str | None) -> TurnSpan | None:
+        if turn_id is None:
+            return None
+        if (span := await history.span_of(turn_id)) is None:
+            raise TurnNotFound(turn_id, history.mark.thread_id)
+        return span
 
-    def _entry(self, turn_id: str, item: Item, params: ItemsParams, room: int) -> ItemEntry:
-        shown, truncated = cut(item, params.text_offset, min(params.max_chars, room))
+    async def _item_number(self, history: History, params: ItemsParams) -> int:
+        """The number, in the thread, of the item that the page begins with."""
+        cursor = params.cursor or ""
+        turn_id, item_id, inclusive = parse_item_cursor(cursor)
+        span = await history.span_of(turn_id)
+        (turn,) = await history.show([span], "full") if span else [None]
+        ids = [item.id for item in turn.items] if turn else []
+        if span is None or item_id not in ids:
+            raise InvalidCursor(cursor, "anchor item is no longer present")
+        number = span.items + ids.index(item_id)
+        return number if inclusive else number + (1 if params.sort_direction == "asc" else -1)
+
+    async def _one_item(self, history: History, span: TurnSpan | None, params: ItemsParams) -> ItemsResult:
+        """The item with an id. Where the turn is not said, turns are read until it is found."""
+        spans = [span] if span else await history.spans(0, history.mark.turns)
+        for each in spans:
+            (turn,) = await history.show([each], "full")
+            for item in turn.items:
+                if item.id == params.item_id:
+                    entry = self._entry(turn.id, item, params, 1)
+                    return ItemsResult(thread_id=history.mark.thread_id, data=[entry], total=1)
+        raise InvalidArgument(
+            "item_id",
+            params.item_id,
+            f"thread {history.mark.thread_id} has no such item",
+            "take one that thread_items lists",
+        )
+
+    def _entry(self, turn_id: str, item: Item, params: ItemsParams, of: int) -> ItemEntry:
+        shown, truncated = cut(item, params.text_offset, min(params.max_chars, ANSWER_CHARS // max(1, of)))
         return ItemEntry(turn_id=turn_id, item=shown, truncated=truncated)
 
 
-def _start(places: Sequence[str], cursor: str | None) -> int:
-    """The index in `places` that a cursor says to begin at."""
-    if cursor is None:
-        return 0
-    place, inclusive = parse_place_cursor(cursor)
-    if place not in places:
-        raise InvalidCursor(cursor, "anchor turn is no longer present")
-    return places.index(place) + (0 if inclusive else 1)
+def _range(number: int | None, direction: SortDirection, limit: int, total: int) -> tuple[int, int]:
+    """The numbers on a page of `limit` that begins with a number, or at the beginning of the order."""
+    if direction == "asc":
+        first = max(0, number or 0)
+        return first, min(first + limit, total)
+    end = total if number is None else min(number + 1, total)
+    return max(0, end - limit), max(0, end)
 
 
 def _until(text: str | None) -> int | None:

@@ -12,16 +12,14 @@ from mcp_server.models.page import clamp_limit, parse_thread_cursor, thread_curs
 from mcp_server.models.params import SearchParams
 from mcp_server.models.results import SearchHit, SearchResult
 from mcp_server.models.thread import StoredThread
-from mcp_server.models.turn import Item
 from mcp_server.stores.base import Anchor
 from mcp_server.threads.catalog import Catalog
-from mcp_server.threads.excerpt import texts_of
 from mcp_server.threads.reading import Reader
+from mcp_server.threads.texts import searchable
 
 # One answer may take this long; what was not reached by then is said, and the cursor goes on from there.
 _SECONDS = 10.0
 _SNIPPET_CHARS = 80
-_TOOL_TYPES = frozenset({"dynamicToolCall", "commandExecution", "mcpToolCall", "fileChange", "webSearch"})
 _CURSOR = re.compile(r"(?P<thread>[^#]+)#(?P<hit>\d{1,9})")
 
 
@@ -110,22 +108,15 @@ class Searcher:
         found: list[tuple[str | None, str | None, str]] = []
         if thread.name is not None and (match := needle.search(thread.name)):
             found.append((None, None, _snippet(thread.name, match)))
-        for turn in await self._reader.turns_of(thread):
+        history = await self._catalog.history(thread)
+        for turn in await history.turns(0, history.mark.turns, "full"):
             for item in turn.items:
-                for text in _searchable(item, tools):
+                texts, by_tools = searchable(item)
+                for text in texts if tools or not by_tools else []:
                     if match := needle.search(text):
                         found.append((turn.id, item.id, _snippet(text, match)))
                         break
         return [_Hit(thread, n, *place) for n, place in enumerate(found)]
-
-
-def _searchable(item: Item, tools: bool) -> list[str]:
-    extra = item.model_extra or {}
-    if item.type == "userMessage":
-        return texts_of([part.get("text") for part in extra.get("content", []) if isinstance(part, dict)])  # pyright: ignore[reportUnknownMemberType]
-    if item.type in ("agentMessage", "plan"):
-        return texts_of(extra.get("text"))
-    return texts_of(extra) if tools and item.type in _TOOL_TYPES else []
 
 
 def _snippet(text: str, match: re.Match[str]) -> str:

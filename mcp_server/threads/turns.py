@@ -11,6 +11,7 @@ import uuid_utils
 
 from mcp_server.errors import DamagedRollout, InvalidArgument, NoTurnInProgress, StoreFailure, TurnInProgress
 from mcp_server.models.event import ThreadEvent
+from mcp_server.models.history import Place
 from mcp_server.models.params import ForkParams, UserInput
 from mcp_server.models.results import AppendResult, TurnResult
 from mcp_server.models.rollout import RolloutLine, encode_line
@@ -21,7 +22,8 @@ from mcp_server.threads import notices, recording
 from mcp_server.threads.catalog import Catalog, checked_text
 from mcp_server.threads.copying import HistoryCopy, Numbering
 from mcp_server.threads.excerpt import windowed
-from mcp_server.threads.history import TurnFolder, history_lines, read_history, select_view
+from mcp_server.threads.folding import TurnFolder
+from mcp_server.threads.history import history_lines, select_view
 from mcp_server.threads.live import LiveThread, RunningTurn
 
 logger = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ class TurnWriter:
             check_message(message)
             now = self._now()
             turn_id = str(uuid_utils.uuid7())
-            folder = TurnFolder(paginated=live.paginated, first_item=await self._next_item(live))
+            folder = TurnFolder(paginated=live.paginated, begin=Place(item=await self._next_item(live)))
             turn = RunningTurn(turn_id, now, root_id=turn_id, folder=folder)
             lines = [
                 *recording.turn_started(turn_id, turn.root_id, now),
@@ -233,10 +235,10 @@ class TurnWriter:
         if live.next_item is None:
             live.next_item = 1
             if live.materialised:
-                history = await read_history(live.rollouts, live.thread, self._catalog.stored)
-                live.next_item = history.next_item
+                mark = (await self._catalog.history(live.thread)).mark
+                live.next_item = mark.next_item
                 if live.paginated:
-                    live.numbering = Numbering(live.thread.id, history.next_ordinal)
+                    live.numbering = Numbering(live.thread.id, mark.next_ordinal)
         return live.next_item
 
     def _items(self, live: LiveThread, turn_id: str, items: Sequence[Item]) -> list[ThreadEvent]:

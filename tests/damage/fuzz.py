@@ -23,7 +23,7 @@ from mcp_server.models.rollout import MalformedLine, RolloutLine, decode_line, e
 from mcp_server.models.thread import GitInfo, Settings, StoredThread
 from mcp_server.stores.memory_rollouts import MemoryRollouts
 from mcp_server.threads import recording
-from mcp_server.threads.history import read_history
+from tests.histories import read_history
 
 THREAD_ID = "01a20564-0000-7000-8000-000000000001"
 PATH = f"sessions/2026/11/22/rollout-2026-11-22T10-00-00-{THREAD_ID}.jsonl"

@@ -6,7 +6,7 @@ from typing import Any
 
 from mcp_server.models.rollout import Json, RolloutLine
 from mcp_server.models.turn import Item, Turn
-from mcp_server.threads.history import TurnFolder
+from mcp_server.threads.folding import TurnFolder
 
 
 def line(kind: str, **payload: Any) -> RolloutLine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from any_lines import ANY_LINES
 from hypothesis import given
 from hypothesis import strategies as st
 from rollout_lines import (
@@ -26,9 +27,10 @@ from rollout_lines import (
     user,
 )
 
+from mcp_server.models.history import Place
 from mcp_server.models.rollout import Json, RolloutLine
 from mcp_server.models.turn import Turn
-from mcp_server.threads.history import TurnFolder
+from mcp_server.threads.folding import TurnFolder
 
 
 def test_a_started_and_completed_turn_keeps_its_ids_and_times():
@@ -215,12 +217,12 @@ def test_a_call_that_has_an_item_of_its_own_is_not_shown_twice(paginated: bool):
     assert kinds(turn) == ["commandExecution"]
 
 
-def test_a_call_id_used_again_in_a_later_turn_gives_another_item_id():
+def test_a_call_id_used_again_in_a_later_turn_is_that_turns_item():
     turns = folded(
         started("a"), user("one"), call("c"), output("c", "1"), started("b"), user("two"), call("c"), output("c", "2")
     )
 
-    assert ids(turns) == [["item-1", "c"], ["item-2", "c~2"]]
+    assert ids(turns) == [["item-1", "c"], ["item-2", "c"]]
     assert [field(turn.items[1], "content_items")[0]["text"] for turn in turns] == ["1", "2"]
 
 
@@ -231,7 +233,7 @@ def test_a_recorded_id_that_looks_synthetic_replaces_nothing():
 
 
 def test_who_begins_inside_a_thread_says_which_number_is_next():
-    folder = TurnFolder(first_item=5)
+    folder = TurnFolder(begin=Place(item=5))
     for each in (started("a"), user("one"), call("c")):
         folder.feed(each)
 
@@ -242,82 +244,11 @@ def test_who_begins_inside_a_thread_says_which_number_is_next():
 # ---------------------------------------------------------------------------------------------- any lines
 
 
-def searched(call_id: str) -> RolloutLine:
-    return event("web_search_end", call_id=call_id, query="q")
-
-
-_names = st.sampled_from(["a", "b", "item-1", "item-2", "rollout-1", ""])
-_texts = st.sampled_from(["", "text", "[", '{"a": 1}'])
-_junk = st.recursive(
-    st.none() | st.booleans() | st.integers() | _texts,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_names | st.sampled_from(["type", "text"]), inner),
-    max_leaves=6,
-)
-_item_types = st.sampled_from(
-    [
-        "UserMessage",
-        "AgentMessage",
-        "Plan",
-        "Reasoning",
-        "CommandExecution",
-        "FileChange",
-        "McpToolCall",
-        "CollabAgentToolCall",
-        "WebSearch",
-        "ImageView",
-        "ExitedReviewMode",
-        "Unknown",
-        "type",
-    ]
-)
-_items = st.fixed_dictionaries(
-    {"type": _item_types, "id": _names},
-    optional=dict.fromkeys(("content", "command", "changes", "status", "duration", "started_at_ms", "self"), _junk),
-)
-_well_formed = st.one_of(
-    st.builds(started, _names),
-    st.builds(ended, _names),
-    st.builds(aborted, _names | st.none()),
-    st.builds(user, _texts),
-    st.builds(agent, _texts),
-    st.builds(rolled_back, st.integers(0, 3)),
-    st.builds(call, _names, _texts),
-    st.builds(output, _names, _junk),
-    st.builds(completed, _names, _items),
-    st.builds(searched, _names),
-    st.just(event("agent_reasoning", text="r")),
-    st.just(line("compacted", message="m")),
-)
-_event_types = [
-    "task_started",
-    "task_complete",
-    "turn_aborted",
-    "user_message",
-    "agent_reasoning",
-    "item_completed",
-    "patch_apply_end",
-    "mcp_tool_call_end",
-    "exited_review_mode",
-    "thread_rolled_back",
-    "function_call",
-    "function_call_output",
-    "custom_tool_call",
-    "message",
-]
-_random = st.builds(
-    RolloutLine,
-    type=st.sampled_from(["event_msg", "response_item", "session_meta", "nonsense"]),
-    payload=st.dictionaries(
-        st.sampled_from(["turn_id", "item", "message", "text", "call_id", "output", "error", "id", "role", "content"]),
-        _junk,
-    ).flatmap(lambda payload: st.sampled_from(_event_types).map(lambda kind: payload | {"type": kind})),
-)
-
-
-@given(st.lists(_well_formed | _random, max_size=40), st.booleans())
-def test_any_lines_fold_without_an_error_into_items_with_unique_ids(lines: list[RolloutLine], paginated: bool):
+@given(ANY_LINES, st.booleans())
+def test_any_lines_fold_without_an_error_into_items_with_ids_unique_in_their_turn(
+    lines: list[RolloutLine], paginated: bool
+):
     turns = folded(*lines, paginated=paginated)
 
-    found = [item.id for turn in turns for item in turn.items]
-    assert len(found) == len(set(found))
+    assert all(len({item.id for item in turn.items}) == len(turn.items) for turn in turns)
     assert all(Turn.model_validate_json(turn.model_dump_json()) == turn for turn in turns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +15,7 @@ import pytest
 from mcp_server.models.rollout import HistoryBase, Json, RawLine, RolloutLine, decode_line, decode_meta
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.base import RolloutStore
-from mcp_server.threads.history import read_history
+from tests.histories import read_history
 
 pytestmark = pytest.mark.anyio
 
@@ -60,13 +60,17 @@ def snake(value: Any) -> Any:
 
 
 class Files:
-    """The golden home's rollouts, of which only the lines are read."""
+    """The golden home's rollouts, as far as a reader needs them."""
 
     async def lines(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[list[RawLine]]:
         offset = start
         for data in (GOLDEN / "home" / path).read_bytes()[start:end].splitlines(keepends=True):
             yield [RawLine(offset, data.removesuffix(b"\n"), whole=data.endswith(b"\n"))]
             offset += len(data)
+
+    async def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        data = (GOLDEN / "home" / path).read_bytes()
+        return [data[start:end] for start, end in ranges]
 
 
 async def thread_of(thread_id: str) -> StoredThread:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import cast
 
 import pytest
@@ -12,13 +12,14 @@ from mcp_server.errors import DamagedRollout
 from mcp_server.models.rollout import HistoryBase, Json, RawLine, RolloutLine, encode_line
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.base import RolloutStore
-from mcp_server.threads.history import MAX_LINEAGE, History, read_history, select_view
+from mcp_server.threads.history import MAX_LINEAGE, select_view
+from tests.histories import WholeHistory, read_history
 
 pytestmark = pytest.mark.anyio
 
 
 class Bytes:
-    """Rollouts in memory, of which only the lines can be read, one a batch."""
+    """Rollouts in memory that can only be read, their lines one a batch."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self._files = files
@@ -31,6 +32,11 @@ class Bytes:
             if data.strip():
                 yield [RawLine(offset, data.removesuffix(b"\n"), whole=data.endswith(b"\n"))]
             offset += len(data)
+
+    async def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        if path not in self._files:
+            raise DamagedRollout(path, "is gone")
+        return [self._files[path][start:end] for start, end in ranges]
 
 
 def written(*lines: RolloutLine) -> bytes:
@@ -60,7 +66,7 @@ def known(*threads: StoredThread) -> Callable[[str], Awaitable[StoredThread | No
 
 async def read(
     files: dict[str, bytes], thread: StoredThread, *others: StoredThread, active: str | None = None
-) -> History:
+) -> WholeHistory:
     store = cast("RolloutStore", Bytes(files))
     return await read_history(store, thread, known(*others), active_turn_id=active)
 

@@ -11,9 +11,9 @@ from mcp_server.errors import StoreFailure
 from mcp_server.models.params import Caller, ForkParams, GitPatch, StartParams
 from mcp_server.models.rollout import decode_line
 from mcp_server.stores.reconcile import sync
-from mcp_server.threads.history import read_history
 from mcp_server.threads.service import ThreadService
 from tests.faults import Faults, Killed
+from tests.histories import read_history
 from tests.worlds import World
 from tests.worlds import new_world as new_world
 

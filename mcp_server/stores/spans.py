@@ -1,0 +1,179 @@
+"""The index of histories in SQL: each function takes a Session and leaves the transaction to its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, cast
+
+import msgspec
+from sqlalchemy import ColumnElement, Table, func
+from sqlalchemy.dialects.sqlite import insert
+from sqlmodel import Session, col, delete, select
+
+from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TurnFacts, TurnSpan
+from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.stores.index import chunks, clamped
+from mcp_server.stores.tables import HistoryRow, ThreadRow, TurnRow, UnreadRow
+
+_TURNS = cast("Table", TurnRow.__table__)  # type: ignore[attr-defined]
+_UNREAD = cast("Table", UnreadRow.__table__)  # type: ignore[attr-defined]
+_MARK = ("base", "end", "check", "turns", "items", "next_item", "next_ordinal")
+
+_number = col(TurnRow.number)
+_facts = msgspec.msgpack.Decoder(TurnFacts)
+
+# ---------------------------------------------------------------------------------------------- marks
+
+
+def mark(session: Session, thread_id: str) -> HistoryMark | None:
+    row = _row(session, thread_id)
+    return None if row is None else _mark(row)
+
+
+def _row(session: Session, thread_id: str) -> HistoryRow | None:
+    return session.exec(select(HistoryRow).where(HistoryRow.thread_id == thread_id)).first()
+
+
+def _mark(row: HistoryRow) -> HistoryMark:
+    return HistoryMark(
+        thread_id=row.thread_id,
+        stamp=FileStamp(row.size, row.mtime_ns),
+        open_calls=tuple(row.open_calls),
+        **{name: getattr(row, name) for name in _MARK},
+    )
+
+
+def step(session: Session, step: HistoryStep) -> int | None:
+    """The number of the history that has taken the step in; None if it has gone on meanwhile."""
+    mark = step.mark
+    row = _row(session, mark.thread_id)
+    if step.after is not None and (row is None or row.end != step.after):
+        return None
+    if row is not None and step.after is None:
+        session.delete(row)
+        session.flush()
+        row = None
+    row = row or HistoryRow(thread_id=mark.thread_id)  # pyright: ignore[reportCallIssue] - the rest comes below
+    row.size, row.mtime_ns, row.open_calls = mark.stamp.size, mark.stamp.mtime_ns, list(mark.open_calls)
+    for name in _MARK:
+        setattr(row, name, getattr(mark, name))
+    session.add(row)
+    session.flush()
+    number = row.number or 0
+    session.exec(delete(TurnRow).where(col(TurnRow.history) == number, _number >= step.keep))
+    if step.spans:
+        session.connection().execute(_TURNS.insert(), [_values(number, span) for span in step.spans])
+    _settle(session, [mark.thread_id])
+    return number
+
+
+def forget(session: Session, thread_ids: Collection[str]) -> None:
+    """Turns and texts go with their histories."""
+    for thread_id in thread_ids:
+        session.exec(delete(HistoryRow).where(col(HistoryRow.thread_id) == thread_id))
+        session.exec(delete(UnreadRow).where(col(UnreadRow.thread_id) == thread_id))
+
+
+# ---------------------------------------------------------------------------------------------- spans
+
+
+def spans(session: Session, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+    return _spans(session, thread_id, _number >= clamped(first), _number < clamped(end))
+
+
+def spans_of_items(session: Session, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+    items, size = col(TurnRow.items), col(TurnRow.size)
+    return _spans(session, thread_id, items < clamped(end), items + size > clamped(first))
+
+
+def span_of(session: Session, thread_id: str, turn_id: str) -> TurnSpan | None:
+    return next(iter(_spans(session, thread_id, TurnRow.turn_id == turn_id, limit=1)), None)
+
+
+def span_at(session: Session, thread_id: str, offset: int) -> TurnSpan | None:
+    before = col(TurnRow.start) <= clamped(offset)
+    return next(iter(_spans(session, thread_id, before, limit=1, newest=True)), None)
+
+
+def _spans(
+    session: Session,
+    thread_id: str,
+    *conditions: ColumnElement[bool] | bool,
+    limit: int | None = None,
+    newest: bool = False,
+) -> list[TurnSpan]:
+    history = select(HistoryRow.number).where(HistoryRow.thread_id == thread_id).scalar_subquery()
+    found = select(TurnRow).where(TurnRow.history == history, *conditions)
+    order = _number.desc() if newest else _number
+    return [_span(row) for row in session.exec(found.order_by(order).limit(limit))]
+
+
+def _values(history: int, span: TurnSpan) -> dict[str, Any]:
+    return {
+        "history": history,
+        "number": span.number,
+        "turn_id": span.turn_id,
+        "start": span.place.start,
+        "end": span.end,
+        "line": span.place.line,
+        "item": span.place.item,
+        "counted": span.place.counted,
+        "items": span.items,
+        "size": span.size,
+        "facts": msgspec.msgpack.encode(_moved(span.facts, -span.place.start)),
+    }
+
+
+def _span(row: TurnRow) -> TurnSpan:
+    return TurnSpan(
+        number=row.number,
+        turn_id=row.turn_id,
+        place=Place(row.start, row.line, row.item, row.counted),
+        end=row.end,
+        items=row.items,
+        size=row.size,
+        facts=_moved(_facts.decode(row.facts), row.start),
+    )
+
+
+def _moved(facts: TurnFacts, by: int) -> TurnFacts:
+    """Offsets as counted from somewhere else: small numbers take little room."""
+
+    def moved(place: ItemPlace | None) -> ItemPlace | None:
+        return place and ItemPlace(place.start + by, place.end + by, place.id)
+
+    return msgspec.structs.replace(facts, asked=moved(facts.asked), answered=moved(facts.answered))
+
+
+# ---------------------------------------------------------------------------------------------- what is left to read
+
+
+def note(session: Session, threads: Sequence[StoredThread]) -> None:
+    """Remember which of these threads have rows that tell of something that is not indexed."""
+    if not threads:
+        return
+    new = insert(_UNREAD)
+    statement = new.on_conflict_do_update(
+        index_elements=["thread_id"], set_={"updated_at_ms": new.excluded["updated_at_ms"]}
+    )
+    rows = [{"thread_id": thread.id, "updated_at_ms": thread.updated_at_ms} for thread in threads]
+    session.connection().execute(statement, rows)
+    _settle(session, [thread.id for thread in threads])
+
+
+def _settle(session: Session, thread_ids: Sequence[str]) -> None:
+    """Forget that a thread is to be read where its row and its mark have the same stamp."""
+    row, history = col(ThreadRow.id), col(HistoryRow.thread_id)
+    same = (col(ThreadRow.size) == col(HistoryRow.size)) & (col(ThreadRow.mtime_ns) == col(HistoryRow.mtime_ns))
+    for ids in chunks(thread_ids):
+        done = select(history).join(ThreadRow, (row == history) & same).where(history.in_(ids))
+        session.exec(delete(UnreadRow).where(col(UnreadRow.thread_id).in_(done)))
+
+
+def unread(session: Session, limit: int) -> list[str]:
+    newest = select(UnreadRow.thread_id).order_by(col(UnreadRow.updated_at_ms).desc(), col(UnreadRow.thread_id).desc())
+    return list(session.exec(newest.limit(limit)))
+
+
+def unread_count(session: Session) -> int:
+    return session.exec(select(func.count()).select_from(UnreadRow)).one()

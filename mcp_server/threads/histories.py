@@ -1,0 +1,125 @@
+"""Turns and items of threads, found by offset: the index is kept up while reading, and only what is shown is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from anyio import to_thread
+
+from mcp_server.models.history import HistoryMark, TurnSpan
+from mcp_server.models.rollout import RawLine
+from mcp_server.models.turn import Item, ItemsView, Turn
+from mcp_server.stores.history import HistoryStore
+from mcp_server.threads.history import HistoryText, fold, read_turns
+from mcp_server.threads.scan import CHECK_BYTES, HistoryScan, check_of
+
+_SMALL_BATCH = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A thread's history as far as `mark` tells. Only the turn that runs right now is in progress; another without an
+    end is shown interrupted, as Codex does."""
+
+    text: HistoryText
+    store: HistoryStore
+    mark: HistoryMark
+    active_turn_id: str | None = None
+
+    async def turns(self, first: int, end: int, view: ItemsView) -> list[Turn]:
+        """The turns with these numbers, oldest first."""
+        return await self.show(await self.spans(first, end), view)
+
+    async def spans(self, first: int, end: int) -> list[TurnSpan]:
+        return await self.store.spans(self.mark.thread_id, max(0, first), min(end, self.mark.turns))
+
+    async def span_of(self, turn_id: str) -> TurnSpan | None:
+        return await self.store.span_of(self.mark.thread_id, turn_id)
+
+    async def show(self, spans: Sequence[TurnSpan], view: ItemsView) -> list[Turn]:
+        return [self._settled(turn) for turn in await read_turns(self.text, spans, view)]
+
+    async def items(self, first: int, end: int) -> list[tuple[str, Item]]:
+        """The items with these numbers in the thread, each with its turn's id."""
+        first, end = max(0, first), min(end, self.mark.items)
+        spans = await self.store.spans_of_items(self.mark.thread_id, first, end) if first < end else []
+        turns = await read_turns(self.text, spans, "full")
+        entries = [(turn.id, item) for turn in turns for item in turn.items]
+        skipped = first - spans[0].items if spans else 0
+        return entries[skipped : skipped + end - first]
+
+    def _settled(self, turn: Turn) -> Turn:
+        if turn.status != "inProgress" or turn.id == self.active_turn_id:
+            return turn
+        return turn.model_copy(update={"status": "interrupted"})
+
+
+async def open_history(store: HistoryStore, text: HistoryText, active_turn_id: str | None = None) -> History:
+    """The thread's history as its file holds it now. Who opens one brings its index up to date first.
+
+    Raises:
+        DamagedRollout: the rollout is gone or can't be read.
+        StoreFailure: the index can't be read or written.
+    """
+    while True:
+        mark = await store.mark(text.thread.id)
+        if mark is None or (mark.stamp, mark.base) != (text.thread.stamp, text.base):
+            going_on = mark if mark is not None and await _holds(text, mark) else None
+            mark = await _read_on(store, text, going_on)
+        if mark is not None:
+            return History(text, store, mark, active_turn_id)
+
+
+async def _read_on(store: HistoryStore, text: HistoryText, mark: HistoryMark | None) -> HistoryMark | None:
+    """Read on from the mark, or all. None if another has indexed the thread meanwhile."""
+    thread_id = text.thread.id
+    last = await store.spans(thread_id, mark.turns - 1, mark.turns) if mark and mark.turns else []
+    scan = HistoryScan(text, mark, last[0] if last else None)
+    async for batch in text.lines(scan.begin.start):
+        await _take(scan, batch)
+        if scan.due:
+            if await _strange(store, scan, thread_id):
+                return await _read_on(store, text, None)
+            if not await store.step(scan.step()):
+                return None
+    if await _strange(store, scan, thread_id):
+        return await _read_on(store, text, None)
+    await _mend(text, scan)
+    step = scan.step()
+    return step.mark if await store.step(step) else None
+
+
+async def _strange(store: HistoryStore, scan: HistoryScan, thread_id: str) -> bool:
+    """Whether the lines change turns that lie before the place where the reading began."""
+    if scan.strange:
+        return True
+    for turn_id in scan.unknown:
+        if await store.span_of(thread_id, turn_id) is not None:
+            return True
+    return False
+
+
+async def _take(scan: HistoryScan, batch: Sequence[RawLine]) -> None:
+    if sum(len(raw.data) for raw in batch) < _SMALL_BATCH:
+        scan.take(batch)
+    else:
+        await to_thread.run_sync(scan.take, batch)
+
+
+async def _mend(text: HistoryText, scan: HistoryScan) -> None:
+    for number, span, strangers in scan.late():
+        (data,) = await text.read([(span.place.start, span.end)])
+        drafts = fold(text, span.place, data, tuple(strangers)).drafts()
+        if drafts:
+            scan.mend(number, drafts[0])
+
+
+async def _holds(text: HistoryText, mark: HistoryMark) -> bool:
+    """Whether the bytes that are indexed are still there, so that reading can go on behind them."""
+    if mark.base != text.base:
+        return False
+    start = max(text.base, mark.end - CHECK_BYTES - 1)
+    (data,) = await text.read([(start, mark.end)])
+    tail = data.rstrip(b"\n").rpartition(b"\n")[2]
+    return len(data) == mark.end - start and (not mark.check or check_of(tail[-CHECK_BYTES:]) == mark.check)

@@ -1,0 +1,198 @@
+"""One reading of a history, from its beginning or from where it is indexed to: what it adds to the index."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+
+from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TextPiece, TurnFacts, TurnSpan
+from mcp_server.models.rollout import RawLine
+from mcp_server.models.turn import Item
+from mcp_server.threads.folding import Draft, TurnFolder
+from mcp_server.threads.history import HistoryText
+from mcp_server.threads.texts import searchable
+
+# The bytes before the end of what is indexed that tell whether it is still the same.
+CHECK_BYTES = 1024
+# One piece of text leads to the lines from its first one on, so it is kept short.
+_PIECE_CHARS = 16_384
+# A step is due when so much text has come: what is not indexed yet is held in memory.
+_STEP_CHARS = 4 << 20
+_MAX_OPEN_CALLS = 1_000
+
+
+class HistoryScan:
+    """Takes the lines of a history in order and makes steps of them. Holds the items of the running turn only.
+
+    `mark` and `last`, the last turn, are where an earlier reading ended; that turn is read again, since it may go on.
+    """
+
+    def __init__(self, text: HistoryText, mark: HistoryMark | None = None, last: TurnSpan | None = None) -> None:
+        self._text, self._from = text, mark
+        self._after = mark.end if mark else None
+        self._known = mark.end if mark else 0
+        self._base_number = last.number if last else 0
+        self._base_items = last.items if last else 0
+        self.begin = last.place if last else Place()
+        self._folder = TurnFolder(paginated=text.paginated, begin=self.begin)
+        self._spans: list[TurnSpan] = []
+        self._kept = 0
+        self._late: dict[int, Draft] = {}
+        self._end = self.begin.start
+        self._tail = b""
+        self._next_ordinal = mark.next_ordinal if mark else 0
+        self._open_calls = mark.open_calls if mark else ()
+        self._texts: list[TextPiece] = []
+        self._chars = 0
+
+    # ------------------------------------------------------------------------------------------ lines
+
+    def take(self, batch: Sequence[RawLine]) -> None:
+        for raw in batch:
+            line = self._text.decode(raw)
+            if line is None and not raw.whole:
+                continue  # it may be whole when it is read next
+            if raw.offset >= self._text.base:
+                self._tail = raw.data[-CHECK_BYTES:]
+            self._end = raw.end
+            if line is None:
+                continue
+            self._folder.feed(line, raw.offset, raw.end)
+            if line.ordinal is not None:
+                self._next_ordinal = max(self._next_ordinal, line.ordinal + 1)
+            if raw.end > self._known:
+                self._collect(raw.offset)
+            if len(self._folder.done) != len(self._spans) or self._folder.late:
+                self._settle()
+
+    def _settle(self) -> None:
+        """Write down the turns that have ended, cross out those that were rolled back."""
+        done = self._folder.done
+        del self._spans[len(done) :]
+        self._kept = min(self._kept, len(self._spans))
+        for draft in self._folder.late:
+            self._late[id(draft)] = draft
+        self._folder.late.clear()
+        for draft in done[len(self._spans) :]:
+            self._spans.append(self._span(draft, len(self._spans)))
+            draft.forget()
+
+    def _span(self, draft: Draft, number: int) -> TurnSpan:
+        before = self._spans[number - 1] if number else None
+        items = before.items + before.size if before else self._base_items
+        return span_of(draft, self._base_number + number, items)
+
+    def _collect(self, start: int) -> None:
+        for _, item in self._folder.told:
+            texts, tools = searchable(item)
+            if not texts:
+                continue
+            text = "\n".join(texts)
+            self._chars += len(text)
+            last = self._texts[-1] if self._texts else None
+            if last and last.tools == tools and len(last.text) + len(text) < _PIECE_CHARS and self._same_turn(last):
+                self._texts[-1] = replace(last, text=f"{last.text}\n{text}")
+            else:
+                self._texts.append(TextPiece(start, text, tools))
+
+    def _same_turn(self, piece: TextPiece) -> bool:
+        running = self._folder.drafts()
+        return bool(running) and running[-1].place.start <= piece.start
+
+    # ------------------------------------------------------------------------------------------ steps
+
+    @property
+    def due(self) -> bool:
+        """Whether so much has come that a step should be taken before more is read."""
+        return self._chars >= _STEP_CHARS
+
+    @property
+    def strange(self) -> bool:
+        """Whether the lines changed turns before the place where this reading began: then the history is to be read
+        from its beginning."""
+        if self._from is None:
+            return False
+        return self._folder.rolled_past or not self._folder.unknown.isdisjoint(self._open_calls)
+
+    @property
+    def unknown(self) -> Collection[str]:
+        """Ids of what may be turns before the place where this reading began."""
+        return self._folder.unknown if self._from else ()
+
+    def step(self) -> HistoryStep:
+        """What has come since the last step."""
+        self._settle()
+        spans = list(self._spans)
+        drafts = self._folder.drafts()
+        if len(drafts) > len(spans):
+            spans.append(self._span(drafts[-1], len(spans)))
+        last = spans[-1] if spans else None
+        mark = HistoryMark(
+            thread_id=self._text.thread.id,
+            stamp=self._text.thread.stamp,
+            base=self._text.base,
+            end=self._end,
+            check=check_of(self._tail) if self._tail else self._from.check if self._from else "",
+            turns=self._base_number + len(spans),
+            items=last.items + last.size if last else self._base_items,
+            next_item=self._folder.next_item,
+            next_ordinal=self._next_ordinal,
+            open_calls=tuple(dict.fromkeys((*self._open_calls, *self._folder.open_calls)))[:_MAX_OPEN_CALLS],
+        )
+        step = HistoryStep(
+            mark, self._after, self._base_number + self._kept, tuple(spans[self._kept :]), tuple(self._texts)
+        )
+        self._after, self._kept = self._end, len(self._spans)
+        self._texts, self._chars = [], 0
+        return step
+
+    def late(self) -> list[tuple[int, TurnSpan, frozenset[str]]]:
+        """Turns that were told more of after they had ended: their place among the spans, the span up to its new end,
+        and the strangers between. They are to be folded again, and put right by `mend`."""
+        found: list[tuple[int, TurnSpan, frozenset[str]]] = []
+        for draft in self._late.values():
+            for number, kept in enumerate(self._folder.done):
+                if kept is draft:
+                    later = self._folder.done[number:]
+                    strangers = frozenset[str]().union(*(one.strangers for one in later))
+                    found.append((number, replace(self._spans[number], end=draft.end), strangers))
+        self._late.clear()
+        return sorted(found, key=lambda one: one[0])
+
+    def mend(self, number: int, draft: Draft) -> None:
+        """Take a turn that was folded again in the place of a span, and count on from it."""
+        self._kept = min(self._kept, number)
+        self._spans[number] = self._span(draft, number)
+        for later in range(number + 1, len(self._spans)):
+            before = self._spans[later - 1]
+            self._spans[later] = replace(self._spans[later], items=before.items + before.size)
+
+
+def check_of(tail: bytes) -> str:
+    return blake2b(tail, digest_size=8).hexdigest()
+
+
+def span_of(draft: Draft, number: int, items: int) -> TurnSpan:
+    """A turn as the index keeps it."""
+    asked = next((key for key, item in draft.items.items() if item.type == "userMessage"), None)
+    answered = next((key for key, item in reversed(draft.items.items()) if item.type == "agentMessage"), None)
+    facts = TurnFacts(
+        status=draft.status,
+        started_at=draft.started_at,
+        completed_at=draft.completed_at,
+        duration_ms=draft.duration_ms,
+        asked=_place(draft, asked),
+        answered=_place(draft, answered),
+        root_turn_id=draft.root_turn_id,
+        error=draft.error.model_dump() if draft.error else None,
+        strangers=tuple(sorted(draft.strangers)),
+    )
+    return TurnSpan(number, draft.id, draft.place, draft.end, items, len(draft.items), facts)
+
+
+def _place(draft: Draft, key: str | int | None) -> ItemPlace | None:
+    if key is None:
+        return None
+    item: Item = draft.items[key]
+    return ItemPlace(*draft.lines[key], item.id)

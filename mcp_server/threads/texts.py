@@ -1,0 +1,34 @@
+"""What of an item is searched in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcp_server.models.turn import Item
+
+_SAID = frozenset({"userMessage", "agentMessage", "plan"})
+_TOOLS = frozenset({"dynamicToolCall", "commandExecution", "mcpToolCall", "fileChange", "webSearch"})
+
+
+def searchable(item: Item) -> tuple[list[str], bool]:
+    """The texts of an item, and whether tools said them. Reasoning is not searched in, nor what is no text."""
+    extra = item.model_extra or {}
+    if item.type == "userMessage":
+        parts = extra.get("content", [])
+        return texts_of([part.get("text") for part in parts if isinstance(part, dict)]), False  # pyright: ignore[reportUnknownMemberType]
+    if item.type in _SAID:
+        return texts_of(extra.get("text")), False
+    return (texts_of(extra), True) if item.type in _TOOLS else ([], False)
+
+
+def texts_of(value: Any) -> list[str]:
+    """All texts inside a value, depth first."""
+    match value:
+        case str():
+            return [value]
+        case list():
+            return [text for part in value for text in texts_of(part)]  # pyright: ignore[reportUnknownVariableType]
+        case dict():
+            return [text for part in value.values() for text in texts_of(part)]  # pyright: ignore[reportUnknownVariableType]
+        case _:
+            return []

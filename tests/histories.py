@@ -1,0 +1,37 @@
+"""A whole history at once, by the way that the server reads: through the index, by offset."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from mcp_server.models.thread import StoredThread
+from mcp_server.models.turn import Turn
+from mcp_server.stores.base import BadLine, RolloutStore
+from mcp_server.stores.memory_history import MemoryHistory
+from mcp_server.threads.histories import open_history
+from mcp_server.threads.history import history_text
+
+
+@dataclass(frozen=True, slots=True)
+class WholeHistory:
+    """All turns, oldest first, and the lines that could not be used when they were indexed."""
+
+    turns: list[Turn]
+    bad_lines: tuple[BadLine, ...]
+    next_item: int
+    next_ordinal: int
+
+
+async def read_history(
+    rollouts: RolloutStore,
+    thread: StoredThread,
+    base_of: Callable[[str], Awaitable[StoredThread | None]],
+    *,
+    active_turn_id: str | None = None,
+) -> WholeHistory:
+    text = await history_text(rollouts, thread, base_of)
+    history = await open_history(MemoryHistory(), text, active_turn_id)
+    bad = tuple(text.bad)
+    turns = await history.turns(0, history.mark.turns, "full")
+    return WholeHistory(turns, bad, history.mark.next_item, history.mark.next_ordinal)

@@ -1,0 +1,157 @@
+"""Turns and items found by offset are those of the whole history, however often the index was brought up to date."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from any_lines import ANY_LINES
+from hypothesis import given
+from hypothesis import strategies as st
+from rollout_lines import META, agent, call, completed, ended, event, output, rolled_back, started, user
+
+from mcp_server.models.rollout import RolloutLine, encode_line
+from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.models.turn import Turn
+from mcp_server.stores.history import HistoryStore
+from mcp_server.stores.memory_history import MemoryHistory
+from mcp_server.stores.memory_rollouts import MemoryRollouts
+from mcp_server.threads.folding import TurnFolder
+from mcp_server.threads.histories import History, open_history
+from mcp_server.threads.history import history_text, select_view
+
+ID = "01a20581-0000-7000-8000-000000000001"
+
+
+class Rollout:
+    """One rollout that grows, and the index of it."""
+
+    def __init__(self, *, paginated: bool = False) -> None:
+        self.files = MemoryRollouts()
+        self.store: HistoryStore = MemoryHistory()
+        self.path = self.files.path_of(ID, 0)
+        self.mode = "paginated" if paginated else "legacy"
+        self.lines: list[RolloutLine] = []
+        self.stamp = FileStamp(0, 0)
+
+    async def write(self, *lines: RolloutLine) -> None:
+        data = b"".join(map(encode_line, lines))
+        write = self.files.append if self.lines else self.files.create
+        self.stamp = await write(self.path, data)
+        self.lines += lines
+
+    async def open(self) -> History:
+        thread = StoredThread(
+            id=ID,
+            path=self.path,
+            stamp=self.stamp,
+            archived=False,
+            created_at_ms=0,
+            updated_at_ms=0,
+            recency_at_ms=0,
+            history_mode=self.mode,
+        )
+        return await open_history(self.store, await history_text(self.files, thread, _nobody))
+
+    def folded(self) -> TurnFolder:
+        folder = TurnFolder(paginated=self.mode == "paginated")
+        for line in self.lines:
+            folder.feed(line)
+        return folder
+
+
+async def _nobody(_: str) -> None:
+    return None
+
+
+def settled(turns: list[Turn]) -> list[Turn]:
+    ended = {"inProgress": "interrupted"}
+    return [turn.model_copy(update={"status": ended.get(turn.status, turn.status)}) for turn in turns]
+
+
+async def agrees(rollout: Rollout) -> None:
+    """What the index finds is what folding every line finds."""
+    history, whole = await rollout.open(), rollout.folded()
+    turns = settled(whole.turns())
+    assert await history.turns(0, 100, "full") == turns
+    assert [await history.turns(n, n + 1, "full") for n in range(len(turns))] == [[turn] for turn in turns]
+    assert await history.turns(0, 100, "summary") == [select_view(turn, "summary") for turn in turns]
+    assert await history.turns(0, 100, "notLoaded") == [select_view(turn, "notLoaded") for turn in turns]
+    entries = [(turn.id, item) for turn in turns for item in turn.items]
+    assert [await history.items(n, n + 2) for n in range(len(entries))] == [
+        entries[n : n + 2] for n in range(len(entries))
+    ]
+    assert (history.mark.turns, history.mark.items) == (len(turns), len(entries))
+    assert history.mark.next_item == whole.next_item
+
+
+@given(ANY_LINES, st.lists(st.integers(0, 40), max_size=4), st.booleans())
+def test_any_lines_are_found_again_by_offset_wherever_readings_ended(
+    lines: list[RolloutLine], cuts: list[int], paginated: bool
+) -> None:
+    async def check() -> None:
+        rollout = Rollout(paginated=paginated)
+        await rollout.write(META)
+        written = 0
+        for cut in [*sorted(cuts), len(lines)]:
+            await rollout.write(*lines[written:cut])
+            written = max(written, cut)
+            await agrees(rollout)
+
+    anyio.run(check)
+
+
+LATE = {
+    "an item of a turn that has ended": completed("a", {"type": "Plan", "id": "p", "text": "late"}),
+    "the end of a turn that another followed": ended("a", error={"message": "late"}),
+    "the output of a call of a turn that has ended": output("c", "late"),
+    "the rollback of turns read before": rolled_back(2),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("late", LATE.values(), ids=LATE)
+@pytest.mark.parametrize("paginated", [False, True])
+async def test_what_is_told_of_earlier_turns_is_found_after_they_were_indexed(
+    late: RolloutLine, paginated: bool
+) -> None:
+    rollout = Rollout(paginated=paginated)
+    await rollout.write(META, started("a"), user("one"), call("c"), started("b"), user("two"), agent("re"), ended("b"))
+    await agrees(rollout)
+    await rollout.write(started("d"), user("three"), agent("re"), ended("d"), started("e"))
+    await agrees(rollout)
+    await rollout.write(late, user("four"), event("web_search_end", call_id="w", query="q"))
+    await agrees(rollout)
+
+
+@pytest.mark.anyio
+async def test_a_rollout_that_was_rewritten_is_read_anew() -> None:
+    rollout = Rollout()
+    await rollout.write(META, started("a"), user("one"), ended("a"))
+    await agrees(rollout)
+    await rollout.files.remove(rollout.path)
+    rollout.lines = []
+    await rollout.write(META, started("b"), user("another"), agent("and longer than before"), ended("b"))
+    await agrees(rollout)
+
+
+@pytest.mark.anyio
+async def test_a_page_reads_its_bytes_and_no_more() -> None:
+    rollout = Rollout()
+    await rollout.write(META)
+    for n in range(50):
+        await rollout.write(started(f"t{n}"), user(f"ask {n}"), agent("x" * 1000), ended(f"t{n}"))
+    history = await rollout.open()
+    read: list[tuple[int, int]] = []
+    original = rollout.files.read
+
+    async def seen(path: str, ranges: list[tuple[int, int]]) -> list[bytes]:
+        read.extend(ranges)
+        return await original(path, ranges)
+
+    rollout.files.read = seen  # type: ignore[method-assign, assignment]
+    await history.turns(40, 43, "full")
+    spans = await history.spans(40, 43)
+    assert sum(end - start for start, end in read) == sum(span.end - span.place.start for span in spans) < 5_000
+    read.clear()
+    assert len(await history.turns(0, 50, "notLoaded")) == 50
+    assert read == []
