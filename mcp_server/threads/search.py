@@ -13,7 +13,7 @@ from mcp_server.models.params import SearchParams
 from mcp_server.models.results import SearchHit, SearchResult
 from mcp_server.models.thread import StoredThread
 from mcp_server.models.turn import Item
-from mcp_server.stores.base import Anchor
+from mcp_server.stores.queries import Anchor
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.excerpt import texts_of
 from mcp_server.threads.reading import Reader
