@@ -52,6 +52,9 @@ def tool(fn: ToolFunction, title: str, kind: Kind) -> Tool:
         fn, title=title, description=inspect.cleandoc(fn.__doc__ or ""), annotations=kind.annotations(title)
     )
     made.parameters = slim(made.parameters)
+    made.fn_metadata.output_schema = lean(made.fn_metadata.output_schema or {})
+    # Every answer is a model of ours already; the SDK would check it a second time.
+    made.fn_metadata.output_model = None
     return made
 
 
@@ -60,6 +63,39 @@ def slim(schema: dict[str, Any]) -> dict[str, Any]:
     out = _untitled(schema)
     out["properties"] = {name: _unnulled(part) for name, part in out.get("properties", {}).items()}
     return out
+
+
+def lean(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an answer, made for a client that checks each row against it: without references to look up, and
+    without a choice where one list of types says the same."""
+    definitions: dict[str, Any] = schema.get("$defs", {})
+
+    def lean_part(part: Any) -> Any:
+        if isinstance(part, list):
+            return [lean_part(one) for one in part]  # pyright: ignore[reportUnknownVariableType]
+        if not isinstance(part, dict):
+            return part
+        held: dict[str, Any] = {**part}
+        if "$ref" in held:
+            held = {**definitions[held.pop("$ref").rpartition("/")[2]], **held}
+        out = {key: lean_part(value) for key, value in held.items() if key not in ("properties", "$defs", "default")}
+        if "properties" in held:
+            out["properties"] = {name: lean_part(one) for name, one in held["properties"].items()}
+        return _joined(out)
+
+    return lean_part(_untitled(schema))
+
+
+def _joined(schema: dict[str, Any]) -> dict[str, Any]:
+    """`anyOf` of something of one type and of simple types, as one schema with a list of types."""
+    choices = schema.get("anyOf")
+    if not choices or not all(isinstance(choice.get("type"), str) for choice in choices):
+        return schema
+    special = [choice for choice in choices if len(choice) > 1]
+    if len(special) > 1 or any("enum" in choice for choice in special):
+        return schema
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    return {**(special[0] if special else {}), **rest, "type": [choice["type"] for choice in choices]}
 
 
 def _untitled(schema: dict[str, Any]) -> dict[str, Any]:

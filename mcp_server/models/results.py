@@ -40,11 +40,16 @@ class Hidden(Value):
     archived: int = Field(default=0, description="Archived threads (archived=true shows them)")
     without_preview: int = Field(default=0, description="Threads that no user message was written to yet")
     file_missing: int = Field(default=0, description="Rows whose rollout was gone; they were dropped from the index")
+    are_minimums: bool = Field(default=False, description="True if there are at least so many: counted to a bound only")
 
 
 class ThreadListResult(Page):
     data: list[Thread] = Field(description="Threads, without turns")
     total: int = Field(description="How many threads fit the filters")
+    total_is_minimum: bool = Field(
+        default=False,
+        description="True if there are at least so many (search_term, since, until)",
+    )
     hidden: Hidden = Field(description="How many threads the defaults left out")
 
 

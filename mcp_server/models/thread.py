@@ -162,6 +162,10 @@ class StoredThread:
     def source_kind(self) -> SourceKind:
         return source_kind(self.source)
 
+    @property
+    def has_preview(self) -> bool:
+        return self.preview != ""
+
 
 _SIMPLE_KINDS: dict[str, SourceKind] = {"cli": "cli", "vscode": "vscode", "exec": "exec", "mcp": "appServer"}
 

@@ -16,8 +16,9 @@ from typing import Any, Literal, Protocol
 
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.rollout import RawLine
-from mcp_server.models.thread import FileStamp, SortDirection, SourceKind, StoredThread, ThreadSortKey
+from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.history import HistoryStore
+from mcp_server.stores.queries import Count, ThreadQuery, ThreadRows
 
 # ---------------------------------------------------------------------------------------------- rollouts
 
@@ -201,43 +202,6 @@ class SpawnEdge:
 
 
 @dataclass(frozen=True, slots=True)
-class Anchor:
-    """A place in a sorted list: the sort key in milliseconds, and the id that breaks ties (None: before all ids)."""
-
-    at_ms: int
-    thread_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadQuery:
-    """Which stored threads, in which order. `None` means no restriction, an empty collection nothing at all."""
-
-    archived: bool | None = False
-    source_kinds: Collection[SourceKind] | None = None
-    model_providers: Collection[str] | None = None
-    cwds: Collection[str] | None = None
-    search_term: str | None = None
-    parent_id: str | None = None
-    ancestor_id: str | None = None
-    since_ms: int | None = None
-    until_ms: int | None = None
-    with_preview: bool = True
-    sort_key: ThreadSortKey = "created_at"
-    direction: SortDirection = "desc"
-    after: Anchor | None = None
-    limit: int = 25
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadRows:
-    """A page: `total` counts what fits the query, wherever the page begins; `more` tells whether rows follow."""
-
-    rows: tuple[StoredThread, ...]
-    total: int
-    more: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Move:
     """One step of an operation: a thread and the path its rollout had when the operation was planned."""
 
@@ -299,6 +263,8 @@ class BackfillState:
     completed_at_ms: int | None = None
     done: int = 0
     found: int = 0
+    horizon_ms: int | None = None
+    """All active threads created after this are indexed, so far as the names of the rollouts tell; None: not said."""
 
 
 class StateStore(HistoryStore, Protocol):
@@ -317,8 +283,9 @@ class StateStore(HistoryStore, Protocol):
         """One page. Ties of the sort key are broken by id, in the direction of the sort."""
         ...
 
-    async def count(self, query: ThreadQuery) -> int:
-        """How many rows fit, wherever the page would begin."""
+    async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
+        """How many rows fit each query, wherever its page would begin, all in one look. Exact up to `COUNTED`, and
+        beyond it too unless a search term or a time restricts the query: such a count may be a minimum."""
         ...
 
     async def match_prefix(self, prefix: str, limit: int) -> list[str]:

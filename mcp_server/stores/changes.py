@@ -63,11 +63,5 @@ def may_checkpoint(current: BackfillState, state: BackfillState) -> bool:
     return not (current.status == "complete" and state.status == "running")
 
 
-def cwd_forms(cwds: Collection[str]) -> set[str]:
-    """The spellings that a recorded cwd may have for these: with and without a slash at the end."""
-    stripped = {cwd.rstrip("/") or cwd[:1] for cwd in cwds}
-    return stripped | {f"{cwd}/" for cwd in stripped if cwd not in ("", "/")}
-
-
 def _event(kind: EventType, thread_id: str) -> ThreadEvent:
     return ThreadEvent(kind, thread_id, {"thread_id": thread_id})

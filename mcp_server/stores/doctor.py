@@ -23,9 +23,9 @@ from mcp_server.stores.base import (
     RolloutFile,
     RolloutStore,
     StateStore,
-    ThreadQuery,
     WriterLocks,
 )
+from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.reconcile import sync
 
 _LARGEST = 20
@@ -212,7 +212,7 @@ async def _names_current(rollouts: RolloutStore, state: StateStore, names: Mappi
 
 async def row_counts(state: StateStore) -> Counts:
     """Rows of active and archived threads, with those that have no preview."""
-    return Counts(
-        active=await state.count(ThreadQuery(archived=False, with_preview=False)),
-        archived=await state.count(ThreadQuery(archived=True, with_preview=False)),
+    active, archived = await state.counts(
+        [ThreadQuery(archived=False, with_preview=None), ThreadQuery(archived=True, with_preview=None)]
     )
+    return Counts(active=active.n, archived=archived.n)

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any, Literal, cast
 
-from sqlalchemy import ColumnElement, Table, bindparam, func, tuple_
+from sqlalchemy import Table, bindparam
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.orm import Mapped
 from sqlmodel import Session, col, delete, select, update
-from sqlmodel.sql.expression import SelectOfScalar
 
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.rollout import HistoryBase
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
-from mcp_server.stores.base import Anchor, SpawnEdge, ThreadQuery, ThreadRows
-from mcp_server.stores.changes import cwd_forms, derive_events, merged, name_event
+from mcp_server.stores.base import SpawnEdge
+from mcp_server.stores.changes import derive_events, merged, name_event
 from mcp_server.stores.tables import SpawnEdgeRow, ThreadRow
 
 _CHUNK = 5_000  # SQLite binds at most 32,766 variables
 _INT64 = 2**63 - 1
 
-_KEYS = {
-    "created_at": col(ThreadRow.created_at_ms),
-    "updated_at": col(ThreadRow.updated_at_ms),
-    "recency_at": col(ThreadRow.recency_at_ms),
-}
 _id = col(ThreadRow.id)
+_THREADS = cast("Table", ThreadRow.__table__)  # type: ignore[attr-defined]
+_EDGES = cast("Table", SpawnEdgeRow.__table__)  # type: ignore[attr-defined]
 
 # ---------------------------------------------------------------------------------------------- rows
 
@@ -40,16 +37,10 @@ def write_threads(session: Session, threads: Sequence[StoredThread]) -> list[Thr
         before = rows.get(thread.id)
         rows[thread.id] = merged(before, thread)
         events += derive_events(before, thread)
-    _upsert(session, [_values(rows[thread_id]) for thread_id in {thread.id: None for thread in threads}])
+    values = [_values(rows[thread_id]) for thread_id in {thread.id: None for thread in threads}]
+    if values:
+        session.connection().exec_driver_sql(_UPSERT, values)
     return events
-
-
-def _upsert(session: Session, rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    statement = insert(_THREADS)
-    columns = {c.name: statement.excluded[c.name] for c in _THREADS.columns if not c.primary_key}
-    session.connection().execute(statement.on_conflict_do_update(index_elements=["id"], set_=columns), rows)
 
 
 def remove_rows(session: Session, thread_ids: Collection[str]) -> None:
@@ -58,20 +49,31 @@ def remove_rows(session: Session, thread_ids: Collection[str]) -> None:
 
 
 def get(session: Session, thread_id: str) -> StoredThread | None:
-    row = session.get(ThreadRow, thread_id)
+    row = session.connection().exec_driver_sql(f"{_SELECT} id = ?", (thread_id,)).first()
     return None if row is None else _stored(row)
 
 
 def get_many(session: Session, thread_ids: Collection[str]) -> dict[str, StoredThread]:
-    found: dict[str, StoredThread] = {}
-    for ids in chunks(thread_ids):
-        found.update((row.id, _stored(row)) for row in session.exec(select(ThreadRow).where(_id.in_(ids))))
-    return found
+    rows = _listed(session, f"{_SELECT} id IN (SELECT value FROM json_each(?))", list(thread_ids))
+    return {row[_AT["id"]]: _stored(row) for row in rows}
+
+
+def get_numbered(session: Session, numbers: Sequence[int]) -> list[StoredThread]:
+    """The rows with these numbers, in their order."""
+    sql = _SELECT.replace(" FROM", ", number FROM")
+    rows = _listed(session, f"{sql} number IN (SELECT value FROM json_each(?))", numbers)
+    found = {row[-1]: row for row in rows}
+    return [_stored(found[number]) for number in numbers]
+
+
+def _listed(session: Session, sql: str, values: Sequence[Any]) -> Sequence[Any]:
+    """The rows of a statement that takes a list, however long."""
+    return session.connection().exec_driver_sql(sql, (json.dumps(values),)).all() if values else ()
 
 
 def stamps(session: Session) -> dict[str, tuple[str, FileStamp]]:
-    columns = select(_id, col(ThreadRow.path), col(ThreadRow.size), col(ThreadRow.mtime_ns))
-    return {key: (path, FileStamp(size, mtime)) for key, path, size, mtime in session.exec(columns)}
+    rows = session.connection().exec_driver_sql("SELECT id, path, size, mtime_ns FROM threads")
+    return {key: (path, FileStamp(size, mtime_ns)) for key, path, size, mtime_ns in rows}
 
 
 def apply_names(session: Session, names: dict[str, str]) -> list[ThreadEvent]:
@@ -90,74 +92,8 @@ def match_prefix(session: Session, prefix: str, limit: int) -> list[str]:
 
 
 def match_name(session: Session, name: str, limit: int) -> list[str]:
-    order = (col(ThreadRow.archived), _KEYS["updated_at"].desc(), _id.desc())
+    order = (col(ThreadRow.archived), col(ThreadRow.updated_at_ms).desc(), _id.desc())
     return list(session.exec(select(ThreadRow.id).where(ThreadRow.name == name).order_by(*order).limit(limit)))
-
-
-# ---------------------------------------------------------------------------------------------- lists
-
-
-def list_threads(session: Session, query: ThreadQuery) -> ThreadRows:
-    """One keyset query, and the count."""
-    key = _KEYS[query.sort_key]
-    order = (key.desc(), _id.desc()) if query.direction == "desc" else (key, _id)
-    statement = select(ThreadRow).where(*_filters(query))
-    if query.after is not None:
-        statement = statement.where(_beyond(key, query.after, query.direction))
-    rows = session.exec(statement.order_by(*order).limit(query.limit + 1)).all()
-    page = tuple(_stored(row) for row in rows[: query.limit])
-    return ThreadRows(page, total=count(session, query), more=len(rows) > query.limit)
-
-
-def count(session: Session, query: ThreadQuery) -> int:
-    return session.exec(select(func.count()).select_from(ThreadRow).where(*_filters(query))).one()
-
-
-def _beyond(key: Mapped[int], after: Anchor, direction: Literal["asc", "desc"]) -> ColumnElement[bool]:
-    at = clamped(after.at_ms)
-    if after.thread_id is None:
-        return key < at if direction == "desc" else key > at
-    place, anchor = tuple_(key, _id), tuple_(at, after.thread_id)
-    return place < anchor if direction == "desc" else place > anchor
-
-
-def _filters(query: ThreadQuery) -> list[ColumnElement[bool]]:
-    key = _KEYS[query.sort_key]
-    filters: list[ColumnElement[bool]] = []
-    if query.archived is not None:
-        filters.append(col(ThreadRow.archived).is_(query.archived))
-    if query.with_preview:
-        filters.append(col(ThreadRow.preview) != "")
-    if query.source_kinds is not None:
-        filters.append(col(ThreadRow.source_kind).in_(query.source_kinds))
-    if query.model_providers is not None:
-        filters.append(col(ThreadRow.model_provider).in_(query.model_providers))
-    if query.cwds is not None:
-        filters.append(col(ThreadRow.cwd).in_(cwd_forms(query.cwds)))
-    if query.search_term is not None:
-        filters.append(_contains(ThreadRow.name, query.search_term) | _contains(ThreadRow.preview, query.search_term))
-    if query.parent_id is not None:
-        filters.append(_id.in_(select(SpawnEdgeRow.child_id).where(SpawnEdgeRow.parent_id == query.parent_id)))
-    if query.ancestor_id is not None:
-        filters.append(_id.in_(_descendants(query.ancestor_id)) & (_id != query.ancestor_id))
-    if query.since_ms is not None:
-        filters.append(key >= clamped(query.since_ms))
-    if query.until_ms is not None:
-        filters.append(key <= clamped(query.until_ms))
-    return filters
-
-
-def _contains(column: str | None, term: str) -> ColumnElement[bool]:
-    """Case-sensitive and literal (Codex's instr); LIKE is neither in SQLite."""
-    return func.coalesce(func.instr(column, term), 0) > 0
-
-
-def _descendants(ancestor_id: str) -> SelectOfScalar[str]:
-    child, parent = col(SpawnEdgeRow.child_id), col(SpawnEdgeRow.parent_id)
-    tree = select(child).where(parent == ancestor_id).cte("tree", recursive=True)
-    # UNION, not UNION ALL: a row that was there before is not followed again, so a cycle ends
-    tree = tree.union(select(child).join(tree, parent == tree.c.child_id))
-    return select(tree.c.child_id)
 
 
 # ---------------------------------------------------------------------------------------------- edges
@@ -194,38 +130,59 @@ def forks_of(session: Session, thread_id: str) -> list[str]:
 
 # ---------------------------------------------------------------------------------------------- values and rows
 
-_THREADS = cast("Table", ThreadRow.__table__)  # type: ignore[attr-defined]
-_EDGES = cast("Table", SpawnEdgeRow.__table__)  # type: ignore[attr-defined]
+_COLUMNS = [c.name for c in _THREADS.columns if c.computed is None and not c.primary_key]
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM threads WHERE "
+_AT = {name: place for place, name in enumerate(_COLUMNS)}
+_UPSERT = (
+    f"INSERT INTO threads ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "
+    f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS if name != 'id')}"
+)
+# What a StoredThread and a row call the same and hold the same.
+_SAME = [
+    name for name in StoredThread.__dataclass_fields__ if name in _AT and name not in ("source", "git", "recorded")
+]
+_same_of_row = itemgetter(*(_AT[name] for name in _SAME))
+_same_of_thread = attrgetter(*_SAME)
 
 
-def _values(thread: StoredThread) -> dict[str, Any]:
+def _values(thread: StoredThread) -> tuple[Any, ...]:
     base = thread.history_base
-    special = {
-        "size": thread.stamp.size,
-        "mtime_ns": thread.stamp.mtime_ns,
-        "source_kind": thread.source_kind,
-        "history_base_id": base and base.thread_id,
-        "history_base_end_ordinal": base and base.end_ordinal_exclusive,
-        "history_base_end_offset": base and base.end_byte_offset,
-        "git": thread.git and thread.git.model_dump(),
-    }
-    return {c.name: special[c.name] if c.name in special else getattr(thread, c.name) for c in _THREADS.columns}
+    values = dict(zip(_SAME, _same_of_thread(thread), strict=True))
+    values["size"] = thread.stamp.size
+    values["mtime_ns"] = thread.stamp.mtime_ns
+    values["source_kind"] = thread.source_kind
+    values["source"] = _json(thread.source)
+    values["recorded"] = _json(thread.recorded)
+    values["git"] = None if thread.git is None else _json(thread.git.model_dump())
+    values["history_base_id"] = base and base.thread_id
+    values["history_base_end_ordinal"] = base and base.end_ordinal_exclusive
+    values["history_base_end_offset"] = base and base.end_byte_offset
+    return tuple([values[name] for name in _COLUMNS])
 
 
-def _stored(row: ThreadRow) -> StoredThread:
-    base = None
-    if row.history_base_id is not None:
-        ordinal, offset = row.history_base_end_ordinal or 0, row.history_base_end_offset or 0
-        base = HistoryBase(row.history_base_id, ordinal, offset)
+def _stored(row: Sequence[Any]) -> StoredThread:
+    values = dict(zip(_SAME, _same_of_row(row), strict=True))
+    values["archived"] = bool(values["archived"])
+    base_id, git = row[_AT["history_base_id"]], row[_AT["git"]]
+    if base_id is not None:
+        ordinal, offset = row[_AT["history_base_end_ordinal"]], row[_AT["history_base_end_offset"]]
+        values["history_base"] = HistoryBase(base_id, ordinal or 0, offset or 0)
+    if git is not None:
+        values["git"] = GitInfo(**_parsed(git))
     return StoredThread(
-        stamp=FileStamp(row.size, row.mtime_ns),
-        history_base=base,
-        git=None if row.git is None else GitInfo(**row.git),
-        **{name: getattr(row, name) for name in _SAME},
+        stamp=FileStamp(row[_AT["size"]], row[_AT["mtime_ns"]]),
+        source=_parsed(row[_AT["source"]]),
+        recorded=_parsed(row[_AT["recorded"]]),
+        **values,
     )
 
 
-_SAME = tuple(name for name in StoredThread.__dataclass_fields__ if name not in ("stamp", "history_base", "git"))
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _parsed(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value  # SQLite makes a number of text that reads like one
 
 
 def _edge(row: SpawnEdgeRow) -> SpawnEdge:

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread, ThreadSortKey
 from mcp_server.stores.base import (
-    Anchor,
     BackfillState,
     Change,
     Operation,
     Receipt,
     SpawnEdge,
     StateStore,
-    ThreadQuery,
-    ThreadRows,
 )
 from mcp_server.stores.changes import (
     claimable,
-    cwd_forms,
     derive_events,
     edges_of,
     may_checkpoint,
@@ -30,6 +26,7 @@ from mcp_server.stores.changes import (
     name_event,
 )
 from mcp_server.stores.memory_history import MemoryHistory
+from mcp_server.stores.queries import Count, ThreadQuery, ThreadRows, beyond, fits
 
 EVENT_LIMIT = 10_000
 """Events kept. At the bound the oldest is dropped for each new one; a reader further behind sees a gap in seq."""
@@ -97,14 +94,11 @@ class MemoryState(MemoryHistory, StateStore):
         key = _KEYS[query.sort_key]
         matches = self._matches(query)
         matches.sort(key=lambda thread: (key(thread), thread.id), reverse=query.direction == "desc")
-        rows = matches
-        if query.after is not None:
-            anchor, desc = query.after, query.direction == "desc"
-            rows = [thread for thread in rows if _beyond(key(thread), thread.id, anchor, desc)]
-        return ThreadRows(tuple(rows[: query.limit]), total=len(matches), more=len(rows) > query.limit)
+        rows = [thread for thread in matches if beyond(key(thread), thread.id, query)]
+        return ThreadRows(tuple(rows[: query.limit]), total=Count(len(matches)), more=len(rows) > query.limit)
 
-    async def count(self, query: ThreadQuery) -> int:
-        return len(self._matches(query))
+    async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
+        return [Count(len(self._matches(query))) for query in queries]
 
     def _matches(self, query: ThreadQuery) -> list[StoredThread]:
         if query.parent_id is not None:
@@ -119,9 +113,8 @@ class MemoryState(MemoryHistory, StateStore):
             thread
             for thread in self._threads.values()
             if (among is None or thread.id in among)
-            and (query.since_ms is None or key(thread) >= query.since_ms)
-            and (query.until_ms is None or key(thread) <= query.until_ms)
-            and _fits(thread, query)
+            and fits(thread, key(thread), query)
+            and (query.search_term is None or _holds(thread, query.search_term))
         ]
 
     def _descendants(self, ancestor_id: str) -> set[str]:
@@ -223,23 +216,8 @@ class MemoryState(MemoryHistory, StateStore):
             self._backfill = state
 
 
-def _beyond(key: int, thread_id: str, anchor: Anchor, descending: bool) -> bool:
-    if anchor.thread_id is None:
-        return key < anchor.at_ms if descending else key > anchor.at_ms
-    place, end = (key, thread_id), (anchor.at_ms, anchor.thread_id)
-    return place < end if descending else place > end
-
-
-def _fits(thread: StoredThread, query: ThreadQuery) -> bool:
-    term = query.search_term
-    return (
-        (query.archived is None or thread.archived == query.archived)
-        and (not query.with_preview or thread.preview != "")
-        and (query.source_kinds is None or thread.source_kind in query.source_kinds)
-        and (query.model_providers is None or thread.model_provider in query.model_providers)
-        and (query.cwds is None or thread.cwd in cwd_forms(query.cwds))
-        and (term is None or term in (thread.name or "") or term in thread.preview)
-    )
+def _holds(thread: StoredThread, term: str) -> bool:
+    return term in (thread.name or "") or term in thread.preview
 
 
 def _by_start(operation: Operation) -> tuple[int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from mcp_server.errors import StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores import index, journal, schema, spans
+from mcp_server.stores import index, journal, listing, schema, spans
 from mcp_server.stores.base import (
     BackfillState,
     Change,
@@ -29,10 +29,9 @@ from mcp_server.stores.base import (
     Receipt,
     SpawnEdge,
     StateStore,
-    ThreadQuery,
-    ThreadRows,
 )
 from mcp_server.stores.changes import edges_of
+from mcp_server.stores.queries import Count, ThreadQuery, ThreadRows
 
 _READERS = 4
 _WRITE_SECONDS = 15
@@ -128,10 +127,10 @@ class StateDb(StateStore):
         return await self.read(index.get_many, thread_ids)
 
     async def list(self, query: ThreadQuery) -> ThreadRows:
-        return await self.read(index.list_threads, query)
+        return await self.read(listing.list_threads, query)
 
-    async def count(self, query: ThreadQuery) -> int:
-        return await self.read(index.count, query)
+    async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
+        return await self.read(listing.counts, queries)
 
     async def match_prefix(self, prefix: str, limit: int) -> list[str]:
         return await self.read(index.match_prefix, prefix, limit)

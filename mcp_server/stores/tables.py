@@ -8,19 +8,23 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
+    Computed,
     Index,
     Integer,
     LargeBinary,
     PrimaryKeyConstraint,
     String,
+    event,
 )
 from sqlmodel import Field, SQLModel
 
-REVISION = "0001"
+REVISION = "0002"
 
 
 class SchemaVersion(SQLModel, table=True):
@@ -32,17 +36,28 @@ class SchemaVersion(SQLModel, table=True):
     version_num: str = Field(sa_column=Column(String(32), nullable=False))
 
 
+_GROUP = ("archived", "has_preview", "source_kind", "model_provider")
+
+
 class ThreadRow(SQLModel, table=True):
-    """A `StoredThread`. Times are Unix milliseconds; `path` is relative to the home."""
+    """A `StoredThread`. Times are Unix milliseconds; `path` is relative to the home.
+
+    Each list is a walk along one of the six indexes below, or a merge of a few such walks: they begin with what a list
+    may be restricted to, and go on with what it is sorted by. `number` is what the index of the text refers to.
+    """
 
     __tablename__ = "threads"
     __table_args__ = (
-        Index("ix_threads_created", "archived", "created_at_ms", "id"),
-        Index("ix_threads_updated", "archived", "updated_at_ms", "id"),
-        Index("ix_threads_recency", "archived", "recency_at_ms", "id"),
+        Index("ix_threads_created", *_GROUP, "created_at_ms", "id"),
+        Index("ix_threads_updated", *_GROUP, "updated_at_ms", "id"),
+        Index("ix_threads_recency", *_GROUP, "recency_at_ms", "id"),
+        Index("ix_threads_cwd_created", "cwd", *_GROUP, "created_at_ms", "id"),
+        Index("ix_threads_cwd_updated", "cwd", *_GROUP, "updated_at_ms", "id"),
+        Index("ix_threads_cwd_recency", "cwd", *_GROUP, "recency_at_ms", "id"),
     )
 
-    id: str = Field(primary_key=True)
+    number: int | None = Field(default=None, primary_key=True)
+    id: str = Field(index=True, unique=True)
     path: str
     size: int = Field(sa_type=BigInteger)
     mtime_ns: int = Field(sa_type=BigInteger)
@@ -55,6 +70,9 @@ class ThreadRow(SQLModel, table=True):
     parent_thread_id: str | None = Field(index=True)
     forked_from_id: str | None
     preview: str
+    has_preview: bool = Field(
+        sa_column=Column(Boolean, Computed("preview != ''", persisted=False), nullable=False),
+    )
     name: str | None = Field(index=True)
     source: Any = Field(sa_type=JSON)
     source_kind: str
@@ -71,6 +89,20 @@ class ThreadRow(SQLModel, table=True):
     history_base_end_offset: int | None = Field(sa_type=BigInteger)
     git: dict[str, Any] | None = Field(sa_column=Column(JSON(none_as_null=True)))
     recorded: dict[str, Any] = Field(sa_type=JSON)
+
+
+class ThreadCountRow(SQLModel, table=True):
+    """How many rows of `threads` there are of each kind. Triggers keep it, in the transaction that changes the rows."""
+
+    __tablename__ = "thread_counts"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    archived: bool = Field(primary_key=True)
+    has_preview: bool = Field(primary_key=True)
+    source_kind: str = Field(primary_key=True)
+    model_provider: str = Field(primary_key=True)
+    cwd: str = Field(primary_key=True)
+    n: int
 
 
 class SpawnEdgeRow(SQLModel, table=True):
@@ -202,6 +234,7 @@ class BackfillRow(SQLModel, table=True):
     completed_at_ms: int | None = Field(sa_type=BigInteger)
     done: int
     found: int
+    horizon_ms: int | None = Field(sa_type=BigInteger)
 
 
 class MetaRow(SQLModel, table=True):
@@ -211,3 +244,49 @@ class MetaRow(SQLModel, table=True):
 
     key: str = Field(primary_key=True)
     value: Any = Field(sa_type=JSON)
+
+
+# ---------------------------------------------------------------------------------------------- kept by SQLite itself
+
+_COUNTED = (*_GROUP, "cwd")
+
+
+def _of(row: str) -> str:
+    return ", ".join(f"{row}.{name}" for name in _COUNTED)
+
+
+def _one_less() -> str:
+    same = " AND ".join(f"{name} = old.{name}" for name in _COUNTED)
+    return f"UPDATE thread_counts SET n = n - 1 WHERE {same}; DELETE FROM thread_counts WHERE {same} AND n = 0;"
+
+
+def _one_more() -> str:
+    names = ", ".join(_COUNTED)
+    return (
+        f"INSERT INTO thread_counts ({names}, n) VALUES ({_of('new')}, 1) "
+        f"ON CONFLICT ({names}) DO UPDATE SET n = n + 1;"
+    )
+
+
+_TEXT_GOES = (
+    "INSERT INTO threads_text (threads_text, rowid, name, preview) "
+    "VALUES ('delete', old.number, old.name, old.preview);"
+)
+_TEXT_COMES = "INSERT INTO threads_text (rowid, name, preview) VALUES (new.number, new.name, new.preview);"
+
+KEPT_BY_SQLITE = (
+    # Which rows hold three characters in a row, anywhere in name or preview: candidates, which the rows then confirm.
+    "CREATE VIRTUAL TABLE threads_text USING fts5(name, preview, content='threads', content_rowid='number', "
+    "tokenize='trigram case_sensitive 1', detail='none', columnsize=0)",
+    f"CREATE TRIGGER threads_insert AFTER INSERT ON threads BEGIN {_one_more()} {_TEXT_COMES} END",
+    f"CREATE TRIGGER threads_delete AFTER DELETE ON threads BEGIN {_one_less()} {_TEXT_GOES} END",
+    f"CREATE TRIGGER threads_recount AFTER UPDATE ON threads WHEN ({_of('old')}) IS NOT ({_of('new')}) "
+    f"BEGIN {_one_less()} {_one_more()} END",
+    "CREATE TRIGGER threads_reword AFTER UPDATE ON threads "
+    "WHEN (old.name, old.preview) IS NOT (new.name, new.preview) "
+    f"BEGIN {_TEXT_GOES} {_TEXT_COMES} END",
+)
+"""What no model can say: the text index, and the triggers that keep it and the counts."""
+
+for _statement in KEPT_BY_SQLITE:
+    event.listen(SQLModel.metadata, "after_create", DDL(_statement.replace("%", "%%")))

@@ -28,7 +28,8 @@ from mcp_server.models.results import (
 )
 from mcp_server.models.thread import SUB_AGENT_KINDS, SortDirection, SourceKind, StoredThread, Thread
 from mcp_server.models.turn import Item, Turn
-from mcp_server.stores.base import Anchor, StateStore, ThreadQuery
+from mcp_server.stores.base import StateStore
+from mcp_server.stores.queries import Anchor, ThreadQuery
 from mcp_server.threads.catalog import Catalog, parse_id
 from mcp_server.threads.excerpt import ANSWER_CHARS, cut, fitted
 from mcp_server.threads.histories import History
@@ -72,7 +73,8 @@ class Reader:
         hidden = await self._hidden(index, query, params.filter)
         return ThreadListResult(
             data=[self.view(row) for row in shown],
-            total=page.total - (len(rows) - len(shown)),
+            total=page.total.n - (len(rows) - len(shown)),
+            total_is_minimum=page.total.minimum,
             next_cursor=thread_cursor(keys[-1], rows[-1].id) if page.more else None,
             backwards_cursor=thread_cursor(keys[0] + step, None) if rows else None,
             hidden=hidden.model_copy(update={"file_missing": gone}),
@@ -125,13 +127,16 @@ class Reader:
         return None if reference is None else await self._catalog.resolve(reference)
 
     async def _hidden(self, index: StateStore, query: ThreadQuery, filter: ThreadFilter) -> Hidden:  # noqa: A002
-        base = replace(query, after=None)
-        sub_agents = 0
+        asked = {"without_preview": replace(query, with_preview=False)}
         if not filter.source_kinds and query.source_kinds is not None:
-            sub_agents = await index.count(replace(base, source_kinds=SUB_AGENT_KINDS))
-        archived = 0 if filter.archived else await index.count(replace(base, archived=True))
-        everyone = await index.count(replace(base, with_preview=False))
-        return Hidden(sub_agents=sub_agents, archived=archived, without_preview=everyone - await index.count(base))
+            asked["sub_agents"] = replace(query, source_kinds=SUB_AGENT_KINDS)
+        if not filter.archived:
+            asked["archived"] = replace(query, archived=True)
+        counts = dict(zip(asked, await index.counts(list(asked.values())), strict=True))
+        return Hidden(
+            **{name: count.n for name, count in counts.items()},
+            are_minimums=any(count.minimum for count in counts.values()),
+        )
 
     def loaded(self, cursor: str | None, limit: int) -> LoadedListResult:
         """Ids loaded in this process, sorted, after the cursor (an id, which need not be there any more)."""

@@ -12,7 +12,7 @@ from mcp_server.models.page import clamp_limit, parse_thread_cursor, thread_curs
 from mcp_server.models.params import SearchParams
 from mcp_server.models.results import SearchHit, SearchResult
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.base import Anchor
+from mcp_server.stores.queries import Anchor
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.reading import Reader
 from mcp_server.threads.texts import searchable

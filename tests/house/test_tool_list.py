@@ -100,7 +100,16 @@ def test_the_tool_definitions_pass_the_quality_lint(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def fields(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """All properties of a schema and of what it defines."""
-    for part in (schema, *schema.get("$defs", {}).values()):
-        yield from part.get("properties", {}).items()
+def fields(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """All properties of a schema, of its parts and of what it defines."""
+    if isinstance(schema, list):
+        for part in schema:  # pyright: ignore[reportUnknownVariableType]
+            yield from fields(part)
+    if not isinstance(schema, dict):
+        return
+    for key, part in schema.items():  # pyright: ignore[reportUnknownVariableType]
+        if key in ("properties", "$defs"):
+            if key == "properties":
+                yield from part.items()  # pyright: ignore[reportUnknownMemberType]
+            part = list(part.values())  # pyright: ignore
+        yield from fields(part)

@@ -13,7 +13,8 @@ from homes import HOUR_MS, NOW_MS, A, B, BadLog, C, D, Home, archived_path, buil
 
 from mcp_server.models.thread import spawn_parent
 from mcp_server.stores import adopt
-from mcp_server.stores.base import BackfillState, Change, SpawnEdge, StateStore, ThreadQuery
+from mcp_server.stores.base import BackfillState, Change, SpawnEdge, StateStore
+from mcp_server.stores.queries import Count, ThreadQuery
 from mcp_server.stores.reconcile import BackfillResult, backfill, sync
 from mcp_server.stores.rollouts import RolloutFiles
 
@@ -273,6 +274,6 @@ async def test_of_a_real_home_every_row_equals_its_file_and_the_edges_equal_the_
     tree = {one.id: parent for one in threads if (parent := spawn_parent(one.source))}
     assert {key: edge.parent_id for key in tree if (edge := await state.parent(key))} == tree
     assert len(tree) == 8
-    assert await state.count(ThreadQuery(archived=True, with_preview=False)) == 5
+    assert await state.counts([ThreadQuery(archived=True, with_preview=None)]) == [Count(5)]
     assert sorted(names.values()) == ["Golden Name L", "Golden Name P"]
     assert (await sync(rollouts, state)).events == ()

@@ -28,7 +28,7 @@ from mcp_server.errors import StoreFailure
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores import memory_state, schema
-from mcp_server.stores.base import Change
+from mcp_server.stores.base import BackfillState, Change, Move, SpawnEdge
 from mcp_server.stores.memory_state import MemoryState
 from mcp_server.stores.state import StateDb
 from mcp_server.stores.tables import REVISION, MetaRow
@@ -256,6 +256,33 @@ async def test_a_database_of_an_older_revision_is_migrated_and_has_the_schema_of
     await reopened(tmp_path / "new.sqlite")
     assert schema_of(path) == schema_of(tmp_path / "new.sqlite")
     assert run_sql(path, "SELECT version_num FROM alembic_version") == [(REVISION,)]
+
+
+async def test_migrating_the_first_schema_keeps_what_no_file_tells_and_builds_the_rows_again(path: Path) -> None:
+    make_base(path)
+    engine = schema.connect(path)
+    with engine.begin() as connection:
+        command.upgrade(schema.alembic_config(connection), "0001")
+        for statement in (
+            "INSERT INTO events VALUES (7, 1, 'thread/closed', 'a', '{}')",
+            "INSERT INTO receipts VALUES ('r', 'thread_start', 'f', '{}', 1)",
+            "INSERT INTO tombstones VALUES ('gone', 1)",
+            "INSERT INTO operations VALUES ('op', 'archive', 'a', 'running', 1, '{}')",
+            "INSERT INTO operation_moves VALUES ('op', 0, 'a', 'sessions/a.jsonl')",
+            "INSERT INTO spawn_edges VALUES ('child', 'a', 'closed')",
+            "INSERT INTO backfill VALUES (1, 'complete', 'w', 'o', 1, 1, 5, 5)",
+        ):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    with closing(StateDb.open(path)) as db:
+        assert db.moved_aside is None
+        assert [event.seq for event in await db.events_after(0, limit=9)] == [7]
+        assert await db.receipt("r") is not None
+        assert await db.deleted(["gone"]) == {"gone"}
+        assert [operation.moves for operation in await db.running_operations()] == [(Move("a", "sessions/a.jsonl"),)]
+        assert await db.parent("child") == SpawnEdge("a", "child", "closed")
+        assert await db.backfill() == BackfillState()
+        assert await db.stamps() == {}
 
 
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(path: Path) -> None:

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_server.models.thread import FileStamp, SortDirection, StoredThread, ThreadSortKey
-from mcp_server.stores.base import Anchor, Change, SpawnEdge, StateStore, ThreadQuery
+from mcp_server.stores.base import Change, SpawnEdge, StateStore
+from mcp_server.stores.queries import Anchor, Count, ThreadQuery
 
 pytestmark = pytest.mark.anyio
 
@@ -26,13 +27,13 @@ async def listed(state: StateStore, **query: Any) -> list[str]:
     query.setdefault("direction", "asc")
     asked = ThreadQuery(**query)
     page = await state.list(asked)
-    assert page.total == len(page.rows) == await state.count(asked)
+    assert page.total == Count(len(page.rows)) == (await state.counts([asked]))[0]
     assert not page.more
     return [row.id for row in page.rows]
 
 
 async def fill(state: StateStore, *rows: StoredThread, edges: Collection[SpawnEdge] = ()) -> None:
-    assert await listed(state, archived=None, with_preview=False) == []
+    assert await listed(state, archived=None, with_preview=None) == []
     await state.commit(Change(threads=rows, edges=tuple(edges)))
 
 
@@ -41,7 +42,8 @@ async def test_a_list_holds_active_threads_with_a_preview_unless_asked_otherwise
     assert await listed(state) == ["a"]
     assert await listed(state, archived=True) == ["b"]
     assert await listed(state, archived=None) == ["a", "b"]
-    assert await listed(state, with_preview=False) == ["a", "c"]
+    assert await listed(state, with_preview=False) == ["c"]
+    assert await listed(state, with_preview=None) == ["a", "c"]
 
 
 async def test_sources_and_providers_restrict_and_an_empty_collection_means_nothing(state: StateStore) -> None:
@@ -128,11 +130,11 @@ async def test_ties_are_broken_by_id_in_the_direction_of_the_sort(state: StateSt
 async def test_a_page_tells_the_total_and_whether_more_follow(state: StateStore) -> None:
     await fill(state, *(thread(key) for key in "abc"))
     page = await state.list(ThreadQuery(limit=2))
-    assert ([row.id for row in page.rows], page.total, page.more) == (["c", "b"], 3, True)
+    assert ([row.id for row in page.rows], page.total.n, page.more) == (["c", "b"], 3, True)
     after = ThreadQuery(limit=2, after=Anchor(1, "b"))
     page = await state.list(after)
-    assert ([row.id for row in page.rows], page.total, page.more) == (["a"], 3, False)
-    assert await state.count(after) == 3
+    assert ([row.id for row in page.rows], page.total.n, page.more) == (["a"], 3, False)
+    assert await state.counts([after]) == [Count(3)]
 
 
 async def test_an_anchor_without_id_skips_all_rows_of_its_time(state: StateStore) -> None:
@@ -168,7 +170,7 @@ async def test_paging_visits_each_row_once_and_in_order(
     while more:
         page = await state.list(query)
         seen += [(getattr(row, f"{key}_ms"), row.id) for row in page.rows]
-        assert page.total == len(rows)
+        assert page.total == Count(len(rows))
         assert len(page.rows) == limit or not page.more
         more = page.more
         query = replace(query, after=Anchor(*seen[-1]) if seen else None)

@@ -14,11 +14,12 @@ import pytest
 
 from mcp_server.models.event import EventType
 from mcp_server.models.params import Caller, SettingsRequest
-from mcp_server.stores.base import Change, SpawnEdge, ThreadQuery, WriterLocks
+from mcp_server.stores.base import Change, SpawnEdge, WriterLocks
 from mcp_server.stores.locks import LOCK_FOLDER, CodexWriterLocks
 from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
 from mcp_server.stores.memory_state import MemoryState
 from mcp_server.stores.naming import ACTIVE, ARCHIVED, active_path, archived_path
+from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.reconcile import sync
 from mcp_server.stores.rollouts import RolloutFiles
 from mcp_server.stores.state import StateDb
@@ -103,7 +104,7 @@ class Home(World):
         """Which threads there are, and whether they are archived. Files and rows must tell the same, and no cascade may
         be open in the journal."""
         files = [file for file in await self.rollouts.files() if file.path not in self.in_the_way]
-        rows = (await self.state.list(ThreadQuery(archived=None, with_preview=False, limit=1_000))).rows
+        rows = (await self.state.list(ThreadQuery(archived=None, with_preview=None, limit=1_000))).rows
         assert {row.id: (row.path, row.stamp) for row in rows} == {f.thread_id: (f.path, f.stamp) for f in files}
         assert all(
             row.archived == row.path.startswith(f"{ARCHIVED}/") == (row.archived_at_ms is not None) for row in rows

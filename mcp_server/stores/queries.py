@@ -1,0 +1,109 @@
+"""What a list of stored threads is asked, and what it answers. Values, and what a filter means."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from mcp_server.models.thread import SortDirection, SourceKind, StoredThread, ThreadSortKey
+
+COUNTED = 1_000
+"""How far rows are counted where only looking at each would tell their number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A place in a sorted list: the sort key in milliseconds, and the id that breaks ties (None: before all ids)."""
+
+    at_ms: int
+    thread_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadQuery:
+    """Which stored threads, in which order. `None` means no restriction, an empty collection nothing at all.
+
+    `search_term` is a literal, case-sensitive part of name or preview. `since_ms` and `until_ms` bound the sort key.
+    """
+
+    archived: bool | None = False
+    source_kinds: Collection[SourceKind] | None = None
+    model_providers: Collection[str] | None = None
+    cwds: Collection[str] | None = None
+    search_term: str | None = None
+    parent_id: str | None = None
+    ancestor_id: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    with_preview: bool | None = True
+    sort_key: ThreadSortKey = "created_at"
+    direction: SortDirection = "desc"
+    after: Anchor | None = None
+    limit: int = 25
+
+    @property
+    def tree(self) -> bool:
+        """Whether it asks for threads below another."""
+        return self.parent_id is not None or self.ancestor_id is not None
+
+
+class Count(NamedTuple):
+    """A number of rows. With `minimum` there are at least so many: they were not all counted."""
+
+    n: int
+    minimum: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadRows:
+    """A page: `total` counts what fits the query, wherever the page begins; `more` tells whether rows follow."""
+
+    rows: tuple[StoredThread, ...]
+    total: Count
+    more: bool
+
+
+class Listed(Protocol):
+    """What the filters of a query look at."""
+
+    @property
+    def archived(self) -> bool: ...
+    @property
+    def has_preview(self) -> bool: ...
+    @property
+    def source_kind(self) -> str: ...
+    @property
+    def model_provider(self) -> str: ...
+    @property
+    def cwd(self) -> str: ...
+
+
+def fits(thread: Listed, key_ms: int, query: ThreadQuery) -> bool:
+    """Whether the query lets a thread through that has this value of the sort key; but for its term and its tree."""
+    return (
+        (query.archived is None or thread.archived == query.archived)
+        and (query.with_preview is None or thread.has_preview == query.with_preview)
+        and (query.source_kinds is None or thread.source_kind in query.source_kinds)
+        and (query.model_providers is None or thread.model_provider in query.model_providers)
+        and (query.cwds is None or thread.cwd in cwd_forms(query.cwds))
+        and (query.since_ms is None or key_ms >= query.since_ms)
+        and (query.until_ms is None or key_ms <= query.until_ms)
+    )
+
+
+def beyond(key_ms: int, thread_id: str, query: ThreadQuery) -> bool:
+    """Whether a row comes after the query's anchor, in its direction."""
+    anchor, descending = query.after, query.direction == "desc"
+    if anchor is None:
+        return True
+    if anchor.thread_id is None:
+        return key_ms < anchor.at_ms if descending else key_ms > anchor.at_ms
+    place, end = (key_ms, thread_id), (anchor.at_ms, anchor.thread_id)
+    return place < end if descending else place > end
+
+
+def cwd_forms(cwds: Collection[str]) -> set[str]:
+    """The spellings that a recorded cwd may have for these: with and without a slash at the end."""
+    stripped = {cwd.rstrip("/") or cwd[:1] for cwd in cwds}
+    return stripped | {f"{cwd}/" for cwd in stripped if cwd not in ("", "/")}
