@@ -11,8 +11,6 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import anyio
-
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread
@@ -30,7 +28,6 @@ NameSource = Callable[[], Awaitable[Mapping[str, str]]]
 
 BATCH_ROWS = 256
 _BATCH_BYTES = 64 << 20  # keeps one batch well within a backfill's lease, however large the rollouts are
-_READERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +65,6 @@ def batches(files: Iterable[RolloutFile]) -> Iterator[list[RolloutFile]]:
         size += file.stamp.size
     if batch:
         yield batch
-
-
-async def describe_all(rollouts: RolloutStore, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
-    """Describe files, a few at a time: in their order the description, what was wrong, or None if the file is gone."""
-    results: list[Description | BadLine | None] = [None] * len(files)
-    todo = iter(enumerate(files))
-
-    async def read() -> None:
-        for index, file in todo:
-            try:
-                results[index] = await rollouts.describe(file)
-            except DamagedRollout as damage:
-                if await rollouts.stat(file.path) is not None:
-                    results[index] = BadLine(file.path, damage.offset, damage.reason)
-
-    async with anyio.create_task_group() as readers:
-        for _ in range(min(_READERS, len(files))):
-            readers.start_soon(read)
-    return results
 
 
 @dataclass(slots=True)
@@ -146,7 +124,7 @@ class Adoption:
         """Read some files and commit the rows that follow from them, in one transaction."""
         files = [file for file in files if file.thread_id not in self.own()]
         by_id: defaultdict[str, list[StoredThread]] = defaultdict(list)
-        for file, result in zip(files, await describe_all(self.rollouts, files), strict=True):
+        for file, result in zip(files, await self.rollouts.describe_many(files), strict=True):
             self._note(file, result)
             if isinstance(result, Description):
                 by_id[result.thread.id].append(result.thread)

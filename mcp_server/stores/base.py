@@ -83,6 +83,11 @@ class RolloutStore(Protocol):
         """
         ...
 
+    async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+        """Read the metadata of several rollouts, in one go: for each the description, or what is wrong with it, or
+        None if the file is gone."""
+        ...
+
     def lines(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[list[RawLine]]:
         """The lines in `[start, end)`, in batches, blank ones left out. `start` must be the beginning of a line;
         offsets count bytes of the uncompressed text. A last line without newline comes with `whole=False`.

@@ -14,7 +14,7 @@ from typing import Literal
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.rollout import MalformedLine, decode_line
 from mcp_server.models.thread import FileStamp
-from mcp_server.stores.adopt import NameSource, SyncReport, batches, describe_all, newest_first
+from mcp_server.stores.adopt import NameSource, SyncReport, batches, newest_first
 from mcp_server.stores.base import (
     BackfillState,
     BadLine,
@@ -154,7 +154,7 @@ class _Examination:
             else:
                 self._hold(thread_id, file)
         for batch in batches(unread):
-            for file, result in zip(batch, await describe_all(rollouts, batch), strict=True):
+            for file, result in zip(batch, await rollouts.describe_many(batch), strict=True):
                 if isinstance(result, BadLine):
                     self.malformed.append(result)
                     self.unusable.add(file.path)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import PurePosixPath
 
 from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp
-from mcp_server.stores.base import Description, Holder, RolloutFile, RolloutStore, WriterLocks
+from mcp_server.stores.base import BadLine, Description, Holder, RolloutFile, RolloutStore, WriterLocks
 from mcp_server.stores.describe import describe
 from mcp_server.stores.locks import holder_sentence
 from mcp_server.stores.naming import (
@@ -64,6 +64,9 @@ class MemoryRollouts(RolloutStore):
         with self._open(file.path) as text:
             return describe(file, text, self._open_base)
 
+    async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+        return [self._told(file) for file in files]
+
     async def lines(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[list[RawLine]]:
         with self._open(path) as text:
             for batch in text.batches(start, end):
@@ -110,6 +113,15 @@ class MemoryRollouts(RolloutStore):
         after = without_name(before, thread_id)
         if after != before:
             self._index = (after, time.time_ns())
+
+    def _told(self, file: RolloutFile) -> Description | BadLine | None:
+        if file.path not in self._files:
+            return None
+        try:
+            with self._open(file.path) as text:
+                return describe(file, text, self._open_base)
+        except DamagedRollout as damage:
+            return BadLine(file.path, damage.offset, damage.reason)
 
     def _file(self, path: str) -> RolloutFile:
         data, mtime_ns = self._files[path]

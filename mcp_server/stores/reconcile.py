@@ -33,6 +33,7 @@ from mcp_server.stores.base import (
     SpawnEdge,
     StateStore,
 )
+from mcp_server.stores.horizon import Horizon
 from mcp_server.stores.naming import is_rollout
 
 _LEASE_MS = 120_000
@@ -252,6 +253,7 @@ class _Build:
     watermark: str | None = None
     done: int = 0
     found: int = 0
+    horizon_ms: int | None = None
 
     async def run(self, closed_edges: Callable[[], Awaitable[Sequence[SpawnEdge]]] | None) -> bool:
         """False if another worker took the lease over meanwhile."""
@@ -274,11 +276,14 @@ class _Build:
         files = newest_first(await self.work.rollouts.files())
         behind = [file for file in files if self.watermark is None or file.path < self.watermark]
         self.done, self.found = len(files) - len(behind), len(files)
+        horizon = Horizon(files)
+        self.horizon_ms = horizon.after(self.done)
         self.progress(self.done, self.found)
         for batch in batches(behind):
             await self.work.adopt_batch(batch)
             self.done += len(batch)
             self.watermark = batch[-1].path
+            self.horizon_ms = horizon.after(self.done)
             if not await self._checkpoint("running"):
                 return False
             self.progress(self.done, self.found)
@@ -303,6 +308,7 @@ class _Build:
                 completed_at_ms=now if status == "complete" else None,
                 done=self.done,
                 found=self.found,
+                horizon_ms=None if status == "complete" else self.horizon_ms,
             )
         )
         return True

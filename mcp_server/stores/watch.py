@@ -35,8 +35,10 @@ async def watch_home(
     own: Callable[[], Collection[str]],
     more_names: NameSource | None,
     wake: Callable[[], None],
+    behind: bool = False,
 ) -> None:
-    """Follow the home until cancelled. `own` are the threads whose files nobody else may write."""
+    """Follow the home until cancelled. `own` are the threads whose files nobody else may write; `behind` says that the
+    index has not been held against the files since it was opened, so that is done first."""
 
     async def step(paths: Collection[str] | None) -> None:
         try:
@@ -53,7 +55,9 @@ async def watch_home(
         relative = _relative(home, path)
         return relative == _INDEX or relative.startswith(_FOLDERS)
 
-    async with _event_at_end() as ended:
+    async with _event_at_end() as ended, anyio.create_task_group() as first:
+        if behind:
+            first.start_soon(step, None)
         try:
             async for changes in awatch(
                 home, watch_filter=concerns, debounce=_DEBOUNCE_MS, step=_STEP_MS, stop_event=ended

@@ -47,6 +47,8 @@ class Catalog:
     ) -> None:
         self.rollouts = rollouts
         self.state = state
+        self.building: StateStore | None = None
+        """The state DB while its index is being built: only what is known to be whole may be read from it."""
         self.live = live
         self._bus = bus
         self._memory = memory
@@ -64,7 +66,7 @@ class Catalog:
         early = await self._memory.events_after(0, limit=100_000)
         if early:
             await state.commit(Change(events=tuple(early)))
-        self.state = state
+        self.state, self.building = state, None
         self._bus.wake()
 
     async def index(self) -> StateStore:
