@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from mcp_server.errors import StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp, StoredThread
@@ -70,6 +71,10 @@ class RolloutStore(Protocol):
 
     async def stat(self, path: str) -> RolloutFile | None:
         """The file at a path, or None if there is none (or none that lies inside the home)."""
+
+    async def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+        """The files that `stat` finds at these paths, by path."""
+        ...
 
     async def present(self, paths: Collection[str]) -> frozenset[str]:
         """Which of these paths are there. Cheap: a page of a list asks for all of its files at once."""
@@ -131,6 +136,15 @@ class RolloutStore(Protocol):
         counts as done. Raises as `archive`, and DamagedRollout for a name without a date."""
         ...
 
+    async def archive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
+        """`archive` for each path, in order, with one flush a folder for all; what `archive` raises for one of them
+        stands in its place, and the others are moved. All new names are on the disk before the first old one goes."""
+        ...
+
+    async def unarchive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
+        """`unarchive` for each path, in the same way."""
+        ...
+
     async def remove(self, path: str) -> None:
         """Delete a rollout, durably. Already gone counts as done.
 
@@ -176,6 +190,12 @@ class WriterLocks(Protocol):
 
     async def release(self, thread_id: str) -> None:
         """Give the lock back and remove its file. Not held is fine."""
+
+    async def acquire_many(self, thread_ids: Sequence[str]) -> None:
+        """`acquire` for each, all or none."""
+
+    async def release_many(self, thread_ids: Collection[str]) -> None:
+        """`release` for each."""
 
     def held(self) -> frozenset[str]:
         """The threads whose locks this object holds."""
@@ -338,6 +358,10 @@ class StateStore(Protocol):
 
     async def last_operation(self, kind: str, thread_id: str) -> Operation | None:
         """The newest finished operation of a kind whose moves include the thread."""
+
+    async def last_operations(self, kind: str, thread_ids: Collection[str]) -> dict[str, str]:
+        """The id of `last_operation`, for each of these threads that has one."""
+        ...
 
     # receipts, tombstones, leases
     async def receipt(self, request_id: str) -> Receipt | None: ...

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from pathlib import PurePosixPath
 
-from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken
+from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken, StoreFailure
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores.base import BadLine, Description, Holder, RolloutFile, RolloutStore, WriterLocks
@@ -57,6 +57,9 @@ class MemoryRollouts(RolloutStore):
     async def stat(self, path: str) -> RolloutFile | None:
         return self._file(path) if path in self._files else None
 
+    async def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+        return {path: self._file(path) for path in paths if path in self._files}
+
     async def present(self, paths: Collection[str]) -> frozenset[str]:
         return frozenset(path for path in paths if path in self._files)
 
@@ -94,6 +97,18 @@ class MemoryRollouts(RolloutStore):
 
     async def unarchive(self, path: str) -> RolloutFile:
         return self._move(check_path(path, ARCHIVED), active_path(path), time.time_ns())
+
+    async def archive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
+        return [await self._tried(self.archive, path) for path in paths]
+
+    async def unarchive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
+        return [await self._tried(self.unarchive, path) for path in paths]
+
+    async def _tried(self, move: Callable[[str], Awaitable[RolloutFile]], path: str) -> RolloutFile | StoreFailure:
+        try:
+            return await move(path)
+        except StoreFailure as error:
+            return error
 
     async def remove(self, path: str) -> None:
         self._files.pop(check_path(path, ACTIVE, ARCHIVED), None)
@@ -176,6 +191,20 @@ class MemoryLocks(WriterLocks):
     async def release(self, thread_id: str) -> None:
         if thread_id in self.held():
             del self._registry[thread_id]
+
+    async def acquire_many(self, thread_ids: Sequence[str]) -> None:
+        taken: list[str] = []
+        try:
+            for thread_id in thread_ids:
+                await self.acquire(thread_id)
+                taken.append(thread_id)
+        except BaseException:
+            await self.release_many(taken)
+            raise
+
+    async def release_many(self, thread_ids: Collection[str]) -> None:
+        for thread_id in thread_ids:
+            await self.release(thread_id)
 
     def held(self) -> frozenset[str]:
         return frozenset(thread_id for thread_id, (owner, _) in self._registry.items() if owner is self)

@@ -185,6 +185,10 @@ class MemoryState(StateStore):
         moved = (o for o in done if any(move.thread_id == thread_id for move in o.moves))
         return max(moved, key=_by_start, default=None)
 
+    async def last_operations(self, kind: str, thread_ids: Collection[str]) -> dict[str, str]:
+        found = {thread_id: await self.last_operation(kind, thread_id) for thread_id in thread_ids}
+        return {thread_id: operation.id for thread_id, operation in found.items() if operation is not None}
+
     # receipts, tombstones
     async def receipt(self, request_id: str) -> Receipt | None:
         return self._receipts.get(request_id)

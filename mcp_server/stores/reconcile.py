@@ -204,6 +204,34 @@ async def find(
     return current
 
 
+async def find_many(
+    rollouts: RolloutStore,
+    state: StateStore | None,
+    thread_ids: Sequence[str],
+    *,
+    own: Callable[[], Collection[str]] = frozenset[str],
+    more_names: NameSource | None = None,
+) -> dict[str, StoredThread | DamagedRollout | None]:
+    """`find` for each of these threads; what it raises stands in its place. Rows that are still true are looked up all
+    at once."""
+    found: dict[str, StoredThread | DamagedRollout | None] = {}
+    if state is not None:
+        gone = await state.deleted(thread_ids)
+        rows = await state.get_many(set(thread_ids) - gone)
+        files = await rollouts.stat_many([row.path for row in rows.values()])
+        found.update(dict.fromkeys(gone))
+        found.update(
+            (key, row) for key, row in rows.items() if row.path in files and files[row.path].stamp == row.stamp
+        )
+    for thread_id in thread_ids:
+        if thread_id not in found:
+            try:
+                found[thread_id] = await find(rollouts, state, thread_id, own=own, more_names=more_names)
+            except DamagedRollout as damage:
+                found[thread_id] = damage
+    return found
+
+
 async def _search(rollouts: RolloutStore, files: Iterable[RolloutFile], thread_id: str) -> StoredThread | None:
     """The first of these files that carries the id. Raises DamagedRollout if there is none and one can't be read."""
     damage: DamagedRollout | None = None

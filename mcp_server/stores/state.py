@@ -175,6 +175,9 @@ class StateDb(StateStore):
     async def last_operation(self, kind: str, thread_id: str) -> Operation | None:
         return await self.read(journal.last_operation, kind, thread_id)
 
+    async def last_operations(self, kind: str, thread_ids: Collection[str]) -> dict[str, str]:
+        return await self.read(journal.last_operations, kind, thread_ids)
+
     # receipts, tombstones
     async def receipt(self, request_id: str) -> Receipt | None:
         return await self.read(journal.receipt, request_id)

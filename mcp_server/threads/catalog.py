@@ -6,16 +6,23 @@ import logging
 import re
 import uuid
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import anyio
 
-from mcp_server.errors import AmbiguousReference, InvalidArgument, InvalidThreadId, StoreFailure, ThreadNotFound
+from mcp_server.errors import (
+    AmbiguousReference,
+    DamagedRollout,
+    InvalidArgument,
+    InvalidThreadId,
+    StoreFailure,
+    ThreadNotFound,
+)
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import Change, RolloutStore, StateStore
-from mcp_server.stores.reconcile import find, sync
+from mcp_server.stores.reconcile import find, find_many, sync
 from mcp_server.threads.events import EventBus
 from mcp_server.threads.live import LiveThreads
 
@@ -132,6 +139,10 @@ class Catalog:
     async def stored(self, thread_id: str) -> StoredThread | None:
         """The thread as its file tells it now, or None if there is no rollout. Repairs the row on the way."""
         return await find(self.rollouts, self.state, thread_id, own=self.live.own, more_names=self._more_names)
+
+    async def stored_many(self, thread_ids: Sequence[str]) -> dict[str, StoredThread | DamagedRollout | None]:
+        """`stored` for each of these threads; what it raises stands in its place."""
+        return await find_many(self.rollouts, self.state, thread_ids, own=self.live.own, more_names=self._more_names)
 
     async def known(self, thread_id: str) -> StoredThread:
         """The thread as loaded here, else as stored.
