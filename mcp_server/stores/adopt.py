@@ -69,7 +69,8 @@ def batches(files: Iterable[RolloutFile]) -> Iterator[list[RolloutFile]]:
 
 @dataclass(slots=True)
 class Adoption:
-    """One run over files. `quiet` commits rows without deriving events, `fresh` writes every row it reads."""
+    """One run over files. `quiet` commits rows without deriving events, `fresh` writes every row it reads, and does not
+    list them in its report."""
 
     rollouts: RolloutStore
     state: StateStore
@@ -100,14 +101,15 @@ class Adoption:
 
     async def catch_up(self) -> None:
         """Adopt and drop whatever differs between the folders and the rows, by stamps."""
-        rows = await self.state.stamps()
-        known = dict(rows.values())
         files = await self.rollouts.files()
-        await self.adopt(newest_first(file for file in files if known.get(file.path) != file.stamp))
+        differs = await self.state.compare(files)
+        await self.adopt(newest_first(file for file in files if file.path in differs.files))
+        if not differs.rows:
+            return
         listed = {file.path for file in files}
         gone = {
             thread_id: path
-            for thread_id, (path, _) in rows.items()
+            for thread_id, path in differs.rows.items()
             if path not in listed or self._lost(thread_id, path)
         }
         if gone:
@@ -168,7 +170,7 @@ class Adoption:
         if not threads:
             return
         self._events += await self.state.commit(Change(threads=threads) if self.quiet else Change(observed=threads))
-        for thread, row in pairs:
+        for thread, row in pairs if not self.fresh else ():
             what = "added" if row is None else "changed" if row.path == thread.path else "moved"
             self._met[what].append(thread.id)
 
@@ -202,7 +204,9 @@ class Adoption:
             self._damaged[file.path, file.stamp] = result
             bad = (result,)
         elif result is not None:
-            self._carried[file.path] = result.thread.id
+            # one text for both, where they are the same: a first build keeps it for each of its files
+            same = file.thread_id == result.thread.id
+            self._carried[file.path] = file.thread_id if same and file.thread_id else result.thread.id
             self._bad_lines += len(result.bad_lines)
             bad = result.bad_lines
         if bad and self.sink is not None:

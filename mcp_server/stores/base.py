@@ -18,7 +18,7 @@ from mcp_server.errors import StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores.queries import Count, ThreadQuery, ThreadRows
+from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
 
 # ---------------------------------------------------------------------------------------------- rollouts
 
@@ -314,6 +314,10 @@ class StateStore(Protocol):
 
     async def match_name(self, name: str, limit: int) -> list[str]:
         """Ids of the threads with exactly this name, active ones first, then the newest by `updated_at`."""
+        ...
+
+    async def compare(self, files: Sequence[RolloutFile]) -> Difference:
+        """How the rows stand to all the files that there are. Holds no more than what differs."""
         ...
 
     async def stamps(self) -> dict[str, tuple[str, FileStamp]]:

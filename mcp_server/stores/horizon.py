@@ -25,15 +25,15 @@ class Horizon:
     """
 
     def __init__(self, files: Sequence[RolloutFile]) -> None:
-        stamps = [name_stamp(file.path) or _UNKNOWN for file in files]
-        newest: dict[str, str] = {}
-        for file, stamp in zip(files, stamps, strict=True):
-            if file.thread_id is not None:
-                newest[file.thread_id] = max(stamp, newest.get(file.thread_id, ""))
+        several = _named_by_several(files)
+        newest = dict.fromkeys(several, "")
+        for file in files:
+            if file.thread_id in several:
+                newest[file.thread_id] = max(_stamp(file), newest[file.thread_id])
         self._left = [""] * (len(files) + 1)
         for place in range(len(files) - 1, -1, -1):
             file = files[place]
-            stamp = newest.get(file.thread_id or "", stamps[place])
+            stamp = newest[file.thread_id] if file.thread_id in several else _stamp(file)
             self._left[place] = self._left[place + 1] if file.archived else max(stamp, self._left[place + 1])
 
     def after(self, done: int) -> int | None:
@@ -43,3 +43,16 @@ class Horizon:
             return ALL_ACTIVE
         at_ms = None if stamp == _UNKNOWN else parse_time_ms(stamp)
         return None if at_ms is None else at_ms + _SLACK_MS
+
+
+def _stamp(file: RolloutFile) -> str:
+    return name_stamp(file.path) or _UNKNOWN
+
+
+def _named_by_several(files: Sequence[RolloutFile]) -> set[str]:
+    """Threads that more than one file is named after."""
+    seen, several = set[str](), set[str]()
+    for file in files:
+        if file.thread_id is not None:
+            (several if file.thread_id in seen else seen).add(file.thread_id)
+    return several

@@ -14,6 +14,7 @@ from mcp_server.stores.base import (
     Change,
     Operation,
     Receipt,
+    RolloutFile,
     SpawnEdge,
     StateStore,
 )
@@ -25,7 +26,7 @@ from mcp_server.stores.changes import (
     merged,
     name_event,
 )
-from mcp_server.stores.queries import Count, ThreadQuery, ThreadRows, beyond, fits
+from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows, beyond, fits
 
 EVENT_LIMIT = 10_000
 """Events kept. At the bound the oldest is dropped for each new one; a reader further behind sees a gap in seq."""
@@ -130,6 +131,14 @@ class MemoryState(StateStore):
         named = [thread for thread in self._threads.values() if thread.name == name]
         named.sort(key=lambda thread: (not thread.archived, thread.updated_at_ms, thread.id), reverse=True)
         return [thread.id for thread in named[:limit]]
+
+    async def compare(self, files: Sequence[RolloutFile]) -> Difference:
+        listed = {file.path: file.stamp for file in files}
+        known = {thread.path: thread.stamp for thread in self._threads.values()}
+        return Difference(
+            frozenset(path for path, stamp in listed.items() if known.get(path) != stamp),
+            {key: row.path for key, row in self._threads.items() if listed.get(row.path) != row.stamp},
+        )
 
     async def stamps(self) -> dict[str, tuple[str, FileStamp]]:
         return {thread.id: (thread.path, thread.stamp) for thread in self._threads.values()}

@@ -26,11 +26,12 @@ from mcp_server.stores.base import (
     Change,
     Operation,
     Receipt,
+    RolloutFile,
     SpawnEdge,
     StateStore,
 )
 from mcp_server.stores.changes import edges_of
-from mcp_server.stores.queries import Count, ThreadQuery, ThreadRows
+from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
 
 _READERS = 4
 _WRITE_SECONDS = 15
@@ -136,6 +137,9 @@ class StateDb(StateStore):
 
     async def match_name(self, name: str, limit: int) -> list[str]:
         return await self.read(index.match_name, name, limit)
+
+    async def compare(self, files: Sequence[RolloutFile]) -> Difference:
+        return await self.read(index.compare, files)
 
     async def stamps(self) -> dict[str, tuple[str, FileStamp]]:
         return await self.read(index.stamps)
