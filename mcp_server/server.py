@@ -97,6 +97,9 @@ class Runtime:
         self.notifier = ResourceNotifier(self.bus, self.connections)
         self.app = App(self.service, self.examine, self.connections.of, wait_seconds=config.wait_seconds)
         self._progress = (0, 0)
+        # Then it is handed out at once, and brought in step behind: what others did while no server ran is seen a
+        # moment later, and announced. Rows that are read meanwhile are held against their files, as always.
+        self._built_before = False
         self.app.progress = lambda: self._progress
         # Called once the threads are closed, while what can't be cancelled may still keep the lifespan.
         self.closed: Callable[[], None] = lambda: None
@@ -172,7 +175,14 @@ class Runtime:
                 own=self.service.live.own,
                 more_names=self._codex_names,
                 wake=self.feed.wake,
+                behind=self._built_before,
             )
+        elif self.state is not None and self._built_before:
+            try:
+                await sync(self.rollouts, self.state, own=self.service.live.own, more_names=self._codex_names)
+                self.feed.wake()
+            except StoreFailure as error:
+                logger.warning("the index could not be brought in step with the files: %s", error)
 
     async def _open_state(self) -> StateDb:
         """THE one place where a state handle is opened. The import takes half a second, so it waits until here."""
@@ -195,9 +205,9 @@ class Runtime:
         def seen(done: int, found: int) -> None:
             self._progress = (done, found)
 
-        if (await state.backfill()).status == "complete":
-            await sync(self.rollouts, state, own=self.service.live.own, more_names=self._codex_names)
-        else:
+        self._built_before = (await state.backfill()).status == "complete"
+        if not self._built_before:
+            self.service.catalog.building = state
             owner = f"{os.getpid()}:{uuid.uuid4().hex}"
             while True:
                 result = await backfill(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,6 +17,8 @@ from mcp_server.threads.service import ThreadService
 
 AnyContext = Context[Any, Any]
 
+_TELL_SECONDS = 1.0
+_LOOK_SECONDS = 0.05
 _META_THREAD_ID = "threadId"  # what Codex sends with a tool call
 _META_CALLER_ID = "threadstore/callerThreadId"
 
@@ -41,20 +43,27 @@ class App:
     wait_seconds: float = 30.0
     opened: anyio.Event = field(default_factory=anyio.Event)
     progress: Callable[[], tuple[int, int]] = lambda: (0, 0)
+    _told: tuple[int, int] = (-1, -1)
 
-    async def ready(self, ctx: AnyContext | None = None) -> ThreadService:
-        """The service, once the handle is there or the wait is over. Tells the client how far the index has come."""
+    async def ready(
+        self, ctx: AnyContext | None = None, enough: Callable[[], Awaitable[object]] | None = None
+    ) -> ThreadService:
+        """The service, once the handle is there or the wait is over; or once `enough` of the index is there for the
+        call (it gives something else than None then). Tells the client how far the index has come."""
         if not self.opened.is_set():
             with anyio.move_on_after(self.wait_seconds):
-                while not self.opened.is_set():
-                    with anyio.move_on_after(1.0):
+                while not (self.opened.is_set() or (enough is not None and await enough() is not None)):
+                    with anyio.move_on_after(_TELL_SECONDS if enough is None else _LOOK_SECONDS):
                         await self.opened.wait()
                     if ctx is not None and not self.opened.is_set():
                         await self._tell(ctx)
         return self.service
 
     async def _tell(self, ctx: AnyContext) -> None:
-        done, found = self.progress()
+        done, found = progress = self.progress()
+        if progress == self._told:
+            return
+        self._told = progress
         with contextlib.suppress(MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             await ctx.report_progress(done, found or None, "building the index of threads")
 

@@ -81,6 +81,8 @@ def loaded(result: r.LoadedThread, verb: str, detailed: bool) -> str:
 def thread_list(result: r.ThreadListResult, detailed: bool) -> str:
     least = "at least " if result.total_is_minimum else ""
     lines = [f"{len(result.data)} of {least}{result.total} threads"]
+    if result.incomplete:
+        lines.append(result.incomplete)
     lines += [thread_block(t) + "\n" if detailed else thread_line(t) for t in result.data]
     hidden = [f"{n} {what}" for what, n in _hidden(result.hidden) if n]
     if hidden:

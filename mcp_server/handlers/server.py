@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from mcp_server.errors import RequestIdReused, ThreadstoreError
 from mcp_server.handlers.app import AnyContext, App
 from mcp_server.handlers.errors import argument_failure, domain_failure
-from mcp_server.stores.base import Receipt
+from mcp_server.stores.records import Receipt
 
 logger = logging.getLogger(__name__)
 

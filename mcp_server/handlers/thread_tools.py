@@ -191,26 +191,25 @@ def list_tools(app: App) -> list[Tool]:
     ) -> Annotated[CallToolResult, r.ThreadListResult]:
         """List stored threads, newest first. To find words that were said use thread_search. Says how many threads fit
         and how many the default filters hide."""
-        service = await app.ready(ctx)
-        result = await service.reader.list(
-            ListParams(
-                filter=ThreadFilter(
-                    archived=archived,
-                    model_providers=model_providers,
-                    source_kinds=source_kinds,
-                    cwd=[cwd] if isinstance(cwd, str) else cwd,
-                    search_term=search_term,
-                    parent_thread_id=parent_thread_id,
-                    ancestor_thread_id=ancestor_thread_id,
-                    since=since,
-                    until=until,
-                ),
-                sort_key=sort_key,
-                sort_direction=sort_direction,
-                cursor=cursor,
-                limit=limit,
-            )
+        params = ListParams(
+            filter=ThreadFilter(
+                archived=archived,
+                model_providers=model_providers,
+                source_kinds=source_kinds,
+                cwd=[cwd] if isinstance(cwd, str) else cwd,
+                search_term=search_term,
+                parent_thread_id=parent_thread_id,
+                ancestor_thread_id=ancestor_thread_id,
+                since=since,
+                until=until,
+            ),
+            sort_key=sort_key,
+            sort_direction=sort_direction,
+            cursor=cursor,
+            limit=limit,
         )
+        service = await app.ready(ctx, lambda: app.service.reader.early_list(params))
+        result = await service.reader.list(params)
         return reply(result, render.thread_list(result, response_format == "detailed"))
 
     async def thread_loaded_list(

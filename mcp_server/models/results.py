@@ -51,6 +51,11 @@ class ThreadListResult(Page):
         description="True if there are at least so many (search_term, since, until)",
     )
     hidden: Hidden = Field(description="How many threads the defaults left out")
+    incomplete: str | None = Field(
+        default=None,
+        description="While the index is being built: how far it is. The rows are right; total and hidden count only "
+        "what is indexed so far",
+    )
 
 
 class LoadedListResult(Page):

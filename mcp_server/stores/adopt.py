@@ -11,26 +11,16 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import anyio
-
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores.base import (
-    BadLine,
-    BadLines,
-    Change,
-    Description,
-    RolloutFile,
-    RolloutStore,
-    StateStore,
-)
+from mcp_server.stores.base import BadLine, BadLines, Description, RolloutFile, RolloutStore, StateStore
+from mcp_server.stores.records import Change
 
 NameSource = Callable[[], Awaitable[Mapping[str, str]]]
 
 BATCH_ROWS = 256
 _BATCH_BYTES = 64 << 20  # keeps one batch well within a backfill's lease, however large the rollouts are
-_READERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +60,10 @@ def batches(files: Iterable[RolloutFile]) -> Iterator[list[RolloutFile]]:
         yield batch
 
 
-async def describe_all(rollouts: RolloutStore, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
-    """Describe files, a few at a time: in their order the description, what was wrong, or None if the file is gone."""
-    results: list[Description | BadLine | None] = [None] * len(files)
-    todo = iter(enumerate(files))
-
-    async def read() -> None:
-        for index, file in todo:
-            try:
-                results[index] = await rollouts.describe(file)
-            except DamagedRollout as damage:
-                if await rollouts.stat(file.path) is not None:
-                    results[index] = BadLine(file.path, damage.offset, damage.reason)
-
-    async with anyio.create_task_group() as readers:
-        for _ in range(min(_READERS, len(files))):
-            readers.start_soon(read)
-    return results
-
-
 @dataclass(slots=True)
 class Adoption:
-    """One run over files. `quiet` commits rows without deriving events, `fresh` writes every row it reads."""
+    """One run over files. `quiet` commits rows without deriving events, `fresh` writes every row it reads, and does not
+    list them in its report."""
 
     rollouts: RolloutStore
     state: StateStore
@@ -122,14 +94,15 @@ class Adoption:
 
     async def catch_up(self) -> None:
         """Adopt and drop whatever differs between the folders and the rows, by stamps."""
-        rows = await self.state.stamps()
-        known = dict(rows.values())
         files = await self.rollouts.files()
-        await self.adopt(newest_first(file for file in files if known.get(file.path) != file.stamp))
+        differs = await self.state.compare(files)
+        await self.adopt(newest_first(file for file in files if file.path in differs.files))
+        if not differs.rows:
+            return
         listed = {file.path for file in files}
         gone = {
             thread_id: path
-            for thread_id, (path, _) in rows.items()
+            for thread_id, path in differs.rows.items()
             if path not in listed or self._lost(thread_id, path)
         }
         if gone:
@@ -146,7 +119,7 @@ class Adoption:
         """Read some files and commit the rows that follow from them, in one transaction."""
         files = [file for file in files if file.thread_id not in self.own()]
         by_id: defaultdict[str, list[StoredThread]] = defaultdict(list)
-        for file, result in zip(files, await describe_all(self.rollouts, files), strict=True):
+        for file, result in zip(files, await self.rollouts.describe_many(files), strict=True):
             self._note(file, result)
             if isinstance(result, Description):
                 by_id[result.thread.id].append(result.thread)
@@ -190,7 +163,7 @@ class Adoption:
         if not threads:
             return
         self._events += await self.state.commit(Change(threads=threads) if self.quiet else Change(observed=threads))
-        for thread, row in pairs:
+        for thread, row in pairs if not self.fresh else ():
             what = "added" if row is None else "changed" if row.path == thread.path else "moved"
             self._met[what].append(thread.id)
 
@@ -224,7 +197,9 @@ class Adoption:
             self._damaged[file.path, file.stamp] = result
             bad = (result,)
         elif result is not None:
-            self._carried[file.path] = result.thread.id
+            # one text for both, where they are the same: a first build keeps it for each of its files
+            same = file.thread_id == result.thread.id
+            self._carried[file.path] = file.thread_id if same and file.thread_id else result.thread.id
             self._bad_lines += len(result.bad_lines)
             bad = result.bad_lines
         if bad and self.sink is not None:

@@ -11,14 +11,16 @@ relative to the home, with `/`, such as `sessions/2026/11/22/rollout-….jsonl`.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
+from mcp_server.errors import StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.history import HistoryStore
-from mcp_server.stores.queries import Count, ThreadQuery, ThreadRows
+from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
+from mcp_server.stores.records import BackfillState, Change, Operation, Receipt, SpawnEdge
 
 # ---------------------------------------------------------------------------------------------- rollouts
 
@@ -72,6 +74,10 @@ class RolloutStore(Protocol):
     async def stat(self, path: str) -> RolloutFile | None:
         """The file at a path, or None if there is none (or none that lies inside the home)."""
 
+    async def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+        """The files that `stat` finds at these paths, by path."""
+        ...
+
     async def present(self, paths: Collection[str]) -> frozenset[str]:
         """Which of these paths are there. Cheap: a page of a list asks for all of its files at once."""
         ...
@@ -82,6 +88,11 @@ class RolloutStore(Protocol):
         Raises:
             DamagedRollout: empty, unreadable, or without session metadata at the start.
         """
+        ...
+
+    async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+        """Read the metadata of several rollouts, in one go: for each the description, or what is wrong with it, or
+        None if the file is gone."""
         ...
 
     def lines(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[list[RawLine]]:
@@ -131,6 +142,15 @@ class RolloutStore(Protocol):
         counts as done. Raises as `archive`, and DamagedRollout for a name without a date."""
         ...
 
+    async def archive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
+        """`archive` for each path, in order, with one flush a folder for all; what `archive` raises for one of them
+        stands in its place, and the others are moved. All new names are on the disk before the first old one goes."""
+        ...
+
+    async def unarchive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
+        """`unarchive` for each path, in the same way."""
+        ...
+
     async def remove(self, path: str) -> None:
         """Delete a rollout, durably. Already gone counts as done.
 
@@ -177,6 +197,12 @@ class WriterLocks(Protocol):
     async def release(self, thread_id: str) -> None:
         """Give the lock back and remove its file. Not held is fine."""
 
+    async def acquire_many(self, thread_ids: Sequence[str]) -> None:
+        """`acquire` for each, all or none."""
+
+    async def release_many(self, thread_ids: Collection[str]) -> None:
+        """`release` for each."""
+
     def held(self) -> frozenset[str]:
         """The threads whose locks this object holds."""
         ...
@@ -190,81 +216,6 @@ class WriterLocks(Protocol):
 
 
 # ---------------------------------------------------------------------------------------------- state
-
-
-@dataclass(frozen=True, slots=True)
-class SpawnEdge:
-    """Parent and child of a sub-agent tree. A child has one parent; `open` and `closed` are followed alike."""
-
-    parent_id: str
-    child_id: str
-    status: Literal["open", "closed"] = "open"
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One step of an operation: a thread and the path its rollout had when the operation was planned."""
-
-    thread_id: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """A cascade in the journal. `moves` are in the order of work; `result` is the receipt once it is `done`."""
-
-    id: str
-    kind: Literal["archive", "unarchive", "delete"]
-    root_id: str
-    moves: tuple[Move, ...]
-    state: Literal["running", "done"]
-    started_at_ms: int
-    result: dict[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """The outcome of a call with a `request_id`. `fingerprint` tells the same call from another with the same id."""
-
-    request_id: str
-    tool: str
-    fingerprint: str
-    result: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One transaction: all of it happens, or nothing.
-
-    `threads` replace their rows; `observed` do the same for what somebody else did to the files, and the store derives
-    the events from the difference to the row (none for a row that is already so: two processes may observe the same
-    change, and it is announced once). A thread with a tombstone is never written again. Rows and edges go with
-    `forgotten`, rows alone with `vanished`. Edges are inserted if the child has none. Events are appended last.
-    """
-
-    threads: tuple[StoredThread, ...] = ()
-    observed: tuple[StoredThread, ...] = ()
-    forgotten: tuple[str, ...] = ()
-    vanished: tuple[str, ...] = ()
-    edges: tuple[SpawnEdge, ...] = ()
-    tombstones: tuple[str, ...] = ()
-    operation: Operation | None = None
-    events: tuple[ThreadEvent, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class BackfillState:
-    """How far the index has been built. `done` and `found` count rollouts of the running pass."""
-
-    status: Literal["pending", "running", "complete"] = "pending"
-    watermark: str | None = None
-    owner: str | None = None
-    updated_at_ms: int = 0
-    completed_at_ms: int | None = None
-    done: int = 0
-    found: int = 0
-    horizon_ms: int | None = None
-    """All active threads created after this are indexed, so far as the names of the rollouts tell; None: not said."""
 
 
 class StateStore(HistoryStore, Protocol):
@@ -294,6 +245,10 @@ class StateStore(HistoryStore, Protocol):
 
     async def match_name(self, name: str, limit: int) -> list[str]:
         """Ids of the threads with exactly this name, active ones first, then the newest by `updated_at`."""
+        ...
+
+    async def compare(self, files: Sequence[RolloutFile]) -> Difference:
+        """How the rows stand to all the files that there are. Holds no more than what differs."""
         ...
 
     async def stamps(self) -> dict[str, tuple[str, FileStamp]]:
@@ -338,6 +293,10 @@ class StateStore(HistoryStore, Protocol):
 
     async def last_operation(self, kind: str, thread_id: str) -> Operation | None:
         """The newest finished operation of a kind whose moves include the thread."""
+
+    async def last_operations(self, kind: str, thread_ids: Collection[str]) -> dict[str, str]:
+        """The id of `last_operation`, for each of these threads that has one."""
+        ...
 
     # receipts, tombstones, leases
     async def receipt(self, request_id: str) -> Receipt | None: ...

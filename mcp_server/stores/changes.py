@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.thread import StoredThread, spawn_parent
-from mcp_server.stores.base import BackfillState, Change, SpawnEdge
+from mcp_server.stores.records import BackfillState, Change, SpawnEdge
 
 
 def merged(before: StoredThread | None, after: StoredThread) -> StoredThread:

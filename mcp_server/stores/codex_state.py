@@ -14,7 +14,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from mcp_server.stores.base import SpawnEdge
+from mcp_server.stores.records import SpawnEdge
 
 _FILE = re.compile(r"state_(\d+)\.sqlite")
 _BUSY_S = 0.2

@@ -35,8 +35,8 @@ TAIL_BYTES = 1 << 20
 MAX_BASES = 32
 
 REQUEST_MARKER = "## My request for Codex:"
-_TURN_STARTS = {"task_started", "turn_started"}
-_EVENTS = _TURN_STARTS | {"user_message", "thread_settings_applied", "thread_name_updated"}
+_TURN_STARTS = {b"task_started", b"turn_started"}
+_EVENTS = _TURN_STARTS | {b"user_message", b"thread_settings_applied", b"thread_name_updated"}
 _head = re.compile(
     rb'\s*\{\s*"timestamp"\s*:\s*"[^"]*"\s*,\s*(?:"ordinal"\s*:\s*\d+\s*,\s*)?"type"\s*:\s*"(\w+)"\s*,'
     rb'\s*"payload"\s*:\s*\{\s*(?:"type"\s*:\s*"(\w+)")?'
@@ -147,15 +147,15 @@ def may_matter(data: bytes) -> bool:
     match = _head.match(data)
     if match is None:
         return True
-    kind, event = match[1].decode(), match[2].decode() if match[2] else None
-    if kind != "event_msg":
-        return kind in ("session_meta", "turn_context")
-    return event is None or event in _EVENTS or (event == "item_completed" and b'"UserMessage"' in data)
+    kind, event = match.groups()
+    if kind != b"event_msg":
+        return kind in (b"session_meta", b"turn_context")
+    return event is None or event in _EVENTS or (event == b"item_completed" and b'"UserMessage"' in data)
 
 
 def _starts_turn(data: bytes) -> bool:
     match = _head.match(data)
-    return match is not None and match[2] is not None and match[2].decode() in _TURN_STARTS
+    return match is not None and match[2] in _TURN_STARTS
 
 
 # ---------------------------------------------------------------------------------------------- folding

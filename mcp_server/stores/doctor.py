@@ -14,19 +14,11 @@ from typing import Literal
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.rollout import MalformedLine, decode_line
 from mcp_server.models.thread import FileStamp
-from mcp_server.stores.adopt import NameSource, SyncReport, batches, describe_all, newest_first
-from mcp_server.stores.base import (
-    BackfillState,
-    BadLine,
-    Holder,
-    Operation,
-    RolloutFile,
-    RolloutStore,
-    StateStore,
-    WriterLocks,
-)
+from mcp_server.stores.adopt import NameSource, SyncReport, batches, newest_first
+from mcp_server.stores.base import BadLine, Holder, RolloutFile, RolloutStore, StateStore, WriterLocks
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.reconcile import sync
+from mcp_server.stores.records import BackfillState, Operation
 
 _LARGEST = 20
 
@@ -154,7 +146,7 @@ class _Examination:
             else:
                 self._hold(thread_id, file)
         for batch in batches(unread):
-            for file, result in zip(batch, await describe_all(rollouts, batch), strict=True):
+            for file, result in zip(batch, await rollouts.describe_many(batch), strict=True):
                 if isinstance(result, BadLine):
                     self.malformed.append(result)
                     self.unusable.add(file.path)

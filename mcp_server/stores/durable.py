@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -104,6 +105,55 @@ def move(source: Path, target: Path) -> None:
             raise
         source.unlink(missing_ok=True)
     sync_folder(source.parent)
+
+
+def move_many(moves: Sequence[tuple[Path, Path]]) -> list[OSError | None]:
+    """`move` for each pair of source and target, with one flush a folder for all; tells what went wrong with which.
+
+    At no time does the disk hold a file under neither name: all new names are flushed before the first old one goes.
+    """
+    outcomes: list[OSError | None] = [None] * len(moves)
+    linked: list[int] = []
+    for number, (source, target) in enumerate(moves):
+        try:
+            make_folders(target.parent)
+            if _has_both_names(source, target) or (not source.is_symlink() and _link(source, target)):
+                linked.append(number)
+            else:
+                move(source, target)
+        except OSError as error:
+            outcomes[number] = error
+    flushed = _flushed({moves[number][1].parent for number in linked})
+    for number in linked:
+        source, target = moves[number]
+        outcomes[number] = flushed[target.parent]
+        if outcomes[number] is None:
+            try:
+                source.unlink(missing_ok=True)
+            except OSError as error:
+                outcomes[number] = error
+    for folder, failure in _flushed({moves[number][0].parent for number in linked}).items():
+        for number in linked:
+            if moves[number][0].parent == folder:
+                outcomes[number] = outcomes[number] or failure
+    return outcomes
+
+
+def _has_both_names(source: Path, target: Path) -> bool:
+    """Whether a move was cut short between the two."""
+    return target.exists() and same_file(source, target)
+
+
+def _flushed(folders: Collection[Path]) -> dict[Path, OSError | None]:
+    """Flush folders; what failed, by folder."""
+    failures: dict[Path, OSError | None] = {}
+    for folder in sorted(folders):
+        try:
+            sync_folder(folder)
+            failures[folder] = None
+        except OSError as error:
+            failures[folder] = error
+    return failures
 
 
 def remove(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from operator import attrgetter, itemgetter
@@ -15,8 +16,10 @@ from sqlmodel import Session, col, delete, select, update
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.rollout import HistoryBase
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
-from mcp_server.stores.base import SpawnEdge
+from mcp_server.stores.base import RolloutFile
 from mcp_server.stores.changes import derive_events, merged, name_event
+from mcp_server.stores.queries import Difference
+from mcp_server.stores.records import SpawnEdge
 from mcp_server.stores.tables import SpawnEdgeRow, ThreadRow
 
 _CHUNK = 5_000  # SQLite binds at most 32,766 variables
@@ -69,6 +72,24 @@ def get_numbered(session: Session, numbers: Sequence[int]) -> list[StoredThread]
 def _listed(session: Session, sql: str, values: Sequence[Any]) -> Sequence[Any]:
     """The rows of a statement that takes a list, however long."""
     return session.connection().exec_driver_sql(sql, (json.dumps(values),)).all() if values else ()
+
+
+def compare(session: Session, files: Sequence[RolloutFile]) -> Difference:
+    """Done by SQLite, in a table of its own: as objects, the rows of 100,000 threads would take 70 MB."""
+    driver = cast("sqlite3.Connection", session.connection().connection.driver_connection)
+    driver.execute("CREATE TEMP TABLE listed (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER) WITHOUT ROWID")
+    try:
+        rows = ((file.path, file.stamp.size, file.stamp.mtime_ns) for file in files)
+        driver.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?, ?)", rows)
+        same = "SELECT path FROM threads JOIN listed USING (path, size, mtime_ns)"
+        changed = driver.execute(f"SELECT path FROM listed EXCEPT {same}")
+        gone = driver.execute(
+            "SELECT id, threads.path FROM threads LEFT JOIN listed USING (path) "
+            "WHERE (threads.size, threads.mtime_ns) IS NOT (listed.size, listed.mtime_ns)"
+        )
+        return Difference(frozenset(path for (path,) in changed), dict(gone.fetchall()))
+    finally:
+        driver.execute("DROP TABLE listed")
 
 
 def stamps(session: Session) -> dict[str, tuple[str, FileStamp]]:

@@ -3,6 +3,7 @@ transaction to its caller."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
@@ -13,12 +14,13 @@ from sqlmodel import Session, col, delete, select
 
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.thread import FileStamp
-from mcp_server.stores.base import BackfillState, Move, Operation, Receipt
 from mcp_server.stores.changes import claimable, may_checkpoint
 from mcp_server.stores.index import clamped
+from mcp_server.stores.records import BackfillState, Move, Operation, Receipt
 from mcp_server.stores.tables import BackfillRow, EventRow, MetaRow, MoveRow, OperationRow, ReceiptRow, TombstoneRow
 
 _EVENTS = cast("Table", EventRow.__table__)  # type: ignore[attr-defined]
+_MOVES = cast("Table", MoveRow.__table__)  # type: ignore[attr-defined]
 _NAMES_STAMP = "names_stamp"
 
 # ---------------------------------------------------------------------------------------------- events
@@ -68,8 +70,12 @@ def save_operation(session: Session, operation: Operation) -> None:
         )
     )
     session.flush()
-    for position, move in enumerate(operation.moves):
-        session.add(MoveRow(operation_id=operation.id, position=position, thread_id=move.thread_id, path=move.path))
+    rows = [
+        {"operation_id": operation.id, "position": position, "thread_id": move.thread_id, "path": move.path}
+        for position, move in enumerate(operation.moves)
+    ]
+    if rows:
+        session.connection().execute(insert(_MOVES), rows)
 
 
 def operation(session: Session, operation_id: str) -> Operation | None:
@@ -91,6 +97,18 @@ def last_operation(session: Session, kind: str, thread_id: str) -> Operation | N
     newest = done.order_by(col(OperationRow.started_at_ms).desc(), col(OperationRow.id).desc()).limit(1)
     row = session.exec(newest).first()
     return None if row is None else _operation(session, row)
+
+
+def last_operations(session: Session, kind: str, thread_ids: Collection[str]) -> dict[str, str]:
+    sql = (
+        "SELECT move.thread_id, operation.id FROM operation_moves AS move "
+        "JOIN operations AS operation ON operation.id = move.operation_id "
+        "WHERE move.thread_id IN (SELECT value FROM json_each(?)) AND operation.state = 'done' AND operation.kind = ? "
+        "ORDER BY operation.started_at_ms, operation.id"
+    )
+    # the newest comes last, and stays
+    rows = session.connection().exec_driver_sql(sql, (json.dumps(list(thread_ids)), kind))
+    return {row[0]: row[1] for row in rows}
 
 
 def _operation(session: Session, row: OperationRow) -> Operation:

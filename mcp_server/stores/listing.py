@@ -129,7 +129,9 @@ def _arm(query: ThreadQuery, group: _Group, columns: str, *, bounded: bool) -> t
     if query.search_term is not None:
         conditions.append(_HOLDS_TERM)
         values += [query.search_term] * 2
-    return f"SELECT {columns} FROM threads WHERE {' AND '.join(conditions)}", values
+    # Without statistics SQLite may take the index that begins with fewer columns.
+    index = f"ix_threads_{'' if query.cwds is None else 'cwd_'}{query.sort_key.removesuffix('_at')}"
+    return f"SELECT {columns} FROM threads INDEXED BY {index} WHERE {' AND '.join(conditions)}", values
 
 
 def _merged(query: ThreadQuery, groups: Sequence[tuple[_Group, int]], columns: str) -> Iterator[tuple[str, list[Any]]]:

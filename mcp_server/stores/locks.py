@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from anyio import CancelScope, to_thread
 from filelock import FileLock, Timeout
@@ -23,6 +24,9 @@ from mcp_server.stores.naming import checked_id, parse_id
 
 LOCK_FOLDER = "thread-writer-locks"
 COORDINATION_SECONDS = 5.0
+_AT_A_TIME = 100  # others wait for the coordination lock meanwhile
+
+T = TypeVar("T")
 
 _Inode = tuple[int, int]
 
@@ -50,6 +54,27 @@ class CodexWriterLocks(WriterLocks):
         if lock is not None and lock.is_locked:
             with CancelScope(shield=True):
                 await to_thread.run_sync(self._release, lock)
+
+    async def acquire_many(self, thread_ids: Sequence[str]) -> None:
+        wanted = [checked_id(thread_id) for thread_id in thread_ids]
+        for thread_id in wanted:
+            if thread_id in self._locks:
+                raise RuntimeError(f"the writer lock of {thread_id} is held already")
+        locks = {thread_id: _file_lock(self._file(thread_id)) for thread_id in wanted}
+        self._locks |= locks
+        try:
+            await to_thread.run_sync(self._acquire_many, locks)
+        except BaseException:
+            for thread_id in locks:
+                self._locks.pop(thread_id, None)
+            raise
+
+    async def release_many(self, thread_ids: Collection[str]) -> None:
+        locks = [self._locks.pop(checked_id(thread_id), None) for thread_id in thread_ids]
+        held = [lock for lock in locks if lock is not None and lock.is_locked]
+        if held:
+            with CancelScope(shield=True):
+                await to_thread.run_sync(self._release_many, held)
 
     def held(self) -> frozenset[str]:
         return frozenset(thread_id for thread_id, lock in self._locks.items() if lock.is_locked)
@@ -85,6 +110,37 @@ class CodexWriterLocks(WriterLocks):
         except Timeout as error:
             holder = self._holders([self._file(thread_id)]).get(thread_id) or Holder()
             raise ActiveWriter(thread_id, holder_sentence(holder)) from error
+
+    def _acquire_many(self, locks: dict[str, FileLock]) -> None:
+        make_folders(self._folder)
+        taken: list[FileLock] = []
+        for some in _some_at_a_time(list(locks)):
+            thread_id = some[0]
+            try:
+                with self._coordinated():
+                    for thread_id in some:
+                        locks[thread_id].acquire(blocking=False)
+                        taken.append(locks[thread_id])
+                        os.utime(locks[thread_id].lock_file)
+            except Timeout as error:
+                self._release_many(taken)
+                holder = self._holders([self._file(thread_id)]).get(thread_id) or Holder()
+                raise ActiveWriter(thread_id, holder_sentence(holder)) from error
+            except BaseException:
+                self._release_many(taken)
+                raise
+
+    def _release_many(self, locks: list[FileLock]) -> None:
+        for some in _some_at_a_time(locks):
+            try:
+                with self._coordinated():
+                    for lock in some:
+                        with suppress(PermissionError):  # Windows keeps an open file
+                            Path(lock.lock_file).unlink(missing_ok=True)
+                        lock.release()
+            except Timeout:
+                for lock in some:
+                    lock.release()  # a lock file that nobody holds stays behind, which harms nobody
 
     def _release(self, lock: FileLock) -> None:
         try:
@@ -129,6 +185,11 @@ class CodexWriterLocks(WriterLocks):
                 return {file.stem: Holder(since_ms=_mtime_ms(file)) for file in files if _is_locked(file)}
         except Timeout:
             return {}
+
+
+def _some_at_a_time(all_: list[T]) -> Iterator[list[T]]:
+    for start in range(0, len(all_), _AT_A_TIME):
+        yield all_[start : start + _AT_A_TIME]
 
 
 def holder_sentence(holder: Holder) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from pathlib import PurePosixPath
 
-from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken
+from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken, StoreFailure
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp
-from mcp_server.stores.base import Description, Holder, RolloutFile, RolloutStore, WriterLocks
+from mcp_server.stores.base import BadLine, Description, Holder, RolloutFile, RolloutStore, WriterLocks
 from mcp_server.stores.describe import describe
 from mcp_server.stores.locks import holder_sentence
 from mcp_server.stores.naming import (
@@ -57,12 +57,18 @@ class MemoryRollouts(RolloutStore):
     async def stat(self, path: str) -> RolloutFile | None:
         return self._file(path) if path in self._files else None
 
+    async def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+        return {path: self._file(path) for path in paths if path in self._files}
+
     async def present(self, paths: Collection[str]) -> frozenset[str]:
         return frozenset(path for path in paths if path in self._files)
 
     async def describe(self, file: RolloutFile) -> Description:
         with self._open(file.path) as text:
             return describe(file, text, self._open_base)
+
+    async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+        return [self._told(file) for file in files]
 
     async def lines(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[list[RawLine]]:
         with self._open(path) as text:
@@ -96,6 +102,18 @@ class MemoryRollouts(RolloutStore):
     async def unarchive(self, path: str) -> RolloutFile:
         return self._move(check_path(path, ARCHIVED), active_path(path), time.time_ns())
 
+    async def archive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
+        return [await self._tried(self.archive, path) for path in paths]
+
+    async def unarchive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
+        return [await self._tried(self.unarchive, path) for path in paths]
+
+    async def _tried(self, move: Callable[[str], Awaitable[RolloutFile]], path: str) -> RolloutFile | StoreFailure:
+        try:
+            return await move(path)
+        except StoreFailure as error:
+            return error
+
     async def remove(self, path: str) -> None:
         self._files.pop(check_path(path, ACTIVE, ARCHIVED), None)
 
@@ -114,6 +132,15 @@ class MemoryRollouts(RolloutStore):
         after = without_name(before, thread_id)
         if after != before:
             self._index = (after, time.time_ns())
+
+    def _told(self, file: RolloutFile) -> Description | BadLine | None:
+        if file.path not in self._files:
+            return None
+        try:
+            with self._open(file.path) as text:
+                return describe(file, text, self._open_base)
+        except DamagedRollout as damage:
+            return BadLine(file.path, damage.offset, damage.reason)
 
     def _file(self, path: str) -> RolloutFile:
         data, mtime_ns = self._files[path]
@@ -168,6 +195,20 @@ class MemoryLocks(WriterLocks):
     async def release(self, thread_id: str) -> None:
         if thread_id in self.held():
             del self._registry[thread_id]
+
+    async def acquire_many(self, thread_ids: Sequence[str]) -> None:
+        taken: list[str] = []
+        try:
+            for thread_id in thread_ids:
+                await self.acquire(thread_id)
+                taken.append(thread_id)
+        except BaseException:
+            await self.release_many(taken)
+            raise
+
+    async def release_many(self, thread_ids: Collection[str]) -> None:
+        for thread_id in thread_ids:
+            await self.release(thread_id)
 
     def held(self) -> frozenset[str]:
         return frozenset(thread_id for thread_id, (owner, _) in self._registry.items() if owner is self)

@@ -9,14 +9,7 @@ from dataclasses import replace
 
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread, ThreadSortKey
-from mcp_server.stores.base import (
-    BackfillState,
-    Change,
-    Operation,
-    Receipt,
-    SpawnEdge,
-    StateStore,
-)
+from mcp_server.stores.base import RolloutFile, StateStore
 from mcp_server.stores.changes import (
     claimable,
     derive_events,
@@ -26,7 +19,8 @@ from mcp_server.stores.changes import (
     name_event,
 )
 from mcp_server.stores.memory_history import MemoryHistory
-from mcp_server.stores.queries import Count, ThreadQuery, ThreadRows, beyond, fits
+from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows, beyond, fits
+from mcp_server.stores.records import BackfillState, Change, Operation, Receipt, SpawnEdge
 
 EVENT_LIMIT = 10_000
 """Events kept. At the bound the oldest is dropped for each new one; a reader further behind sees a gap in seq."""
@@ -133,6 +127,14 @@ class MemoryState(MemoryHistory, StateStore):
         named.sort(key=lambda thread: (not thread.archived, thread.updated_at_ms, thread.id), reverse=True)
         return [thread.id for thread in named[:limit]]
 
+    async def compare(self, files: Sequence[RolloutFile]) -> Difference:
+        listed = {file.path: file.stamp for file in files}
+        known = {thread.path: thread.stamp for thread in self._threads.values()}
+        return Difference(
+            frozenset(path for path, stamp in listed.items() if known.get(path) != stamp),
+            {key: row.path for key, row in self._threads.items() if listed.get(row.path) != row.stamp},
+        )
+
     async def stamps(self) -> dict[str, tuple[str, FileStamp]]:
         return {thread.id: (thread.path, thread.stamp) for thread in self._threads.values()}
 
@@ -186,6 +188,10 @@ class MemoryState(MemoryHistory, StateStore):
         done = (o for o in self._operations.values() if o.state == "done" and o.kind == kind)
         moved = (o for o in done if any(move.thread_id == thread_id for move in o.moves))
         return max(moved, key=_by_start, default=None)
+
+    async def last_operations(self, kind: str, thread_ids: Collection[str]) -> dict[str, str]:
+        found = {thread_id: await self.last_operation(kind, thread_id) for thread_id in thread_ids}
+        return {thread_id: operation.id for thread_id, operation in found.items() if operation is not None}
 
     # receipts, tombstones
     async def receipt(self, request_id: str) -> Receipt | None:

@@ -86,6 +86,12 @@ def thread_id_of(name: str) -> str | None:
     return parse_id(match[1]) if match else None
 
 
+def name_stamp(path: str) -> str | None:
+    """The local time in a rollout's name, as it is written there: such texts sort by time."""
+    match = _name_time.fullmatch(path[path.rfind("/") + 1 :])
+    return match[1] if match else None
+
+
 def name_time_ms(name: str) -> int | None:
     match = _name_time.fullmatch(name)
     return parse_time_ms(match[1]) if match else None

@@ -1,9 +1,9 @@
-"""What a list of stored threads is asked, and what it answers. Values, and what a filter means."""
+"""What the rows of stored threads are asked, and what they answer. Values, and what a filter means."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from mcp_server.models.thread import SortDirection, SourceKind, StoredThread, ThreadSortKey
@@ -62,6 +62,15 @@ class ThreadRows:
     rows: tuple[StoredThread, ...]
     total: Count
     more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`files`: paths that no row names with the stamp that the file has. `rows`: thread id and path of rows whose path
+    is not among the files, or is there with another stamp."""
+
+    files: frozenset[str] = frozenset()
+    rows: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class Listed(Protocol):

@@ -19,6 +19,7 @@ else:
     from backports.zstd import ZstdError, ZstdFile
 
 BATCH_BYTES = 1 << 20
+_BINARY = getattr(os, "O_BINARY", 0)
 
 
 class ByteStream(Protocol):
@@ -88,8 +89,8 @@ class RolloutText:
             return self._stream.read(wanted)
 
 
-def open_text(file: Path, path: str) -> RolloutText:
-    """Open a rollout file, by its suffix. `path` is what errors call it.
+def open_text(file: Path, path: str, flags: int = 0) -> RolloutText:
+    """Open a rollout file, by its suffix. `path` is what errors call it; `flags` go to open(2) of a plain one.
 
     Raises:
         DamagedRollout: there is no such file, or it can't be opened.
@@ -97,7 +98,7 @@ def open_text(file: Path, path: str) -> RolloutText:
     with reading(path):
         if path.endswith(COMPRESSED):
             return RolloutText(path, ZstdFile(file), None)
-        stream = file.open("rb")
+        stream = os.fdopen(os.open(file, os.O_RDONLY | _BINARY | flags), "rb")
         return RolloutText(path, stream, os.fstat(stream.fileno()).st_size)
 
 

@@ -23,17 +23,10 @@ import anyio
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.adopt import Adoption, NameSource, SyncReport, batches, newest_first
-from mcp_server.stores.base import (
-    BackfillState,
-    BadLine,
-    BadLines,
-    Change,
-    RolloutFile,
-    RolloutStore,
-    SpawnEdge,
-    StateStore,
-)
+from mcp_server.stores.base import BadLine, BadLines, RolloutFile, RolloutStore, StateStore
+from mcp_server.stores.horizon import Horizon
 from mcp_server.stores.naming import is_rollout
+from mcp_server.stores.records import BackfillState, Change, SpawnEdge
 
 _LEASE_MS = 120_000
 _POLL_S = 0.1
@@ -203,6 +196,34 @@ async def find(
     return current
 
 
+async def find_many(
+    rollouts: RolloutStore,
+    state: StateStore | None,
+    thread_ids: Sequence[str],
+    *,
+    own: Callable[[], Collection[str]] = frozenset[str],
+    more_names: NameSource | None = None,
+) -> dict[str, StoredThread | DamagedRollout | None]:
+    """`find` for each of these threads; what it raises stands in its place. Rows that are still true are looked up all
+    at once."""
+    found: dict[str, StoredThread | DamagedRollout | None] = {}
+    if state is not None:
+        gone = await state.deleted(thread_ids)
+        rows = await state.get_many(set(thread_ids) - gone)
+        files = await rollouts.stat_many([row.path for row in rows.values()])
+        found.update(dict.fromkeys(gone))
+        found.update(
+            (key, row) for key, row in rows.items() if row.path in files and files[row.path].stamp == row.stamp
+        )
+    for thread_id in thread_ids:
+        if thread_id not in found:
+            try:
+                found[thread_id] = await find(rollouts, state, thread_id, own=own, more_names=more_names)
+            except DamagedRollout as damage:
+                found[thread_id] = damage
+    return found
+
+
 async def _search(rollouts: RolloutStore, files: Iterable[RolloutFile], thread_id: str) -> StoredThread | None:
     """The first of these files that carries the id. Raises DamagedRollout if there is none and one can't be read."""
     damage: DamagedRollout | None = None
@@ -252,6 +273,7 @@ class _Build:
     watermark: str | None = None
     done: int = 0
     found: int = 0
+    horizon_ms: int | None = None
 
     async def run(self, closed_edges: Callable[[], Awaitable[Sequence[SpawnEdge]]] | None) -> bool:
         """False if another worker took the lease over meanwhile."""
@@ -274,11 +296,14 @@ class _Build:
         files = newest_first(await self.work.rollouts.files())
         behind = [file for file in files if self.watermark is None or file.path < self.watermark]
         self.done, self.found = len(files) - len(behind), len(files)
+        horizon = Horizon(files)
+        self.horizon_ms = horizon.after(self.done)
         self.progress(self.done, self.found)
         for batch in batches(behind):
             await self.work.adopt_batch(batch)
             self.done += len(batch)
             self.watermark = batch[-1].path
+            self.horizon_ms = horizon.after(self.done)
             if not await self._checkpoint("running"):
                 return False
             self.progress(self.done, self.found)
@@ -303,6 +328,7 @@ class _Build:
                 completed_at_ms=now if status == "complete" else None,
                 done=self.done,
                 found=self.found,
+                horizon_ms=None if status == "complete" else self.horizon_ms,
             )
         )
         return True

@@ -22,7 +22,7 @@ from mcp_server.errors import (
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores import durable
-from mcp_server.stores.base import Description, RolloutFile, RolloutStore
+from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore
 from mcp_server.stores.describe import describe
 from mcp_server.stores.naming import (
     ACTIVE,
@@ -45,6 +45,7 @@ from mcp_server.stores.naming import (
 from mcp_server.stores.rawlines import RolloutText, open_text, reading
 
 INDEX_LOCK_SECONDS = 5.0
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 class RolloutFiles(RolloutStore):
@@ -69,11 +70,17 @@ class RolloutFiles(RolloutStore):
     async def stat(self, path: str) -> RolloutFile | None:
         return await to_thread.run_sync(self._stat, path)
 
+    async def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+        return await to_thread.run_sync(self._stat_many, paths)
+
     async def present(self, paths: Collection[str]) -> frozenset[str]:
         return await to_thread.run_sync(lambda: frozenset(path for path in paths if (self._home / path).is_file()))
 
     async def describe(self, file: RolloutFile) -> Description:
         return await to_thread.run_sync(self._describe, file)
+
+    async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+        return await to_thread.run_sync(self._describe_many, files)
 
     async def lines(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[list[RawLine]]:
         text = await to_thread.run_sync(self._open, path)
@@ -98,6 +105,12 @@ class RolloutFiles(RolloutStore):
 
     async def unarchive(self, path: str) -> RolloutFile:
         return await to_thread.run_sync(self._unarchive, path)
+
+    async def archive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
+        return await to_thread.run_sync(self._move_many, paths, ACTIVE)
+
+    async def unarchive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
+        return await to_thread.run_sync(self._move_many, paths, ARCHIVED)
 
     async def remove(self, path: str) -> None:
         return await to_thread.run_sync(self._remove, path)
@@ -166,6 +179,28 @@ class RolloutFiles(RolloutStore):
             return None
         return _rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
 
+    def _stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+        known = set[str]()
+        found: dict[str, RolloutFile] = {}
+        for path in paths:
+            with suppress(OSError, PathOutsideHome):
+                stat = self._inside_known(path, known, ACTIVE, ARCHIVED).stat()
+                if S_ISREG(stat.st_mode):
+                    found[path] = _rollout_file(path, stat)
+        return found
+
+    def _inside_known(self, path: str, known: set[str], *folders: str) -> Path:
+        """The same as `_inside` for one of many paths: folders that are `known` to lie inside are not looked at again,
+        since that takes most of the time."""
+        folder = check_path(path, *folders).rpartition("/")[0]
+        full = self._home / path
+        if folder in known and not full.is_symlink():
+            return full
+        full = self._inside(path, *folders)
+        self._inside(f"{folder}/-", *folders)
+        known.add(folder)
+        return full
+
     def _inside(self, path: str, *folders: str) -> Path:
         """The file of a path that lies in one of the folders and whose links do not lead out of it."""
         full = self._home / check_path(path, *folders)
@@ -192,6 +227,22 @@ class RolloutFiles(RolloutStore):
         with self._open(file.path) as text:
             return describe(file, text, self._open_base)
 
+    def _describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+        inside = set[str]()
+        return [self._told(file, inside) for file in files]
+
+    def _told(self, file: RolloutFile, inside: set[str]) -> Description | BadLine | None:
+        try:
+            with self._open_listed(file.path, inside) as text:
+                return describe(file, text, self._open_base)
+        except DamagedRollout as damage:
+            return None if self._stat(file.path) is None else BadLine(file.path, damage.offset, damage.reason)
+
+    def _open_listed(self, path: str, inside: set[str]) -> RolloutText:
+        """Open one of many files."""
+        full = self._inside_known(path, inside, ACTIVE, ARCHIVED)
+        return open_text(full, path, flags=0 if full.is_symlink() else _NO_FOLLOW)
+
     # ------------------------------------------------------------------------------------------ writing
 
     def _create(self, path: str, data: bytes) -> FileStamp:
@@ -212,10 +263,7 @@ class RolloutFiles(RolloutStore):
     def _unarchive(self, path: str) -> RolloutFile:
         source, target = self._inside(path, ARCHIVED), active_path(path)
         if source.exists() and not self._inside(target, ACTIVE).exists():
-            # Before the move, so that a move cut short can be repeated without another look at the time.
-            with _writing(path):
-                now = time.time_ns()
-                os.utime(source, ns=(now, now))
+            _touch(path, source)
         return self._move(path, source, target)
 
     def _move(self, path: str, source: Path, target: str) -> RolloutFile:
@@ -224,6 +272,34 @@ class RolloutFiles(RolloutStore):
             if source.exists() or not full.exists():
                 durable.move(source, full)
             return _rollout_file(target, full.stat())
+
+    def _move_many(self, paths: Sequence[str], folder: str) -> list[RolloutFile | StoreFailure]:
+        known = set[str]()
+        results: dict[str, RolloutFile | StoreFailure] = {}
+        moves: dict[str, tuple[str, Path, Path]] = {}
+        for path in paths:
+            try:
+                source = self._inside_known(path, known, folder)
+                target = archived_path(path) if folder == ACTIVE else active_path(path)
+                full = self._inside_known(target, known, ACTIVE, ARCHIVED)
+                if source.exists() or not full.exists():
+                    if folder == ARCHIVED and source.exists() and not full.exists():
+                        _touch(path, source)
+                    moves[path] = (target, source, full)
+                else:
+                    results[path] = _rollout_file(target, full.stat())
+            except StoreFailure as error:
+                results[path] = error
+        outcomes = durable.move_many([(source, full) for _, source, full in moves.values()])
+        for (path, (target, _, full)), outcome in zip(moves.items(), outcomes, strict=True):
+            try:
+                with _writing(target, missing=path):
+                    if outcome is not None:
+                        raise outcome
+                    results[path] = _rollout_file(target, full.stat())
+            except StoreFailure as error:
+                results[path] = error
+        return [results[path] for path in paths]
 
     def _remove(self, path: str) -> None:
         with _writing(path):
@@ -272,6 +348,13 @@ class RolloutFiles(RolloutStore):
             yield
         finally:
             lock.release()
+
+
+def _touch(path: str, source: Path) -> None:
+    """Before the move, so that a move cut short can be repeated without another look at the time."""
+    with _writing(path):
+        now = time.time_ns()
+        os.utime(source, ns=(now, now))
 
 
 def _stamp(stat: os.stat_result) -> FileStamp:

@@ -22,16 +22,10 @@ from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores import index, journal, listing, schema, spans
-from mcp_server.stores.base import (
-    BackfillState,
-    Change,
-    Operation,
-    Receipt,
-    SpawnEdge,
-    StateStore,
-)
+from mcp_server.stores.base import RolloutFile, StateStore
 from mcp_server.stores.changes import edges_of
-from mcp_server.stores.queries import Count, ThreadQuery, ThreadRows
+from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
+from mcp_server.stores.records import BackfillState, Change, Operation, Receipt, SpawnEdge
 
 _READERS = 4
 _WRITE_SECONDS = 15
@@ -138,6 +132,9 @@ class StateDb(StateStore):
     async def match_name(self, name: str, limit: int) -> list[str]:
         return await self.read(index.match_name, name, limit)
 
+    async def compare(self, files: Sequence[RolloutFile]) -> Difference:
+        return await self.read(index.compare, files)
+
     async def stamps(self) -> dict[str, tuple[str, FileStamp]]:
         return await self.read(index.stamps)
 
@@ -200,6 +197,9 @@ class StateDb(StateStore):
 
     async def last_operation(self, kind: str, thread_id: str) -> Operation | None:
         return await self.read(journal.last_operation, kind, thread_id)
+
+    async def last_operations(self, kind: str, thread_ids: Collection[str]) -> dict[str, str]:
+        return await self.read(journal.last_operations, kind, thread_ids)
 
     # receipts, tombstones
     async def receipt(self, request_id: str) -> Receipt | None:

@@ -8,7 +8,7 @@ who goes away meanwhile stops nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -29,7 +29,8 @@ from mcp_server.errors import (
 )
 from mcp_server.models.results import ArchiveResult, DeleteResult, Failure, UnarchiveResult
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.base import Change, Move, Operation, RolloutFile, WriterLocks
+from mcp_server.stores.base import RolloutFile, WriterLocks
+from mcp_server.stores.records import Change, Move, Operation
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.reading import Reader
@@ -144,12 +145,14 @@ class Cascade:
             raise NotMaterialized(root_id, "thread_archive")
         below = await descendants(root_id, self._catalog.children)
         plan = Plan(root_id)
-        for thread_id in (root_id, *(node.thread_id for node in reversed(below))):
+        order = [root_id, *(node.thread_id for node in reversed(below))]
+        seen = await self._catalog.stored_many(order)
+        for thread_id in order:
             live = self._live.get(thread_id)
             if live is not None and not live.materialised:
                 plan.failed.append(Failure(thread_id=thread_id, reason="it is started, but not materialized yet"))
                 continue
-            stored = await self._look(thread_id, plan)
+            stored = self._usable(thread_id, seen[thread_id], plan)
             if stored is None:
                 continue
             if stored.archived != archived:
@@ -166,10 +169,11 @@ class Cascade:
         if include == "same_operation":
             together = await self._archived_with(root.id)
             below = [thread_id for thread_id in below if thread_id in together]
+        seen = await self._catalog.stored_many(below)
         for thread_id in below:
             if self._live.get(thread_id) is not None:
                 continue
-            stored = await self._look(thread_id, plan)
+            stored = self._usable(thread_id, seen[thread_id], plan)
             if stored is not None and stored.archived:
                 plan.moves.append(stored)
         return plan
@@ -178,44 +182,32 @@ class Cascade:
         """What the operation that archived the root archived with it, less what came back and went again by itself."""
         log = self._catalog.log
         operation = await log.last_operation("archive", root_id)
-        together = set[str]()
-        for thread_id in operation.result.get("archived", ()) if operation else ():
-            last = await log.last_operation("archive", thread_id)
-            if last == operation:
-                together.add(thread_id)
-        return together
+        if operation is None:
+            return set()
+        last = await log.last_operations("archive", operation.result.get("archived", ()))
+        return {thread_id for thread_id, operation_id in last.items() if operation_id == operation.id}
 
-    async def _look(self, thread_id: str, plan: Plan) -> StoredThread | None:
+    def _usable(self, thread_id: str, seen: StoredThread | DamagedRollout | None, plan: Plan) -> StoredThread | None:
         """The thread as it is stored; None for a descendant that can't be found or read, which the plan says then."""
-        reason = _MISSING
-        try:
-            if (stored := await self._catalog.stored(thread_id)) is not None:
-                return stored
-            if thread_id == plan.root_id:
-                raise ThreadNotFound(thread_id)
-        except DamagedRollout as error:
-            if thread_id == plan.root_id:
-                raise
-            reason = str(error)
-        plan.failed.append(Failure(thread_id=thread_id, reason=reason))
+        if isinstance(seen, StoredThread):
+            return seen
+        if thread_id == plan.root_id:
+            raise seen or ThreadNotFound(thread_id)
+        plan.failed.append(Failure(thread_id=thread_id, reason=str(seen) if seen else _MISSING))
         return None
 
     async def _plan_delete(self, root_id: str) -> Plan:
         below = await descendants(root_id, self._catalog.children)
         plan = Plan(root_id)
-        for thread_id in (*(node.thread_id for node in reversed(below)), root_id):
+        order = [*(node.thread_id for node in reversed(below)), root_id]
+        seen = await self._catalog.stored_many([thread_id for thread_id in order if self._live.get(thread_id) is None])
+        for thread_id in order:
             live = self._live.get(thread_id)
-            try:
-                stored = live.thread if live else await self._catalog.stored(thread_id)
-            except DamagedRollout as error:
-                if thread_id == root_id:
-                    raise
-                plan.failed.append(Failure(thread_id=thread_id, reason=str(error)))
-                continue
+            stored = live.thread if live else seen.get(thread_id)
             if stored is None:
                 plan.already.append(thread_id)
-            else:
-                plan.moves.append(stored)
+            elif (usable := self._usable(thread_id, stored, plan)) is not None:
+                plan.moves.append(usable)
         return plan
 
     async def _check_forks(self, plan: Plan) -> None:
@@ -263,12 +255,12 @@ class Cascade:
         holds still whoever writes to them, and whoever would let them go."""
         held.enter_context(self._live.keeping(thread_ids))
         for thread_id in thread_ids:
-            live = self._live.get(thread_id)
-            if live is not None:
+            if (live := self._live.get(thread_id)) is not None:
                 await held.enter_async_context(live.lock)
-            if self._live.get(thread_id) is None:  # never loaded, or it left while we waited
-                await self._locks.acquire(thread_id)
-                held.push_async_callback(self._locks.release, thread_id)
+        # Never loaded, or it left while we waited.
+        free = [thread_id for thread_id in thread_ids if self._live.get(thread_id) is None]
+        await self._locks.acquire_many(free)
+        held.push_async_callback(self._locks.release_many, free)
 
     async def _unload(self, operation: Operation, held: AsyncExitStack) -> None:
         """Root first, then the others in the order of work; the lock goes only after the move (no gap for another)."""
@@ -291,54 +283,58 @@ class Cascade:
         self, operation: Operation, *, failed: Sequence[Failure]
     ) -> tuple[Operation, dict[str, StoredThread]]:
         """Move the files, then record everything in one transaction. Repeatable: what is moved already counts."""
-        done: list[str] = []
-        rows: dict[str, StoredThread] = {}
+        files: dict[str, RolloutFile | None] = {}
         failures = list(failed)
-        for move in operation.moves:
-            try:
-                file = await self._move(operation.kind, move)
-            except StoreFailure as error:
-                if not done and move.thread_id == operation.root_id and operation.kind != "delete":
+        for moves in _batches(operation):
+            for move, outcome in zip(moves, await self._move(operation.kind, moves), strict=True):
+                if not isinstance(outcome, StoreFailure):
+                    files[move.thread_id] = outcome
+                    continue
+                if not files and move.thread_id == operation.root_id and operation.kind != "delete":
                     await self._catalog.record(Change(operation=replace(operation, state="done")))
-                    raise
-                failures.append(Failure(thread_id=move.thread_id, reason=str(error)))
-                continue
-            done.append(move.thread_id)
-            if file is not None and (row := await self._moved(move.thread_id, file)) is not None:
-                rows[move.thread_id] = row
-        return await self._record(operation, done, list(rows.values()), failures), rows
+                    raise outcome
+                failures.append(Failure(thread_id=move.thread_id, reason=str(outcome)))
+        rows = await self._moved({thread_id: file for thread_id, file in files.items() if file is not None})
+        return await self._record(operation, list(files), list(rows.values()), failures), rows
 
-    async def _move(self, kind: str, move: Move) -> RolloutFile | None:
-        """One file. Returns it where it is now; None if it is deleted."""
+    async def _move(self, kind: str, moves: Sequence[Move]) -> Sequence[RolloutFile | StoreFailure | None]:
+        """Some files. Tells of each where it is now (None if it is deleted), or why it could not be moved."""
         rollouts = self._catalog.rollouts
-        if kind == "archive":
-            return await rollouts.archive(move.path)
-        if kind == "unarchive":
-            return await rollouts.unarchive(move.path)
-        await rollouts.remove(move.path)
         try:
-            await rollouts.forget_name(move.thread_id)
-        except StoreFailure as error:  # a name of nothing, which nobody finds
-            logger.warning("the name of deleted thread %s is still listed: %s", move.thread_id, error)
-        return None
-
-    async def _moved(self, thread_id: str, file: RolloutFile) -> StoredThread | None:
-        """The row of a file that has moved. None if it can't be told now: the next look at the thread restores it."""
-        try:
-            known = await self._catalog.log.get(thread_id)
-            thread = known or (await self._catalog.rollouts.describe(file)).thread
+            if kind == "archive":
+                return await rollouts.archive_many([move.path for move in moves])
+            if kind == "unarchive":
+                return await rollouts.unarchive_many([move.path for move in moves])
+            for move in moves:
+                await rollouts.remove(move.path)
         except StoreFailure as error:
-            logger.warning("the row of %s, which has moved, waits for the next look at it: %s", thread_id, error)
-            return None
-        mtime_ms = file.stamp.mtime_ns // 1_000_000
-        return replace(
-            thread,
-            path=file.path,
-            stamp=file.stamp,
-            archived=file.archived,
-            archived_at_ms=self._now() if file.archived else None,
-            updated_at_ms=mtime_ms,
-        )
+            return [error] * len(moves)
+        for move in moves:
+            try:
+                await rollouts.forget_name(move.thread_id)
+            except StoreFailure as error:  # a name of nothing, which nobody finds
+                logger.warning("the name of deleted thread %s is still listed: %s", move.thread_id, error)
+        return [None] * len(moves)
+
+    async def _moved(self, files: Mapping[str, RolloutFile]) -> dict[str, StoredThread]:
+        """The rows of files that have moved, without those that can't be told now: the next look at such a thread
+        restores its row."""
+        rows: dict[str, StoredThread] = {}
+        try:
+            known = await self._catalog.log.get_many(files)
+            for thread_id, file in files.items():
+                thread = known.get(thread_id) or (await self._catalog.rollouts.describe(file)).thread
+                rows[thread_id] = replace(
+                    thread,
+                    path=file.path,
+                    stamp=file.stamp,
+                    archived=file.archived,
+                    archived_at_ms=self._now() if file.archived else None,
+                    updated_at_ms=file.stamp.mtime_ns // 1_000_000,
+                )
+        except StoreFailure as error:
+            logger.warning("some rows of what has moved wait for the next look at them: %s", error)
+        return rows
 
     async def _record(
         self,
@@ -370,3 +366,11 @@ class Cascade:
             )
         )
         return finished
+
+
+def _batches(operation: Operation) -> list[Sequence[Move]]:
+    """The moves that are made together. The root goes alone: if it can't, nothing is moved. A deletion goes one by one,
+    since each has the name to forget besides."""
+    if operation.kind == "delete":
+        return [[move] for move in operation.moves]
+    return [batch for batch in (operation.moves[:1], operation.moves[1:]) if batch]

@@ -6,7 +6,7 @@ import logging
 import re
 import uuid
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import anyio
 
@@ -21,8 +21,9 @@ from mcp_server.errors import (
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.adopt import NameSource
-from mcp_server.stores.base import Change, RolloutStore, StateStore
-from mcp_server.stores.reconcile import find, sync
+from mcp_server.stores.base import RolloutStore, StateStore
+from mcp_server.stores.reconcile import find, find_many, sync
+from mcp_server.stores.records import Change
 from mcp_server.threads.events import EventBus
 from mcp_server.threads.histories import History, open_history
 from mcp_server.threads.history import history_text
@@ -56,6 +57,8 @@ class Catalog:
     ) -> None:
         self.rollouts = rollouts
         self.state = state
+        self.building: StateStore | None = None
+        """The state DB while its index is being built: only what is known to be whole may be read from it."""
         self.live = live
         self._bus = bus
         self._memory = memory
@@ -73,7 +76,7 @@ class Catalog:
         early = await self._memory.events_after(0, limit=100_000)
         if early:
             await state.commit(Change(events=tuple(early)))
-        self.state = state
+        self.state, self.building = state, None
         self._bus.wake()
 
     async def index(self) -> StateStore:
@@ -139,6 +142,10 @@ class Catalog:
     async def stored(self, thread_id: str) -> StoredThread | None:
         """The thread as its file tells it now, or None if there is no rollout. Repairs the row on the way."""
         return await find(self.rollouts, self.state, thread_id, own=self.live.own, more_names=self._more_names)
+
+    async def stored_many(self, thread_ids: Sequence[str]) -> dict[str, StoredThread | DamagedRollout | None]:
+        """`stored` for each of these threads; what it raises stands in its place."""
+        return await find_many(self.rollouts, self.state, thread_ids, own=self.live.own, more_names=self._more_names)
 
     async def known(self, thread_id: str) -> StoredThread:
         """The thread as loaded here, else as stored.

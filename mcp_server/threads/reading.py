@@ -29,6 +29,7 @@ from mcp_server.models.results import (
 from mcp_server.models.thread import SUB_AGENT_KINDS, SortDirection, SourceKind, StoredThread, Thread
 from mcp_server.models.turn import Item, Turn
 from mcp_server.stores.base import StateStore
+from mcp_server.stores.horizon import ALL_ACTIVE
 from mcp_server.stores.queries import Anchor, ThreadQuery
 from mcp_server.threads.catalog import Catalog, parse_id
 from mcp_server.threads.excerpt import ANSWER_CHARS, cut, fitted
@@ -56,7 +57,34 @@ class Reader:
 
     async def list(self, params: ListParams) -> ThreadListResult:
         """Stored threads, by one indexed query. What the defaults leave out is counted."""
-        index = await self._catalog.index()
+        if (early := await self.early_list(params)) is not None:
+            return early
+        return await self._list(await self._catalog.index(), params, await self._list_query(params))
+
+    async def early_list(self, params: ListParams) -> ThreadListResult | None:
+        """The list while the index is still being built, if its rows are those that the whole index would give, but for
+        what others created since the build began; else None. `incomplete` says how far the index is.
+
+        Rollouts are read newest first, and their names tell when a thread was created. So a page of active threads, by
+        creation and newest first, is right once a row more than it holds is known that is newer than all rollouts left
+        (`BackfillState.horizon_ms`); every list of active threads is once no active rollout is left. Trees wait for the
+        whole, since any rollout may belong to one; and so does all once this server has changed something meanwhile.
+        """
+        building = self._catalog.building
+        if building is None or params.filter.archived or await self._catalog.log.last_seq():
+            return None
+        if params.filter.parent_thread_id is not None or params.filter.ancestor_thread_id is not None:
+            return None
+        state = await building.backfill()  # before the rows: those that come later are not missed
+        if state.horizon_ms is None:
+            return None
+        query = await self._list_query(params)
+        if state.horizon_ms > ALL_ACTIVE and not await _is_settled(building, query, state.horizon_ms):
+            return None
+        so_far = f"The index is being built: {state.done} of {state.found} rollouts are in it, and counted, so far."
+        return (await self._list(building, params, query)).model_copy(update={"incomplete": so_far})
+
+    async def _list_query(self, params: ListParams) -> ThreadQuery:
         query = replace(
             await self.query(params.filter),
             sort_key=params.sort_key,
@@ -65,6 +93,9 @@ class Reader:
         )
         if params.cursor is not None:
             query = replace(query, after=Anchor(*parse_thread_cursor(params.cursor)))
+        return query
+
+    async def _list(self, index: StateStore, params: ListParams, query: ThreadQuery) -> ThreadListResult:
         page = await index.list(query)
         rows = page.rows
         keys = [getattr(row, f"{params.sort_key}_ms") for row in rows]
@@ -278,6 +309,15 @@ def _range(number: int | None, direction: SortDirection, limit: int, total: int)
         return first, min(first + limit, total)
     end = total if number is None else min(number + 1, total)
     return max(0, end - limit), max(0, end)
+
+
+async def _is_settled(building: StateStore, query: ThreadQuery, horizon_ms: int) -> bool:
+    """Whether rollouts of threads that were created up to the horizon can't change the page."""
+    if (query.sort_key, query.direction) != ("created_at", "desc"):
+        return False
+    if query.since_ms is not None and query.since_ms > horizon_ms:
+        return True
+    return (await building.list(replace(query, since_ms=horizon_ms + 1))).more
 
 
 def _until(text: str | None) -> int | None:

@@ -17,7 +17,8 @@ from mcp_server.models.results import AppendResult, TurnResult
 from mcp_server.models.rollout import RolloutLine, encode_line
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.models.turn import Item
-from mcp_server.stores.base import Change, RolloutStore
+from mcp_server.stores.base import RolloutStore
+from mcp_server.stores.records import Change
 from mcp_server.threads import notices, recording
 from mcp_server.threads.catalog import Catalog, checked_text
 from mcp_server.threads.copying import HistoryCopy, Numbering

@@ -165,6 +165,9 @@ async def test_a_later_start_takes_in_what_changed_moved_came_and_went(home: Pat
     text = paths[kept].read_text(encoding="utf-8").replace(kept, came)
     (paths[kept].parent / f"rollout-2026-11-22T10-00-00-{came}.jsonl").write_text(text, encoding="utf-8")
     async with connect() as tools:
+        # the handle is there at once; what happened while no server ran is announced a moment later
+        started = await tools("events_read", thread_id=came, types=["thread/started"], wait_seconds=20)
+        assert [event["type"] for event in started["data"]] == ["thread/started"]
         assert set(await tools.listed()) == {kept, moved, came}
         assert str(elsewhere) in (await tools("thread_read", thread_id=moved))["thread"]["path"]
 

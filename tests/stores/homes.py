@@ -12,6 +12,7 @@ import anyio.lowlevel
 import msgspec
 import pytest
 
+from mcp_server.errors import DamagedRollout
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, StateStore
@@ -80,6 +81,18 @@ class Home(Protocol):
     def content(self) -> dict[str, tuple[bytes, int]]: ...
 
 
+async def one_by_one(home: RolloutStore, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+    """What `describe_many` does, with what others do between two files."""
+    told: list[Description | BadLine | None] = []
+    for file in files:
+        try:
+            told.append(await home.describe(file))
+        except DamagedRollout as damage:
+            there = await home.stat(file.path) is not None
+            told.append(BadLine(file.path, damage.offset, damage.reason) if there else None)
+    return told
+
+
 class HomeInMemory(MemoryRollouts):
     def __init__(self) -> None:
         super().__init__()
@@ -102,6 +115,9 @@ class HomeInMemory(MemoryRollouts):
         if self.after_describe is not None:
             await self.after_describe()
         return described
+
+    async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+        return await one_by_one(self, files)
 
     async def files(self) -> list[RolloutFile]:
         overlooked, self.overlooked = self.overlooked, set()
@@ -148,6 +164,9 @@ class HomeOnDisk(RolloutFiles):
         if self.after_describe is not None:
             await self.after_describe()
         return described
+
+    async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+        return await one_by_one(self, files)
 
     async def files(self) -> list[RolloutFile]:
         overlooked, self.overlooked = self.overlooked, set()

@@ -13,9 +13,10 @@ from homes import HOUR_MS, NOW_MS, A, B, BadLog, C, D, Home, archived_path, buil
 
 from mcp_server.models.thread import spawn_parent
 from mcp_server.stores import adopt
-from mcp_server.stores.base import BackfillState, Change, SpawnEdge, StateStore
+from mcp_server.stores.base import StateStore
 from mcp_server.stores.queries import Count, ThreadQuery
 from mcp_server.stores.reconcile import BackfillResult, backfill, sync
+from mcp_server.stores.records import BackfillState, Change, SpawnEdge
 from mcp_server.stores.rollouts import RolloutFiles
 
 pytestmark = pytest.mark.anyio

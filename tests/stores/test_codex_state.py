@@ -13,7 +13,7 @@ import homes
 import pytest
 
 from mcp_server.stores import codex_state
-from mcp_server.stores.base import SpawnEdge
+from mcp_server.stores.records import SpawnEdge
 
 pytestmark = pytest.mark.anyio
 golden_home = homes.golden_home

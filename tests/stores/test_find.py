@@ -9,8 +9,9 @@ import pytest
 from homes import A, B, C, D, Home, archived_path, ids, path_of, rollout, row, told
 
 from mcp_server.errors import DamagedRollout
-from mcp_server.stores.base import Change, StateStore
+from mcp_server.stores.base import StateStore
 from mcp_server.stores.reconcile import find, sync
+from mcp_server.stores.records import Change
 
 pytestmark = pytest.mark.anyio
 home, built = homes.home, homes.built

@@ -16,9 +16,9 @@ from sqlmodel import Session
 
 from mcp_server.models.thread import FileStamp, SourceKind, StoredThread, ThreadSortKey
 from mcp_server.stores import listing
-from mcp_server.stores.base import Change, SpawnEdge
 from mcp_server.stores.memory_state import MemoryState
 from mcp_server.stores.queries import COUNTED, Anchor, Count, ThreadQuery
+from mcp_server.stores.records import Change, SpawnEdge
 from mcp_server.stores.state import StateDb
 
 pytestmark = pytest.mark.anyio

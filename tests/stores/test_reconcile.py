@@ -27,8 +27,9 @@ from homes import (
 )
 
 from mcp_server.stores import adopt
-from mcp_server.stores.base import Change, SpawnEdge, StateStore
+from mcp_server.stores.base import StateStore
 from mcp_server.stores.reconcile import sync, sync_paths
+from mcp_server.stores.records import Change, SpawnEdge
 
 pytestmark = pytest.mark.anyio
 home, built = homes.home, homes.built

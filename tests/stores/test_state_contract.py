@@ -12,8 +12,9 @@ import pytest
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.rollout import HistoryBase
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
-from mcp_server.stores.base import BackfillState, Change, Move, Operation, Receipt, SpawnEdge, StateStore
+from mcp_server.stores.base import StateStore
 from mcp_server.stores.queries import ThreadQuery
+from mcp_server.stores.records import BackfillState, Change, Move, Operation, Receipt, SpawnEdge
 
 pytestmark = pytest.mark.anyio
 

@@ -28,8 +28,8 @@ from mcp_server.errors import StoreFailure
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores import memory_state, schema
-from mcp_server.stores.base import BackfillState, Change, Move, SpawnEdge
 from mcp_server.stores.memory_state import MemoryState
+from mcp_server.stores.records import BackfillState, Change, Move, SpawnEdge
 from mcp_server.stores.state import StateDb
 from mcp_server.stores.tables import REVISION, MetaRow
 

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_server.models.thread import FileStamp, SortDirection, StoredThread, ThreadSortKey
-from mcp_server.stores.base import Change, SpawnEdge, StateStore
+from mcp_server.stores.base import StateStore
 from mcp_server.stores.queries import Anchor, Count, ThreadQuery
+from mcp_server.stores.records import Change, SpawnEdge
 
 pytestmark = pytest.mark.anyio
 

@@ -20,7 +20,7 @@ from mcp_server.errors import (
 )
 from mcp_server.models.params import StartParams
 from mcp_server.models.results import ArchiveResult
-from mcp_server.stores.base import Change, SpawnEdge
+from mcp_server.stores.records import Change, SpawnEdge
 from mcp_server.threads.service import ThreadService
 from tests.threads.conftest import CLIENT, Home, hello, load, spawned_by
 

@@ -11,9 +11,9 @@ import pytest
 
 from mcp_server.errors import StoreFailure
 from mcp_server.models.results import CascadeResult
-from mcp_server.stores.base import Change, Move, Operation
 from mcp_server.stores.naming import archived_path
 from mcp_server.stores.reconcile import sync
+from mcp_server.stores.records import Change, Move, Operation
 from mcp_server.threads.service import ThreadService
 from tests.faults import Faults, Killed
 from tests.threads.conftest import Home, Homes, hello, load
@@ -26,6 +26,8 @@ TREE = (None, 0, 0, 1)
 EVENTS = ("thread/archived", "thread/unarchived", "thread/deleted")
 # Each call moves four threads: at least so many calls of a store does it take to plan, lock, journal, move and record.
 LEAST_CALLS = 12
+# What is planned and journalled already takes fewer.
+LEAST_TO_FINISH = 8
 
 
 async def do(service: ThreadService, kind: Kind, root: str) -> CascadeResult:
@@ -96,7 +98,7 @@ class Case:
         while True:
             faults = Faults(at=at)
             if not await strike(self.homes.copy(self.seed), faults):
-                assert len(faults.calls) < faults.at
+                assert faults.at == 0 or len(faults.calls) < faults.at  # 0: the strike itself has seen to it
                 return at - 1
             at += 1
 
@@ -160,9 +162,9 @@ async def test_killed_again_while_it_finishes_it_is_finished_by_the_start_after(
     seq = await case.seed.state.last_seq()
     middle = Faults()
     await do(homes.copy(case.seed).service(middle), kind, case.ids[0])
-    moves = [n for n, call in enumerate(middle.calls, start=1) if call in ("archive", "unarchive", "remove")]
-    with pytest.raises(Killed):
-        await do(case.seed.service(Faults(at=moves[2])), kind, case.ids[0])
+    moves = [n for n, call in enumerate(middle.calls, start=1) if call in ("archive_many", "unarchive_many", "remove")]
+    with pytest.raises(Killed):  # when some files have moved, and others not yet
+        await do(case.seed.service(Faults(at=moves[1])), kind, case.ids[0])
     await case.seed.kill()
     (operation,) = await case.seed.state.running_operations()
     assert len(operation.moves) == len(case.ids)
@@ -183,7 +185,7 @@ async def test_killed_again_while_it_finishes_it_is_finished_by_the_start_after(
         ]
         return False
 
-    assert await case.sweep(strike) >= LEAST_CALLS
+    assert await case.sweep(strike) >= LEAST_TO_FINISH
 
 
 async def test_a_start_that_finishes_nothing_changes_nothing(home: Home) -> None:
@@ -250,7 +252,7 @@ async def test_failing_at_any_store_call_it_is_refused_whole_or_done_and_the_rec
 
     async def strike(home: Home, faults: Faults) -> bool:
         def fail() -> StoreFailure | None:
-            return None if faults.calls[-1] == "release" else StoreFailure("no space left on device")
+            return None if faults.calls[-1].startswith("release") else StoreFailure("no space left on device")
 
         seq = await home.state.last_seq()
         faults.error = fail  # a release does not fail, by its contract

@@ -1,0 +1,84 @@
+"""What a state store keeps beside rows and histories: edges, the journal, receipts, the progress of the build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mcp_server.models.event import ThreadEvent
+from mcp_server.models.thread import StoredThread
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnEdge:
+    """Parent and child of a sub-agent tree. A child has one parent; `open` and `closed` are followed alike."""
+
+    parent_id: str
+    child_id: str
+    status: Literal["open", "closed"] = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One step of an operation: a thread and the path its rollout had when the operation was planned."""
+
+    thread_id: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A cascade in the journal. `moves` are in the order of work; `result` is the receipt once it is `done`."""
+
+    id: str
+    kind: Literal["archive", "unarchive", "delete"]
+    root_id: str
+    moves: tuple[Move, ...]
+    state: Literal["running", "done"]
+    started_at_ms: int
+    result: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The outcome of a call with a `request_id`. `fingerprint` tells the same call from another with the same id."""
+
+    request_id: str
+    tool: str
+    fingerprint: str
+    result: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One transaction: all of it happens, or nothing.
+
+    `threads` replace their rows; `observed` do the same for what somebody else did to the files, and the store derives
+    the events from the difference to the row (none for a row that is already so: two processes may observe the same
+    change, and it is announced once). A thread with a tombstone is never written again. Rows and edges go with
+    `forgotten`, rows alone with `vanished`. Edges are inserted if the child has none. Events are appended last.
+    """
+
+    threads: tuple[StoredThread, ...] = ()
+    observed: tuple[StoredThread, ...] = ()
+    forgotten: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
+    edges: tuple[SpawnEdge, ...] = ()
+    tombstones: tuple[str, ...] = ()
+    operation: Operation | None = None
+    events: tuple[ThreadEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillState:
+    """How far the index has been built. `done` and `found` count rollouts of the running pass."""
+
+    status: Literal["pending", "running", "complete"] = "pending"
+    watermark: str | None = None
+    owner: str | None = None
+    updated_at_ms: int = 0
+    completed_at_ms: int | None = None
+    done: int = 0
+    found: int = 0
+    horizon_ms: int | None = None
+    """All active threads created after this are indexed, so far as the names of the rollouts tell; None: not said."""

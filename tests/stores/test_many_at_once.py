@@ -1,0 +1,133 @@
+"""Verbs for many files and locks at once do what the single ones do, and fail for each alone, or for none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mcp_server.errors import ActiveWriter, DamagedRollout, RolloutNameTaken
+from mcp_server.stores import durable
+from mcp_server.stores.base import RolloutFile, RolloutStore, StateStore, WriterLocks
+from mcp_server.stores.locks import CodexWriterLocks
+from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
+from mcp_server.stores.naming import archived_path
+from mcp_server.stores.records import Change, Move, Operation
+from mcp_server.stores.rollouts import RolloutFiles
+from tests.stores.rollout_text import PATH_A, PATH_B, A, B, C
+
+pytestmark = pytest.mark.anyio
+
+GONE = PATH_A.replace(A, C)
+
+
+@pytest.fixture(params=["files", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> RolloutStore:
+    return RolloutFiles(tmp_path) if request.param == "files" else MemoryRollouts()
+
+
+@pytest.fixture(params=["files", "memory"])
+def owners(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[WriterLocks, WriterLocks]:
+    registry: dict[str, tuple[MemoryLocks, int]] = {}
+    if request.param == "files":
+        return CodexWriterLocks(tmp_path), CodexWriterLocks(tmp_path)
+    return MemoryLocks(registry), MemoryLocks(registry)
+
+
+async def test_files_are_looked_up_together(store: RolloutStore) -> None:
+    await store.create(PATH_A, b"a\n")
+    assert await store.stat_many([PATH_A, GONE, "elsewhere/x", "sessions/../x"]) == {PATH_A: await store.stat(PATH_A)}
+    assert await store.stat_many([]) == {}
+
+
+async def test_many_moves_are_single_moves_and_what_fails_stays_alone(store: RolloutStore) -> None:
+    for path in (PATH_A, PATH_B):
+        await store.create(path, b"text\n")
+    await store.create(archived_path(PATH_B), b"in the way\n")
+    moved, taken, gone = await store.archive_many([PATH_A, PATH_B, GONE])
+    assert isinstance(moved, RolloutFile)
+    assert moved == await store.stat(archived_path(PATH_A))
+    assert isinstance(taken, RolloutNameTaken)
+    assert isinstance(gone, DamagedRollout)
+    assert await store.present([PATH_A, PATH_B, archived_path(PATH_A)]) == {PATH_B, archived_path(PATH_A)}
+    again, _ = await store.archive_many([PATH_A, PATH_B])  # already moved counts as done
+    assert again == moved
+    before = moved.stamp.mtime_ns
+    (back,) = await store.unarchive_many([archived_path(PATH_A)])
+    assert isinstance(back, RolloutFile)
+    assert (back.path, back.archived) == (PATH_A, False)
+    assert back.stamp.mtime_ns > before
+    assert await store.archive_many([]) == []
+
+
+def test_all_new_names_are_on_the_disk_before_the_first_old_one_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves = [(tmp_path / f"from{n}" / "file", tmp_path / "to" / f"file{n}") for n in range(3)]
+    for source, _ in moves:
+        source.parent.mkdir()
+        source.write_text("text")
+    flushes: list[tuple[str, list[int]]] = []
+    real = durable.sync_folder
+
+    def seen(folder: Path) -> None:
+        there = [sum(path.exists() for path in paths) for paths in zip(*moves, strict=True)]
+        flushes.append((folder.name, there))
+        real(folder)
+
+    (tmp_path / "to").mkdir()
+    monkeypatch.setattr(durable, "sync_folder", seen)
+    assert durable.move_many(moves) == [None] * 3
+    assert flushes == [("to", [3, 3]), ("from0", [0, 3]), ("from1", [0, 3]), ("from2", [0, 3])]
+
+
+def test_moves_that_were_cut_short_between_the_two_names_are_finished(tmp_path: Path) -> None:
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.write_text("text")
+    target.hardlink_to(source)
+    assert durable.move_many([(source, target)]) == [None]
+    assert (source.exists(), target.read_text()) == (False, "text")
+
+
+def test_a_folder_that_can_not_be_flushed_keeps_the_old_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = tmp_path / "from" / "a", tmp_path / "to" / "a"
+    for folder in (source.parent, target.parent):
+        folder.mkdir()
+    source.write_text("text")
+
+    def fail(folder: Path) -> None:
+        raise OSError(28, "no space left on device")
+
+    monkeypatch.setattr(durable, "sync_folder", fail)
+    (outcome,) = durable.move_many([(source, target)])
+    assert isinstance(outcome, OSError)
+    assert source.read_text() == "text"
+
+
+async def test_many_locks_are_taken_all_or_none(owners: tuple[WriterLocks, WriterLocks]) -> None:
+    one, other = owners
+    await other.acquire(B)
+    with pytest.raises(ActiveWriter) as refused:
+        await one.acquire_many([A, B, C])
+    assert B in str(refused.value)
+    assert one.held() == frozenset()
+    await other.acquire(A)  # given back
+    await other.release_many([A, B])
+    await one.acquire_many([A, B, C])
+    assert one.held() == {A, B, C}
+    with pytest.raises(RuntimeError):
+        await one.acquire_many([A])
+    await one.release_many([A, C, A.replace("0", "1")])
+    assert one.held() == {B}
+    await other.acquire_many([A, C])
+
+
+async def test_the_last_operations_of_many_threads_are_those_of_each(state: StateStore) -> None:
+    for number, (kind, keys) in enumerate([("archive", "abc"), ("archive", "bc"), ("unarchive", "c")]):
+        moves = tuple(Move(key, key) for key in keys)
+        operation = Operation(f"op{number}", kind, keys[0], moves, "done", started_at_ms=number)  # type: ignore[arg-type]
+        await state.commit(Change(operation=operation))
+    running = Operation("op9", "archive", "a", (Move("a", "a"),), "running", started_at_ms=9)
+    await state.commit(Change(operation=running))
+    assert await state.last_operations("archive", "abcd") == {"a": "op0", "b": "op1", "c": "op1"}
+    assert await state.last_operations("archive", []) == {}

@@ -1,0 +1,152 @@
+"""A list while the index is being built: it is the page that the whole index gives, or it waits."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mcp_server.models.event import ThreadEvent
+from mcp_server.models.params import ListParams, ThreadFilter
+from mcp_server.models.results import ThreadListResult
+from mcp_server.stores import adopt
+from mcp_server.stores.base import BadLine, Description, RolloutFile
+from mcp_server.stores.horizon import ALL_ACTIVE
+from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
+from mcp_server.stores.memory_state import MemoryState
+from mcp_server.stores.reconcile import backfill
+from mcp_server.stores.records import BackfillState, Change
+from mcp_server.stores.state import StateDb
+from mcp_server.threads.events import EventFeed
+from mcp_server.threads.service import Stores, ThreadService
+from mcp_server.threads.settings import Defaults
+from tests.stores.rollout_text import meta, text_of, user
+
+pytestmark = pytest.mark.anyio
+
+NEWEST = datetime(2026, 11, 22, 12, tzinfo=UTC)
+COUNT = 40
+
+
+class WatchedHome(MemoryRollouts):
+    """Looks at the lists before each batch of a build. Thread n was created 6 n hours before the first."""
+
+    def __init__(self, shift: timedelta = timedelta()) -> None:
+        super().__init__()
+        self.look: Callable[[], Awaitable[None]] | None = None
+        for number in range(COUNT):
+            key = f"01a20581-0000-7000-8000-{number:012x}"
+            created = NEWEST - timedelta(hours=6 * number)
+            local = created + shift
+            name = f"rollout-{local:%Y-%m-%dT%H-%M-%S}-{key}.jsonl"
+            folder = "archived_sessions" if number % 10 == 9 else f"sessions/{local:%Y/%m/%d}"
+            data = text_of(meta(key, timestamp=created.isoformat(), cwd=f"/{number % 2}"), user(f"message {number}"))
+            self._files[f"{folder}/{name}"] = (data, int(created.timestamp() * 1e9))
+
+    async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+        if self.look is not None:
+            await self.look()
+        return await super().describe_many(files)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[StateDb]:
+    with closing(StateDb.open(tmp_path / "threadstore.sqlite")) as state:
+        yield state
+
+
+def service_on(home: MemoryRollouts, state: StateDb) -> ThreadService:
+    stores = Stores(home, MemoryLocks(), None, MemoryState(), MemoryRollouts)
+    service = ThreadService(stores, EventFeed(), defaults=Defaults(cwd="/"), now_ms=lambda: 0)
+    service.catalog.building = state
+    return service
+
+
+LISTS = {
+    "default": ListParams(limit=5),
+    "filtered": ListParams(ThreadFilter(cwd=["/1"]), limit=3),
+    "by term": ListParams(ThreadFilter(search_term="message 1"), limit=2),
+    "second page": ListParams(limit=5, cursor="2026-11-21T06:00:00Z"),
+    "since": ListParams(ThreadFilter(since="2026-11-20T00:00:00Z"), limit=50),
+    "all": ListParams(limit=100),
+    "oldest first": ListParams(limit=5, sort_direction="asc"),
+    "by update": ListParams(limit=5, sort_key="updated_at"),
+    "archived": ListParams(ThreadFilter(archived=True)),
+    "of a parent": ListParams(ThreadFilter(parent_thread_id="01a20581-0000-7000-8000-000000000001")),
+}
+
+
+async def build(home: WatchedHome, state: StateDb) -> tuple[dict[str, list[ThreadListResult]], int]:
+    """What each list gave before each batch, where it did not wait; and how many batches there were."""
+    service = service_on(home, state)
+    early: dict[str, list[ThreadListResult]] = {name: [] for name in LISTS}
+    looks = 0
+
+    async def look() -> None:
+        nonlocal looks
+        looks += 1
+        for name, params in LISTS.items():
+            if (page := await service.reader.early_list(params)) is not None:
+                early[name].append(page)
+
+    home.look = look
+    await backfill(home, state, owner="here", now_ms=lambda: 0)
+    return early, looks
+
+
+@pytest.mark.parametrize("shift", [timedelta(hours=14), timedelta(), timedelta(hours=-12)])
+async def test_an_early_page_has_the_rows_of_the_whole_index_in_every_time_zone(
+    state: StateDb, monkeypatch: pytest.MonkeyPatch, shift: timedelta
+) -> None:
+    monkeypatch.setattr(adopt, "BATCH_ROWS", 3)
+    home = WatchedHome(shift)
+    early, looks = await build(home, state)
+    service = service_on(home, state)
+    await service.catalog.attach(state)
+    for name, params in LISTS.items():
+        whole = await service.reader.list(params)
+        assert whole.incomplete is None
+        for page in early[name]:
+            assert page.data == whole.data, name
+            assert page.next_cursor == whole.next_cursor, name
+            assert page.total <= whole.total
+            assert page.incomplete is not None
+    # Active threads: before the last batches, which are of archived ones, every list of them is there.
+    assert looks == 14
+    assert [len(early[name]) for name in ("default", "second page", "all", "by update", "oldest first")] == [
+        *(pages := [len(early["default"]), len(early["second page"])]),
+        *[2] * 3,
+    ]
+    assert 2 < pages[1] < pages[0] < looks
+    assert early["archived"] == early["of a parent"] == []
+
+
+async def test_an_early_page_says_how_far_the_index_is(state: StateDb, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adopt, "BATCH_ROWS", 20)
+    early, _ = await build(WatchedHome(), state)
+    (page,) = early["default"]
+    assert page.incomplete == "The index is being built: 20 of 40 rollouts are in it, and counted, so far."
+    assert page.total == 20
+
+
+async def test_a_file_whose_name_tells_no_time_is_waited_for(state: StateDb, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adopt, "BATCH_ROWS", 3)
+    home = WatchedHome()
+    path = next(path for path in sorted(home._files) if path.startswith("sessions"))  # pyright: ignore[reportPrivateUsage]
+    home._files["sessions/0/rollout-by-hand.jsonl"] = home._files.pop(path)  # pyright: ignore[reportPrivateUsage]
+    early, _ = await build(home, state)
+    assert len(early["default"]) == len(early["all"])
+
+
+async def test_what_this_server_changed_meanwhile_is_waited_for(state: StateDb) -> None:
+    home = WatchedHome()
+    service = service_on(home, state)
+    await backfill(home, state, owner="here", now_ms=lambda: 0)
+    await state.reopen_backfill()
+    await state.checkpoint_backfill(BackfillState("running", horizon_ms=ALL_ACTIVE))
+    assert await service.reader.early_list(LISTS["default"]) is not None
+    await service.catalog.record(Change(events=(ThreadEvent("thread/closed", "a"),)))
+    assert await service.reader.early_list(LISTS["default"]) is None
