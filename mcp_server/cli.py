@@ -52,7 +52,9 @@ def serve(
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
     from mcp_server.config import Config
+    from mcp_server.heap import share_one_heap
 
+    share_one_heap()
     address = _address(http) if http is not None else None
     config = Config.load(home, state=not no_state, unload_delay=unload_delay, read_only=read_only)
     if config.home.exists() and not config.home.is_dir():
