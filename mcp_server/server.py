@@ -43,6 +43,7 @@ from mcp_server.stores.memory_state import MemoryState
 from mcp_server.stores.reconcile import backfill, sync
 from mcp_server.stores.rollouts import RolloutFiles
 from mcp_server.stores.watch import watch_home
+from mcp_server.stores.watch_turn import WatchTurn
 from mcp_server.threads.events import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 
@@ -169,6 +170,7 @@ class Runtime:
                 self.rollouts,
                 self.state,
                 self.config.home,
+                WatchTurn(self.state.path.with_name(f"{self.state.path.name}.watch")),
                 own=self.service.live.own,
                 more_names=self._codex_names,
                 wake=self.feed.wake,

@@ -14,6 +14,7 @@ from mcp_server.errors import StoreFailure
 from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore, StateStore
 from mcp_server.stores.reconcile import sync, sync_paths
+from mcp_server.stores.watch_turn import WatchTurn
 
 logger = logging.getLogger(__name__)
 
@@ -25,18 +26,25 @@ _DEBOUNCE_MS = 400
 _STEP_MS = 100
 # Where the system gives no notice of changes, the folders are compared this often.
 _POLL_SECONDS = 30.0
+# How often a server that does not watch looks whether it is its turn, and the one that does shows that it lives.
+_TURN_SECONDS = 1.0
 
 
 async def watch_home(
     rollouts: RolloutStore,
     state: StateStore,
     home: Path,
+    turn: WatchTurn,
     *,
     own: Callable[[], Collection[str]],
     more_names: NameSource | None,
     wake: Callable[[], None],
 ) -> None:
-    """Follow the home until cancelled. `own` are the threads whose files nobody else may write."""
+    """Follow the home until cancelled, whenever it is this process's turn: with sixty servers on one home, each change
+    taken in by all of them would be most of their work. The others learn of it from the state DB's log.
+
+    `own` are the threads whose files nobody else may write. The index is in step when this is called.
+    """
 
     async def step(paths: Collection[str] | None) -> None:
         try:
@@ -53,17 +61,35 @@ async def watch_home(
         relative = _relative(home, path)
         return relative == _INDEX or relative.startswith(_FOLDERS)
 
-    async with _event_at_end() as ended:
+    async def follow() -> None:
+        async with _event_at_end() as ended:
+            try:
+                async for changes in awatch(
+                    home, watch_filter=concerns, debounce=_DEBOUNCE_MS, step=_STEP_MS, stop_event=ended
+                ):
+                    await step({_relative(home, path) for _, path in changes})
+            except (OSError, RuntimeError) as error:
+                logger.warning("changes in %s are looked for every %d s: %s", home, _POLL_SECONDS, error)
+                while True:
+                    await anyio.sleep(_POLL_SECONDS)
+                    await step(None)
+
+    in_step = True
+    while True:
+        while not turn.take():
+            in_step = False
+            await anyio.sleep(_TURN_SECONDS)
         try:
-            async for changes in awatch(
-                home, watch_filter=concerns, debounce=_DEBOUNCE_MS, step=_STEP_MS, stop_event=ended
-            ):
-                await step({_relative(home, path) for _, path in changes})
-        except (OSError, RuntimeError) as error:
-            logger.warning("changes in %s are looked for every %d s: %s", home, _POLL_SECONDS, error)
-            while True:
-                await anyio.sleep(_POLL_SECONDS)
-                await step(None)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(follow)
+                if not in_step:  # what changed after the last one that watched
+                    tasks.start_soon(step, None)
+                while turn.keep():  # noqa: ASYNC110 -- it is another process that may take it
+                    await anyio.sleep(_TURN_SECONDS)
+                tasks.cancel_scope.cancel()
+        finally:
+            turn.give_back()
+        in_step = False
 
 
 @asynccontextmanager
