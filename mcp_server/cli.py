@@ -24,6 +24,10 @@ ReadOnlyOption = Annotated[
 DelayOption = Annotated[
     float, typer.Option(min=0, help="Seconds that a thread without subscribers stays loaded.", metavar="SECONDS")
 ]
+SessionOption = Annotated[
+    float,
+    typer.Option(min=1, help="Seconds after which a silent HTTP session of a 2025 client ends.", metavar="SECONDS"),
+]
 AllowHostOption = Annotated[
     list[str] | None, typer.Option(help="Further Host header to let in over HTTP (repeatable).", metavar="HOST")
 ]
@@ -43,6 +47,7 @@ def serve(
     no_state: NoStateOption = False,
     read_only: ReadOnlyOption = False,
     unload_delay: DelayOption = 0.0,
+    session_timeout: SessionOption = 1_800.0,
     allow_host: AllowHostOption = None,
     verbose: VerboseOption = False,
 ) -> None:
@@ -70,7 +75,7 @@ def serve(
         gc.freeze()
         gc.enable()
     try:
-        run(server, address, allow_host or ())
+        run(server, address, allow_host or (), session_timeout)
     except InvalidArgument as error:
         raise typer.BadParameter(str(error), param_hint=error.name) from error
 

@@ -326,7 +326,12 @@ def build_server(config: Config) -> HomeServer:
     return server
 
 
-def run(server: HomeServer, address: tuple[str, int] | None, more_hosts: Sequence[str] = ()) -> None:
+def run(
+    server: HomeServer,
+    address: tuple[str, int] | None,
+    more_hosts: Sequence[str] = (),
+    session_timeout: float = 1_800.0,
+) -> None:
     """Serve stdio, or Streamable HTTP on an address, until the client or a signal ends it; the threads are closed then.
 
     Raises:
@@ -349,7 +354,7 @@ def run(server: HomeServer, address: tuple[str, int] | None, more_hosts: Sequenc
 
     server.runtime.closed = leave_soon
     config = uvicorn.Config(
-        http_app(server, host, token, more_hosts),
+        http_app(server, host, token, more_hosts, session_timeout),
         host=host,
         port=port,
         log_level="warning",
