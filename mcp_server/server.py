@@ -20,7 +20,6 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 from mcp.server.mcpserver import MCPServer
-from mcp.server.subscriptions import InMemorySubscriptionBus
 
 from mcp_server.config import Config, http_token, package_version
 from mcp_server.ending import leave_soon, until_stopped
@@ -94,8 +93,7 @@ class Runtime:
         )
         self.connections = Connections()
         self.connections.leave = self.service.lifecycle.leave_connection
-        self.bus = InMemorySubscriptionBus()
-        self.notifier = ResourceNotifier(self.bus, self.connections)
+        self.notifier = ResourceNotifier(self.feed.attend, self.connections)
         self.app = App(self.service, self.examine, self.connections.of, wait_seconds=config.wait_seconds)
         self._progress = (0, 0)
         self.app.progress = lambda: self._progress
@@ -314,7 +312,7 @@ def build_server(config: Config) -> HomeServer:
         version=package_version(),
         tools=tools,
         lifespan=runtime.lifespan,
-        subscriptions=runtime.bus,
+        subscriptions=runtime.notifier.bus,
         log_level="WARNING",
     )
     server.app = app

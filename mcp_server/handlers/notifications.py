@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import MCPServer
 from mcp.server.session import ServerSession
-from mcp.server.subscriptions import ResourceUpdated, SubscriptionBus
+from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated, ServerEvent
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
 
@@ -18,6 +19,9 @@ from mcp_server.handlers.connections import Connections
 from mcp_server.models.event import ThreadEvent
 
 logger = logging.getLogger(__name__)
+
+# Has the log followed until the function that it returns is called.
+Attend = Callable[[], Callable[[], None]]
 
 # A connection may watch this many resources, and all together this many; one more is refused.
 MAX_WATCHED = 1_000
@@ -39,39 +43,66 @@ def uris_of(event: ThreadEvent) -> list[str]:
     return [*uris, "threads://recent", "threads://events"]
 
 
-class Watchers:
-    """Who watches which resource by `resources/subscribe`. A connection is known while it watches something."""
+class AttendedBus(InMemorySubscriptionBus):
+    """The SDK's bus. While a listen stream is open, the log is attended to."""
 
-    def __init__(self) -> None:
-        self._sessions: dict[int, ServerSession] = {}
-        self._uris: dict[int, set[str]] = {}
+    def __init__(self, attend: Attend) -> None:
+        super().__init__()
+        self._attend = attend
+
+    def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
+        leave, unsubscribe = self._attend(), super().subscribe(listener)
+
+        def end() -> None:
+            unsubscribe()
+            leave()
+
+        return end
+
+
+@dataclass
+class _Watcher:
+    session: ServerSession
+    leave: Callable[[], None]
+    uris: set[str] = field(default_factory=set[str])
+
+
+class Watchers:
+    """Who watches which resource by `resources/subscribe`. While there is anyone, the log is attended to."""
+
+    def __init__(self, attend: Attend) -> None:
+        self._attend = attend
+        self._known: dict[int, _Watcher] = {}
 
     def add(self, key: int, session: ServerSession, uri: str) -> bool:
-        """Note that a connection watches a resource; True if it is its first.
+        """Note that a connection watches a resource; True if it was not known.
 
         Raises:
             MCPError: the connection, or all together, watch as many as they may.
         """
-        watched = self._uris.get(key, set[str]())
+        known = self._known.get(key)
+        watched = known.uris if known else set[str]()
         if uri not in watched:
             if len(watched) >= MAX_WATCHED:
                 raise _too_many(f"a connection may watch {MAX_WATCHED} resources")
-            if sum(map(len, self._uris.values())) >= MAX_WATCHED_BY_ALL:
+            if sum(len(watcher.uris) for watcher in self._known.values()) >= MAX_WATCHED_BY_ALL:
                 raise _too_many(f"all connections together may watch {MAX_WATCHED_BY_ALL} resources")
-        first = key not in self._uris
-        self._sessions[key] = session
-        self._uris.setdefault(key, set()).add(uri)
-        return first
+        if known is None:
+            self._known[key] = _Watcher(session, self._attend(), {uri})
+            return True
+        known.uris.add(uri)
+        return False
 
     def remove(self, key: int, uri: str) -> None:
-        self._uris.get(key, set[str]()).discard(uri)
+        if known := self._known.get(key):
+            known.uris.discard(uri)
 
     def forget(self, key: int) -> None:
-        self._sessions.pop(key, None)
-        self._uris.pop(key, None)
+        if known := self._known.pop(key, None):
+            known.leave()
 
     def of(self, uri: str) -> list[tuple[int, ServerSession]]:
-        return [(key, self._sessions[key]) for key, uris in self._uris.items() if uri in uris]
+        return [(key, watcher.session) for key, watcher in self._known.items() if uri in watcher.uris]
 
 
 def _too_many(reason: str) -> MCPError:
@@ -81,14 +112,14 @@ def _too_many(reason: str) -> MCPError:
 class ResourceNotifier:
     """Publishes each change once per resource, however many events of a batch concern it."""
 
-    def __init__(self, bus: SubscriptionBus, connections: Connections) -> None:
-        self._bus = bus
+    def __init__(self, attend: Attend, connections: Connections) -> None:
+        self.bus = AttendedBus(attend)
         self._connections = connections
-        self._watchers = Watchers()
+        self._watchers = Watchers(attend)
 
     async def publish(self, events: Sequence[ThreadEvent]) -> None:
         for uri in dict.fromkeys(uri for event in events for uri in uris_of(event)):
-            await self._bus.publish(ResourceUpdated(uri=uri))
+            await self.bus.publish(ResourceUpdated(uri=uri))
             for key, session in self._watchers.of(uri):
                 with anyio.move_on_after(_SEND_SECONDS) as scope:
                     await session.send_resource_updated(uri)
