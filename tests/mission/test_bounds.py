@@ -1,11 +1,13 @@
 """What is bounded, and what happens at each bound: the one too many is refused, what was there goes on.
 
-The bound of a request's body is with the transports' other defences, in test_security.
+The bound of a body over HTTP is with the other defences of that transport, in test_security.
 """
 
 from __future__ import annotations
 
+import io
 import warnings
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -16,11 +18,31 @@ from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 
 from mcp_server.config import Config
 from mcp_server.handlers import notifications
+from mcp_server.handlers.http import MAX_BODY_BYTES
+from mcp_server.handlers.stdio import BoundedLines
 from mcp_server.server import build_server
 from mcp_server.threads import live, service
 from tests.mission.conftest import Refused, Tools
+from tests.servers import stdio_server
 
 pytestmark = pytest.mark.anyio
+
+
+async def test_a_line_over_stdio_that_is_too_long_ends_the_connection_in_order(home: Path) -> None:
+    server = stdio_server(home)
+    async with await anyio.open_process([server.command, *server.args]) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        with anyio.fail_after(60), suppress(anyio.BrokenResourceError):  # it stops reading in the middle
+            await process.stdin.send(b" " * (MAX_BODY_BYTES + 1) + b"\n")
+        told = b"".join([chunk async for chunk in process.stderr])
+        assert await process.wait() == 0
+    assert b"a message of more than 33554432 characters came; the connection is ended" in told
+
+
+def test_a_line_of_the_allowed_length_is_read_and_nothing_after_a_longer_one() -> None:
+    lines = BoundedLines(io.BufferedReader(io.BytesIO(b"123\n1234\n1\n")), limit=4)
+    assert [lines.readline(), lines.readline(), lines.readline()] == ["123\n", "", ""]
 
 
 async def test_one_thread_too_many_is_refused_and_the_others_stay(
