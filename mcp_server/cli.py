@@ -24,6 +24,10 @@ ReadOnlyOption = Annotated[
 DelayOption = Annotated[
     float, typer.Option(min=0, help="Seconds that a thread without subscribers stays loaded.", metavar="SECONDS")
 ]
+SessionOption = Annotated[
+    float,
+    typer.Option(min=1, help="Seconds after which a silent HTTP session of a 2025 client ends.", metavar="SECONDS"),
+]
 AllowHostOption = Annotated[
     list[str] | None, typer.Option(help="Further Host header to let in over HTTP (repeatable).", metavar="HOST")
 ]
@@ -43,6 +47,7 @@ def serve(
     no_state: NoStateOption = False,
     read_only: ReadOnlyOption = False,
     unload_delay: DelayOption = 0.0,
+    session_timeout: SessionOption = 1_800.0,
     allow_host: AllowHostOption = None,
     verbose: VerboseOption = False,
 ) -> None:
@@ -52,7 +57,9 @@ def serve(
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
     from mcp_server.config import Config
+    from mcp_server.heap import share_one_heap
 
+    share_one_heap()
     address = _address(http) if http is not None else None
     config = Config.load(home, state=not no_state, unload_delay=unload_delay, read_only=read_only)
     if config.home.exists() and not config.home.is_dir():
@@ -68,7 +75,7 @@ def serve(
         gc.freeze()
         gc.enable()
     try:
-        run(server, address, allow_host or ())
+        run(server, address, allow_host or (), session_timeout)
     except InvalidArgument as error:
         raise typer.BadParameter(str(error), param_hint=error.name) from error
 

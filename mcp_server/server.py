@@ -20,7 +20,6 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 from mcp.server.mcpserver import MCPServer
-from mcp.server.subscriptions import InMemorySubscriptionBus
 
 from mcp_server.config import Config, http_token, package_version
 from mcp_server.ending import leave_soon, until_stopped
@@ -43,6 +42,7 @@ from mcp_server.stores.memory_state import MemoryState
 from mcp_server.stores.reconcile import backfill, sync
 from mcp_server.stores.rollouts import RolloutFiles
 from mcp_server.stores.watch import watch_home
+from mcp_server.stores.watch_turn import WatchTurn
 from mcp_server.threads.events import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 
@@ -93,8 +93,7 @@ class Runtime:
         )
         self.connections = Connections()
         self.connections.leave = self.service.lifecycle.leave_connection
-        self.bus = InMemorySubscriptionBus()
-        self.notifier = ResourceNotifier(self.bus, self.connections)
+        self.notifier = ResourceNotifier(self.feed.attend, self.connections)
         self.app = App(self.service, self.examine, self.connections.of, wait_seconds=config.wait_seconds)
         self._progress = (0, 0)
         # Then it is handed out at once, and brought in step behind: what others did while no server ran is seen a
@@ -172,6 +171,7 @@ class Runtime:
                 self.rollouts,
                 self.state,
                 self.config.home,
+                WatchTurn(self.state.path.with_name(f"{self.state.path.name}.watch")),
                 own=self.service.live.own,
                 more_names=self._codex_names,
                 wake=self.feed.wake,
@@ -322,7 +322,7 @@ def build_server(config: Config) -> HomeServer:
         version=package_version(),
         tools=tools,
         lifespan=runtime.lifespan,
-        subscriptions=runtime.bus,
+        subscriptions=runtime.notifier.bus,
         log_level="WARNING",
     )
     server.app = app
@@ -334,7 +334,12 @@ def build_server(config: Config) -> HomeServer:
     return server
 
 
-def run(server: HomeServer, address: tuple[str, int] | None, more_hosts: Sequence[str] = ()) -> None:
+def run(
+    server: HomeServer,
+    address: tuple[str, int] | None,
+    more_hosts: Sequence[str] = (),
+    session_timeout: float = 1_800.0,
+) -> None:
     """Serve stdio, or Streamable HTTP on an address, until the client or a signal ends it; the threads are closed then.
 
     Raises:
@@ -357,7 +362,7 @@ def run(server: HomeServer, address: tuple[str, int] | None, more_hosts: Sequenc
 
     server.runtime.closed = leave_soon
     config = uvicorn.Config(
-        http_app(server, host, token, more_hosts),
+        http_app(server, host, token, more_hosts, session_timeout),
         host=host,
         port=port,
         log_level="warning",

@@ -22,9 +22,14 @@ async def structure(client: Client, tool: str, **arguments: Any) -> dict[str, An
     return dict(result.structured_content or {})
 
 
-def stdio_server(home: Path, *options: str, env: dict[str, str] | None = None) -> StdioServerParameters:
-    """What an SDK client starts: the server of this checkout on a home."""
+def stdio_server(
+    home: Path, *options: str, env: dict[str, str] | None = None, pid_file: Path | None = None
+) -> StdioServerParameters:
+    """What an SDK client starts: the server of this checkout on a home. With a pid file, the server can be killed."""
     arguments = ["-m", "mcp_server", "serve", "--home", str(home), *options]
+    if pid_file is not None:
+        noted = ["-c", 'echo $$ > "$0"; exec "$@"', str(pid_file), sys.executable, *arguments]
+        return StdioServerParameters(command="sh", args=noted, env=env)
     return StdioServerParameters(command=sys.executable, args=arguments, env=env)
 
 

@@ -64,9 +64,15 @@ class RequireToken:
         return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)
 
 
-def http_app(server: MCPServer[Any], host: str, token: str | None, more_hosts: Sequence[str] = ()) -> ASGIApp:
-    """The ASGI app of a server, protected for the address that it is served on."""
+def http_app(
+    server: MCPServer[Any], host: str, token: str | None, more_hosts: Sequence[str], session_timeout: float
+) -> ASGIApp:
+    """The ASGI app of a server, protected for the address that it is served on. A legacy session without a request or
+    an open stream for `session_timeout` seconds ends, and so leaves its threads."""
     app = server.streamable_http_app(
-        transport_security=security_of(host, more_hosts), max_request_body_size=MAX_BODY_BYTES, host=host
+        transport_security=security_of(host, more_hosts),
+        max_request_body_size=MAX_BODY_BYTES,
+        session_idle_timeout=session_timeout,
+        host=host,
     )
     return RequireToken(app, token) if token else app

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import MCPServer
 from mcp.server.session import ServerSession
-from mcp.server.subscriptions import ResourceUpdated, SubscriptionBus
+from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated, ServerEvent
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
 
@@ -19,8 +20,12 @@ from mcp_server.models.event import ThreadEvent
 
 logger = logging.getLogger(__name__)
 
-# A connection may watch this many resources; one more is refused.
-_MAX_URIS = 1_000
+# Has the log followed until the function that it returns is called.
+Attend = Callable[[], Callable[[], None]]
+
+# A connection may watch this many resources, and all together this many; one more is refused.
+MAX_WATCHED = 1_000
+MAX_WATCHED_BY_ALL = 10_000
 # A client that does not take an update within this time loses its subscriptions; it catches up with events_read.
 _SEND_SECONDS = 5.0
 
@@ -38,43 +43,101 @@ def uris_of(event: ThreadEvent) -> list[str]:
     return [*uris, "threads://recent", "threads://events"]
 
 
+class AttendedBus(InMemorySubscriptionBus):
+    """The SDK's bus. While a listen stream is open, the log is attended to."""
+
+    def __init__(self, attend: Attend) -> None:
+        super().__init__()
+        self._attend = attend
+
+    def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
+        leave, unsubscribe = self._attend(), super().subscribe(listener)
+
+        def end() -> None:
+            unsubscribe()
+            leave()
+
+        return end
+
+
+@dataclass
+class _Watcher:
+    session: ServerSession
+    leave: Callable[[], None]
+    uris: set[str] = field(default_factory=set[str])
+
+
+class Watchers:
+    """Who watches which resource by `resources/subscribe`. While there is anyone, the log is attended to."""
+
+    def __init__(self, attend: Attend) -> None:
+        self._attend = attend
+        self._known: dict[int, _Watcher] = {}
+
+    def add(self, key: int, session: ServerSession, uri: str) -> bool:
+        """Note that a connection watches a resource; True if it was not known.
+
+        Raises:
+            MCPError: the connection, or all together, watch as many as they may.
+        """
+        known = self._known.get(key)
+        watched = known.uris if known else set[str]()
+        if uri not in watched:
+            if len(watched) >= MAX_WATCHED:
+                raise _too_many(f"a connection may watch {MAX_WATCHED} resources")
+            if sum(len(watcher.uris) for watcher in self._known.values()) >= MAX_WATCHED_BY_ALL:
+                raise _too_many(f"all connections together may watch {MAX_WATCHED_BY_ALL} resources")
+        if known is None:
+            self._known[key] = _Watcher(session, self._attend(), {uri})
+            return True
+        known.uris.add(uri)
+        return False
+
+    def remove(self, key: int, uri: str) -> None:
+        if known := self._known.get(key):
+            known.uris.discard(uri)
+
+    def forget(self, key: int) -> None:
+        if known := self._known.pop(key, None):
+            known.leave()
+
+    def of(self, uri: str) -> list[tuple[int, ServerSession]]:
+        return [(key, watcher.session) for key, watcher in self._known.items() if uri in watcher.uris]
+
+
+def _too_many(reason: str) -> MCPError:
+    return MCPError(INVALID_PARAMS, f"{reason}; unsubscribe from some, or follow the log with events_read")
+
+
 class ResourceNotifier:
     """Publishes each change once per resource, however many events of a batch concern it."""
 
-    def __init__(self, bus: SubscriptionBus, connections: Connections) -> None:
-        self._bus = bus
+    def __init__(self, attend: Attend, connections: Connections) -> None:
+        self.bus = AttendedBus(attend)
         self._connections = connections
-        self._watched: dict[str, dict[int, ServerSession]] = {}
+        self._watchers = Watchers(attend)
 
     async def publish(self, events: Sequence[ThreadEvent]) -> None:
         for uri in dict.fromkeys(uri for event in events for uri in uris_of(event)):
-            await self._bus.publish(ResourceUpdated(uri=uri))
-            for key, session in list(self._watched.get(uri, {}).items()):
+            await self.bus.publish(ResourceUpdated(uri=uri))
+            for key, session in self._watchers.of(uri):
                 with anyio.move_on_after(_SEND_SECONDS) as scope:
                     await session.send_resource_updated(uri)
                 if scope.cancelled_caught:
                     logger.warning("a client did not take updates; its resource subscriptions are dropped")
-                    self._forget(key)
-
-    def _forget(self, key: int) -> None:
-        for watchers in self._watched.values():
-            watchers.pop(key, None)
+                    self._watchers.forget(key)
 
     def serve_legacy(self, server: MCPServer[Any]) -> None:
         """Register `resources/subscribe` and `resources/unsubscribe`, which 2025 clients use."""
 
         async def subscribe(ctx: ServerRequestContext[Any, Any], params: SubscribeRequestParams) -> EmptyResult:
             key = self._connections.key(ctx.session)
-            uri = str(params.uri)
-            if sum(key in watchers for watchers in self._watched.values()) >= _MAX_URIS:
-                raise MCPError(INVALID_PARAMS, f"a connection may watch {_MAX_URIS} resources; unsubscribe from some")
-            if not any(key in watchers for watchers in self._watched.values()):
-                self._connections.on_close(ctx.session, lambda: self._forget(key))
-            self._watched.setdefault(uri, {})[key] = ctx.session
+            if self._watchers.add(key, ctx.session, str(params.uri)):
+                self._connections.on_close(ctx.session, lambda: self._watchers.forget(key))
             return EmptyResult()
 
         async def unsubscribe(ctx: ServerRequestContext[Any, Any], params: UnsubscribeRequestParams) -> EmptyResult:
-            self._watched.get(str(params.uri), {}).pop(self._connections.key(ctx.session), None)
+            self._watchers.remove(self._connections.key(ctx.session), str(params.uri))
             return EmptyResult()
 
         lowlevel = server._lowlevel_server  # pyright: ignore[reportPrivateUsage] -- MCPServer has no public way yet

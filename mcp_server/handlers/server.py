@@ -10,12 +10,14 @@ from typing import Any
 import anyio
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.stdio import stdio_server
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import ValidationError
 
 from mcp_server.errors import RequestIdReused, ThreadstoreError
 from mcp_server.handlers.app import AnyContext, App
 from mcp_server.handlers.errors import argument_failure, domain_failure
+from mcp_server.handlers.stdio import claimed_stdin
 from mcp_server.stores.records import Receipt
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,11 @@ class ThreadstoreServer(MCPServer[str]):
     """`MCPServer` with the domain's errors and with receipts. `app` is set by the composition root."""
 
     app: App
+
+    async def run_stdio_async(self) -> None:
+        """As the SDK's own, but a line has a bound."""
+        async with stdio_server(anyio.wrap_file(claimed_stdin())) as (read, write):
+            await self._lowlevel_server.run(read, write, self._lowlevel_server.create_initialization_options())
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: AnyContext | None = None

@@ -23,7 +23,8 @@ from mcp_server.stores.durable import make_folders
 from mcp_server.stores.naming import checked_id, parse_id
 
 LOCK_FOLDER = "thread-writer-locks"
-COORDINATION_SECONDS = 5.0
+# Held for moments, but by whoever comes first of all who try: with sixty servers one may try for long.
+COORDINATION_SECONDS = 15.0
 _AT_A_TIME = 100  # others wait for the coordination lock meanwhile
 
 T = TypeVar("T")

@@ -24,12 +24,13 @@ from mcp_server.errors import DamagedRollout
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.adopt import Adoption, NameSource, SyncReport, batches, newest_first
 from mcp_server.stores.base import BadLine, BadLines, RolloutFile, RolloutStore, StateStore
+from mcp_server.stores.changes import claimable
 from mcp_server.stores.horizon import Horizon
 from mcp_server.stores.naming import is_rollout
 from mcp_server.stores.records import BackfillState, Change, SpawnEdge
 
 _LEASE_MS = 120_000
-_POLL_S = 0.1
+_POLL_S, _MAX_POLL_S = 0.05, 0.5
 _MANY_PATHS = 64  # beyond this a walk of the folders is cheaper than a look-up for each path
 
 
@@ -78,8 +79,12 @@ async def backfill(
     """
     report = progress or _unseen
     deadline = anyio.current_time() + wait_s
+    delay = _POLL_S
     while True:
-        if await state.claim_backfill(owner, now_ms(), lease_ms):
+        # Looked at before it is tried: a claim takes the write lock, and sixty servers may wait here.
+        if claimable(await state.backfill(), now_ms(), lease_ms) and await state.claim_backfill(
+            owner, now_ms(), lease_ms
+        ):
             work = Adoption(rollouts, state, quiet=True, fresh=True, more_names=more_names, sink=sink)
             build = _Build(work, owner, now_ms, report)
             if await build.run(closed_edges):
@@ -90,7 +95,8 @@ async def backfill(
         report(current.done, current.found)
         if anyio.current_time() >= deadline:
             return BackfillResult("waiting", done=current.done, found=current.found)
-        await anyio.sleep(_POLL_S)
+        await anyio.sleep(delay)
+        delay = min(2 * delay, _MAX_POLL_S)
 
 
 def _unseen(done: int, found: int) -> None:

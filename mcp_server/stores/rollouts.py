@@ -44,7 +44,7 @@ from mcp_server.stores.naming import (
 )
 from mcp_server.stores.rawlines import RolloutText, open_text, reading
 
-INDEX_LOCK_SECONDS = 5.0
+INDEX_LOCK_SECONDS = 15.0
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 

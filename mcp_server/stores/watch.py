@@ -14,6 +14,7 @@ from mcp_server.errors import StoreFailure
 from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore, StateStore
 from mcp_server.stores.reconcile import sync, sync_paths
+from mcp_server.stores.watch_turn import WatchTurn
 
 logger = logging.getLogger(__name__)
 
@@ -25,20 +26,27 @@ _DEBOUNCE_MS = 400
 _STEP_MS = 100
 # Where the system gives no notice of changes, the folders are compared this often.
 _POLL_SECONDS = 30.0
+# How often a server that does not watch looks whether it is its turn, and the one that does shows that it lives.
+_TURN_SECONDS = 1.0
 
 
 async def watch_home(
     rollouts: RolloutStore,
     state: StateStore,
     home: Path,
+    turn: WatchTurn,
     *,
     own: Callable[[], Collection[str]],
     more_names: NameSource | None,
     wake: Callable[[], None],
     behind: bool = False,
 ) -> None:
-    """Follow the home until cancelled. `own` are the threads whose files nobody else may write; `behind` says that the
-    index has not been held against the files since it was opened, so that is done first."""
+    """Follow the home until cancelled, whenever it is this process's turn: with sixty servers on one home, each change
+    taken in by all of them would be most of their work. The others learn of it from the state DB's log.
+
+    `own` are the threads whose files nobody else may write; `behind` says that the index has not been held against the
+    files since it was opened.
+    """
 
     async def step(paths: Collection[str] | None) -> None:
         try:
@@ -55,21 +63,47 @@ async def watch_home(
         relative = _relative(home, path)
         return relative == _INDEX or relative.startswith(_FOLDERS)
 
-    if behind:
-        # Before the watch, which holds the event loop still for a quarter of a second on a home of 100,000 threads:
-        # the first calls go before it.
-        await step(None)
-    async with _event_at_end() as ended:
+    async def follow() -> None:
+        if not in_step:
+            # Before the watch, which holds the event loop still for a quarter of a second on a home of 100,000
+            # threads: the first calls go before it.
+            await step(None)
+        watched = in_step
+        async with _event_at_end() as ended:
+            try:
+                async for changes in awatch(
+                    home,
+                    watch_filter=concerns,
+                    debounce=_DEBOUNCE_MS,
+                    step=_STEP_MS,
+                    stop_event=ended,
+                    yield_on_timeout=True,
+                ):
+                    if not watched:  # and what changed while the watch was set up
+                        watched = True
+                        await step(None)
+                    elif changes:
+                        await step({_relative(home, path) for _, path in changes})
+            except (OSError, RuntimeError) as error:
+                logger.warning("changes in %s are looked for every %d s: %s", home, _POLL_SECONDS, error)
+                while True:
+                    await anyio.sleep(_POLL_SECONDS)
+                    await step(None)
+
+    in_step = not behind
+    while True:
+        while not turn.take():
+            in_step = False
+            await anyio.sleep(_TURN_SECONDS)
         try:
-            async for changes in awatch(
-                home, watch_filter=concerns, debounce=_DEBOUNCE_MS, step=_STEP_MS, stop_event=ended
-            ):
-                await step({_relative(home, path) for _, path in changes})
-        except (OSError, RuntimeError) as error:
-            logger.warning("changes in %s are looked for every %d s: %s", home, _POLL_SECONDS, error)
-            while True:
-                await anyio.sleep(_POLL_SECONDS)
-                await step(None)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(follow)
+                while turn.keep():  # noqa: ASYNC110 -- it is another process that may take it
+                    await anyio.sleep(_TURN_SECONDS)
+                tasks.cancel_scope.cancel()
+        finally:
+            turn.give_back()
+        in_step = False
 
 
 @asynccontextmanager

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import anyio
 
+from mcp_server.errors import StoreFailure
 from mcp_server.models.event import ThreadEvent
 from mcp_server.stores.base import StateStore
 
@@ -16,6 +19,13 @@ Listener = Callable[[Sequence[ThreadEvent]], Awaitable[None]]
 _POLL_SECONDS = 0.25
 # A reader that is further behind than this is told to catch up with events_read.
 _BATCH = 500
+# What may be appended between the moment that somebody attends and the first look at the log, and how far the times of
+# events written by two processes may be out of step.
+_OVERLAP = 100
+_CLOCK_MS = 1_000
+_RETRY_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
 
 
 class EventBus(Protocol):
@@ -31,31 +41,77 @@ class EventBus(Protocol):
 
 
 class EventFeed(EventBus):
-    """Follows the log of one state store and hands each new event to one listener."""
+    """Follows the log of one state store and hands each new event to one listener, as long as anybody attends."""
 
     def __init__(self) -> None:
         self._grown = anyio.Event()
+        self._attending = 0
+        self._attended = anyio.Event()
+        self._since_ms = 0
+
+    def attend(self) -> Callable[[], None]:
+        """Have the log followed, with all that is appended from now on, until the function that this returns is called.
+
+        A log that nobody attends to is not read: of sixty servers on a home most have no one who listens.
+        """
+        if not self._attending:
+            self._since_ms = time.time_ns() // 1_000_000
+            self._attended.set()
+        self._attending += 1
+        left = False
+
+        def leave() -> None:
+            nonlocal left
+            if not left:
+                left = True
+                self._attending -= 1
+                if not self._attending:
+                    self._attended = anyio.Event()
+
+        return leave
 
     def wake(self) -> None:
         self._grown.set()
         self._grown = anyio.Event()
 
     async def grown(self, seconds: float) -> None:
+        leave = self.attend()
+        try:
+            await self._wait(seconds)
+        finally:
+            leave()
+
+    async def _wait(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):
             await self._grown.wait()
 
     async def follow(self, state: Callable[[], StateStore], listener: Listener) -> None:
-        """Hand on what is appended from now on, oldest first, until cancelled."""
-        seq = await state().last_seq()
-        source = state()
+        """Hand on what is appended, oldest first, until cancelled."""
+        source, seq = state(), 0
         while True:
-            if source is not state():  # the state DB took over from memory; its log has its own numbers
-                source = state()
-                seq = await source.last_seq()
-            events = await source.events_after(seq, limit=_BATCH)
-            if events:
-                seq = events[-1].seq
-                self.wake()
-                await listener(events)
-            else:
-                await self.grown(_POLL_SECONDS)
+            try:
+                if not self._attending:
+                    await self._attended.wait()
+                    seq = max(seq if source is state() else 0, await self._seq_before(state()))
+                    source = state()
+                    self.wake()  # who looked before seq was known looks again
+                elif source is not state():  # the state DB took over from memory; its log has its own numbers
+                    source = state()
+                    seq = await source.last_seq()
+                events = await source.events_after(seq, limit=_BATCH)
+                if events:
+                    seq = events[-1].seq
+                    self.wake()
+                    await listener(events)
+                else:
+                    await self._wait(_POLL_SECONDS)
+            except StoreFailure as error:
+                logger.warning("the log can't be followed for the moment: %s", error)
+                await anyio.sleep(_RETRY_SECONDS)
+
+    async def _seq_before(self, source: StateStore) -> int:
+        """Where to begin for those who attend now. They came a moment ago, and what was appended since is theirs."""
+        last = await source.last_seq()
+        newest = await source.events_after(max(0, last - _OVERLAP), limit=_OVERLAP)
+        missed = [event.seq for event in newest if event.at_ms >= self._since_ms - _CLOCK_MS]
+        return missed[0] - 1 if missed else last

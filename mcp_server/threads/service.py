@@ -5,13 +5,13 @@ The verbs order the stores: file first, index second, event last. The files are 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import anyio
 
-from mcp_server.errors import InvalidArgument
+from mcp_server.errors import InvalidArgument, LimitReached
 from mcp_server.models.event import EVENT_TYPES, EventType
 from mcp_server.models.page import clamp_limit, rfc3339
 from mcp_server.models.params import EventsParams
@@ -32,6 +32,8 @@ from mcp_server.threads.settings import Defaults
 from mcp_server.threads.turns import TurnWriter
 
 MAX_WAIT_SECONDS = 50.0
+# Calls that wait for an event at the same time; each of them looks again whenever the log has grown.
+MAX_WAITERS = 256
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class ThreadService:
         self.locks = stores.locks
         self._now = now_ms
         self._once: dict[str, anyio.Lock] = {}
+        self._waiters = 0
 
     @asynccontextmanager
     async def once(self, request_id: str) -> AsyncGenerator[None]:
@@ -108,6 +111,7 @@ class ThreadService:
 
         Raises:
             InvalidArgument: a negative seq, or a type that no event has.
+            LimitReached: there is no event yet, and too many calls wait for one already.
         """
         if params.after < 0:
             raise InvalidArgument(
@@ -123,13 +127,26 @@ class ThreadService:
             left = (deadline - self._now()) / 1000
             if events or left <= 0:
                 break
-            await self.bus.grown(left)
+            with self._waiting():
+                await self.bus.grown(left)
         page = events[:limit]
         rows = [
             EventRow(seq=e.seq, at=rfc3339(e.at_ms), type=e.type, thread_id=e.thread_id, payload=e.payload)
             for e in page
         ]
         return EventsResult(data=rows, last_seq=rows[-1].seq if rows else params.after, more=len(events) > limit)
+
+    @contextmanager
+    def _waiting(self) -> Generator[None]:
+        if self._waiters >= MAX_WAITERS:
+            raise LimitReached(
+                "too many calls wait for events", MAX_WAITERS, "read without wait_seconds, or wait again later"
+            )
+        self._waiters += 1
+        try:
+            yield
+        finally:
+            self._waiters -= 1
 
 
 def _event_type(name: str) -> EventType:

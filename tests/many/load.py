@@ -2,7 +2,8 @@
 
     python -m tests.many.load --processes 64 --seconds 60 [--threads 10000]
 
-Exit code 0 if no call failed, no thread is missing and the index agrees with the files.
+With `--threads` the home holds that many threads before, and no index. Exit code 0 if no call failed, no thread is
+missing and the index agrees with the files.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import anyio
 from mcp import Client
+from mcp.shared.exceptions import MCPError
 
+from tests.benchmarks.homes import Shape, make_home
 from tests.servers import stdio_server, structure
 
 _NAME = "worker {worker} thread {number}"
@@ -32,6 +36,13 @@ class Outcome:
     names: dict[str, str] = field(default_factory=dict[str, str])
     failures: list[str] = field(default_factory=list[str])
     calls: Counter[str] = field(default_factory=Counter[str])
+    starts: list[float] = field(default_factory=list[float])
+    took: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+
+    def figures(self) -> str:
+        """How long the starts and the calls took, in seconds: the median and the longest."""
+        times = {"handshake": self.starts, **self.took}
+        return "\n".join(f"{name:20} {median(all_):7.2f} {max(all_):7.2f}" for name, all_ in times.items() if all_)
 
 
 class Worker:
@@ -42,7 +53,13 @@ class Worker:
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         self._outcome.calls[tool] += 1
-        result = await self._client.call_tool(tool, arguments)
+        begun = time.monotonic()
+        try:
+            result = await self._client.call_tool(tool, arguments)
+        except MCPError as error:
+            self._outcome.failures.append(f"{tool}: {error}")
+            return {}
+        self._outcome.took.setdefault(tool, []).append(time.monotonic() - begun)
         if result.is_error:
             text = " ".join(getattr(part, "text", "") for part in result.content)
             self._outcome.failures.append(f"{tool}: {text}")
@@ -58,6 +75,8 @@ class Worker:
 
     async def _round(self, number: int) -> None:
         started = await self.call("thread_start", cwd="/work")
+        if not started:
+            return
         thread_id = started["thread"]["id"]
         said = self._outcome.messages.setdefault(thread_id, [])
         for turn in range(2):
@@ -83,11 +102,13 @@ class Worker:
 
 
 async def run(home: Path, processes: int, seconds: float) -> Outcome:
-    """All workers at once; they begin when the last server has been started."""
+    """All servers are started together; each client works for that long from its own handshake."""
     outcome = Outcome()
+    begun = time.monotonic()
 
     async def work(number: int) -> None:
         async with Client(stdio_server(home), read_timeout_seconds=300) as client:
+            outcome.starts.append(time.monotonic() - begun)
             await Worker(client, number, outcome).live(time.monotonic() + seconds)
 
     async with anyio.create_task_group() as workers:
@@ -96,8 +117,8 @@ async def run(home: Path, processes: int, seconds: float) -> Outcome:
     return outcome
 
 
-async def check(home: Path, outcome: Outcome) -> list[str]:
-    """What is wrong afterwards, seen by a fresh server."""
+async def check(home: Path, outcome: Outcome, before: int = 0) -> list[str]:
+    """What is wrong afterwards, seen by a fresh server. `before` is how many threads the home held at the start."""
     wrong = list(outcome.failures)
     async with Client(stdio_server(home), read_timeout_seconds=300) as client:
         for thread_id, said in outcome.messages.items():
@@ -111,8 +132,22 @@ async def check(home: Path, outcome: Outcome) -> list[str]:
             if found != said:
                 wrong.append(f"{thread_id}: items are {found}, not {said}")
         status = await structure(client, "store_status")
+        counts, archived = status["counts"], len(outcome.archived)
+        expected = {"active": before + len(outcome.messages) - archived, "archived": archived}
+        for state, number in expected.items():
+            found = (counts[f"files_{state}"], counts[f"rows_{state}"])
+            if found != (number, number):
+                wrong.append(f"{found[0]} files and {found[1]} rows are {state}, not {number}")
         wrong += [f"index: {name} {status[name]}" for name in ("missing", "stale", "duplicates") if status[name]]
     return wrong
+
+
+def made_home(home: Path, threads: int) -> int:
+    """A home with that many threads, none of them indexed; returns how many it holds."""
+    if threads:
+        made = make_home(home, Shape(threads=threads))
+        threads = len(made.threads)
+    return threads
 
 
 def _text(item: dict[str, Any]) -> str:
@@ -123,13 +158,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--home", type=Path, default=None, help="an existing home (default: an empty temporary one)")
+    parser.add_argument("--threads", type=int, default=0, help="how many threads the home holds before")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        home = options.home or Path(scratch) / "home"
+        home = Path(scratch) / "home"
+        before = made_home(home, options.threads)
         outcome = anyio.run(run, home, options.processes, options.seconds)
-        wrong = anyio.run(check, home, outcome)
+        wrong = anyio.run(check, home, outcome, before)
     print(f"{options.processes} processes, {outcome.calls.total()} calls, {len(outcome.messages)} threads")
+    print(outcome.figures())
     print("\n".join(wrong[:50]) or "every call succeeded, every item is there in order, the index agrees")
     return 1 if wrong else 0
 

@@ -2,9 +2,10 @@
 
     python -m tests.soak.soak --minutes 10 --clients 20
 
-Three in four clients share one HTTP server; the others have a stdio server of their own on the same home, and half of
-those are killed instead of closed. Exit code 0 if afterwards nothing stays loaded, memory and open files of the HTTP
-server are back where they were, no call failed that should not have, and the log of events has no gap.
+Three in four clients share one HTTP server, in both protocol eras; half of the legacy ones vanish in the middle of a
+call and never end their session. The others have a stdio server of their own on the same home, and half of those are
+killed. Exit code 0 if afterwards nothing stays loaded, memory and open files of the HTTP server are back where they
+were, no call failed that should not have, and the log of events holds without a gap all that was acknowledged.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -22,6 +24,7 @@ from typing import Any
 
 import anyio
 from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
 
 from tests.servers import serving_http, stdio_server, structure
 
@@ -29,6 +32,14 @@ from tests.servers import serving_http, stdio_server, structure
 EXPECTED = frozenset({"active_writer", "thread_not_loaded", "turn_in_progress", "thread_closing", "thread_archived"})
 MAX_GROWTH_MB = 40.0
 MAX_MORE_FILES = 8
+# A dropped client's session ends after this; a client that is there has its stream open, so it counts as busy.
+_SESSION_SECONDS = 5
+# Until then, and a little for a busy machine, what a dropped client loaded may stay so.
+_PATIENCE_SECONDS = 30.0
+
+
+# What the log must hold once a client was answered.
+_TELLS = {"thread_start": "thread/started", "turn_start": "turn/started", "turn_complete": "turn/completed"}
 
 
 @dataclass
@@ -37,13 +48,15 @@ class Tally:
     dropped: int = 0
     failures: list[str] = field(default_factory=list[str])
     threads: set[str] = field(default_factory=set[str])
+    # How often a client was told that this happened: (type of event, thread id).
+    acknowledged: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
 
 
 class Visitor:
-    """One client for as long as it stays."""
+    """One client for as long as it stays. Without a connection of its own it has to give back all that it loads."""
 
-    def __init__(self, client: Client, rng: random.Random, tally: Tally) -> None:
-        self._client, self._rng, self._tally = client, rng, tally
+    def __init__(self, client: Client, rng: random.Random, tally: Tally, *, connected: bool = True) -> None:
+        self._client, self._rng, self._tally, self._connected = client, rng, tally, connected
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         self._tally.calls[tool] += 1
@@ -51,6 +64,9 @@ class Visitor:
         code = answer.get("error", {}).get("code")
         if code is not None and code not in EXPECTED:
             self._tally.failures.append(f"{tool}: {answer['error']['message']}")
+        if code is None and tool in _TELLS:
+            thread_id = arguments.get("thread_id") or answer["thread"]["id"]
+            self._tally.acknowledged[_TELLS[tool], thread_id] += 1
         return answer
 
     async def stay(self, until: float) -> None:
@@ -74,24 +90,38 @@ class Visitor:
         await self.call("thread_read", thread_id=thread_id, include_turns=True)
         await self.call("events_read", after=0, limit=10)
         known = sorted(self._tally.threads)
-        await self.call("thread_resume", thread_id=self._rng.choice(known), turns=1)
+        resumed = await self.call("thread_resume", thread_id=self._rng.choice(known), turns=1)
         await self.call("thread_unsubscribe", subscription_id=handle)
+        if not self._connected and "subscription_id" in resumed:
+            await self.call("thread_unsubscribe", subscription_id=resumed["subscription_id"])
 
 
-async def visit_http(url: str, rng: random.Random, tally: Tally, until: float) -> None:
-    """A legacy session: its end is seen, so it may leave without a word."""
-    async with Client(url, mode="legacy", read_timeout_seconds=120) as client:
-        await Visitor(client, rng, tally).stay(until)
+async def visit_modern(url: str, rng: random.Random, tally: Tally, until: float) -> None:
+    """Of the 2026-07-28 era: no session, so nothing but a handle's hour would tell that it was dropped."""
+    async with Client(url, read_timeout_seconds=120) as client:
+        await Visitor(client, rng, tally, connected=False).stay(until)
+
+
+async def visit_legacy(url: str, rng: random.Random, tally: Tally, until: float) -> None:
+    """A legacy session: it may leave what it resumed loaded. Every other one vanishes and does not end its session."""
+    dropped = rng.random() < 0.5
+    transport = streamable_http_client(url, terminate_on_close=not dropped)
+    with anyio.move_on_after(rng.uniform(0.5, 5.0) if dropped else 3_600.0) as scope:
+        async with Client(transport, mode="legacy", read_timeout_seconds=120) as client:
+            await Visitor(client, rng, tally).stay(until)
+    tally.dropped += scope.cancelled_caught
 
 
 async def visit_stdio(home: Path, rng: random.Random, tally: Tally, until: float) -> None:
-    """A server of its own; every other one is dropped in the middle."""
-    drop_after = rng.uniform(1.0, 6.0) if rng.random() < 0.5 else 3_600.0
-    with anyio.move_on_after(drop_after) as scope:
-        async with Client(stdio_server(home), read_timeout_seconds=120) as client:
+    """A server of its own; every other one is killed in the middle."""
+    pid_file = home.parent / f"pid-{rng.getrandbits(64)}"
+    killed_after = rng.uniform(0.0, 5.0) if rng.random() < 0.5 else 3_600.0
+    async with Client(stdio_server(home, pid_file=pid_file), read_timeout_seconds=120) as client:
+        with anyio.move_on_after(killed_after) as scope:
             await Visitor(client, rng, tally).stay(until)
-    if scope.cancelled_caught:
-        tally.dropped += 1
+        if scope.cancelled_caught:
+            os.kill(int(pid_file.read_text()), signal.SIGKILL)
+            tally.dropped += 1
 
 
 async def load(url: str, home: Path, clients: int, seconds: float, seed: int, tally: Tally) -> None:
@@ -100,10 +130,13 @@ async def load(url: str, home: Path, clients: int, seconds: float, seed: int, ta
     async def come_and_go(number: int) -> None:
         rng = random.Random(f"{seed}/{number}")
         while time.monotonic() < until:
-            if number % 4:
-                await visit_http(url, rng, tally, until)
-            else:
-                await visit_stdio(home, rng, tally, until)
+            match number % 4:
+                case 0:
+                    await visit_stdio(home, rng, tally, until)
+                case 1:
+                    await visit_modern(url, rng, tally, until)
+                case _:
+                    await visit_legacy(url, rng, tally, until)
 
     async with anyio.create_task_group() as group:
         for number in range(clients):
@@ -117,24 +150,35 @@ def footprint(pid: int) -> tuple[float, int]:
     return kilobytes / 1024, len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208
 
 
-async def gaps(url: str) -> list[str]:
-    """What is wrong with the log and with what is loaded, once all clients are gone."""
+def growth(before: tuple[float, int], after: tuple[float, int]) -> list[str]:
+    """What of the footprint is not back where it was."""
     wrong: list[str] = []
+    if after[0] - before[0] > MAX_GROWTH_MB:
+        wrong.append(f"memory grew from {before[0]:.0f} to {after[0]:.0f} MB")
+    if after[1] - before[1] > MAX_MORE_FILES:
+        wrong.append(f"open files grew from {before[1]} to {after[1]}")
+    return wrong
+
+
+async def left_behind(url: str, tally: Tally, patience: float = _PATIENCE_SECONDS) -> list[str]:
+    """What is wrong with what is loaded and with the log, once all clients are gone."""
     async with Client(url, read_timeout_seconds=120) as client:
-        with anyio.move_on_after(20):
+        with anyio.move_on_after(patience):
             while (await structure(client, "thread_loaded_list"))["total"]:  # noqa: ASYNC110
                 await anyio.sleep(0.2)  # sessions end on their own; nothing tells when
         loaded = await structure(client, "thread_loaded_list")
-        wrong += [f"still loaded without a subscriber: {thread_id}" for thread_id in loaded["data"]]
-        after = 0
-        while True:
+        wrong = [f"still loaded without a subscriber: {thread_id}" for thread_id in loaded["data"]]
+        logged: Counter[tuple[str, str]] = Counter()
+        after, more = 0, True
+        while more:
             page = await structure(client, "events_read", after=after, limit=100)
             seqs = [event["seq"] for event in page["data"]]
             if seqs != list(range(after + 1, after + 1 + len(seqs))):
                 wrong.append(f"the log has a gap after {after}")
-            if not page["more"]:
-                return wrong
-            after = page["last_seq"]
+            logged.update((event["type"], event["thread_id"]) for event in page["data"])
+            after, more = page["last_seq"], page["more"]
+    lost = tally.acknowledged - logged
+    return wrong + [f"the log lacks {kind} of {thread_id}" for kind, thread_id in lost]
 
 
 def run(clients: int, seconds: float, seed: int) -> tuple[Tally, list[str], str]:
@@ -142,17 +186,14 @@ def run(clients: int, seconds: float, seed: int) -> tuple[Tally, list[str], str]
     tally = Tally()
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch) / "home"
-        with serving_http(home) as url:
+        with serving_http(home, "--session-timeout", str(_SESSION_SECONDS)) as url:
             pid = _server_pid(home)
             anyio.run(load, url, home, clients, min(5.0, seconds / 3), seed + 1, tally)  # warm
             before = footprint(pid)
             anyio.run(load, url, home, clients, seconds, seed, tally)
-            wrong = tally.failures + anyio.run(gaps, url)
+            wrong = tally.failures + anyio.run(left_behind, url, tally)
             after = footprint(pid)
-    if after[0] - before[0] > MAX_GROWTH_MB:
-        wrong.append(f"memory grew from {before[0]:.0f} to {after[0]:.0f} MB")
-    if after[1] - before[1] > MAX_MORE_FILES:
-        wrong.append(f"open files grew from {before[1]} to {after[1]}")
+    wrong += growth(before, after)
     figures = (
         f"{clients} clients, {seconds:.0f} s, {tally.calls.total()} calls, {len(tally.threads)} threads, "
         f"{tally.dropped} clients dropped; memory {before[0]:.0f} -> {after[0]:.0f} MB, "

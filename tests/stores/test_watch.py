@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from anyio.abc import TaskGroup
-from homes import A, ids, path_of, rollout
+from homes import A, B, ids, path_of, rollout
 
 from mcp_server.stores import watch
 from mcp_server.stores.memory_state import MemoryState
 from mcp_server.stores.rollouts import RolloutFiles
+from mcp_server.stores.watch_turn import WatchTurn
 
 pytestmark = pytest.mark.anyio
 
 _SECONDS = 15
+
+
+def watching(home: Path, state: MemoryState, wake: Callable[[], None]) -> Callable[[], Coroutine[Any, Any, None]]:
+    """The watch of one server; all on a home share the turn."""
+    turn = WatchTurn(home / "watch")
+    return lambda: watch.watch_home(RolloutFiles(home), state, home, turn, own=lambda: (), more_names=None, wake=wake)
 
 
 @asynccontextmanager
@@ -26,9 +34,7 @@ async def watched(home: Path) -> AsyncGenerator[tuple[MemoryState, TaskGroup]]:
     """A home whose file of A was seen by the watch."""
     state, woken = MemoryState(), anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(
-            lambda: watch.watch_home(RolloutFiles(home), state, home, own=lambda: (), more_names=None, wake=woken.set)
-        )
+        tasks.start_soon(watching(home, state, woken.set))
         with anyio.fail_after(_SECONDS):
             while not woken.is_set():  # the watch can't say that it has begun: the file is changed until it is seen
                 _write(home / path_of(A))
@@ -40,6 +46,22 @@ async def watched(home: Path) -> AsyncGenerator[tuple[MemoryState, TaskGroup]]:
 async def test_a_file_that_another_program_writes_gets_a_row(tmp_path: Path) -> None:
     async with watched(tmp_path) as (state, tasks):
         assert await ids(state) == {A}
+        tasks.cancel_scope.cancel()
+
+
+async def test_of_two_servers_one_takes_changes_in_and_at_its_end_the_other_catches_up(tmp_path: Path) -> None:
+    async with watched(tmp_path) as (first, first_tasks), anyio.create_task_group() as tasks:
+        second, woken = MemoryState(), anyio.Event()
+        tasks.start_soon(watching(tmp_path, second, woken.set))
+        _write(tmp_path / path_of(B), B)
+        with anyio.fail_after(_SECONDS):
+            while await ids(first) != {A, B}:  # noqa: ASYNC110 -- it was woken for A already
+                await anyio.sleep(0.02)
+        assert await ids(second) == set()
+        first_tasks.cancel_scope.cancel()
+        with anyio.fail_after(_SECONDS):
+            await woken.wait()
+        assert await ids(second) == {A, B}
         tasks.cancel_scope.cancel()
 
 
@@ -64,6 +86,6 @@ async def test_where_the_system_gives_no_notice_the_folders_are_compared(
         tasks.cancel_scope.cancel()
 
 
-def _write(path: Path) -> None:
+def _write(path: Path, thread_id: str = A) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(rollout(A))
+    path.write_bytes(rollout(thread_id))

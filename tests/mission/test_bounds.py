@@ -1,0 +1,127 @@
+"""What is bounded, and what happens at each bound: the one too many is refused, what was there goes on.
+
+The bound of a body over HTTP is with the other defences of that transport, in test_security.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
+
+from mcp_server.config import Config
+from mcp_server.handlers import notifications
+from mcp_server.handlers.http import MAX_BODY_BYTES
+from mcp_server.handlers.stdio import BoundedLines
+from mcp_server.server import build_server
+from mcp_server.threads import live, service
+from tests.mission.conftest import Refused, Tools
+from tests.servers import stdio_server
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_line_over_stdio_that_is_too_long_ends_the_connection_in_order(home: Path) -> None:
+    server = stdio_server(home)
+    async with await anyio.open_process([server.command, *server.args]) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        with anyio.fail_after(60), suppress(anyio.BrokenResourceError):  # it stops reading in the middle
+            await process.stdin.send(b" " * (MAX_BODY_BYTES + 1) + b"\n")
+        told = b"".join([chunk async for chunk in process.stderr])
+        assert await process.wait() == 0
+    assert b"a message of more than 33554432 characters came; the connection is ended" in told
+
+
+def test_a_line_of_the_allowed_length_is_read_and_nothing_after_a_longer_one() -> None:
+    lines = BoundedLines(io.BufferedReader(io.BytesIO(b"123\n1234\n1\n")), limit=4)
+    assert [lines.readline(), lines.readline(), lines.readline()] == ["123\n", "", ""]
+
+
+async def test_one_thread_too_many_is_refused_and_the_others_stay(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = await tools.written()
+    await tools("thread_unsubscribe", thread_id=stored)
+    monkeypatch.setattr(live, "MAX_LOADED", 1)
+    loaded = await tools.start()
+    for call in (
+        partial(tools, "thread_start"),
+        partial(tools, "thread_resume", thread_id=stored),
+        partial(tools, "thread_fork", thread_id=stored),
+    ):
+        with pytest.raises(Refused, match="too many loaded threads: the limit is 1; unsubscribe") as refused:
+            await call()
+        assert refused.value.code == "limit_reached"
+    assert await tools.loaded() == [loaded]
+    await tools("thread_unsubscribe", thread_id=loaded)
+    assert (await tools("thread_resume", thread_id=stored))["thread"]["id"] == stored
+
+
+async def test_one_handle_too_many_is_refused_and_the_others_hold(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread_id = await tools.written()
+    monkeypatch.setattr(live, "MAX_SUBSCRIPTIONS", 1)
+    for call in (partial(tools, "thread_start"), partial(tools, "thread_resume", thread_id=thread_id)):
+        with pytest.raises(Refused, match="too many subscriptions: the limit is 1") as refused:
+            await call()
+        assert refused.value.code == "limit_reached"
+    assert await tools.loaded() == [thread_id]
+
+
+async def test_one_waiter_too_many_is_refused_at_once_and_the_others_still_hear(
+    two: tuple[Tools, Tools], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = two
+    monkeypatch.setattr(service, "MAX_WAITERS", 1)
+    after = (await one("events_read", limit=100))["last_seq"]
+    heard: list[str] = []
+    started: list[str] = []
+    refused: list[Refused] = []
+    one_is_refused = anyio.Event()
+
+    async def wait(tools: Tools) -> None:
+        try:
+            answer = await tools("events_read", after=after, types=["thread/started"], wait_seconds=30)
+            heard.extend(event["thread_id"] for event in answer["data"])
+        except Refused as refusal:
+            refused.append(refusal)
+            one_is_refused.set()
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as waiters:
+            waiters.start_soon(wait, one)
+            waiters.start_soon(wait, other)
+            await one_is_refused.wait()
+            started.append(await one.start())
+    assert [refusal.code for refusal in refused] == ["limit_reached"]
+    assert "too many calls wait for events: the limit is 1; read without wait_seconds" in refused[0].sentence
+    assert heard == started
+
+
+@pytest.mark.parametrize("bound", ["MAX_WATCHED", "MAX_WATCHED_BY_ALL"])
+async def test_one_watched_resource_too_many_is_refused_and_one_less_makes_room(
+    home: Path, bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifications, bound, 2)
+    server = build_server(Config.load(home))
+    with warnings.catch_warnings(action="ignore", category=MCPDeprecationWarning):
+        async with Client(server, mode="legacy") as client:
+            watch = client.session.subscribe_resource  # pyright: ignore[reportDeprecated] -- 2025
+            await watch("threads://recent")
+            await watch("threads://events")
+            await watch("threads://events")
+            with pytest.raises(MCPError, match="may watch 2 resources; unsubscribe from some"):
+                await watch("threads://loaded")
+            await client.session.unsubscribe_resource("threads://recent")  # pyright: ignore[reportDeprecated]
+            await watch("threads://loaded")
+        async with Client(server, mode="legacy") as client:  # what ended counts no more
+            await client.session.subscribe_resource("threads://recent")  # pyright: ignore[reportDeprecated]
