@@ -6,7 +6,6 @@ The handshake waits for none of it: the handle is opened in the background, and 
 from __future__ import annotations
 
 import logging
-import os
 import platform
 import sqlite3
 import time
@@ -43,6 +42,7 @@ from mcp_server.stores.memory_state import MemoryState
 from mcp_server.stores.reconcile import backfill, sync
 from mcp_server.stores.rollouts import RolloutFiles
 from mcp_server.stores.watch import watch_home
+from mcp_server.stores.workers import worker_name
 from mcp_server.threads.events import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 
@@ -198,7 +198,7 @@ class Runtime:
         if (await state.backfill()).status == "complete":
             await sync(self.rollouts, state, own=self.service.live.own, more_names=self._codex_names)
         else:
-            owner = f"{os.getpid()}:{uuid.uuid4().hex}"
+            owner = worker_name()
             while True:
                 result = await backfill(
                     self.rollouts,

@@ -34,6 +34,7 @@ from mcp_server.stores.base import (
     StateStore,
 )
 from mcp_server.stores.naming import is_rollout
+from mcp_server.stores.workers import has_died
 
 _LEASE_MS = 120_000
 _POLL_S = 0.1
@@ -71,7 +72,7 @@ async def backfill(
     """Build the index, or wait until another worker has (CODEX_SEMANTICS 3.5, 3.6).
 
     One worker at a time, under a lease that each batch renews; a worker that was cancelled gives it back, one that died
-    is taken over when it has run out. Files go newest first, active before archived, so that the threads a user looks
+    is taken over at once, or, where that can't be seen, when it has run out. Files go newest first, active before archived, so that the threads a user looks
     for are there first. The watermark is the last path done in that order, and a later worker goes on behind it. What
     was created, changed or moved on this side of the watermark meanwhile is caught up by stamps before the end, so a
     complete index is a true one. Rows are written without events. Damaged files are skipped and don't keep the build
@@ -86,7 +87,8 @@ async def backfill(
     report = progress or _unseen
     deadline = anyio.current_time() + wait_s
     while True:
-        if await state.claim_backfill(owner, now_ms(), lease_ms):
+        died = has_died((await state.backfill()).owner)
+        if await state.claim_backfill(owner, now_ms(), 0 if died else lease_ms):
             work = Adoption(rollouts, state, quiet=True, fresh=True, more_names=more_names, sink=sink)
             build = _Build(work, owner, now_ms, report)
             if await build.run(closed_edges):
