@@ -72,11 +72,11 @@ async def backfill(
     """Build the index, or wait until another worker has (CODEX_SEMANTICS 3.5, 3.6).
 
     One worker at a time, under a lease that each batch renews; a worker that was cancelled gives it back, one that died
-    is taken over at once, or, where that can't be seen, when it has run out. Files go newest first, active before archived, so that the threads a user looks
-    for are there first. The watermark is the last path done in that order, and a later worker goes on behind it. What
-    was created, changed or moved on this side of the watermark meanwhile is caught up by stamps before the end, so a
-    complete index is a true one. Rows are written without events. Damaged files are skipped and don't keep the build
-    from completing.
+    is taken over at once, or, where that can't be seen, when it has run out. Files go newest first, active before
+    archived, so that the threads a user looks for are there first. The watermark is the last path done in that order,
+    and a later worker goes on behind it. What was created, changed or moved on this side of the watermark meanwhile is
+    caught up by stamps before the end, so a complete index is a true one. Rows are written without events. Damaged
+    files are skipped and don't keep the build from completing.
 
     Args:
         wait_s: bound of the waiting for another worker, in seconds; then the result says `waiting`, and the caller

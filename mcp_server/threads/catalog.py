@@ -53,6 +53,8 @@ class Catalog:
         self._more_names = more_names
         self._waiting: deque[Change] = deque()
         self._recording = anyio.Lock()
+        self._handed_on = 0
+        self._rows_lost = False
 
     @property
     def log(self) -> StateStore:
@@ -61,15 +63,26 @@ class Catalog:
 
     async def attach(self, state: StateStore) -> None:
         """Go over to the state DB once it is open; what happened until then goes into its log."""
-        early = await self._memory.events_after(0, limit=100_000)
+        early = await self._memory.events_after(self._handed_on, limit=100_000)
         if early:
             await state.commit(Change(events=tuple(early)))
+            self._handed_on = early[-1].seq
         self.state = state
+        self._bus.wake()
+
+    def detach(self) -> None:
+        """Go back to the files, until a state DB is attached again."""
+        self.state = None
+        self._rows_lost = True
         self._bus.wake()
 
     async def index(self) -> StateStore:
         """The rows, in step with the files as far as this server can know."""
         if self.state is None:
+            if self._rows_lost:  # a sync leaves the rows of loaded threads to whoever loaded them
+                self._rows_lost = False
+                loaded = tuple(live.thread for live in self.live.all() if live.materialised and not live.ephemeral)
+                await self._memory.commit(Change(threads=loaded))
             await sync(self.rollouts, self._memory, quiet=True, own=self.live.own, more_names=self._more_names)
         return self.log
 

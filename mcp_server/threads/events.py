@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import anyio
 
+from mcp_server.errors import StoreFailure
 from mcp_server.models.event import ThreadEvent
 from mcp_server.stores.base import StateStore
+
+logger = logging.getLogger(__name__)
 
 Listener = Callable[[Sequence[ThreadEvent]], Awaitable[None]]
 
@@ -46,13 +50,18 @@ class EventFeed(EventBus):
 
     async def follow(self, state: Callable[[], StateStore], listener: Listener) -> None:
         """Hand on what is appended from now on, oldest first, until cancelled."""
-        seq = await state().last_seq()
-        source = state()
+        seq, source = 0, None
         while True:
-            if source is not state():  # the state DB took over from memory; its log has its own numbers
-                source = state()
-                seq = await source.last_seq()
-            events = await source.events_after(seq, limit=_BATCH)
+            log = state()
+            try:
+                if source is not log:  # the state DB took over from memory; its log has its own numbers
+                    seq = await log.last_seq()
+                    source = log
+                events = await log.events_after(seq, limit=_BATCH)
+            except StoreFailure as error:
+                logger.warning("the log of events can't be followed now: %s", error)
+                await anyio.sleep(_POLL_SECONDS)
+                continue
             if events:
                 seq = events[-1].seq
                 self.wake()
