@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -194,9 +193,8 @@ class TestBackfill:
 
     async def test_a_worker_whose_process_is_gone_is_taken_over_at_once(self, home: Home, state: StateStore) -> None:
         home.write(path_of(A), rollout(A))
-        with subprocess.Popen([sys.executable, "-c", ""]) as process:
-            process.wait()
-        await state.claim_backfill(f"{process.pid}:worker", NOW_MS, HOUR_MS)
+        gone = await anyio.run_process([sys.executable, "-c", "import os; print(os.getpid())"])
+        await state.claim_backfill(f"{int(gone.stdout)}:worker", NOW_MS, HOUR_MS)
         assert (await build(home, state, wait_s=0, lease_ms=HOUR_MS)).worked
 
     async def test_a_worker_whose_process_lives_keeps_its_lease(self, home: Home, state: StateStore) -> None:

@@ -5,10 +5,10 @@ Lives in a process of its own, which ends with the strike or soon after: what is
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import os
-import errno
 import sqlite3
 import sys
 import threading
@@ -69,7 +69,7 @@ class Points:
         os.write, os.fsync = self._write, self._before_sync(os.fsync)
         sys.addaudithook(self._audit)
         event.listen(Engine, "before_cursor_execute", self._statement)
-        event.listen(Engine, "commit", lambda _: self.reach("statement", "COMMIT"))
+        event.listen(Engine, "commit", self._commit)
 
     def _around(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
@@ -113,6 +113,9 @@ class Points:
         path = os.fsdecode(args[0]) if isinstance(args[0], str | bytes) else ""
         if step == "os.truncate" or (path.startswith(self._home) and ".sqlite" not in path):
             self.reach("step", step)
+
+    def _commit(self, _: Any) -> None:
+        self.reach("statement", "COMMIT")
 
     def _statement(self, _c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if statement.startswith(_WRITES):

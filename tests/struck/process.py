@@ -61,8 +61,10 @@ def _server(home: Path) -> HomeServer:
     return build_server(replace(Config.load(home), watch=False))
 
 
-def forked(home: Path, work: Callable[[Tools, Say], Awaitable[None]]) -> End:
-    """Run a server with its client on the home, in a child. What goes wrong there is raised here.
+def forked(
+    home: Path, work: Callable[[Tools, Say], Awaitable[None]], prepare: Callable[[Say], None] = lambda _: None
+) -> End:
+    """Run a server with its client on the home, in a child, which may be prepared. What goes wrong is raised here.
 
     No loop and no thread runs in the parent, so the child inherits none that is missing a part.
     """
@@ -73,7 +75,7 @@ def forked(home: Path, work: Callable[[Tools, Say], Awaitable[None]]) -> End:
     child = os.fork()
     if child == 0:
         os.close(reading)
-        os._exit(_run(server, work, writing))
+        os._exit(_run(server, work, prepare, writing))
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         lines = pipe.read().splitlines()
@@ -88,7 +90,9 @@ def forked(home: Path, work: Callable[[Tools, Say], Awaitable[None]]) -> End:
     return End("killed" if killed else "ended", said)
 
 
-def _run(server: HomeServer, work: Callable[[Tools, Say], Awaitable[None]], fd: int) -> int:
+def _run(
+    server: HomeServer, work: Callable[[Tools, Say], Awaitable[None]], prepare: Callable[[Say], None], fd: int
+) -> int:
     def say(kind: str, value: object) -> None:
         real_write(fd, json.dumps({kind: value}).encode() + b"\n")
 
@@ -99,6 +103,7 @@ def _run(server: HomeServer, work: Callable[[Tools, Say], Awaitable[None]], fd: 
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), 2)
     try:
+        prepare(say)
         anyio.run(serve)
     except BaseException:
         say("failure", traceback.format_exc())
@@ -111,6 +116,7 @@ def planted(home: Path, verb: Verb) -> Story:
 
     async def work(tools: Tools, say: Say) -> None:
         story = Story()
+        await tools.listed()
         for step in verb.plant:
             await step(tools, story)
         say("story", asdict(story))
@@ -120,16 +126,19 @@ def planted(home: Path, verb: Verb) -> Story:
 
 def killed(home: Path, verb: Verb, story: Story, number: int) -> End:
     """The verb, killed at the n-th point; killed too once it was answered, so what is acknowledged must be on disk."""
+    points = Points(home)
 
-    async def work(tools: Tools, say: Say) -> None:
-        points = Points(home)
-
+    def prepare(say: Say) -> None:
         def strike(reached: int, kind: Kind, name: str) -> None:
             if reached == number:
                 say("at", name)
                 os.kill(os.getpid(), signal.SIGKILL)
 
         points.install(strike)
+        say("story", asdict(story))
+        points.armed = verb.from_the_start
+
+    async def work(tools: Tools, say: Say) -> None:
         for step in verb.ready:
             await step(tools, story)
         say("story", asdict(story))
@@ -140,36 +149,38 @@ def killed(home: Path, verb: Verb, story: Story, number: int) -> End:
         say("story", asdict(story))
         os.kill(os.getpid(), signal.SIGKILL)
 
-    return forked(home, work)
+    return forked(home, work, prepare)
 
 
 def failing(home: Path, verb: Verb, story: Story, number: int, error: str) -> End:
     """The verb on a disk that fails from the n-th step on; then, mended, once more if it was refused."""
+    points, disk = Points(home), Disk(number, error)
+
+    def prepare(_: Say) -> None:
+        points.install(disk.strike)
+        points.armed = verb.from_the_start
 
     async def work(tools: Tools, say: Say) -> None:
-        points, disk = Points(home), Disk(number, error)
-        points.install(disk.strike)
         for step in verb.ready:
             await step(tools, story)
         points.armed = True
-        refused: Refused | None = None
         before = asdict(story)
+        refused = False
         try:
             await verb.call(tools, story)
         except Refused as refusal:
-            refused = refusal
+            refused = True
             say("refusal", [refusal.code, refusal.sentence])
-        finally:
-            disk.mended = True
-            points.armed = False
+        disk.mended = True
+        points.armed = False
         say("failed", disk.failed)
-        if refused is not None:
+        if refused:
             story.__dict__.update(before)
             await verb.call(tools, story)
         story.acknowledged = True
         say("story", asdict(story))
 
-    return forked(home, work)
+    return forked(home, work, prepare)
 
 
 def seen(home: Path, look: Callable[[Tools], Awaitable[str]]) -> str:

@@ -7,13 +7,13 @@ fails from there on. After each a fresh server must find all in order. A command
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,7 @@ ERRORS = ("ENOSPC", "EIO", "EACCES", "EROFS")
 def kill_sweep(verb: Verb, folder: Path, *, first: int = 1, every: int = 1) -> Counter[str]:
     """Returns how many stops there were, and how the operation stood after them."""
     home, seed, tally = folder / "home", folder / "seed", Counter[str]()
-    story = planted(home, verb)
-    home.rename(seed) if home.exists() else seed.mkdir()
+    story = _plant(home, seed, verb)
     number = first
     while True:
         shutil.copytree(seed, home)
@@ -50,8 +49,7 @@ def kill_sweep(verb: Verb, folder: Path, *, first: int = 1, every: int = 1) -> C
 def error_sweep(verb: Verb, folder: Path, error: str, *, first: int = 1, every: int = 1) -> Counter[str]:
     """Returns how often the disk failed, and how often the client was told."""
     home, seed, tally = folder / "home", folder / "seed", Counter[str]()
-    story = planted(home, verb)
-    home.rename(seed) if home.exists() else seed.mkdir()
+    story = _plant(home, seed, verb)
     number = first
     while True:
         shutil.copytree(seed, home)
@@ -70,6 +68,15 @@ def error_sweep(verb: Verb, folder: Path, error: str, *, first: int = 1, every: 
         number += every
 
 
+def _plant(home: Path, seed: Path, verb: Verb) -> Story:
+    story = planted(home, verb)
+    if verb.from_the_start:
+        for path in home.glob("threadstore.sqlite*"):
+            path.unlink()
+    home.rename(seed)
+    return story
+
+
 def _copy(story: Story) -> Story:
     return Story(list(story.ids), {thread_id: list(texts) for thread_id, texts in story.said.items()})
 
@@ -78,7 +85,7 @@ def _check_refusal(end: End, error: str) -> None:
     if "refusal" not in end.said:
         return
     code, sentence = end.said["refusal"]  # type: ignore[misc]
-    assert code == "store_failure", (code, sentence)
+    assert code in ("write_failed", "store_failure"), (code, sentence)
     assert any(reason in sentence for reason in _REASONS[error]), sentence
 
 
@@ -125,16 +132,25 @@ async def _outcome(tools: Tools, verb: Verb, story: Story, *, torn: bool) -> str
         done = now == {after}
         assert await _told(tools, story, after) == (sorted(story.ids) if done else [])
     gone = set(story.ids) if verb.tree is not None and done and verb.tree[1] is None else set[str]()
-    for thread_id in story.said.keys() - gone:
+    for thread_id in {*story.said, *(i for i in story.ids if i in stands)} - gone:
         texts = await _texts(tools, thread_id)
-        said = story.said[thread_id]
+        said = story.said.get(thread_id, [])
         assert texts[: len(said)] == said, "what was acknowledged is missing"
         more = texts[len(said) :]
         # A write that the kernel was stopped in leaves its first whole lines.
         assert more in ([], list(verb.says)) or (torn and more == list(verb.says)[: len(more)]), more
         done = done or bool(more)
+    if verb.shows is not None:
+        done = await _shows(tools, story.ids[-1], *verb.shows)
     assert done or not story.acknowledged
     return "done" if done else "undone"
+
+
+async def _shows(tools: Tools, thread_id: str, field: str, value: object) -> bool:
+    shown = (await tools("thread_read", thread_id=thread_id))["thread"][field]
+    if isinstance(value, dict):
+        return isinstance(shown, dict) and value.items() <= shown.items()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return shown == value
 
 
 async def _told(tools: Tools, story: Story, after: bool | None) -> list[str]:
@@ -186,26 +202,44 @@ def _usable(line: bytes) -> bool:
 # ---------------------------------------------------------------------------------------------- the command
 
 
-def main(arguments: Iterable[str] | None = None) -> int:
+def sweep(name: str, cause: str, first: int, every: int) -> Counter[str]:
+    """One verb with SIGKILL, or with a disk that fails with an error of that name."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        if cause == "SIGKILL":
+            return kill_sweep(VERBS[name], Path(folder), first=first, every=every)
+        return error_sweep(VERBS[name], Path(folder), cause, first=first, every=every)
+
+
+def serve() -> None:
+    """Answer lines of JSON, `[verb, cause, first, every]`, with the tally or what is broken."""
+    for line in sys.stdin:
+        try:
+            answer = dict(sweep(*json.loads(line)))
+        except AssertionError:
+            answer = {"broken": traceback.format_exc()}
+        print(json.dumps(answer), flush=True)
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--verb", choices=VERBS, action="append")
     parser.add_argument("--every", type=int, default=1, help="only each n-th point")
     parser.add_argument("--errors", action="store_true", help="let the disk fail instead of killing")
-    options = parser.parse_args(None if arguments is None else list(arguments))
+    parser.add_argument("--serve", action="store_true", help="take the sweeps from stdin")
+    options = parser.parse_args()
+    if options.serve:
+        serve()
+        return 0
     stops, broken, begun = 0, 0, time.monotonic()
     for name in options.verb or VERBS:
         for error in ERRORS if options.errors else ("SIGKILL",):
-            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-                try:
-                    if error == "SIGKILL":
-                        tally = kill_sweep(VERBS[name], Path(folder), every=options.every)
-                    else:
-                        tally = error_sweep(VERBS[name], Path(folder), error, every=options.every)
-                except AssertionError:
-                    broken += 1
-                    print(f"{name}, {error}: BROKEN", flush=True)
-                    traceback.print_exc()
-                    continue
+            try:
+                tally = sweep(name, error, 1, options.every)
+            except AssertionError:
+                broken += 1
+                print(f"{name}, {error}: BROKEN", flush=True)
+                traceback.print_exc()
+                continue
             stops += tally["stops"] + tally["failures"]
             print(f"{name}, {error}: {dict(tally)}", flush=True)
     seconds = time.monotonic() - begun

@@ -31,13 +31,17 @@ Step = Callable[[Tools, Story], Awaitable[None]]
 class Verb:
     """`plant` runs in a server of its own, that ends in order; `ready` and `call` in the one that is struck, which is
     struck in `call` alone. `tree` says how the planted threads stand before and after: archived, or gone (None);
-    `says` is what the call adds to its thread."""
+    `says` is what the call adds to its thread. `shows` is a field of the thread
+    and the value that it has then. `from_the_start`: the planted index is lost, and the server is struck
+    from its start on."""
 
     call: Step
     plant: tuple[Step, ...] = ()
     ready: tuple[Step, ...] = ()
     tree: tuple[bool, bool | None] | None = None
     says: tuple[str, ...] = ()
+    from_the_start: bool = False
+    shows: tuple[str, object] | None = None
 
 
 # ---------------------------------------------------------------------------------------------- steps
@@ -119,16 +123,22 @@ async def working(tools: Tools, story: Story) -> None:
 
 WRITTEN = (start, first_message, complete, unsubscribe)
 
+
+async def look(tools: Tools, _: Story) -> None:
+    await tools("thread_list")
+
+
 VERBS: dict[str, Verb] = {
+    "a server's start without an index": Verb(look, plant=(tree, archive), from_the_start=True),
     "thread_start": Verb(start),
     "the first turn_start": Verb(first_message, says=("question",), ready=(start,)),
     "a later turn_start": Verb(first_message, says=("question",), plant=WRITTEN, ready=(resume,)),
     "turn_append": Verb(append, says=("one", "two"), ready=(start, first_message)),
     "turn_complete": Verb(complete, says=("answer",), ready=(start, first_message, append)),
     "thread_resume": Verb(resume, plant=WRITTEN),
-    "thread_set_name": Verb(rename, plant=WRITTEN),
+    "thread_set_name": Verb(rename, plant=WRITTEN, shows=("name", "renamed")),
     "thread_set_name of a fresh thread": Verb(rename, ready=(start,)),
-    "thread_update_metadata": Verb(git, plant=WRITTEN),
+    "thread_update_metadata": Verb(git, plant=WRITTEN, shows=("git_info", {"branch": "struck"})),
     "thread_fork": Verb(fork, plant=WRITTEN),
     "thread_unsubscribe": Verb(unsubscribe, ready=(start, first_message)),
     "thread_archive": Verb(archive, plant=(tree,), tree=(False, True)),
