@@ -7,6 +7,7 @@ import re
 import uuid
 from collections import deque
 from collections.abc import Collection
+from contextlib import suppress
 
 import anyio
 
@@ -62,13 +63,15 @@ class Catalog:
         return self.state if self.state is not None else self._memory
 
     async def attach(self, state: StateStore) -> None:
-        """Go over to the state DB once it is open; what happened until then goes into its log."""
+        """Go over to the state DB once it is open; what happened until then goes into its log and its rows."""
         early = await self._memory.events_after(self._handed_on, limit=100_000)
-        if early:
-            await state.commit(Change(events=tuple(early)))
-            self._handed_on = early[-1].seq
+        await state.commit(Change(threads=self._loaded_rows(), events=tuple(early)))
+        self._handed_on = early[-1].seq if early else self._handed_on
         self.state = state
         self._bus.wake()
+        for thread_id in {event.thread_id for event in early} - self.live.own():
+            with suppress(StoreFailure):
+                await self.stored(thread_id)
 
     def detach(self) -> None:
         """Go back to the files, until a state DB is attached again."""
@@ -81,10 +84,13 @@ class Catalog:
         if self.state is None:
             if self._rows_lost:  # a sync leaves the rows of loaded threads to whoever loaded them
                 self._rows_lost = False
-                loaded = tuple(live.thread for live in self.live.all() if live.materialised and not live.ephemeral)
-                await self._memory.commit(Change(threads=loaded))
+                await self._memory.commit(Change(threads=self._loaded_rows()))
             await sync(self.rollouts, self._memory, quiet=True, own=self.live.own, more_names=self._more_names)
         return self.log
+
+    def _loaded_rows(self) -> tuple[StoredThread, ...]:
+        """The rows that this process keeps itself."""
+        return tuple(live.thread for live in self.live.all() if live.materialised and not live.ephemeral)
 
     async def commit(self, change: Change) -> list[ThreadEvent]:
         """Record what must be on record before the files may change: the plan of a cascade."""

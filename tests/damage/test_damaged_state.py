@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ RUIN = b"\xa5" * 512
 
 
 @contextmanager
-def opened(home: Path) -> Iterator[sqlite3.Connection]:
+def opened(home: Path) -> Generator[sqlite3.Connection]:
     with closing(sqlite3.connect(home / "threadstore.sqlite")) as connection, connection:
         yield connection
 
@@ -48,11 +48,20 @@ def aside(home: Path) -> list[Path]:
     return [path for path in home.glob("threadstore.sqlite.corrupt-*") if not path.name.endswith(("-wal", "-shm"))]
 
 
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for what nothing tells of."""
+    with anyio.fail_after(20):
+        while not await true():  # noqa: ASYNC110
+            await anyio.sleep(0.05)
+
+
 async def rebuilt(tools: Tools, home: Path) -> None:
     """Wait until a state DB serves again."""
-    with anyio.fail_after(20):
-        while not aside(home) or (await tools("store_status"))["state_db"] is None:
-            await anyio.sleep(0.05)  # nothing tells that it is done
+
+    async def done() -> bool:
+        return bool(aside(home)) and (await tools("store_status"))["state_db"] is not None
+
+    await until(done)
 
 
 @pytest.fixture(autouse=True)
@@ -77,12 +86,11 @@ async def test_every_call_is_answered_while_a_ruined_page_is_met_and_rebuilt(
         assert (await tools("thread_read", thread_id="the first", include_turns=True))["total"] == 1
         assert len((await tools("thread_search", search_term="two"))["data"]) == 1
         await tools.events()
-        try:
-            await tools("thread_archive", thread_id="the first", interrupt_running=True)
-        except Refused as refused:  # the journal is what was damaged
-            assert refused.code == "state_damaged"
-            assert "repeat the call" in refused.sentence
-            await tools("thread_archive", thread_id="the first")
+        if table == "operations":  # the journal: an archive that could not be planned
+            with pytest.raises(Refused, match="repeat the call") as refused:
+                await tools("thread_archive", thread_id="the first")
+            assert refused.value.code == "state_damaged"
+        await tools("thread_archive", thread_id="the first")
         await rebuilt(tools, home)
         assert len(await tools.listed(archived=True)) == 1
         new = await tools.written("and on")
@@ -114,14 +122,20 @@ async def test_a_state_db_that_is_deleted_under_a_server_is_rebuilt(home: Path, 
         ids = {await tools.written("one", name="kept"), await tools.written("two")}
         for path in home.glob("threadstore.sqlite*"):
             path.unlink()
-        with anyio.fail_after(20):
-            while not (home / "threadstore.sqlite").exists():
-                await anyio.sleep(0.05)
+
+        async def there() -> bool:
+            return (home / "threadstore.sqlite").exists()
+
+        await until(there)
         assert set(await tools.listed()) == ids
         assert (await tools("thread_read", thread_id="kept"))["thread"]["name"] == "kept"
         await tools.written("and on")
-        with opened(home) as connection:
-            assert connection.execute("SELECT count(*) FROM threads").fetchone() == (3,)
+
+        async def indexed() -> bool:
+            with opened(home) as connection:
+                return connection.execute("SELECT count(*) FROM threads").fetchone() == (3,)
+
+        await until(indexed)
 
 
 async def test_a_server_whose_state_db_another_moved_aside_goes_over_to_the_new_one(
@@ -134,8 +148,10 @@ async def test_a_server_whose_state_db_another_moved_aside_goes_over_to_the_new_
             (home / f"threadstore.sqlite{suffix}").rename(home / f"threadstore.sqlite.corrupt-1{suffix}")
         async with connect() as other:
             ids.add(await other.written("two"))
-            with anyio.fail_after(20):
-                while set(await one.listed()) != ids:
-                    await anyio.sleep(0.05)
+
+            async def seen() -> bool:
+                return set(await one.listed()) == ids
+
+            await until(seen)
             ids.add(await one.written("three"))
             assert set(await other.listed()) == ids

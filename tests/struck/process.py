@@ -139,6 +139,8 @@ def killed(home: Path, verb: Verb, story: Story, number: int) -> End:
         points.armed = verb.from_the_start
 
     async def work(tools: Tools, say: Say) -> None:
+        if not verb.from_the_start:
+            await tools.listed()  # once the index is open
         for step in verb.ready:
             await step(tools, story)
         say("story", asdict(story))
@@ -161,6 +163,8 @@ def failing(home: Path, verb: Verb, story: Story, number: int, error: str) -> En
         points.armed = verb.from_the_start
 
     async def work(tools: Tools, say: Say) -> None:
+        if not verb.from_the_start:
+            await tools.listed()  # once the index is open
         for step in verb.ready:
             await step(tools, story)
         points.armed = True
