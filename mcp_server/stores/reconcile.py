@@ -20,7 +20,7 @@ from typing import Literal
 
 import anyio
 
-from mcp_server.errors import DamagedRollout
+from mcp_server.errors import DamagedRollout, StoreFailure
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.adopt import Adoption, NameSource, SyncReport, batches, newest_first
 from mcp_server.stores.base import (
@@ -173,6 +173,7 @@ async def find(
     The row's file is trusted while its stamp is unchanged, else read again. A row whose file is gone or another's is
     pointed to the file that a search finds, and removed if none is found. A row whose file can't be read now is
     returned as it is if nothing better is found (CODEX_SEMANTICS 3.7). Without a state store only the files are asked.
+    A state store that can't be written leaves the row as it is, and the answer is right all the same.
 
     Raises:
         DamagedRollout: there is no usable row, and no file of that name can be read.
@@ -196,12 +197,14 @@ async def find(
             return row
         if thread is None:
             if row is not None:
-                await work.drop({thread_id: row.path})
+                with suppress(StoreFailure):
+                    await work.drop({thread_id: row.path})
             return None
         current = thread
     current = await work.merged(current, row)
     if thread_id not in own():
-        await work.put([(current, row)])
+        with suppress(StoreFailure):
+            await work.put([(current, row)])
     return current
 
 

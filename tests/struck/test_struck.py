@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a process is fo
 
 WHOLE = bool(os.environ.get("THREADSTORE_SWEEP"))
 # Points to skip between two that are tried: an odd number, so that before and after of a call both come up.
-EVERY_KILL, EVERY_ERROR = (1, 1) if WHOLE else (13, 17)
+EVERY_KILL, EVERY_ERROR = (1, 1) if WHOLE else (29, 37)
 
 
 class Warm:
