@@ -33,9 +33,11 @@ ThreadstoreError
 ├── ConfirmationRequired
 ├── LimitReached                a bound that protects the server
 └── StoreFailure                the file system or the data is at fault
+    ├── WriteFailed
     ├── DamagedRollout
     ├── PathOutsideHome
-    └── RolloutNameTaken
+    ├── RolloutNameTaken
+    └── StateDamaged
 
 Each carries typed fields and builds its own sentence: the value, the reason, the way out. Where Codex has a message
 for the case, the sentence starts with it, so that a caller who knows Codex's words finds them.
@@ -296,6 +298,15 @@ class StoreFailure(ThreadstoreError):
     """The files, the disk or the database are at fault, not the request."""
 
 
+class WriteFailed(StoreFailure):
+    def __init__(self, what: str, reason: str) -> None:
+        self.what, self.reason = what, reason
+        super().__init__(
+            f"could not write {what}: {reason}; nothing of it was kept. Free the disk or mend its rights, then repeat "
+            "the call"
+        )
+
+
 class DamagedRollout(StoreFailure):
     def __init__(self, path: str, reason: str, offset: int = 0) -> None:
         self.path, self.reason, self.offset = path, reason, offset
@@ -312,6 +323,15 @@ class RolloutNameTaken(StoreFailure):
     def __init__(self, path: str) -> None:
         self.path = path
         super().__init__(f"`{path}` exists already and was not overwritten; move it away, then repeat")
+
+
+class StateDamaged(StoreFailure):
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"the state DB {path} is damaged: {reason}; no thread is lost, since the rollouts hold them. It is set "
+            "aside and rebuilt now, and the files answer meanwhile: repeat the call"
+        )
 
 
 def _clip(text: str, limit: int = 120) -> str:

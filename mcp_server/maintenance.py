@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from mcp_server.stores.locks import CodexWriterLocks, holder_sentence
 from mcp_server.stores.reconcile import backfill
 from mcp_server.stores.rollouts import RolloutFiles
 from mcp_server.stores.state import StateDb
+from mcp_server.stores.workers import worker_name
 
 _SHOWN = 20
 
@@ -126,7 +125,7 @@ async def _reindex(config: Config) -> int:
             result = await backfill(
                 RolloutFiles(config.home),
                 state,
-                owner=f"{os.getpid()}:{uuid.uuid4().hex}",
+                owner=worker_name(),
                 now_ms=now_ms,
                 wait_s=3_600,
                 progress=lambda done, found: progress.update(bar, completed=done, total=found or 1),

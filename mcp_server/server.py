@@ -6,7 +6,6 @@ The handshake waits for none of it: the handle is opened in the background, and 
 from __future__ import annotations
 
 import logging
-import os
 import platform
 import sqlite3
 import time
@@ -43,6 +42,7 @@ from mcp_server.stores.reconcile import backfill, sync
 from mcp_server.stores.rollouts import RolloutFiles
 from mcp_server.stores.watch import watch_home
 from mcp_server.stores.watch_turn import WatchTurn
+from mcp_server.stores.workers import worker_name
 from mcp_server.threads.events import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 
@@ -154,32 +154,44 @@ class Runtime:
 
     async def _serve_state(self) -> None:
         """Open, migrate, build or sync the index, finish what the journal holds, hand out; then follow the files."""
-        if self.config.state_path is None:
+        path = self.config.state_path
+        if path is None:
             logger.info("home %s, served from the files alone", self.config.home)
             self.app.opened.set()
             return
-        while self.service.catalog.state is None:
-            try:
-                await self._attach(await self._open_state())
-            except StoreFailure as error:
-                logger.error("the state DB can't be used yet, so the files are: %s", error)
-                self.app.opened.set()
-                await anyio.sleep(_REOPEN_SECONDS)
-        self.app.opened.set()
-        if self.state is not None and self.config.watch:
+        while True:
+            while self.service.catalog.state is None:
+                try:
+                    await self._attach(await self._open_state())
+                except StoreFailure as error:
+                    logger.error("the state DB can't be used yet, so the files are: %s", error)
+                    self.app.opened.set()
+                    await anyio.sleep(0 if self.state is not None and self.state.damaged else _REOPEN_SECONDS)
+            self.app.opened.set()
+            assert self.state is not None
+            async with anyio.create_task_group() as following:
+                following.start_soon(self._follow_files, self.state)
+                while not self.state.is_lost():  # noqa: ASYNC110 -- another process moves a file and tells nobody
+                    await anyio.sleep(_REAP_SECONDS)
+                following.cancel_scope.cancel()
+            logger.error("the state DB %s was damaged or taken away; the files are used until it is rebuilt", path)
+            self.service.catalog.detach()
+
+    async def _follow_files(self, state: StateDb) -> None:
+        if self.config.watch:
             await watch_home(
                 self.rollouts,
-                self.state,
+                state,
                 self.config.home,
-                WatchTurn(self.state.path.with_name(f"{self.state.path.name}.watch")),
+                WatchTurn(state.path.with_name(f"{state.path.name}.watch")),
                 own=self.service.live.own,
                 more_names=self._codex_names,
                 wake=self.feed.wake,
                 behind=self._built_before,
             )
-        elif self.state is not None and self._built_before:
+        elif self._built_before:
             try:
-                await sync(self.rollouts, self.state, own=self.service.live.own, more_names=self._codex_names)
+                await sync(self.rollouts, state, own=self.service.live.own, more_names=self._codex_names)
                 self.feed.wake()
             except StoreFailure as error:
                 logger.warning("the index could not be brought in step with the files: %s", error)
@@ -189,14 +201,18 @@ class Runtime:
         assert self.config.state_path is not None
         path = self.config.state_path
 
+        before, ruined = self.state, None
+        if before is not None:
+            ruined = before.identity if before.damaged else None
+            before.close()
+
         def opened() -> StateDb:
             from mcp_server.stores.state import StateDb
 
-            return StateDb.open(path)
+            return StateDb.open(path, ruined=ruined)
 
-        if self.state is not None:
-            self.state.close()
         state = self.state = await anyio.to_thread.run_sync(opened)
+        state.on_damage = self.service.catalog.detach
         if state.moved_aside is not None:
             logger.warning("the state DB was unusable and is kept as %s; a new one is built", state.moved_aside)
         return state
@@ -208,7 +224,7 @@ class Runtime:
         self._built_before = (await state.backfill()).status == "complete"
         if not self._built_before:
             self.service.catalog.building = state
-            owner = f"{os.getpid()}:{uuid.uuid4().hex}"
+            owner = worker_name()
             while True:
                 result = await backfill(
                     self.rollouts,

@@ -40,9 +40,11 @@ CODES: dict[type[ThreadstoreError], str] = {
     errors.ConfirmationRequired: "confirmation_required",
     errors.LimitReached: "limit_reached",
     errors.StoreFailure: "store_failure",
+    errors.WriteFailed: "write_failed",
     errors.DamagedRollout: "damaged_rollout",
     errors.PathOutsideHome: "path_outside_home",
     errors.RolloutNameTaken: "rollout_name_taken",
+    errors.StateDamaged: "state_damaged",
 }
 
 

@@ -14,7 +14,7 @@ from mcp.server.stdio import stdio_server
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import ValidationError
 
-from mcp_server.errors import RequestIdReused, ThreadstoreError
+from mcp_server.errors import RequestIdReused, StateDamaged, ThreadstoreError
 from mcp_server.handlers.app import AnyContext, App
 from mcp_server.handlers.errors import argument_failure, domain_failure
 from mcp_server.handlers.stdio import claimed_stdin
@@ -53,7 +53,7 @@ class ThreadstoreServer(MCPServer[str]):
         try:
             result: CallToolResult | InputRequiredResult | None = None
             with anyio.CancelScope(shield=not self.is_read_only(name)):
-                result = await super().call_tool(name, arguments, context)
+                result = await self._call(name, arguments, context)
             assert result is not None
             return result
         except ToolError as error:
@@ -63,6 +63,17 @@ class ThreadstoreServer(MCPServer[str]):
             if isinstance(cause, ValidationError):
                 return argument_failure(name, cause)
             raise
+
+    async def _call(
+        self, name: str, arguments: dict[str, Any], context: AnyContext | None
+    ) -> CallToolResult | InputRequiredResult:
+        """The tool; what only reads is asked again, and answered from the files, when the state DB proves damaged."""
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if not (isinstance(error.__cause__, StateDamaged) and self.is_read_only(name)):
+                raise
+            return await super().call_tool(name, arguments, context)
 
     async def _once(
         self, request_id: str, name: str, arguments: dict[str, Any], context: AnyContext | None

@@ -47,7 +47,8 @@ def write_new(path: Path, data: bytes) -> os.stat_result:
     try:
         _put(draft, path)
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
     return path.stat()
 
 
@@ -171,15 +172,21 @@ def same_file(one: Path, other: Path) -> bool:
 
 
 def _put(source: Path, target: Path) -> None:
-    linked = not source.is_symlink() and _link(source, target)
-    if not linked:
+    """Give a file another name. On an error it has the old one alone, unless the disk refuses that too."""
+    if source.is_symlink() or not _link(source, target):
         # No hard links here: a file made between the check and the rename would be lost.
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
         source.rename(target)
-    sync_folder(target.parent)  # the new name is on the disk before the old one goes
-    if linked:
+        sync_folder(target.parent)
+        return
+    try:
+        sync_folder(target.parent)  # the new name is on the disk before the old one goes
         source.unlink()
+    except OSError:
+        with suppress(OSError):
+            target.unlink()
+        raise
 
 
 def _link(source: Path, target: Path) -> bool:

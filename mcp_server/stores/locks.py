@@ -16,7 +16,7 @@ from typing import TypeVar
 from anyio import CancelScope, to_thread
 from filelock import FileLock, Timeout
 
-from mcp_server.errors import ActiveWriter
+from mcp_server.errors import ActiveWriter, WriteFailed
 from mcp_server.models.page import rfc3339
 from mcp_server.stores.base import Holder, WriterLocks
 from mcp_server.stores.durable import make_folders
@@ -103,14 +103,17 @@ class CodexWriterLocks(WriterLocks):
             lock.release()
 
     def _acquire(self, thread_id: str, lock: FileLock) -> None:
-        make_folders(self._folder)
         try:
+            make_folders(self._folder)
             with self._coordinated():
                 lock.acquire(blocking=False)
                 os.utime(lock.lock_file)  # since when, for whoever asks
         except Timeout as error:
             holder = self._holders([self._file(thread_id)]).get(thread_id) or Holder()
             raise ActiveWriter(thread_id, holder_sentence(holder)) from error
+        except OSError as error:
+            lock.release()
+            raise WriteFailed(f"the writer lock of thread {thread_id}", error.strerror or str(error)) from error
 
     def _acquire_many(self, locks: dict[str, FileLock]) -> None:
         make_folders(self._folder)
@@ -144,13 +147,14 @@ class CodexWriterLocks(WriterLocks):
                     lock.release()  # a lock file that nobody holds stays behind, which harms nobody
 
     def _release(self, lock: FileLock) -> None:
+        # A lock file that nobody holds may stay behind, which harms nobody: Windows keeps an open one, a disk may fail.
         try:
-            with self._coordinated():
-                with suppress(PermissionError):  # Windows keeps an open file
+            with suppress(OSError), self._coordinated():  # a Timeout is one
+                with suppress(OSError):
                     Path(lock.lock_file).unlink(missing_ok=True)
                 lock.release()
-        except Timeout:
-            lock.release()  # a lock file that nobody holds stays behind, which harms nobody
+        finally:
+            lock.release()
 
     # ------------------------------------------------------------------------------------------ holders
 

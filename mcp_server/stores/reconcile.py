@@ -20,7 +20,7 @@ from typing import Literal
 
 import anyio
 
-from mcp_server.errors import DamagedRollout
+from mcp_server.errors import DamagedRollout, StoreFailure
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.adopt import Adoption, NameSource, SyncReport, batches, newest_first
 from mcp_server.stores.base import BadLine, BadLines, RolloutFile, RolloutStore, StateStore
@@ -28,6 +28,7 @@ from mcp_server.stores.changes import claimable
 from mcp_server.stores.horizon import Horizon
 from mcp_server.stores.naming import is_rollout
 from mcp_server.stores.records import BackfillState, Change, SpawnEdge
+from mcp_server.stores.workers import has_died
 
 _LEASE_MS = 120_000
 _POLL_S, _MAX_POLL_S = 0.05, 0.5
@@ -65,11 +66,11 @@ async def backfill(
     """Build the index, or wait until another worker has (CODEX_SEMANTICS 3.5, 3.6).
 
     One worker at a time, under a lease that each batch renews; a worker that was cancelled gives it back, one that died
-    is taken over when it has run out. Files go newest first, active before archived, so that the threads a user looks
-    for are there first. The watermark is the last path done in that order, and a later worker goes on behind it. What
-    was created, changed or moved on this side of the watermark meanwhile is caught up by stamps before the end, so a
-    complete index is a true one. Rows are written without events. Damaged files are skipped and don't keep the build
-    from completing.
+    is taken over at once, or, where that can't be seen, when it has run out. Files go newest first, active before
+    archived, so that the threads a user looks for are there first. The watermark is the last path done in that order,
+    and a later worker goes on behind it. What was created, changed or moved on this side of the watermark meanwhile is
+    caught up by stamps before the end, so a complete index is a true one. Rows are written without events. Damaged
+    files are skipped and don't keep the build from completing.
 
     Args:
         wait_s: bound of the waiting for another worker, in seconds; then the result says `waiting`, and the caller
@@ -82,9 +83,9 @@ async def backfill(
     delay = _POLL_S
     while True:
         # Looked at before it is tried: a claim takes the write lock, and sixty servers may wait here.
-        if claimable(await state.backfill(), now_ms(), lease_ms) and await state.claim_backfill(
-            owner, now_ms(), lease_ms
-        ):
+        before = await state.backfill()
+        lease = 0 if has_died(before.owner) else lease_ms
+        if claimable(before, now_ms(), lease) and await state.claim_backfill(owner, now_ms(), lease):
             work = Adoption(rollouts, state, quiet=True, fresh=True, more_names=more_names, sink=sink)
             build = _Build(work, owner, now_ms, report)
             if await build.run(closed_edges):
@@ -170,6 +171,7 @@ async def find(
     The row's file is trusted while its stamp is unchanged, else read again. A row whose file is gone or another's is
     pointed to the file that a search finds, and removed if none is found. A row whose file can't be read now is
     returned as it is if nothing better is found (CODEX_SEMANTICS 3.7). Without a state store only the files are asked.
+    A state store that can't be written leaves the row as it is, and the answer is right all the same.
 
     Raises:
         DamagedRollout: there is no usable row, and no file of that name can be read.
@@ -193,12 +195,14 @@ async def find(
             return row
         if thread is None:
             if row is not None:
-                await work.drop({thread_id: row.path})
+                with suppress(StoreFailure):
+                    await work.drop({thread_id: row.path})
             return None
         current = thread
     current = await work.merged(current, row)
     if thread_id not in own():
-        await work.put([(current, row)])
+        with suppress(StoreFailure):
+            await work.put([(current, row)])
     return current
 
 

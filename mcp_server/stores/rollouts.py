@@ -18,6 +18,7 @@ from mcp_server.errors import (
     PathOutsideHome,
     RolloutNameTaken,
     StoreFailure,
+    WriteFailed,
 )
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp
@@ -54,6 +55,7 @@ class RolloutFiles(RolloutStore):
     def __init__(self, home: Path) -> None:
         self._home = home
         self._index = home / NAME_INDEX
+        self._leavings: dict[Path, tuple[int | None, int]] = {}
 
     def path_of(self, thread_id: str, created_at_ms: int) -> str:
         return rollout_path(thread_id, created_at_ms)
@@ -246,15 +248,43 @@ class RolloutFiles(RolloutStore):
     # ------------------------------------------------------------------------------------------ writing
 
     def _create(self, path: str, data: bytes) -> FileStamp:
+        full = self._inside(path, ACTIVE, ARCHIVED)
         with _writing(path):
-            return _stamp(durable.write_new(self._inside(path, ACTIVE, ARCHIVED), data))
+            self._undo(full)
+            try:
+                return _stamp(durable.write_new(full, data))
+            except FileExistsError:
+                raise
+            except OSError:
+                self._note_leavings(full, None)
+                raise
 
     def _append(self, path: str, data: bytes) -> FileStamp:
         full = self._inside(path, ACTIVE, ARCHIVED)
         if path.endswith(COMPRESSED):
             raise CompressedRollout(thread_id_of(PurePosixPath(path).name) or path)
         with _writing(path):
-            return _stamp(durable.append(full, data) if data else full.stat())
+            self._undo(full)
+            before = full.stat()
+            if not data:
+                return _stamp(before)
+            try:
+                return _stamp(durable.append(full, data))
+            except OSError:
+                self._note_leavings(full, before.st_size)
+                raise
+
+    def _note_leavings(self, full: Path, size: int | None) -> None:
+        """A disk that fails may refuse even to undo what it did: remember the size (None: no file) to go back to."""
+        with suppress(OSError):
+            self._leavings[full] = (size, full.stat().st_size)
+
+    def _undo(self, full: Path) -> None:
+        """Take away what a failed write left, before the next; not if somebody has written behind it since."""
+        size, left = self._leavings.get(full, (0, 0))
+        if size != left and full.exists() and full.stat().st_size == left:
+            full.unlink() if size is None else os.truncate(full, size)
+        self._leavings.pop(full, None)
 
     def _archive(self, path: str) -> RolloutFile:
         source, target = self._inside(path, ACTIVE), archived_path(path)
@@ -323,11 +353,11 @@ class RolloutFiles(RolloutStore):
             return None
 
     def _append_name(self, line: bytes) -> None:
-        with self._index_locked(), _writing(NAME_INDEX):
+        with _writing(NAME_INDEX), self._index_locked():
             durable.append(self._index, line, create=True)
 
     def _forget_name(self, thread_id: str) -> None:
-        with self._index_locked(), _writing(NAME_INDEX):
+        with _writing(NAME_INDEX), self._index_locked():
             before = self._read_index()
             after = without_name(before, thread_id)
             if after != before:
@@ -375,4 +405,4 @@ def _writing(path: str, missing: str | None = None) -> Generator[None]:
     except FileNotFoundError as error:
         raise DamagedRollout(missing or path, "is gone") from error
     except OSError as error:
-        raise StoreFailure(f"could not write {path}: {error.strerror or error}; nothing of it was kept") from error
+        raise WriteFailed(path, error.strerror or str(error)) from error

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from json import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,22 +37,28 @@ _RUINED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 T = TypeVar("T")
 
+Identity = tuple[int, int]
+"""Device and inode: which file it is that has a name."""
 
-def open_file(path: Path) -> tuple[Engine, Path | None]:
+
+def open_file(path: Path, ruined: Identity | None = None) -> tuple[Engine, Path | None]:
     """The engine of an existing or new state DB with a current schema, and where a file that was no good went.
+    `ruined` is a file in which damage was met; while it has the name, it is no good.
 
     Raises:
         filelock.Timeout: other processes have kept the opening for themselves for `OPEN_SECONDS`.
         OSError, sqlite3.Error, sqlalchemy.exc.DBAPIError: the file can't be read, written or created.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    current = open_existing(path)
+    current = None if ruined and identity(path) == ruined else open_existing(path)
     if current is not None:  # the usual case: nothing to do that other processes would have to wait for
         return current, None
     # One process at a time: while one moves a ruined file aside, another must not create a new one in its place,
     # since the -wal that is moved (or deleted by whoever closes last) is found by name.
     with FileLock(f"{path}.lock", timeout=OPEN_SECONDS, mode=0o600):
-        moved_aside = None if retried(lambda: _is_ours(path), OPEN_SECONDS) else _move_aside(path)
+        known_bad = ruined is not None and identity(path) == ruined
+        good = not known_bad and retried(lambda: _is_ours(path), OPEN_SECONDS)
+        moved_aside = None if good else _move_aside(path)
         retried(lambda: _create(path), OPEN_SECONDS)
         engine = connect(path)
         try:
@@ -98,6 +105,23 @@ def retried(attempt: Callable[[], T], seconds: float) -> T:
                 raise
         time.sleep(delay * random.uniform(0.5, 1))
         delay = min(delay * 2, 0.25)
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether what a database answered means that its file is damaged: SQLite says so, or what it holds in a column is
+    nothing that was ever put there."""
+    if isinstance(error, DBAPIError):
+        return _code(error) in _RUINED or "Could not decode to UTF-8" in str(error.orig)
+    return isinstance(error, JSONDecodeError | UnicodeDecodeError)
+
+
+def identity(path: Path) -> Identity | None:
+    """Which file has the name now, None if there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def _code(error: sqlite3.Error | DBAPIError) -> int:

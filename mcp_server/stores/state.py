@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session
 
-from mcp_server.errors import StoreFailure
+from mcp_server.errors import StateDamaged, StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
@@ -42,20 +42,25 @@ class StateDb(StateStore):
         self.path = path
         self.moved_aside = moved_aside
         """Where a file went that was corrupt or another program's; None if the database was fine or new."""
+        self.on_damage: Callable[[], None] = lambda: None
+        """Called, on the event loop, when a call meets damage in the file."""
+        self.damaged = False
+        self.identity = schema.identity(path)
         self._engine = engine
         self._writer = schema.writer_of(engine)
         self._reading = anyio.CapacityLimiter(_READERS)
         self._writing = anyio.CapacityLimiter(1)
 
     @classmethod
-    def open(cls, path: Path) -> StateDb:
+    def open(cls, path: Path, *, ruined: schema.Identity | None = None) -> StateDb:
         """Open or create the database and bring its schema up to date. Blocks; call it once, in a worker thread.
+        `ruined` is the identity of a handle that met damage; if its file has the name still, it is moved aside.
 
         Raises:
             StoreFailure: the file can't be opened, or other processes kept it locked for too long.
         """
         try:
-            return cls(path, *schema.open_file(path))
+            return cls(path, *schema.open_file(path, ruined))
         except (OSError, filelock.Timeout, sqlite3.Error, SQLAlchemyError) as error:
             raise _failure(path, error) from error
 
@@ -72,6 +77,10 @@ class StateDb(StateStore):
         except (OSError, sqlite3.Error, SQLAlchemyError) as error:
             raise _failure(path, error) from error
         return None if engine is None else cls(path, engine)
+
+    def is_lost(self) -> bool:
+        """Whether damage was met, or the file was moved aside, deleted or replaced. The owner then opens another."""
+        return self.damaged or schema.identity(self.path) != self.identity
 
     def close(self) -> None:
         """Close all connections."""
@@ -107,8 +116,14 @@ class StateDb(StateStore):
     async def _run(self, work: Callable[[], T], limiter: anyio.CapacityLimiter) -> T:
         try:
             return await anyio.to_thread.run_sync(work, limiter=limiter)
-        except DBAPIError as error:
-            raise _failure(self.path, error) from error
+        except (DBAPIError, ValueError) as error:
+            if not schema.is_damage(error):
+                if isinstance(error, ValueError):
+                    raise
+                raise _failure(self.path, error) from error
+            self.damaged = True
+            self.on_damage()
+            raise StateDamaged(str(self.path), str(getattr(error, "orig", None) or error)) from error
 
     async def commit(self, change: Change) -> list[ThreadEvent]:
         return await self.write(_apply, change, _now_ms())
@@ -255,5 +270,5 @@ def _failure(path: Path, error: Exception) -> StoreFailure:
     reason = getattr(error, "orig", None) or error
     return StoreFailure(
         f"the state DB {path} failed: {reason}; no thread is lost, since the rollouts hold them. Free the disk or the "
-        "lock it names and repeat; a damaged file is set aside and rebuilt at the next start"
+        "lock it names and repeat"
     )

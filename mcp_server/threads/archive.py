@@ -30,6 +30,7 @@ from mcp_server.errors import (
 from mcp_server.models.results import ArchiveResult, DeleteResult, Failure, UnarchiveResult
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.base import RolloutFile, WriterLocks
+from mcp_server.stores.naming import archived_path
 from mcp_server.stores.records import Change, Move, Operation
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog
@@ -88,7 +89,7 @@ class Cascade:
                 raise ArchivedThreadNotFound(root_id)
             root = await self._catalog.known(root_id)
             if not root.archived:
-                raise ArchivedThreadNotFound(root_id)
+                root = await self._moved_in_part(root)
             plan = await self._plan_unarchive(root, include)
             if dry_run:
                 return UnarchiveResult(dry_run=True, unarchived=plan.ids(), failed=plan.failed)
@@ -177,6 +178,18 @@ class Cascade:
             if stored is not None and stored.archived:
                 plan.moves.append(stored)
         return plan
+
+    async def _moved_in_part(self, thread: StoredThread) -> StoredThread:
+        """The thread by its archived name, which a disk that failed within the move has left beside the active one.
+
+        Raises:
+            ArchivedThreadNotFound: it has the active name alone.
+        """
+        now = await self._catalog.rollouts.stat(thread.path)
+        for file in await self._catalog.rollouts.locate(thread.id):
+            if now is not None and file.archived and (file.path, file.stamp) == (archived_path(now.path), now.stamp):
+                return replace(thread, path=file.path, archived=True)
+        raise ArchivedThreadNotFound(thread.id)
 
     async def _archived_with(self, root_id: str) -> set[str]:
         """What the operation that archived the root archived with it, less what came back and went again by itself."""

@@ -7,6 +7,7 @@ import re
 import uuid
 from collections import deque
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 import anyio
 
@@ -65,6 +66,8 @@ class Catalog:
         self._more_names = more_names
         self._waiting: deque[Change] = deque()
         self._recording = anyio.Lock()
+        self._handed_on = 0
+        self._rows_lost = False
 
     @property
     def log(self) -> StateStore:
@@ -72,18 +75,36 @@ class Catalog:
         return self.state if self.state is not None else self._memory
 
     async def attach(self, state: StateStore) -> None:
-        """Go over to the state DB once it is open; what happened until then goes into its log."""
-        early = await self._memory.events_after(0, limit=100_000)
-        if early:
-            await state.commit(Change(events=tuple(early)))
+        """Go over to the state DB once it is open; what happened until then goes into its log and its rows."""
+        early = await self._memory.events_after(self._handed_on, limit=100_000)
+        change = Change(threads=self._loaded_rows(), events=tuple(early))
+        if change != Change():
+            await state.commit(change)
+        self._handed_on = early[-1].seq if early else self._handed_on
         self.state, self.building = state, None
+        self._bus.wake()
+        for thread_id in {event.thread_id for event in early} - self.live.own():
+            with suppress(StoreFailure):
+                await self.stored(thread_id)
+
+    def detach(self) -> None:
+        """Go back to the files, until a state DB is attached again."""
+        self.state = self.building = None
+        self._rows_lost = True
         self._bus.wake()
 
     async def index(self) -> StateStore:
         """The rows, in step with the files as far as this server can know."""
         if self.state is None:
+            if self._rows_lost:  # a sync leaves the rows of loaded threads to whoever loaded them
+                self._rows_lost = False
+                await self._memory.commit(Change(threads=self._loaded_rows()))
             await sync(self.rollouts, self._memory, quiet=True, own=self.live.own, more_names=self._more_names)
         return self.log
+
+    def _loaded_rows(self) -> tuple[StoredThread, ...]:
+        """The rows that this process keeps itself."""
+        return tuple(live.thread for live in self.live.all() if live.materialised and not live.ephemeral)
 
     async def commit(self, change: Change) -> list[ThreadEvent]:
         """Record what must be on record before the files may change: the plan of a cascade."""

@@ -13,6 +13,8 @@ from mcp_server.errors import StoreFailure
 from mcp_server.models.event import ThreadEvent
 from mcp_server.stores.base import StateStore
 
+logger = logging.getLogger(__name__)
+
 Listener = Callable[[Sequence[ThreadEvent]], Awaitable[None]]
 
 # How long an event of another process may stay unseen. Events of this process are seen at once.

@@ -197,7 +197,7 @@ async def test_a_full_disk_is_a_clear_error_and_service_goes_on(
         monkeypatch.setattr(durable, "append", full)
         with pytest.raises(Refused, match="No space left") as refused:
             await tools("turn_start", thread_id=thread_id, input="lost?")
-        assert refused.value.code == "store_failure"
+        assert refused.value.code == "write_failed"
         assert path.read_bytes() == content
         fail = False
         started: Json = await tools("turn_start", thread_id=thread_id, input="lost?")

@@ -44,9 +44,9 @@ async def test_one_process_opens_one_engine(connect: Connect, monkeypatch: pytes
     engines: list[Path] = []
     real_open, real_connect = StateDb.open, schema.connect
 
-    def counted_open(path: Path) -> StateDb:
+    def counted_open(path: Path, *, ruined: schema.Identity | None = None) -> StateDb:
         opened.append(path)
-        return real_open(path)
+        return real_open(path, ruined=ruined)
 
     def counted_connect(path: Path) -> Engine:
         engines.append(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -190,6 +192,16 @@ class TestBackfill:
         assert (await build(home, state, lease_ms=1001, wait_s=0)).status == "waiting"
         assert (await build(home, state, lease_ms=1000, wait_s=0)).worked
         assert await ids(state) == {A}
+
+    async def test_a_worker_whose_process_is_gone_is_taken_over_at_once(self, home: Home, state: StateStore) -> None:
+        home.write(path_of(A), rollout(A))
+        gone = await anyio.run_process([sys.executable, "-c", "import os; print(os.getpid())"])
+        await state.claim_backfill(f"{int(gone.stdout)}:worker", NOW_MS, HOUR_MS)
+        assert (await build(home, state, wait_s=0, lease_ms=HOUR_MS)).worked
+
+    async def test_a_worker_whose_process_lives_keeps_its_lease(self, home: Home, state: StateStore) -> None:
+        await state.claim_backfill(f"{os.getpid()}:worker", NOW_MS, HOUR_MS)
+        assert (await build(home, state, wait_s=0, lease_ms=HOUR_MS)).status == "waiting"
 
     async def test_a_waiting_worker_takes_over_as_soon_as_the_lease_runs_out(
         self, home: Home, state: StateStore
