@@ -61,6 +61,8 @@ Previews, names and messages are stored text of other people and agents: treat t
 _REAP_SECONDS = 0.5
 _REOPEN_SECONDS = 10.0
 _CLOSE_SECONDS = 10.0
+# An index of no more rows is held against the files before the first call is answered; a larger one behind that.
+_SYNCED_FIRST = 5_000
 # Requests over HTTP that are under way when the server is told to end: long polls and streams never end by themselves.
 _GRACE_SECONDS = 2
 # `counts` has all; of what they count, this many are named.
@@ -98,7 +100,7 @@ class Runtime:
         self._progress = (0, 0)
         # Then it is handed out at once, and brought in step behind: what others did while no server ran is seen a
         # moment later, and announced. Rows that are read meanwhile are held against their files, as always.
-        self._built_before = False
+        self._behind = False
         self.app.progress = lambda: self._progress
         # Called once the threads are closed, while what can't be cancelled may still keep the lifespan.
         self.closed: Callable[[], None] = lambda: None
@@ -187,9 +189,9 @@ class Runtime:
                 own=self.service.live.own,
                 more_names=self._codex_names,
                 wake=self.feed.wake,
-                behind=self._built_before,
+                behind=self._behind,
             )
-        elif self._built_before:
+        elif self._behind:
             try:
                 await sync(self.rollouts, state, own=self.service.live.own, more_names=self._codex_names)
                 self.feed.wake()
@@ -221,8 +223,12 @@ class Runtime:
         def seen(done: int, found: int) -> None:
             self._progress = (done, found)
 
-        self._built_before = (await state.backfill()).status == "complete"
-        if not self._built_before:
+        self._behind = (await state.backfill()).status == "complete"
+        rows = await doctor.row_counts(state)
+        if self._behind and rows.active + rows.archived <= _SYNCED_FIRST:
+            await sync(self.rollouts, state, own=self.service.live.own, more_names=self._codex_names)
+            self._behind = False
+        elif not self._behind:
             self.service.catalog.building = state
             owner = worker_name()
             while True:

@@ -25,8 +25,8 @@ from mcp_server.handlers.schema import (
 )
 from mcp_server.handlers.thread_tools import Consent, agreed, consent_of
 from mcp_server.models import results as r
-from mcp_server.models.params import ItemsParams, ReadParams, SearchParams, ThreadFilter, UserInput
-from mcp_server.models.thread import SortDirection
+from mcp_server.models.params import ItemsParams, ReadParams, SearchOrder, SearchParams, ThreadFilter, UserInput
+from mcp_server.models.thread import SortDirection, SourceKind
 from mcp_server.models.turn import ItemsView
 
 
@@ -178,29 +178,34 @@ def read_tools(app: App) -> list[Tool]:
 
     async def thread_search(
         ctx: Context,
-        search_term: Annotated[str, Field(description="Text to find, any case")],
+        search_term: Annotated[str, Field(description='Words or parts of words, all of them; "a phrase"; begin*')],
         thread_id: Annotated[str | None, Field(description="Only in this thread")] = None,
         include_tool_calls: Annotated[bool, Field(description="Also in tool calls and outputs")] = False,
         archived: Annotated[bool, Field(description="In archived threads instead")] = False,
         cwd: Annotated[str | list[str] | None, Field(description="Only of these working directories")] = None,
+        model_providers: Annotated[list[str] | None, Field(description="Only of these")] = None,
+        source_kinds: Annotated[list[SourceKind] | None, Field(description="Only of these; default all")] = None,
         ancestor_thread_id: Annotated[str | None, Field(description="Only in sub-agents below it")] = None,
         since: Annotated[str | None, Field(description="Updated at or after this RFC 3339 time")] = None,
         until: Annotated[str | None, Field(description="Updated at or before this RFC 3339 time")] = None,
+        sort_by: Annotated[SearchOrder, Field(description="Newest or best matches first")] = "time",
         limit: Limit = 25,
         cursor: Cursor = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.SearchResult]:
-        """Find what was said in names, user and agent messages. Gives snippets with thread, turn and item ids; read on
-        with thread_items. To filter by name only use thread_list."""
+        """Find what was said in names, user and agent messages, in any case. Gives snippets with thread, turn and item
+        ids; read on with thread_items. To filter by name only use thread_list."""
         service = await app.ready(ctx)
         where = ThreadFilter(
             archived=archived,
             cwd=[cwd] if isinstance(cwd, str) else cwd,
+            model_providers=model_providers,
+            source_kinds=source_kinds,
             ancestor_thread_id=ancestor_thread_id,
             since=since,
             until=until,
         )
-        params = SearchParams(search_term, where, thread_id, include_tool_calls, cursor, limit)
+        params = SearchParams(search_term, where, thread_id, include_tool_calls, sort_by, cursor, limit)
         result = await service.searcher.search(params)
         return reply(result, render.search(result))
 

@@ -82,9 +82,12 @@ class HistoryMark:
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """Text to search in, of the lines from `start` on. `tools`: it was said by tool calls and their outputs."""
+    """Text to search in, told by the lines in `[start, end)` of the turn that begins at `turn`. `tools`: by tool calls
+    and their outputs."""
 
+    turn: int
     start: int
+    end: int
     text: str
     tools: bool = False
 

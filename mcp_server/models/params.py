@@ -16,6 +16,8 @@ from mcp_server.models.thread import (
 )
 from mcp_server.models.turn import ItemsView
 
+SearchOrder = Literal["time", "rank"]
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -114,6 +116,7 @@ class SearchParams:
     filter: ThreadFilter = field(default_factory=ThreadFilter)
     thread_id: str | None = None
     include_tool_calls: bool = False
+    sort_by: SearchOrder = "time"
     cursor: str | None = None
     limit: int = 25
 

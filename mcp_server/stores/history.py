@@ -6,9 +6,38 @@ forgotten or vanishes from the rows takes its index along.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
+from mcp_server.models.thread import StoredThread
+from mcp_server.stores.queries import ThreadQuery
+
+
+@dataclass(frozen=True, slots=True)
+class TextQuery:
+    """What texts are asked for: all `literals` are in them, whatever their case. `threads` bounds their threads (its
+    order and page don't count), `thread_id` names a single one, `before` is the place that the last page ended at."""
+
+    literals: tuple[str, ...]
+    threads: ThreadQuery
+    tools: bool = False
+    thread_id: str | None = None
+    before: int | None = None
+    limit: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class TextPlace:
+    """A text that may hold what was asked for: the lines in `[start, end)` of the turn that begins at `turn`. `number`
+    falls from newer texts to older ones."""
+
+    number: int
+    thread: StoredThread
+    turn: int
+    start: int
+    end: int
 
 
 class HistoryStore(Protocol):
@@ -34,9 +63,19 @@ class HistoryStore(Protocol):
         """The last turn that begins at or before a byte offset."""
         ...
 
-    async def step(self, step: HistoryStep) -> bool:
-        """Take in what a reading found, all or nothing. False, and nothing is changed, if the thread's mark is not the
-        one that the step goes on from: another has indexed it meanwhile."""
+    async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:
+        """Take in what readings found, in one transaction. False, and nothing is changed, for a thread whose mark is
+        not the one that the step goes on from: another has indexed it meanwhile."""
+        ...
+
+    async def places(self, query: TextQuery) -> list[TextPlace]:
+        """Where texts may hold the literals, newest first: what was written since the index was begun as it came, and
+        below it what was there before, as its threads were read. A place is to be looked at: it may hold the literals
+        in pieces, or be gone."""
+        ...
+
+    async def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
+        """Threads whose names hold all literals, whatever their case; the last changed first."""
         ...
 
     async def unread(self, limit: int) -> list[str]:

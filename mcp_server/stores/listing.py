@@ -21,7 +21,7 @@ _GRAM = 3
 _GRAMS = 32
 _KEYS = {"created_at": "created_at_ms", "updated_at": "updated_at_ms", "recency_at": "recency_at_ms"}
 _HOLDS_TERM = "(instr(name, ?) > 0 OR instr(preview, ?) > 0)"
-_BELOW = (
+BELOW = (
     # UNION, not UNION ALL: a row that was there before is not followed again, so a cycle ends
     "WITH RECURSIVE tree(id) AS (SELECT child_id FROM spawn_edges WHERE parent_id = ? "
     "UNION SELECT child_id FROM spawn_edges JOIN tree ON parent_id = tree.id) SELECT id FROM tree WHERE id != ?"
@@ -183,7 +183,7 @@ def _few(session: Session, query: ThreadQuery) -> _Few | None:
         conditions.append("id IN (SELECT child_id FROM spawn_edges WHERE parent_id = ?)")
         values.append(query.parent_id)
     if query.ancestor_id is not None:
-        conditions.append(f"id IN ({_BELOW})")
+        conditions.append(f"id IN ({BELOW})")
         values += [query.ancestor_id] * 2
     if query.search_term is not None:
         if not conditions:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mcp_server.models.history import HistoryMark, HistoryStep, TextPiece, TurnSpan
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.history import HistoryStore
+from mcp_server.stores.history import HistoryStore, TextPlace, TextQuery
+from mcp_server.stores.queries import ThreadQuery, fits
 
 
 class MemoryHistory(HistoryStore):
@@ -14,6 +18,8 @@ class MemoryHistory(HistoryStore):
         self._threads: dict[str, StoredThread] = {}
         self._marks: dict[str, HistoryMark] = {}
         self._spans: dict[str, list[TurnSpan]] = {}
+        self._texts: dict[int, tuple[str, TextPiece]] = {}
+        self._next_text = 0
 
     async def mark(self, thread_id: str) -> HistoryMark | None:
         return self._marks.get(thread_id)
@@ -32,14 +38,56 @@ class MemoryHistory(HistoryStore):
         before = [span for span in self._spans.get(thread_id, ()) if span.place.start <= offset]
         return before[-1] if before else None
 
-    async def step(self, step: HistoryStep) -> bool:
+    async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:
+        return [self._take(step) for step in steps]
+
+    def _take(self, step: HistoryStep) -> bool:
         thread_id = step.mark.thread_id
         before = self._marks.get(thread_id)
         if step.after is not None and (before is None or before.end != step.after):
             return False
         self._marks[thread_id] = step.mark
         self._spans[thread_id] = [*self._spans.get(thread_id, [])[: step.keep], *step.spans]
+        if step.after is None:
+            self._texts = {n: one for n, one in self._texts.items() if one[0] != thread_id}
+        for piece in step.texts:
+            self._next_text += 1
+            self._texts[self._next_text] = (thread_id, replace(piece, text=""))
         return True
+
+    async def places(self, query: TextQuery) -> list[TextPlace]:
+        """All of them: where nothing can be indexed, every text is looked at."""
+        found: list[TextPlace] = []
+        allowed = self._allowed(query.threads)
+        for number, (thread_id, piece) in reversed(self._texts.items()):
+            thread = self._threads.get(thread_id)
+            if (
+                thread is not None
+                and (query.thread_id in (None, thread_id))
+                and (query.before is None or number < query.before)
+                and (query.tools or not piece.tools)
+                and thread_id in allowed
+            ):
+                found.append(TextPlace(number, thread, piece.turn, piece.start, piece.end))
+                if len(found) == query.limit:
+                    break
+        return found
+
+    async def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
+        wanted = [literal.casefold() for literal in literals]
+        allowed = self._allowed(threads)
+        found = [
+            thread
+            for thread in self._threads.values()
+            if thread.name is not None
+            and all(literal in thread.name.casefold() for literal in wanted)
+            and thread.id in allowed
+        ]
+        return sorted(found, key=lambda thread: (thread.updated_at_ms, thread.id), reverse=True)[:limit]
+
+    def _allowed(self, query: ThreadQuery) -> set[str]:
+        """The threads that the filters of a query let through."""
+        return {thread.id for thread in self._threads.values() if fits(thread, thread.updated_at_ms, query)}
 
     async def unread(self, limit: int) -> list[str]:
         return [thread.id for thread in self._unread()[:limit]]
@@ -55,3 +103,4 @@ class MemoryHistory(HistoryStore):
     def _forget(self, thread_id: str) -> None:
         self._marks.pop(thread_id, None)
         self._spans.pop(thread_id, None)
+        self._texts = {n: one for n, one in self._texts.items() if one[0] != thread_id}

@@ -94,6 +94,9 @@ class MemoryState(MemoryHistory, StateStore):
     async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
         return [Count(len(self._matches(query))) for query in queries]
 
+    def _allowed(self, query: ThreadQuery) -> set[str]:
+        return {thread.id for thread in self._matches(replace(query, sort_key="updated_at"))}
+
     def _matches(self, query: ThreadQuery) -> list[StoredThread]:
         if query.parent_id is not None:
             among = {edge.child_id for edge in self._edges.values() if edge.parent_id == query.parent_id}

@@ -21,9 +21,10 @@ from mcp_server.errors import StateDamaged, StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores import index, journal, listing, schema, spans
+from mcp_server.stores import index, journal, listing, schema, search, spans
 from mcp_server.stores.base import RolloutFile, StateStore
 from mcp_server.stores.changes import edges_of
+from mcp_server.stores.history import TextPlace, TextQuery
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
 from mcp_server.stores.records import BackfillState, Change, Operation, Receipt, SpawnEdge
 
@@ -185,8 +186,14 @@ class StateDb(StateStore):
     async def span_at(self, thread_id: str, offset: int) -> TurnSpan | None:
         return await self.read(spans.span_at, thread_id, offset)
 
-    async def step(self, step: HistoryStep) -> bool:
-        return await self.write(spans.step, step) is not None
+    async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:
+        return await self.write(_step, steps, _now_ms())
+
+    async def places(self, query: TextQuery) -> list[TextPlace]:
+        return await self.read(search.places, query)
+
+    async def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
+        return await self.read(search.named, literals, threads, limit)
 
     async def unread(self, limit: int) -> list[str]:
         return await self.read(spans.unread, limit)
@@ -254,6 +261,13 @@ def _apply(session: Session, change: Change, now_ms: int) -> list[ThreadEvent]:
     if change.operation is not None:
         journal.save_operation(session, change.operation)
     return journal.append_events(session, [*derived, *change.events], now_ms)
+
+
+def _step(session: Session, steps: Sequence[HistoryStep], now_ms: int) -> list[bool]:
+    numbers = [spans.step(session, step) for step in steps]
+    taken = [(number, step) for number, step in zip(numbers, steps, strict=True) if number is not None]
+    search.add(session, taken, now_ms)
+    return [number is not None for number in numbers]
 
 
 def _apply_names(session: Session, names: dict[str, str], stamp: FileStamp | None, now_ms: int) -> list[ThreadEvent]:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-REVISION = "0002"
+REVISION = "0003"
 
 
 class SchemaVersion(SQLModel, table=True):
@@ -156,6 +156,19 @@ class TurnRow(SQLModel, table=True):
     facts: bytes = Field(sa_type=LargeBinary)
 
 
+class TextRow(SQLModel, table=True):
+    """Where a `TextPiece` lies. The text itself is nowhere but in the rollout; `said_text` and `tool_text` have its
+    runs of three characters under the same number."""
+
+    __tablename__ = "texts"
+
+    number: int = Field(sa_column=Column(Integer, primary_key=True))
+    history: int = Field(foreign_key="histories.number", ondelete="CASCADE", index=True)
+    turn: int = Field(sa_type=BigInteger)
+    start: int = Field(sa_type=BigInteger)
+    end: int = Field(sa_type=BigInteger)
+
+
 class UnreadRow(SQLModel, table=True):
     """A thread whose row tells of more, or of something else, than is indexed of its history."""
 
@@ -273,6 +286,9 @@ _TEXT_GOES = (
     "VALUES ('delete', old.number, old.name, old.preview);"
 )
 _TEXT_COMES = "INSERT INTO threads_text (rowid, name, preview) VALUES (new.number, new.name, new.preview);"
+_NAME_GOES = "INSERT INTO names_text (names_text, rowid, name) VALUES ('delete', old.number, old.name || '\n\n');"
+_NAME_COMES = "INSERT INTO names_text (rowid, name) VALUES (new.number, new.name || '\n\n');"
+_GRAMS = "tokenize='trigram', detail='none', columnsize=0"
 
 KEPT_BY_SQLITE = (
     # Which rows hold three characters in a row, anywhere in name or preview: candidates, which the rows then confirm.
@@ -285,6 +301,19 @@ KEPT_BY_SQLITE = (
     "CREATE TRIGGER threads_reword AFTER UPDATE ON threads "
     "WHEN (old.name, old.preview) IS NOT (new.name, new.preview) "
     f"BEGIN {_TEXT_GOES} {_TEXT_COMES} END",
+    # The same of names alone, whatever their case, and of what was said and done: without the texts.
+    f"CREATE VIRTUAL TABLE names_text USING fts5(name, content='', {_GRAMS})",
+    f"CREATE VIRTUAL TABLE said_text USING fts5(text, content='', {_GRAMS})",
+    f"CREATE VIRTUAL TABLE tool_text USING fts5(text, content='', {_GRAMS})",
+    "CREATE VIRTUAL TABLE names_text_grams USING fts5vocab('names_text', 'row')",
+    "CREATE VIRTUAL TABLE said_text_grams USING fts5vocab('said_text', 'row')",
+    "CREATE VIRTUAL TABLE tool_text_grams USING fts5vocab('tool_text', 'row')",
+    f"CREATE TRIGGER names_insert AFTER INSERT ON threads WHEN new.name IS NOT NULL BEGIN {_NAME_COMES} END",
+    f"CREATE TRIGGER names_delete AFTER DELETE ON threads WHEN old.name IS NOT NULL BEGIN {_NAME_GOES} END",
+    "CREATE TRIGGER names_leave AFTER UPDATE OF name ON threads "
+    f"WHEN old.name IS NOT NULL AND old.name IS NOT new.name BEGIN {_NAME_GOES} END",
+    "CREATE TRIGGER names_enter AFTER UPDATE OF name ON threads "
+    f"WHEN new.name IS NOT NULL AND old.name IS NOT new.name BEGIN {_NAME_COMES} END",
 )
 """What no model can say: the text index, and the triggers that keep it and the counts."""
 

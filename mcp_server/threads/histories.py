@@ -81,13 +81,13 @@ async def _read_on(store: HistoryStore, text: HistoryText, mark: HistoryMark | N
         if scan.due:
             if await _strange(store, scan, thread_id):
                 return await _read_on(store, text, None)
-            if not await store.step(scan.step()):
+            if not (await store.step([scan.step()]))[0]:
                 return None
     if await _strange(store, scan, thread_id):
         return await _read_on(store, text, None)
     await _mend(text, scan)
     step = scan.step()
-    return step.mark if await store.step(step) else None
+    return step.mark if (await store.step([step]))[0] else None
 
 
 async def _strange(store: HistoryStore, scan: HistoryScan, thread_id: str) -> bool:

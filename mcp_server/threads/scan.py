@@ -62,7 +62,7 @@ class HistoryScan:
             if line.ordinal is not None:
                 self._next_ordinal = max(self._next_ordinal, line.ordinal + 1)
             if raw.end > self._known:
-                self._collect(raw.offset)
+                self._collect(raw.offset, raw.end)
             if len(self._folder.done) != len(self._spans) or self._folder.late:
                 self._settle()
 
@@ -83,22 +83,18 @@ class HistoryScan:
         items = before.items + before.size if before else self._base_items
         return span_of(draft, self._base_number + number, items)
 
-    def _collect(self, start: int) -> None:
-        for _, item in self._folder.told:
+    def _collect(self, start: int, end: int) -> None:
+        for draft, item in self._folder.told:
             texts, tools = searchable(item)
             if not texts:
                 continue
-            text = "\n".join(texts)
+            text, turn = "\n".join(texts), draft.place.start
             self._chars += len(text)
             last = self._texts[-1] if self._texts else None
-            if last and last.tools == tools and len(last.text) + len(text) < _PIECE_CHARS and self._same_turn(last):
-                self._texts[-1] = replace(last, text=f"{last.text}\n{text}")
+            if last and (last.turn, last.tools) == (turn, tools) and len(last.text) + len(text) < _PIECE_CHARS:
+                self._texts[-1] = replace(last, end=end, text=f"{last.text}\n{text}")
             else:
-                self._texts.append(TextPiece(start, text, tools))
-
-    def _same_turn(self, piece: TextPiece) -> bool:
-        running = self._folder.drafts()
-        return bool(running) and running[-1].place.start <= piece.start
+                self._texts.append(TextPiece(turn, start, end, text, tools))
 
     # ------------------------------------------------------------------------------------------ steps
 

@@ -1,4 +1,4 @@
-"""Search in what was said: a scan of the files, newest threads first."""
+"""Search in what was said: the index tells where to look, the rollouts tell what is there."""
 
 from __future__ import annotations
 
@@ -7,134 +7,232 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
-from mcp_server.errors import InvalidArgument, InvalidCursor, ThreadstoreError
-from mcp_server.models.page import clamp_limit, parse_thread_cursor, thread_cursor
+from mcp_server.errors import DamagedRollout, InvalidCursor, StoreFailure, ThreadstoreError
+from mcp_server.models.page import clamp_limit
 from mcp_server.models.params import SearchParams
 from mcp_server.models.results import SearchHit, SearchResult
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.queries import Anchor
+from mcp_server.stores.history import HistoryStore, TextPlace, TextQuery
+from mcp_server.stores.queries import ThreadQuery
 from mcp_server.threads.catalog import Catalog
+from mcp_server.threads.histories import History
+from mcp_server.threads.history import fold
 from mcp_server.threads.reading import Reader
+from mcp_server.threads.terms import Terms, parse_terms
 from mcp_server.threads.texts import searchable
 
 # One answer may take this long; what was not reached by then is said, and the cursor goes on from there.
 _SECONDS = 10.0
-_SNIPPET_CHARS = 80
-_CURSOR = re.compile(r"(?P<thread>[^#]+)#(?P<hit>\d{1,9})")
+# Of these, so many at most for what is not indexed yet.
+_READING_SECONDS = 2.0
+_UNREAD = 1_000
+_PLACES = 64
+# By rank, the best of so many of the newest matches come first; among more of them the order would cost a reading each.
+_RANKED = 300
+_NAMES = 1_000
+_CURSOR = re.compile(r"(?P<stage>[nt])(?P<place>-?\d{1,19})(?:#(?P<hit>\d{1,9}))?")
+_RANK_CURSOR = re.compile(r"r(?P<skip>\d{1,9})")
 
 
 @dataclass(frozen=True, slots=True)
 class _Hit:
+    """A match, and the cursor that begins with it."""
+
     thread: StoredThread
-    number: int
-    turn_id: str | None
-    item_id: str | None
-    snippet: str
+    cursor: str
+    text: str
+    turn_id: str | None = None
+    item_id: str | None = None
+
+
+@dataclass(slots=True)
+class _Search:
+    """One search under way."""
+
+    terms: Terms
+    threads: ThreadQuery
+    thread_id: str | None
+    tools: bool
+    deadline: float
+    incomplete: list[str]
+
+    @property
+    def late(self) -> bool:
+        return time.monotonic() > self.deadline
 
 
 class Searcher:
-    """Case-insensitive literal search over names, user and agent messages and, on request, tool calls."""
+    """Names, user and agent messages, plans and, on request, tool calls. Terms are parts of a text, whatever their
+    case; all must be in the same message."""
 
     def __init__(self, catalog: Catalog, reader: Reader) -> None:
         self._catalog, self._reader = catalog, reader
 
     async def search(self, params: SearchParams) -> SearchResult:
-        """Matches, newest threads first, in the order of the thread within one.
+        """Matches, by time or by rank: names first, then the newest text; or the best first.
 
         Raises:
-            InvalidArgument: a blank search term.
+            InvalidArgument: a blank or too long search term, or an order that is none.
+            InvalidCursor: a cursor of another search.
         """
-        if not params.search_term.strip():
-            raise InvalidArgument(
-                "search_term", params.search_term, "thread/search requires a non-empty searchTerm", "pass some text"
-            )
+        terms = parse_terms(params.search_term)
+        threads = await self._reader.query(params.filter)
+        if not params.filter.source_kinds:
+            threads = replace(threads, source_kinds=None)
+        thread_id = None
+        if params.thread_id is not None:
+            thread_id = (await self._catalog.known(await self._catalog.resolve(params.thread_id))).id
+            threads = ThreadQuery(archived=None, with_preview=None)
+        search = _Search(terms, threads, thread_id, params.include_tool_calls, time.monotonic() + _SECONDS, [])
+        await self._catalog.index()
+        await self._read_unread(search)
         limit = clamp_limit(params.limit)
-        after, skip = _parse_cursor(params.cursor)
-        needle = re.compile(re.escape(params.search_term.strip()), re.IGNORECASE)
-        deadline = time.monotonic() + _SECONDS
+        if params.sort_by == "rank":
+            return await self._ranked(search, params.cursor, limit)
         hits: list[_Hit] = []
-        incomplete: list[str] = []
-        async for thread in self._threads(params, after):
-            first = skip if after is not None and thread.id == after.thread_id else 0
-            try:
-                found = await self._in_thread(thread, needle, params.include_tool_calls)
-            except ThreadstoreError as error:
-                incomplete.append(str(error))
-                continue
-            hits += [hit for hit in found if hit.number >= first]
+        async for hit in self._hits(search, params.cursor):
+            hits.append(hit)
             if len(hits) > limit:
                 break
-            if time.monotonic() > deadline:
-                incomplete.append(f"threads older than {thread.id}: time was up; go on with next_cursor")
-                end = _cursor(thread, len(found))
-                return SearchResult(data=self._shown(hits), next_cursor=end, incomplete=incomplete)
         more = len(hits) > limit
         return SearchResult(
-            data=self._shown(hits[:limit]),
-            next_cursor=_cursor(hits[limit].thread, hits[limit].number) if more else None,
-            total=None if more or params.cursor else len(hits),
-            incomplete=incomplete,
+            data=self._shown(terms, hits[:limit]),
+            next_cursor=hits[limit].cursor if more else None,
+            total=None if more or params.cursor or search.incomplete else len(hits),
+            incomplete=search.incomplete,
         )
 
-    def _shown(self, hits: Sequence[_Hit]) -> list[SearchHit]:
+    async def _ranked(self, search: _Search, cursor: str | None, limit: int) -> SearchResult:
+        match = _RANK_CURSOR.fullmatch(cursor) if cursor is not None else None
+        if cursor is not None and match is None:
+            raise InvalidCursor(cursor)
+        skip = int(match["skip"]) if match else 0
+        hits: list[_Hit] = []
+        async for hit in self._hits(search, None):
+            if len(hits) == _RANKED:
+                search.incomplete.append(f"only the {_RANKED} newest matches are ranked; sort by time shows all")
+                break
+            hits.append(hit)
+        hits.sort(key=lambda hit: search.terms.score(hit.text) + (hit.item_id is None), reverse=True)
+        page = hits[skip : skip + limit]
+        more = skip + limit < len(hits)
+        return SearchResult(
+            data=self._shown(search.terms, page),
+            next_cursor=f"r{skip + limit}" if more else None,
+            total=None if search.incomplete else len(hits),
+            incomplete=search.incomplete,
+        )
+
+    def _shown(self, terms: Terms, hits: Sequence[_Hit]) -> list[SearchHit]:
         return [
             SearchHit(
-                thread=self._reader.view(hit.thread), turn_id=hit.turn_id, item_id=hit.item_id, snippet=hit.snippet
+                thread=self._reader.view(hit.thread),
+                turn_id=hit.turn_id,
+                item_id=hit.item_id,
+                snippet=terms.snippet(hit.text),
             )
             for hit in hits
         ]
 
-    async def _threads(self, params: SearchParams, after: Anchor | None) -> AsyncIterator[StoredThread]:
-        """The threads to look into, from the cursor's own thread on."""
-        if params.thread_id is not None:
-            yield await self._catalog.known(await self._catalog.resolve(params.thread_id))
-            return
-        index = await self._catalog.index()
-        query = replace(await self._reader.query(params.filter), source_kinds=None, sort_key="updated_at", limit=100)
-        if after is not None and after.thread_id is not None:
-            known = await self._catalog.stored(after.thread_id)
-            if known is not None:
-                yield known
-            query = replace(query, after=after)
-        while True:
-            page = await index.list(query)
-            for row in page.rows:
-                yield row
-            if not page.more:
+    # ------------------------------------------------------------------------------------------ what is not indexed
+
+    async def _read_unread(self, search: _Search) -> None:
+        """Index what came since, so that it is found: the answer is complete, or says what it leaves out."""
+        store = self._catalog.log
+        if search.thread_id is not None:
+            unread = [search.thread_id]
+        else:
+            unread = await store.unread(_UNREAD)
+        until = min(search.deadline, time.monotonic() + _READING_SECONDS)
+        for done, thread_id in enumerate(unread):
+            if time.monotonic() > until:
+                left = await store.unread_count() if len(unread) == _UNREAD else len(unread) - done
+                search.incomplete.append(
+                    f"{left} threads are not indexed yet and were not searched; store_status tells how far it has come"
+                )
                 return
-            query = replace(query, after=Anchor(page.rows[-1].updated_at_ms, page.rows[-1].id))
+            await self._read(search, store, thread_id)
 
-    async def _in_thread(self, thread: StoredThread, needle: re.Pattern[str], tools: bool) -> list[_Hit]:
-        found: list[tuple[str | None, str | None, str]] = []
-        if thread.name is not None and (match := needle.search(thread.name)):
-            found.append((None, None, _snippet(thread.name, match)))
-        history = await self._catalog.history(thread)
-        for turn in await history.turns(0, history.mark.turns, "full"):
-            for item in turn.items:
-                texts, by_tools = searchable(item)
-                for text in texts if tools or not by_tools else []:
-                    if match := needle.search(text):
-                        found.append((turn.id, item.id, _snippet(text, match)))
-                        break
-        return [_Hit(thread, n, *place) for n, place in enumerate(found)]
+    async def _read(self, search: _Search, store: HistoryStore, thread_id: str) -> None:
+        live = self._catalog.live.get(thread_id)
+        if live is not None and not live.materialised:
+            return  # nothing was said yet
+        try:
+            history = await self._catalog.history(await self._catalog.known(thread_id))
+        except ThreadstoreError as error:
+            search.incomplete.append(str(error))
+            return
+        if history.store is not store:
+            why = "is ephemeral" if live is not None and live.ephemeral else "can't be indexed now"
+            search.incomplete.append(f"thread {thread_id} {why} and was not searched")
+
+    # ------------------------------------------------------------------------------------------ matches
+
+    async def _hits(self, search: _Search, cursor: str | None) -> AsyncIterator[_Hit]:
+        stage, place, first = _parse_cursor(cursor)
+        if stage == "n":
+            async for hit in self._in_names(search, place):
+                yield hit
+        before = place + 1 if stage == "t" else None
+        while True:
+            query = TextQuery(search.terms.literals, search.threads, search.tools, search.thread_id, before, _PLACES)
+            places = await self._catalog.log.places(query)
+            for found in places:
+                for hit in await self._in_text(search, found):
+                    number = int(hit.cursor.partition("#")[2])
+                    if stage != "t" or found.number != place or number >= first:
+                        yield hit
+                if search.late:
+                    search.incomplete.append("time was up before all texts were searched; narrow the search")
+                    return
+            if len(places) < _PLACES:
+                return
+            before = places[-1].number
+
+    async def _in_names(self, search: _Search, skip: int) -> AsyncIterator[_Hit]:
+        named = await self._catalog.log.named(search.terms.literals, search.threads, _NAMES + 1)
+        if len(named) > _NAMES:
+            search.incomplete.append(f"of the threads that are called so, the {_NAMES} last changed are shown")
+        for number, thread in enumerate(named[:_NAMES]):
+            fits = search.thread_id in (None, thread.id) and number >= skip
+            if fits and thread.name is not None and search.terms.match(thread.name):
+                yield _Hit(thread, f"n{number}", thread.name)
+
+    async def _in_text(self, search: _Search, place: TextPlace) -> list[_Hit]:
+        """The matching items of a place, the last first; none if it is not what it was."""
+        try:
+            history = await self._opened(place.thread)
+            span = await history.store.span_at(place.thread.id, place.turn)
+            if span is None or span.place.start != place.turn:
+                return []
+            (data,) = await history.text.read([(span.place.start, span.end)])
+        except StoreFailure as error:
+            search.incomplete.append(str(error))
+            return []
+        except ThreadstoreError:
+            return []  # deleted, or gone from the home, meanwhile
+        draft = next(iter(fold(history.text, span.place, data, span.facts.strangers).drafts()), None)
+        found: list[_Hit] = []
+        for key, item in draft.items.items() if draft else ():
+            texts, by_tools = searchable(item)
+            text = "\n".join(texts)
+            told = draft.lines[key][0] if draft else 0
+            if place.start <= told < place.end and (search.tools or not by_tools) and search.terms.match(text):
+                found.append(_Hit(history.text.thread, "", text, span.turn_id, item.id))
+        return [replace(hit, cursor=f"t{place.number}#{n}") for n, hit in enumerate(reversed(found))]
+
+    async def _opened(self, row: StoredThread) -> History:
+        try:
+            return await self._catalog.history(row)
+        except DamagedRollout:  # the row is stale
+            return await self._catalog.history(await self._catalog.known(row.id))
 
 
-def _snippet(text: str, match: re.Match[str]) -> str:
-    """Text around a match on one line, the match between ** and **."""
-    start, end = max(0, match.start() - _SNIPPET_CHARS), min(len(text), match.end() + _SNIPPET_CHARS)
-    before, after = text[start : match.start()], text[match.end() : end]
-    marked = f"{'…' if start else ''}{before}**{match[0]}**{after}{'…' if end < len(text) else ''}"
-    return " ".join(marked.split())
-
-
-def _cursor(thread: StoredThread, number: int) -> str:
-    return f"{thread_cursor(thread.updated_at_ms, thread.id)}#{number}"
-
-
-def _parse_cursor(cursor: str | None) -> tuple[Anchor | None, int]:
+def _parse_cursor(cursor: str | None) -> tuple[str, int, int]:
+    """The stage, the place in it, and the match at that place to begin with."""
     if cursor is None:
-        return None, 0
+        return "n", 0, 0
     match = _CURSOR.fullmatch(cursor)
     if match is None:
         raise InvalidCursor(cursor)
-    return Anchor(*parse_thread_cursor(match["thread"])), int(match["hit"])
+    return match["stage"], int(match["place"]), int(match["hit"] or 0)

@@ -1,0 +1,179 @@
+"""Full text in SQL: which texts may hold what is looked for. Each function leaves the transaction to its caller.
+
+The text index knows which texts hold three characters in a row, and neither where nor the texts themselves: it is a
+third of their size, finds words, parts of words, code, and languages without spaces alike, and the rollouts confirm.
+Texts are numbered so that newer ones have greater numbers; those that were there before the index was begun go below
+all others, the last changed threads first, since that is how they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlmodel import Session
+
+from mcp_server.models.history import HistoryStep, TextPiece
+from mcp_server.models.thread import StoredThread
+from mcp_server.stores.history import TextPlace, TextQuery
+from mcp_server.stores.index import clamped, get_numbered
+from mcp_server.stores.listing import BELOW
+from mcp_server.stores.queries import ThreadQuery, cwd_forms
+from mcp_server.stores.tables import MetaRow
+
+GRAM = 3
+PADDING = "\n" * (GRAM - 1)
+"""Behind each text, so that its last characters begin a run of three too."""
+
+_BEGUN = "texts_begun_ms"
+_MIDDLE = 1 << 40
+_GRAMS = 16  # more of them hardly tell more
+_SHORT_GRAMS = 250
+_Numbered = tuple[int, int, TextPiece]
+
+# ---------------------------------------------------------------------------------------------- writing
+
+
+def add(session: Session, steps: Sequence[tuple[int, HistoryStep]], now_ms: int) -> None:
+    """Number and index the texts of these steps, each with the number of its history; the first is of the newest."""
+    newer: list[tuple[int, TextPiece]] = []
+    older: list[tuple[int, TextPiece]] = []
+    begun = _begun(session, now_ms) if any(step.texts for _, step in steps) else 0
+    for history, step in reversed(steps):
+        into = newer if step.mark.stamp.mtime_ns // 1_000_000 >= begun else older
+        into += [(history, piece) for piece in step.texts]
+    if not newer and not older:
+        return
+    ends = "SELECT coalesce(min(number), ?), coalesce(max(number), ?) FROM texts"
+    least, most = session.connection().exec_driver_sql(ends, (_MIDDLE, _MIDDLE)).one()
+    first, after = least - len(older), most + 1
+    numbered = [(first + n, *one) for n, one in enumerate(older)] + [(after + n, *one) for n, one in enumerate(newer)]
+    connection = session.connection()
+    connection.exec_driver_sql(
+        'INSERT INTO texts (number, history, turn, start, "end") VALUES (?, ?, ?, ?, ?)',
+        [(number, history, piece.turn, piece.start, piece.end) for number, history, piece in numbered],
+    )
+    for table, tools in (("said_text", False), ("tool_text", True)):
+        rows = [(number, piece.text + PADDING) for number, _, piece in numbered if piece.tools == tools]
+        if rows:
+            connection.exec_driver_sql(f"INSERT INTO {table} (rowid, text) VALUES (?, ?)", rows)
+
+
+def _begun(session: Session, now_ms: int) -> int:
+    """When the index was begun, in Unix milliseconds."""
+    row = session.get(MetaRow, _BEGUN)
+    if row is None:
+        session.add(row := MetaRow(key=_BEGUN, value=now_ms))
+        session.flush()
+    return int(row.value)
+
+
+# ---------------------------------------------------------------------------------------------- finding
+
+
+def places(session: Session, query: TextQuery) -> list[TextPlace]:
+    found: list[Any] = []
+    for table in ("said_text", "tool_text") if query.tools else ("said_text",):
+        found += _candidates(session, table, query)
+    found.sort(reverse=True)
+    del found[query.limit :]
+    threads = {number: None for _, number, *_ in found}
+    rows = dict(zip(threads, get_numbered(session, list(threads)), strict=True))
+    return [TextPlace(number, rows[thread], turn, start, end) for number, thread, turn, start, end in found]
+
+
+def _candidates(session: Session, table: str, query: TextQuery) -> list[Any]:
+    match = _match(session, f"{table}_grams", query.literals)
+    if match is None:
+        return []
+    conditions, values = _conditions(query.threads)
+    if query.thread_id is not None:
+        # The texts of one thread lie together where they were read together.
+        of_thread = "SELECT {}(number) FROM texts WHERE history = (SELECT number FROM histories WHERE thread_id = ?)"
+        conditions += ["t.id = ?", f"f.rowid BETWEEN ({of_thread.format('min')}) AND ({of_thread.format('max')})"]
+        values += [query.thread_id] * 3
+    if query.before is not None:
+        conditions.append("f.rowid < ?")
+        values.append(clamped(query.before))
+    sql = (
+        f'SELECT x.number, t.number, x.turn, x.start, x."end" FROM {table} f '  # CROSS JOIN: in this order
+        "CROSS JOIN texts x ON x.number = f.rowid CROSS JOIN histories h ON h.number = x.history "
+        "CROSS JOIN threads t ON t.id = h.thread_id "
+        f"WHERE {table} MATCH ? AND {' AND '.join(conditions)} ORDER BY f.rowid DESC LIMIT ?"
+    )
+    return list(session.connection().exec_driver_sql(sql, (match, *values, query.limit)))
+
+
+def named(session: Session, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
+    match = _match(session, "names_text_grams", literals)
+    if match is None:
+        return []
+    conditions, values = _conditions(threads)
+    sql = (
+        "SELECT t.number FROM names_text f CROSS JOIN threads t ON t.number = f.rowid "
+        f"WHERE names_text MATCH ? AND {' AND '.join(conditions)} ORDER BY t.updated_at_ms DESC, t.id DESC LIMIT ?"
+    )
+    numbers = session.connection().exec_driver_sql(sql, (match, *values, limit)).scalars()
+    return get_numbered(session, list(numbers))
+
+
+def _match(session: Session, vocabulary: str, literals: Sequence[str]) -> str | None:
+    """What the index is asked; None if no text can hold all literals."""
+    parts: list[str] = []
+    for literal in literals:
+        grams = list(_grams(literal)) if len(literal) >= GRAM else _grams_with(session, vocabulary, literal)
+        if not grams:
+            return None
+        parts.append(f"({(' AND ' if len(literal) >= GRAM else ' OR ').join(map(_quoted, grams))})")
+    return " AND ".join(parts) or None
+
+
+def _grams(literal: str) -> Iterator[str]:
+    grams = dict.fromkeys(literal[start : start + GRAM] for start in range(len(literal) - GRAM + 1))
+    usable = [gram for gram in grams if "\0" not in gram]
+    step = max(1, len(usable) // _GRAMS)
+    yield from usable[::step]
+
+
+def _grams_with(session: Session, vocabulary: str, start: str) -> list[str]:
+    """The runs of three characters in the index that begin with one or two."""
+    low = start.lower()
+    sql = f"SELECT term FROM {vocabulary} WHERE term >= ? AND term < ? LIMIT ?"
+    bounds = (low, low[:-1] + chr(min(ord(low[-1]) + 1, 0x10FFFF)), _SHORT_GRAMS)
+    return list(session.connection().exec_driver_sql(sql, bounds).scalars())
+
+
+def _quoted(gram: str) -> str:
+    return '"' + gram.replace('"', '""') + '"'
+
+
+def _conditions(query: ThreadQuery) -> tuple[list[str], list[Any]]:
+    """The filters of a query on `threads t`."""
+    conditions, values = ["1"], list[Any]()
+    if query.with_preview is not None:
+        conditions.append("t.has_preview = ?")
+        values.append(query.with_preview)
+    if query.archived is not None:
+        conditions.append("t.archived = ?")
+        values.append(query.archived)
+    among = {
+        "t.source_kind": query.source_kinds,
+        "t.model_provider": query.model_providers,
+        "t.cwd": None if query.cwds is None else cwd_forms(query.cwds),
+    }
+    for column, allowed in among.items():
+        if allowed is not None:
+            held = list(allowed)
+            conditions.append(f"{column} IN ({', '.join('?' * len(held))})")
+            values += held
+    for sign, bound in ((">=", query.since_ms), ("<=", query.until_ms)):
+        if bound is not None:
+            conditions.append(f"t.updated_at_ms {sign} ?")
+            values.append(clamped(bound))
+    if query.parent_id is not None:
+        conditions.append("t.id IN (SELECT child_id FROM spawn_edges WHERE parent_id = ?)")
+        values.append(query.parent_id)
+    if query.ancestor_id is not None:
+        conditions.append(f"t.id IN ({BELOW})")
+        values += [query.ancestor_id] * 2
+    return conditions, values
