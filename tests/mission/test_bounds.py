@@ -14,7 +14,9 @@ from pathlib import Path
 import anyio
 import pytest
 from mcp import Client
+from mcp.server.subscriptions import ListenHandler
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
+from mcp.shared.subscriptions import ResourceUpdated
 
 from mcp_server.config import Config
 from mcp_server.handlers import notifications
@@ -105,6 +107,26 @@ async def test_one_waiter_too_many_is_refused_at_once_and_the_others_still_hear(
     assert [refusal.code for refusal in refused] == ["limit_reached"]
     assert "too many calls wait for events: the limit is 1; read without wait_seconds" in refused[0].sentence
     assert heard == started
+
+
+async def test_one_listen_stream_too_many_is_refused_and_the_others_are_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bound is the SDK's: 1,024 streams on a server."""
+    bounds = ListenHandler.__init__.__kwdefaults__
+    assert bounds is not None
+    assert bounds["max_subscriptions"] == 1_024
+    monkeypatch.setitem(bounds, "max_subscriptions", 1)
+    recent = ["threads://recent"]
+    async with (
+        Client(build_server(Config.load(home))) as client,
+        client.listen(resource_subscriptions=recent) as stream,
+    ):
+        with pytest.raises(MCPError, match="Subscription limit reached"):
+            await client.listen(resource_subscriptions=recent).__aenter__()
+        await Tools(client).start()
+        with anyio.fail_after(20):
+            assert await anext(aiter(stream)) == ResourceUpdated(uri="threads://recent")
 
 
 @pytest.mark.parametrize("bound", ["MAX_WATCHED", "MAX_WATCHED_BY_ALL"])
