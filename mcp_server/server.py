@@ -20,6 +20,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 from mcp.server.mcpserver import MCPServer
 
+from mcp_server.backlog import keep_indexed
 from mcp_server.config import Config, http_token, package_version
 from mcp_server.ending import leave_soon, until_stopped
 from mcp_server.errors import InvalidArgument, StoreFailure
@@ -173,6 +174,9 @@ class Runtime:
             assert self.state is not None
             async with anyio.create_task_group() as following:
                 following.start_soon(self._follow_files, self.state)
+                if not self.config.read_only:
+                    own = self.service.live.own
+                    following.start_soon(keep_indexed, self.rollouts, self.state, self.config.home, path, own)
                 while not self.state.is_lost():  # noqa: ASYNC110 -- another process moves a file and tells nobody
                     await anyio.sleep(_REAP_SECONDS)
                 following.cancel_scope.cancel()
@@ -292,6 +296,12 @@ class Runtime:
             duplicates=[f"{i}: {', '.join(paths)}" for i, paths in list(report.duplicates.items())[:_LISTED]],
             malformed=[BadLineInfo(path=b.path, offset=b.offset, reason=b.reason) for b in report.malformed[:_LISTED]],
             locks=[LockInfo(thread_id=i, holder=who) for i, who in sorted({**held, **foreign}.items())[:_LISTED]],
+            histories={}
+            if state is None
+            else {
+                "indexed": await state.indexed_count(),
+                "unread": await state.unread_count(),
+            },
             loaded=len(self.service.live.ids()),
             largest=[SizeInfo(thread_id=i, bytes=size) for i, size in report.largest.items()],
             repaired=repaired,

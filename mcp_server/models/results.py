@@ -202,6 +202,9 @@ class StatusResult(Value):
     versions: dict[str, str] = Field(description="Threadstore, Python, SQLite and the SDK")
     state_db: str | None = Field(default=None, description="Path of the state DB; null if served from the files alone")
     backfill: dict[str, Any] = Field(description="status, done, found, completed_at")
+    histories: dict[str, int] = Field(
+        default_factory=dict[str, int], description="Threads indexed for reading and search, and those to be read again"
+    )
     counts: dict[str, int] = Field(
         description="Codex's doctor: rollout files and rows, active and archived, and how they differ"
     )

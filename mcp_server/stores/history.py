@@ -6,7 +6,7 @@ forgotten or vanishes from the rows takes its index along.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,8 +43,8 @@ class TextPlace:
 class HistoryStore(Protocol):
     """Numbers of turns and items count from 0; ranges leave their end out and may reach beyond what is there."""
 
-    async def mark(self, thread_id: str) -> HistoryMark | None:
-        """How far the thread is indexed; None if it is not."""
+    async def marks(self, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
+        """How far these threads are indexed, those that are."""
         ...
 
     async def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
@@ -83,3 +83,7 @@ class HistoryStore(Protocol):
         ...
 
     async def unread_count(self) -> int: ...
+
+    async def indexed_count(self) -> int:
+        """How many threads are indexed, up to whatever place."""
+        ...

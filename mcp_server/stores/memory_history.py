@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from mcp_server.models.history import HistoryMark, HistoryStep, TextPiece, TurnSpan
@@ -21,8 +21,8 @@ class MemoryHistory(HistoryStore):
         self._texts: dict[int, tuple[str, TextPiece]] = {}
         self._next_text = 0
 
-    async def mark(self, thread_id: str) -> HistoryMark | None:
-        return self._marks.get(thread_id)
+    async def marks(self, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
+        return {thread_id: self._marks[thread_id] for thread_id in thread_ids if thread_id in self._marks}
 
     async def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         return self._spans.get(thread_id, [])[max(0, first) : max(0, end)]
@@ -94,6 +94,9 @@ class MemoryHistory(HistoryStore):
 
     async def unread_count(self) -> int:
         return len(self._unread())
+
+    async def indexed_count(self) -> int:
+        return len(self._marks)
 
     def _unread(self) -> list[StoredThread]:
         marks = self._marks

@@ -102,6 +102,19 @@ def open_text(file: Path, path: str, flags: int = 0) -> RolloutText:
         return RolloutText(path, stream, os.fstat(stream.fileno()).st_size)
 
 
+def split_lines(data: bytes, offset: int = 0) -> list[RawLine]:
+    """The lines of bytes that begin at an offset, blank ones left out; the last one may be torn."""
+    lines = list[RawLine]()
+    *whole, tail = data.split(b"\n")
+    for line in whole:
+        if line and not line.isspace():
+            lines.append(RawLine(offset, line))
+        offset += len(line) + 1
+    if tail and not tail.isspace():
+        lines.append(RawLine(offset, tail, whole=False))
+    return lines
+
+
 @contextmanager
 def reading(path: str) -> Generator[None]:
     """Say in our own words why a rollout can't be read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from typing import Any, cast
 
@@ -15,9 +16,18 @@ from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.index import chunks, clamped
 from mcp_server.stores.tables import HistoryRow, ThreadRow, TurnRow, UnreadRow
 
-_TURNS = cast("Table", TurnRow.__table__)  # type: ignore[attr-defined]
 _UNREAD = cast("Table", UnreadRow.__table__)  # type: ignore[attr-defined]
 _MARK = ("base", "end", "check", "turns", "items", "next_item", "next_ordinal")
+
+_COLUMNS = ("size", "mtime_ns", "open_calls", *_MARK)
+_NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
+_INSERT_MARK = f"INSERT INTO histories (thread_id, {_NAMES}) VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"
+_UPDATE_MARK = f"UPDATE histories SET ({_NAMES}) = ({', '.join('?' * len(_COLUMNS))}) WHERE number = ?"
+_TURN = ("history", "number", "turn_id", "start", "end", "line", "item", "counted", "items", "size", "facts")
+_INSERT_TURN = (
+    f"INSERT INTO turns ({', '.join(f'{chr(34)}{name}{chr(34)}' for name in _TURN)}) "
+    f"VALUES ({', '.join('?' * len(_TURN))})"
+)
 
 _number = col(TurnRow.number)
 _facts = msgspec.msgpack.Decoder(TurnFacts)
@@ -25,13 +35,9 @@ _facts = msgspec.msgpack.Decoder(TurnFacts)
 # ---------------------------------------------------------------------------------------------- marks
 
 
-def mark(session: Session, thread_id: str) -> HistoryMark | None:
-    row = _row(session, thread_id)
-    return None if row is None else _mark(row)
-
-
-def _row(session: Session, thread_id: str) -> HistoryRow | None:
-    return session.exec(select(HistoryRow).where(HistoryRow.thread_id == thread_id)).first()
+def marks(session: Session, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
+    rows = session.exec(select(HistoryRow).where(col(HistoryRow.thread_id).in_(thread_ids)))
+    return {row.thread_id: _mark(row) for row in rows}
 
 
 def _mark(row: HistoryRow) -> HistoryMark:
@@ -43,28 +49,36 @@ def _mark(row: HistoryRow) -> HistoryMark:
     )
 
 
-def step(session: Session, step: HistoryStep) -> int | None:
-    """The number of the history that has taken the step in; None if it has gone on meanwhile."""
-    mark = step.mark
-    row = _row(session, mark.thread_id)
-    if step.after is not None and (row is None or row.end != step.after):
+def step(session: Session, steps: Sequence[HistoryStep]) -> list[int | None]:
+    """The numbers of the histories that have taken their steps in; None for one that has gone on meanwhile."""
+    numbers = [_step(session, step) for step in steps]
+    rows = [
+        _values(number, span)
+        for number, step in zip(numbers, steps, strict=True)
+        if number is not None
+        for span in step.spans
+    ]
+    if rows:
+        session.connection().exec_driver_sql(_INSERT_TURN, rows)
+    _settle(session, [step.mark.thread_id for step in steps])
+    return numbers
+
+
+def _step(session: Session, step: HistoryStep) -> int | None:
+    connection, mark = session.connection(), step.mark
+    held = 'SELECT number, "end" FROM histories WHERE thread_id = ?'
+    before = connection.exec_driver_sql(held, (mark.thread_id,)).first()
+    if step.after is not None and (before is None or before[1] != step.after):
         return None
-    if row is not None and step.after is None:
-        session.delete(row)
-        session.flush()
-        row = None
-    row = row or HistoryRow(thread_id=mark.thread_id)  # pyright: ignore[reportCallIssue] - the rest comes below
-    row.size, row.mtime_ns, row.open_calls = mark.stamp.size, mark.stamp.mtime_ns, list(mark.open_calls)
-    for name in _MARK:
-        setattr(row, name, getattr(mark, name))
-    session.add(row)
-    session.flush()
-    number = row.number or 0
-    session.exec(delete(TurnRow).where(col(TurnRow.history) == number, _number >= step.keep))
-    if step.spans:
-        session.connection().execute(_TURNS.insert(), [_values(number, span) for span in step.spans])
-    _settle(session, [mark.thread_id])
-    return number
+    if before is not None and step.after is None:
+        connection.exec_driver_sql("DELETE FROM histories WHERE number = ?", (before[0],))
+        before = None
+    values = (mark.stamp.size, mark.stamp.mtime_ns, json.dumps(mark.open_calls), *(getattr(mark, n) for n in _MARK))
+    if before is None:
+        return connection.exec_driver_sql(_INSERT_MARK, (mark.thread_id, *values)).lastrowid
+    connection.exec_driver_sql(_UPDATE_MARK, (*values, before[0]))
+    connection.exec_driver_sql("DELETE FROM turns WHERE history = ? AND number >= ?", (before[0], step.keep))
+    return int(before[0])
 
 
 def forget(session: Session, thread_ids: Collection[str]) -> None:
@@ -108,20 +122,12 @@ def _spans(
     return [_span(row) for row in session.exec(found.order_by(order).limit(limit))]
 
 
-def _values(history: int, span: TurnSpan) -> dict[str, Any]:
-    return {
-        "history": history,
-        "number": span.number,
-        "turn_id": span.turn_id,
-        "start": span.place.start,
-        "end": span.end,
-        "line": span.place.line,
-        "item": span.place.item,
-        "counted": span.place.counted,
-        "items": span.items,
-        "size": span.size,
-        "facts": msgspec.msgpack.encode(_moved(span.facts, -span.place.start)),
-    }
+def _values(history: int, span: TurnSpan) -> tuple[Any, ...]:
+    """A row, in the order of `_TURN`."""
+    place = span.place
+    facts = msgspec.msgpack.encode(_moved(span.facts, -place.start))
+    where = (place.start, span.end, place.line, place.item, place.counted)
+    return (history, span.number, span.turn_id, *where, span.items, span.size, facts)
 
 
 def _span(row: TurnRow) -> TurnSpan:
@@ -177,3 +183,7 @@ def unread(session: Session, limit: int) -> list[str]:
 
 def unread_count(session: Session) -> int:
     return session.exec(select(func.count()).select_from(UnreadRow)).one()
+
+
+def indexed_count(session: Session) -> int:
+    return session.exec(select(func.count()).select_from(HistoryRow)).one()

@@ -171,8 +171,8 @@ class StateDb(StateStore):
         return await self.read(index.forks_of, thread_id)
 
     # histories
-    async def mark(self, thread_id: str) -> HistoryMark | None:
-        return await self.read(spans.mark, thread_id)
+    async def marks(self, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
+        return await self.read(spans.marks, thread_ids)
 
     async def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         return await self.read(spans.spans, thread_id, first, end)
@@ -200,6 +200,9 @@ class StateDb(StateStore):
 
     async def unread_count(self) -> int:
         return await self.read(spans.unread_count)
+
+    async def indexed_count(self) -> int:
+        return await self.read(spans.indexed_count)
 
     # events
     async def events_after(
@@ -264,7 +267,7 @@ def _apply(session: Session, change: Change, now_ms: int) -> list[ThreadEvent]:
 
 
 def _step(session: Session, steps: Sequence[HistoryStep], now_ms: int) -> list[bool]:
-    numbers = [spans.step(session, step) for step in steps]
+    numbers = spans.step(session, steps)
     taken = [(number, step) for number, step in zip(numbers, steps, strict=True) if number is not None]
     search.add(session, taken, now_ms)
     return [number is not None for number in numbers]

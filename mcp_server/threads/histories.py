@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anyio import to_thread
 
-from mcp_server.models.history import HistoryMark, TurnSpan
+from mcp_server.errors import DamagedRollout
+from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.turn import Item, ItemsView, Turn
 from mcp_server.stores.history import HistoryStore
 from mcp_server.threads.history import HistoryText, fold, read_turns
 from mcp_server.threads.scan import CHECK_BYTES, HistoryScan, check_of
+
+logger = logging.getLogger(__name__)
 
 _SMALL_BATCH = 64 << 10
 
@@ -63,7 +67,7 @@ async def open_history(store: HistoryStore, text: HistoryText, active_turn_id: s
         StoreFailure: the index can't be read or written.
     """
     while True:
-        mark = await store.mark(text.thread.id)
+        mark = (await store.marks([text.thread.id])).get(text.thread.id)
         if mark is None or (mark.stamp, mark.base) != (text.thread.stamp, text.base):
             going_on = mark if mark is not None and await _holds(text, mark) else None
             mark = await _read_on(store, text, going_on)
@@ -123,3 +127,27 @@ async def _holds(text: HistoryText, mark: HistoryMark) -> bool:
     (data,) = await text.read([(start, mark.end)])
     tail = data.rstrip(b"\n").rpartition(b"\n")[2]
     return len(data) == mark.end - start and (not mark.check or check_of(tail[-CHECK_BYTES:]) == mark.check)
+
+
+async def index_small(store: HistoryStore, texts: Sequence[HistoryText]) -> None:
+    """Index the threads of these histories, together those that are small and were not indexed before.
+
+    Raises:
+        StoreFailure: the index can't be written. A rollout that can't be read is left as it is.
+    """
+    marks = await store.marks([text.thread.id for text in texts])
+    steps: list[HistoryStep] = []
+    for text in texts:
+        try:
+            if text.thread.id in marks or text.thread.stamp.size > _SMALL_BATCH:
+                await open_history(store, text)
+                continue
+            scan = HistoryScan(text)
+            async for batch in text.lines():
+                scan.take(batch)
+            await _mend(text, scan)
+            steps.append(scan.step())
+        except DamagedRollout as error:
+            logger.warning("the history of %s is not indexed: %s", text.thread.id, error)
+    if steps:
+        await store.step(steps)

@@ -15,6 +15,7 @@ from mcp_server.models.rollout import MalformedLine, RawLine, RolloutLine, decod
 from mcp_server.models.thread import StoredThread
 from mcp_server.models.turn import Item, ItemsView, Turn, TurnError
 from mcp_server.stores.base import BadLine, RolloutStore
+from mcp_server.stores.rawlines import split_lines
 from mcp_server.threads.folding import TurnFolder
 
 MAX_LINEAGE = 64
@@ -67,12 +68,21 @@ class HistoryText:
             first = max(0, start - part.start)
             end = None if part.end is None else part.end - part.start
             try:
+                if end is None and self._is_small(first):
+                    (data,) = await self.rollouts.read(part.path, [(first, self.thread.stamp.size)])
+                    yield split_lines(data, first + part.start)
+                    continue
                 async for batch in self.rollouts.lines(part.path, first, end):
                     yield [replace(raw, offset=raw.offset + part.start) for raw in batch] if part.start else batch
             except DamagedRollout as error:
                 if strict or part is self.parts[-1]:
                     raise
                 self.bad.append(BadLine(part.path, error.offset, error.reason))
+
+    def _is_small(self, first: int) -> bool:
+        """Whether what was there of the own rollout, from an offset on, can be had in one trip to a worker thread."""
+        plain = not self.thread.path.endswith(".zst")
+        return plain and first < self.thread.stamp.size <= first + _SMALL_BYTES
 
     async def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each range. Raises as `lines`; what is borrowed and can't be read is empty."""

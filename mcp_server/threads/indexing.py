@@ -1,0 +1,54 @@
+"""Bringing the index of histories up to date behind everything else, the last changed threads first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+
+from mcp_server.models.thread import StoredThread
+from mcp_server.stores.base import RolloutStore, StateStore
+from mcp_server.stores.reconcile import find
+from mcp_server.threads.histories import index_small
+from mcp_server.threads.history import history_text
+
+BATCH = 64
+# What changed a moment ago may change again: a running turn is read again from its beginning each time.
+QUIET_SECONDS = 10.0
+_LOOKED_AT = 2 * BATCH
+
+
+class Indexer:
+    """Indexes what is unread, batch by batch. `own` are threads that this process writes to itself."""
+
+    def __init__(
+        self, rollouts: RolloutStore, state: StateStore, own: Callable[[], Collection[str]] = frozenset[str]
+    ) -> None:
+        self._rollouts, self._state, self._own = rollouts, state, own
+        self._tried: dict[str, int] = {}
+
+    async def step(self) -> int:
+        """Index one batch; returns how many threads were in it, 0 if nothing is left that can be indexed now.
+
+        Raises:
+            StoreFailure: the index can't be read or written.
+        """
+        unread = await self._state.unread(_LOOKED_AT + len(self._tried))
+        rows = await self._state.get_many(set(unread))
+        quiet = time.time_ns() - int(QUIET_SECONDS * 1e9)
+        own = self._own()
+        todo = [
+            row
+            for thread_id in unread
+            if (row := rows.get(thread_id)) is not None
+            and row.stamp.mtime_ns < quiet
+            and thread_id not in own
+            and self._tried.get(thread_id) != row.stamp.mtime_ns
+        ][:BATCH]
+        # Whether it works or not: what can't be read is not tried again until it has changed.
+        self._tried = {thread_id: at for thread_id, at in self._tried.items() if thread_id in rows}
+        self._tried |= {row.id: row.stamp.mtime_ns for row in todo}
+        await index_small(self._state, [await history_text(self._rollouts, row, self._stored) for row in todo])
+        return len(todo)
+
+    async def _stored(self, thread_id: str) -> StoredThread | None:
+        return await find(self._rollouts, self._state, thread_id)
