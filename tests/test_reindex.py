@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -53,12 +51,12 @@ def progress(home: Path) -> tuple[str, int]:
 async def test_a_reindex_that_was_killed_goes_on_where_it_was_while_a_server_serves(tmp_path: Path) -> None:
     for number in range(THREADS):
         plant(tmp_path, number)
-    first = subprocess.Popen(command("reindex", "--home", str(tmp_path)), stderr=subprocess.PIPE)
-    with anyio.fail_after(60):
-        while progress(tmp_path)[1] == 0:  # noqa: ASYNC110 - another process tells it in its database alone
-            await anyio.sleep(0.005)
-    os.kill(first.pid, signal.SIGKILL)
-    first.communicate()
+    async with await anyio.open_process(command("reindex", "--home", str(tmp_path))) as first:
+        with anyio.fail_after(60):
+            while progress(tmp_path)[1] == 0:  # noqa: ASYNC110 - another process tells it in its database alone
+                await anyio.sleep(0.005)
+        first.kill()
+        await first.wait()
     status, done = progress(tmp_path)
     assert status == "running"
     assert 0 < done < THREADS

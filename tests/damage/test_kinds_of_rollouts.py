@@ -1,6 +1,6 @@
 """Compressed rollouts, forks that borrow their source's bytes, and lines of newer kinds: every verb on each of them.
 
-A fork by `history_base` holds but its own segment; whoever reads it follows the bases (Codex 0.169 has no other segments).
+A fork by `history_base` holds but its own segment; whoever reads it follows the bases. Codex 0.169 has no other.
 """
 
 from __future__ import annotations

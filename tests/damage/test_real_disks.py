@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.mission.conftest import Connect, Era, Refused, rollouts
@@ -75,7 +76,7 @@ async def test_a_home_that_is_mounted_read_only_is_read_and_its_writes_are_refus
         await tools("thread_archive", thread_id=gone)
     sealed = tmp_path / "sealed"
     with mounted("--bind", str(home), on=sealed):
-        subprocess.run(["mount", "-o", "remount,bind,ro", str(sealed)], check=True)
+        await anyio.run_process(["mount", "-o", "remount,bind,ro", str(sealed)])
         state = None if read_only else sealed / "threadstore.sqlite"
         async with connect(home=sealed, state_path=state, read_only=read_only) as tools:
             assert await tools.listed() == [thread_id]
@@ -93,7 +94,7 @@ async def test_a_home_that_is_mounted_read_only_is_read_and_its_writes_are_refus
                     ("thread_unarchive", {"thread_id": gone}),
                     ("thread_delete", {"thread_id": thread_id, "confirm_thread_id": thread_id}),
                 ):
-                    with pytest.raises(Refused, match="Read-only file system|readonly database"):
+                    with pytest.raises(Refused, match=r"Read-only file system|readonly database"):
                         await tools(verb, **arguments)
                 assert await tools.listed() == [thread_id]
                 assert await tools.loaded() == []
