@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -85,15 +86,16 @@ async def test_a_home_that_is_mounted_read_only_is_read_and_its_writes_are_refus
             assert len((await tools("thread_search", search_term="hello"))["data"]) == 1
             assert (await tools("store_status"))["counts"]["files_active"] == 1
             if not read_only:
-                for verb, arguments in (
-                    ("thread_start", {}),
-                    ("thread_resume", {"thread_id": thread_id}),
-                    ("thread_set_name", {"thread_id": thread_id, "name": "new"}),
-                    ("thread_update_metadata", {"thread_id": thread_id, "git_info": {"branch": "x"}}),
-                    ("thread_archive", {"thread_id": thread_id}),
-                    ("thread_unarchive", {"thread_id": gone}),
-                    ("thread_delete", {"thread_id": thread_id, "confirm_thread_id": thread_id}),
-                ):
+                refused: dict[str, dict[str, Any]] = {
+                    "thread_start": {},
+                    "thread_resume": {"thread_id": thread_id},
+                    "thread_set_name": {"thread_id": thread_id, "name": "new"},
+                    "thread_update_metadata": {"thread_id": thread_id, "git_info": {"branch": "x"}},
+                    "thread_archive": {"thread_id": thread_id},
+                    "thread_unarchive": {"thread_id": gone},
+                    "thread_delete": {"thread_id": thread_id, "confirm_thread_id": thread_id},
+                }
+                for verb, arguments in refused.items():
                     with pytest.raises(Refused, match=r"Read-only file system|readonly database"):
                         await tools(verb, **arguments)
                 assert await tools.listed() == [thread_id]

@@ -99,9 +99,13 @@ async def test_no_tool_reaches_outside_the_home(home: Path, tools: Tools, tmp_pa
     outside.mkdir()
     before = {path.name for path in tmp_path.iterdir()}
     for verb in BY_REFERENCE:
-        extra: Json = {"thread_delete": {"confirm_thread_id": attack}, "turn_start": {"input": "x"}}.get(verb, {})
+        arguments: Json = {"thread_id": attack}
+        if verb == "thread_delete":
+            arguments["confirm_thread_id"] = attack
+        if verb == "turn_start":
+            arguments["input"] = "x"
         with pytest.raises(Refused):
-            await tools(verb, thread_id=attack, **extra)
+            await tools(verb, **arguments)
     with pytest.raises(Refused):
         await tools("thread_start", parent_thread_id=attack)
     for uri in (f"thread://{attack}", f"thread://{attack}/transcript", f"thread://{quote(attack, safe='')}/turns"):
@@ -150,7 +154,6 @@ async def test_a_linked_folder_that_leads_out_of_the_home_is_neither_read_nor_wr
         outside = year.rename(tmp_path / "outside")
         year.symlink_to(outside)
         before = {path: path.stat().st_mtime_ns for path in outside.rglob("*")}
-        assert await tools.listed() == []
         for verb in ("thread_read", "thread_resume", "thread_archive", "thread_fork"):
             with pytest.raises(Refused):
                 await tools(verb, thread_id=thread_id)
