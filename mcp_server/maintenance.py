@@ -99,7 +99,7 @@ def _show(console: Console, config: Config, report: doctor.DoctorReport) -> None
         if lines:
             console.print(f"{name}: {len(lines)}")
             for line in lines[:_SHOWN]:
-                console.print(f"  {line}", markup=False, highlight=False)
+                console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     if not report.names_current:
         console.print("names: session_index.jsonl has changed since they were read")
     if report.rows is not None and report.in_step:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mission.conftest import Connect, Json, Refused, Tools, rollouts
+from tests.mission.conftest import Connect, Era, Json, Refused, Tools, rollouts
 from tests.mission.conftest import connect as connect
 from tests.mission.conftest import era as era
 from tests.mission.conftest import home as home
@@ -29,6 +29,8 @@ class Damage:
     listed: bool
     reported: str | None
     turns: int | None = None
+    at: Callable[[bytes], int] | None = None
+    """Offset of the damage in the good bytes."""
 
 
 def lines(data: bytes) -> list[bytes]:
@@ -44,6 +46,11 @@ def meta_second(data: bytes) -> bytes:
     return b"".join((second, first, *rest))
 
 
+def middle(data: bytes) -> int:
+    """Where `in_the_middle` puts its noise."""
+    return len(b"".join(lines(data)[:4]))
+
+
 def in_the_middle(noise: bytes) -> Callable[[bytes], bytes]:
     return lambda data: b"".join((*lines(data)[:4], noise + b"\n", *lines(data)[4:]))
 
@@ -54,16 +61,15 @@ DAMAGES: dict[str, Damage] = {
     "only blank lines": Damage(lambda _: b"\n\n\n", False, "empty"),
     "no session_meta": Damage(without_meta, False, "session metadata"),
     "meta not first": Damage(meta_second, False, "session metadata"),
-    "invalid JSON first": Damage(lambda data: b"{nope\n" + data, True, "malformed", 1),
-    "invalid JSON in the middle": Damage(in_the_middle(b'{"type": nope}'), True, "malformed", 1),
-    "invalid JSON last": Damage(lambda data: data + b"{nope\n", True, "malformed", 1),
-    "a torn tail": Damage(lambda data: data + b'{"timestamp":"2026', True, "torn", 1),
-    "NUL bytes": Damage(in_the_middle(b"\0" * 4096), True, "malformed", 1),
-    "invalid UTF-8": Damage(in_the_middle(b'{"type":"x","payload":{"a":"\xff\xfe"}}'), True, "UTF-8", 1),
+    "invalid JSON first": Damage(lambda data: b"{nope\n" + data, True, "malformed", 1, lambda _: 0),
+    "invalid JSON in the middle": Damage(in_the_middle(b'{"type": nope}'), True, "malformed", 1, middle),
+    "invalid JSON last": Damage(lambda data: data + b"{nope\n", True, "malformed", 1, len),
+    "a torn tail": Damage(lambda data: data + b'{"timestamp":"2026', True, "torn", 1, len),
+    "NUL bytes": Damage(in_the_middle(b"\0" * 4096), True, "malformed", 1, middle),
+    "invalid UTF-8": Damage(in_the_middle(b'{"type":"x","payload":{"a":"\xff\xfe"}}'), True, "UTF-8", 1, middle),
     "an unknown kind of line": Damage(in_the_middle(b'{"type":"newest","payload":{"a":1}}'), True, None, 1),
     "a line of 50 MB": Damage(in_the_middle(b'{"type":"x","payload":{"a":"%s"}}' % (b"y" * 50_000_000)), True, None, 1),
-    "a hundred thousand lines": Damage(in_the_middle(b'{"type":"x","payload":{}}\n' * 100_000), True, None, 1),
-    "deep nesting": Damage(in_the_middle(b'{"type":"x","payload":' + b"[" * 100_000), True, "", 1),
+    "deep nesting": Damage(in_the_middle(b'{"type":"x","payload":' + b"[" * 100_000), True, "", 1, middle),
 }
 
 
@@ -81,7 +87,8 @@ async def test_a_damaged_rollout_costs_no_other_thread_and_is_reported(home: Pat
     damage = DAMAGES[name]
     healthy, hurt = await two_threads(connect)
     path = file_of(home, hurt)
-    path.write_bytes(damage.make(path.read_bytes()))
+    good = path.read_bytes()
+    path.write_bytes(damage.make(good))
     for keep_index in (True, False):
         if not keep_index:
             (home / "threadstore.sqlite").unlink()
@@ -95,6 +102,8 @@ async def test_a_damaged_rollout_costs_no_other_thread_and_is_reported(home: Pat
             assert bool(told) == (damage.reported is not None)
             if damage.reported is not None:
                 assert all(damage.reported in b["reason"] or damage.listed for b in told)
+            if damage.at is not None:
+                assert damage.at(good) in [b["offset"] for b in told]
             if damage.turns is not None:
                 await _goes_on(tools, hurt, damage.turns)
                 damage = Damage(damage.make, damage.listed, damage.reported, damage.turns + 1)
@@ -138,6 +147,62 @@ async def test_files_in_odd_places_and_with_odd_names(home: Path, connect: Conne
         status = await tools("store_status")
         assert any(other in duplicate for duplicate in status["duplicates"])
         assert (await tools("thread_read", thread_id=f"{OTHER}4", include_turns=True))["total"] == 1
+
+
+async def test_a_million_lines_are_listed_read_and_appended_to(home: Path, connect: Connect, era: Era) -> None:
+    if era == "legacy":
+        pytest.skip("once is enough: the protocol makes no difference to the file")
+    healthy, long = await two_threads(connect)
+    path = file_of(home, long)
+    path.write_bytes(in_the_middle(b'{"type":"x","payload":{}}\n' * 999_990 + b"{nope")(path.read_bytes()))
+    async with connect() as tools:
+        assert set(await tools.listed()) == {healthy, long}
+        await _goes_on(tools, long, 1)
+        (told,) = (await tools("store_status", deep=True))["malformed"]
+        assert told["path"].endswith(path.name)
+        assert path.read_bytes()[told["offset"] :].startswith(b"{nope\n")
+
+
+async def test_what_can_not_be_read_is_told_and_costs_no_other_thread(
+    home: Path, connect: Connect, tmp_path: Path
+) -> None:
+    healthy, other = await two_threads(connect)
+    day = file_of(home, other).parent
+
+    def path(number: int, suffix: str = "jsonl") -> Path:
+        return day / f"rollout-2026-11-22T10-00-00-{OTHER}{number}.{suffix}"
+
+    path(1, "jsonl.zst").write_bytes(b"this is not compressed")
+    path(2, "jsonl.zst").write_bytes(b"\x28\xb5\x2f\xfd\x24")  # cut off after its header
+    path(3).mkdir()
+    path(4).symlink_to(tmp_path / "nowhere")
+    path(5).symlink_to(path(5))
+    os.mkfifo(path(6))  # whoever opened it would wait for ever
+    (tmp_path / "elsewhere").mkdir()
+    (day / "linked").symlink_to(tmp_path / "elsewhere")
+    file_of(home, other).rename(tmp_path / "elsewhere" / path(7).name)
+    async with connect() as tools:
+        assert await tools.listed() == [healthy]
+        status = await tools("store_status", deep=True)
+        assert {b["path"].rsplit("/", 1)[1] for b in status["malformed"]} == {
+            path(1, "jsonl.zst").name,
+            path(2, "jsonl.zst").name,
+        }
+        for number in range(1, 8):
+            with pytest.raises(Refused):
+                await tools("thread_read", thread_id=f"{OTHER}{number}", include_turns=True)
+        await tools.written("and on")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is unreadable for root")
+async def test_a_file_without_the_right_to_read_it_is_told(home: Path, connect: Connect) -> None:
+    healthy, other = await two_threads(connect)
+    file_of(home, other).chmod(0)
+    (home / "threadstore.sqlite").unlink()
+    async with connect() as tools:
+        assert await tools.listed() == [healthy]
+        (told,) = (await tools("store_status", deep=True))["malformed"]
+        assert "Permission denied" in told["reason"]
 
 
 STATE_DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {

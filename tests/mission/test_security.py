@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hmac
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx2
 import pytest
-from mcp import Client
+from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
-from mcp_server.handlers.http import security_of
-from tests.mission.conftest import Connect, Refused, Tools, rollouts
+from mcp_server.handlers.http import RequireToken, security_of
+from tests.mission.conftest import Connect, Json, Refused, Tools, rollouts
 from tests.servers import serving_http
 
 pytestmark = pytest.mark.anyio
@@ -79,15 +86,33 @@ ATTACKS = [
 ]
 
 
+BY_REFERENCE = (
+    *("thread_read", "thread_items", "thread_resume", "thread_archive", "thread_unarchive", "thread_delete"),
+    *("thread_fork", "thread_tree", "turn_start", "turn_complete"),
+)
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
 async def test_no_tool_reaches_outside_the_home(home: Path, tools: Tools, tmp_path: Path, attack: str) -> None:
     kept = await tools.written("kept")
     outside = tmp_path / "outside"
     outside.mkdir()
     before = {path.name for path in tmp_path.iterdir()}
-    for verb in ("thread_read", "thread_resume", "thread_archive", "thread_unarchive", "thread_fork", "thread_tree"):
+    for verb in BY_REFERENCE:
+        arguments: Json = {"thread_id": attack}
+        if verb == "thread_delete":
+            arguments["confirm_thread_id"] = attack
+        if verb == "turn_start":
+            arguments["input"] = "x"
         with pytest.raises(Refused):
-            await tools(verb, thread_id=attack)
+            await tools(verb, **arguments)
+    with pytest.raises(Refused):
+        await tools("thread_start", parent_thread_id=attack)
+    for uri in (f"thread://{attack}", f"thread://{attack}/transcript", f"thread://{quote(attack, safe='')}/turns"):
+        with pytest.raises(MCPError):
+            await tools.client.read_resource(uri)
+    assert await tools.listed(cwd=attack) == []
+    assert (await tools("thread_search", search_term=attack))["data"] == []
     named = await tools("thread_set_name", thread_id=kept, name=attack)
     assert named["thread"]["name"] == attack
     started = await tools("thread_start", agent_nickname=attack, cwd=f"/work/{attack}", model=attack)
@@ -117,6 +142,88 @@ async def test_a_link_that_leads_out_of_the_home_is_not_followed(home: Path, con
             with pytest.raises(Refused):
                 await tools(verb, thread_id=thread_id, **arguments)
     assert secret.read_bytes() == content
+
+
+async def test_a_linked_folder_that_leads_out_of_the_home_is_neither_read_nor_written(
+    home: Path, connect: Connect, tmp_path: Path
+) -> None:
+    async with connect() as tools:
+        thread_id = await tools.written("inside")
+        await tools("thread_unsubscribe", thread_id=thread_id)
+        (year,) = (home / "sessions").iterdir()
+        outside = year.rename(tmp_path / "outside")
+        year.symlink_to(outside)
+        before = {path: path.stat().st_mtime_ns for path in outside.rglob("*")}
+        for verb in ("thread_read", "thread_resume", "thread_archive", "thread_fork"):
+            with pytest.raises(Refused):
+                await tools(verb, thread_id=thread_id)
+        assert {path: path.stat().st_mtime_ns for path in outside.rglob("*")} == before
+
+
+@pytest.mark.parametrize("folder", ["sessions", "archived_sessions"])
+async def test_a_home_may_have_its_two_folders_on_another_disk(
+    home: Path, connect: Connect, tmp_path: Path, folder: str
+) -> None:
+    """The owner's choice, which Codex follows too: nothing that a tool is given can make such a link."""
+    (tmp_path / "disk").mkdir()
+    home.mkdir()
+    (home / folder).symlink_to(tmp_path / "disk")
+    async with connect() as tools:
+        thread_id = await tools.written("elsewhere")
+        await tools("thread_archive", thread_id=thread_id)
+        assert await tools.listed(archived=True) == [thread_id]
+        await tools("thread_unarchive", thread_id=thread_id)
+        assert await tools.listed() == [thread_id]
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+async def test_a_read_only_server_opens_nothing_for_writing(home: Path, connect: Connect, tmp_path: Path) -> None:
+    async with connect() as tools:
+        thread_id = await tools.written("hello", name="named")
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in home.rglob("*")}
+    calls = tmp_path / "calls"
+    # All that creates, changes, renames or removes a file, or opens one.
+    names = "open,openat,creat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,mkdir,mkdirat"
+    watched = ["-f", "-y", "-o", str(calls), "-e", f"trace={names},truncate,ftruncate,chmod,fchmodat,utimensat,flock"]
+    served = [sys.executable, "-B", "-m", "mcp_server", "serve", "--home", str(home), "--read-only"]
+    async with Client(StdioServerParameters(command="strace", args=[*watched, *served])) as client:
+        reader = Tools(client)
+        offered = {tool.name for tool in (await client.list_tools()).tools}
+        assert await reader.listed() == [thread_id]
+        for name in ("thread_read", "thread_items", "thread_tree"):
+            await reader(name, thread_id="named")
+        await reader("thread_search", search_term="hello")
+        for name in ("thread_loaded_list", "events_read", "store_status"):
+            await reader(name)
+        await client.read_resource(f"thread://{thread_id}/transcript")
+    assert not offered & {"thread_start", "thread_archive", "thread_delete", "turn_start", "thread_set_name"}
+    traced = calls.read_text(encoding="utf-8", errors="replace").splitlines()
+    assert any("rollout-" in line and "O_RDONLY" in line for line in traced)
+    writing = ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "rename", "link(", "linkat(", "mkdir", "truncate", "flock(")
+    harmless = ("/dev/null", "readlink")
+    assert [line for line in traced if any(w in line for w in writing) and not any(h in line for h in harmless)] == []
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in home.rglob("*")} == before
+
+
+@pytest.mark.parametrize("given", ["", "s", "wrong", "sécre", "sécret"])
+async def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    compared: list[str] = []
+    real = hmac.compare_digest
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append(one.decode())
+        return real(one, other)
+
+    async def inside(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("in")(scope, receive, send)
+
+    monkeypatch.setattr("mcp_server.handlers.http.hmac.compare_digest", compare)
+    transport = httpx2.ASGITransport(app=RequireToken(inside, "sécret"))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as http:
+        header = f"Bearer {given}".encode("latin-1")
+        answer = await http.get("/", headers=[(b"authorization", header)])
+    assert len(compared) == 1
+    assert answer.status_code in ((200, 401) if given == "sécret" else (401,))
 
 
 async def test_files_and_folders_are_private(home: Path, tools: Tools) -> None:

@@ -1,0 +1,171 @@
+"""Compressed rollouts, forks that borrow their source's bytes, and lines of newer kinds: every verb on each of them.
+
+A fork by `history_base` holds but its own segment; whoever reads it follows the bases. Codex 0.169 has no other.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.mission.conftest import Connect, Json, Refused, Tools, rollouts
+from tests.mission.conftest import connect as connect
+from tests.mission.conftest import era as era
+from tests.mission.conftest import home as home
+from tests.stores.rollout_text import event, item, line, meta, text_of
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+pytestmark = pytest.mark.anyio
+
+SOURCE, FORK, SECOND = (f"01a20564-0000-7000-8000-00000000000{n}" for n in (1, 2, 3))
+
+
+def put(home: Path, thread_id: str, data: bytes) -> Path:
+    path = home / f"sessions/2026/11/22/rollout-2026-11-22T10-00-0{thread_id[-1]}-{thread_id}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def compress(path: Path) -> Path:
+    packed = path.with_name(f"{path.name}.zst")
+    packed.write_bytes(zstd.compress(path.read_bytes()))
+    path.unlink()
+    return packed
+
+
+def said(thread_id: str, turn: str, text: str, first: int) -> list[Any]:
+    """A turn of a paginated thread."""
+    user = {"type": "UserMessage", "id": f"u-{turn}", "content": [{"type": "text", "text": text}]}
+    agent = {"type": "AgentMessage", "id": f"a-{turn}", "content": [{"type": "Text", "text": f"re: {text}"}]}
+    lines = [
+        event("task_started", turn_id=turn, started_at=1),
+        *(event("item_completed", thread_id=thread_id, turn_id=turn, item=done) for done in (user, agent)),
+        event("task_complete", turn_id=turn, completed_at=2),
+    ]
+    return [{**made, "ordinal": first + number} for number, made in enumerate(lines)]
+
+
+def lineage(home: Path, *, packed: bool = False) -> None:
+    """SOURCE of two turns; FORK borrows the first of them; SECOND borrows what FORK has."""
+
+    def start(thread_id: str, base: Json | None, ordinal: int) -> dict[str, Any]:
+        fields = {"history_base": base, "forked_from_id": base["thread_id"]} if base else {}
+        return {**meta(thread_id, history_mode="paginated", **fields), "ordinal": ordinal}
+
+    def borrowed(thread_id: str, data: bytes, ordinal: int) -> Json:
+        return {"thread_id": thread_id, "end_ordinal_exclusive": ordinal, "end_byte_offset": len(data)}
+
+    first = text_of(start(SOURCE, None, 0), *said(SOURCE, "one", "asked of the source", 1))
+    source = first + text_of(*said(SOURCE, "two", "after the fork", 5))
+    fork = text_of(start(FORK, borrowed(SOURCE, first, 5), 5), *said(FORK, "three", "asked of the fork", 6))
+    second = text_of(start(SECOND, borrowed(FORK, fork, 10), 10), *said(SECOND, "four", "asked of the second", 11))
+    paths = [put(home, thread_id, data) for thread_id, data in ((SOURCE, source), (FORK, fork), (SECOND, second))]
+    for path in paths if packed else ():
+        compress(path)
+
+
+async def questions(tools: Tools, thread_id: str) -> list[str]:
+    read = await tools("thread_read", thread_id=thread_id, include_turns=True, sort_direction="asc")
+    return [turn["items"][0]["content"][0]["text"] for turn in read["thread"]["turns"]]
+
+
+async def found(tools: Tools, text: str) -> set[str]:
+    return {hit["thread"]["id"] for hit in (await tools("thread_search", search_term=text))["data"]}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_a_fork_of_a_fork_by_history_base_is_listed_read_searched_and_archived(
+    home: Path, connect: Connect, packed: bool
+) -> None:
+    lineage(home, packed=packed)
+    async with connect() as tools:
+        assert set(await tools.listed()) == {SOURCE, FORK, SECOND}
+        assert await questions(tools, FORK) == ["asked of the source", "asked of the fork"]
+        assert await questions(tools, SECOND) == ["asked of the source", "asked of the fork", "asked of the second"]
+        assert (await tools("thread_items", thread_id=SECOND))["total"] == 6
+        assert SECOND in await found(tools, "asked of the second")
+        assert {FORK, SECOND} <= await found(tools, "asked of the fork")
+        assert await found(tools, "after the fork") == {SOURCE}
+        with pytest.raises(Refused, match="forked history still references it"):
+            await tools("thread_delete", thread_id=SOURCE, confirm_thread_id=SOURCE)
+        # The bases are found where they were moved to.
+        await tools("thread_archive", thread_id=SOURCE)
+        await tools("thread_archive", thread_id=FORK)
+        assert await questions(tools, SECOND) == ["asked of the source", "asked of the fork", "asked of the second"]
+        assert set(await tools.listed(archived=True)) == {SOURCE, FORK}
+        await tools("thread_unarchive", thread_id=FORK)
+        assert await questions(tools, FORK) == ["asked of the source", "asked of the fork"]
+        copied = await tools("thread_fork", thread_id=SECOND)
+        assert await questions(tools, copied["thread"]["id"]) == [
+            "asked of the source",
+            "asked of the fork",
+            "asked of the second",
+        ]
+
+
+async def test_a_compressed_rollout_is_listed_read_searched_forked_and_archived(home: Path, connect: Connect) -> None:
+    async with connect() as tools:
+        thread_id = await tools.written("packed away", name="the packed one")
+    (plain,) = rollouts(home)
+    packed = compress(plain)
+    data = packed.read_bytes()
+    async with connect() as tools:
+        assert await tools.listed() == [thread_id]
+        read = await tools("thread_read", thread_id="the packed one", include_turns=True)
+        assert (read["thread"]["path"], read["total"]) == (str(packed), 1)
+        assert (await tools("thread_items", thread_id=thread_id))["total"] == 2
+        assert await found(tools, "packed away") == {thread_id}
+        for verb in ("thread_resume", "thread_update_metadata"):
+            more = {"git_info": {"branch": "x"}} if verb == "thread_update_metadata" else {}
+            with pytest.raises(Refused) as refused:
+                await tools(verb, thread_id=thread_id, **more)
+            assert refused.value.code == "compressed_rollout"
+        forked = (await tools("thread_fork", thread_id=thread_id))["thread"]["id"]
+        await tools("turn_start", thread_id=forked, input="unpacked")
+        assert await questions(tools, forked) == ["packed away", "unpacked"]
+        await tools("thread_set_name", thread_id=thread_id, name="still packed")
+        await tools("thread_archive", thread_id=thread_id)
+        assert (home / "archived_sessions" / packed.name).read_bytes() == data
+        assert await tools.listed(archived=True) == [thread_id]
+        await tools("thread_unarchive", thread_id="still packed")
+        assert packed.read_bytes() == data
+        assert (await tools("store_status"))["counts"]["malformed"] == 0
+        await tools("thread_delete", thread_id=thread_id, confirm_thread_id=thread_id)
+        assert not packed.exists()
+
+
+async def test_lines_of_kinds_that_nobody_knows_pass_through(home: Path, connect: Connect) -> None:
+    """The last is how versions in development refer to a segment that was rotated away."""
+    unknown = [
+        line("newest_kind", {"deep": [{"er": 1}]}),
+        line("response_item", {"type": "newest_item", "x": 1}),
+        event("newest_event", turn_id="t"),
+        item([{"type": "newest_part", "y": 2}]),
+        line("rollout_reference", {"rollout_path": "/elsewhere/segment.jsonl", "thread_id": SOURCE, "max_depth": 1}),
+    ]
+    async with connect() as tools:
+        thread_id = await tools.written("known")
+    (path,) = rollouts(home)
+    with path.open("ab") as file:
+        file.write(text_of(*unknown))
+    before = path.read_bytes()
+    async with connect() as tools:
+        assert (await tools("store_status", deep=True))["counts"]["malformed"] == 0
+        await tools("thread_resume", thread_id=thread_id)
+        await tools("turn_start", thread_id=thread_id, input="known too")
+        forked = await tools("thread_fork", thread_id=thread_id)
+        assert path.read_bytes().startswith(before)
+        # A fork copies what it doesn't know, as Codex does.
+        await tools("turn_start", thread_id=forked["thread"]["id"], input="in the fork")
+        copy = Path(forked["thread"]["path"]).read_bytes()
+        assert all(kind in copy for kind in (b"newest_kind", b"newest_item", b"newest_event"))
+        assert all(json.loads(text) for text in copy.splitlines())

@@ -1,0 +1,138 @@
+"""`threadstore reindex` and `threadstore doctor` as commands: resumable, beside servers, in Codex's terms."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+
+from tests.mission.conftest import Tools
+from tests.servers import stdio_server
+from tests.stores.rollout_text import meta, text_of, user
+
+THREADS = 1_500
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "mcp_server", *words]
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*words), capture_output=True, text=True, timeout=100, check=False)
+
+
+def plant(home: Path, number: int, **fields: Any) -> str:
+    thread_id = f"01a20564-0000-7000-8000-{number:012x}"
+    folder = home / "sessions/2026/11/22"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = text_of(meta(thread_id, source="mcp", **fields), user(f"message {number}"))
+    (folder / f"rollout-2026-11-22T10-00-00-{thread_id}.jsonl").write_bytes(lines)
+    return thread_id
+
+
+def progress(home: Path) -> tuple[str, int]:
+    try:
+        with closing(sqlite3.connect(f"file:{home}/threadstore.sqlite?mode=ro", uri=True)) as connection:
+            row = connection.execute("SELECT status, done FROM backfill").fetchone()
+    except sqlite3.Error:
+        return "none", 0
+    return (str(row[0]), int(row[1])) if row else ("none", 0)
+
+
+@pytest.mark.anyio
+async def test_a_reindex_that_was_killed_goes_on_where_it_was_while_a_server_serves(tmp_path: Path) -> None:
+    for number in range(THREADS):
+        plant(tmp_path, number)
+    async with await anyio.open_process(command("reindex", "--home", str(tmp_path))) as first:
+        with anyio.fail_after(60):
+            while progress(tmp_path)[1] == 0:  # noqa: ASYNC110 - another process tells it in its database alone
+                await anyio.sleep(0.005)
+        first.kill()
+        await first.wait()
+    status, done = progress(tmp_path)
+    assert status == "running"
+    assert 0 < done < THREADS
+    with anyio.fail_after(90):
+        async with Client(stdio_server(tmp_path)) as client:
+            tools = Tools(client)
+            assert (await tools("thread_list"))["total"] == THREADS
+            # From nothing again, and beside the server, which goes on writing.
+            mine = await tools.written("while it is rebuilt")
+            again = await anyio.run_process(command("reindex", "--home", str(tmp_path)))
+            told = again.stderr.decode()
+            assert f"{THREADS + 1}/{THREADS + 1}" in told
+            assert f"{THREADS + 1} rollouts indexed, 0 unusable" in told
+            await tools("turn_start", thread_id=mine, input="and on")
+            assert (await tools("thread_list"))["total"] == THREADS + 1
+            counts = (await tools("store_status"))["counts"]
+            assert (counts["missing"], counts["stale"]) == (0, 0)
+
+
+def test_doctor_tells_every_difference_and_a_repair_mends_what_the_dry_run_showed(tmp_path: Path) -> None:
+    gone, moved, changed, twice, *_ = [plant(tmp_path, number) for number in range(6)]
+    assert run("reindex", "--home", str(tmp_path)).returncode == 0
+    agreed = run("doctor", "--home", str(tmp_path))
+    assert agreed.returncode == 0
+    assert "Index and files agree" in agreed.stdout
+    paths = {thread_id: next(tmp_path.rglob(f"*{thread_id}.jsonl")) for thread_id in (gone, moved, changed, twice)}
+    archived = tmp_path / "archived_sessions"
+    archived.mkdir()
+    paths[gone].unlink()
+    paths[moved].rename(archived / paths[moved].name)
+    with paths[changed].open("ab") as file:
+        file.write(b"{nope\n")
+    (archived / paths[twice].name).write_bytes(paths[twice].read_bytes())
+    missing = plant(tmp_path, 9)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.jsonl")}
+    index = (tmp_path / "threadstore.sqlite").read_bytes()
+
+    dry = run("doctor", "--home", str(tmp_path), "--repair")
+    assert dry.returncode == 1
+    words = " ".join(dry.stdout.split())
+    assert "rollout files 5 2 rows 6 0" in " ".join(words.replace("│", "").split())
+    for thread_id, kind in ((gone, "gone"), (moved, "moved"), (changed, "changed")):
+        assert f"{thread_id} {kind}" in words
+    for told in (missing, f"{twice}:", "malformed: 1", "at byte", "would read 1 files and 3 rows again", "dry run"):
+        assert told in words, told
+    assert (tmp_path / "threadstore.sqlite").read_bytes() == index
+
+    mended = run("doctor", "--home", str(tmp_path), "--repair", "--yes")
+    assert mended.returncode == 0
+    assert "1 added, 1 changed, 1 moved, 1 vanished" in mended.stdout
+    assert run("doctor", "--home", str(tmp_path)).returncode == 0
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.jsonl")} == before
+
+
+def test_doctor_says_who_holds_a_thread_and_since_when(tmp_path: Path) -> None:
+    server = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    )
+    assert server.stdout is not None
+    thread_id = server.stdout.readline().strip()
+    try:
+        told = run("doctor", "--home", str(tmp_path)).stdout
+    finally:
+        server.communicate("")
+    year = time.strftime("%Y")
+    assert f"{thread_id}: python" in " ".join(told.split())
+    assert f"(pid {server.pid}) since {year}-" in " ".join(told.split())
+
+
+HOLDER = """
+import sys, anyio
+from pathlib import Path
+from mcp_server.stores.locks import CodexWriterLocks
+thread_id = "01a20564-0000-7000-8000-000000000001"
+locks = CodexWriterLocks(Path(sys.argv[1]))
+anyio.run(locks.acquire, thread_id)
+print(thread_id, flush=True)
+sys.stdin.read()
+"""
