@@ -6,13 +6,10 @@ The handshake waits for none of it: the handle is opened in the background, and 
 from __future__ import annotations
 
 import logging
-import platform
-import sqlite3
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -34,9 +31,10 @@ from mcp_server.handlers.server import ThreadstoreServer
 from mcp_server.handlers.store_tools import store_tools
 from mcp_server.handlers.thread_tools import archive_tools, change_tools, list_tools, start_tools
 from mcp_server.handlers.turn_tools import read_tools, turn_tools
-from mcp_server.models.results import BadLineInfo, LockInfo, SizeInfo, StatusResult
+from mcp_server.models.results import StatusResult
+from mcp_server.status import status_of
 from mcp_server.stores import codex_state, doctor
-from mcp_server.stores.locks import CodexWriterLocks, holder_sentence
+from mcp_server.stores.locks import CodexWriterLocks
 from mcp_server.stores.memory_rollouts import MemoryRollouts
 from mcp_server.stores.memory_state import MemoryState
 from mcp_server.stores.reconcile import backfill, sync
@@ -66,8 +64,6 @@ _CLOSE_SECONDS = 10.0
 _SYNCED_FIRST = 5_000
 # Requests over HTTP that are under way when the server is told to end: long polls and streams never end by themselves.
 _GRACE_SECONDS = 2
-# `counts` has all; of what they count, this many are named.
-_LISTED = 200
 _DEEP_FILES = 2_000
 _DEEP_BYTES = 64 << 20
 
@@ -279,50 +275,8 @@ class Runtime:
             done = await sync(self.rollouts, state, own=self.service.live.own, more_names=self._codex_names)
             repaired = {name: len(getattr(done, name)) for name in ("added", "changed", "moved", "vanished")}
             report = await doctor.examine(self.rollouts, state, self.locks)
-        held = dict.fromkeys(report.held, "this server")
-        foreign = {thread_id: holder_sentence(holder) for thread_id, holder in report.foreign.items()}
-        return StatusResult(
-            home=str(self.config.home),
-            versions={
-                "threadstore": package_version(),
-                "python": platform.python_version(),
-                "sqlite": sqlite3.sqlite_version,
-            },
-            state_db=str(self.config.state_path) if state is not None else None,
-            backfill=asdict(report.backfill) if report.backfill else {"status": "none"},
-            counts=_counts(report),
-            missing=list(report.missing)[:_LISTED],
-            stale=[f"{row.thread_id} {row.reason}: {row.path}" for row in report.stale[:_LISTED]],
-            duplicates=[f"{i}: {', '.join(paths)}" for i, paths in list(report.duplicates.items())[:_LISTED]],
-            malformed=[BadLineInfo(path=b.path, offset=b.offset, reason=b.reason) for b in report.malformed[:_LISTED]],
-            locks=[LockInfo(thread_id=i, holder=who) for i, who in sorted({**held, **foreign}.items())[:_LISTED]],
-            histories={}
-            if state is None
-            else {
-                "indexed": await state.indexed_count(),
-                "unread": await state.unread_count(),
-            },
-            loaded=len(self.service.live.ids()),
-            largest=[SizeInfo(thread_id=i, bytes=size) for i, size in report.largest.items()],
-            repaired=repaired,
-        )
-
-
-def _counts(report: doctor.DoctorReport) -> dict[str, int]:
-    rows = report.rows
-    return {
-        "files_active": report.files.active,
-        "files_archived": report.files.archived,
-        "rows_active": rows.active if rows else 0,
-        "rows_archived": rows.archived if rows else 0,
-        "missing": len(report.missing),
-        "stale": len(report.stale),
-        "duplicate": len(report.duplicates),
-        "malformed": len(report.malformed),
-        "named": report.names,
-        "bytes": report.size,
-        "running_operations": len(report.running),
-    }
+        histories = {"indexed": await state.indexed_count(), "unread": await state.unread_count()} if state else {}
+        return status_of(self.config, report, len(self.service.live.ids()), histories, repaired)
 
 
 class HomeServer(ThreadstoreServer):

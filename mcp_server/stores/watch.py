@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -47,49 +48,7 @@ async def watch_home(
     `own` are the threads whose files nobody else may write; `behind` says that the index has not been held against the
     files since it was opened.
     """
-
-    async def step(paths: Collection[str] | None) -> None:
-        try:
-            if paths is None:
-                report = await sync(rollouts, state, own=own, more_names=more_names)
-            else:
-                report = await sync_paths(rollouts, state, paths, own=own, more_names=more_names)
-            if report.events:
-                wake()
-        except StoreFailure as error:
-            logger.warning("a change in the files could not be indexed: %s", error)
-
-    def concerns(_: Change, path: str) -> bool:
-        relative = _relative(home, path)
-        return relative == _INDEX or relative.startswith(_FOLDERS)
-
-    async def follow() -> None:
-        if not in_step:
-            # Before the watch, which holds the event loop still for a quarter of a second on a home of 100,000
-            # threads: the first calls go before it.
-            await step(None)
-        watched = in_step
-        async with _event_at_end() as ended:
-            try:
-                async for changes in awatch(
-                    home,
-                    watch_filter=concerns,
-                    debounce=_DEBOUNCE_MS,
-                    step=_STEP_MS,
-                    stop_event=ended,
-                    yield_on_timeout=True,
-                ):
-                    if not watched:  # and what changed while the watch was set up
-                        watched = True
-                        await step(None)
-                    elif changes:
-                        await step({_relative(home, path) for _, path in changes})
-            except (OSError, RuntimeError) as error:
-                logger.warning("changes in %s are looked for every %d s: %s", home, _POLL_SECONDS, error)
-                while True:
-                    await anyio.sleep(_POLL_SECONDS)
-                    await step(None)
-
+    follower = _Follower(rollouts, state, home, own, more_names, wake)
     in_step = not behind
     while True:
         while not turn.take():
@@ -97,13 +56,66 @@ async def watch_home(
             await anyio.sleep(_TURN_SECONDS)
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(follow)
+                tasks.start_soon(follower.follow, in_step)
                 while turn.keep():  # noqa: ASYNC110 -- it is another process that may take it
                     await anyio.sleep(_TURN_SECONDS)
                 tasks.cancel_scope.cancel()
         finally:
             turn.give_back()
         in_step = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Follower:
+    """Brings the index in step with what happens to the files, until cancelled."""
+
+    rollouts: RolloutStore
+    state: StateStore
+    home: Path
+    own: Callable[[], Collection[str]]
+    more_names: NameSource | None
+    wake: Callable[[], None]
+
+    async def follow(self, in_step: bool) -> None:
+        if not in_step:
+            # Before the watch, which holds the event loop still for a quarter of a second on a home of 100,000
+            # threads: the first calls go before it.
+            await self._step(None)
+        try:
+            async with _event_at_end() as ended:
+                async for changes in awatch(
+                    self.home,
+                    watch_filter=self._concerns,
+                    debounce=_DEBOUNCE_MS,
+                    step=_STEP_MS,
+                    stop_event=ended,
+                    yield_on_timeout=True,
+                ):
+                    if not in_step:  # and what changed while the watch was set up
+                        in_step = True
+                        await self._step(None)
+                    elif changes:
+                        await self._step({_relative(self.home, path) for _, path in changes})
+        except (OSError, RuntimeError) as error:
+            logger.warning("changes in %s are looked for every %d s: %s", self.home, _POLL_SECONDS, error)
+            while True:
+                await anyio.sleep(_POLL_SECONDS)
+                await self._step(None)
+
+    async def _step(self, paths: Collection[str] | None) -> None:
+        try:
+            if paths is None:
+                report = await sync(self.rollouts, self.state, own=self.own, more_names=self.more_names)
+            else:
+                report = await sync_paths(self.rollouts, self.state, paths, own=self.own, more_names=self.more_names)
+            if report.events:
+                self.wake()
+        except StoreFailure as error:
+            logger.warning("a change in the files could not be indexed: %s", error)
+
+    def _concerns(self, _: Change, path: str) -> bool:
+        relative = _relative(self.home, path)
+        return relative == _INDEX or relative.startswith(_FOLDERS)
 
 
 @asynccontextmanager

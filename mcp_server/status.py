@@ -1,0 +1,59 @@
+"""How index and files of a home stand to each other, as `store_status` answers it."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+from dataclasses import asdict
+
+from mcp_server.config import Config, package_version
+from mcp_server.models.results import BadLineInfo, LockInfo, SizeInfo, StatusResult
+from mcp_server.stores.doctor import DoctorReport
+from mcp_server.stores.locks import holder_sentence
+
+# `counts` has all; of what they count, this many are named.
+_LISTED = 200
+
+
+def status_of(
+    config: Config, report: DoctorReport, loaded: int, histories: dict[str, int], repaired: dict[str, int] | None
+) -> StatusResult:
+    held = dict.fromkeys(report.held, "this server")
+    foreign = {thread_id: holder_sentence(holder) for thread_id, holder in report.foreign.items()}
+    return StatusResult(
+        home=str(config.home),
+        versions={
+            "threadstore": package_version(),
+            "python": platform.python_version(),
+            "sqlite": sqlite3.sqlite_version,
+        },
+        state_db=str(config.state_path) if report.rows is not None else None,
+        backfill=asdict(report.backfill) if report.backfill else {"status": "none"},
+        counts=_counts(report),
+        missing=list(report.missing)[:_LISTED],
+        stale=[f"{row.thread_id} {row.reason}: {row.path}" for row in report.stale[:_LISTED]],
+        duplicates=[f"{i}: {', '.join(paths)}" for i, paths in list(report.duplicates.items())[:_LISTED]],
+        malformed=[BadLineInfo(path=b.path, offset=b.offset, reason=b.reason) for b in report.malformed[:_LISTED]],
+        locks=[LockInfo(thread_id=i, holder=who) for i, who in sorted({**held, **foreign}.items())[:_LISTED]],
+        histories=histories,
+        loaded=loaded,
+        largest=[SizeInfo(thread_id=i, bytes=size) for i, size in report.largest.items()],
+        repaired=repaired,
+    )
+
+
+def _counts(report: DoctorReport) -> dict[str, int]:
+    rows = report.rows
+    return {
+        "files_active": report.files.active,
+        "files_archived": report.files.archived,
+        "rows_active": rows.active if rows else 0,
+        "rows_archived": rows.archived if rows else 0,
+        "missing": len(report.missing),
+        "stale": len(report.stale),
+        "duplicate": len(report.duplicates),
+        "malformed": len(report.malformed),
+        "named": report.names,
+        "bytes": report.size,
+        "running_operations": len(report.running),
+    }
