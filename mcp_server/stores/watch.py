@@ -81,26 +81,30 @@ class _Follower:
             # Before the watch, which holds the event loop still for a quarter of a second on a home of 100,000
             # threads: the first calls go before it.
             await self._step(None)
-        try:
-            async with _event_at_end() as ended:
-                async for changes in awatch(
-                    self.home,
-                    watch_filter=self._concerns,
-                    debounce=_DEBOUNCE_MS,
-                    step=_STEP_MS,
-                    stop_event=ended,
-                    yield_on_timeout=True,
-                ):
+        async with _event_at_end() as ended:
+            try:
+                async for changes in self._changes(ended):
                     if not in_step:  # and what changed while the watch was set up
                         in_step = True
                         await self._step(None)
                     elif changes:
                         await self._step({_relative(self.home, path) for _, path in changes})
-        except (OSError, RuntimeError) as error:
-            logger.warning("changes in %s are looked for every %d s: %s", self.home, _POLL_SECONDS, error)
-            while True:
-                await anyio.sleep(_POLL_SECONDS)
-                await self._step(None)
+            except (OSError, RuntimeError) as error:
+                logger.warning("changes in %s are looked for every %d s: %s", self.home, _POLL_SECONDS, error)
+                while True:
+                    await anyio.sleep(_POLL_SECONDS)
+                    await self._step(None)
+
+    def _changes(self, ended: anyio.Event) -> AsyncGenerator[set[tuple[Change, str]]]:
+        """Changes as they come; none from time to time."""
+        return awatch(
+            self.home,
+            watch_filter=self._concerns,
+            debounce=_DEBOUNCE_MS,
+            step=_STEP_MS,
+            stop_event=ended,
+            yield_on_timeout=True,
+        )
 
     async def _step(self, paths: Collection[str] | None) -> None:
         try:
