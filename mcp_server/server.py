@@ -172,7 +172,7 @@ class Runtime:
                 following.start_soon(self._follow_files, self.state)
                 if not self.config.read_only:
                     own = self.service.live.own
-                    following.start_soon(keep_indexed, self.rollouts, self.state, self.config.home, path, own)
+                    following.start_soon(keep_indexed, self.rollouts, self.state, path, own)
                 while not self.state.is_lost():  # noqa: ASYNC110 -- another process moves a file and tells nobody
                     await anyio.sleep(_REAP_SECONDS)
                 following.cancel_scope.cancel()

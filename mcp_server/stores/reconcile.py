@@ -179,10 +179,10 @@ async def find(
     if state is None:
         thread = await _search(rollouts, await rollouts.locate(thread_id), thread_id)
         return thread and replace(thread, name=(await rollouts.names()).get(thread_id))
-    if await state.deleted([thread_id]):
-        return None
     work = Adoption(rollouts, state, own=own, more_names=more_names)
     row = await state.get(thread_id)
+    if row is None and await state.deleted([thread_id]):  # what is deleted has no row
+        return None
     current = await work.verify(row) if row else None
     if row is not None and current is row:
         return row

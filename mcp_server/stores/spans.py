@@ -36,8 +36,11 @@ _facts = msgspec.msgpack.Decoder(TurnFacts)
 
 
 def marks(session: Session, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
-    rows = session.exec(select(HistoryRow).where(col(HistoryRow.thread_id).in_(thread_ids)))
-    return {row.thread_id: _mark(row) for row in rows}
+    found: dict[str, HistoryMark] = {}
+    for ids in chunks(thread_ids):
+        rows = session.exec(select(HistoryRow).where(col(HistoryRow.thread_id).in_(ids)))
+        found.update((row.thread_id, _mark(row)) for row in rows)
+    return found
 
 
 def _mark(row: HistoryRow) -> HistoryMark:

@@ -49,6 +49,8 @@ def _size(item: Item) -> int:
 def cut(item: Item, offset: int, max_chars: int) -> tuple[Item, dict[str, int]]:
     """The item with every text windowed to `[offset, offset + max_chars)` characters, and the full lengths of those
     that did not fit, by field (`content.0.text` for nested ones). Short texts stay whole whatever the offset."""
+    if all(len(text) <= max_chars for text in texts_of(item.model_extra)):
+        return item, {}
     truncated: dict[str, int] = {}
     fields = item.model_dump()
     return Item(**{name: _window(fields[name], name, offset, max_chars, truncated) for name in fields}), truncated

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from mcp_server.errors import ThreadstoreError
+from mcp_server.models.history import HistoryMark
 from mcp_server.models.results import TreeNode, TreeResult
 from mcp_server.models.thread import StoredThread
 from mcp_server.threads.catalog import Catalog
@@ -12,7 +14,7 @@ from mcp_server.threads.reading import Reader
 from mcp_server.threads.tree import Descendant, descendants, picture
 from mcp_server.threads.views import title_of
 
-# Counting turns reads a thread's whole rollout; in larger trees they are not counted.
+# Turns of threads that are not indexed yet are counted by reading them; in larger trees they are not.
 _COUNTED_NODES = 50
 
 
@@ -31,46 +33,54 @@ class Family:
             for node in await descendants(thread_id, self._catalog.children)
             if node.thread_id not in chain
         ]
-        family = [*line, *below]
-        count = len(family) < _COUNTED_NODES
-        nodes = {chain[0]: await self._node(Descendant(chain[0], "", 0), count)}
-        for member in family:
-            nodes[member.thread_id] = await self._node(member, count)
-        text, order = picture(chain[0], family, lambda i: _label(nodes[i], marked=i == thread_id))
+        members = [Descendant(chain[0], "", 0), *line, *below]
+        nodes = await self._nodes(members)
+        text, order = picture(chain[0], members[1:], lambda i: _label(nodes[i], marked=i == thread_id))
         return TreeResult(thread_id=thread_id, root_thread_id=chain[0], nodes=[nodes[i] for i in order], tree=text)
 
-    async def _node(self, member: Descendant, count: bool) -> TreeNode:
-        live = self._catalog.live.get(member.thread_id)
-        stored = live.thread if live else await self._catalog.stored(member.thread_id)
-        edge = await self._catalog.log.parent(member.thread_id)
-        if stored is None:
-            return TreeNode(
+    async def _nodes(self, members: Sequence[Descendant]) -> dict[str, TreeNode]:
+        """All of them at once: a tree may have thousands."""
+        ids = [member.thread_id for member in members]
+        stored = await self._catalog.stored_many(
+            [thread_id for thread_id in ids if not self._catalog.live.get(thread_id)]
+        )
+        edges = {edge.child_id: edge for edge in await self._catalog.log.children(ids)}
+        if (above := await self._catalog.log.parent(ids[0])) is not None:
+            edges[ids[0]] = above
+        marks = await self._catalog.log.marks(ids)
+        nodes: dict[str, TreeNode] = {}
+        for member in members:
+            live, edge = self._catalog.live.get(member.thread_id), edges.get(member.thread_id)
+            thread = live.thread if live else stored[member.thread_id]
+            node = TreeNode(
                 thread_id=member.thread_id,
                 parent_thread_id=member.parent_id or None,
                 depth=member.depth,
-                title="(no rollout)",
+                title="(no rollout)" if thread is None else "(unreadable rollout)",
                 status="missing",
                 edge=edge.status if edge else None,
             )
-        return TreeNode(
-            thread_id=stored.id,
-            parent_thread_id=member.parent_id or None,
-            depth=member.depth,
-            nickname=stored.agent_nickname,
-            role=stored.agent_role,
-            title=title_of(stored),
-            status=live.status.type if live else "notLoaded",
-            turns=await self._turns(stored) if count else None,
-            archived=stored.archived,
-            edge=edge.status if edge else None,
-        )
+            if isinstance(thread, StoredThread):
+                facts = {
+                    "nickname": thread.agent_nickname,
+                    "role": thread.agent_role,
+                    "title": title_of(thread),
+                    "status": live.status.type if live else "notLoaded",
+                    "turns": await self._turns(thread, marks.get(thread.id), len(members) <= _COUNTED_NODES),
+                    "archived": thread.archived,
+                }
+                node = node.model_copy(update=facts)
+            nodes[member.thread_id] = node
+        return nodes
 
-    async def _turns(self, stored: StoredThread) -> int | None:
+    async def _turns(self, stored: StoredThread, mark: HistoryMark | None, read: bool) -> int | None:
         live = self._catalog.live.get(stored.id)
         if live is not None and not live.materialised:
             return 0
+        if mark is not None and mark.stamp == stored.stamp:
+            return mark.turns
         try:
-            return await self._reader.turn_count(stored)
+            return await self._reader.turn_count(stored) if read else None
         except ThreadstoreError:
             return None
 
