@@ -59,8 +59,8 @@ class HistoryStore(Protocol):
         """The first turn with this id."""
         ...
 
-    async def span_at(self, thread_id: str, offset: int) -> TurnSpan | None:
-        """The last turn that begins at or before a byte offset."""
+    async def spans_at(self, places: Sequence[tuple[str, int]]) -> list[TurnSpan | None]:
+        """For each thread and byte offset the turn that begins there."""
         ...
 
     async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:

@@ -34,9 +34,11 @@ class MemoryHistory(HistoryStore):
     async def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
         return next((span for span in self._spans.get(thread_id, ()) if span.turn_id == turn_id), None)
 
-    async def span_at(self, thread_id: str, offset: int) -> TurnSpan | None:
-        before = [span for span in self._spans.get(thread_id, ()) if span.place.start <= offset]
-        return before[-1] if before else None
+    async def spans_at(self, places: Sequence[tuple[str, int]]) -> list[TurnSpan | None]:
+        return [
+            next((span for span in self._spans.get(thread_id, ()) if span.place.start == start), None)
+            for thread_id, start in places
+        ]
 
     async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:
         return [self._take(step) for step in steps]

@@ -107,9 +107,11 @@ def span_of(session: Session, thread_id: str, turn_id: str) -> TurnSpan | None:
     return next(iter(_spans(session, thread_id, TurnRow.turn_id == turn_id, limit=1)), None)
 
 
-def span_at(session: Session, thread_id: str, offset: int) -> TurnSpan | None:
-    before = col(TurnRow.start) <= clamped(offset)
-    return next(iter(_spans(session, thread_id, before, limit=1, newest=True)), None)
+def spans_at(session: Session, places: Sequence[tuple[str, int]]) -> list[TurnSpan | None]:
+    starts = col(TurnRow.start)
+    return [
+        next(iter(_spans(session, thread_id, starts == clamped(start), limit=1)), None) for thread_id, start in places
+    ]
 
 
 def _spans(
@@ -117,12 +119,10 @@ def _spans(
     thread_id: str,
     *conditions: ColumnElement[bool] | bool,
     limit: int | None = None,
-    newest: bool = False,
 ) -> list[TurnSpan]:
     history = select(HistoryRow.number).where(HistoryRow.thread_id == thread_id).scalar_subquery()
     found = select(TurnRow).where(TurnRow.history == history, *conditions)
-    order = _number.desc() if newest else _number
-    return [_span(row) for row in session.exec(found.order_by(order).limit(limit))]
+    return [_span(row) for row in session.exec(found.order_by(_number).limit(limit))]
 
 
 def _values(history: int, span: TurnSpan) -> tuple[Any, ...]:

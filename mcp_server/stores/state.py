@@ -183,8 +183,8 @@ class StateDb(StateStore):
     async def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
         return await self.read(spans.span_of, thread_id, turn_id)
 
-    async def span_at(self, thread_id: str, offset: int) -> TurnSpan | None:
-        return await self.read(spans.span_at, thread_id, offset)
+    async def spans_at(self, places: Sequence[tuple[str, int]]) -> list[TurnSpan | None]:
+        return await self.read(spans.spans_at, places)
 
     async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:
         return await self.write(_step, steps, _now_ms())

@@ -27,7 +27,7 @@ from mcp_server.stores.reconcile import find, find_many, sync
 from mcp_server.stores.records import Change
 from mcp_server.threads.events import EventBus
 from mcp_server.threads.histories import History, open_history
-from mcp_server.threads.history import history_text
+from mcp_server.threads.history import HistoryText, history_text
 from mcp_server.threads.live import LiveThreads
 
 _PREFIX = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{7,}")
@@ -180,6 +180,11 @@ class Catalog:
             return stored
         raise ThreadNotFound(thread_id)
 
+    async def text(self, stored: StoredThread) -> HistoryText:
+        """The bytes of the thread's history."""
+        live = self.live.get(stored.id)
+        return await history_text(live.rollouts if live else self.rollouts, stored, self.stored)
+
     async def history(self, stored: StoredThread) -> History:
         """The thread's turns and items, its index brought up to date first. An index that can't be kept is made for
         this reading alone; an ephemeral thread's is in memory like the thread.
@@ -188,7 +193,7 @@ class Catalog:
             DamagedRollout: the rollout is gone or can't be read.
         """
         live = self.live.get(stored.id)
-        text = await history_text(live.rollouts if live else self.rollouts, stored, self.stored)
+        text = await self.text(stored)
         active = live.turn.id if live and live.turn else None
         if live is not None and live.ephemeral:
             return await open_history(self._memory, text, active)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 from mcp_server.errors import DamagedRollout, InvalidCursor, StoreFailure, ThreadstoreError
+from mcp_server.models.history import TurnSpan
 from mcp_server.models.page import clamp_limit
 from mcp_server.models.params import SearchParams
 from mcp_server.models.results import SearchHit, SearchResult
@@ -15,8 +16,7 @@ from mcp_server.models.thread import StoredThread
 from mcp_server.stores.history import HistoryStore, TextPlace, TextQuery
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.threads.catalog import Catalog
-from mcp_server.threads.histories import History
-from mcp_server.threads.history import fold
+from mcp_server.threads.history import HistoryText, fold
 from mcp_server.threads.reading import Reader
 from mcp_server.threads.terms import Terms, parse_terms
 from mcp_server.threads.texts import searchable
@@ -26,9 +26,9 @@ _SECONDS = 10.0
 # Of these, so many at most for what is not indexed yet.
 _READING_SECONDS = 2.0
 _UNREAD = 1_000
-_PLACES = 64
+_PLACES = 32
 # By rank, the best of so many of the newest matches come first; among more of them the order would cost a reading each.
-_RANKED = 300
+_RANKED = 200
 _NAMES = 1_000
 _CURSOR = re.compile(r"(?P<stage>[nt])(?P<place>-?\d{1,19})(?:#(?P<hit>\d{1,9}))?")
 _RANK_CURSOR = re.compile(r"r(?P<skip>\d{1,9})")
@@ -177,9 +177,9 @@ class Searcher:
         while True:
             query = TextQuery(search.terms.literals, search.threads, search.tools, search.thread_id, before, _PLACES)
             places = await self._catalog.log.places(query)
-            for found in places:
-                for hit in await self._in_text(search, found):
-                    number = int(hit.cursor.partition("#")[2])
+            spans = await self._catalog.log.spans_at([(found.thread.id, found.turn) for found in places])
+            for found, span in zip(places, spans, strict=True):
+                for number, hit in enumerate(await self._in_text(search, found, span) if span else ()):
                     if stage != "t" or found.number != place or number >= first:
                         yield hit
                 if search.late:
@@ -198,34 +198,34 @@ class Searcher:
             if fits and thread.name is not None and search.terms.match(thread.name):
                 yield _Hit(thread, f"n{number}", thread.name)
 
-    async def _in_text(self, search: _Search, place: TextPlace) -> list[_Hit]:
+    async def _in_text(self, search: _Search, place: TextPlace, span: TurnSpan) -> list[_Hit]:
         """The matching items of a place, the last first; none if it is not what it was."""
         try:
-            history = await self._opened(place.thread)
-            span = await history.store.span_at(place.thread.id, place.turn)
-            if span is None or span.place.start != place.turn:
-                return []
-            (data,) = await history.text.read([(span.place.start, span.end)])
+            text, data = await self._turn(place.thread, span)
         except StoreFailure as error:
             search.incomplete.append(str(error))
             return []
         except ThreadstoreError:
             return []  # deleted, or gone from the home, meanwhile
-        draft = next(iter(fold(history.text, span.place, data, span.facts.strangers).drafts()), None)
+        draft = next(iter(fold(text, span.place, data, span.facts.strangers).drafts()), None)
         found: list[_Hit] = []
         for key, item in draft.items.items() if draft else ():
             texts, by_tools = searchable(item)
-            text = "\n".join(texts)
+            said = "\n".join(texts)
             told = draft.lines[key][0] if draft else 0
-            if place.start <= told < place.end and (search.tools or not by_tools) and search.terms.match(text):
-                found.append(_Hit(history.text.thread, "", text, span.turn_id, item.id))
+            if place.start <= told < place.end and (search.tools or not by_tools) and search.terms.match(said):
+                found.append(_Hit(text.thread, "", said, span.turn_id, item.id))
         return [replace(hit, cursor=f"t{place.number}#{n}") for n, hit in enumerate(reversed(found))]
 
-    async def _opened(self, row: StoredThread) -> History:
+    async def _turn(self, row: StoredThread, span: TurnSpan) -> tuple[HistoryText, bytes]:
+        """The bytes of a turn. The row is trusted until its file turns out to be elsewhere."""
+        bytes_of = [(span.place.start, span.end)]
         try:
-            return await self._catalog.history(row)
-        except DamagedRollout:  # the row is stale
-            return await self._catalog.history(await self._catalog.known(row.id))
+            text = await self._catalog.text(row)
+            return text, (await text.read(bytes_of))[0]
+        except DamagedRollout:
+            text = await self._catalog.text(await self._catalog.known(row.id))
+            return text, (await text.read(bytes_of))[0]
 
 
 def _parse_cursor(cursor: str | None) -> tuple[str, int, int]:
