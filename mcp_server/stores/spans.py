@@ -108,10 +108,15 @@ def span_of(session: Session, thread_id: str, turn_id: str) -> TurnSpan | None:
 
 
 def spans_at(session: Session, places: Sequence[tuple[str, int]]) -> list[TurnSpan | None]:
-    starts = col(TurnRow.start)
-    return [
-        next(iter(_spans(session, thread_id, starts == clamped(start), limit=1)), None) for thread_id, start in places
-    ]
+    """In one statement: a page of matches lies in as many threads."""
+    columns = ", ".join(f'u."{name}"' for name in TurnRow.model_fields)
+    sql = (
+        f"SELECT p.key, {columns} FROM json_each(?) p CROSS JOIN histories h ON h.thread_id = json_extract(p.value, '$[0]') "
+        "CROSS JOIN turns u ON u.history = h.number AND u.start = json_extract(p.value, '$[1]')"
+    )
+    rows = session.connection().exec_driver_sql(sql, (json.dumps(places),))
+    found = {number: _span(TurnRow(**dict(zip(TurnRow.model_fields, row, strict=True)))) for number, *row in rows}
+    return [found.get(number) for number in range(len(places))]
 
 
 def _spans(
