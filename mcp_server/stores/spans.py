@@ -111,7 +111,8 @@ def spans_at(session: Session, places: Sequence[tuple[str, int]]) -> list[TurnSp
     """In one statement: a page of matches lies in as many threads."""
     columns = ", ".join(f'u."{name}"' for name in TurnRow.model_fields)
     sql = (
-        f"SELECT p.key, {columns} FROM json_each(?) p CROSS JOIN histories h ON h.thread_id = json_extract(p.value, '$[0]') "
+        f"SELECT p.key, {columns} FROM json_each(?) p "
+        "CROSS JOIN histories h ON h.thread_id = json_extract(p.value, '$[0]') "
         "CROSS JOIN turns u ON u.history = h.number AND u.start = json_extract(p.value, '$[1]')"
     )
     rows = session.connection().exec_driver_sql(sql, (json.dumps(places),))
