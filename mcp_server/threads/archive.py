@@ -307,7 +307,11 @@ class Cascade:
         done: list[str] = []
         rows: dict[str, StoredThread] = {}
         failures = list(failed)
+        kept = set[str]()  # what a thread hangs from that could not be deleted: with it gone, nothing would lead there
         for move in operation.moves:
+            if move.thread_id in kept:
+                failures.append(Failure(thread_id=move.thread_id, reason="a thread below it could not be deleted"))
+                continue
             try:
                 file = await self._move(operation.kind, move)
             except StoreFailure as error:
@@ -315,11 +319,19 @@ class Cascade:
                     await self._catalog.record(Change(operation=replace(operation, state="done")))
                     raise
                 failures.append(Failure(thread_id=move.thread_id, reason=str(error)))
+                if operation.kind == "delete":
+                    kept.update(await self._above(move.thread_id, operation))
                 continue
             done.append(move.thread_id)
             if file is not None and (row := await self._moved(move.thread_id, file)) is not None:
                 rows[move.thread_id] = row
         return await self._record(operation, done, list(rows.values()), failures), rows
+
+    async def _above(self, thread_id: str, operation: Operation) -> list[str]:
+        try:
+            return await self._catalog.parents(thread_id)
+        except StoreFailure:  # it can't be told now, so all that is left of the cascade stays
+            return [move.thread_id for move in operation.moves]
 
     async def _move(self, kind: str, move: Move) -> RolloutFile | None:
         """One file. Returns it where it is now; None if it is deleted."""
