@@ -26,6 +26,7 @@ class Faults:
     at: int = 0
     error: Callable[[], BaseException | None] = Killed
     calls: list[str] = field(default_factory=list[str])
+    raised: bool = False
 
     def wrap(self, store: T) -> T:
         """The same store with the calls of its contract counted; it has nothing beside its contract."""
@@ -35,6 +36,7 @@ class Faults:
     def count(self, name: str) -> None:
         self.calls.append(name)
         if len(self.calls) == self.at and (error := self.error()) is not None:
+            self.raised = True
             raise error
 
     def counted(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:

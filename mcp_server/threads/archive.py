@@ -298,7 +298,14 @@ class Cascade:
         """Move the files, then record everything in one transaction. Repeatable: what is moved already counts."""
         files: dict[str, RolloutFile | None] = {}
         failures = list(failed)
-        for moves in _batches(operation):
+        kept = set[str]()  # what a thread hangs from that could not be deleted: with it gone, nothing would lead there
+        for batch in _batches(operation):
+            moves = [move for move in batch if move.thread_id not in kept]
+            failures += [
+                Failure(thread_id=move.thread_id, reason="a thread below it could not be deleted")
+                for move in batch
+                if move.thread_id in kept
+            ]
             for move, outcome in zip(moves, await self._move(operation.kind, moves), strict=True):
                 if not isinstance(outcome, StoreFailure):
                     files[move.thread_id] = outcome
@@ -307,8 +314,16 @@ class Cascade:
                     await self._catalog.record(Change(operation=replace(operation, state="done")))
                     raise outcome
                 failures.append(Failure(thread_id=move.thread_id, reason=str(outcome)))
+                if operation.kind == "delete":
+                    kept.update(await self._above(move.thread_id, operation))
         rows = await self._moved({thread_id: file for thread_id, file in files.items() if file is not None})
         return await self._record(operation, list(files), list(rows.values()), failures), rows
+
+    async def _above(self, thread_id: str, operation: Operation) -> list[str]:
+        try:
+            return await self._catalog.parents(thread_id)
+        except StoreFailure:  # it can't be told now, so all that is left of the cascade stays
+            return [move.thread_id for move in operation.moves]
 
     async def _move(self, kind: str, moves: Sequence[Move]) -> Sequence[RolloutFile | StoreFailure | None]:
         """Some files. Tells of each where it is now (None if it is deleted), or why it could not be moved."""

@@ -275,7 +275,7 @@ HOLDER = """
 import sys, anyio
 from pathlib import Path
 from mcp_server.stores.locks import CodexWriterLocks
-locks = CodexWriterLocks(Path(sys.argv[1]))
+locks = CodexWriterLocks(Path(sys.argv[1]))  # named, or it would be gone with its locks
 anyio.run(locks.acquire, sys.argv[2])
 print("held", flush=True)
 sys.stdin.read()
@@ -288,7 +288,7 @@ async def test_the_refusal_names_the_process_that_holds_the_thread(home: Home) -
     command = [sys.executable, "-c", HOLDER, str(home.folder), ids[3]]
     async with await anyio.open_process(command, stdin=subprocess.PIPE, stderr=None) as child:
         assert child.stdout is not None
-        assert (await child.stdout.receive()).startswith(b"held")
+        assert (await child.stdout.receive()).startswith(b"held")  # unbuffered, the newline comes by itself
         with pytest.raises(ActiveWriter) as refused:
             await archive(home.service(), ids[0])
         if Path("/proc/locks").exists():
