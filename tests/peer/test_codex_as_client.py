@@ -40,6 +40,7 @@ def configured(home: CodexHome, calling_model: None) -> CodexHome:
         "\n[mcp_servers.threadstore]\n"
         f'command = "{sys.executable}"\n'
         f'args = ["-m", "mcp_server", "serve", "--home", "{home.path}"]\n'
+        "required = true\nstartup_timeout_sec = 60\n"  # a thread starts with our tools, however busy the machine is
     )
     config = home.path / "config.toml"
     config.write_text(config.read_text() + ours)
