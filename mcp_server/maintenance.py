@@ -21,6 +21,7 @@ from mcp_server.stores.reconcile import backfill
 from mcp_server.stores.rollouts import RolloutFiles
 from mcp_server.stores.state import StateDb
 from mcp_server.stores.workers import worker_name
+from mcp_server.threads.indexing import Indexer
 
 _SHOWN = 20
 
@@ -132,6 +133,10 @@ async def _reindex(config: Config) -> int:
                 more_names=lambda: codex_state.names(config.home),
                 closed_edges=lambda: codex_state.closed_edges(config.home),
             )
+            bar = progress.add_task("reading histories", total=await state.unread_count())
+            indexer = Indexer(RolloutFiles(config.home), state)
+            while done := await indexer.step():
+                progress.advance(bar, done)
         console.print(f"{result.done} rollouts indexed, {len(result.damaged)} unusable, {result.bad_lines} bad lines.")
         return 0 if result.status == "complete" else 1
     finally:

@@ -316,7 +316,8 @@ class StateStore(HistoryStore, Protocol):
         ...
 
     async def reopen_backfill(self) -> None:
-        """Make a completed backfill pending again, from the beginning. One that runs goes on."""
+        """Make a completed backfill pending again, from the beginning, and every history unread. One that runs goes
+        on."""
 
     async def checkpoint_backfill(self, state: BackfillState) -> None:
         """Record progress (and so renew the lease), or the end with status `complete`."""

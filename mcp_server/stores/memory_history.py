@@ -109,3 +109,6 @@ class MemoryHistory(HistoryStore):
         self._marks.pop(thread_id, None)
         self._spans.pop(thread_id, None)
         self._texts = {n: one for n, one in self._texts.items() if one[0] != thread_id}
+
+    def _forget_all(self) -> None:
+        self._marks, self._spans, self._texts = {}, {}, {}

@@ -219,6 +219,7 @@ class MemoryState(MemoryHistory, StateStore):
     async def reopen_backfill(self) -> None:
         if self._backfill.status == "complete":
             self._backfill = BackfillState()
+            self._forget_all()
 
     async def checkpoint_backfill(self, state: BackfillState) -> None:
         if may_checkpoint(self._backfill, state):

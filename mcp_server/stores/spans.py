@@ -160,6 +160,15 @@ def _moved(facts: TurnFacts, by: int) -> TurnFacts:
     return msgspec.structs.replace(facts, asked=moved(facts.asked), answered=moved(facts.answered))
 
 
+def forget_all(session: Session) -> None:
+    """Every history is to be read again."""
+    connection = session.connection()
+    connection.exec_driver_sql("DELETE FROM histories")
+    for table in ("said_text", "tool_text"):
+        connection.exec_driver_sql(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
+    connection.exec_driver_sql("INSERT OR IGNORE INTO unread SELECT id, updated_at_ms FROM threads")
+
+
 # ---------------------------------------------------------------------------------------------- what is left to read
 
 

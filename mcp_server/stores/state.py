@@ -244,7 +244,7 @@ class StateDb(StateStore):
         return await self.write(journal.claim_backfill, owner, now_ms, lease_ms)
 
     async def reopen_backfill(self) -> None:
-        await self.write(journal.reopen_backfill)
+        await self.write(_reopen)
 
     async def checkpoint_backfill(self, state: BackfillState) -> None:
         await self.write(journal.checkpoint_backfill, state)
@@ -264,6 +264,12 @@ def _apply(session: Session, change: Change, now_ms: int) -> list[ThreadEvent]:
     if change.operation is not None:
         journal.save_operation(session, change.operation)
     return journal.append_events(session, [*derived, *change.events], now_ms)
+
+
+def _reopen(session: Session) -> None:
+    if journal.backfill(session).status == "complete":
+        spans.forget_all(session)
+    journal.reopen_backfill(session)
 
 
 def _step(session: Session, steps: Sequence[HistoryStep], now_ms: int) -> list[bool]:
