@@ -258,7 +258,7 @@ async def test_the_row_comes_after_the_file_and_not_without_it(home: Path, tools
     (home / "sessions").write_text("in the way", encoding="utf-8")
     with pytest.raises(Refused) as refused:
         await tools("turn_start", thread_id=thread_id, input="hello")
-    assert refused.value.code == "store_failure"
+    assert refused.value.code == "write_failed"
     assert _rows(home) == 0
     assert await tools.listed() == []
     assert "turn/started" not in await tools.events(thread_id)
