@@ -8,9 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from mcp_server.errors import DamagedRollout, RolloutNameTaken, WriteFailed
+from mcp_server.models.thread import FileStamp
 
 _BINARY = getattr(os, "O_BINARY", 0)
 # What file systems without hard links answer (FAT, some network and FUSE mounts), or a kernel that protects them.
@@ -225,3 +228,20 @@ def _write(fd: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(fd, rest) :]
+
+
+def stamp_of(stat: os.stat_result) -> FileStamp:
+    return FileStamp(stat.st_size, stat.st_mtime_ns)
+
+
+@contextmanager
+def writing(path: str, missing: str | None = None) -> Generator[None]:
+    """Say in our own words why a write failed. `missing` is the path that is gone if one is."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise RolloutNameTaken(path) from error
+    except FileNotFoundError as error:
+        raise DamagedRollout(missing or path, "is gone") from error
+    except OSError as error:
+        raise WriteFailed(path, error.strerror or str(error)) from error

@@ -4,48 +4,42 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Collection, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 
 from anyio import to_thread
-from filelock import FileLock, Timeout
 
 from mcp_server.errors import (
     CompressedRollout,
     DamagedRollout,
     PathOutsideHome,
-    RolloutNameTaken,
     StoreFailure,
-    WriteFailed,
 )
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores import durable
 from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore
 from mcp_server.stores.describe import describe
+from mcp_server.stores.durable import stamp_of, writing
+from mcp_server.stores.name_index import NameIndex
 from mcp_server.stores.naming import (
     ACTIVE,
     ARCHIVED,
     COMPRESSED,
-    NAME_INDEX,
     active_path,
     archived_path,
     check_path,
     is_archived,
     is_rollout,
     likely_folders,
-    name_line,
-    names_in,
     parse_id,
     rollout_path,
     thread_id_of,
-    without_name,
 )
-from mcp_server.stores.rawlines import RolloutText, open_text, reading
+from mcp_server.stores.rawlines import RolloutText, open_text
 
-INDEX_LOCK_SECONDS = 15.0
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -54,7 +48,7 @@ class RolloutFiles(RolloutStore):
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._index = home / NAME_INDEX
+        self._index = NameIndex(home)
         self._leavings: dict[Path, tuple[int | None, int]] = {}
 
     def path_of(self, thread_id: str, created_at_ms: int) -> str:
@@ -118,16 +112,16 @@ class RolloutFiles(RolloutStore):
         return await to_thread.run_sync(self._remove, path)
 
     async def names(self) -> dict[str, str]:
-        return names_in(await to_thread.run_sync(self._read_index))
+        return await to_thread.run_sync(self._index.names)
 
     async def names_stamp(self) -> FileStamp | None:
-        return await to_thread.run_sync(self._names_stamp)
+        return await to_thread.run_sync(self._index.stamp)
 
     async def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
-        await to_thread.run_sync(self._append_name, name_line(thread_id, name, at_ms))
+        await to_thread.run_sync(self._index.append, thread_id, name, at_ms)
 
     async def forget_name(self, thread_id: str) -> None:
-        await to_thread.run_sync(self._forget_name, thread_id)
+        await to_thread.run_sync(self._index.forget, thread_id)
 
     # ------------------------------------------------------------------------------------------ finding
 
@@ -249,10 +243,10 @@ class RolloutFiles(RolloutStore):
 
     def _create(self, path: str, data: bytes) -> FileStamp:
         full = self._inside(path, ACTIVE, ARCHIVED)
-        with _writing(path):
+        with writing(path):
             self._undo(full)
             try:
-                return _stamp(durable.write_new(full, data))
+                return stamp_of(durable.write_new(full, data))
             except FileExistsError:
                 raise
             except OSError:
@@ -263,13 +257,13 @@ class RolloutFiles(RolloutStore):
         full = self._inside(path, ACTIVE, ARCHIVED)
         if path.endswith(COMPRESSED):
             raise CompressedRollout(thread_id_of(PurePosixPath(path).name) or path)
-        with _writing(path):
+        with writing(path):
             self._undo(full)
             before = full.stat()
             if not data:
-                return _stamp(before)
+                return stamp_of(before)
             try:
-                return _stamp(durable.append(full, data))
+                return stamp_of(durable.append(full, data))
             except OSError:
                 self._note_leavings(full, before.st_size)
                 raise
@@ -298,7 +292,7 @@ class RolloutFiles(RolloutStore):
 
     def _move(self, path: str, source: Path, target: str) -> RolloutFile:
         full = self._inside(target, ACTIVE, ARCHIVED)
-        with _writing(target, missing=path):
+        with writing(target, missing=path):
             if source.exists() or not full.exists():
                 durable.move(source, full)
             return _rollout_file(target, full.stat())
@@ -323,7 +317,7 @@ class RolloutFiles(RolloutStore):
         outcomes = durable.move_many([(source, full) for _, source, full in moves.values()])
         for (path, (target, _, full)), outcome in zip(moves.items(), outcomes, strict=True):
             try:
-                with _writing(target, missing=path):
+                with writing(target, missing=path):
                     if outcome is not None:
                         raise outcome
                     results[path] = _rollout_file(target, full.stat())
@@ -332,77 +326,16 @@ class RolloutFiles(RolloutStore):
         return [results[path] for path in paths]
 
     def _remove(self, path: str) -> None:
-        with _writing(path):
+        with writing(path):
             durable.remove(self._inside(path, ACTIVE, ARCHIVED))
-
-    # ------------------------------------------------------------------------------------------ names
-
-    def _read_index(self) -> bytes:
-        try:
-            with reading(NAME_INDEX):
-                return self._index.read_bytes()
-        except DamagedRollout as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                return b""
-            raise
-
-    def _names_stamp(self) -> FileStamp | None:
-        try:
-            return _stamp(self._index.stat())
-        except FileNotFoundError:
-            return None
-
-    def _append_name(self, line: bytes) -> None:
-        with _writing(NAME_INDEX), self._index_locked():
-            durable.append(self._index, line, create=True)
-
-    def _forget_name(self, thread_id: str) -> None:
-        with _writing(NAME_INDEX), self._index_locked():
-            before = self._read_index()
-            after = without_name(before, thread_id)
-            if after != before:
-                durable.replace(self._index, after)
-
-    @contextmanager
-    def _index_locked(self) -> Generator[None]:
-        """Codex takes the same lock (flock on session_index.jsonl.lock) around its own appends and rewrites."""
-        durable.make_folders(self._home)
-        lock = FileLock(self._home / f"{NAME_INDEX}.lock", INDEX_LOCK_SECONDS, mode=0o600, poll_interval=0.01)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise StoreFailure(
-                f"{NAME_INDEX} was kept locked by another process for {INDEX_LOCK_SECONDS:g} seconds; repeat the call"
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
 
 
 def _touch(path: str, source: Path) -> None:
     """Before the move, so that a move cut short can be repeated without another look at the time."""
-    with _writing(path):
+    with writing(path):
         now = time.time_ns()
         os.utime(source, ns=(now, now))
 
 
-def _stamp(stat: os.stat_result) -> FileStamp:
-    return FileStamp(stat.st_size, stat.st_mtime_ns)
-
-
 def _rollout_file(path: str, stat: os.stat_result) -> RolloutFile:
-    return RolloutFile(path, thread_id_of(path.rsplit("/", 1)[-1]), is_archived(path), _stamp(stat))
-
-
-@contextmanager
-def _writing(path: str, missing: str | None = None) -> Generator[None]:
-    """Say in our own words why a write failed. `missing` is the path that is gone if one is."""
-    try:
-        yield
-    except FileExistsError as error:
-        raise RolloutNameTaken(path) from error
-    except FileNotFoundError as error:
-        raise DamagedRollout(missing or path, "is gone") from error
-    except OSError as error:
-        raise WriteFailed(path, error.strerror or str(error)) from error
+    return RolloutFile(path, thread_id_of(path.rsplit("/", 1)[-1]), is_archived(path), stamp_of(stat))

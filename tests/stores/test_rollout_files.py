@@ -19,8 +19,7 @@ from mcp_server.errors import (
     StoreFailure,
 )
 from mcp_server.models.rollout import RawLine
-from mcp_server.stores import durable
-from mcp_server.stores import rollouts as rollouts_module
+from mcp_server.stores import durable, name_index
 from mcp_server.stores.rollouts import RolloutFiles
 
 if sys.version_info >= (3, 14):
@@ -230,7 +229,7 @@ sys.stdin.read()
 async def test_names_wait_for_codex_to_release_the_index_but_not_for_ever(
     files: RolloutFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollouts_module, "INDEX_LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(name_index, "LOCK_SECONDS", 0.05)
     with started(LOCKER, str(tmp_path / "session_index.jsonl.lock")) as codex:
         assert codex.stdout is not None
         assert codex.stdout.readline() == b"locked\n"
