@@ -54,7 +54,7 @@ class CodexWriterLocks(WriterLocks):
         lock = self._locks.pop(checked_id(thread_id), None)
         if lock is not None and lock.is_locked:
             with CancelScope(shield=True):
-                await to_thread.run_sync(self._release, lock)
+                await to_thread.run_sync(self._release_many, [lock])
 
     async def acquire_many(self, thread_ids: Sequence[str]) -> None:
         wanted = [checked_id(thread_id) for thread_id in thread_ids]
@@ -116,45 +116,37 @@ class CodexWriterLocks(WriterLocks):
             raise WriteFailed(f"the writer lock of thread {thread_id}", error.strerror or str(error)) from error
 
     def _acquire_many(self, locks: dict[str, FileLock]) -> None:
-        make_folders(self._folder)
         taken: list[FileLock] = []
-        for some in _some_at_a_time(list(locks)):
-            thread_id = some[0]
-            try:
+        thread_id = ""
+        try:
+            make_folders(self._folder)
+            for some in _some_at_a_time(list(locks)):
                 with self._coordinated():
                     for thread_id in some:
                         locks[thread_id].acquire(blocking=False)
                         taken.append(locks[thread_id])
                         os.utime(locks[thread_id].lock_file)
-            except Timeout as error:
-                self._release_many(taken)
-                holder = self._holders([self._file(thread_id)]).get(thread_id) or Holder()
-                raise ActiveWriter(thread_id, holder_sentence(holder)) from error
-            except BaseException:
-                self._release_many(taken)
-                raise
+        except Timeout as error:
+            self._release_many(taken)
+            holder = self._holders([self._file(thread_id)]).get(thread_id) or Holder()
+            raise ActiveWriter(thread_id, holder_sentence(holder)) from error
+        except OSError as error:
+            for lock in locks.values():
+                lock.release()
+            raise WriteFailed(f"the writer lock of thread {thread_id}", error.strerror or str(error)) from error
 
     def _release_many(self, locks: list[FileLock]) -> None:
+        # A lock file that nobody holds may stay behind, which harms nobody: Windows keeps an open one, a disk may fail.
         for some in _some_at_a_time(locks):
             try:
-                with self._coordinated():
+                with suppress(OSError), self._coordinated():  # a Timeout is one
                     for lock in some:
-                        with suppress(PermissionError):  # Windows keeps an open file
+                        with suppress(OSError):
                             Path(lock.lock_file).unlink(missing_ok=True)
                         lock.release()
-            except Timeout:
+            finally:
                 for lock in some:
-                    lock.release()  # a lock file that nobody holds stays behind, which harms nobody
-
-    def _release(self, lock: FileLock) -> None:
-        # A lock file that nobody holds may stay behind, which harms nobody: Windows keeps an open one, a disk may fail.
-        try:
-            with suppress(OSError), self._coordinated():  # a Timeout is one
-                with suppress(OSError):
-                    Path(lock.lock_file).unlink(missing_ok=True)
-                lock.release()
-        finally:
-            lock.release()
+                    lock.release()
 
     # ------------------------------------------------------------------------------------------ holders
 

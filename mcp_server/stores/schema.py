@@ -110,8 +110,9 @@ def retried(attempt: Callable[[], T], seconds: float) -> T:
 def is_damage(error: Exception) -> bool:
     """Whether what a database answered means that its file is damaged: SQLite says so, or what it holds in a column is
     nothing that was ever put there."""
-    if isinstance(error, DBAPIError):
-        return _code(error) in _RUINED or "Could not decode to UTF-8" in str(error.orig)
+    if isinstance(error, DBAPIError | sqlite3.Error):
+        told = error.orig if isinstance(error, DBAPIError) else error
+        return _code(error) in _RUINED or "Could not decode to UTF-8" in str(told)
     return isinstance(error, JSONDecodeError | UnicodeDecodeError)
 
 

@@ -117,7 +117,7 @@ class StateDb(StateStore):
     async def _run(self, work: Callable[[], T], limiter: anyio.CapacityLimiter) -> T:
         try:
             return await anyio.to_thread.run_sync(work, limiter=limiter)
-        except (DBAPIError, ValueError) as error:
+        except (DBAPIError, sqlite3.Error, ValueError) as error:
             if not schema.is_damage(error):
                 if isinstance(error, ValueError):
                     raise

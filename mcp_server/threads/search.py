@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mcp_server.errors import DamagedRollout, InvalidCursor, StoreFailure, ThreadstoreError
 from mcp_server.models.history import TurnSpan
@@ -16,6 +16,7 @@ from mcp_server.models.thread import StoredThread
 from mcp_server.stores.history import HistoryStore, TextPlace, TextQuery
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.threads.catalog import Catalog
+from mcp_server.threads.histories import History
 from mcp_server.threads.history import HistoryText, fold
 from mcp_server.threads.reading import Reader
 from mcp_server.threads.terms import Terms, parse_terms
@@ -30,19 +31,20 @@ _PLACES = 32
 # By rank, the best of so many of the newest matches come first; among more of them the order would cost a reading each.
 _RANKED = 200
 _NAMES = 1_000
-_CURSOR = re.compile(r"(?P<stage>[nt])(?P<place>-?\d{1,19})(?:#(?P<hit>\d{1,9}))?")
+_CURSOR = re.compile(r"(?P<stage>[nat])(?P<place>-?\d{1,19})(?:#(?P<hit>\d{1,9}))?")
 _RANK_CURSOR = re.compile(r"r(?P<skip>\d{1,9})")
 
 
 @dataclass(frozen=True, slots=True)
 class _Hit:
-    """A match, and the cursor that begins with it."""
+    """A match, the cursor that begins with it, and the offset of the line that told it."""
 
     thread: StoredThread
     cursor: str
     text: str
     turn_id: str | None = None
     item_id: str | None = None
+    told: int = 0
 
 
 @dataclass(slots=True)
@@ -55,6 +57,8 @@ class _Search:
     tools: bool
     deadline: float
     incomplete: list[str]
+    apart: list[History] = field(default_factory=list[History])
+    """What the index can't have: an ephemeral thread, or all that is new while the state DB can't be written."""
 
     @property
     def late(self) -> bool:
@@ -163,8 +167,7 @@ class Searcher:
             search.incomplete.append(str(error))
             return
         if history.store is not store:
-            why = "is ephemeral" if live is not None and live.ephemeral else "can't be indexed now"
-            search.incomplete.append(f"thread {thread_id} {why} and was not searched")
+            search.apart.append(history)
 
     # ------------------------------------------------------------------------------------------ matches
 
@@ -172,6 +175,9 @@ class Searcher:
         stage, place, first = _parse_cursor(cursor)
         if stage == "n":
             async for hit in self._in_names(search, place):
+                yield hit
+        if stage in "na":
+            async for hit in self._apart(search, place if stage == "a" else 0):
                 yield hit
         before = place + 1 if stage == "t" else None
         while True:
@@ -207,15 +213,22 @@ class Searcher:
             return []
         except ThreadstoreError:
             return []  # deleted, or gone from the home, meanwhile
-        draft = next(iter(fold(text, span.place, data, span.facts.strangers).drafts()), None)
-        found: list[_Hit] = []
-        for key, item in draft.items.items() if draft else ():
-            texts, by_tools = searchable(item)
-            said = "\n".join(texts)
-            told = draft.lines[key][0] if draft else 0
-            if place.start <= told < place.end and (search.tools or not by_tools) and search.terms.match(said):
-                found.append(_Hit(text.thread, "", said, span.turn_id, item.id))
-        return [replace(hit, cursor=f"t{place.number}#{n}") for n, hit in enumerate(reversed(found))]
+        found = [hit for hit in _matches(search, text, span, data) if place.start <= hit.told < place.end]
+        return [replace(hit, cursor=f"t{place.number}#{n}") for n, hit in enumerate(found)]
+
+    async def _apart(self, search: _Search, skip: int) -> AsyncIterator[_Hit]:
+        """What is in no index is looked through, the newest turns first."""
+        number = 0
+        for history in search.apart:
+            for span in reversed(await history.spans(0, history.mark.turns)):
+                (data,) = await history.text.read([(span.place.start, span.end)])
+                for hit in _matches(search, history.text, span, data):
+                    if number >= skip:
+                        yield replace(hit, cursor=f"a{number}")
+                    number += 1
+                if search.late:
+                    search.incomplete.append(f"time was up within thread {history.mark.thread_id}")
+                    return
 
     async def _turn(self, row: StoredThread, span: TurnSpan) -> tuple[HistoryText, bytes]:
         """The bytes of a turn. The row is trusted until its file turns out to be elsewhere."""
@@ -226,6 +239,18 @@ class Searcher:
         except DamagedRollout:
             text = await self._catalog.text(await self._catalog.known(row.id))
             return text, (await text.read(bytes_of))[0]
+
+
+def _matches(search: _Search, text: HistoryText, span: TurnSpan, data: bytes) -> list[_Hit]:
+    """The matching items of a turn, the last first."""
+    draft = next(iter(fold(text, span.place, data, span.facts.strangers).drafts()), None)
+    found: list[_Hit] = []
+    for key, item in draft.items.items() if draft else ():
+        texts, by_tools = searchable(item)
+        said = "\n".join(texts)
+        if draft and (search.tools or not by_tools) and search.terms.match(said):
+            found.append(_Hit(text.thread, "", said, span.turn_id, item.id, draft.lines[key][0]))
+    return found[::-1]
 
 
 def _parse_cursor(cursor: str | None) -> tuple[str, int, int]:

@@ -10,7 +10,7 @@ from mcp_server.errors import InvalidArgument
 # A quoted phrase, else what stands between blanks.
 _PARTS = re.compile(r'"(?P<phrase>[^"]*)"|(?P<word>\S+)')
 _SNIPPET_CHARS = 80
-_MAX_CHARS = 1_000
+_MAX_CHARS = 10_000
 
 
 @dataclass(frozen=True, slots=True)

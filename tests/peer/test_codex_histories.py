@@ -26,7 +26,9 @@ MODES = pytest.mark.parametrize("mode", ["legacy", "paginated"])
 @pytest.fixture
 async def tools(home: CodexHome) -> AsyncIterator[Tools]:
     async with Client(stdio_server(home.path)) as client:
-        yield Tools(client)
+        tools = Tools(client)
+        await tools.listed()  # the index is built: what is there by then is told by no event
+        yield tools
 
 
 def started(codex: Any, mode: str, *messages: str) -> str:
