@@ -1,0 +1,139 @@
+"""What a cascade will do: which threads it moves, in which order, and which it passes over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from mcp_server.errors import (
+    ArchivedThreadNotFound,
+    DamagedRollout,
+    EphemeralThread,
+    ForkedHistoryInUse,
+    NotMaterialized,
+    ThreadNotFound,
+)
+from mcp_server.models.results import Failure
+from mcp_server.models.thread import StoredThread
+from mcp_server.stores.naming import archived_path
+from mcp_server.threads.catalog import Catalog
+from mcp_server.threads.tree import descendants
+
+Descend = Literal["same_operation", "all", "none"]
+_MISSING = "its rollout is missing"
+
+
+@dataclass
+class Plan:
+    """What a cascade will do: `moves` in the order of work, and what it passes over."""
+
+    root_id: str
+    moves: list[StoredThread] = field(default_factory=list[StoredThread])
+    already: list[str] = field(default_factory=list[str])
+    failed: list[Failure] = field(default_factory=list[Failure])
+    interrupted: list[str] = field(default_factory=list[str])
+
+    def ids(self) -> list[str]:
+        return [thread.id for thread in self.moves]
+
+
+class Planner:
+    """Looks at a tree and changes nothing."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog, self._live = catalog, catalog.live
+
+    async def archive(self, root_id: str) -> Plan:
+        """Root first, then descendants in reverse breadth-first order; what is missing or there already is noted."""
+        root_live = self._live.get(root_id)
+        if root_live is not None and root_live.ephemeral:
+            raise EphemeralThread(root_id, "thread_archive")
+        if root_live is not None and not root_live.materialised:
+            raise NotMaterialized(root_id, "thread_archive")
+        below = await descendants(root_id, self._catalog.children)
+        plan = Plan(root_id)
+        order = [root_id, *(node.thread_id for node in reversed(below))]
+        seen = await self._catalog.stored_many(order)
+        for thread_id in order:
+            live = self._live.get(thread_id)
+            if live is not None and not live.materialised:
+                plan.failed.append(Failure(thread_id=thread_id, reason="it is started, but not materialized yet"))
+                continue
+            stored = self._usable(thread_id, seen[thread_id], plan)
+            if stored is None:
+                continue
+            if stored.archived:
+                plan.already.append(thread_id)
+            else:
+                plan.moves.append(stored)
+        return plan
+
+    async def unarchive(self, root: StoredThread, include: Descend) -> Plan:
+        plan = Plan(root.id, moves=[root])
+        if include == "none":
+            return plan
+        below = [node.thread_id for node in await descendants(root.id, self._catalog.children)]
+        if include == "same_operation":
+            together = await self._archived_with(root.id)
+            below = [thread_id for thread_id in below if thread_id in together]
+        seen = await self._catalog.stored_many(below)
+        for thread_id in below:
+            if self._live.get(thread_id) is not None:
+                continue
+            stored = self._usable(thread_id, seen[thread_id], plan)
+            if stored is not None and stored.archived:
+                plan.moves.append(stored)
+        return plan
+
+    async def moved_in_part(self, thread: StoredThread) -> StoredThread:
+        """The thread by its archived name, which a disk that failed within the move has left beside the active one.
+
+        Raises:
+            ArchivedThreadNotFound: it has the active name alone.
+        """
+        now = await self._catalog.rollouts.stat(thread.path)
+        for file in await self._catalog.rollouts.locate(thread.id):
+            if now is not None and file.archived and (file.path, file.stamp) == (archived_path(now.path), now.stamp):
+                return replace(thread, path=file.path, archived=True)
+        raise ArchivedThreadNotFound(thread.id)
+
+    async def _archived_with(self, root_id: str) -> set[str]:
+        """What the operation that archived the root archived with it, less what came back and went again by itself."""
+        log = self._catalog.log
+        operation = await log.last_operation("archive", root_id)
+        if operation is None:
+            return set()
+        last = await log.last_operations("archive", operation.result.get("archived", ()))
+        return {thread_id for thread_id, operation_id in last.items() if operation_id == operation.id}
+
+    def _usable(self, thread_id: str, seen: StoredThread | DamagedRollout | None, plan: Plan) -> StoredThread | None:
+        """The thread as it is stored; None for a descendant that can't be found or read, which the plan says then."""
+        if isinstance(seen, StoredThread):
+            return seen
+        if thread_id == plan.root_id:
+            raise seen or ThreadNotFound(thread_id)
+        plan.failed.append(Failure(thread_id=thread_id, reason=str(seen) if seen else _MISSING))
+        return None
+
+    async def delete(self, root_id: str) -> Plan:
+        below = await descendants(root_id, self._catalog.children)
+        plan = Plan(root_id)
+        order = [*(node.thread_id for node in reversed(below)), root_id]
+        seen = await self._catalog.stored_many([thread_id for thread_id in order if self._live.get(thread_id) is None])
+        for thread_id in order:
+            live = self._live.get(thread_id)
+            stored = live.thread if live else seen.get(thread_id)
+            if stored is None:
+                plan.already.append(thread_id)
+            elif (usable := self._usable(thread_id, stored, plan)) is not None:
+                plan.moves.append(usable)
+        return plan
+
+    async def check_forks(self, plan: Plan) -> None:
+        """A paginated fork reads its source's bytes (Codex refuses such a delete too)."""
+        index = await self._catalog.index()
+        going = set(plan.ids())
+        for thread_id in plan.ids():
+            forks = [fork for fork in await index.forks_of(thread_id) if fork not in going]
+            if forks:
+                raise ForkedHistoryInUse(thread_id, forks)
