@@ -290,7 +290,7 @@ class Runtime:
             },
             state_db=str(self.config.state_path) if state is not None else None,
             backfill=asdict(report.backfill) if report.backfill else {"status": "none"},
-            counts=_counts(report),
+            counts=report.counts(),
             missing=list(report.missing)[:_LISTED],
             stale=[f"{row.thread_id} {row.reason}: {row.path}" for row in report.stale[:_LISTED]],
             duplicates=[f"{i}: {', '.join(paths)}" for i, paths in list(report.duplicates.items())[:_LISTED]],
@@ -306,23 +306,6 @@ class Runtime:
             largest=[SizeInfo(thread_id=i, bytes=size) for i, size in report.largest.items()],
             repaired=repaired,
         )
-
-
-def _counts(report: doctor.DoctorReport) -> dict[str, int]:
-    rows = report.rows
-    return {
-        "files_active": report.files.active,
-        "files_archived": report.files.archived,
-        "rows_active": rows.active if rows else 0,
-        "rows_archived": rows.archived if rows else 0,
-        "missing": len(report.missing),
-        "stale": len(report.stale),
-        "duplicate": len(report.duplicates),
-        "malformed": len(report.malformed),
-        "named": report.names,
-        "bytes": report.size,
-        "running_operations": len(report.running),
-    }
 
 
 class HomeServer(ThreadstoreServer):

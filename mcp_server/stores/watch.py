@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -48,20 +49,7 @@ async def watch_home(
     files since it was opened.
     """
 
-    async def step(paths: Collection[str] | None) -> None:
-        try:
-            if paths is None:
-                report = await sync(rollouts, state, own=own, more_names=more_names)
-            else:
-                report = await sync_paths(rollouts, state, paths, own=own, more_names=more_names)
-            if report.events:
-                wake()
-        except StoreFailure as error:
-            logger.warning("a change in the files could not be indexed: %s", error)
-
-    def concerns(_: Change, path: str) -> bool:
-        relative = _relative(home, path)
-        return relative == _INDEX or relative.startswith(_FOLDERS)
+    step = partial(_take_in, rollouts, state, own, more_names, wake)
 
     async def follow() -> None:
         if not in_step:
@@ -71,14 +59,7 @@ async def watch_home(
         watched = in_step
         async with _event_at_end() as ended:
             try:
-                async for changes in awatch(
-                    home,
-                    watch_filter=concerns,
-                    debounce=_DEBOUNCE_MS,
-                    step=_STEP_MS,
-                    stop_event=ended,
-                    yield_on_timeout=True,
-                ):
+                async for changes in _changes(home, ended):
                     if not watched:  # and what changed while the watch was set up
                         watched = True
                         await step(None)
@@ -104,6 +85,43 @@ async def watch_home(
         finally:
             turn.give_back()
         in_step = False
+
+
+async def _take_in(
+    rollouts: RolloutStore,
+    state: StateStore,
+    own: Callable[[], Collection[str]],
+    more_names: NameSource | None,
+    wake: Callable[[], None],
+    paths: Collection[str] | None,
+) -> None:
+    """Bring the index in step with the files of these paths, None for all."""
+    try:
+        if paths is None:
+            report = await sync(rollouts, state, own=own, more_names=more_names)
+        else:
+            report = await sync_paths(rollouts, state, paths, own=own, more_names=more_names)
+        if report.events:
+            wake()
+    except StoreFailure as error:
+        logger.warning("a change in the files could not be indexed: %s", error)
+
+
+def _changes(home: Path, ended: anyio.Event) -> AsyncGenerator[set[tuple[Change, str]]]:
+    """What changes in the home, batch by batch; now and then an empty one."""
+
+    def concerns(_: Change, path: str) -> bool:
+        relative = _relative(home, path)
+        return relative == _INDEX or relative.startswith(_FOLDERS)
+
+    return awatch(
+        home,
+        watch_filter=concerns,
+        debounce=_DEBOUNCE_MS,
+        step=_STEP_MS,
+        stop_event=ended,
+        yield_on_timeout=True,
+    )
 
 
 @asynccontextmanager
