@@ -97,7 +97,7 @@ def spans(session: Session, thread_id: str, first: int, end: int) -> list[TurnSp
 
 def spans_of_items(session: Session, thread_id: str, first: int, end: int) -> list[TurnSpan]:
     items, size = col(TurnRow.items), col(TurnRow.size)
-    return _spans(session, thread_id, items < clamped(end), items + size > clamped(first))
+    return _spans(session, thread_id, size > 0, items < clamped(end), items + size > clamped(first))
 
 
 def span_of(session: Session, thread_id: str, turn_id: str) -> TurnSpan | None:
