@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
-from mcp_server.errors import DamagedRollout, InvalidCursor, StoreFailure, ThreadstoreError
+from mcp_server.errors import DamagedRollout, InvalidCursor, ThreadNotFound, ThreadstoreError
 from mcp_server.models.page import clamp_limit
 from mcp_server.models.params import SearchParams
 from mcp_server.models.results import SearchHit, SearchResult
@@ -55,10 +55,17 @@ class _Search:
     tools: bool
     deadline: float
     incomplete: list[str]
+    rest: str | None = None
+    """Where to go on if time was up."""
 
     @property
     def late(self) -> bool:
         return time.monotonic() > self.deadline
+
+    def leave_out(self, what: str) -> None:
+        """Say what is not searched, once."""
+        if what not in self.incomplete:
+            self.incomplete.append(what)
 
 
 class Searcher:
@@ -97,7 +104,7 @@ class Searcher:
         more = len(hits) > limit
         return SearchResult(
             data=self._shown(terms, hits[:limit]),
-            next_cursor=hits[limit].cursor if more else None,
+            next_cursor=hits[limit].cursor if more else search.rest,
             total=None if more or params.cursor or search.incomplete else len(hits),
             incomplete=search.incomplete,
         )
@@ -110,7 +117,7 @@ class Searcher:
         hits: list[_Hit] = []
         async for hit in self._hits(search, None):
             if len(hits) == _RANKED:
-                search.incomplete.append(f"only the {_RANKED} newest matches are ranked; sort by time shows all")
+                search.leave_out(f"only the {_RANKED} newest matches are ranked; sort by time shows all")
                 break
             hits.append(hit)
         hits.sort(key=lambda hit: search.terms.score(hit.text) + (hit.item_id is None), reverse=True)
@@ -140,18 +147,20 @@ class Searcher:
         """Index what came since, so that it is found: the answer is complete, or says what it leaves out."""
         store = self._catalog.log
         if search.thread_id is not None:
-            unread = [search.thread_id]
-        else:
-            unread = await store.unread(_UNREAD)
+            await self._read(search, store, search.thread_id)
+            return
         until = min(search.deadline, time.monotonic() + _READING_SECONDS)
-        for done, thread_id in enumerate(unread):
-            if time.monotonic() > until:
-                left = await store.unread_count() if len(unread) == _UNREAD else len(unread) - done
-                search.incomplete.append(
-                    f"{left} threads are not indexed yet and were not searched; store_status tells how far it has come"
-                )
-                return
-            await self._read(search, store, thread_id)
+        tried = set[str]()
+        while unread := [i for i in await store.unread(_UNREAD + len(tried)) if i not in tried]:
+            for thread_id in unread:
+                if time.monotonic() > until:
+                    left = max(1, await store.unread_count() - len(tried))
+                    search.leave_out(
+                        f"{left} threads are not indexed yet and were not searched; store_status tells how far that is"
+                    )
+                    return
+                tried.add(thread_id)
+                await self._read(search, store, thread_id)
 
     async def _read(self, search: _Search, store: HistoryStore, thread_id: str) -> None:
         live = self._catalog.live.get(thread_id)
@@ -160,11 +169,11 @@ class Searcher:
         try:
             history = await self._catalog.history(await self._catalog.known(thread_id))
         except ThreadstoreError as error:
-            search.incomplete.append(str(error))
+            search.leave_out(str(error))
             return
         if history.store is not store:
             why = "is ephemeral" if live is not None and live.ephemeral else "can't be indexed now"
-            search.incomplete.append(f"thread {thread_id} {why} and was not searched")
+            search.leave_out(f"thread {thread_id} {why} and was not searched")
 
     # ------------------------------------------------------------------------------------------ matches
 
@@ -183,19 +192,22 @@ class Searcher:
                     if stage != "t" or found.number != place or number >= first:
                         yield hit
                 if search.late:
-                    search.incomplete.append("time was up before all texts were searched; narrow the search")
+                    search.rest = f"t{found.number - 1}"
+                    search.leave_out("time was up before all texts were searched; go on with next_cursor")
                     return
             if len(places) < _PLACES:
                 return
             before = places[-1].number
 
     async def _in_names(self, search: _Search, skip: int) -> AsyncIterator[_Hit]:
-        named = await self._catalog.log.named(search.terms.literals, search.threads, _NAMES + 1)
+        if search.thread_id is not None:
+            named = [await self._catalog.known(search.thread_id)]
+        else:
+            named = await self._catalog.log.named(search.terms.literals, search.threads, _NAMES + 1)
         if len(named) > _NAMES:
-            search.incomplete.append(f"of the threads that are called so, the {_NAMES} last changed are shown")
+            search.leave_out(f"of the threads that are called so, the {_NAMES} last changed are shown")
         for number, thread in enumerate(named[:_NAMES]):
-            fits = search.thread_id in (None, thread.id) and number >= skip
-            if fits and thread.name is not None and search.terms.match(thread.name):
+            if number >= skip and thread.name is not None and search.terms.match(thread.name):
                 yield _Hit(thread, f"n{number}", thread.name)
 
     async def _in_text(self, search: _Search, place: TextPlace) -> list[_Hit]:
@@ -206,11 +218,11 @@ class Searcher:
             if span is None or span.place.start != place.turn:
                 return []
             (data,) = await history.text.read([(span.place.start, span.end)])
-        except StoreFailure as error:
-            search.incomplete.append(str(error))
-            return []
-        except ThreadstoreError:
+        except ThreadNotFound:
             return []  # deleted, or gone from the home, meanwhile
+        except ThreadstoreError as error:
+            search.leave_out(str(error))
+            return []
         draft = next(iter(fold(history.text, span.place, data, span.facts.strangers).drafts()), None)
         found: list[_Hit] = []
         for key, item in draft.items.items() if draft else ():
