@@ -29,7 +29,7 @@ def status_of(
         },
         state_db=str(config.state_path) if report.rows is not None else None,
         backfill=asdict(report.backfill) if report.backfill else {"status": "none"},
-        counts=_counts(report),
+        counts=report.counts(),
         missing=list(report.missing)[:_LISTED],
         stale=[f"{row.thread_id} {row.reason}: {row.path}" for row in report.stale[:_LISTED]],
         duplicates=[f"{i}: {', '.join(paths)}" for i, paths in list(report.duplicates.items())[:_LISTED]],
@@ -40,20 +40,3 @@ def status_of(
         largest=[SizeInfo(thread_id=i, bytes=size) for i, size in report.largest.items()],
         repaired=repaired,
     )
-
-
-def _counts(report: DoctorReport) -> dict[str, int]:
-    rows = report.rows
-    return {
-        "files_active": report.files.active,
-        "files_archived": report.files.archived,
-        "rows_active": rows.active if rows else 0,
-        "rows_archived": rows.archived if rows else 0,
-        "missing": len(report.missing),
-        "stale": len(report.stale),
-        "duplicate": len(report.duplicates),
-        "malformed": len(report.malformed),
-        "named": report.names,
-        "bytes": report.size,
-        "running_operations": len(report.running),
-    }

@@ -67,6 +67,22 @@ class DoctorReport:
         """Whether a sync would find nothing to do."""
         return not self.missing and not self.stale and self.names_current
 
+    def counts(self) -> dict[str, int]:
+        rows = self.rows
+        return {
+            "files_active": self.files.active,
+            "files_archived": self.files.archived,
+            "rows_active": rows.active if rows else 0,
+            "rows_archived": rows.archived if rows else 0,
+            "missing": len(self.missing),
+            "stale": len(self.stale),
+            "duplicate": len(self.duplicates),
+            "malformed": len(self.malformed),
+            "named": self.names,
+            "bytes": self.size,
+            "running_operations": len(self.running),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class RepairReport:

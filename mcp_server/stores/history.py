@@ -64,18 +64,20 @@ class HistoryStore(Protocol):
         ...
 
     async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:
-        """Take in what readings found, in one transaction. False, and nothing is changed, for a thread whose mark is
-        not the one that the step goes on from: another has indexed it meanwhile."""
+        """Take in what readings found, in one transaction, each of another thread. False, and nothing is changed,
+        for a thread whose mark is not the one that the step goes on from: another has indexed it meanwhile."""
         ...
 
     async def places(self, query: TextQuery) -> list[TextPlace]:
         """Where texts may hold the literals, newest first: what was written since the index was begun as it came, and
-        below it what was there before, as its threads were read. A place is to be looked at: it may hold the literals
-        in pieces, or be gone."""
+        below it what was there before, as its threads were read. No place that holds them is left out, for what
+        `re.IGNORECASE` takes for the same. A place is to be looked at: it may hold the literals in pieces, be a tool's,
+        or be gone."""
         ...
 
     async def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
-        """Threads whose names hold all literals, whatever their case; the last changed first."""
+        """Threads whose names may hold all literals, whatever their case; the last changed first. Names are to be
+        looked at; what stands behind a NUL in one is not found."""
         ...
 
     async def unread(self, limit: int) -> list[str]:

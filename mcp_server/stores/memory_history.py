@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from mcp_server.models.case import folded
 from mcp_server.models.history import HistoryMark, HistoryStep, TextPiece, TurnSpan
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.history import HistoryStore, TextPlace, TextQuery
@@ -29,7 +30,7 @@ class MemoryHistory(HistoryStore):
 
     async def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         all_ = self._spans.get(thread_id, [])
-        return [span for span in all_ if span.items < end and span.items + span.size > first]
+        return [span for span in all_ if span.size and span.items < end and span.items + span.size > first]
 
     async def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
         return next((span for span in self._spans.get(thread_id, ()) if span.turn_id == turn_id), None)
@@ -76,13 +77,13 @@ class MemoryHistory(HistoryStore):
         return found
 
     async def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
-        wanted = [literal.casefold() for literal in literals]
+        wanted = [folded(literal) for literal in literals]
         allowed = self._allowed(threads)
         found = [
             thread
             for thread in self._threads.values()
             if thread.name is not None
-            and all(literal in thread.name.casefold() for literal in wanted)
+            and all(literal in folded(thread.name) for literal in wanted)
             and thread.id in allowed
         ]
         return sorted(found, key=lambda thread: (thread.updated_at_ms, thread.id), reverse=True)[:limit]

@@ -2,17 +2,22 @@
 
 The text index knows which texts hold three characters in a row, and neither where nor the texts themselves: it is a
 third of their size, finds words, parts of words, code, and languages without spaces alike, and the rollouts confirm.
+SQLite folds case as Unicode 6 did: so texts are folded before they are indexed, and for names, which triggers index as
+they are, all spellings are asked for.
 Texts are numbered so that newer ones have greater numbers; those that were there before the index was begun go below
 all others, the last changed threads first, since that is how they are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import product
 from typing import Any
 
 from sqlmodel import Session
 
+from mcp_server.models.case import folded, spellings
 from mcp_server.models.history import HistoryStep, TextPiece
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.history import TextPlace, TextQuery
@@ -28,8 +33,8 @@ PADDING = "\n" * (GRAM - 1)
 _BEGUN = "texts_begun_ms"
 _MIDDLE = 1 << 40
 _GRAMS = 16  # more of them hardly tell more
-_SHORT_GRAMS = 250
-_Numbered = tuple[int, int, TextPiece]
+_COMMON = 250  # a literal of one or two characters that begins more runs than this is in nearly every text
+_NO_CHARACTERS = {0xFFFE: 0xFFFD, 0xFFFF: 0xFFFD}  # as SQLite reads them
 
 # ---------------------------------------------------------------------------------------------- writing
 
@@ -54,9 +59,14 @@ def add(session: Session, steps: Sequence[tuple[int, HistoryStep]], now_ms: int)
         [(number, history, piece.turn, piece.start, piece.end) for number, history, piece in numbered],
     )
     for table, tools in (("said_text", False), ("tool_text", True)):
-        rows = [(number, piece.text + PADDING) for number, _, piece in numbered if piece.tools == tools]
+        rows = [(number, _indexed(piece.text) + PADDING) for number, _, piece in numbered if piece.tools == tools]
         if rows:
             connection.exec_driver_sql(f"INSERT INTO {table} (rowid, text) VALUES (?, ?)", rows)
+
+
+def _indexed(text: str) -> str:
+    """SQLite reads no further than to a NUL."""
+    return folded(text).replace("\0", "\n")
 
 
 def _begun(session: Session, now_ms: int) -> int:
@@ -72,75 +82,100 @@ def _begun(session: Session, now_ms: int) -> int:
 
 
 def places(session: Session, query: TextQuery) -> list[TextPlace]:
-    found: list[Any] = []
+    found: dict[int, Any] = {}
     for table in ("said_text", "tool_text") if query.tools else ("said_text",):
-        found += _candidates(session, table, query)
-    found.sort(reverse=True)
-    del found[query.limit :]
-    threads = {number: None for _, number, *_ in found}
+        found |= {row[0]: row for row in _candidates(session, table, query)}
+    page = [found[number] for number in sorted(found, reverse=True)[: query.limit]]
+    threads = {number: None for _, number, *_ in page}
     rows = dict(zip(threads, get_numbered(session, list(threads)), strict=True))
-    return [TextPlace(number, rows[thread], turn, start, end) for number, thread, turn, start, end in found]
+    return [TextPlace(number, rows[thread], turn, start, end) for number, thread, turn, start, end in page]
 
 
 def _candidates(session: Session, table: str, query: TextQuery) -> list[Any]:
-    match = _match(session, f"{table}_grams", query.literals)
+    literals = [tuple((char,) for char in _indexed(literal)) for literal in query.literals]
+    match = _match(session, f"{table}_grams", literals)
     if match is None:
         return []
     conditions, values = _conditions(query.threads)
+    # CROSS JOIN: in this order
+    source, number = f"{table} f CROSS JOIN texts x ON x.number = f.rowid", "f.rowid"
+    if match:
+        conditions.append(f"{table} MATCH ?")
+        values.append(match)
+    else:
+        source, number = "texts x", "x.number"
     if query.thread_id is not None:
         # The texts of one thread lie together where they were read together.
         of_thread = "SELECT {}(number) FROM texts WHERE history = (SELECT number FROM histories WHERE thread_id = ?)"
-        conditions += ["t.id = ?", f"f.rowid BETWEEN ({of_thread.format('min')}) AND ({of_thread.format('max')})"]
+        conditions += ["t.id = ?", f"{number} BETWEEN ({of_thread.format('min')}) AND ({of_thread.format('max')})"]
         values += [query.thread_id] * 3
     if query.before is not None:
-        conditions.append("f.rowid < ?")
+        conditions.append(f"{number} < ?")
         values.append(clamped(query.before))
     sql = (
-        f'SELECT x.number, t.number, x.turn, x.start, x."end" FROM {table} f '  # CROSS JOIN: in this order
-        "CROSS JOIN texts x ON x.number = f.rowid CROSS JOIN histories h ON h.number = x.history "
-        "CROSS JOIN threads t ON t.id = h.thread_id "
-        f"WHERE {table} MATCH ? AND {' AND '.join(conditions)} ORDER BY f.rowid DESC LIMIT ?"
+        f'SELECT x.number, t.number, x.turn, x.start, x."end" FROM {source} '
+        "CROSS JOIN histories h ON h.number = x.history CROSS JOIN threads t ON t.id = h.thread_id "
+        f"WHERE {' AND '.join(conditions)} ORDER BY {number} DESC LIMIT ?"
     )
-    return list(session.connection().exec_driver_sql(sql, (match, *values, query.limit)))
+    return list(session.connection().exec_driver_sql(sql, (*values, query.limit)))
 
 
 def named(session: Session, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
-    match = _match(session, "names_text_grams", literals)
+    match = _match(session, "names_text_grams", [tuple(map(spellings, literal)) for literal in literals])
     if match is None:
         return []
     conditions, values = _conditions(threads)
+    source = "names_text f CROSS JOIN threads t ON t.number = f.rowid"
+    if match:
+        conditions.append("names_text MATCH ?")
+        values.append(match)
+    else:
+        source = "threads t"
+        conditions.append("t.name IS NOT NULL")
     sql = (
-        "SELECT t.number FROM names_text f CROSS JOIN threads t ON t.number = f.rowid "
-        f"WHERE names_text MATCH ? AND {' AND '.join(conditions)} ORDER BY t.updated_at_ms DESC, t.id DESC LIMIT ?"
+        f"SELECT t.number FROM {source} WHERE {' AND '.join(conditions)} "
+        "ORDER BY t.updated_at_ms DESC, t.id DESC LIMIT ?"
     )
-    numbers = session.connection().exec_driver_sql(sql, (match, *values, limit)).scalars()
+    numbers = session.connection().exec_driver_sql(sql, (*values, limit)).scalars()
     return get_numbered(session, list(numbers))
 
 
-def _match(session: Session, vocabulary: str, literals: Sequence[str]) -> str | None:
-    """What the index is asked; None if no text can hold all literals."""
+_Spelled = tuple[tuple[str, ...], ...]
+"""For each character of a literal, those that may stand for it."""
+
+
+def _match(session: Session, vocabulary: str, literals: Sequence[_Spelled]) -> str | None:
+    """What the index is asked: "" if any text may hold all literals, None if no text can."""
     parts: list[str] = []
     for literal in literals:
-        grams = list(_grams(literal)) if len(literal) >= GRAM else _grams_with(session, vocabulary, literal)
-        if not grams:
+        if len(literal) >= GRAM:
+            parts += [_any(map("".join, product(*gram))) for gram in _grams(literal)]
+            continue
+        begin = [gram for start in product(*literal) for gram in _grams_with(session, vocabulary, "".join(start))]
+        if not begin:
             return None
-        parts.append(f"({(' AND ' if len(literal) >= GRAM else ' OR ').join(map(_quoted, grams))})")
-    return " AND ".join(parts) or None
+        if len(begin) <= _COMMON:
+            parts.append(_any(begin))
+    return " AND ".join(parts)
 
 
-def _grams(literal: str) -> Iterator[str]:
-    grams = dict.fromkeys(literal[start : start + GRAM] for start in range(len(literal) - GRAM + 1))
-    usable = [gram for gram in grams if "\0" not in gram]
-    step = max(1, len(usable) // _GRAMS)
-    yield from usable[::step]
+def _grams(literal: _Spelled) -> list[_Spelled]:
+    grams = list(dict.fromkeys(literal[start : start + GRAM] for start in range(len(literal) - GRAM + 1)))
+    usable = [gram for gram in grams if ("\0",) not in gram]
+    return usable[:: max(1, len(usable) // _GRAMS)]
 
 
 def _grams_with(session: Session, vocabulary: str, start: str) -> list[str]:
-    """The runs of three characters in the index that begin with one or two."""
-    low = start.lower()
-    sql = f"SELECT term FROM {vocabulary} WHERE term >= ? AND term < ? LIMIT ?"
-    bounds = (low, low[:-1] + chr(min(ord(low[-1]) + 1, 0x10FFFF)), _SHORT_GRAMS)
-    return list(session.connection().exec_driver_sql(sql, bounds).scalars())
+    """The runs of three characters in the index that begin with one or two; not all if they are many."""
+    low = start.translate(_NO_CHARACTERS)
+    sql = f"SELECT term FROM {vocabulary} WHERE term >= ? AND term <= ? LIMIT ?"
+    return list(
+        session.connection().exec_driver_sql(sql, (low, low + GRAM * chr(sys.maxunicode), _COMMON + 1)).scalars()
+    )
+
+
+def _any(grams: Iterable[str]) -> str:
+    return f"({' OR '.join(map(_quoted, grams))})"
 
 
 def _quoted(gram: str) -> str:

@@ -100,7 +100,7 @@ def spans(session: Session, thread_id: str, first: int, end: int) -> list[TurnSp
 
 def spans_of_items(session: Session, thread_id: str, first: int, end: int) -> list[TurnSpan]:
     items, size = col(TurnRow.items), col(TurnRow.size)
-    return _spans(session, thread_id, items < clamped(end), items + size > clamped(first))
+    return _spans(session, thread_id, size > 0, items < clamped(end), items + size > clamped(first))
 
 
 def span_of(session: Session, thread_id: str, turn_id: str) -> TurnSpan | None:
@@ -115,7 +115,7 @@ def spans_at(session: Session, places: Sequence[tuple[str, int]]) -> list[TurnSp
         "CROSS JOIN histories h ON h.thread_id = json_extract(p.value, '$[0]') "
         "CROSS JOIN turns u ON u.history = h.number AND u.start = json_extract(p.value, '$[1]')"
     )
-    rows = session.connection().exec_driver_sql(sql, (json.dumps(places),))
+    rows = session.connection().exec_driver_sql(sql, (json.dumps([(i, clamped(start)) for i, start in places]),))
     found = {number: _span(TurnRow(**dict(zip(TurnRow.model_fields, row, strict=True)))) for number, *row in rows}
     return [found.get(number) for number in range(len(places))]
 

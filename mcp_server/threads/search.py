@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from mcp_server.errors import DamagedRollout, InvalidCursor, StoreFailure, ThreadstoreError
+from mcp_server.errors import DamagedRollout, InvalidCursor, ThreadNotFound, ThreadstoreError
 from mcp_server.models.history import TurnSpan
 from mcp_server.models.page import clamp_limit
 from mcp_server.models.params import SearchParams
@@ -59,10 +59,17 @@ class _Search:
     incomplete: list[str]
     apart: list[History] = field(default_factory=list[History])
     """What the index can't have: an ephemeral thread, or all that is new while the state DB can't be written."""
+    rest: str | None = None
+    """Where to go on if time was up."""
 
     @property
     def late(self) -> bool:
         return time.monotonic() > self.deadline
+
+    def leave_out(self, what: str) -> None:
+        """Say what is not searched, once."""
+        if what not in self.incomplete:
+            self.incomplete.append(what)
 
 
 class Searcher:
@@ -101,7 +108,7 @@ class Searcher:
         more = len(hits) > limit
         return SearchResult(
             data=self._shown(terms, hits[:limit]),
-            next_cursor=hits[limit].cursor if more else None,
+            next_cursor=hits[limit].cursor if more else search.rest,
             total=None if more or params.cursor or search.incomplete else len(hits),
             incomplete=search.incomplete,
         )
@@ -114,7 +121,7 @@ class Searcher:
         hits: list[_Hit] = []
         async for hit in self._hits(search, None):
             if len(hits) == _RANKED:
-                search.incomplete.append(f"only the {_RANKED} newest matches are ranked; sort by time shows all")
+                search.leave_out(f"only the {_RANKED} newest matches are ranked; sort by time shows all")
                 break
             hits.append(hit)
         hits.sort(key=lambda hit: search.terms.score(hit.text) + (hit.item_id is None), reverse=True)
@@ -144,18 +151,20 @@ class Searcher:
         """Index what came since, so that it is found: the answer is complete, or says what it leaves out."""
         store = self._catalog.log
         if search.thread_id is not None:
-            unread = [search.thread_id]
-        else:
-            unread = await store.unread(_UNREAD)
+            await self._read(search, store, search.thread_id)
+            return
         until = min(search.deadline, time.monotonic() + _READING_SECONDS)
-        for done, thread_id in enumerate(unread):
-            if time.monotonic() > until:
-                left = await store.unread_count() if len(unread) == _UNREAD else len(unread) - done
-                search.incomplete.append(
-                    f"{left} threads are not indexed yet and were not searched; store_status tells how far it has come"
-                )
-                return
-            await self._read(search, store, thread_id)
+        tried = set[str]()
+        while unread := [i for i in await store.unread(_UNREAD + len(tried)) if i not in tried]:
+            for thread_id in unread:
+                if time.monotonic() > until:
+                    left = max(1, await store.unread_count() - len(tried))
+                    search.leave_out(
+                        f"{left} threads are not indexed yet and were not searched; store_status tells how far that is"
+                    )
+                    return
+                tried.add(thread_id)
+                await self._read(search, store, thread_id)
 
     async def _read(self, search: _Search, store: HistoryStore, thread_id: str) -> None:
         live = self._catalog.live.get(thread_id)
@@ -164,7 +173,7 @@ class Searcher:
         try:
             history = await self._catalog.history(await self._catalog.known(thread_id))
         except ThreadstoreError as error:
-            search.incomplete.append(str(error))
+            search.leave_out(str(error))
             return
         if history.store is not store:
             search.apart.append(history)
@@ -189,30 +198,33 @@ class Searcher:
                     if stage != "t" or found.number != place or number >= first:
                         yield hit
                 if search.late:
-                    search.incomplete.append("time was up before all texts were searched; narrow the search")
+                    search.rest = f"t{found.number - 1}"
+                    search.leave_out("time was up before all texts were searched; go on with next_cursor")
                     return
             if len(places) < _PLACES:
                 return
             before = places[-1].number
 
     async def _in_names(self, search: _Search, skip: int) -> AsyncIterator[_Hit]:
-        named = await self._catalog.log.named(search.terms.literals, search.threads, _NAMES + 1)
+        if search.thread_id is not None:
+            named = [await self._catalog.known(search.thread_id)]
+        else:
+            named = await self._catalog.log.named(search.terms.literals, search.threads, _NAMES + 1)
         if len(named) > _NAMES:
-            search.incomplete.append(f"of the threads that are called so, the {_NAMES} last changed are shown")
+            search.leave_out(f"of the threads that are called so, the {_NAMES} last changed are shown")
         for number, thread in enumerate(named[:_NAMES]):
-            fits = search.thread_id in (None, thread.id) and number >= skip
-            if fits and thread.name is not None and search.terms.match(thread.name):
+            if number >= skip and thread.name is not None and search.terms.match(thread.name):
                 yield _Hit(thread, f"n{number}", thread.name)
 
     async def _in_text(self, search: _Search, place: TextPlace, span: TurnSpan) -> list[_Hit]:
         """The matching items of a place, the last first; none if it is not what it was."""
         try:
             text, data = await self._turn(place.thread, span)
-        except StoreFailure as error:
-            search.incomplete.append(str(error))
-            return []
-        except ThreadstoreError:
+        except ThreadNotFound:
             return []  # deleted, or gone from the home, meanwhile
+        except ThreadstoreError as error:
+            search.leave_out(str(error))
+            return []
         found = [hit for hit in _matches(search, text, span, data) if place.start <= hit.told < place.end]
         return [replace(hit, cursor=f"t{place.number}#{n}") for n, hit in enumerate(found)]
 
@@ -227,7 +239,7 @@ class Searcher:
                         yield replace(hit, cursor=f"a{number}")
                     number += 1
                 if search.late:
-                    search.incomplete.append(f"time was up within thread {history.mark.thread_id}")
+                    search.leave_out(f"time was up within thread {history.mark.thread_id}")
                     return
 
     async def _turn(self, row: StoredThread, span: TurnSpan) -> tuple[HistoryText, bytes]:

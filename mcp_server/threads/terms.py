@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from mcp_server.errors import InvalidArgument
+from mcp_server.threads.catalog import checked_text
 
 # A quoted phrase, else what stands between blanks.
 _PARTS = re.compile(r'"(?P<phrase>[^"]*)"|(?P<word>\S+)')
@@ -48,13 +49,14 @@ class Terms:
 
 
 def parse_terms(text: str) -> Terms:
-    """Words and "phrases", each a part of the text as it is written; `word*` begins a word.
+    """Words and "phrases", each a part of the text as it is written; `word*` begins a word, if it begins with a letter.
 
     Raises:
-        InvalidArgument: blank, or too long.
+        InvalidArgument: blank, too long, or no valid Unicode.
     """
     if not text.strip():
         raise InvalidArgument("search_term", text, "thread/search requires a non-empty searchTerm", "pass some text")
+    checked_text("search_term", text)
     if len(text) > _MAX_CHARS:
         raise InvalidArgument("search_term", text[:40], f"it has {len(text)} characters", f"use at most {_MAX_CHARS}")
     literals: list[str] = []
@@ -67,8 +69,9 @@ def parse_terms(text: str) -> Terms:
             literals += phrase.split()
             patterns.append(r"\s+".join(map(re.escape, phrase.split())))
         elif len(word) > 1 and word.endswith("*") and word.rstrip("*"):
-            literals.append(word.rstrip("*"))
-            patterns.append(r"\b" + re.escape(word.rstrip("*")))
+            start = word.rstrip("*")
+            literals.append(start)
+            patterns.append((r"\b" if re.match(r"\w", start) else "") + re.escape(start))
         else:
             literals.append(word)
             patterns.append(re.escape(word))

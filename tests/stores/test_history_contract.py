@@ -1,0 +1,186 @@
+"""What every state store keeps of histories: marks, turns by offset, and what is left to be read. Search has a file of
+its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TextPiece, TurnFacts, TurnSpan
+from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.stores.base import StateStore
+from mcp_server.stores.history import TextQuery
+from mcp_server.stores.queries import ThreadQuery
+from mcp_server.stores.records import Change
+
+pytestmark = pytest.mark.anyio
+
+STAMP = FileStamp(1_000, 2_000_000_000)
+
+
+def thread(key: str, **changes: Any) -> StoredThread:
+    path = f"sessions/2026/11/22/rollout-2026-11-22T10-00-00-{key}.jsonl"
+    base = StoredThread(
+        id=key, path=path, stamp=STAMP, archived=False, created_at_ms=1, updated_at_ms=2, recency_at_ms=3, preview="p"
+    )
+    return replace(base, **changes)
+
+
+def mark(key: str, end: int = 1_000, **changes: Any) -> HistoryMark:
+    base = HistoryMark(key, STAMP, base=0, end=end, check="c", turns=3, items=6, next_item=7, next_ordinal=0)
+    return replace(base, **changes)
+
+
+def span(number: int, items: int = 2, **changes: Any) -> TurnSpan:
+    """Turns of 100 bytes with two items each, beginning at byte 50."""
+    start = 50 + 100 * number
+    place = Place(start, line=10 * number + 1, item=2 * number + 1, counted=2 * number)
+    base = TurnSpan(number, f"t{number}", place, start + 100, 2 * number, items, TurnFacts("completed"))
+    return replace(base, **changes)
+
+
+def step(key: str, spans: tuple[TurnSpan, ...] = (), *texts: TextPiece, **changes: Any) -> HistoryStep:
+    base = HistoryStep(mark(key), after=None, keep=0, spans=spans, texts=texts)
+    return replace(base, **changes)
+
+
+THREE = (span(0), span(1), span(2))
+
+# ---------------------------------------------------------------------------------------------- marks, steps
+
+
+async def test_a_mark_comes_back_as_it_was_taken_in(state: StateStore) -> None:
+    full = mark("a", base=2**40, end=2**41, check="ffff", next_ordinal=2**42, open_calls=("one", "zwei🧵"))
+    await state.commit(Change(threads=(thread("a"), thread("b"))))
+    assert await state.marks(["a"]) == {}
+    assert await state.step([step("a", mark=full)]) == [True]
+    assert await state.marks(["a", "b", "missing"]) == {"a": full}
+    assert await state.marks([]) == {}
+
+
+async def test_a_step_goes_on_only_from_the_mark_that_is_there(state: StateStore) -> None:
+    await state.commit(Change(threads=(thread("a"),)))
+    on = step("a", (span(3),), mark=mark("a", 2_000, turns=4), after=1_000, keep=3)
+    assert await state.step([on]) == [False]  # there is none yet
+    assert await state.marks(["a"]) == {}
+    assert await state.step([step("a", THREE)]) == [True]
+    assert await state.step([on]) == [True]
+    assert await state.step([on]) == [False]  # somebody has gone on to 2_000
+    assert await state.marks(["a"]) == {"a": on.mark}
+    assert await state.spans("a", 0, 9) == [*THREE, span(3)]
+
+
+async def test_the_spans_below_keep_stay_and_the_others_are_replaced(state: StateStore) -> None:
+    await state.commit(Change(threads=(thread("a"),)))
+    await state.step([step("a", THREE)])
+    longer = span(1, items=9, end=777)
+    await state.step([step("a", (longer,), after=1_000, keep=1)])
+    assert await state.spans("a", 0, 9) == [span(0), longer]
+    await state.step([step("a", after=1_000, keep=0)])
+    assert await state.spans("a", 0, 9) == []
+
+
+async def test_a_step_from_nothing_begins_anew_whatever_was_there(state: StateStore) -> None:
+    await state.commit(Change(threads=(thread("a"),)))
+    await state.step([step("a", THREE, TextPiece(50, 60, 70, "the old words"))])
+    new = TextPiece(50, 80, 90, "the new words")
+    assert await state.step([step("a", (span(0),), new, mark=mark("a", 500))]) == [True]
+    assert await state.spans("a", 0, 9) == [span(0)]
+    places = await state.places(TextQuery(("words",), ThreadQuery()))
+    assert [(place.turn, place.start, place.end) for place in places] == [(50, 80, 90)]
+
+
+async def test_of_a_batch_those_are_taken_in_whose_marks_are_right(state: StateStore) -> None:
+    await state.commit(Change(threads=(thread("a"), thread("b"), thread("c"))))
+    await state.step([step("b", THREE)])
+    batch = [step("a", (span(0),)), step("b", (span(0),), after=5), step("c", THREE)]
+    assert await state.step(batch) == [True, False, True]
+    assert [len(await state.spans(key, 0, 9)) for key in "abc"] == [1, 3, 3]
+    assert await state.step([]) == []
+
+
+# ---------------------------------------------------------------------------------------------- spans
+
+
+async def test_spans_are_found_by_number_by_item_by_id_and_by_offset(state: StateStore) -> None:
+    await state.commit(Change(threads=(thread("a"), thread("b"))))
+    again = span(3, items=0, turn_id="t1")
+    await state.step([step("a", (*THREE, again)), step("b", (span(0, items=9),))])
+    assert await state.spans("a", 1, 3) == [span(1), span(2)]
+    assert await state.spans("a", -5, 2**70) == [*THREE, again]
+    assert await state.spans("a", 2, 2) == await state.spans("missing", 0, 9) == []
+    assert await state.spans_of_items("a", 1, 3) == [span(0), span(1)]
+    assert await state.spans_of_items("a", 2, 4) == [span(1)]
+    assert await state.spans_of_items("a", 5, 2**70) == [span(2)]
+    assert await state.spans_of_items("a", 6, 9) == []
+    assert await state.span_of("a", "t1") == span(1)
+    assert await state.span_of("a", "T1") is await state.span_of("missing", "t1") is None
+    places = [("a", 50), ("a", 49), ("nobody", 50), ("a", 2**70)]
+    assert await state.spans_at(places) == [span(0), None, None, None]
+
+
+async def test_what_is_told_of_a_turn_comes_back_as_it_was_taken_in(state: StateStore) -> None:
+    facts = TurnFacts(
+        status="failed",
+        started_at=1,
+        completed_at=2,
+        duration_ms=3,
+        asked=ItemPlace(2**40 + 7, 2**40 + 9, "item-1"),
+        answered=ItemPlace(2**40 + 10, 2**40 + 20, "größer"),
+        root_turn_id="r",
+        error={"message": "quota", "codex_error_info": {"a": [1, None]}},
+        strangers=("x", "y"),
+    )
+    far = span(0, place=Place(2**40, 5, 6, 7), end=2**41, facts=facts)
+    await state.commit(Change(threads=(thread("a"),)))
+    await state.step([step("a", (far,))])
+    assert await state.spans("a", 0, 1) == [far]
+
+
+# ---------------------------------------------------------------------------------------------- what is left to read
+
+
+async def left(state: StateStore) -> tuple[list[str], int, int]:
+    return await state.unread(99), await state.unread_count(), await state.indexed_count()
+
+
+async def test_a_row_is_unread_until_its_file_is_indexed_as_the_row_tells_of_it(state: StateStore) -> None:
+    assert await left(state) == ([], 0, 0)
+    rows = (thread("old", updated_at_ms=1), thread("new", updated_at_ms=9), thread("tie", updated_at_ms=9))
+    await state.commit(Change(threads=rows[:2], observed=rows[2:]))
+    assert await left(state) == (["tie", "new", "old"], 3, 0)
+    assert await state.unread(1) == ["tie"]
+    await state.step([step("new"), step("tie", mark=mark("tie", stamp=FileStamp(999, 2_000_000_000)))])
+    assert await left(state) == (["tie", "old"], 2, 2)
+    await state.step([step("tie", after=1_000)])
+    assert await left(state) == (["old"], 1, 2)
+
+
+async def test_a_changed_stamp_makes_a_thread_unread_and_any_other_change_does_not(state: StateStore) -> None:
+    await state.commit(Change(threads=(thread("a"),)))
+    await state.step([step("a")])
+    await state.commit(Change(threads=(thread("a", archived=True, name="n", updated_at_ms=7),)))
+    assert await state.unread(9) == []
+    grown = FileStamp(1_001, 2_000_000_001)
+    await state.commit(Change(observed=(thread("a", stamp=grown),)))
+    assert await left(state) == (["a"], 1, 1)
+    await state.step([step("a", mark=mark("a", stamp=grown), after=1_000)])
+    assert await left(state) == ([], 0, 1)
+
+
+@pytest.mark.parametrize("how", ["forgotten", "vanished"])
+async def test_a_thread_that_goes_takes_its_index_along_and_no_other(state: StateStore, how: str) -> None:
+    await state.commit(Change(threads=(thread("a"), thread("b"), thread("c"))))
+    words = TextPiece(50, 60, 70, "some words")
+    await state.step([step("a", THREE, words), step("b", THREE, words)])
+    gone: dict[str, Any] = {how: ("a", "c")}
+    await state.commit(Change(**gone))
+    assert await state.marks(["a", "b", "c"]) == {"b": mark("b")}
+    assert (await state.spans("a", 0, 9), await state.spans("b", 0, 9)) == ([], list(THREE))
+    assert await left(state) == ([], 0, 1)
+    places = await state.places(TextQuery(("words",), ThreadQuery()))
+    assert [place.thread.id for place in places] == ["b"]
+    await state.commit(Change(threads=(thread("a"),)))  # and if it comes back, all is to be read again
+    assert await left(state) == (["a"], 1, 1)

@@ -1,0 +1,308 @@
+"""What every state store answers when texts are looked for: places and names that may hold what was asked for, none of
+those that do left out."""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_history_contract import mark, step, thread
+
+from mcp_server.models.case import folded, spellings
+from mcp_server.models.history import TextPiece
+from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.stores.base import StateStore
+from mcp_server.stores.history import TextQuery
+from mcp_server.stores.queries import ThreadQuery
+from mcp_server.stores.records import Change, SpawnEdge
+from mcp_server.stores.state import StateDb
+
+pytestmark = pytest.mark.anyio
+
+ALL = ThreadQuery(archived=None, with_preview=None)
+
+
+def pieces(*texts: str, tools: bool = False) -> list[TextPiece]:
+    """One turn's texts: its n-th lies at byte 100 * n."""
+    return [TextPiece(50, 100 * n, 100 * n + 90, text, tools) for n, text in enumerate(texts)]
+
+
+async def hold(state: StateStore, *texts: str, key: str = "a", **changes: Any) -> None:
+    await state.commit(Change(threads=(thread(key, **changes),)))
+    await state.step([step(key, (), *pieces(*texts))])
+
+
+async def found(state: StateStore, *literals: str, **changes: Any) -> list[tuple[str, int]]:
+    """Thread and number of each place."""
+    query = TextQuery(literals, changes.pop("threads", ALL), **changes)
+    return [(place.thread.id, place.start // 100) for place in await state.places(query)]
+
+
+# ---------------------------------------------------------------------------------------------- literals
+
+TEXTS = (
+    "The quick brown fox",
+    "def fox_jump(self): return session.py:88",
+    "编译器的错误信息在这里",
+    'she said "quote" and left',
+    "behind\0a nul",
+    "SHOUTED WORDS, x",
+    "ab",
+    "é\u0301 ß İstanbul ŒUVRE",
+)
+HELD = {
+    "a word": ("quick", 0),
+    "in another case": ("QUICK", 0),
+    "a part across a blank": ("k br", 0),
+    "code": ("session.py:88", 1),
+    "a part of code": (".py:8", 1),
+    "one character of Chinese": ("器", 2),
+    "two characters of Chinese": ("错误", 2),
+    "the last two characters": ("这里", 2),
+    "the last character": ("里", 2),
+    "a quotation mark": ('"', 3),
+    "a quoted word": ('"quote"', 3),
+    "what stands behind a NUL": ("a nul", 4),
+    "a NUL": ("\0", 4),
+    "a NUL between": ("d\0a", 4),
+    "shouted": ("shouted words", 5),
+    "the last letter": ("x", 5),
+    "a whole text of two": ("AB", 6),
+    "a letter that folds to two": ("ß", 7),
+    "a dotted I": ("istanbul", 7),
+    "a ligature": ("œuvre", 7),
+}
+
+
+@pytest.mark.parametrize(("literal", "number"), HELD.values(), ids=HELD)
+async def test_a_text_that_holds_a_literal_is_offered(state: StateStore, literal: str, number: int) -> None:
+    await hold(state, *TEXTS)
+    assert ("a", number) in await found(state, literal)
+
+
+async def test_what_no_text_holds_is_not_offered_where_texts_are_indexed(tmp_path: Path) -> None:
+    state = StateDb.open(tmp_path / "db")
+    await hold(state, *TEXTS)
+    assert await found(state, "absent") == await found(state, "quick", "shouted") == await found(state, "Ж") == []
+    assert await found(state, "quick", "fox", "own") == [("a", 0)]
+    state.close()
+
+
+async def test_a_literal_that_nearly_every_text_holds_is_found_in_each(state: StateStore) -> None:
+    """More runs of three begin with it than are asked for."""
+    many = [f"z{chr(0x4E00 + n)}{chr(0x5E00 + n)}" for n in range(400)]
+    await hold(state, *many)
+    assert await found(state, "z", limit=999) == await found(state, "Z", limit=999)
+    assert [number for _, number in await found(state, "z", limit=999)] == [*range(399, -1, -1)]
+    assert ("a", 300) in await found(state, "z", many[300][1:], limit=999)
+    assert len(await found(state, "z", before=None, limit=7)) == 7
+
+
+@pytest.fixture(scope="module")
+def only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateDb]:
+    """One store for all examples: each begins the only thread anew."""
+    state = StateDb.open(tmp_path_factory.mktemp("search") / "db")
+    yield state
+    state.close()
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+NEAR = st.text(
+    "aAb\xdf\u017fsS\u212aKkiI\u0130\u0131\u03c3\u03c2\u03a3\0 \"'*\ufb01中文的\u0390\u1fd3\u13a0\uab70",
+    min_size=1,
+    max_size=12,
+)
+
+
+def swapped(data: st.DataObject, part: str) -> str:
+    """The part in any spelling that `re.IGNORECASE` takes for it."""
+    return "".join(data.draw(st.sampled_from([char, *spellings(char)])) for char in part)
+
+
+@given(st.data(), st.lists(ANY_TEXT | NEAR, min_size=1, max_size=4))
+@settings(max_examples=150, deadline=None)
+def test_any_part_of_any_text_is_found_in_any_case(only: StateDb, data: st.DataObject, texts: list[str]) -> None:
+    number = data.draw(st.integers(0, len(texts) - 1))
+    text = texts[number]
+    start = data.draw(st.integers(0, max(0, len(text) - 1)))
+    part = swapped(data, text[start : data.draw(st.integers(start + 1, max(start + 1, len(text))))])
+    if not part:
+        return
+
+    async def check() -> None:
+        await hold(only, *texts)
+        assert ("a", number) in await found(only, part)
+
+    anyio.run(check)
+
+
+@given(st.data(), (ANY_TEXT | NEAR).filter(lambda name: "\0" not in name and bool(name)))
+@settings(max_examples=100, deadline=None)
+def test_any_part_of_any_name_is_found_in_any_case(only: StateDb, data: st.DataObject, name: str) -> None:
+    start = data.draw(st.integers(0, len(name) - 1))
+    part = swapped(data, name[start : data.draw(st.integers(start + 1, len(name)))])
+
+    async def check() -> None:
+        await hold(only, name=name)
+        assert [row.id for row in await only.named([part], ALL, 9)] == ["a"]
+
+    anyio.run(check)
+
+
+def test_what_re_takes_for_the_same_is_folded_to_the_same_in_all_of_unicode() -> None:
+    cased = "".join(c for c in map(chr, range(sys.maxunicode + 1)) if c.lower() != c or c.upper() != c)
+    assert len(cased) > 2_500
+    differ = {
+        (char, same)
+        for char in cased
+        for same in re.findall(re.escape(char), cased, re.IGNORECASE)
+        if folded(char) != folded(same)
+    }
+    assert differ == set()
+
+
+async def test_every_spelling_of_every_letter_is_found_in_texts_and_in_names(tmp_path: Path) -> None:
+    """SQLite's trigrams fold fewer letters than Python does."""
+    cased = [c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) in ("Lu", "Lt")]
+    state = StateDb.open(tmp_path / "db")
+    rows = [thread(f"{n:04}", name=f"-{char}-") for n, char in enumerate(cased)]
+    await state.commit(Change(threads=tuple(rows)))
+    await state.step([step(row.id, (), TextPiece(0, 0, 9, row.name or "")) for row in rows])
+    missed: list[str] = []
+    for row, char in zip(rows, cased, strict=True):
+        for other in spellings(char):
+            texts = await state.places(TextQuery((f"-{other}-",), ALL, thread_id=row.id))
+            names = await state.named([f"-{other}-"], ALL, 9)
+            if len(texts) != 1 or row.id not in {one.id for one in names}:
+                missed.append(other)
+    assert missed == []
+    state.close()
+
+
+# ---------------------------------------------------------------------------------------------- order and bounds
+
+
+async def test_newer_texts_come_first_and_below_all_what_was_there_before_the_index(new_state: Any) -> None:
+    state: StateStore = new_state()
+    if not isinstance(state, StateDb):
+        pytest.skip("in memory nothing is there before")
+    now = FileStamp(1_000, 2**62)
+    await state.commit(Change(threads=tuple(thread(key) for key in ("old", "older", "oldest", "new", "newest"))))
+
+    async def read(*keys: str, stamp: FileStamp) -> None:
+        steps = [step(key, (), *pieces(f"words of {key}"), mark=mark(key, stamp=stamp)) for key in keys]
+        assert await state.step(steps) == [True] * len(keys)
+
+    long_ago = FileStamp(1_000, 1)
+    await read("old", "older", stamp=long_ago)  # as the background reads them: the last changed first
+    await read("new", stamp=now)
+    await read("oldest", stamp=long_ago)
+    await read("newest", stamp=now)
+    order = ["newest", "new", "old", "older", "oldest"]
+    assert [key for key, _ in await found(state, "words")] == order
+
+
+async def test_pages_are_cut_by_the_place_that_the_last_one_ended_at(state: StateStore) -> None:
+    await hold(state, *(f"words {n}" for n in range(7)))
+    seen: list[int] = []
+    before: int | None = None
+    while page := await state.places(TextQuery(("words",), ALL, before=before, limit=3)):
+        assert len(page) <= 3
+        seen += [place.start // 100 for place in page]
+        before = page[-1].number
+    assert seen == [6, 5, 4, 3, 2, 1, 0]
+    assert await found(state, "words", before=-(2**70)) == []
+    assert len(await found(state, "words", before=2**70)) == 7
+
+
+async def test_what_tools_said_is_offered_on_request_among_the_rest(state: StateStore) -> None:
+    await state.commit(Change(threads=(thread("a"),)))
+    said, tool = pieces("said words"), replace(pieces("", "tool words")[1], tools=True)
+    await state.step([step("a", (), *said, tool)])
+    assert await found(state, "words") == [("a", 0)]
+    assert await found(state, "words", tools=True) == [("a", 1), ("a", 0)]
+    assert ("a", 1) in await found(state, "tool", tools=True)
+
+
+FILTERS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
+    "archived": ({"archived": True}, {"archived": False}, False),
+    "archived alone": ({"archived": True}, {"archived": True}, True),
+    "without preview": ({"preview": ""}, {"with_preview": True}, False),
+    "a kind": ({"source": "cli"}, {"source_kinds": ["exec"]}, False),
+    "a kind among others": ({"source": "exec"}, {"source_kinds": ["cli", "exec"]}, True),
+    "no kind": ({"source": "cli"}, {"source_kinds": []}, False),
+    "a provider": ({"model_provider": "x"}, {"model_providers": ["x"]}, True),
+    "another provider": ({"model_provider": "x"}, {"model_providers": ["y"]}, False),
+    "a cwd": ({"cwd": "/w/"}, {"cwds": ["/w"]}, True),
+    "a cwd below": ({"cwd": "/w/b"}, {"cwds": ["/w"]}, False),
+    "since": ({"updated_at_ms": 50}, {"since_ms": 50}, True),
+    "too early": ({"updated_at_ms": 49}, {"since_ms": 50}, False),
+    "until": ({"updated_at_ms": 50}, {"until_ms": 50}, True),
+    "too late": ({"updated_at_ms": 51}, {"until_ms": 50}, False),
+    "any time": ({}, {"since_ms": -(2**70), "until_ms": 2**70}, True),
+}
+
+
+@pytest.mark.parametrize(("row", "asked", "passes"), FILTERS.values(), ids=FILTERS)
+async def test_places_and_names_are_those_of_the_threads_that_are_asked_for(
+    state: StateStore, row: dict[str, Any], asked: dict[str, Any], passes: bool
+) -> None:
+    await hold(state, "some words", name="named so", **row)
+    filters: dict[str, Any] = {"archived": None, "with_preview": None, **asked}
+    threads = ThreadQuery(**filters)
+    assert await found(state, "words", threads=threads) == ([("a", 0)] if passes else [])
+    assert [one.id for one in await state.named(["named"], threads, 9)] == (["a"] if passes else [])
+
+
+async def test_a_tree_bounds_the_search_and_so_does_one_thread(state: StateStore) -> None:
+    for key in ("root", "mid", "leaf", "other"):
+        await hold(state, "words", "words", key=key)
+    await state.commit(Change(edges=(SpawnEdge("root", "mid"), SpawnEdge("mid", "leaf", "closed"))))
+    below = await found(state, "words", threads=replace(ALL, ancestor_id="root"))
+    assert {key for key, _ in below} == {"mid", "leaf"}
+    assert {key for key, _ in await found(state, "words", threads=replace(ALL, parent_id="root"))} == {"mid"}
+    assert await found(state, "words", thread_id="mid") == [("mid", 1), ("mid", 0)]
+    assert await found(state, "wo", thread_id="mid") == [("mid", 1), ("mid", 0)]
+    assert await found(state, "words", thread_id="missing") == []
+
+
+# ---------------------------------------------------------------------------------------------- names
+
+
+async def named(state: StateStore, *literals: str, limit: int = 9) -> list[str]:
+    return [row.id for row in await state.named(literals, ALL, limit)]
+
+
+async def test_names_are_found_by_all_their_parts_the_last_changed_first(state: StateStore) -> None:
+    names = {"old": "Fix the parser", "new": "the PARSER again", "cjk": "编译器", "none": None, "quote": 'a "b" c'}
+    rows: list[StoredThread] = [thread(key, name=name, updated_at_ms=n) for n, (key, name) in enumerate(names.items())]
+    await state.commit(Change(threads=tuple(rows)))
+    assert await named(state, "parser") == ["new", "old"]
+    assert await named(state, "parser", limit=1) == ["new"]
+    assert await named(state, "parser", "Fix") == ["old"]
+    assert await named(state, "译器") == await named(state, "器") == ["cjk"]
+    assert await named(state, '"b"') == await named(state, '"') == ["quote"]
+    assert await named(state, "absent") == []
+
+
+async def test_a_name_is_found_as_it_is_now(state: StateStore) -> None:
+    await state.commit(Change(threads=(thread("a", name="before"), thread("b"))))
+    await state.apply_names({"a": "after", "b": "later"}, None)
+    assert (await named(state, "before"), await named(state, "after"), await named(state, "later")) == (
+        [],
+        ["a"],
+        ["b"],
+    )
+    await state.apply_names({}, None)
+    await state.commit(Change(threads=(thread("c", name="gone"),)))
+    await state.commit(Change(forgotten=("c",)))
+    assert (await named(state, "after"), await named(state, "gone")) == ([], [])
