@@ -198,7 +198,8 @@ class WriterLocks(Protocol):
         """Give the lock back and remove its file. Not held is fine."""
 
     async def acquire_many(self, thread_ids: Sequence[str]) -> None:
-        """`acquire` for each, all or none."""
+        """`acquire` for each, all or none. For one piece of work: as long as it is short, another process that wants
+        any lock may be made to wait, rather than be refused one of these."""
 
     async def release_many(self, thread_ids: Collection[str]) -> None:
         """`release` for each."""

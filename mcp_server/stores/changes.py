@@ -15,11 +15,11 @@ def merged(before: StoredThread | None, after: StoredThread) -> StoredThread:
     never goes back."""
     if before is None:
         return after
-    return replace(
-        after,
-        name=before.name if after.name is None else after.name,
-        recency_at_ms=max(before.recency_at_ms, after.recency_at_ms),
-    )
+    name = before.name if after.name is None else after.name
+    recency_at_ms = max(before.recency_at_ms, after.recency_at_ms)
+    if (name, recency_at_ms) == (after.name, after.recency_at_ms):
+        return after
+    return replace(after, name=name, recency_at_ms=recency_at_ms)
 
 
 def derive_events(before: StoredThread | None, after: StoredThread) -> list[ThreadEvent]:

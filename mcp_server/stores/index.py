@@ -33,17 +33,34 @@ _EDGES = cast("Table", SpawnEdgeRow.__table__)  # type: ignore[attr-defined]
 
 
 def write_threads(session: Session, threads: Sequence[StoredThread]) -> list[ThreadEvent]:
-    """Insert or replace rows; returns the events that the differences make."""
-    rows = get_many(session, {thread.id for thread in threads})
+    """Insert rows, or change what is different in them; returns the events that the differences make."""
+    held = {row[_AT["id"]]: row for row in _rows(session, {thread.id for thread in threads})}
+    rows = {thread_id: _stored(row) for thread_id, row in held.items()}
     events: list[ThreadEvent] = []
     for thread in threads:
         before = rows.get(thread.id)
         rows[thread.id] = merged(before, thread)
         events += derive_events(before, thread)
-    values = [_values(rows[thread_id]) for thread_id in {thread.id: None for thread in threads}]
-    if values:
-        session.connection().exec_driver_sql(_UPSERT, values)
+    # A statement that names a column writes all indexes that have it, whether the value is another one or not.
+    statements: dict[str, list[tuple[Any, ...]]] = {}
+    for thread_id, thread in rows.items():
+        sql, values = _writing(held.get(thread_id), _values(thread))
+        statements.setdefault(sql, []).append(values)
+    statements.pop("", None)
+    for sql, values in statements.items():
+        session.connection().exec_driver_sql(sql, values)
     return events
+
+
+def _writing(before: Sequence[Any] | None, after: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """The statement that makes one row of the other, and its values; no statement if they are the same."""
+    if before is None:
+        return _INSERT, after
+    places = [place for place, value in enumerate(after) if value != before[place]]
+    if not places:
+        return "", ()
+    changes = ", ".join(f"{_COLUMNS[place]} = ?" for place in places)
+    return f"UPDATE threads SET {changes} WHERE id = ?", (*(after[place] for place in places), after[_AT["id"]])
 
 
 def remove_rows(session: Session, thread_ids: Collection[str]) -> None:
@@ -57,8 +74,11 @@ def get(session: Session, thread_id: str) -> StoredThread | None:
 
 
 def get_many(session: Session, thread_ids: Collection[str]) -> dict[str, StoredThread]:
-    rows = _listed(session, f"{_SELECT} id IN (SELECT value FROM json_each(?))", list(thread_ids))
-    return {row[_AT["id"]]: _stored(row) for row in rows}
+    return {row[_AT["id"]]: _stored(row) for row in _rows(session, thread_ids)}
+
+
+def _rows(session: Session, thread_ids: Collection[str]) -> Sequence[Any]:
+    return _listed(session, f"{_SELECT} id IN (SELECT value FROM json_each(?))", list(thread_ids))
 
 
 def get_numbered(session: Session, numbers: Sequence[int]) -> list[StoredThread]:
@@ -154,10 +174,7 @@ def forks_of(session: Session, thread_id: str) -> list[str]:
 _COLUMNS = [c.name for c in _THREADS.columns if c.computed is None and not c.primary_key]
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM threads WHERE "
 _AT = {name: place for place, name in enumerate(_COLUMNS)}
-_UPSERT = (
-    f"INSERT INTO threads ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "
-    f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS if name != 'id')}"
-)
+_INSERT = f"INSERT INTO threads ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 # What a StoredThread and a row call the same and hold the same.
 _SAME = [
     name for name in StoredThread.__dataclass_fields__ if name in _AT and name not in ("source", "git", "recorded")

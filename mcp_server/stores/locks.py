@@ -2,12 +2,17 @@
 
 Codex takes and gives back a thread's lock while it holds `.coordination.lock`, and waits for that one. So do we, and
 only for moments: the file of a lock can be removed on release without a race.
+
+So nobody can take a thread that is free while we hold the coordination lock. Many threads at once are held by it alone,
+for a bounded time: to make the file of each takes longer than to move all of their rollouts.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import threading
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +21,7 @@ from typing import TypeVar
 from anyio import CancelScope, to_thread
 from filelock import FileLock, Timeout
 
-from mcp_server.errors import ActiveWriter, WriteFailed
+from mcp_server.errors import ActiveWriter, StoreFailure, WriteFailed
 from mcp_server.models.page import rfc3339
 from mcp_server.stores.base import Holder, WriterLocks
 from mcp_server.stores.durable import make_folders
@@ -25,7 +30,12 @@ from mcp_server.stores.naming import checked_id, parse_id
 LOCK_FOLDER = "thread-writer-locks"
 # Held for moments, but by whoever comes first of all who try: with sixty servers one may try for long.
 COORDINATION_SECONDS = 15.0
-_AT_A_TIME = 100  # others wait for the coordination lock meanwhile
+# Others wait for the coordination lock meanwhile: when we make files, and when we hold many threads by it alone.
+_AT_A_TIME = 100
+GUARDED = 2_000
+GUARD_SECONDS = 2.0
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -37,52 +47,36 @@ class CodexWriterLocks(WriterLocks):
 
     def __init__(self, home: Path) -> None:
         self._folder = home / LOCK_FOLDER
+        self._coordination = _file_lock(self._folder / ".coordination.lock")
+        self._inside = threading.RLock()  # our worker threads share the coordination lock; whoever changes these is in:
         self._locks: dict[str, FileLock] = {}
+        self._guarded: frozenset[str] = frozenset()
+        self._guard: threading.Timer | None = None
+        """Runs as long as the coordination lock is held for the sake of `_guarded`, the threads without a file."""
 
     async def acquire(self, thread_id: str) -> None:
-        thread_id = checked_id(thread_id)
-        if thread_id in self._locks:
-            raise RuntimeError(f"the writer lock of {thread_id} is held already")
-        lock = self._locks[thread_id] = _file_lock(self._file(thread_id))
-        try:
-            await to_thread.run_sync(self._acquire, thread_id, lock)
-        except BaseException:
-            self._locks.pop(thread_id, None)
-            raise
+        await to_thread.run_sync(self._acquire, [checked_id(thread_id)])
 
     async def release(self, thread_id: str) -> None:
-        lock = self._locks.pop(checked_id(thread_id), None)
-        if lock is not None and lock.is_locked:
-            with CancelScope(shield=True):
-                await to_thread.run_sync(self._release_many, [lock])
+        await self.release_many([thread_id])
 
     async def acquire_many(self, thread_ids: Sequence[str]) -> None:
         wanted = [checked_id(thread_id) for thread_id in thread_ids]
-        for thread_id in wanted:
-            if thread_id in self._locks:
-                raise RuntimeError(f"the writer lock of {thread_id} is held already")
-        locks = {thread_id: _file_lock(self._file(thread_id)) for thread_id in wanted}
-        self._locks |= locks
-        try:
-            await to_thread.run_sync(self._acquire_many, locks)
-        except BaseException:
-            for thread_id in locks:
-                self._locks.pop(thread_id, None)
-            raise
+        if wanted:
+            await to_thread.run_sync(self._acquire_guarded if len(wanted) <= GUARDED else self._acquire, wanted)
 
     async def release_many(self, thread_ids: Collection[str]) -> None:
-        locks = [self._locks.pop(checked_id(thread_id), None) for thread_id in thread_ids]
-        held = [lock for lock in locks if lock is not None and lock.is_locked]
-        if held:
+        returned = self.held().intersection(map(checked_id, thread_ids))
+        if returned:
             with CancelScope(shield=True):
-                await to_thread.run_sync(self._release_many, held)
+                await to_thread.run_sync(self._release, returned)
 
     def held(self) -> frozenset[str]:
-        return frozenset(thread_id for thread_id, lock in self._locks.items() if lock.is_locked)
+        return self._guarded.union(self._locks.copy())
 
     async def holder(self, thread_id: str) -> Holder | None:
         thread_id = checked_id(thread_id)
-        if thread_id in self._locks:
+        if thread_id in self.held():
             return None
         return (await to_thread.run_sync(self._holders, [self._file(thread_id)])).get(thread_id)
 
@@ -94,59 +88,118 @@ class CodexWriterLocks(WriterLocks):
 
     @contextmanager
     def _coordinated(self) -> Generator[None]:
-        """Hold Codex's lock on the folder. Raises Timeout."""
-        lock = _file_lock(self._folder / ".coordination.lock")
-        lock.acquire(COORDINATION_SECONDS)
+        """Hold Codex's lock on the folder, alone among our worker threads. Raises Timeout."""
+        if not self._inside.acquire(timeout=COORDINATION_SECONDS):
+            raise Timeout(self._coordination.lock_file)
         try:
-            yield
+            with self._coordination.acquire(COORDINATION_SECONDS):  # at once while threads are guarded
+                yield
         finally:
-            lock.release()
+            self._inside.release()
 
-    def _acquire(self, thread_id: str, lock: FileLock) -> None:
+    # ------------------------------------------------------------------------------------------ taking
+
+    def _acquire(self, thread_ids: Sequence[str]) -> None:
+        """Take locks, each with its file: all or none."""
+        taken: list[str] = []
         try:
-            make_folders(self._folder)
-            with self._coordinated():
+            for some in _some_at_a_time(list(thread_ids)):
+                with self._refusals(some[0]), self._coordinated():
+                    self._check_free(some)
+                    self._take(some, taken)
+        except BaseException:
+            self._release(taken)
+            raise
+
+    def _acquire_guarded(self, thread_ids: Sequence[str]) -> None:
+        """Take those locks alone whose files are there, and keep the coordination lock for the others."""
+        taken: list[str] = []
+        try:
+            with self._refusals(thread_ids[0]), self._coordinated():
+                self._check_free(thread_ids)
+                there = {file.stem for file in self._folder.iterdir()}
+                self._take([thread_id for thread_id in thread_ids if thread_id in there], taken)
+                self._begin_guard([thread_id for thread_id in thread_ids if thread_id not in there])
+        except BaseException:
+            self._release(taken)
+            raise
+
+    def _check_free(self, thread_ids: Sequence[str]) -> None:
+        for thread_id in thread_ids:
+            if thread_id in self._locks or thread_id in self._guarded:
+                raise RuntimeError(f"the writer lock of {thread_id} is held already")
+
+    def _take(self, thread_ids: Collection[str], taken: list[str]) -> None:
+        for thread_id in thread_ids:
+            lock = _file_lock(self._file(thread_id))
+            with self._refusals(thread_id):
                 lock.acquire(blocking=False)
+                self._locks[thread_id] = lock
+                taken.append(thread_id)
                 os.utime(lock.lock_file)  # since when, for whoever asks
-        except Timeout as error:
-            holder = self._holders([self._file(thread_id)]).get(thread_id) or Holder()
-            raise ActiveWriter(thread_id, holder_sentence(holder)) from error
-        except OSError as error:
-            lock.release()
-            raise WriteFailed(f"the writer lock of thread {thread_id}", error.strerror or str(error)) from error
 
-    def _acquire_many(self, locks: dict[str, FileLock]) -> None:
-        taken: list[FileLock] = []
-        thread_id = ""
+    @contextmanager
+    def _refusals(self, thread_id: str) -> Generator[None]:
+        """What the system refuses, as an error that names the thread."""
         try:
             make_folders(self._folder)
-            for some in _some_at_a_time(list(locks)):
-                with self._coordinated():
-                    for thread_id in some:
-                        locks[thread_id].acquire(blocking=False)
-                        taken.append(locks[thread_id])
-                        os.utime(locks[thread_id].lock_file)
+            yield
         except Timeout as error:
-            self._release_many(taken)
             holder = self._holders([self._file(thread_id)]).get(thread_id) or Holder()
             raise ActiveWriter(thread_id, holder_sentence(holder)) from error
         except OSError as error:
-            for lock in locks.values():
-                lock.release()
             raise WriteFailed(f"the writer lock of thread {thread_id}", error.strerror or str(error)) from error
 
-    def _release_many(self, locks: list[FileLock]) -> None:
+    def _release(self, thread_ids: Collection[str]) -> None:
         # A lock file that nobody holds may stay behind, which harms nobody: Windows keeps an open one, a disk may fail.
-        for some in _some_at_a_time(locks):
+        for some in _some_at_a_time(list(thread_ids)):
+            locks = [self._locks[thread_id] for thread_id in some if thread_id in self._locks]
             try:
                 with suppress(OSError), self._coordinated():  # a Timeout is one
-                    for lock in some:
+                    for lock in locks:
                         with suppress(OSError):
                             Path(lock.lock_file).unlink(missing_ok=True)
                         lock.release()
+                    self._end_guard(some)
             finally:
-                for lock in some:
+                for lock in locks:
                     lock.release()
+                for thread_id in some:
+                    self._locks.pop(thread_id, None)
+
+    # ------------------------------------------------------------------------------------------ guarding
+
+    def _begin_guard(self, thread_ids: Sequence[str]) -> None:
+        """Hold these threads, by holding on to the coordination lock."""
+        if thread_ids and self._guard is None:
+            self._coordination.acquire()  # it is ours, and counts
+            self._set_alarm()
+        self._guarded = self._guarded.union(thread_ids)
+
+    def _end_guard(self, thread_ids: Collection[str]) -> None:
+        self._guarded = self._guarded.difference(thread_ids)
+        if self._guard is not None and not self._guarded:
+            self._guard.cancel()
+            self._guard = None
+            self._coordination.release()
+
+    def _set_alarm(self) -> None:
+        self._guard = threading.Timer(GUARD_SECONDS, self._make_files)
+        self._guard.daemon = True
+        self._guard.start()
+
+    def _make_files(self) -> None:
+        """The work takes long: let the guarded threads have files after all, so that others need not wait."""
+        with self._inside:
+            if self._guard is None:
+                return
+            made: list[str] = []
+            try:
+                self._take(self._guarded, made)
+            except StoreFailure as error:  # others wait until the disk takes files
+                logger.warning("the writer locks of %d threads are held together: %s", len(self._guarded), error)
+                self._set_alarm()
+            self._end_guard(made)
 
     # ------------------------------------------------------------------------------------------ holders
 

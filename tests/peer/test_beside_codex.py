@@ -9,6 +9,9 @@ import pytest
 from mcp import Client
 
 from mcp_server.models.rollout import Json
+from mcp_server.stores import locks as locks_module
+from mcp_server.stores.locks import CodexWriterLocks
+from mcp_server.stores.rollouts import RolloutFiles
 from tests.mission.conftest import Refused, Tools
 from tests.peer.conftest import CodexHome
 from tests.servers import stdio_server
@@ -211,3 +214,24 @@ async def test_codexs_databases_are_not_written(home: CodexHome, tools: Tools) -
         assert (await fresh("thread_read", thread_id=thread_id))["thread"]["name"] == "in its database"
         await fresh("store_status", repair=True, dry_run=False)
     assert {path.name: path.read_bytes() for path in contents} == before
+
+
+async def test_codex_waits_for_a_thread_that_we_hold_among_many_and_takes_no_harm(
+    home: CodexHome, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks_module, "GUARD_SECONDS", 600)
+    with home.server() as codex:
+        threads = [await left(tools) for _ in range(3)]
+        locks, rollouts = CodexWriterLocks(home.path), RolloutFiles(home.path)
+        await locks.acquire_many(threads)
+        loading = codex.send("thread/resume", {"threadId": threads[0]})
+        starting = codex.send("thread/start", {"cwd": "/work"})
+        assert set(listed(codex)) >= set(threads)
+        moved = await rollouts.archive(str(home.rollout(threads[0]).relative_to(home.path)))
+        await locks.release_many(threads)
+        with pytest.raises(home.peer.appserver.RpcError, match="file does not exist"):
+            codex.wait(loading)
+        assert codex.wait(starting)["thread"]["id"] not in threads
+        assert [file.thread_id for file in await rollouts.files()].count(threads[0]) == 1
+        assert home.rollout(threads[0]) == home.path / moved.path
+        codex.request("thread/resume", {"threadId": threads[1]})

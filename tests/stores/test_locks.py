@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
 import pytest
 
 from mcp_server.errors import ActiveWriter, InvalidThreadId
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.anyio
 
 A = "01a20581-47b4-7322-81ec-5e29ff6d3d2a"
 B = "01a20581-4890-7983-8be5-092be3fbf749"
+C = "01a20581-4890-7983-8be5-092be3fbf74c"
+D = "01a20581-4890-7983-8be5-092be3fbf74d"
 
 Owner = Callable[[], WriterLocks]
 
@@ -151,6 +154,35 @@ async def test_foreign_lists_the_locks_of_others_alone(owner: Owner) -> None:
     await one.release(A)
 
 
+async def test_many_locks_are_taken_all_or_none(owner: Owner) -> None:
+    one, two = owner(), owner()
+    await two.acquire(B)
+    with pytest.raises(ActiveWriter, match=B):
+        await one.acquire_many([A, B, C])
+    assert one.held() == frozenset()
+    await two.release(B)
+    await one.acquire_many([A, B, C])
+    assert one.held() == {A, B, C}
+    assert [await one.holder(thread_id) for thread_id in (A, B)] == [None, None]
+    await one.release(A)
+    await one.release_many([B, C])
+    await two.acquire_many([A, B, C])
+    await two.release_many([A, B, C])
+    assert (one.held(), two.held()) == (frozenset(), frozenset())
+
+
+async def test_beside_many_locks_another_is_taken_and_none_of_them_again(owner: Owner) -> None:
+    one = owner()
+    await one.acquire_many([A, B])
+    await one.acquire(C)
+    for again in (one.acquire(A), one.acquire_many([D, B]), one.acquire_many([D, C])):
+        with pytest.raises(RuntimeError, match="held already"):
+            await again
+    assert one.held() == {A, B, C}
+    await one.release(C)
+    await one.release_many([A, B])
+
+
 async def test_an_id_that_is_no_uuid_never_reaches_a_path(owner: Owner) -> None:
     with pytest.raises(InvalidThreadId):
         await owner().acquire("../../x")
@@ -274,3 +306,81 @@ async def test_the_lock_of_a_killed_process_is_free(locks: CodexWriterLocks, tmp
         assert await locks.holder(A) is None
         await locks.acquire(A)
         await locks.release(A)
+
+
+# ---------------------------------------------------------------------------------------------- many, as files
+
+
+def lock_files(home: Path) -> set[str]:
+    return {path.stem for path in file(home).parent.glob("0*.lock")}
+
+
+@posix_only
+async def test_many_threads_are_held_by_the_lock_on_the_folder_and_have_no_files(
+    locks: CodexWriterLocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks_module, "COORDINATION_SECONDS", 0.05)
+    await locks.acquire_many([A, B])
+    assert lock_files(tmp_path) == set()
+    with pytest.raises(ActiveWriter, match=A):
+        await CodexWriterLocks(tmp_path).acquire(A)
+    await locks.release(A)
+    with pytest.raises(ActiveWriter, match=B):
+        await CodexWriterLocks(tmp_path).acquire(B)
+    await locks.release(B)
+    await CodexWriterLocks(tmp_path).acquire(B)
+
+
+@posix_only
+async def test_who_wants_one_of_many_locks_waits_for_it(locks: CodexWriterLocks, tmp_path: Path) -> None:
+    other = CodexWriterLocks(tmp_path)
+    await locks.acquire_many([A, B])
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(other.acquire, A)
+        await anyio.wait_all_tasks_blocked()
+        assert other.held() == frozenset()
+        await locks.release_many([A, B])
+    assert other.held() == {A}
+
+
+@posix_only
+async def test_a_thread_that_another_process_has_is_refused_among_many(locks: CodexWriterLocks, tmp_path: Path) -> None:
+    with another_process(file(tmp_path, B)):
+        with pytest.raises(ActiveWriter, match=B):
+            await locks.acquire_many([A, B])
+        await CodexWriterLocks(tmp_path).acquire(A)
+    file(tmp_path, B).touch()
+    await locks.acquire_many([B, C])
+    assert (locks.held(), lock_files(tmp_path)) == ({B, C}, {A, B})
+
+
+@posix_only
+async def test_many_locks_that_are_held_for_long_get_files_and_let_others_go_on(
+    locks: CodexWriterLocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks_module, "GUARD_SECONDS", 0)
+    await locks.acquire_many([A, B])
+    other = CodexWriterLocks(tmp_path)
+    await other.acquire(C)
+    assert (locks.held(), lock_files(tmp_path)) == ({A, B}, {A, B, C})
+    with pytest.raises(ActiveWriter, match=A):
+        await other.acquire(A)
+    await locks.release_many([A, B])
+    assert (locks.held(), lock_files(tmp_path)) == (frozenset(), {C})
+
+
+@posix_only
+async def test_more_threads_than_others_may_wait_for_have_files_at_once(
+    locks: CodexWriterLocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks_module, "GUARDED", 1)
+    monkeypatch.setattr(locks_module, "_AT_A_TIME", 2)
+    await locks.acquire_many([A, B, C])
+    assert lock_files(tmp_path) == {A, B, C}
+    other = CodexWriterLocks(tmp_path)
+    with pytest.raises(ActiveWriter, match=C):
+        await other.acquire_many([D, C])
+    assert other.held() == frozenset()
+    await other.acquire(D)
+    await locks.release_many([A, B, C])
+    assert lock_files(tmp_path) == {D}
