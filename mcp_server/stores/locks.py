@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,7 +48,6 @@ class CodexWriterLocks(WriterLocks):
 
     def __init__(self, home: Path) -> None:
         self._folder = home / LOCK_FOLDER
-        self._coordination = _file_lock(self._folder / ".coordination.lock")
         self._inside = threading.RLock()  # our worker threads share the coordination lock; whoever changes these is in:
         self._locks: dict[str, FileLock] = {}
         self._guarded: frozenset[str] = frozenset()
@@ -96,6 +96,11 @@ class CodexWriterLocks(WriterLocks):
                 yield
         finally:
             self._inside.release()
+
+    @cached_property
+    def _coordination(self) -> FileLock:
+        # Made by the process that uses it: a lock is not inherited by a fork.
+        return _file_lock(self._folder / ".coordination.lock")
 
     # ------------------------------------------------------------------------------------------ taking
 
