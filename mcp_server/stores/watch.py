@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -48,6 +49,8 @@ async def watch_home(
     files since it was opened.
     """
 
+    root = f"{home}{os.sep}"
+
     async def step(paths: Collection[str] | None) -> None:
         try:
             if paths is None:
@@ -60,7 +63,7 @@ async def watch_home(
             logger.warning("a change in the files could not be indexed: %s", error)
 
     def concerns(_: Change, path: str) -> bool:
-        relative = _relative(home, path)
+        relative = _relative(root, path)
         return relative == _INDEX or relative.startswith(_FOLDERS)
 
     async def follow() -> None:
@@ -83,7 +86,7 @@ async def watch_home(
                         watched = True
                         await step(None)
                     elif changes:
-                        await step({_relative(home, path) for _, path in changes})
+                        await step({_relative(root, path) for _, path in changes})
             except (OSError, RuntimeError) as error:
                 logger.warning("changes in %s are looked for every %d s: %s", home, _POLL_SECONDS, error)
                 while True:
@@ -126,5 +129,6 @@ async def _event_at_end() -> AsyncGenerator[anyio.Event]:
             tasks.cancel_scope.cancel()
 
 
-def _relative(home: Path, path: str) -> str:
-    return Path(path).relative_to(home).as_posix() if Path(path).is_relative_to(home) else path
+def _relative(root: str, path: str) -> str:
+    # As text: a cascade of 1,000 threads makes 6,000 notices, and with Path their filter held the event loop for 0.1 s.
+    return path.removeprefix(root).replace(os.sep, "/")
