@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import mcp_server.threads.search as searching
 from mcp_server.models.rollout import RolloutLine, encode_line
 from tests.mission.conftest import Connect, Json, Refused, Tools, grow, rollouts
 from tests.threads.rollout_lines import agent, completed, ended, line, rolled_back, started, user
@@ -345,3 +346,35 @@ async def test_an_ephemeral_thread_is_not_searched_and_that_is_said(tools: Tools
     answer = await tools("thread_search", search_term="words", thread_id=thread_id)
     assert answer["data"] == []
     assert "ephemeral" in answer["incomplete"][0]
+
+
+async def test_threads_that_are_not_indexed_yet_are_counted_where_reading_them_takes_too_long(
+    home: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(home, ONE, started("a"), user("some words"), ended("a"))
+    put(home, TWO, started("a"), user("some words"), ended("a"))
+    async with connect(read_only=True) as tools:
+        with monkeypatch.context() as hurried:
+            hurried.setattr(searching, "_READING_SECONDS", -1.0)
+            answer = await tools("thread_search", search_term="words")
+            assert (answer["data"], answer["total"]) == ([], None)
+            assert answer["incomplete"][0].startswith("2 threads are not indexed yet")
+        assert sorted(await threads(tools, "words")) == [ONE, TWO]
+
+
+async def test_a_search_that_takes_too_long_says_so_and_its_cursor_goes_on(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = await closed(tools, *(f"words {n}" for n in range(4)))
+    await search(tools, "words")  # which indexes them
+    monkeypatch.setattr(searching, "_SECONDS", 0.0)
+    seen: list[str] = []
+    cursor: str | None = None
+    for _ in range(20):
+        page = await tools("thread_search", search_term="words", cursor=cursor)
+        assert page["total"] is None
+        seen += [hit["thread"]["id"] for hit in page["data"]]
+        if (cursor := page["next_cursor"]) is None:
+            break
+        assert "time was up" in page["incomplete"][0]
+    assert seen == ids[::-1]
