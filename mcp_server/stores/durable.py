@@ -6,6 +6,7 @@ An error leaves what was there before. Files are 0600, folders 0700.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import secrets
 from collections.abc import Collection, Generator, Sequence
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from mcp_server.errors import DamagedRollout, RolloutNameTaken, WriteFailed
 from mcp_server.models.thread import FileStamp
+
+logger = logging.getLogger(__name__)
 
 _BINARY = getattr(os, "O_BINARY", 0)
 # What file systems without hard links answer (FAT, some network and FUSE mounts), or a kernel that protects them.
@@ -108,7 +111,7 @@ def move(source: Path, target: Path) -> None:
         if not same_file(source, target):
             raise
         source.unlink(missing_ok=True)
-    sync_folder(source.parent)
+    _forget_names([source.parent])
 
 
 def move_many(moves: Sequence[tuple[Path, Path]]) -> list[OSError | None]:
@@ -136,11 +139,16 @@ def move_many(moves: Sequence[tuple[Path, Path]]) -> list[OSError | None]:
                 source.unlink(missing_ok=True)
             except OSError as error:
                 outcomes[number] = error
-    for folder, failure in _flushed({moves[number][0].parent for number in linked}).items():
-        for number in linked:
-            if moves[number][0].parent == folder:
-                outcomes[number] = outcomes[number] or failure
+    _forget_names({moves[number][0].parent for number in linked})
     return outcomes
+
+
+def _forget_names(folders: Collection[Path]) -> None:
+    """Flush that the old names are gone. The files have moved already: where this fails, a crash may bring an old name
+    back beside the new one, as a move cut short leaves it, and the next move drops it."""
+    for folder, failure in _flushed(folders).items():
+        if failure is not None:
+            logger.warning("the move out of %s may not last a crash: %s", folder, failure)
 
 
 def _has_both_names(source: Path, target: Path) -> bool:
