@@ -12,7 +12,6 @@ import anyio
 import anyio.to_process
 from filelock import FileLock, Timeout
 
-from mcp_server.errors import StoreFailure
 from mcp_server.stores.base import RolloutStore, StateStore
 from mcp_server.threads.indexing import Indexer
 
@@ -33,8 +32,8 @@ async def keep_indexed(
                 await anyio.to_process.run_sync(index_backlog, home, path, os.getpid(), cancellable=True)
             while await _alone(path, indexer):
                 pass
-        except (StoreFailure, anyio.BrokenWorkerProcess) as error:
-            logger.warning("histories are not indexed for the moment: %s", error)
+        except Exception as error:  # whatever it is, the server goes on: search reads what is not indexed
+            logger.warning("histories are not indexed for the moment: %r", error)
         await anyio.sleep(_PAUSE_SECONDS)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 import mcp_server.threads.search as searching
@@ -378,3 +380,21 @@ async def test_a_search_that_takes_too_long_says_so_and_its_cursor_goes_on(
             break
         assert "time was up" in page["incomplete"][0]
     assert seen == ids[::-1]
+
+
+async def test_all_histories_are_indexed_behind_the_calls_and_the_status_tells_how_far_that_is(
+    home: Path, connect: Connect
+) -> None:
+    """So many that it is done in a process of its own."""
+    count = 600
+    for n in range(count):
+        put(home, f"{ONE[:-4]}{n:04}", started("a"), user(f"words of {n}"), ended("a"))
+    for path in rollouts(home):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    async with connect(read_only=True) as tools:
+        assert (await tools("store_status"))["histories"] == {"indexed": 0, "unread": count}
+    async with connect() as tools:
+        with anyio.fail_after(60):
+            while (await tools("store_status"))["histories"] != {"indexed": count, "unread": 0}:  # noqa: ASYNC110
+                await anyio.sleep(0.1)
+        assert len(await threads(tools, '"words of 599"')) == 1
