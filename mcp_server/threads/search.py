@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 from mcp_server.errors import DamagedRollout, InvalidCursor, ThreadNotFound, ThreadstoreError
+from mcp_server.models.history import TurnSpan
 from mcp_server.models.page import clamp_limit
 from mcp_server.models.params import SearchParams
 from mcp_server.models.results import SearchHit, SearchResult
@@ -15,8 +16,9 @@ from mcp_server.models.thread import StoredThread
 from mcp_server.stores.history import HistoryStore, TextPlace, TextQuery
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.threads.catalog import Catalog
+from mcp_server.threads.folding import Draft
 from mcp_server.threads.histories import History
-from mcp_server.threads.history import fold
+from mcp_server.threads.history import HistoryText, read_draft
 from mcp_server.threads.reading import Reader
 from mcp_server.threads.terms import Terms, parse_terms
 from mcp_server.threads.texts import searchable
@@ -57,10 +59,17 @@ class _Search:
     incomplete: list[str]
     rest: str | None = None
     """Where to go on if time was up."""
+    _turn: tuple[str, TurnSpan, Draft | None] | None = None
 
     @property
     def late(self) -> bool:
         return time.monotonic() > self.deadline
+
+    async def turn(self, text: HistoryText, span: TurnSpan) -> Draft | None:
+        """A turn as its bytes tell it. The last one is kept: many places may lie in it, one after the other."""
+        if self._turn is None or self._turn[:2] != (text.thread.id, span):
+            self._turn = (text.thread.id, span, await read_draft(text, span))
+        return self._turn[2]
 
     def leave_out(self, what: str) -> None:
         """Say what is not searched, once."""
@@ -217,13 +226,12 @@ class Searcher:
             span = await history.store.span_at(place.thread.id, place.turn)
             if span is None or span.place.start != place.turn:
                 return []
-            (data,) = await history.text.read([(span.place.start, span.end)])
+            draft = await search.turn(history.text, span)
         except ThreadNotFound:
             return []  # deleted, or gone from the home, meanwhile
         except ThreadstoreError as error:
             search.leave_out(str(error))
             return []
-        draft = next(iter(fold(history.text, span.place, data, span.facts.strangers).drafts()), None)
         found: list[_Hit] = []
         for key, item in draft.items.items() if draft else ():
             texts, by_tools = searchable(item)
