@@ -9,7 +9,6 @@ from pathlib import Path
 import anyio
 from filelock import FileLock, Timeout
 
-from mcp_server.errors import StoreFailure
 from mcp_server.stores.base import RolloutStore, StateStore
 from mcp_server.threads.indexing import Indexer
 

@@ -65,7 +65,8 @@ class HistoryStore(Protocol):
 
     async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:
         """Take in what readings found, in one transaction, each of another thread. False, and nothing is changed,
-        for a thread whose mark is not the one that the step goes on from: another has indexed it meanwhile."""
+        for a thread whose mark is not the one that the step goes on from: another has indexed it meanwhile.
+        Of a thread that was deleted meanwhile nothing stays."""
         ...
 
     async def places(self, query: TextQuery) -> list[TextPlace]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from mcp_server.models.event import EventType, ThreadEvent
+from mcp_server.models.history import HistoryStep
 from mcp_server.models.thread import FileStamp, StoredThread, ThreadSortKey
 from mcp_server.stores.base import RolloutFile, StateStore
 from mcp_server.stores.changes import (
@@ -76,6 +77,12 @@ class MemoryState(MemoryHistory, StateStore):
         self._events.extend(appended)
         self._last_seq += len(appended)
         return appended
+
+    async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:
+        taken = await super().step(steps)
+        for thread_id in self._tombstones.intersection(step.mark.thread_id for step in steps):
+            self._forget(thread_id)
+        return taken
 
     # rows
     async def get(self, thread_id: str) -> StoredThread | None:

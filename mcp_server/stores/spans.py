@@ -30,7 +30,7 @@ _INSERT_TURN = (
 )
 
 _number = col(TurnRow.number)
-_facts = msgspec.msgpack.Decoder(TurnFacts)
+_facts = msgspec.json.Decoder(TurnFacts)  # MessagePack has no room for some numbers that JSON has
 
 # ---------------------------------------------------------------------------------------------- marks
 
@@ -134,7 +134,7 @@ def _spans(
 def _values(history: int, span: TurnSpan) -> tuple[Any, ...]:
     """A row, in the order of `_TURN`."""
     place = span.place
-    facts = msgspec.msgpack.encode(_moved(span.facts, -place.start))
+    facts = msgspec.json.encode(_moved(span.facts, -place.start))
     where = (place.start, span.end, place.line, place.item, place.counted)
     return (history, span.number, span.turn_id, *where, span.items, span.size, facts)
 

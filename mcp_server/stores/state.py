@@ -276,6 +276,8 @@ def _step(session: Session, steps: Sequence[HistoryStep], now_ms: int) -> list[b
     numbers = spans.step(session, steps)
     taken = [(number, step) for number, step in zip(numbers, steps, strict=True) if number is not None]
     search.add(session, taken, now_ms)
+    # One that was deleted while it was read.
+    spans.forget(session, journal.deleted(session, {step.mark.thread_id for step in steps}))
     return [number is not None for number in numbers]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from anyio import to_thread
 
-from mcp_server.errors import DamagedRollout
+from mcp_server.errors import DamagedRollout, PathOutsideHome
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.turn import Item, ItemsView, Turn
@@ -19,6 +19,8 @@ from mcp_server.threads.scan import CHECK_BYTES, HistoryScan, check_of
 logger = logging.getLogger(__name__)
 
 _SMALL_BATCH = 64 << 10
+UNREADABLE = (DamagedRollout, PathOutsideHome)
+"""What the files of one thread are at fault for, and no other thread suffers from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ async def index_small(store: HistoryStore, texts: Sequence[HistoryText]) -> None
                 scan.take(batch)
             await _mend(text, scan)
             steps.append(scan.step())
-        except DamagedRollout as error:
+        except UNREADABLE as error:
             logger.warning("the history of %s is not indexed: %s", text.thread.id, error)
     if steps:
         await store.step(steps)

@@ -16,7 +16,7 @@ from mcp_server.models.thread import StoredThread
 from mcp_server.models.turn import Item, ItemsView, Turn, TurnError
 from mcp_server.stores.base import BadLine, RolloutStore
 from mcp_server.stores.rawlines import split_lines
-from mcp_server.threads.folding import TurnFolder
+from mcp_server.threads.folding import Draft, TurnFolder
 
 MAX_LINEAGE = 64
 """How many rollouts one history may be pieced together from; Codex knows no bound, damage does."""
@@ -162,6 +162,13 @@ async def read_turns(text: HistoryText, spans: Sequence[TurnSpan], view: ItemsVi
         return await _summaries(text, spans)
     data = await text.read([(span.place.start, span.end) for span in spans])
     return await _off_loop(sum(map(len, data)), lambda: list(map(partial(_folded, text), spans, data)))
+
+
+async def read_draft(text: HistoryText, span: TurnSpan) -> Draft | None:
+    """A turn with the lines that told its items."""
+    (data,) = await text.read([(span.place.start, span.end)])
+    folder = await _off_loop(len(data), lambda: fold(text, span.place, data, span.facts.strangers))
+    return next(iter(folder.drafts()), None)
 
 
 async def _summaries(text: HistoryText, spans: Sequence[TurnSpan]) -> list[Turn]:

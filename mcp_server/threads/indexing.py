@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.base import RolloutStore, StateStore
 from mcp_server.stores.reconcile import find
-from mcp_server.threads.histories import index_small
-from mcp_server.threads.history import history_text
+from mcp_server.threads.histories import UNREADABLE, index_small
+from mcp_server.threads.history import HistoryText, history_text
+
+logger = logging.getLogger(__name__)
 
 BATCH = 64
 # What changed a moment ago may change again: a running turn is read again from its beginning each time.
 QUIET_SECONDS = 10.0
+_QUIET_NS = int(QUIET_SECONDS * 1e9)
 _LOOKED_AT = 2 * BATCH
 
 
@@ -32,23 +36,32 @@ class Indexer:
         Raises:
             StoreFailure: the index can't be read or written.
         """
-        unread = await self._state.unread(_LOOKED_AT + len(self._tried))
-        rows = await self._state.get_many(set(unread))
-        quiet = time.time_ns() - int(QUIET_SECONDS * 1e9)
         own = self._own()
+        unread = await self._state.unread(_LOOKED_AT + len(self._tried) + len(own))
+        rows = await self._state.get_many(set(unread))
+        now = time.time_ns()
         todo = [
             row
             for thread_id in unread
             if (row := rows.get(thread_id)) is not None
-            and row.stamp.mtime_ns < quiet
+            and not now - _QUIET_NS <= row.stamp.mtime_ns <= now
             and thread_id not in own
             and self._tried.get(thread_id) != row.stamp.mtime_ns
         ][:BATCH]
-        # Whether it works or not: what can't be read is not tried again until it has changed.
+        await index_small(self._state, await self._texts(todo))
+        # Whether it could be read or not: what can't is not tried again until it has changed.
         self._tried = {thread_id: at for thread_id, at in self._tried.items() if thread_id in rows}
         self._tried |= {row.id: row.stamp.mtime_ns for row in todo}
-        await index_small(self._state, [await history_text(self._rollouts, row, self._stored) for row in todo])
         return len(todo)
+
+    async def _texts(self, rows: Sequence[StoredThread]) -> list[HistoryText]:
+        texts: list[HistoryText] = []
+        for row in rows:
+            try:
+                texts.append(await history_text(self._rollouts, row, self._stored))
+            except UNREADABLE as error:
+                logger.warning("the history of %s is not indexed: %s", row.id, error)
+        return texts
 
     async def _stored(self, thread_id: str) -> StoredThread | None:
         return await find(self._rollouts, self._state, thread_id)

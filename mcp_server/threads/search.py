@@ -16,6 +16,7 @@ from mcp_server.models.thread import StoredThread
 from mcp_server.stores.history import HistoryStore, TextPlace, TextQuery
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.threads.catalog import Catalog
+from mcp_server.threads.folding import Draft
 from mcp_server.threads.histories import History
 from mcp_server.threads.history import HistoryText, fold
 from mcp_server.threads.reading import Reader
@@ -61,10 +62,17 @@ class _Search:
     """What the index can't have: an ephemeral thread, or all that is new while the state DB can't be written."""
     rest: str | None = None
     """Where to go on if time was up."""
+    _turn: tuple[str, TurnSpan, Draft | None] | None = None
 
     @property
     def late(self) -> bool:
         return time.monotonic() > self.deadline
+
+    async def turn(self, text: HistoryText, span: TurnSpan) -> Draft | None:
+        """A turn as its bytes tell it. The last one is kept: many places may lie in it, one after the other."""
+        if self._turn is None or self._turn[:2] != (text.thread.id, span):
+            self._turn = (text.thread.id, span, await read_draft(text, span))
+        return self._turn[2]
 
     def leave_out(self, what: str) -> None:
         """Say what is not searched, once."""

@@ -184,3 +184,13 @@ async def test_a_thread_that_goes_takes_its_index_along_and_no_other(state: Stat
     assert [place.thread.id for place in places] == ["b"]
     await state.commit(Change(threads=(thread("a"),)))  # and if it comes back, all is to be read again
     assert await left(state) == (["a"], 1, 1)
+
+
+async def test_nothing_stays_of_a_thread_that_was_deleted_while_it_was_read(state: StateStore) -> None:
+    await state.commit(Change(threads=(thread("a"), thread("b"))))
+    await state.commit(Change(forgotten=("a",), tombstones=("a",)))
+    words = TextPiece(50, 60, 70, "some words")
+    await state.step([step("a", THREE, words), step("b", THREE, words)])
+    assert await state.marks(["a", "b"]) == {"b": mark("b")}
+    assert await state.spans("a", 0, 9) == []
+    assert await left(state) == ([], 0, 1)

@@ -275,6 +275,19 @@ async def test_a_tree_bounds_the_search_and_so_does_one_thread(state: StateStore
     assert await found(state, "words", thread_id="missing") == []
 
 
+async def test_an_index_that_was_begun_anew_often_is_sound_and_finds_what_is_there_now(tmp_path: Path) -> None:
+    """Texts that are gone leave their runs of three behind, under numbers that others take."""
+    state = StateDb.open(tmp_path / "db")
+    await hold(state, "of another thread", key="b")
+    for n in range(60):
+        await hold(state, *(f"round {n} text {m} {'word ' * 40}" for m in range(20)))
+    assert await found(state, "round 59 text 7") == [("a", 7)]
+    assert await found(state, "another thread") == [("b", 0)]
+    with state.transaction() as session:
+        session.connection().exec_driver_sql("INSERT INTO said_text (said_text) VALUES ('integrity-check')")
+    state.close()
+
+
 # ---------------------------------------------------------------------------------------------- names
 
 

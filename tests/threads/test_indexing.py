@@ -1,0 +1,268 @@
+"""Histories are brought up to date behind everything else: all of a home in the end, the last changed threads first."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import anyio
+import pytest
+from filelock import FileLock
+from rollout_lines import agent, ended, event, line, started, user
+
+from mcp_server.errors import StoreFailure
+from mcp_server.models.rollout import RolloutLine, encode_line
+from mcp_server.stores.history import TextQuery
+from mcp_server.stores.queries import ThreadQuery
+from mcp_server.stores.reconcile import sync
+from mcp_server.stores.rollouts import RolloutFiles
+from mcp_server.stores.state import StateDb
+from mcp_server.threads.indexing import BATCH, QUIET_SECONDS, Indexer
+from tests.damage import fuzz
+
+pytestmark = pytest.mark.anyio
+
+LONG_AGO = 1_700_000_000
+
+
+def thread_id(number: int) -> str:
+    return f"01a20581-0000-7000-8000-{number:012x}"
+
+
+class Home:
+    """Threads that others wrote, the n-th of them n seconds after the first, and the rows of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder
+        self.db_path = folder / "threadstore.sqlite"
+        self.state = StateDb.open(self.db_path)
+        self.rollouts = RolloutFiles(folder)
+        self.indexer = Indexer(self.rollouts, self.state)
+
+    def file(self, number: int) -> Path:
+        return self.path / f"sessions/2026/11/22/rollout-2026-11-22T10-00-00-{thread_id(number)}.jsonl"
+
+    def put(self, number: int, data: bytes | None = None, at: float | None = None) -> None:
+        path = self.file(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(thread(number, user(f"words of {number}")) if data is None else data)
+        at = LONG_AGO + number if at is None else at
+        os.utime(path, (at, at))
+
+    async def seen(self) -> None:
+        await sync(self.rollouts, self.state, quiet=True)
+
+    async def indexed(self) -> list[int]:
+        ids = [thread_id(number) for number in range(5_000)]
+        return sorted(int(key[-12:], 16) for key in await self.state.marks(ids))
+
+
+def thread(number: int, *lines: RolloutLine) -> bytes:
+    meta = line("session_meta", id=thread_id(number), timestamp="2026-11-22T10:00:00.000Z", cwd="/w", source="cli")
+    return b"".join(map(encode_line, (meta, started("a"), *lines, ended("a"))))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path)
+    yield home
+    home.state.close()
+
+
+async def test_the_last_changed_threads_are_indexed_first_until_none_is_left(home: Home) -> None:
+    count = 2 * BATCH + 7
+    for number in range(count):
+        home.put(number)
+    await home.seen()
+    taken = [await home.indexer.step()]
+    assert await home.indexed() == [*range(count - BATCH, count)]
+    while taken[-1]:
+        taken.append(await home.indexer.step())
+    assert taken == [BATCH, BATCH, 7, 0]
+    assert (await home.indexed(), await home.state.unread_count()) == ([*range(count)], 0)
+    (place,) = await home.state.places(TextQuery(("words of 70",), ThreadQuery()))
+    assert place.thread.id == thread_id(70)
+
+
+async def test_what_changed_a_moment_ago_and_what_this_process_writes_waits(home: Home) -> None:
+    home.put(1, at=time.time())
+    home.put(2, at=time.time() - QUIET_SECONDS - 1)
+    home.put(3)
+    home.put(4, at=time.time() + 1_000_000)  # by a clock that is wrong
+    await home.seen()
+    assert await Indexer(home.rollouts, home.state, lambda: {thread_id(3)}).step() == 2
+    assert await home.indexed() == [2, 4]
+    assert await home.indexer.step() == 1
+    assert await home.indexed() == [2, 3, 4]
+
+
+async def test_many_that_have_to_wait_keep_no_other_from_being_indexed(home: Home) -> None:
+    busy = range(10, 10 + 3 * BATCH)
+    for number in busy:
+        home.put(number)
+    home.put(1)
+    await home.seen()
+    own = Indexer(home.rollouts, home.state, lambda: {thread_id(number) for number in busy})
+    assert await own.step() == 1
+    assert await home.indexed() == [1]
+
+
+async def test_a_rollout_that_can_not_be_read_stops_nothing_and_is_tried_again_when_it_has_changed(home: Home) -> None:
+    for number in range(3):
+        home.put(number)
+    await home.seen()
+    good = home.file(1).read_bytes()
+    home.file(1).unlink()
+    assert [await home.indexer.step(), await home.indexer.step()] == [3, 0]
+    assert await home.indexed() == [0, 2]
+    home.put(1, good, at=LONG_AGO + 99)
+    await home.seen()
+    assert [await home.indexer.step(), await home.indexer.step()] == [1, 0]
+    assert await home.indexed() == [0, 1, 2]
+
+
+async def test_a_fork_whose_base_can_not_be_read_stops_nothing(home: Home) -> None:
+    home.put(0)
+    size = home.file(0).stat().st_size
+    base = {"thread_id": thread_id(0), "end_ordinal_exclusive": 4, "end_byte_offset": size}
+    meta = line("session_meta", id=thread_id(1), cwd="/w", source="cli", history_mode="paginated", history_base=base)
+    home.put(1, encode_line(meta))
+    home.put(2)
+    await home.seen()
+    home.file(0).write_bytes(b"no rollout at all\n" * 9)
+    assert [await home.indexer.step(), await home.indexer.step()] == [3, 0]
+    assert 2 in await home.indexed()
+
+
+async def test_what_the_state_db_did_not_take_is_tried_again(home: Home) -> None:
+    home.put(1)
+    await home.seen()
+    with closing(sqlite3.connect(home.db_path, isolation_level=None)) as db:
+        db.execute("CREATE TRIGGER full BEFORE INSERT ON histories BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+        with pytest.raises(StoreFailure, match="disk is full"):
+            await home.indexer.step()
+        db.execute("DROP TRIGGER full")
+    assert await home.indexer.step() == 1
+    assert await home.indexed() == [1]
+
+
+STRANGE = {
+    "numbers that no column holds": [event("task_started", turn_id="b", started_at=10**30, root_turn_id=7)],
+    "an error of strange numbers": [ended("a", error={"message": "m", "codex_error_info": {"n": 10**30, "f": 1e308}})],
+    "an ordinal that no column holds": [RolloutLine("event_msg", {"type": "task_started"}, ordinal=10**30)],
+    "a NUL in ids and texts": [started("\0"), user("a\0b"), agent("\0"), ended("\0")],
+    "an id of a megabyte": [started("x" * (1 << 20)), user("m"), ended("x" * (1 << 20))],
+    "a text of ten megabytes": [user("word " * (2 << 20))],
+}
+
+
+@pytest.mark.parametrize("lines", STRANGE.values(), ids=STRANGE)
+async def test_whatever_a_rollout_holds_it_and_those_beside_it_are_indexed(
+    home: Home, lines: list[RolloutLine]
+) -> None:
+    home.put(0)
+    home.put(1, thread(1, user("words"), *lines))
+    home.put(2)
+    await home.seen()
+    while await home.indexer.step():
+        pass
+    assert await home.indexed() == [0, 1, 2]
+
+
+async def test_damaged_rollouts_of_any_kind_stop_nothing(home: Home) -> None:
+    rng = random.Random(7)
+    for number in range(300):
+        damage = rng.choice(fuzz.DAMAGES)
+        home.put(number, damage(rng, b"".join(fuzz.GOOD).replace(fuzz.THREAD_ID.encode(), thread_id(number).encode())))
+    home.put(4_000)
+    await home.seen()
+    while await home.indexer.step():
+        pass
+    assert 4_000 in await home.indexed()
+
+
+# ---------------------------------------------------------------------------------------------- in a process of its own
+
+
+def backlog(home: Home, parent: str = "os.getppid()") -> subprocess.Popen[bytes]:
+    code = (
+        "import os, sys, pathlib; from mcp_server.backlog import index_backlog; "
+        f"index_backlog(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), {parent})"
+    )
+    return subprocess.Popen([sys.executable, "-c", code, str(home.path), str(home.db_path)])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+async def test_an_indexing_process_that_was_killed_is_gone_on_from_where_it_was(home: Home) -> None:
+    count = 3_000
+    for number in range(count):
+        home.put(number, thread(number, *(user(f"words of {number} " + "and more " * 30) for _ in range(5))))
+    await home.seen()
+    process = backlog(home)
+    with anyio.fail_after(60):
+        while not await home.state.indexed_count():  # noqa: ASYNC110 -- it is another process that does it
+            await anyio.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = await home.indexed()
+    assert 0 < len(before) < count
+    assert before == [*range(count - len(before), count)]
+    assert await home.state.unread_count() == count - len(before)
+    stamps = (await home.state.marks([thread_id(count - 1)]))[thread_id(count - 1)]
+    assert backlog(home).wait(60) == 0
+    assert (await home.indexed(), await home.state.unread_count()) == ([*range(count)], 0)
+    assert (await home.state.marks([thread_id(count - 1)]))[thread_id(count - 1)] == stamps
+
+
+def test_one_process_indexes_a_home_at_a_time(home: Home) -> None:
+    home.put(1)
+    anyio.run(home.seen)
+    with FileLock(f"{home.db_path}.reading"):
+        assert backlog(home).wait(60) == 0
+        assert anyio.run(home.indexed) == []
+    assert backlog(home).wait(60) == 0
+    assert anyio.run(home.indexed) == [1]
+
+
+def test_an_indexing_process_whose_parent_is_gone_ends(home: Home) -> None:
+    home.put(1)
+    anyio.run(home.seen)
+    assert backlog(home, parent="os.getppid() + 1").wait(60) == 0
+    assert anyio.run(home.indexed) == []
+
+
+# ---------------------------------------------------------------------------------------------- size
+
+
+async def test_the_text_index_takes_at_most_65_percent_of_the_text(home: Home) -> None:
+    """The text: what Python's own library says, in messages of a few hundred to some thousand characters."""
+    rng = random.Random(1)
+    sources = sorted(Path(os.__file__).parent.glob("*.py"))[:80]
+    text = "".join(path.read_text(encoding="utf-8", errors="ignore") for path in sources)
+    said, at, number = 0, 0, 0
+    while at < len(text):
+        messages: list[RolloutLine] = []
+        for _ in range(10):
+            size = rng.randrange(200, 3_000)
+            messages.append(rng.choice((user, agent))(text[at : at + size]))
+            said += len(text[at : at + size].encode())
+            at += size
+        home.put(number, thread(number, *messages))
+        number += 1
+    await home.seen()
+    while await home.indexer.step():
+        pass
+    assert said > 2_000_000
+    with home.state.transaction() as session:
+        among = " OR ".join(f"name GLOB '{name}*'" for name in ("said_text", "tool_text", "texts", "ix_texts"))
+        size = session.connection().exec_driver_sql(f"SELECT sum(pgsize) FROM dbstat WHERE {among}").scalar_one()
+    print(f"the index takes {size / said:.0%} of {said} bytes")
+    assert size <= 0.65 * said
