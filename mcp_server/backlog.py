@@ -29,8 +29,8 @@ async def keep_indexed(
         began = anyio.current_time()
         try:
             done = await _one_batch(path, indexer)
-        except StoreFailure as error:
-            logger.warning("histories are not indexed for the moment: %s", error)
+        except Exception as error:  # whatever it is, the server goes on: search reads what is not indexed
+            logger.warning("histories are not indexed for the moment: %r", error)
             done = 0
         await anyio.sleep(anyio.current_time() - began if done else _PAUSE_SECONDS)
 

@@ -18,7 +18,7 @@ from mcp_server.stores.queries import ThreadQuery
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.folding import Draft
 from mcp_server.threads.histories import History
-from mcp_server.threads.history import HistoryText, fold
+from mcp_server.threads.history import HistoryText, read_draft
 from mcp_server.threads.reading import Reader
 from mcp_server.threads.terms import Terms, parse_terms
 from mcp_server.threads.texts import searchable
@@ -227,13 +227,13 @@ class Searcher:
     async def _in_text(self, search: _Search, place: TextPlace, span: TurnSpan) -> list[_Hit]:
         """The matching items of a place, the last first; none if it is not what it was."""
         try:
-            text, data = await self._turn(place.thread, span)
+            text, draft = await self._turn(search, place.thread, span)
         except ThreadNotFound:
             return []  # deleted, or gone from the home, meanwhile
         except ThreadstoreError as error:
             search.leave_out(str(error))
             return []
-        found = [hit for hit in _matches(search, text, span, data) if place.start <= hit.told < place.end]
+        found = [hit for hit in _matches(search, text, span, draft) if place.start <= hit.told < place.end]
         return [replace(hit, cursor=f"t{place.number}#{n}") for n, hit in enumerate(found)]
 
     async def _apart(self, search: _Search, skip: int) -> AsyncIterator[_Hit]:
@@ -241,8 +241,8 @@ class Searcher:
         number = 0
         for history in search.apart:
             for span in reversed(await history.spans(0, history.mark.turns)):
-                (data,) = await history.text.read([(span.place.start, span.end)])
-                for hit in _matches(search, history.text, span, data):
+                draft = await search.turn(history.text, span)
+                for hit in _matches(search, history.text, span, draft):
                     if number >= skip:
                         yield replace(hit, cursor=f"a{number}")
                     number += 1
@@ -250,20 +250,18 @@ class Searcher:
                     search.leave_out(f"time was up within thread {history.mark.thread_id}")
                     return
 
-    async def _turn(self, row: StoredThread, span: TurnSpan) -> tuple[HistoryText, bytes]:
-        """The bytes of a turn. The row is trusted until its file turns out to be elsewhere."""
-        bytes_of = [(span.place.start, span.end)]
+    async def _turn(self, search: _Search, row: StoredThread, span: TurnSpan) -> tuple[HistoryText, Draft | None]:
+        """A turn. The row is trusted until its file turns out to be elsewhere."""
         try:
             text = await self._catalog.text(row)
-            return text, (await text.read(bytes_of))[0]
+            return text, await search.turn(text, span)
         except DamagedRollout:
             text = await self._catalog.text(await self._catalog.known(row.id))
-            return text, (await text.read(bytes_of))[0]
+            return text, await search.turn(text, span)
 
 
-def _matches(search: _Search, text: HistoryText, span: TurnSpan, data: bytes) -> list[_Hit]:
+def _matches(search: _Search, text: HistoryText, span: TurnSpan, draft: Draft | None) -> list[_Hit]:
     """The matching items of a turn, the last first."""
-    draft = next(iter(fold(text, span.place, data, span.facts.strangers).drafts()), None)
     found: list[_Hit] = []
     for key, item in draft.items.items() if draft else ():
         texts, by_tools = searchable(item)
