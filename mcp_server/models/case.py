@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from functools import cache
 
 _DOTTED_I, _DOTLESS_I = "\u0130", "\u0131"
@@ -24,5 +23,5 @@ def spellings(char: str) -> tuple[str, ...]:
 
 @cache
 def _cased() -> str:
-    """All characters that have cases."""
-    return "".join(c for c in map(chr, range(sys.maxunicode + 1)) if not c.lower() == c.upper() == c.casefold() == c)
+    """All characters that have cases. Beyond the second plane there are none, and looking at all takes 0.3 s."""
+    return "".join(c for c in map(chr, range(0x20000)) if not c.lower() == c.upper() == c.casefold() == c)

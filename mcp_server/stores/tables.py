@@ -286,8 +286,11 @@ _TEXT_GOES = (
     "VALUES ('delete', old.number, old.name, old.preview);"
 )
 _TEXT_COMES = "INSERT INTO threads_text (rowid, name, preview) VALUES (new.number, new.name, new.preview);"
-_NAME_GOES = "INSERT INTO names_text (names_text, rowid, name) VALUES ('delete', old.number, old.name || '\n\n');"
-_NAME_COMES = "INSERT INTO names_text (rowid, name) VALUES (new.number, new.name || '\n\n');"
+_NAME_GOES = (
+    "INSERT INTO names_text (names_text, rowid, name) "
+    "SELECT 'delete', old.number, old.name || '\n\n' WHERE old.name IS NOT NULL;"
+)
+_NAME_COMES = "INSERT INTO names_text (rowid, name) SELECT new.number, new.name || '\n\n' WHERE new.name IS NOT NULL;"
 _GRAMS = "tokenize='trigram', detail='none', columnsize=0"
 
 KEPT_BY_SQLITE = (
@@ -308,12 +311,11 @@ KEPT_BY_SQLITE = (
     "CREATE VIRTUAL TABLE names_text_grams USING fts5vocab('names_text', 'row')",
     "CREATE VIRTUAL TABLE said_text_grams USING fts5vocab('said_text', 'row')",
     "CREATE VIRTUAL TABLE tool_text_grams USING fts5vocab('tool_text', 'row')",
-    f"CREATE TRIGGER names_insert AFTER INSERT ON threads WHEN new.name IS NOT NULL BEGIN {_NAME_COMES} END",
-    f"CREATE TRIGGER names_delete AFTER DELETE ON threads WHEN old.name IS NOT NULL BEGIN {_NAME_GOES} END",
-    "CREATE TRIGGER names_leave AFTER UPDATE OF name ON threads "
-    f"WHEN old.name IS NOT NULL AND old.name IS NOT new.name BEGIN {_NAME_GOES} END",
-    "CREATE TRIGGER names_enter AFTER UPDATE OF name ON threads "
-    f"WHEN new.name IS NOT NULL AND old.name IS NOT new.name BEGIN {_NAME_COMES} END",
+    f"CREATE TRIGGER names_insert AFTER INSERT ON threads BEGIN {_NAME_COMES} END",
+    f"CREATE TRIGGER names_delete AFTER DELETE ON threads BEGIN {_NAME_GOES} END",
+    # In one trigger, since the order of several is SQLite's: what both names hold must go before it comes.
+    "CREATE TRIGGER names_change AFTER UPDATE OF name ON threads WHEN old.name IS NOT new.name "
+    f"BEGIN {_NAME_GOES} {_NAME_COMES} END",
 )
 """What no model can say: the text index, and the triggers that keep it and the counts."""
 

@@ -161,6 +161,7 @@ def test_any_part_of_any_name_is_found_in_any_case(only: StateDb, data: st.DataO
 def test_what_re_takes_for_the_same_is_folded_to_the_same_in_all_of_unicode() -> None:
     cased = "".join(c for c in map(chr, range(sys.maxunicode + 1)) if c.lower() != c or c.upper() != c)
     assert len(cased) > 2_500
+    assert max(cased) < "\U00020000"  # where spellings are looked for
     differ = {
         (char, same)
         for char in cased
@@ -315,6 +316,9 @@ async def test_a_name_is_found_as_it_is_now(state: StateStore) -> None:
         ["a"],
         ["b"],
     )
+    for longer in ("after all", "after all of it", "all of it after"):  # what both names hold is still found
+        await state.apply_names({"a": longer}, None)
+        assert await named(state, "after") == await named(state, longer) == ["a"]
     await state.apply_names({}, None)
     await state.commit(Change(threads=(thread("c", name="gone"),)))
     await state.commit(Change(forgotten=("c",)))

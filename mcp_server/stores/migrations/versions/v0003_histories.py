@@ -13,8 +13,11 @@ branch_labels = None
 depends_on = None
 
 _GRAMS = "tokenize='trigram', detail='none', columnsize=0"
-_GOES = "INSERT INTO names_text (names_text, rowid, name) VALUES ('delete', old.number, old.name || '\n\n');"
-_COMES = "INSERT INTO names_text (rowid, name) VALUES (new.number, new.name || '\n\n');"
+_GOES = (
+    "INSERT INTO names_text (names_text, rowid, name) "
+    "SELECT 'delete', old.number, old.name || '\n\n' WHERE old.name IS NOT NULL;"
+)
+_COMES = "INSERT INTO names_text (rowid, name) SELECT new.number, new.name || '\n\n' WHERE new.name IS NOT NULL;"
 _STATEMENTS = (
     f"CREATE VIRTUAL TABLE names_text USING fts5(name, content='', {_GRAMS})",
     f"CREATE VIRTUAL TABLE said_text USING fts5(text, content='', {_GRAMS})",
@@ -22,12 +25,10 @@ _STATEMENTS = (
     "CREATE VIRTUAL TABLE names_text_grams USING fts5vocab('names_text', 'row')",
     "CREATE VIRTUAL TABLE said_text_grams USING fts5vocab('said_text', 'row')",
     "CREATE VIRTUAL TABLE tool_text_grams USING fts5vocab('tool_text', 'row')",
-    f"CREATE TRIGGER names_insert AFTER INSERT ON threads WHEN new.name IS NOT NULL BEGIN {_COMES} END",
-    f"CREATE TRIGGER names_delete AFTER DELETE ON threads WHEN old.name IS NOT NULL BEGIN {_GOES} END",
-    "CREATE TRIGGER names_leave AFTER UPDATE OF name ON threads "
-    f"WHEN old.name IS NOT NULL AND old.name IS NOT new.name BEGIN {_GOES} END",
-    "CREATE TRIGGER names_enter AFTER UPDATE OF name ON threads "
-    f"WHEN new.name IS NOT NULL AND old.name IS NOT new.name BEGIN {_COMES} END",
+    f"CREATE TRIGGER names_insert AFTER INSERT ON threads BEGIN {_COMES} END",
+    f"CREATE TRIGGER names_delete AFTER DELETE ON threads BEGIN {_GOES} END",
+    "CREATE TRIGGER names_change AFTER UPDATE OF name ON threads WHEN old.name IS NOT new.name "
+    f"BEGIN {_GOES} {_COMES} END",
     "INSERT INTO names_text (rowid, name) SELECT number, name || '\n\n' FROM threads WHERE name IS NOT NULL",
     "INSERT INTO unread (thread_id, updated_at_ms) SELECT id, updated_at_ms FROM threads",
 )
