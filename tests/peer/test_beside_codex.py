@@ -229,7 +229,7 @@ async def test_codex_waits_for_a_thread_that_we_hold_among_many_and_takes_no_har
         assert set(listed(codex)) >= set(threads)
         moved = await rollouts.archive(str(home.rollout(threads[0]).relative_to(home.path)))
         await locks.release_many(threads)
-        with pytest.raises(home.peer.appserver.RpcError, match="file does not exist|timed out waiting"):
+        with pytest.raises(home.peer.appserver.RpcError, match=r"file does not exist|timed out waiting"):
             codex.wait(loading)
         assert codex.wait(starting)["thread"]["id"] not in threads
         assert [file.thread_id for file in await rollouts.files()].count(threads[0]) == 1
