@@ -144,11 +144,11 @@ async def test_without_a_state_db_all_is_found_in_the_files(connect: Connect) ->
         assert await threads(tools, "needles") == []
 
 
-async def test_an_ephemeral_thread_is_not_searched_and_that_is_said(tools: Tools) -> None:
+async def test_an_ephemeral_thread_is_in_no_index_and_searched_all_the_same(tools: Tools) -> None:
     thread_id = await tools.written("some words", ephemeral=True)
     answer = await tools("thread_search", search_term="words", thread_id=thread_id)
-    assert answer["data"] == []
-    assert "ephemeral" in answer["incomplete"][0]
+    assert [hit["snippet"] for hit in answer["data"]] == ["some **words**"]
+    assert answer["incomplete"] == []
 
 
 async def test_threads_that_are_not_indexed_yet_are_counted_where_reading_them_takes_too_long(

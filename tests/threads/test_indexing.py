@@ -18,6 +18,7 @@ import pytest
 from filelock import FileLock
 from rollout_lines import agent, ended, event, line, started, user
 
+from mcp_server.backlog import keep_indexed
 from mcp_server.errors import StoreFailure
 from mcp_server.models.rollout import RolloutLine, encode_line
 from mcp_server.stores.history import TextQuery
@@ -192,21 +193,23 @@ async def test_damaged_rollouts_of_any_kind_stop_nothing(home: Home) -> None:
 # ---------------------------------------------------------------------------------------------- in a process of its own
 
 
-def backlog(home: Home, parent: str = "os.getppid()") -> subprocess.Popen[bytes]:
+def keeping_indexed(home: Home) -> subprocess.Popen[bytes]:
     code = (
-        "import os, sys, pathlib; from mcp_server.backlog import index_backlog; "
-        f"index_backlog(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), {parent})"
+        "import sys, anyio; from pathlib import Path; from mcp_server.backlog import keep_indexed; "
+        "from mcp_server.stores.rollouts import RolloutFiles; from mcp_server.stores.state import StateDb; "
+        "path = Path(sys.argv[2]); "
+        "anyio.run(keep_indexed, RolloutFiles(Path(sys.argv[1])), StateDb.open(path), path, frozenset)"
     )
     return subprocess.Popen([sys.executable, "-c", code, str(home.path), str(home.db_path)])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
-async def test_an_indexing_process_that_was_killed_is_gone_on_from_where_it_was(home: Home) -> None:
-    count = 3_000
+async def test_where_a_killed_process_ended_the_next_goes_on(home: Home) -> None:
+    count = 1_000
     for number in range(count):
         home.put(number, thread(number, *(user(f"words of {number} " + "and more " * 30) for _ in range(5))))
     await home.seen()
-    process = backlog(home)
+    process = keeping_indexed(home)
     with anyio.fail_after(60):
         while not await home.state.indexed_count():  # noqa: ASYNC110 -- it is another process that does it
             await anyio.sleep(0.02)
@@ -215,28 +218,27 @@ async def test_an_indexing_process_that_was_killed_is_gone_on_from_where_it_was(
     before = await home.indexed()
     assert 0 < len(before) < count
     assert before == [*range(count - len(before), count)]
-    assert await home.state.unread_count() == count - len(before)
     stamps = (await home.state.marks([thread_id(count - 1)]))[thread_id(count - 1)]
-    assert backlog(home).wait(60) == 0
+    while await home.indexer.step():
+        pass
     assert (await home.indexed(), await home.state.unread_count()) == ([*range(count)], 0)
     assert (await home.state.marks([thread_id(count - 1)]))[thread_id(count - 1)] == stamps
 
 
-def test_one_process_indexes_a_home_at_a_time(home: Home) -> None:
+async def test_one_process_indexes_a_home_at_a_time(home: Home) -> None:
     home.put(1)
-    anyio.run(home.seen)
-    with FileLock(f"{home.db_path}.reading"):
-        assert backlog(home).wait(60) == 0
-        assert anyio.run(home.indexed) == []
-    assert backlog(home).wait(60) == 0
-    assert anyio.run(home.indexed) == [1]
-
-
-def test_an_indexing_process_whose_parent_is_gone_ends(home: Home) -> None:
-    home.put(1)
-    anyio.run(home.seen)
-    assert backlog(home, parent="os.getppid() + 1").wait(60) == 0
-    assert anyio.run(home.indexed) == []
+    await home.seen()
+    rollouts = RolloutFiles(home.path)
+    with FileLock(f"{home.db_path}.reading"), anyio.move_on_after(0.5):
+        await keep_indexed(rollouts, home.state, home.db_path, frozenset[str])
+    assert await home.indexed() == []
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(keep_indexed, rollouts, home.state, home.db_path, frozenset[str])
+            while not await home.state.indexed_count():  # noqa: ASYNC110 -- it tells nobody
+                await anyio.sleep(0.02)
+            tasks.cancel_scope.cancel()
+    assert await home.indexed() == [1]
 
 
 # ---------------------------------------------------------------------------------------------- size
