@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anyio import to_thread
 
@@ -116,7 +116,8 @@ async def _take(scan: HistoryScan, batch: Sequence[RawLine]) -> None:
 async def _mend(text: HistoryText, scan: HistoryScan) -> None:
     for number, span, strangers in scan.late():
         (data,) = await text.read([(span.place.start, span.end)])
-        drafts = fold(text, span.place, data, tuple(strangers)).drafts()
+        again = replace(text, bad=[])  # what is bad was said when it was read first
+        drafts = fold(again, span.place, data, tuple(strangers)).drafts()
         if drafts:
             scan.mend(number, drafts[0])
 
