@@ -11,6 +11,7 @@ EventType = Literal[
     "thread/name/updated",
     "thread/archived",
     "thread/unarchived",
+    "thread/reverted",
     "thread/deleted",
     "thread/closed",
     "turn/started",

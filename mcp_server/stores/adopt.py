@@ -1,8 +1,8 @@
 """Gives rollout files their rows: reads them, settles which row each belongs to, commits. The engine of `reconcile`.
 
 A row belongs to the file that carries its id in its session metadata, whatever the file is called. Of several such
-files the active one wins, then the one that the row names already, then the newest (CODEX_SEMANTICS 3.7). A file is
-read again only when its stamp has changed.
+files the rollout of the last revert wins, then the active one, then the one that the row names already, then the newest
+(CODEX_SEMANTICS 3.7). A file is read again only when its stamp has changed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from mcp_server.errors import DamagedRollout
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.base import BadLine, BadLines, Description, RolloutFile, RolloutStore, StateStore
+from mcp_server.stores.naming import succession
 from mcp_server.stores.records import Change
 
 NameSource = Callable[[], Awaitable[Mapping[str, str]]]
@@ -117,7 +118,7 @@ class Adoption:
 
     async def adopt_batch(self, files: Sequence[RolloutFile]) -> None:
         """Read some files and commit the rows that follow from them, in one transaction."""
-        files = [file for file in files if file.thread_id not in self.own()]
+        files = await self._current([file for file in files if file.thread_id not in self.own()])
         by_id: defaultdict[str, list[StoredThread]] = defaultdict(list)
         for file, result in zip(files, await self.rollouts.describe_many(files), strict=True):
             self._note(file, result)
@@ -191,6 +192,19 @@ class Adoption:
         names = dict(await self.more_names()) if self.more_names else dict[str, str]()
         return names | await self.rollouts.names()
 
+    async def _current(self, files: Sequence[RolloutFile]) -> Sequence[RolloutFile]:
+        """The files without those that a revert has replaced, as far as the rows tell: these need not be read again."""
+        if self.fresh:
+            return files
+        rows = await self.state.get_many({file.thread_id for file in files if file.thread_id})
+        later = {
+            row.path
+            for file in files
+            if (row := rows.get(file.thread_id or "")) and succession(row.path) > succession(file.path)
+        }
+        there = await self.rollouts.present(later) if later else frozenset[str]()
+        return [file for file in files if not _replaced(file, rows.get(file.thread_id or ""), there)]
+
     def _note(self, file: RolloutFile, result: Description | BadLine | None) -> None:
         bad: tuple[BadLine, ...] = ()
         if isinstance(result, BadLine):
@@ -218,5 +232,11 @@ class Adoption:
             if isinstance(current, StoredThread):
                 threads.append(current)
         kept = row.path if row is not None and not self.fresh else None
-        order = [(not one.archived, one.path == kept, one.stamp.mtime_ns, one.path) for one in threads]
+        order = [
+            (succession(one.path), not one.archived, one.path == kept, one.stamp.mtime_ns, one.path) for one in threads
+        ]
         return threads[order.index(max(order))] if threads else None
+
+
+def _replaced(file: RolloutFile, row: StoredThread | None, there: Collection[str]) -> bool:
+    return row is not None and row.path in there and succession(row.path) > succession(file.path)

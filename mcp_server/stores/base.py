@@ -10,7 +10,7 @@ relative to the home, with `/`, such as `sessions/2026/11/22/rollout-….jsonl`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.history import HistoryStore
+from mcp_server.stores.naming import COMPRESSED, succession
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
 from mcp_server.stores.records import BackfillState, Change, Operation, Receipt, SpawnEdge
 
@@ -33,6 +34,12 @@ class RolloutFile:
     thread_id: str | None
     archived: bool
     stamp: FileStamp
+
+
+def current_first(files: Iterable[RolloutFile]) -> list[RolloutFile]:
+    """The files of one thread in the order of `RolloutStore.locate`."""
+    found = sorted(files, key=lambda file: (file.archived, file.path.endswith(COMPRESSED), file.path))
+    return sorted(found, key=lambda file: succession(file.path), reverse=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,12 @@ class RolloutStore(Protocol):
         ...
 
     async def locate(self, thread_id: str) -> list[RolloutFile]:
-        """The files whose name carries the id, active before archived. Reads no file."""
+        """The files whose name carries the id: the current rollout first, then those that reverts have replaced, the
+        last one first; of several files of one rollout the active one. Reads no file."""
+        ...
+
+    async def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
+        """The files whose name says that they are this very rollout, active before archived. Reads no file."""
         ...
 
     async def stat(self, path: str) -> RolloutFile | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.thread import StoredThread, spawn_parent
+from mcp_server.stores.naming import succession
 from mcp_server.stores.records import BackfillState, Change, SpawnEdge
 
 
@@ -23,11 +24,14 @@ def merged(before: StoredThread | None, after: StoredThread) -> StoredThread:
 
 
 def derive_events(before: StoredThread | None, after: StoredThread) -> list[ThreadEvent]:
-    """The events that tell of the step from one row to the next: started (a new thread that has a preview), archived
-    or unarchived, renamed. Nothing else counts, so a row that is already so gives none."""
+    """The events that tell of the step from one row to the next: started (a new thread that has a preview), reverted
+    (the current rollout is of a later revert), archived or unarchived, renamed. Nothing else counts, so a row that is
+    already so gives none."""
     if before is None:
         return [_event("thread/started", after.id)] if after.preview else []
     events: list[ThreadEvent] = []
+    if succession(before.path) < succession(after.path):
+        events.append(_event("thread/reverted", after.id))
     if before.archived != after.archived:
         events.append(_event("thread/archived" if after.archived else "thread/unarchived", after.id))
     if after.name is not None and before.name != after.name:

@@ -43,7 +43,7 @@ _head = re.compile(
 )
 
 OpenBase = Callable[[str], RolloutText | None]
-"""Opens the rollout of a thread id; None if the home has none."""
+"""Opens the rollout with an id; None if the home has none."""
 
 
 def describe(file: RolloutFile, text: RolloutText, open_base: OpenBase) -> Description:

@@ -5,7 +5,7 @@ An examination reads and never writes. It is no snapshot: what changes while it 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
@@ -16,6 +16,7 @@ from mcp_server.models.rollout import MalformedLine, decode_line
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores.adopt import NameSource, SyncReport, batches, newest_first
 from mcp_server.stores.base import BadLine, Holder, RolloutFile, RolloutStore, StateStore, WriterLocks
+from mcp_server.stores.naming import succession
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.reconcile import sync
 from mcp_server.stores.records import BackfillState, Operation
@@ -42,7 +43,8 @@ class StaleRow:
 class DoctorReport:
     """The state of a home. Sizes are bytes on disk; what concerns rows is empty, and `rows` None, without a state DB.
 
-    `missing` are paths of usable files without a row, `duplicates` the paths by id where several files carry one id,
+    `missing` are paths of usable files without a row, `duplicates` the paths by id where several files are one rollout,
+    `replaced` the number of rollouts that are kept beside the one that a revert has put in their place,
     `malformed` the files and lines that can't be used, `names` the number of names in session_index.jsonl, `largest`
     the sizes of the largest threads.
     """
@@ -54,6 +56,7 @@ class DoctorReport:
     missing: tuple[str, ...] = ()
     stale: tuple[StaleRow, ...] = ()
     duplicates: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    replaced: int = 0
     malformed: tuple[BadLine, ...] = ()
     names: int = 0
     names_current: bool = True
@@ -77,6 +80,7 @@ class DoctorReport:
             "missing": len(self.missing),
             "stale": len(self.stale),
             "duplicate": len(self.duplicates),
+            "replaced": self.replaced,
             "malformed": len(self.malformed),
             "named": self.names,
             "bytes": self.size,
@@ -115,7 +119,8 @@ async def examine(
         largest={thread_id: size for size, thread_id in by_size},
         missing=tuple(exam.missing(rows, deleted)) if state else (),
         stale=tuple(exam.stale(rows, {file.path: file.stamp for file in files})),
-        duplicates={thread_id: tuple(paths) for thread_id, paths in exam.holders.items() if len(paths) > 1},
+        duplicates=exam.duplicates(),
+        replaced=exam.replaced(),
         malformed=tuple(exam.malformed),
         names=len(names),
         names_current=state is None or await _names_current(rollouts, state, names),
@@ -183,6 +188,17 @@ class _Examination:
                     yield StaleRow(thread_id, path, "changed")
             else:
                 yield StaleRow(thread_id, path, "moved" if paths else "gone")
+
+    def duplicates(self) -> dict[str, tuple[str, ...]]:
+        """The paths of what is there more than once: of each thread the files that are the same rollout."""
+        found: dict[str, tuple[str, ...]] = {}
+        for thread_id, paths in self.holders.items():
+            if len(paths) > len(rollouts := Counter(map(succession, paths))):
+                found[thread_id] = tuple(path for path in paths if rollouts[succession(path)] > 1)
+        return found
+
+    def replaced(self) -> int:
+        return sum(len(set(map(succession, paths))) - 1 for paths in self.holders.values())
 
     def _hold(self, thread_id: str, file: RolloutFile) -> None:
         self.holders[thread_id].append(file.path)

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken, StoreFailure
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp
-from mcp_server.stores.base import BadLine, Description, Holder, RolloutFile, RolloutStore, WriterLocks
+from mcp_server.stores.base import BadLine, Description, Holder, RolloutFile, RolloutStore, WriterLocks, current_first
 from mcp_server.stores.describe import describe
 from mcp_server.stores.locks import holder_sentence
 from mcp_server.stores.naming import (
@@ -27,6 +27,7 @@ from mcp_server.stores.naming import (
     name_line,
     names_in,
     parse_id,
+    rollout_id_of,
     rollout_path,
     thread_id_of,
     without_name,
@@ -53,6 +54,9 @@ class MemoryRollouts(RolloutStore):
 
     async def locate(self, thread_id: str) -> list[RolloutFile]:
         return self._locate(thread_id)
+
+    async def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
+        return self._rollout(rollout_id)
 
     async def stat(self, path: str) -> RolloutFile | None:
         return self._file(path) if path in self._files else None
@@ -149,8 +153,14 @@ class MemoryRollouts(RolloutStore):
 
     def _locate(self, thread_id: str) -> list[RolloutFile]:
         wanted = parse_id(thread_id)
-        paths = [path for path in self._files if wanted and thread_id_of(PurePosixPath(path).name) == wanted]
-        return [self._file(path) for path in sorted(paths, key=lambda path: (is_archived(path), path))]
+        files = [
+            self._file(path) for path in self._files if wanted and thread_id_of(PurePosixPath(path).name) == wanted
+        ]
+        return current_first(files)
+
+    def _rollout(self, rollout_id: str) -> list[RolloutFile]:
+        wanted = parse_id(rollout_id)
+        return current_first(self._file(path) for path in self._files if wanted and rollout_id_of(path) == wanted)
 
     def _open(self, path: str) -> RolloutText:
         if path not in self._files:
@@ -158,8 +168,8 @@ class MemoryRollouts(RolloutStore):
         data = self._files[path][0]
         return RolloutText(path, io.BytesIO(data), len(data))
 
-    def _open_base(self, thread_id: str) -> RolloutText | None:
-        found = self._locate(thread_id)
+    def _open_base(self, rollout_id: str) -> RolloutText | None:
+        found = self._rollout(rollout_id)
         return self._open(found[0].path) if found else None
 
     def _move(self, path: str, target: str, mtime_ns: int | None = None) -> RolloutFile:

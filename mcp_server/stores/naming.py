@@ -18,10 +18,11 @@ COMPRESSED = ".jsonl.zst"
 
 _ID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-fA-F]{32}"
 _id = re.compile(_ID)
-_name_id = re.compile(rf"rollout-(?:.*-)?({_ID})\.jsonl(?:\.zst)?")
+_name_ids = re.compile(rf"rollout-(?:.*-)?({_ID})(?:_({_ID}))?\.jsonl(?:\.zst)?")
 _file_time = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d")
 _name_time = re.compile(rf"rollout-({_file_time.pattern})-.*")
 _name_date = re.compile(r"rollout-(\d{4})-(\d\d)-(\d\d).*")
+_date_folder = re.compile(rf"{ACTIVE}/\d{{4}}(?:/\d\d){{0,2}}")
 _not_in_names = re.compile(r"[\x00\\]")
 
 
@@ -81,9 +82,26 @@ def is_archived(path: str) -> bool:
 
 
 def thread_id_of(name: str) -> str | None:
-    """The id at the end of a rollout's name, as Codex finds it: from the right, the rest after a `-` is a UUID."""
-    match = _name_id.fullmatch(name)
+    """The id at the end of a rollout's name, as Codex finds it: from the right, the rest after a `-` is a UUID, or two
+    with a `_` between them if the thread was reverted."""
+    match = _name_ids.fullmatch(name)
     return parse_id(match[1]) if match else None
+
+
+def rollout_id_of(path: str) -> str | None:
+    """The id of one rollout of a thread, by which others borrow from it (`history_base`). None if the name tells none.
+
+    A thread begins with a rollout of its own id. Each revert begins another, named
+    `rollout-<time>-<thread>_<rollout>.jsonl`, and leaves the old one where it is (thread/revert, Codex 0.169).
+    """
+    match = _name_ids.fullmatch(path[path.rfind("/") + 1 :])
+    return parse_id(match[2] or match[1]) if match else None
+
+
+def succession(path: str) -> str:
+    """Sorts the rollouts of one thread, the current one last: "" for the first, then the UUIDv7s of the reverts."""
+    match = _name_ids.fullmatch(path[path.rfind("/") + 1 :])
+    return (parse_id(match[2]) or "") if match and match[2] else ""
 
 
 def name_stamp(path: str) -> str | None:
@@ -118,6 +136,11 @@ def likely_folders(thread_id: str) -> list[str]:
         return [f"{ACTIVE}/{moment:%Y/%m/%d}" for moment in (day, day - one, day + one)]
     except OverflowError:  # a v7 id of the year 10000 or later
         return []
+
+
+def is_before(folder: str, other: str) -> bool:
+    """Whether a date folder, or one of a month or a year, lies wholly before another date folder."""
+    return _date_folder.fullmatch(folder) is not None and folder < other[: len(folder)]
 
 
 def check_path(path: str, *folders: str) -> str:

@@ -16,22 +16,24 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import anyio
 
 from mcp_server.errors import DamagedRollout, StoreFailure
+from mcp_server.models.rollout import HistoryBase, decode_line, decode_meta
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.adopt import Adoption, NameSource, SyncReport, batches, newest_first
 from mcp_server.stores.base import BadLine, BadLines, RolloutFile, RolloutStore, StateStore
 from mcp_server.stores.changes import claimable
 from mcp_server.stores.horizon import Horizon
-from mcp_server.stores.naming import is_rollout
+from mcp_server.stores.naming import is_rollout, rollout_id_of
 from mcp_server.stores.records import BackfillState, Change, SpawnEdge
 from mcp_server.stores.workers import has_died
 
 _LEASE_MS = 120_000
 _POLL_S, _MAX_POLL_S = 0.05, 0.5
+_META_BYTES = 64 << 10
 _MANY_PATHS = 64  # beyond this a walk of the folders is cheaper than a look-up for each path
 
 
@@ -48,6 +50,13 @@ class BackfillResult:
     found: int = 0
     damaged: tuple[BadLine, ...] = ()
     bad_lines: int = 0
+
+
+class Source(NamedTuple):
+    """A rollout that others borrow from: where it lies, and what it borrows itself."""
+
+    path: str
+    history_base: HistoryBase | None
 
 
 async def backfill(
@@ -150,7 +159,7 @@ async def sync_paths(
     }
     for thread_id, (path, _) in rows.items():
         if path in gone:
-            todo |= {file.path: file for file in await rollouts.locate(thread_id)}
+            todo |= {file.path: file for file in await _moved(rollouts, thread_id, path)}
     work = Adoption(rollouts, state, own=own, more_names=more_names, sink=sink)
     await work.adopt(newest_first(todo.values()))
     await work.drop({thread_id: path for thread_id, (path, _) in rows.items()})
@@ -206,6 +215,31 @@ async def find(
     return current
 
 
+async def find_rollout(rollouts: RolloutStore, state: StateStore | None, rollout_id: str) -> Source | None:
+    """The rollout with this id, from which others borrow; None if there is none. It may be the current one of its
+    thread, or one that a revert has replaced and no row names.
+
+    Raises:
+        DamagedRollout: it is there and can't be read.
+    """
+    row = await state.get(rollout_id) if state is not None else None
+    if row is not None and (rollout_id_of(row.path) or row.id) == rollout_id and await rollouts.stat(row.path):
+        return Source(row.path, row.history_base)
+    for file in await rollouts.locate_rollout(rollout_id):
+        return Source(file.path, await _base_of(rollouts, file))
+    thread = await find(rollouts, state, rollout_id)  # a file that is not called after its thread
+    return thread and Source(thread.path, thread.history_base)
+
+
+async def _base_of(rollouts: RolloutStore, file: RolloutFile) -> HistoryBase | None:
+    (head,) = await rollouts.read(file.path, [(0, _META_BYTES)])
+    try:
+        line = decode_line(head[: head.index(b"\n")])
+        return decode_meta(line.payload).history_base
+    except ValueError:  # no newline so far, or damage
+        return (await rollouts.describe(file)).thread.history_base
+
+
 async def find_many(
     rollouts: RolloutStore,
     state: StateStore | None,
@@ -252,11 +286,19 @@ async def _search(rollouts: RolloutStore, files: Iterable[RolloutFile], thread_i
 
 async def _candidates(rollouts: RolloutStore, thread_id: str, row: StoredThread | None) -> list[RolloutFile]:
     """Files named after the thread; else those that are called as the row's file was, wherever they lie now."""
-    files = await rollouts.locate(thread_id)
-    if files or row is None:
+    if row is None:
+        return await rollouts.locate(thread_id)
+    if files := await _moved(rollouts, thread_id, row.path):
         return files
     name = PurePosixPath(row.path).name
     return [file for file in await rollouts.files() if PurePosixPath(file.path).name == name]
+
+
+async def _moved(rollouts: RolloutStore, thread_id: str, path: str) -> list[RolloutFile]:
+    """Where a thread's rollout went that lay at a path: the same rollout, else the thread's others."""
+    rollout_id = rollout_id_of(path)
+    same = await rollouts.locate_rollout(rollout_id) if rollout_id else []
+    return same or await rollouts.locate(thread_id)
 
 
 async def _rows_at(

@@ -38,6 +38,11 @@ class Operation:
     started_at_ms: int
     result: dict[str, Any] = field(default_factory=dict[str, Any])
 
+    @property
+    def thread_ids(self) -> list[str]:
+        """In the order of work, each once."""
+        return list(dict.fromkeys(move.thread_id for move in self.moves))
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
@@ -20,7 +20,7 @@ from mcp_server.errors import (
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores import durable
-from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore
+from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, current_first
 from mcp_server.stores.describe import describe
 from mcp_server.stores.durable import stamp_of, writing
 from mcp_server.stores.name_index import NameIndex
@@ -32,9 +32,11 @@ from mcp_server.stores.naming import (
     archived_path,
     check_path,
     is_archived,
+    is_before,
     is_rollout,
     likely_folders,
     parse_id,
+    rollout_id_of,
     rollout_path,
     thread_id_of,
 )
@@ -62,6 +64,9 @@ class RolloutFiles(RolloutStore):
 
     async def locate(self, thread_id: str) -> list[RolloutFile]:
         return await to_thread.run_sync(self._locate, thread_id)
+
+    async def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
+        return await to_thread.run_sync(self._rollout, rollout_id)
 
     async def stat(self, path: str) -> RolloutFile | None:
         return await to_thread.run_sync(self._stat, path)
@@ -132,18 +137,35 @@ class RolloutFiles(RolloutStore):
         wanted = parse_id(thread_id)
         if wanted is None:
             return []
-        likely = (self._walk(folder, wanted) for folder in (*likely_folders(wanted), ARCHIVED))
-        found = [file for walk in likely for file in walk]
-        if not found:
-            found = list(self._walk(ACTIVE, wanted))
-        return sorted(found, key=lambda file: (file.archived, file.path.endswith(COMPRESSED), file.path))
+        # a revert lies in the folder of its own day
+        begun = min(likely_folders(wanted), default="")
+        found = [*self._walk(ACTIVE, wanted, thread_id_of, since=begun), *self._walk(ARCHIVED, wanted, thread_id_of)]
+        return current_first(found or self._walk(ACTIVE, wanted, thread_id_of))
 
-    def _walk(self, folder: str, wanted: str | None = None) -> Iterator[RolloutFile]:
-        """All rollouts below a folder, or those of one thread. What vanishes meanwhile is left out."""
+    def _rollout(self, rollout_id: str) -> list[RolloutFile]:
+        wanted = parse_id(rollout_id)
+        if wanted is None:
+            return []
+        likely = (self._walk(folder, wanted, rollout_id_of) for folder in (*likely_folders(wanted), ARCHIVED))
+        found = [file for walk in likely for file in walk]
+        return current_first(found or self._walk(ACTIVE, wanted, rollout_id_of))
+
+    def _walk(
+        self,
+        folder: str,
+        wanted: str | None = None,
+        id_of: Callable[[str], str | None] = thread_id_of,
+        *,
+        since: str = "",
+    ) -> Iterator[RolloutFile]:
+        """All rollouts below a folder, or those of one id, date folders before `since` left out. What vanishes
+        meanwhile is left out."""
         tail = wanted[-12:] if wanted else ""
         pending = [folder]
         while pending:
             here = pending.pop()
+            if is_before(here, since):
+                continue
             with (
                 suppress(FileNotFoundError, NotADirectoryError, PermissionError),
                 os.scandir(self._home / here) as all_,
@@ -154,7 +176,7 @@ class RolloutFiles(RolloutStore):
                     elif (
                         is_rollout(entry.name)
                         and tail in entry.name.lower()
-                        and (wanted is None or thread_id_of(entry.name) == wanted)
+                        and (wanted is None or id_of(entry.name) == wanted)
                         and (file := self._listed(f"{here}/{entry.name}", entry)) is not None
                     ):
                         yield file
@@ -215,8 +237,8 @@ class RolloutFiles(RolloutStore):
         with self._open(path) as text:
             return [text.read(start, end) for start, end in ranges]
 
-    def _open_base(self, thread_id: str) -> RolloutText | None:
-        found = self._locate(thread_id)
+    def _open_base(self, rollout_id: str) -> RolloutText | None:
+        found = self._rollout(rollout_id)
         return self._open(found[0].path) if found else None
 
     def _describe(self, file: RolloutFile) -> Description:

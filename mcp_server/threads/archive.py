@@ -104,7 +104,7 @@ class Cascade:
 
     async def _finish(self, operation: Operation) -> list[Operation]:
         async with AsyncExitStack() as held:
-            await self._lock([move.thread_id for move in operation.moves], held)
+            await self._lock(operation.thread_ids, held)
             current = await self._catalog.log.operation(operation.id)
             if current is None or current.state != "running":
                 return []
@@ -132,7 +132,7 @@ class Cascade:
                 id=f"op_{uuid_utils.uuid7().hex}",
                 kind=kind,
                 root_id=plan.root_id,
-                moves=tuple(Move(thread.id, thread.path) for thread in plan.moves),
+                moves=tuple(plan.files(current_last=kind == "delete")),
                 state="running",
                 started_at_ms=self._now(),
             )
@@ -158,8 +158,7 @@ class Cascade:
 
     async def _unload(self, operation: Operation, held: AsyncExitStack) -> None:
         """Root first, then the others in the order of work; the lock goes only after the move (no gap for another)."""
-        order = [move.thread_id for move in operation.moves]
-        for thread_id in sorted(order, key=lambda i: i != operation.root_id):
+        for thread_id in sorted(operation.thread_ids, key=lambda i: i != operation.root_id):
             live = self._live.get(thread_id)
             if live is None:
                 continue
@@ -178,25 +177,27 @@ class Cascade:
     ) -> tuple[Operation, dict[str, StoredThread]]:
         """Move the files, then record everything in one transaction. Repeatable: what is moved already counts."""
         files: dict[str, RolloutFile | None] = {}
-        failures = list(failed)
-        kept = set[str]()  # what a thread hangs from that could not be deleted: with it gone, nothing would lead there
+        reasons = {failure.thread_id: failure.reason for failure in failed}
+        # What could not be moved, and what it hangs from if it could not be deleted: else nothing would lead there.
+        kept = set[str]()
         for batch in _batches(operation):
             moves = [move for move in batch if move.thread_id not in kept]
-            failures += [
-                Failure(thread_id=move.thread_id, reason="a thread below it could not be deleted")
-                for move in batch
-                if move.thread_id in kept
-            ]
+            for move in batch:
+                if move.thread_id in kept:
+                    reasons.setdefault(move.thread_id, "a thread below it could not be deleted")
             for move, outcome in zip(moves, await self._move(operation.kind, moves), strict=True):
                 if not isinstance(outcome, StoreFailure):
-                    files[move.thread_id] = outcome
+                    files.setdefault(move.thread_id, outcome)
                     continue
                 if not files and move.thread_id == operation.root_id and operation.kind != "delete":
                     await self._catalog.record(Change(operation=replace(operation, state="done")))
                     raise outcome
-                failures.append(Failure(thread_id=move.thread_id, reason=str(outcome)))
+                reasons[move.thread_id] = str(outcome)
+                kept.add(move.thread_id)
                 if operation.kind == "delete":
+                    files.pop(move.thread_id, None)
                     kept.update(await self._above(move.thread_id, operation))
+        failures = [Failure(thread_id=thread_id, reason=reason) for thread_id, reason in reasons.items()]
         rows = await self._moved({thread_id: file for thread_id, file in files.items() if file is not None})
         return await self._record(operation, list(files), list(rows.values()), failures), rows
 
@@ -204,7 +205,7 @@ class Cascade:
         try:
             return await self._catalog.parents(thread_id)
         except StoreFailure:  # it can't be told now, so all that is left of the cascade stays
-            return [move.thread_id for move in operation.moves]
+            return operation.thread_ids
 
     async def _move(self, kind: str, moves: Sequence[Move]) -> Sequence[RolloutFile | StoreFailure | None]:
         """Some files. Tells of each where it is now (None if it is deleted), or why it could not be moved."""
@@ -278,8 +279,11 @@ class Cascade:
 
 
 def _batches(operation: Operation) -> list[Sequence[Move]]:
-    """The moves that are made together. The root goes alone: if it can't, nothing is moved. A deletion goes one by one,
-    since each has the name to forget besides."""
+    """The moves that are made together. The root goes alone: if it can't, nothing is moved. What reverts have replaced
+    goes after all current rollouts. A deletion goes one by one, since each has the name to forget besides."""
     if operation.kind == "delete":
         return [[move] for move in operation.moves]
-    return [batch for batch in (operation.moves[:1], operation.moves[1:]) if batch]
+    current: dict[str, Move] = {}
+    replaced = [move for move in operation.moves if current.setdefault(move.thread_id, move) is not move]
+    root, *others = current.values()
+    return [batch for batch in ([root], others, replaced) if batch]

@@ -23,7 +23,7 @@ from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore, StateStore
-from mcp_server.stores.reconcile import find, find_many, sync
+from mcp_server.stores.reconcile import Source, find, find_many, find_rollout, sync
 from mcp_server.stores.records import Change
 from mcp_server.threads.events import EventBus
 from mcp_server.threads.histories import History, open_history
@@ -183,7 +183,11 @@ class Catalog:
     async def text(self, stored: StoredThread) -> HistoryText:
         """The bytes of the thread's history."""
         live = self.live.get(stored.id)
-        return await history_text(live.rollouts if live else self.rollouts, stored, self.stored)
+        return await history_text(live.rollouts if live else self.rollouts, stored, self.source)
+
+    async def source(self, rollout_id: str) -> Source | None:
+        """The rollout with this id, from which others borrow."""
+        return await find_rollout(self.rollouts, self.state, rollout_id)
 
     async def history(self, stored: StoredThread) -> History:
         """The thread's turns and items, its index brought up to date first. An index that can't be kept is made for

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from anyio import to_thread
 
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.history import ItemPlace, Place, TurnSpan
-from mcp_server.models.rollout import MalformedLine, RawLine, RolloutLine, decode_line
+from mcp_server.models.rollout import HistoryBase, MalformedLine, RawLine, RolloutLine, decode_line
 from mcp_server.models.thread import StoredThread
 from mcp_server.models.turn import Item, ItemsView, Turn, TurnError
 from mcp_server.stores.base import BadLine, RolloutStore
@@ -24,7 +24,17 @@ MAX_LINEAGE = 64
 # Less than this is folded at once: handing it to another thread would take longer.
 _SMALL_BYTES = 128 << 10
 
-BaseOf = Callable[[str], Awaitable[StoredThread | None]]
+
+class Source(Protocol):
+    """A rollout that others borrow from."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def history_base(self) -> HistoryBase | None: ...
+
+
+BaseOf = Callable[[str], Awaitable[Source | None]]
 T = TypeVar("T")
 
 
@@ -115,19 +125,20 @@ class HistoryText:
 
 
 async def history_text(rollouts: RolloutStore, thread: StoredThread, base_of: BaseOf) -> HistoryText:
-    """The history of a thread; `base_of` finds a thread by id. A base that is missing, and a lineage that runs in a
+    """The history of a thread; `base_of` finds a rollout by id. A base that is missing, and a lineage that runs in a
     circle, are said in `bad`."""
     bad: list[BadLine] = []
     borrowed: list[tuple[str, int]] = []
-    seen, fork = {thread.id}, thread
+    seen = {thread.path}
+    fork: Source = thread
     while base := fork.history_base:
         source = await base_of(base.thread_id)
-        if source is None or source.id in seen or len(borrowed) + 1 >= MAX_LINEAGE:
-            reason = "is missing" if source is None else "runs in a circle" if source.id in seen else "is too long"
-            bad.append(BadLine(fork.path, 0, f"the history borrowed from thread {base.thread_id} {reason}"))
+        if source is None or source.path in seen or len(borrowed) + 1 >= MAX_LINEAGE:
+            reason = "is missing" if source is None else "runs in a circle" if source.path in seen else "is too long"
+            bad.append(BadLine(fork.path, 0, f"the history borrowed from rollout {base.thread_id} {reason}"))
             break
         borrowed.append((source.path, base.end_byte_offset))
-        seen.add(source.id)
+        seen.add(source.path)
         fork = source
     parts: list[_Part] = []
     offset = 0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.base import RolloutStore, StateStore
-from mcp_server.stores.reconcile import find
+from mcp_server.stores.reconcile import Source, find_rollout
 from mcp_server.threads.histories import UNREADABLE, index_small
 from mcp_server.threads.history import HistoryText, history_text
 
@@ -58,10 +58,10 @@ class Indexer:
         texts: list[HistoryText] = []
         for row in rows:
             try:
-                texts.append(await history_text(self._rollouts, row, self._stored))
+                texts.append(await history_text(self._rollouts, row, self._source))
             except UNREADABLE as error:
                 logger.warning("the history of %s is not indexed: %s", row.id, error)
         return texts
 
-    async def _stored(self, thread_id: str) -> StoredThread | None:
-        return await find(self._rollouts, self._state, thread_id)
+    async def _source(self, rollout_id: str) -> Source | None:
+        return await find_rollout(self._rollouts, self._state, rollout_id)

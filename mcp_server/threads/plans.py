@@ -15,7 +15,8 @@ from mcp_server.errors import (
 )
 from mcp_server.models.results import Failure
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.naming import archived_path
+from mcp_server.stores.naming import archived_path, rollout_id_of, succession
+from mcp_server.stores.records import Move
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.tree import descendants
 
@@ -25,16 +26,28 @@ _MISSING = "its rollout is missing"
 
 @dataclass
 class Plan:
-    """What a cascade will do: `moves` in the order of work, and what it passes over."""
+    """What a cascade will do: `moves` in the order of work, and what it passes over. `replaced` are the paths of the
+    rollouts that reverts have replaced; they go with their thread (as in Codex), since it reads on in them."""
 
     root_id: str
     moves: list[StoredThread] = field(default_factory=list[StoredThread])
+    replaced: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     already: list[str] = field(default_factory=list[str])
     failed: list[Failure] = field(default_factory=list[Failure])
     interrupted: list[str] = field(default_factory=list[str])
 
     def ids(self) -> list[str]:
         return [thread.id for thread in self.moves]
+
+    def files(self, *, current_last: bool = False) -> list[Move]:
+        """All files in the order of work. The current one of a thread, which says where the thread is, goes first; or
+        last, where none that it reads on in may be left behind."""
+        order = -1 if current_last else 1
+        return [
+            Move(thread.id, path)
+            for thread in self.moves
+            for path in (thread.path, *self.replaced.get(thread.id, ()))[::order]
+        ]
 
 
 class Planner:
@@ -66,16 +79,12 @@ class Planner:
                 plan.already.append(thread_id)
             else:
                 plan.moves.append(stored)
+        await self._with_replaced(plan, archived=False)
         return plan
 
     async def unarchive(self, root: StoredThread, include: Descend) -> Plan:
         plan = Plan(root.id, moves=[root])
-        if include == "none":
-            return plan
-        below = [node.thread_id for node in await descendants(root.id, self._catalog.children)]
-        if include == "same_operation":
-            together = await self._archived_with(root.id)
-            below = [thread_id for thread_id in below if thread_id in together]
+        below = await self._below(root.id, include)
         seen = await self._catalog.stored_many(below)
         for thread_id in below:
             if self._live.get(thread_id) is not None:
@@ -83,7 +92,17 @@ class Planner:
             stored = self._usable(thread_id, seen[thread_id], plan)
             if stored is not None and stored.archived:
                 plan.moves.append(stored)
+        await self._with_replaced(plan, archived=True)
         return plan
+
+    async def _below(self, root_id: str, include: Descend) -> list[str]:
+        if include == "none":
+            return []
+        below = [node.thread_id for node in await descendants(root_id, self._catalog.children)]
+        if include == "same_operation":
+            together = await self._archived_with(root_id)
+            return [thread_id for thread_id in below if thread_id in together]
+        return below
 
     async def moved_in_part(self, thread: StoredThread) -> StoredThread:
         """The thread by its archived name, which a disk that failed within the move has left beside the active one.
@@ -127,13 +146,24 @@ class Planner:
                 plan.already.append(thread_id)
             elif (usable := self._usable(thread_id, stored, plan)) is not None:
                 plan.moves.append(usable)
+        await self._with_replaced(plan)
         return plan
+
+    async def _with_replaced(self, plan: Plan, *, archived: bool | None = None) -> None:
+        """Note the other rollouts of the threads that were reverted; only those in one of the two folders if told."""
+        for thread in plan.moves:
+            if succession(thread.path):
+                files = await self._catalog.rollouts.locate(thread.id)
+                plan.replaced[thread.id] = [
+                    file.path for file in files if file.path != thread.path and archived in (None, file.archived)
+                ]
 
     async def check_forks(self, plan: Plan) -> None:
         """A paginated fork reads its source's bytes (Codex refuses such a delete too)."""
         index = await self._catalog.index()
         going = set(plan.ids())
-        for thread_id in plan.ids():
-            forks = [fork for fork in await index.forks_of(thread_id) if fork not in going]
+        for move in plan.files():
+            rollout_id = rollout_id_of(move.path) or move.thread_id
+            forks = [fork for fork in await index.forks_of(rollout_id) if fork not in going]
             if forks:
-                raise ForkedHistoryInUse(thread_id, forks)
+                raise ForkedHistoryInUse(move.thread_id, forks)

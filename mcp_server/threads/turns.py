@@ -114,7 +114,7 @@ class TurnWriter:
         """The lines of a fork's history, between its own session metadata and its settings."""
         copy = HistoryCopy(source.id, now_ms, last_turn_id=params.last_turn_id, before_turn_id=params.before_turn_id)
         copied: list[RolloutLine] = []
-        async for line in history_lines(rollouts, source, self._catalog.stored):
+        async for line in history_lines(rollouts, source, self._catalog.source):
             copied += copy.feed(line)
             if copy.done:
                 break

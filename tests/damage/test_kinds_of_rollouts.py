@@ -1,6 +1,7 @@
 """Compressed rollouts, forks that borrow their source's bytes, and lines of newer kinds: every verb on each of them.
 
-A fork by `history_base` holds but its own segment; whoever reads it follows the bases. Codex 0.169 has no other.
+A fork by `history_base` holds but its own segment; whoever reads it follows the bases. So does a thread that Codex has
+reverted: each revert begins a segment file, which borrows what is left of the one before (thread/revert, Codex 0.169).
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ else:
 pytestmark = pytest.mark.anyio
 
 SOURCE, FORK, SECOND = (f"01a20564-0000-7000-8000-00000000000{n}" for n in (1, 2, 3))
+REVERT, LAST_REVERT = (f"01a20564-1000-7000-8000-00000000000{n}" for n in (4, 5))
 
 
-def put(home: Path, thread_id: str, data: bytes) -> Path:
-    path = home / f"sessions/2026/11/22/rollout-2026-11-22T10-00-0{thread_id[-1]}-{thread_id}.jsonl"
+def put(home: Path, thread_id: str, data: bytes, *, revert: str = "") -> Path:
+    name = f"rollout-2026-11-22T10-00-0{thread_id[-1]}-{thread_id}{revert and f'_{revert}'}.jsonl"
+    path = home / "sessions/2026/11/22" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return path
@@ -73,6 +76,32 @@ def lineage(home: Path, *, packed: bool = False) -> None:
         compress(path)
 
 
+def reverted(home: Path) -> None:
+    """SOURCE, of which all but the first turn was taken back, twice; FORK borrows from it as it was in between."""
+
+    def start(thread_id: str, base: tuple[str, bytes, int] | None, **fields: str) -> dict[str, Any]:
+        ordinal = 0
+        if base is not None:
+            rollout_id, data, ordinal = base
+            borrowed = {"thread_id": rollout_id, "end_ordinal_exclusive": ordinal, "end_byte_offset": len(data)}
+            fields |= {"history_base": borrowed}  # pyright: ignore[reportAssignmentType]
+        return {**meta(thread_id, history_mode="paginated", **fields), "ordinal": ordinal}
+
+    first = text_of(start(SOURCE, None), *said(SOURCE, "one", "asked once", 1))
+    put(home, SOURCE, first + text_of(*said(SOURCE, "two", "taken back", 5)))
+    again = text_of(start(SOURCE, (SOURCE, first, 5)))
+    second = again + text_of(*said(SOURCE, "three", "taken back as well", 6))
+    put(home, SOURCE, second, revert=REVERT)
+    put(
+        home,
+        SOURCE,
+        text_of(start(SOURCE, (REVERT, again, 6)), *said(SOURCE, "four", "asked at last", 7)),
+        revert=LAST_REVERT,
+    )
+    fork = start(FORK, (REVERT, second, 10), forked_from_id=SOURCE)
+    put(home, FORK, text_of(fork, *said(FORK, "five", "asked of the fork", 11)))
+
+
 async def questions(tools: Tools, thread_id: str) -> list[str]:
     read = await tools("thread_read", thread_id=thread_id, include_turns=True, sort_direction="asc")
     return [turn["items"][0]["content"][0]["text"] for turn in read["thread"]["turns"]]
@@ -110,6 +139,56 @@ async def test_a_fork_of_a_fork_by_history_base_is_listed_read_searched_and_arch
             "asked of the fork",
             "asked of the second",
         ]
+
+
+@pytest.mark.parametrize("with_db", [True, False])
+async def test_a_reverted_thread_is_one_thread_and_reads_on_in_what_it_replaced(
+    home: Path, connect: Connect, with_db: bool
+) -> None:
+    reverted(home)
+    in_fork = ["asked once", "taken back as well", "asked of the fork"]
+    async with connect(state=with_db) as tools:
+        assert set(await tools.listed()) == {SOURCE, FORK}
+        assert await questions(tools, SOURCE) == ["asked once", "asked at last"]
+        assert await questions(tools, FORK) == in_fork
+        assert (await tools("thread_items", thread_id=SOURCE))["total"] == 4
+        assert await found(tools, "taken back as well") == {FORK}
+        assert await found(tools, "asked once") == {SOURCE, FORK}
+        counts = (await tools("store_status"))["counts"]
+        assert (counts["duplicate"], counts["replaced"], counts["missing"], counts["stale"]) == (0, 2, 0, 0)
+
+        # It goes on in its last segment, and moves with all of them.
+        await tools("thread_resume", thread_id=SOURCE)
+        await tools("turn_start", thread_id=SOURCE, input="and on")
+        assert await questions(tools, SOURCE) == ["asked once", "asked at last", "and on"]
+        archived = await tools("thread_archive", thread_id=SOURCE, interrupt_running=True)
+        assert (archived["archived"], archived["failed"]) == ([SOURCE], [])
+        assert [path.name for path in (home / "sessions").rglob("*.jsonl")] == [
+            f"rollout-2026-11-22T10-00-02-{FORK}.jsonl"
+        ]
+        assert await questions(tools, FORK) == in_fork
+        assert await questions(tools, SOURCE) == ["asked once", "asked at last", "and on"]
+        await tools("thread_unarchive", thread_id=SOURCE)
+        assert not list((home / "archived_sessions").iterdir())
+
+        with pytest.raises(Refused, match="forked history still references it"):
+            await tools("thread_delete", thread_id=SOURCE, confirm_thread_id=SOURCE)
+        for thread_id in (FORK, SOURCE):
+            await tools("thread_delete", thread_id=thread_id, confirm_thread_id=thread_id)
+        assert rollouts(home) == []
+
+
+async def test_a_revert_by_another_program_is_announced_and_read_at_once(home: Path, connect: Connect) -> None:
+    reverted(home)
+    last = next(home.rglob(f"*_{LAST_REVERT}.jsonl"))
+    data = last.read_bytes()
+    last.unlink()
+    async with connect(watch=True) as tools:
+        assert await questions(tools, SOURCE) == ["asked once", "taken back as well"]
+        last.write_bytes(data)
+        assert "thread/reverted" in await tools.events(SOURCE, wait_seconds=10)
+        assert await questions(tools, SOURCE) == ["asked once", "asked at last"]
+        assert await found(tools, "taken back as well") == {FORK}
 
 
 async def test_a_compressed_rollout_is_listed_read_searched_forked_and_archived(home: Path, connect: Connect) -> None:

@@ -11,7 +11,7 @@ import pytest
 from mcp import Client
 
 from mcp_server.models.rollout import Json
-from tests.mission.conftest import Tools
+from tests.mission.conftest import Refused, Tools
 from tests.peer.conftest import CodexHome
 from tests.peer.test_beside_codex import read, texts
 from tests.peer.test_codex_as_client import calling_model as calling_model
@@ -96,6 +96,69 @@ async def test_forks_of_forks_and_compacted_threads_are_read_turn_for_turn(
         assert ours["forked_from_id"] == fork
         found = await tools("thread_search", search_term="in the fork of the fork")
         assert inner in {hit["thread"]["id"] for hit in found["data"]}
+
+
+def revert(codex: Any, thread_id: str, turn: int) -> None:
+    before = shown(codex, thread_id)["turns"][turn]["id"]
+    codex.request("thread/revert", {"threadId": thread_id, "beforeTurnId": before})
+
+
+async def test_a_thread_that_codex_reverted_is_ours_turn_for_turn_and_moves_with_its_segments(
+    home: CodexHome, tools: Tools
+) -> None:
+    """A revert begins a segment file and leaves the one before, from which the thread, and a fork of it, read on. Our
+    archive is Codex's: all of them move; and neither deletes what a fork still needs."""
+    with home.server() as codex:
+        thread_id = started(codex, "paginated", "one", "two", "three")
+        assert len(await same(tools, codex, thread_id, "paginated")) == 3
+        revert(codex, thread_id, 1)
+        codex.turn(thread_id, "two again")
+        fork = codex.request("thread/fork", {"threadId": thread_id})["thread"]["id"]
+        codex.turn(fork, "in the fork")
+        revert(codex, thread_id, 1)
+        codex.turn(thread_id, "two at last")
+        path = shown(codex, thread_id)["path"]
+        with anyio.fail_after(15):
+            while (await tools("thread_read", thread_id=thread_id))["thread"]["path"] != path:  # noqa: ASYNC110 - watched
+                await anyio.sleep(0.1)
+        assert "thread/reverted" in await tools.events(thread_id)
+        assert [t[0] for t in await same(tools, codex, thread_id, "paginated")] == ["one", "two at last"]
+        assert [t[0] for t in await same(tools, codex, fork, "paginated")] == ["one", "two again", "in the fork"]
+        (theirs,) = [t for t in codex.request("thread/list", {})["data"] if t["path"].endswith(f"{thread_id}.jsonl")]
+        assert theirs["id"] == thread_id  # Codex lists a file that it has replaced as well
+        assert sorted(await tools.listed()) == sorted([thread_id, fork])
+        hits = (await tools("thread_search", search_term="two again"))["data"]
+        assert {hit["thread"]["id"] for hit in hits} == {fork}
+
+        files = sorted(home.path.glob(f"sessions/**/*{thread_id}*.jsonl"))
+        assert len(files) == 3
+        codex.request("thread/archive", {"threadId": thread_id})
+        assert len(await same(tools, codex, thread_id, "paginated")) == 2
+        assert await tools.listed(archived=True) == [thread_id]
+        codex.request("thread/unarchive", {"threadId": thread_id})
+        assert (await tools("thread_read", thread_id=thread_id))["thread"]["archived"] is False
+
+    await tools("thread_archive", thread_id=thread_id)
+    assert not any(path.exists() for path in files)
+    with home.server() as codex:  # a paginated thread that others moved it finds by a list alone, by its id no more
+        assert thread_id in {t["id"] for t in codex.request("thread/list", {"archived": True})["data"]}
+    await tools("thread_unarchive", thread_id=thread_id)
+    assert all(path.exists() for path in files)
+    await tools("thread_resume", thread_id=thread_id)
+    await tools("turn_start", thread_id=thread_id, input="from us")
+    await tools("turn_complete", thread_id=thread_id, message="done")
+    await tools("thread_unsubscribe", thread_id=thread_id)
+    with home.server() as codex:
+        codex.request("thread/resume", {"threadId": thread_id})
+        codex.turn(thread_id, "from Codex")
+        said = [turn[0] for turn in texts(shown(codex, thread_id))]
+        assert said == ["one", "two at last", "from us", "from Codex"]
+        assert [turn[0] for turn in texts(await read(tools, thread_id))] == said
+    with pytest.raises(Refused, match="forked history still references it"):
+        await tools("thread_delete", thread_id=thread_id, confirm_thread_id=thread_id)
+    for gone in (fork, thread_id):
+        await tools("thread_delete", thread_id=gone, confirm_thread_id=gone)
+    assert not list(home.path.glob("*sessions/**/*.jsonl"))
 
 
 async def test_the_tree_that_codex_spawned_is_ours_level_by_level(home: CodexHome, tools: Tools) -> None:

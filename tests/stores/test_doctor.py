@@ -90,6 +90,19 @@ class TestExamine:
         assert report.duplicates == {A: (path_of(A), archived_path(A))}
         assert report.missing == ()
 
+    async def test_the_rollouts_that_reverts_replaced_are_counted_and_no_duplicates(
+        self, built: Home, state: StateStore, locks: MemoryLocks
+    ) -> None:
+        built.write(path_of(f"{A}_{B}"), rollout(A))
+        await repair(built.rollouts, state, locks)
+        report = await examine(built.rollouts, state, locks)
+        assert (report.duplicates, report.replaced, report.in_step) == ({}, 1, True)
+        copy = path_of(f"{A}_{B}").replace("/2026/01/02/", "/2026/05/05/")
+        built.write(copy, rollout(A))
+        report = await examine(built.rollouts, state, locks)
+        assert report.duplicates == {A: (path_of(f"{A}_{B}"), copy)}
+        assert report.replaced == 1
+
     async def test_a_malformed_file_is_told_with_path_offset_and_reason(
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:

@@ -5,10 +5,20 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_text import A, B
+from rollout_text import A, B, C
 
 from mcp_server.errors import PathOutsideHome
-from mcp_server.stores.naming import check_path, likely_folders, name_time_ms, names_in, parse_time_ms, thread_id_of
+from mcp_server.stores.naming import (
+    check_path,
+    is_before,
+    likely_folders,
+    name_time_ms,
+    names_in,
+    parse_time_ms,
+    rollout_id_of,
+    succession,
+    thread_id_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +35,34 @@ from mcp_server.stores.naming import check_path, likely_folders, name_time_ms, n
 )
 def test_the_id_of_a_name_is_the_uuid_at_its_end(name: str, thread_id: str | None) -> None:
     assert thread_id_of(name) == thread_id
+
+
+def test_the_name_of_a_reverted_rollout_tells_the_thread_and_the_rollout() -> None:
+    first, later, last = (f"sessions/rollout-2026-11-22T23-04-48-{ids}.jsonl" for ids in (A, f"{A}_{B}", f"{A}_{C}"))
+    assert [thread_id_of(path.rpartition("/")[2]) for path in (first, later, last)] == [A, A, A]
+    assert [rollout_id_of(path) for path in (first, later, last)] == [A, B, C]
+    assert sorted((last, first, later), key=succession) == [first, later, last]
+    assert rollout_id_of("sessions/rollout-odd.jsonl") is None
+
+
+@pytest.mark.parametrize(
+    ("folder", "before"),
+    [
+        ("sessions", False),
+        ("sessions/2026", False),
+        ("sessions/2025", True),
+        ("sessions/2026/10", True),
+        ("sessions/2026/11", False),
+        ("sessions/2026/11/21", True),
+        ("sessions/2026/11/22", False),
+        ("sessions/2026/12/01", False),
+        ("sessions/2025/elsewhere", False),
+        ("archived_sessions", False),
+    ],
+)
+def test_only_date_folders_lie_before_a_day(folder: str, before: bool) -> None:
+    assert is_before(folder, "sessions/2026/11/22") is before
+    assert not is_before(folder, "")
 
 
 def test_blank_names_and_bad_lines_of_the_index_are_skipped() -> None:

@@ -170,6 +170,23 @@ class TestSync:
         assert (await sync(built.rollouts, state)).moved == (A,)
         assert (await row(state, A)).path == copy
 
+    async def test_the_rollout_of_the_last_revert_has_the_row(self, built: Home, state: StateStore) -> None:
+        """However old its file is, and wherever the others lie; these are not read again while it is there."""
+        first, last = path_of(f"{A}_{B}"), path_of(f"{A}_{C}")
+        built.write(last, rollout(A, "reverted twice"), mtime_ms=NOW_MS - HOUR_MS)
+        built.write(first, rollout(A, "reverted once"))
+        report = await sync(built.rollouts, state)
+        assert (report.moved, told(report.events)) == ((A,), [("thread/reverted", A)])
+        built.move(last, archived_path(f"{A}_{C}"))
+        assert told((await sync(built.rollouts, state)).events) == [("thread/archived", A)]
+        assert ((await row(state, A)).preview, (await row(state, A)).archived) == ("reverted twice", True)
+        built.described.clear()
+        await sync(built.rollouts, state)
+        assert built.described == []
+        built.erase(archived_path(f"{A}_{C}"))
+        await sync(built.rollouts, state)
+        assert (await row(state, A)).path == first
+
     async def test_a_damaged_file_is_reported_and_its_row_stays(self, built: Home, state: StateStore) -> None:
         before = await row(state, A)
         built.write(path_of(A), b"torn")
@@ -274,6 +291,12 @@ class TestSyncPaths:
         report = await sync_paths(built.rollouts, state, seen)
         assert (report.moved, report.vanished) == ((A,), ())
         assert told(report.events) == [("thread/archived", A)]
+
+    async def test_a_revert_is_seen_by_its_path_alone(self, built: Home, state: StateStore) -> None:
+        built.write(path_of(f"{A}_{B}"), rollout(A, "reverted"))
+        report = await sync_paths(built.rollouts, state, [path_of(f"{A}_{B}")])
+        assert told(report.events) == [("thread/reverted", A)]
+        assert (await row(state, A)).path == path_of(f"{A}_{B}")
 
     async def test_a_file_that_is_gone_takes_its_row_with_it(self, built: Home, state: StateStore) -> None:
         built.erase(path_of(A))

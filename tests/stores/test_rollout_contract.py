@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rollout_text import ARCHIVED_A, FOLDER, META, PATH_A, PATH_B, A, B, all_lines, content
+from rollout_text import ARCHIVED_A, FOLDER, META, PATH_A, PATH_B, A, B, C, all_lines, content
 
 from mcp_server.errors import (
     CompressedRollout,
@@ -91,6 +91,29 @@ async def test_locate_gives_active_before_archived(store: RolloutStore) -> None:
     await store.create(ARCHIVED_A, META)
     await store.create(PATH_A, META)
     assert [file.path for file in await store.locate(A)] == [PATH_A, ARCHIVED_A]
+
+
+async def test_locate_gives_the_rollouts_of_a_thread_with_the_current_one_first(store: RolloutStore) -> None:
+    """A revert begins a rollout in the folder of its own day."""
+    first, second = (PATH_A.replace(A, f"{A}_{revert}") for revert in (B, C))
+    second = second.replace("/11/22/", "/12/01/")
+    for path in (first, PATH_A, second):
+        await store.create(path, META)
+    assert [file.path for file in await store.locate(A)] == [second, first, PATH_A]
+    await store.archive(second)
+    assert [file.path for file in await store.locate(A)][1:] == [first, PATH_A]
+    assert await store.locate(B) == []
+
+
+async def test_locate_rollout_finds_one_rollout_wherever_it_lies(store: RolloutStore) -> None:
+    revert = PATH_A.replace(A, f"{A}_{B}").replace(FOLDER, "sessions/elsewhere")
+    for path in (PATH_A, revert):
+        await store.create(path, META)
+    assert [file.path for file in await store.locate_rollout(A)] == [PATH_A]
+    assert [file.path for file in await store.locate_rollout(B)] == [revert]
+    await store.archive(PATH_A)
+    assert [file.path for file in await store.locate_rollout(A)] == [ARCHIVED_A]
+    assert await store.locate_rollout(C) == await store.locate_rollout("nonsense") == []
 
 
 async def test_locate_of_nonsense_finds_nothing(store: RolloutStore) -> None:
