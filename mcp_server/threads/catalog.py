@@ -23,7 +23,8 @@ from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore, StateStore
-from mcp_server.stores.reconcile import Source, find, find_many, find_rollout, sync
+from mcp_server.stores.finding import Source, find, find_many, find_rollout
+from mcp_server.stores.reconcile import sync
 from mcp_server.stores.records import Change
 from mcp_server.threads.events import EventBus
 from mcp_server.threads.histories import History, open_history

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.base import RolloutStore, StateStore
-from mcp_server.stores.reconcile import Source, find_rollout
+from mcp_server.stores.finding import Source, find_rollout
 from mcp_server.threads.histories import UNREADABLE, index_small
 from mcp_server.threads.history import HistoryText, history_text
 

@@ -10,7 +10,8 @@ from homes import A, B, C, D, Home, archived_path, ids, path_of, rollout, row, t
 
 from mcp_server.errors import DamagedRollout
 from mcp_server.stores.base import StateStore
-from mcp_server.stores.reconcile import find, sync
+from mcp_server.stores.finding import find
+from mcp_server.stores.reconcile import sync
 from mcp_server.stores.records import Change
 
 pytestmark = pytest.mark.anyio

@@ -1,0 +1,166 @@
+"""Looks threads up, and repairs on the way the rows that their files no longer bear out (CODEX_SEMANTICS 3.7).
+
+Several functions take the same keywords:
+    own: tells the threads whose writer this process holds (`WriterLocks.held`). Their owner keeps the rows itself, so
+        these are left alone.
+    more_names: a second source of names, for ids that session_index.jsonl doesn't have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from mcp_server.errors import DamagedRollout, StoreFailure
+from mcp_server.models.rollout import HistoryBase, decode_line, decode_meta
+from mcp_server.models.thread import StoredThread
+from mcp_server.stores.adopt import Adoption, NameSource
+from mcp_server.stores.base import RolloutFile, RolloutStore, StateStore
+from mcp_server.stores.naming import rollout_id_of, thread_id_of
+
+_META_BYTES = 64 << 10
+
+
+class Source(NamedTuple):
+    """A rollout that others borrow from: where it lies, and what it borrows itself."""
+
+    path: str
+    history_base: HistoryBase | None
+
+
+async def find(
+    rollouts: RolloutStore,
+    state: StateStore | None,
+    thread_id: str,
+    *,
+    own: Callable[[], Collection[str]] = frozenset[str],
+    more_names: NameSource | None = None,
+) -> StoredThread | None:
+    """The stored thread with this full id, its row repaired on the way; None if there is none or it was deleted.
+
+    The row's file is trusted while its stamp is unchanged, else read again. A row whose file is gone or another's is
+    pointed to the file that a search finds, and removed if none is found. A row whose file can't be read now is
+    returned as it is if nothing better is found (CODEX_SEMANTICS 3.7). Without a state store only the files are asked.
+    A state store that can't be written leaves the row as it is, and the answer is right all the same.
+
+    Raises:
+        DamagedRollout: there is no usable row, and no file of that name can be read.
+    """
+    if state is None:
+        thread = await _search(rollouts, await rollouts.locate(thread_id), thread_id)
+        return thread and replace(thread, name=(await rollouts.names()).get(thread_id))
+    work = Adoption(rollouts, state, own=own, more_names=more_names)
+    row = await state.get(thread_id)
+    if row is None and await state.deleted([thread_id]):  # what is deleted has no row
+        return None
+    current = await work.verify(row) if row else None
+    if row is not None and current is row:
+        return row
+    if not isinstance(current, StoredThread):
+        try:
+            thread = await _search(rollouts, await _candidates(rollouts, thread_id, row), thread_id)
+        except DamagedRollout:
+            if row is None or current is None:
+                raise
+            return row
+        if thread is None:
+            if row is not None:
+                with suppress(StoreFailure):
+                    await work.drop({thread_id: row.path})
+            return None
+        current = thread
+    current = await work.merged(current, row)
+    if thread_id not in own():
+        with suppress(StoreFailure):
+            await work.put([(current, row)])
+    return current
+
+
+async def find_rollout(rollouts: RolloutStore, state: StateStore | None, rollout_id: str) -> Source | None:
+    """The rollout with this id, from which others borrow; None if there is none. It may be the current one of its
+    thread, or one that a revert has replaced and no row names.
+
+    Raises:
+        DamagedRollout: it is there and can't be read.
+    """
+    row = await state.get(rollout_id) if state is not None else None
+    if row is not None and (rollout_id_of(row.path) or row.id) == rollout_id and await rollouts.stat(row.path):
+        return Source(row.path, row.history_base)
+    for file in await rollouts.locate_rollout(rollout_id):
+        return Source(file.path, await _base_of(rollouts, file))
+    thread = await find(rollouts, state, rollout_id)  # a file that is not called after its thread
+    return thread and Source(thread.path, thread.history_base)
+
+
+async def _base_of(rollouts: RolloutStore, file: RolloutFile) -> HistoryBase | None:
+    (head,) = await rollouts.read(file.path, [(0, _META_BYTES)])
+    try:
+        line = decode_line(head[: head.index(b"\n")])
+        return decode_meta(line.payload).history_base
+    except ValueError:  # no newline so far, or damage
+        return (await rollouts.describe(file)).thread.history_base
+
+
+async def find_many(
+    rollouts: RolloutStore,
+    state: StateStore | None,
+    thread_ids: Sequence[str],
+    *,
+    own: Callable[[], Collection[str]] = frozenset[str],
+    more_names: NameSource | None = None,
+) -> dict[str, StoredThread | DamagedRollout | None]:
+    """`find` for each of these threads; what it raises stands in its place. Rows that are still true are looked up all
+    at once."""
+    found: dict[str, StoredThread | DamagedRollout | None] = {}
+    if state is not None:
+        gone = await state.deleted(thread_ids)
+        rows = await state.get_many(set(thread_ids) - gone)
+        files = await rollouts.stat_many([row.path for row in rows.values()])
+        found.update(dict.fromkeys(gone))
+        found.update(
+            (key, row) for key, row in rows.items() if row.path in files and files[row.path].stamp == row.stamp
+        )
+    for thread_id in thread_ids:
+        if thread_id not in found:
+            try:
+                found[thread_id] = await find(rollouts, state, thread_id, own=own, more_names=more_names)
+            except DamagedRollout as damage:
+                found[thread_id] = damage
+    return found
+
+
+async def _search(rollouts: RolloutStore, files: Iterable[RolloutFile], thread_id: str) -> StoredThread | None:
+    """The first of these files that carries the id. Raises DamagedRollout if there is none and one can't be read."""
+    damage: DamagedRollout | None = None
+    for file in files:
+        try:
+            thread = (await rollouts.describe(file)).thread
+        except DamagedRollout as error:
+            damage = damage or error
+            continue
+        if thread.id == thread_id:
+            return thread
+    if damage is not None:
+        raise damage
+    return None
+
+
+async def _candidates(rollouts: RolloutStore, thread_id: str, row: StoredThread | None) -> list[RolloutFile]:
+    """Files named after the thread; else those that are called as the row's file was, wherever they lie now."""
+    if row is None:
+        return await rollouts.locate(thread_id)
+    if files := await moved_to(rollouts, thread_id, row.path):
+        return files
+    name = PurePosixPath(row.path).name
+    return [file for file in await rollouts.files() if PurePosixPath(file.path).name == name]
+
+
+async def moved_to(rollouts: RolloutStore, thread_id: str, path: str) -> list[RolloutFile]:
+    """Where a thread's rollout went that lay at a path: the same rollout, else the thread's others."""
+    name = PurePosixPath(path).name
+    rollout_id = rollout_id_of(name) if thread_id_of(name) == thread_id else None
+    same = await rollouts.locate_rollout(rollout_id) if rollout_id else []
+    return same or await rollouts.locate(thread_id)
