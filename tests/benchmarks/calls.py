@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
+
+import anyio
 
 from tests.benchmarks.homes import ABSENT, COMMON, RARE
 from tests.benchmarks.lab import Case, Lab
@@ -14,17 +17,30 @@ from tests.benchmarks.table import CASES, HUNDRED, PAGE, TURNS, Operations, Side
 READ_LONG = f"thread_read, {TURNS} turns of a long thread"
 
 Given = Callable[[Lab], Any]
+_LOOK_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deep:
+    """A cursor that each side gives for itself: the oldest hundred end where the last two pages of a descending list
+    begin."""
+
+    key: str
 
 
 async def prepare_lists(lab: Lab) -> None:
-    """Cursors that lie deep in the lists: the oldest hundred end where the last two pages of a descending one begin."""
     for key in ("created_at", "updated_at"):
         page = await lab.ours.call("thread_list", limit=100, sort_key=key, sort_direction="asc")
         lab.memo[key] = page["next_cursor"] or ""
+        if lab.codex_home is not None:
+            page = await lab.codex.request("thread/list", limit=100, sortKey=key, sortDirection="asc")
+            lab.memo[f"codex {key}"] = page["nextCursor"] or ""
 
 
-def deep(key: str) -> Given:
-    return lambda lab: lab.memo[key] or None
+async def prepare_searches(lab: Lab) -> None:
+    """Until all histories are indexed, as they are a few minutes after the first start on a home."""
+    while (await lab.ours.call("store_status", deep=False))["histories"]["unread"]:  # noqa: ASYNC110 - it tells nobody
+        await anyio.sleep(_LOOK_SECONDS)
 
 
 def tree_root(lab: Lab) -> str:
@@ -40,17 +56,26 @@ def unique_text(lab: Lab) -> str:
 # ---------------------------------------------------------------------------------------------- lists
 
 
+_ONLY_OURS = {"since"}
+
+
 def list_case(name: str, rows: int = PAGE, **arguments: Any) -> None:
-    """A list against Codex's default one: that is what its users have. A function gives an argument by the home."""
+    """The same list from Codex by its default, and from its database alone. A function gives an argument by home."""
 
     def operations(lab: Lab, number: int) -> Sides:
         given: Json = {key: value(lab) if callable(value) else value for key, value in arguments.items()}
+        ours, theirs = dict(given), {camel(key): value for key, value in given.items() if key not in _ONLY_OURS}
+        if isinstance(cursor := given.get("cursor"), Deep):
+            ours["cursor"] = lab.memo[cursor.key] or None
+            theirs["cursor"] = lab.memo.get(f"codex {cursor.key}") or None
         least = min(rows, PAGE if lab.size >= 1_000 else 1)
         return {
-            "ours": lambda: check(lab.ours.call("thread_list", **{"limit": PAGE, **given}), least),
+            "ours": lambda: check(lab.ours.call("thread_list", limit=PAGE, **ours), least),
             "bare": bare(lab),
-            "codex": lambda: check(lab.codex.request("thread/list", limit=PAGE), least),
-            "codex_db": lambda: check(lab.codex.request("thread/list", limit=PAGE, useStateDbOnly=True), least),
+            "codex": lambda: check(lab.codex.request("thread/list", limit=PAGE, **theirs), least),
+            "codex_db": lambda: check(
+                lab.codex.request("thread/list", limit=PAGE, useStateDbOnly=True, **theirs), least
+            ),
         }
 
     targets = (faster("codex", 10, at=HUNDRED), faster("codex_db", 5, at=HUNDRED), flat(1.5, at=HUNDRED))
@@ -61,10 +86,10 @@ list_case("default")
 list_case("oldest first", sort_direction="asc")
 list_case("by updated_at", sort_key="updated_at")
 list_case("by recency_at", sort_key="recency_at")
-list_case("deepest page", cursor=deep("created_at"))
-list_case("deepest page by updated_at", sort_key="updated_at", cursor=deep("updated_at"))
+list_case("deepest page", cursor=Deep("created_at"))
+list_case("deepest page by updated_at", sort_key="updated_at", cursor=Deep("updated_at"))
 list_case("one cwd of ten", cwd="/srv/proj3")
-list_case("one cwd, deepest page", 1, cwd="/srv/proj3", cursor=deep("created_at"))
+list_case("one cwd, deepest page", 1, cwd="/srv/proj3", cursor=Deep("created_at"))
 list_case("by provider", model_providers=["mock"])
 list_case("by source", source_kinds=["vscode"])
 list_case("sub-agents", source_kinds=["subAgent"])
@@ -78,6 +103,12 @@ list_case("of a parent", 4, parent_thread_id=tree_root)
 
 
 # ---------------------------------------------------------------------------------------------- search
+
+
+def camel(name: str) -> str:
+    """A parameter as Codex spells it."""
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
 
 
 def search_case(name: str, term: str, rows: int, target: Target) -> None:

@@ -94,6 +94,7 @@ async def _on_home(plan: Plan, size: int, kind: str, shape: Shape, tell: Callabl
         later = [case for case in cases if case.phase == "call"]
         if later:
             async with lab.running():
+                await calls.prepare_searches(lab)
                 await calls.prepare_lists(lab)
                 await changes.prepare_turns(lab)
                 taken += [await _take(plan, lab, case, tell) for case in later]
