@@ -95,20 +95,20 @@ class Adoption:
 
     async def catch_up(self) -> None:
         """Adopt and drop whatever differs between the folders and the rows, by stamps."""
-        files = await self.rollouts.files()
-        differs = await self.state.compare(files)
-        await self.adopt(newest_first(file for file in files if file.path in differs.files))
+        differs = await self.state.compare(self.rollouts.walk)
+        await self.adopt(newest_first((await self.rollouts.stat_many(differs.files)).values()))
         if not differs.rows:
             return
-        listed = {file.path for file in files}
+        there = await self.rollouts.present(differs.rows.values())
         gone = {
             thread_id: path
             for thread_id, path in differs.rows.items()
-            if path not in listed or self._lost(thread_id, path)
+            if path not in there or self._lost(thread_id, path)
         }
         if gone:
             # a file that was moved while the folders were walked may have been missed on both sides
-            await self.adopt(file for file in await self.rollouts.files() if file.path not in listed)
+            missed = (await self.state.compare(self.rollouts.walk)).files - differs.files
+            await self.adopt(newest_first((await self.rollouts.stat_many(missed)).values()))
             await self.drop(gone)
 
     async def adopt(self, files: Iterable[RolloutFile]) -> None:
@@ -116,14 +116,17 @@ class Adoption:
         for batch in batches(files):
             await self.adopt_batch([file for file in batch if (file.path, file.stamp) not in self._damaged])
 
-    async def adopt_batch(self, files: Sequence[RolloutFile]) -> None:
-        """Read some files and commit the rows that follow from them, in one transaction."""
+    async def adopt_batch(self, files: Sequence[RolloutFile], *, remember: bool = True) -> None:
+        """Read some files and commit the rows that follow from them, in one transaction. `remember` which ids they
+        carry, for a `drop` that follows: a first build looks once more at what it can't settle, and has no need."""
         files = await self._current([file for file in files if file.thread_id not in self.own()])
         by_id: defaultdict[str, list[StoredThread]] = defaultdict(list)
         for file, result in zip(files, await self.rollouts.describe_many(files), strict=True):
             self._note(file, result)
             if isinstance(result, Description):
                 by_id[result.thread.id].append(result.thread)
+                if remember:
+                    self._carried[file.path] = result.thread.id
         rows = await self.state.get_many(by_id)
         chosen: list[tuple[StoredThread, StoredThread | None]] = []
         barred = {*await self.state.deleted(by_id), *self.own()}
@@ -211,9 +214,6 @@ class Adoption:
             self._damaged[file.path, file.stamp] = result
             bad = (result,)
         elif result is not None:
-            # one text for both, where they are the same: a first build keeps it for each of its files
-            same = file.thread_id == result.thread.id
-            self._carried[file.path] = file.thread_id if same and file.thread_id else result.thread.id
             self._bad_lines += len(result.bad_lines)
             bad = result.bad_lines
         if bad and self.sink is not None:

@@ -10,7 +10,7 @@ relative to the home, with `/`, such as `sessions/2026/11/22/rollout-….jsonl`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,6 +68,15 @@ class RolloutStore(Protocol):
 
     def absolute(self, path: str) -> str:
         """The path that clients see."""
+        ...
+
+    def walk(self) -> Iterator[RolloutFile]:
+        """All rollout files, active and archived, by path, descending: the newest date first. It looks as it is asked
+        for the next, and blocks meanwhile, so it is for a worker thread. What vanishes meanwhile is left out."""
+        ...
+
+    def paths(self) -> Iterator[str]:
+        """The paths of the same, and of links that may lead nowhere: no file is looked at."""
         ...
 
     async def files(self) -> list[RolloutFile]:
@@ -260,7 +269,7 @@ class StateStore(HistoryStore, Protocol):
         """Ids of the threads with exactly this name, active ones first, then the newest by `updated_at`."""
         ...
 
-    async def compare(self, files: Sequence[RolloutFile]) -> Difference:
+    async def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
         """How the rows stand to all the files that there are. Holds no more than what differs."""
         ...
 

@@ -1,11 +1,10 @@
-"""How far back in time a half-built index is complete, as far as the names of the rollouts tell. Pure."""
+"""How far back in time a half-built index is complete, as far as the names of the rollouts tell. Blocking."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 
-from mcp_server.stores.base import RolloutFile
-from mcp_server.stores.naming import name_stamp, parse_time_ms
+from mcp_server.stores.naming import is_archived, name_stamp, parse_time_ms, thread_id_of
 
 ALL_ACTIVE = -(2**62)
 """The horizon once no active rollout is left to read."""
@@ -17,42 +16,62 @@ _UNKNOWN = "~"  # sorts after every time
 
 
 class Horizon:
-    """For files in the order of work, what is known after the first of them are done: no active rollout that is left
+    """For paths in the order of work, what is known after the first of them are done: no active rollout that is left
     says by its name that its thread was created after `after(done)`.
 
     A thread with several files counts as left, by the newest of their names, until the last of them is done: which of
     them has the row is settled only then. So does, without a time, a file whose name tells none.
+
+    The paths are gone through, twice if need be, and not kept: what is known is known of parts of `every` paths, and
+    the part in hand counts as left until its last is done. `found` is their number.
     """
 
-    def __init__(self, files: Sequence[RolloutFile]) -> None:
-        several = _named_by_several(files)
-        newest = dict.fromkeys(several, "")
-        for file in files:
-            if file.thread_id in several:
-                newest[file.thread_id] = max(_stamp(file), newest[file.thread_id])
-        self._left = [""] * (len(files) + 1)
-        for place in range(len(files) - 1, -1, -1):
-            file = files[place]
-            stamp = newest[file.thread_id] if file.thread_id in several else _stamp(file)
-            self._left[place] = self._left[place + 1] if file.archived else max(stamp, self._left[place + 1])
+    def __init__(self, paths: Callable[[], Iterator[str]], every: int = 1) -> None:
+        self._paths, self.found = paths, 0
+        several = self._named_by_several()
+        newest: dict[int | None, str] = {}
+        for path in paths() if several else ():
+            if (key := _key(path)) in several:
+                newest[key] = max(_stamp(path), newest.get(key, ""))
+        self._parts: list[tuple[str, str]] = []
+        """The last path of each part, and the newest name of what is active in it or in a later one."""
+        for number, path in enumerate(paths()):
+            stamp = "" if is_archived(path) else newest.get(_key(path), "") or _stamp(path)
+            if number % every == 0:
+                self._parts.append((path, stamp))
+            else:
+                self._parts[-1] = (path, max(self._parts[-1][1], stamp))
+        for place in range(len(self._parts) - 2, -1, -1):
+            last, stamp = self._parts[place]
+            self._parts[place] = (last, max(stamp, self._parts[place + 1][1]))
 
-    def after(self, done: int) -> int | None:
-        """Unix milliseconds; None if nothing can be said, `ALL_ACTIVE` if no active file is left."""
-        stamp = self._left[done]
+    def after(self, done: str | None) -> int | None:
+        """Unix milliseconds once all is done up to a path (None: nothing yet); None if nothing can be said,
+        `ALL_ACTIVE` if no active file is left."""
+        stamp = next((stamp for last, stamp in self._parts if done is None or last < done), "")
         if not stamp:
             return ALL_ACTIVE
         at_ms = None if stamp == _UNKNOWN else parse_time_ms(stamp)
         return None if at_ms is None else at_ms + _SLACK_MS
 
+    def count_until(self, done: str) -> int:
+        """How many paths there are up to one."""
+        return sum(path >= done for path in self._paths())
 
-def _stamp(file: RolloutFile) -> str:
-    return name_stamp(file.path) or _UNKNOWN
+    def _named_by_several(self) -> set[int]:
+        """Threads that more than one file is named after, by hash: two that share one wait for each other, no more."""
+        seen, several = set[int](), set[int]()
+        for path in self._paths():
+            self.found += 1
+            if (key := _key(path)) is not None:
+                (several if key in seen else seen).add(key)
+        return several
 
 
-def _named_by_several(files: Sequence[RolloutFile]) -> set[str]:
-    """Threads that more than one file is named after."""
-    seen, several = set[str](), set[str]()
-    for file in files:
-        if file.thread_id is not None:
-            (several if file.thread_id in seen else seen).add(file.thread_id)
-    return several
+def _key(path: str) -> int | None:
+    thread_id = thread_id_of(path[path.rfind("/") + 1 :])
+    return hash(thread_id) if thread_id else None
+
+
+def _stamp(path: str) -> str:
+    return name_stamp(path) or _UNKNOWN

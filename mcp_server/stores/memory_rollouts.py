@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken, StoreFailure
@@ -49,8 +49,16 @@ class MemoryRollouts(RolloutStore):
     def absolute(self, path: str) -> str:
         return f"{self._home}/{path}"
 
+    def walk(self) -> Iterator[RolloutFile]:
+        for path in self.paths():
+            if path in self._files:
+                yield self._file(path)
+
+    def paths(self) -> Iterator[str]:
+        yield from sorted((path for path in self._files if is_rollout(PurePosixPath(path).name)), reverse=True)
+
     async def files(self) -> list[RolloutFile]:
-        return [self._file(path) for path in self._files if is_rollout(PurePosixPath(path).name)]
+        return list(self.walk())
 
     async def locate(self, thread_id: str) -> list[RolloutFile]:
         return self._locate(thread_id)

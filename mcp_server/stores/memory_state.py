@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+
+from anyio import to_thread
 
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryStep
@@ -137,8 +139,8 @@ class MemoryState(MemoryHistory, StateStore):
         named.sort(key=lambda thread: (not thread.archived, thread.updated_at_ms, thread.id), reverse=True)
         return [thread.id for thread in named[:limit]]
 
-    async def compare(self, files: Sequence[RolloutFile]) -> Difference:
-        listed = {file.path: file.stamp for file in files}
+    async def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
+        listed = await to_thread.run_sync(lambda: {file.path: file.stamp for file in walk()})
         known = {thread.path: thread.stamp for thread in self._threads.values()}
         return Difference(
             frozenset(path for path, stamp in listed.items() if known.get(path) != stamp),

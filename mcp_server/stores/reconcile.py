@@ -19,8 +19,10 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 import anyio
+from anyio import to_thread
 
 from mcp_server.models.thread import FileStamp
+from mcp_server.stores import adopt
 from mcp_server.stores.adopt import Adoption, NameSource, SyncReport, batches, newest_first
 from mcp_server.stores.base import BadLine, BadLines, RolloutFile, RolloutStore, StateStore
 from mcp_server.stores.changes import claimable
@@ -202,17 +204,19 @@ class _Build:
 
     async def _build(self) -> bool:
         self.watermark = (await self.work.state.backfill()).watermark
-        files = newest_first(await self.work.rollouts.files())
-        behind = [file for file in files if self.watermark is None or file.path < self.watermark]
-        self.done, self.found = len(files) - len(behind), len(files)
-        horizon = Horizon(files)
-        self.horizon_ms = horizon.after(self.done)
+        rollouts, watermark = self.work.rollouts, self.watermark
+        horizon = await to_thread.run_sync(Horizon, rollouts.paths, adopt.BATCH_ROWS)
+        self.found = horizon.found
+        self.done = 0 if watermark is None else await to_thread.run_sync(horizon.count_until, watermark)
+        self.horizon_ms = horizon.after(watermark)
         self.progress(self.done, self.found)
-        for batch in batches(behind):
-            await self.work.adopt_batch(batch)
+        behind = batches(file for file in rollouts.walk() if watermark is None or file.path < watermark)
+        # never all of them at once: their paths and stamps alone would take 40 MB for 100,000
+        while (batch := await to_thread.run_sync(next, behind, None)) is not None:
+            await self.work.adopt_batch(batch, remember=False)
             self.done += len(batch)
             self.watermark = batch[-1].path
-            self.horizon_ms = horizon.after(self.done)
+            self.horizon_ms = horizon.after(self.watermark)
             if not await self._checkpoint("running"):
                 return False
             self.progress(self.done, self.found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -148,8 +148,8 @@ class StateDb(StateStore):
     async def match_name(self, name: str, limit: int) -> list[str]:
         return await self.read(index.match_name, name, limit)
 
-    async def compare(self, files: Sequence[RolloutFile]) -> Difference:
-        return await self.read(index.compare, files)
+    async def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
+        return await self.read(index.compare, walk)
 
     async def stamps(self) -> dict[str, tuple[str, FileStamp]]:
         return await self.read(index.stamps)

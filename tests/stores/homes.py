@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -119,9 +119,9 @@ class HomeInMemory(MemoryRollouts):
     async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
         return await one_by_one(self, files)
 
-    async def files(self) -> list[RolloutFile]:
+    def walk(self) -> Iterator[RolloutFile]:
         overlooked, self.overlooked = self.overlooked, set()
-        return [file for file in await super().files() if file.path not in overlooked]
+        yield from (file for file in super().walk() if file.path not in overlooked)
 
     def write(self, path: str, data: bytes, mtime_ms: int | None = None) -> None:
         self._clock_ms += 1000
@@ -168,9 +168,9 @@ class HomeOnDisk(RolloutFiles):
     async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
         return await one_by_one(self, files)
 
-    async def files(self) -> list[RolloutFile]:
+    def walk(self) -> Iterator[RolloutFile]:
         overlooked, self.overlooked = self.overlooked, set()
-        return [file for file in await super().files() if file.path not in overlooked]
+        yield from (file for file in super().walk() if file.path not in overlooked)
 
     def write(self, path: str, data: bytes, mtime_ms: int | None = None) -> None:
         full = self._home / path

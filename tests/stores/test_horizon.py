@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+from homes import A, B, C
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_server.models.thread import FileStamp
-from mcp_server.stores.adopt import newest_first
-from mcp_server.stores.base import RolloutFile
 from mcp_server.stores.horizon import ALL_ACTIVE, Horizon
-from mcp_server.stores.naming import parse_time_ms
+from mcp_server.stores.naming import is_archived, parse_time_ms
 
 HOUR_MS = 3_600_000
+SLACK_MS = 13 * HOUR_MS
 
 
-def file(stamp: str, key: str = "a", folder: str = "sessions/2026/01/02") -> RolloutFile:
-    return RolloutFile(f"{folder}/rollout-{stamp}-{key}.jsonl", key, folder != "sessions/2026/01/02", FileStamp(1, 1))
+def path(stamp: str, key: str = A, folder: str = "sessions/2026/01/02") -> str:
+    return f"{folder}/rollout-{stamp}-{key}.jsonl"
 
 
 def at(stamp: str) -> int:
@@ -25,41 +26,64 @@ def at(stamp: str) -> int:
     return ms
 
 
+def horizons(paths: Sequence[str], every: int = 1) -> list[int | None]:
+    """At the beginning, and after each of the paths."""
+    horizon = Horizon(lambda: iter(paths), every)
+    assert horizon.found == len(paths)
+    return [horizon.after(done) for done in (None, *paths)]
+
+
 def test_it_is_the_newest_name_that_is_left_and_what_time_zones_may_add() -> None:
-    files = [file("2026-01-02T03-00-00", "c"), file("2026-01-01T00-00-00", "b"), file("2026-01-02T01-00-00", "a")]
-    horizon = Horizon(files)
-    assert horizon.after(0) == at("2026-01-02T03-00-00") + 13 * HOUR_MS
-    assert horizon.after(1) == horizon.after(2) == at("2026-01-02T01-00-00") + 13 * HOUR_MS
-    assert horizon.after(3) == ALL_ACTIVE
+    paths = [path("2026-01-02T03-00-00", C), path("2026-01-02T01-00-00", B), path("2026-01-01T00-00-00", A)]
+    newest, second, third, after_all = horizons(paths)
+    assert newest == at("2026-01-02T03-00-00") + SLACK_MS
+    assert second == at("2026-01-02T01-00-00") + SLACK_MS
+    assert third == at("2026-01-01T00-00-00") + SLACK_MS
+    assert after_all == ALL_ACTIVE
 
 
 def test_archived_files_that_are_left_hold_nothing_up() -> None:
-    horizon = Horizon([file("2026-01-01T00-00-00"), file("2027-01-01T00-00-00", "b", "archived_sessions")])
-    assert horizon.after(1) == ALL_ACTIVE
+    paths = [path("2026-01-01T00-00-00"), path("2027-01-01T00-00-00", B, "archived_sessions")]
+    assert horizons(paths)[1] == ALL_ACTIVE
 
 
 def test_a_file_whose_name_tells_no_time_holds_everything_up() -> None:
-    horizon = Horizon([file("2026-01-01T00-00-00"), file("by-hand", "b")])
-    assert [horizon.after(0), horizon.after(1), horizon.after(2)] == [None, None, ALL_ACTIVE]
+    assert horizons([path("by-hand", B), path("2026-01-01T00-00-00")]) == [
+        None,
+        at("2026-01-01T00-00-00") + SLACK_MS,
+        ALL_ACTIVE,
+    ]
 
 
-@pytest.mark.parametrize("other", ["sessions/2026/01/02", "archived_sessions"])
+@pytest.mark.parametrize("other", ["sessions/2026/03/01", "sessions/2026/01/03"])
 def test_a_thread_with_two_files_is_settled_when_its_last_active_one_is_done(other: str) -> None:
-    first, second = file("2026-03-01T00-00-00", folder=other), file("2020-01-01T00-00-00")
-    horizon = Horizon([first, second])
-    assert horizon.after(1) == at("2026-03-01T00-00-00") + 13 * HOUR_MS
-    assert horizon.after(2) == ALL_ACTIVE
+    paths = [path("2026-03-01T00-00-00", folder=other), path("2020-01-01T00-00-00")]
+    assert horizons(paths)[1:] == [at("2026-03-01T00-00-00") + SLACK_MS, ALL_ACTIVE]
 
 
-@given(st.lists(st.tuples(st.integers(0, 23), st.sampled_from("abc"), st.booleans()), max_size=8))
-def test_it_never_lies_before_an_active_file_that_is_left(rows: list[tuple[int, str, bool]]) -> None:
-    files = newest_first(
-        file(f"2026-01-02T{hour:02}-00-00", key, "archived_sessions" if archived else "sessions/2026/01/02")
-        for hour, key, archived in rows
+def test_a_part_in_hand_counts_as_left_until_its_last_path_is_done() -> None:
+    times = [f"2026-01-02T{hour:02}-00-00" for hour in (5, 4, 3, 2)]
+    paths = [path(stamp, key) for stamp, key in zip(times, (A, B, C, "odd"), strict=True)]
+    first, third = (at(times[place]) + SLACK_MS for place in (0, 2))
+    assert horizons(paths, every=2) == [first, first, third, third, ALL_ACTIVE]
+
+
+def test_it_counts_what_is_done() -> None:
+    paths = [path("2026-01-02T03-00-00", C), path("2026-01-02T01-00-00", B), path("2026-01-01T00-00-00", A)]
+    horizon = Horizon(lambda: iter(paths))
+    assert [horizon.count_until(done) for done in paths] == [1, 2, 3]
+
+
+@given(st.sets(st.tuples(st.integers(0, 23), st.sampled_from((A, B, C)), st.booleans()), max_size=8), st.integers(1, 4))
+def test_it_never_lies_before_an_active_file_that_is_left(rows: set[tuple[int, str, bool]], every: int) -> None:
+    paths = sorted(
+        (
+            path(f"2026-01-02T{hour:02}-00-00", key, "archived_sessions" if archived else "sessions/2026/01/02")
+            for hour, key, archived in rows
+        ),
+        reverse=True,
     )
-    horizon = Horizon(files)
-    for done in range(len(files) + 1):
-        after = horizon.after(done)
-        left = [at(one.path.split("rollout-")[1][:19]) for one in files[done:] if not one.archived]
+    for done, after in enumerate(horizons(paths, every)):
+        left = [at(one.split("rollout-")[1][:19]) for one in paths[done:] if not is_archived(one)]
         assert after is not None
         assert all(created_ms < after for created_ms in left)
