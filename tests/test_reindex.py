@@ -48,7 +48,8 @@ def progress(home: Path) -> tuple[str, int]:
 
 
 @pytest.mark.anyio
-async def test_a_reindex_that_was_killed_goes_on_where_it_was_while_a_server_serves(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["a server", "a second reindex"])
+async def test_a_reindex_that_was_killed_goes_on_where_it_was_while_a_server_serves(tmp_path: Path, by: str) -> None:
     for number in range(THREADS):
         plant(tmp_path, number)
     async with await anyio.open_process(command("reindex", "--home", str(tmp_path))) as first:
@@ -60,6 +61,12 @@ async def test_a_reindex_that_was_killed_goes_on_where_it_was_while_a_server_ser
     status, done = progress(tmp_path)
     assert status == "running"
     assert 0 < done < THREADS
+    if by == "a second reindex":
+        again = await anyio.run_process(command("reindex", "--home", str(tmp_path)))
+        told = again.stderr.decode()
+        assert f"{THREADS}/{THREADS}" in told
+        assert progress(tmp_path) == ("complete", THREADS)
+        return
     with anyio.fail_after(90):
         async with Client(stdio_server(tmp_path)) as client:
             tools = Tools(client)

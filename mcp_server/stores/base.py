@@ -83,6 +83,11 @@ class RolloutStore(Protocol):
         """All rollout files, active and archived, in no order. A folder that isn't there holds none."""
         ...
 
+    async def unusable(self) -> list[BadLine]:
+        """What is called a rollout and is no file of the home: a link that leads nowhere or out of its folder, a pipe.
+        All other methods pass these over."""
+        ...
+
     async def locate(self, thread_id: str) -> list[RolloutFile]:
         """The files whose name carries the id: the current rollout first, then those that reverts have replaced, the
         last one first; of several files of one rollout the active one. Reads no file."""

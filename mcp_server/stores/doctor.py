@@ -109,6 +109,7 @@ async def examine(
     files = newest_first(await rollouts.files())
     exam = _Examination({path: (thread_id, stamp) for thread_id, (path, stamp) in rows.items()})
     await exam.read(rollouts, files, everything=deep)
+    exam.malformed += await rollouts.unusable()
     deleted = await state.deleted(exam.holders) if state else frozenset[str]()
     names = await rollouts.names()
     by_size = nlargest(_LARGEST, ((sum(sizes), thread_id) for thread_id, sizes in exam.sizes.items()))

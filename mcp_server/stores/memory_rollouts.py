@@ -60,6 +60,9 @@ class MemoryRollouts(RolloutStore):
     async def files(self) -> list[RolloutFile]:
         return list(self.walk())
 
+    async def unusable(self) -> list[BadLine]:
+        return []
+
     async def locate(self, thread_id: str) -> list[RolloutFile]:
         return self._locate(thread_id)
 

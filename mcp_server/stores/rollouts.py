@@ -74,6 +74,9 @@ class RolloutFiles(RolloutStore):
     async def files(self) -> list[RolloutFile]:
         return await to_thread.run_sync(lambda: list(self.walk()))
 
+    async def unusable(self) -> list[BadLine]:
+        return await to_thread.run_sync(self._unusable)
+
     async def locate(self, thread_id: str) -> list[RolloutFile]:
         return await to_thread.run_sync(self._locate, thread_id)
 
@@ -202,6 +205,19 @@ class RolloutFiles(RolloutStore):
         except FileNotFoundError:
             return None
         return _rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
+
+    def _unusable(self) -> list[BadLine]:
+        found: list[BadLine] = []
+        for folder in (ACTIVE, ARCHIVED):
+            for path, entry in self._entries(folder):
+                full = self._home / path
+                if self._listed(path, entry) is not None or not os.path.lexists(full):
+                    continue
+                reason = "no regular file"
+                if entry.is_symlink():
+                    reason = f"a link that leads {f'out of {folder}' if full.is_file() else 'to no file'}"
+                found.append(BadLine(path, 0, f"is {reason}"))
+        return found
 
     def _present(self, paths: Collection[str]) -> frozenset[str]:
         isfile = os.path.isfile  # a page asks for each of its rows: as Path objects they take four times as long
