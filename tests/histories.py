@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mcp_server.models.thread import StoredThread
 from mcp_server.models.turn import Turn
 from mcp_server.stores.base import BadLine, RolloutStore
+from mcp_server.stores.finding import Source
 from mcp_server.stores.memory_history import MemoryHistory
 from mcp_server.threads.histories import open_history
 from mcp_server.threads.history import history_text
@@ -30,7 +31,11 @@ async def read_history(
     *,
     active_turn_id: str | None = None,
 ) -> WholeHistory:
-    text = await history_text(rollouts, thread, base_of)
+    async def source(rollout_id: str) -> Source | None:
+        base = await base_of(rollout_id)
+        return base and Source(base.path, base.history_base)
+
+    text = await history_text(rollouts, thread, source)
     history = await open_history(MemoryHistory(), text, active_turn_id)
     bad = tuple(text.bad)
     turns = await history.turns(0, history.mark.turns, "full")

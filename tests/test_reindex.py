@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -47,26 +48,41 @@ def progress(home: Path) -> tuple[str, int]:
     return (str(row[0]), int(row[1])) if row else ("none", 0)
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("by", ["a server", "a second reindex"])
-async def test_a_reindex_that_was_killed_goes_on_where_it_was_while_a_server_serves(tmp_path: Path, by: str) -> None:
+async def killed_reindex(home: Path) -> None:
+    """One that has read some of `THREADS` threads."""
     for number in range(THREADS):
-        plant(tmp_path, number)
-    async with await anyio.open_process(command("reindex", "--home", str(tmp_path))) as first:
+        plant(home, number)
+    async with await anyio.open_process(command("reindex", "--home", str(home))) as process:
         with anyio.fail_after(60):
-            while progress(tmp_path)[1] == 0:  # noqa: ASYNC110 - another process tells it in its database alone
+            while progress(home)[1] == 0:  # noqa: ASYNC110 - another process tells it in its database alone
                 await anyio.sleep(0.005)
-        first.kill()
-        await first.wait()
-    status, done = progress(tmp_path)
+        process.kill()
+        await process.wait()
+    status, done = progress(home)
     assert status == "running"
     assert 0 < done < THREADS
-    if by == "a second reindex":
-        again = await anyio.run_process(command("reindex", "--home", str(tmp_path)))
-        told = again.stderr.decode()
-        assert f"{THREADS}/{THREADS}" in told
-        assert progress(tmp_path) == ("complete", THREADS)
-        return
+
+
+@pytest.mark.anyio
+async def test_a_second_reindex_goes_on_where_the_killed_one_was(tmp_path: Path) -> None:
+    """What was read is not read again: a change that no stamp betrays stays unseen."""
+    await killed_reindex(tmp_path)
+    newest = f"01a20564-0000-7000-8000-{THREADS - 1:012x}"
+    (path,) = tmp_path.rglob(f"*{newest}.jsonl")
+    stat, message = path.stat(), f"message {THREADS - 1}"
+    path.write_bytes(path.read_bytes().replace(message.encode(), message.replace("e", "a").encode()))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    second = await anyio.run_process(command("reindex", "--home", str(tmp_path)))
+    assert f"{THREADS}/{THREADS}" in second.stderr.decode()
+    assert progress(tmp_path) == ("complete", THREADS)
+    with closing(sqlite3.connect(tmp_path / "threadstore.sqlite")) as connection:
+        (preview,) = connection.execute("SELECT preview FROM threads WHERE id = ?", [newest]).fetchone()
+    assert preview == message
+
+
+@pytest.mark.anyio
+async def test_a_server_goes_on_where_a_reindex_was_killed_and_serves_while_another_rebuilds(tmp_path: Path) -> None:
+    await killed_reindex(tmp_path)
     with anyio.fail_after(90):
         async with Client(stdio_server(tmp_path)) as client:
             tools = Tools(client)

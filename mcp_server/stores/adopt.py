@@ -99,7 +99,7 @@ class Adoption:
         await self.adopt(newest_first((await self.rollouts.stat_many(differs.files)).values()))
         if not differs.rows:
             return
-        there = await self.rollouts.present(differs.rows.values())
+        there = await self.rollouts.stat_many(differs.rows.values())
         gone = {
             thread_id: path
             for thread_id, path in differs.rows.items()
@@ -201,12 +201,12 @@ class Adoption:
             return files
         rows = await self.state.get_many({file.thread_id for file in files if file.thread_id})
         later = {
-            row.path
+            file.path: row.path
             for file in files
             if (row := rows.get(file.thread_id or "")) and succession(row.path) > succession(file.path)
         }
-        there = await self.rollouts.present(later) if later else frozenset[str]()
-        return [file for file in files if not _replaced(file, rows.get(file.thread_id or ""), there)]
+        there = await self.rollouts.stat_many(set(later.values())) if later else {}
+        return [file for file in files if later.get(file.path) not in there]
 
     def _note(self, file: RolloutFile, result: Description | BadLine | None) -> None:
         bad: tuple[BadLine, ...] = ()
@@ -236,7 +236,3 @@ class Adoption:
             (succession(one.path), not one.archived, one.path == kept, one.stamp.mtime_ns, one.path) for one in threads
         ]
         return threads[order.index(max(order))] if threads else None
-
-
-def _replaced(file: RolloutFile, row: StoredThread | None, there: Collection[str]) -> bool:
-    return row is not None and row.path in there and succession(row.path) > succession(file.path)

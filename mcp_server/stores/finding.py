@@ -89,8 +89,8 @@ async def find_rollout(rollouts: RolloutStore, state: StateStore | None, rollout
     row = await state.get(rollout_id) if state is not None else None
     if row is not None and (rollout_id_of(row.path) or row.id) == rollout_id and await rollouts.stat(row.path):
         return Source(row.path, row.history_base)
-    for file in await rollouts.locate_rollout(rollout_id):
-        return Source(file.path, await _base_of(rollouts, file))
+    if files := await rollouts.locate_rollout(rollout_id):
+        return Source(files[0].path, await _base_of(rollouts, files[0]))
     thread = await find(rollouts, state, rollout_id)  # a file that is not called after its thread
     return thread and Source(thread.path, thread.history_base)
 

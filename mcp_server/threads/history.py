@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from anyio import to_thread
 
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.history import ItemPlace, Place, TurnSpan
-from mcp_server.models.rollout import HistoryBase, MalformedLine, RawLine, RolloutLine, decode_line
+from mcp_server.models.rollout import MalformedLine, RawLine, RolloutLine, decode_line
 from mcp_server.models.thread import StoredThread
 from mcp_server.models.turn import Item, ItemsView, Turn, TurnError
 from mcp_server.stores.base import BadLine, RolloutStore
+from mcp_server.stores.finding import Source
 from mcp_server.stores.rawlines import split_lines
 from mcp_server.threads.folding import Draft, TurnFolder
 
@@ -23,17 +24,6 @@ MAX_LINEAGE = 64
 
 # Less than this is folded at once: handing it to another thread would take longer.
 _SMALL_BYTES = 128 << 10
-
-
-class Source(Protocol):
-    """A rollout that others borrow from."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def history_base(self) -> HistoryBase | None: ...
-
-
 BaseOf = Callable[[str], Awaitable[Source | None]]
 T = TypeVar("T")
 
@@ -130,9 +120,13 @@ async def history_text(rollouts: RolloutStore, thread: StoredThread, base_of: Ba
     bad: list[BadLine] = []
     borrowed: list[tuple[str, int]] = []
     seen = {thread.path}
-    fork: Source = thread
+    fork = Source(thread.path, thread.history_base)
     while base := fork.history_base:
-        source = await base_of(base.thread_id)
+        try:
+            source = await base_of(base.thread_id)
+        except DamagedRollout as error:
+            bad.append(BadLine(error.path, error.offset, error.reason))
+            break
         if source is None or source.path in seen or len(borrowed) + 1 >= MAX_LINEAGE:
             reason = "is missing" if source is None else "runs in a circle" if source.path in seen else "is too long"
             bad.append(BadLine(fork.path, 0, f"the history borrowed from rollout {base.thread_id} {reason}"))

@@ -186,7 +186,7 @@ async def _describe(rollouts: MemoryRollouts) -> StoredThread | None:
         return None
 
 
-async def _nobody(_: str) -> StoredThread | None:
+async def _nobody(_: str) -> None:
     return None
 
 

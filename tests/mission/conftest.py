@@ -50,6 +50,13 @@ class Tools:
         await self("turn_complete", thread_id=thread_id, message="done")
         return thread_id
 
+    async def go_on(self, thread_id: str, message: str, answer: str = "done") -> None:
+        """One more turn of a stored thread, which is let go again."""
+        await self("thread_resume", thread_id=thread_id)
+        await self("turn_start", thread_id=thread_id, input=message)
+        await self("turn_complete", thread_id=thread_id, message=answer)
+        await self("thread_unsubscribe", thread_id=thread_id)
+
     async def loaded(self) -> list[str]:
         return list((await self("thread_loaded_list"))["data"])
 

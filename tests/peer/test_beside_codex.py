@@ -184,10 +184,7 @@ async def test_a_paginated_thread_goes_back_and_forth(home: CodexHome, tools: To
     with home.server() as codex:
         thread_id = codex.request("thread/start", {"cwd": "/work", "historyMode": "paginated"})["thread"]["id"]
         codex.turn(thread_id, "first, by Codex")
-    await tools("thread_resume", thread_id=thread_id)
-    await tools("turn_start", thread_id=thread_id, input="second, by us")
-    await tools("turn_complete", thread_id=thread_id, message="so it is")
-    await tools("thread_unsubscribe", thread_id=thread_id)
+    await tools.go_on(thread_id, "second, by us", "so it is")
     with home.server() as codex:
         codex.request("thread/resume", {"threadId": thread_id})
         codex.turn(thread_id, "third, by Codex")

@@ -144,10 +144,7 @@ async def test_a_thread_that_codex_reverted_is_ours_turn_for_turn_and_moves_with
         assert thread_id in {t["id"] for t in codex.request("thread/list", {"archived": True})["data"]}
     await tools("thread_unarchive", thread_id=thread_id)
     assert all(path.exists() for path in files)
-    await tools("thread_resume", thread_id=thread_id)
-    await tools("turn_start", thread_id=thread_id, input="from us")
-    await tools("turn_complete", thread_id=thread_id, message="done")
-    await tools("thread_unsubscribe", thread_id=thread_id)
+    await tools.go_on(thread_id, "from us")
     with home.server() as codex:
         codex.request("thread/resume", {"threadId": thread_id})
         codex.turn(thread_id, "from Codex")

@@ -156,6 +156,17 @@ async def test_a_base_whose_rollout_cannot_be_read_is_reported():
     assert [(bad.path, bad.reason) for bad in history.bad_lines] == [("base", "is gone")]
 
 
+async def test_a_base_that_cannot_be_looked_up_is_reported_and_the_rest_is_read():
+    async def broken(rollout_id: str) -> None:
+        raise DamagedRollout(f"{rollout_id}.jsonl", "cannot be read")
+
+    store = cast("RolloutStore", Bytes({"fork": written(META, user("one"))}))
+    history = await read_history(store, stored("fork", base=HistoryBase("base", end_byte_offset=9)), broken)
+
+    assert ids(history.turns) == [["item-1"]]
+    assert [(bad.path, bad.reason) for bad in history.bad_lines] == [("base.jsonl", "cannot be read")]
+
+
 async def test_a_lineage_in_a_circle_is_walked_once():
     one, two = (stored(name, base=HistoryBase(other, end_byte_offset=99_999)) for name, other in ("ab", "ba"))
     files = {"a": written(META, user("one")), "b": written(META, user("two"))}
