@@ -190,6 +190,8 @@ async def test_a_signal_ends_it_over_http_too_though_a_client_waits_for_events(
             thread = (await structure(client, "thread_start"))["thread"]
             await structure(client, "turn_start", thread_id=thread["id"], input="work")
             tasks.start_soon(waits_until_cut_off, client)
+            await anyio.wait_all_tasks_blocked()
+            await structure(client, "thread_loaded_list")  # sent later, answered: the other has arrived
             process.send_signal(stop)
             assert await anyio.to_thread.run_sync(process.wait, PROMPTLY) == 0
             assert interrupted_and_unlocked(tmp_path, thread)
