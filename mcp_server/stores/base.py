@@ -257,8 +257,9 @@ class StateStore(HistoryStore, Protocol):
 
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]: ...
 
-    async def list(self, query: ThreadQuery) -> ThreadRows:
-        """One page. Ties of the sort key are broken by id, in the direction of the sort."""
+    async def list(self, query: ThreadQuery, beside: Sequence[ThreadQuery] = ()) -> ThreadRows:
+        """One page, and the `counts` of the queries `beside` it, all in one look. Ties of the sort key are broken by
+        id, in the direction of the sort."""
         ...
 
     async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
@@ -280,6 +281,10 @@ class StateStore(HistoryStore, Protocol):
 
     async def stamps(self) -> dict[str, tuple[str, FileStamp]]:
         """Path and file stamp of every row, by thread id: what a sync compares with the folders."""
+        ...
+
+    async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
+        """Path and stamp, by thread id, of the rows that name one of these paths."""
         ...
 
     async def names_stamp(self) -> FileStamp | None:

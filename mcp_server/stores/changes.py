@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from typing import Protocol
 
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.thread import StoredThread, spawn_parent
@@ -11,7 +12,20 @@ from mcp_server.stores.naming import succession
 from mcp_server.stores.records import BackfillState, Change, SpawnEdge
 
 
-def merged(before: StoredThread | None, after: StoredThread) -> StoredThread:
+class Known(Protocol):
+    """What of the row that is there decides about a change of it."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def archived(self) -> bool: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def recency_at_ms(self) -> int: ...
+
+
+def merged(before: Known | None, after: StoredThread) -> StoredThread:
     """The row that `after` makes of `before`. A rollout knows no name, so None keeps the one that is there; recency
     never goes back."""
     if before is None:
@@ -23,7 +37,7 @@ def merged(before: StoredThread | None, after: StoredThread) -> StoredThread:
     return replace(after, name=name, recency_at_ms=recency_at_ms)
 
 
-def derive_events(before: StoredThread | None, after: StoredThread) -> list[ThreadEvent]:
+def derive_events(before: Known | None, after: StoredThread) -> list[ThreadEvent]:
     """The events that tell of the step from one row to the next: started (a new thread that has a preview), reverted
     (the current rollout is of a later revert), archived or unarchived, renamed. Nothing else counts, so a row that is
     already so gives none."""

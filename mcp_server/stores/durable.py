@@ -111,39 +111,56 @@ def move(source: Path, target: Path) -> None:
         if not same_file(source, target):
             raise
         source.unlink(missing_ok=True)
-    _forget_names([source.parent])
+    _forget_names([str(source.parent)])
 
 
-def move_many(moves: Sequence[tuple[Path, Path]]) -> list[OSError | None]:
+def move_many(moves: Sequence[tuple[Path | str, Path | str]]) -> list[OSError | None]:
     """`move` for each pair of source and target, with one flush a folder for all; tells what went wrong with which.
 
     At no time does the disk hold a file under neither name: all new names are flushed before the first old one goes.
     """
+    # As text: Path objects would take most of the time of a thousand moves.
     outcomes: list[OSError | None] = [None] * len(moves)
     linked: list[int] = []
+    made = set[str]()
     for number, (source, target) in enumerate(moves):
         try:
-            make_folders(target.parent)
-            if _has_both_names(source, target) or (not source.is_symlink() and _link(source, target)):
+            if (folder := os.path.dirname(target)) not in made:
+                make_folders(Path(folder))
+                made.add(folder)
+            if _linked(source, target):
                 linked.append(number)
             else:
-                move(source, target)
+                move(Path(source), Path(target))
         except OSError as error:
             outcomes[number] = error
-    flushed = _flushed({moves[number][1].parent for number in linked})
+    flushed = _flushed({os.path.dirname(moves[number][1]) for number in linked})
     for number in linked:
         source, target = moves[number]
-        outcomes[number] = flushed[target.parent]
+        outcomes[number] = flushed[os.path.dirname(target)]
         if outcomes[number] is None:
             try:
-                source.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    os.unlink(source)
             except OSError as error:
                 outcomes[number] = error
-    _forget_names({moves[number][0].parent for number in linked})
+    _forget_names({os.path.dirname(moves[number][0]) for number in linked})
     return outcomes
 
 
-def _forget_names(folders: Collection[Path]) -> None:
+def _linked(source: Path | str, target: Path | str) -> bool:
+    """Whether the file has both names now; a move that was cut short has left it so."""
+    if os.path.islink(source):
+        return False
+    try:
+        return _link(source, target)
+    except FileExistsError:
+        if not same_file(source, target):
+            raise
+        return True
+
+
+def _forget_names(folders: Collection[str]) -> None:
     """Flush that the old names are gone. The files have moved already: where this fails, a crash may bring an old name
     back beside the new one, as a move cut short leaves it, and the next move drops it."""
     for folder, failure in _flushed(folders).items():
@@ -151,17 +168,12 @@ def _forget_names(folders: Collection[Path]) -> None:
             logger.warning("the move out of %s may not last a crash: %s", folder, failure)
 
 
-def _has_both_names(source: Path, target: Path) -> bool:
-    """Whether a move was cut short between the two."""
-    return target.exists() and same_file(source, target)
-
-
-def _flushed(folders: Collection[Path]) -> dict[Path, OSError | None]:
+def _flushed(folders: Collection[str]) -> dict[str, OSError | None]:
     """Flush folders; what failed, by folder."""
-    failures: dict[Path, OSError | None] = {}
+    failures: dict[str, OSError | None] = {}
     for folder in sorted(folders):
         try:
-            sync_folder(folder)
+            sync_folder(Path(folder))
             failures[folder] = None
         except OSError as error:
             failures[folder] = error
@@ -175,9 +187,9 @@ def remove(path: Path) -> None:
         sync_folder(path.parent)
 
 
-def same_file(one: Path, other: Path) -> bool:
+def same_file(one: Path | str, other: Path | str) -> bool:
     try:
-        return one.samefile(other)
+        return os.path.samefile(one, other)
     except FileNotFoundError:
         return False
 
@@ -200,9 +212,9 @@ def _put(source: Path, target: Path) -> None:
         raise
 
 
-def _link(source: Path, target: Path) -> bool:
+def _link(source: Path | str, target: Path | str) -> bool:
     try:
-        target.hardlink_to(source)
+        os.link(source, target)
     except OSError as error:
         if error.errno in _NO_LINKS:
             return False

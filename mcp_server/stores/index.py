@@ -7,7 +7,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from operator import attrgetter, itemgetter
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from sqlalchemy import Table, bindparam
 from sqlalchemy.dialects.sqlite import insert
@@ -17,7 +17,7 @@ from mcp_server.models.event import ThreadEvent
 from mcp_server.models.rollout import HistoryBase
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
 from mcp_server.stores.base import RolloutFile
-from mcp_server.stores.changes import derive_events, merged, name_event
+from mcp_server.stores.changes import Known, derive_events, merged, name_event
 from mcp_server.stores.queries import Difference
 from mcp_server.stores.records import SpawnEdge
 from mcp_server.stores.tables import SpawnEdgeRow, ThreadRow
@@ -35,12 +35,12 @@ _EDGES = cast("Table", SpawnEdgeRow.__table__)  # type: ignore[attr-defined]
 def write_threads(session: Session, threads: Sequence[StoredThread]) -> list[ThreadEvent]:
     """Insert rows, or change what is different in them; returns the events that the differences make."""
     held = {row[_AT["id"]]: row for row in _rows(session, {thread.id for thread in threads})}
-    rows = {thread_id: _stored(row) for thread_id, row in held.items()}
+    before: dict[str, Known] = {thread_id: _known(row) for thread_id, row in held.items()}
+    rows: dict[str, StoredThread] = {}
     events: list[ThreadEvent] = []
     for thread in threads:
-        before = rows.get(thread.id)
-        rows[thread.id] = merged(before, thread)
-        events += derive_events(before, thread)
+        events += derive_events(before.get(thread.id), thread)
+        rows[thread.id] = before[thread.id] = merged(before.get(thread.id), thread)
     # A statement that names a column writes all indexes that have it, whether the value is another one or not.
     statements: dict[str, list[tuple[Any, ...]]] = {}
     for thread_id, thread in rows.items():
@@ -114,7 +114,18 @@ def compare(session: Session, walk: Callable[[], Iterable[RolloutFile]]) -> Diff
 
 
 def stamps(session: Session) -> dict[str, tuple[str, FileStamp]]:
-    rows = session.connection().exec_driver_sql("SELECT id, path, size, mtime_ns FROM threads")
+    return _stamps(session.connection().exec_driver_sql(_STAMPS))
+
+
+def rows_at(session: Session, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
+    """No index has the paths; but SQLite looks at 100,000 rows in the time that Python takes for a few thousand."""
+    return _stamps(_listed(session, f"{_STAMPS} WHERE path IN (SELECT value FROM json_each(?))", list(paths)))
+
+
+_STAMPS = "SELECT id, path, size, mtime_ns FROM threads"
+
+
+def _stamps(rows: Iterable[Sequence[Any]]) -> dict[str, tuple[str, FileStamp]]:
     return {key: (path, FileStamp(size, mtime_ns)) for key, path, size, mtime_ns in rows}
 
 
@@ -155,15 +166,16 @@ def remove_edges(session: Session, child_ids: Collection[str]) -> None:
 
 
 def children(session: Session, parent_ids: Collection[str]) -> list[SpawnEdge]:
-    edges: list[SpawnEdge] = []
-    for ids in chunks(parent_ids):
-        edges += map(_edge, session.exec(select(SpawnEdgeRow).where(col(SpawnEdgeRow.parent_id).in_(ids))))
-    return sorted(edges, key=lambda edge: edge.child_id)
+    sql = (
+        "SELECT parent_id, child_id, status FROM spawn_edges "
+        "WHERE parent_id IN (SELECT value FROM json_each(?)) ORDER BY child_id"
+    )
+    return [SpawnEdge(*row) for row in _listed(session, sql, list(parent_ids))]
 
 
 def parent(session: Session, child_id: str) -> SpawnEdge | None:
     row = session.get(SpawnEdgeRow, child_id)
-    return None if row is None else _edge(row)
+    return row and SpawnEdge(row.parent_id, row.child_id, cast("Literal['open', 'closed']", row.status))
 
 
 def forks_of(session: Session, thread_id: str) -> list[str]:
@@ -199,6 +211,19 @@ def _values(thread: StoredThread) -> tuple[Any, ...]:
     return tuple([values[name] for name in _COLUMNS])
 
 
+class _Known(NamedTuple):
+    """What of a row decides about the change of it; to make a thread of each would take most of the time."""
+
+    path: str
+    archived: bool
+    name: str | None
+    recency_at_ms: int
+
+
+def _known(row: Sequence[Any]) -> _Known:
+    return _Known(row[_AT["path"]], bool(row[_AT["archived"]]), row[_AT["name"]], row[_AT["recency_at_ms"]])
+
+
 def _stored(row: Sequence[Any]) -> StoredThread:
     values = dict(zip(_SAME, _same_of_row(row), strict=True))
     values["archived"] = bool(values["archived"])
@@ -222,10 +247,6 @@ def _json(value: Any) -> str:
 
 def _parsed(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value  # SQLite makes a number of text that reads like one
-
-
-def _edge(row: SpawnEdgeRow) -> SpawnEdge:
-    return SpawnEdge(row.parent_id, row.child_id, cast("Literal['open', 'closed']", row.status))
 
 
 def chunks(ids: Collection[str]) -> Iterator[list[str]]:

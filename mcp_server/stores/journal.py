@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 from sqlalchemy import Table, func
 from sqlalchemy.dialects.sqlite import insert
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, col, select
 
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.thread import FileStamp
@@ -19,8 +19,6 @@ from mcp_server.stores.index import clamped
 from mcp_server.stores.records import BackfillState, Move, Operation, Receipt
 from mcp_server.stores.tables import BackfillRow, EventRow, MetaRow, MoveRow, OperationRow, ReceiptRow, TombstoneRow
 
-_EVENTS = cast("Table", EventRow.__table__)  # type: ignore[attr-defined]
-_MOVES = cast("Table", MoveRow.__table__)  # type: ignore[attr-defined]
 _NAMES_STAMP = "names_stamp"
 
 # ---------------------------------------------------------------------------------------------- events
@@ -31,11 +29,12 @@ def append_events(session: Session, events: Sequence[ThreadEvent], now_ms: int) 
     if not events:
         return []
     before = last_seq(session)
-    rows = [{"at_ms": now_ms, "type": e.type, "thread_id": e.thread_id, "payload": e.payload} for e in events]
-    session.connection().execute(insert(_EVENTS), rows)
+    rows = [(now_ms, event.type, event.thread_id, json.dumps(event.payload)) for event in events]
+    connection = session.connection()
+    connection.exec_driver_sql("INSERT INTO events (at_ms, type, thread_id, payload) VALUES (?, ?, ?, ?)", rows)
     # the transaction holds the write lock, so what is newer is ours (SQLite has no RETURNING below 3.35)
-    seqs = session.exec(select(EventRow.seq).where(col(EventRow.seq) > before).order_by(col(EventRow.seq)))
-    return [replace(event, seq=seq or 0, at_ms=now_ms) for event, seq in zip(events, seqs, strict=True)]
+    seqs = connection.exec_driver_sql("SELECT seq FROM events WHERE seq > ? ORDER BY seq", (before,))
+    return [replace(event, seq=seq, at_ms=now_ms) for event, (seq,) in zip(events, seqs, strict=True)]
 
 
 def events_after(
@@ -58,7 +57,8 @@ def last_seq(session: Session) -> int:
 
 
 def save_operation(session: Session, operation: Operation) -> None:
-    session.exec(delete(MoveRow).where(col(MoveRow.operation_id) == operation.id))
+    """Its moves are those that it was planned with: they are written once."""
+    planned = session.get(OperationRow, operation.id) is not None
     session.merge(
         OperationRow(
             id=operation.id,
@@ -70,12 +70,10 @@ def save_operation(session: Session, operation: Operation) -> None:
         )
     )
     session.flush()
-    rows = [
-        {"operation_id": operation.id, "position": position, "thread_id": move.thread_id, "path": move.path}
-        for position, move in enumerate(operation.moves)
-    ]
-    if rows:
-        session.connection().execute(insert(_MOVES), rows)
+    if operation.moves and not planned:
+        rows = [(operation.id, place, move.thread_id, move.path) for place, move in enumerate(operation.moves)]
+        sql = "INSERT INTO operation_moves (operation_id, position, thread_id, path) VALUES (?, ?, ?, ?)"
+        session.connection().exec_driver_sql(sql, rows)
 
 
 def operation(session: Session, operation_id: str) -> Operation | None:

@@ -28,6 +28,7 @@ BELOW = (
 )
 
 _Group = tuple[Any, ...]
+_Names = tuple[str | None, ...]
 
 
 class _Row(NamedTuple):
@@ -52,8 +53,8 @@ class _Few(NamedTuple):
     all: bool
 
 
-def list_threads(session: Session, query: ThreadQuery) -> ThreadRows:
-    """One page."""
+def list_threads(session: Session, query: ThreadQuery, beside: Sequence[ThreadQuery] = ()) -> ThreadRows:
+    """One page, and the counts of queries beside it, which may name the same few rows."""
     few = _few(session, query)
     if few is not None and few.all:
         found = [(key, row) for row in few.rows if fits(row, key := getattr(row, query.sort_key), query)]
@@ -64,18 +65,25 @@ def list_threads(session: Session, query: ThreadQuery) -> ThreadRows:
         groups = list(groups_of(session, query))
         numbers, total = _walk(session, query, groups), _count(session, query, few, groups)
     rows = get_numbered(session, numbers[: query.limit])
-    return ThreadRows(tuple(rows), total=total, more=len(numbers) > query.limit)
+    return ThreadRows(
+        tuple(rows),
+        total=total,
+        more=len(numbers) > query.limit,
+        beside=tuple(_counts(session, beside, {_named(query): few})),
+    )
 
 
 def counts(session: Session, queries: Sequence[ThreadQuery]) -> list[Count]:
     """How many rows fit each query."""
-    seen: dict[tuple[str | None, ...], _Few | None] = {}
+    return _counts(session, queries, {})
+
+
+def _counts(session: Session, queries: Sequence[ThreadQuery], seen: dict[_Names, _Few | None]) -> list[Count]:
     found: list[Count] = []
     for query in queries:
-        named = (query.search_term, query.parent_id, query.ancestor_id)
-        if named not in seen:
-            seen[named] = _few(session, query)
-        found.append(_count(session, query, seen[named], None))
+        if _named(query) not in seen:
+            seen[_named(query)] = _few(session, query)
+        found.append(_count(session, query, seen[_named(query)], None))
     return found
 
 
@@ -173,6 +181,11 @@ def _count(
 
 
 # ---------------------------------------------------------------------------------------------- few rows
+
+
+def _named(query: ThreadQuery) -> _Names:
+    """What decides which few rows a query names."""
+    return query.search_term, query.parent_id, query.ancestor_id
 
 
 def _few(session: Session, query: ThreadQuery) -> _Few | None:

@@ -93,12 +93,17 @@ class MemoryState(MemoryHistory, StateStore):
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
         return {key: self._threads[key] for key in thread_ids if key in self._threads}
 
-    async def list(self, query: ThreadQuery) -> ThreadRows:
+    async def list(self, query: ThreadQuery, beside: Sequence[ThreadQuery] = ()) -> ThreadRows:
         key = _KEYS[query.sort_key]
         matches = self._matches(query)
         matches.sort(key=lambda thread: (key(thread), thread.id), reverse=query.direction == "desc")
         rows = [thread for thread in matches if beyond(key(thread), thread.id, query)]
-        return ThreadRows(tuple(rows[: query.limit]), total=Count(len(matches)), more=len(rows) > query.limit)
+        return ThreadRows(
+            tuple(rows[: query.limit]),
+            total=Count(len(matches)),
+            more=len(rows) > query.limit,
+            beside=tuple(await self.counts(beside)),
+        )
 
     async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
         return [Count(len(self._matches(query))) for query in queries]
@@ -149,6 +154,9 @@ class MemoryState(MemoryHistory, StateStore):
 
     async def stamps(self) -> dict[str, tuple[str, FileStamp]]:
         return {thread.id: (thread.path, thread.stamp) for thread in self._threads.values()}
+
+    async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
+        return {key: row for key, row in (await self.stamps()).items() if row[0] in paths}
 
     async def names_stamp(self) -> FileStamp | None:
         return self._names_stamp

@@ -57,11 +57,13 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ThreadRows:
-    """A page: `total` counts what fits the query, wherever the page begins; `more` tells whether rows follow."""
+    """A page: `total` counts what fits the query, wherever the page begins; `more` tells whether rows follow; `beside`
+    counts what fits the queries that were asked beside it."""
 
     rows: tuple[StoredThread, ...]
     total: Count
     more: bool
+    beside: tuple[Count, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

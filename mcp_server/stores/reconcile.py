@@ -34,7 +34,7 @@ from mcp_server.stores.workers import has_died
 
 _LEASE_MS = 120_000
 _POLL_S, _MAX_POLL_S = 0.05, 0.5
-_MANY_PATHS = 64  # beyond this a walk of the folders is cheaper than a look-up for each path
+_MANY_LOST = 64  # beyond this a walk of the folders is cheaper than a search for each thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,20 +139,21 @@ async def sync_paths(
 
     Paths that are no rollouts are ignored; names are applied if they changed, whatever the paths are.
     """
-    if len(paths) > _MANY_PATHS:
-        return await sync(rollouts, state, own=own, more_names=more_names, sink=sink)
-    present = [file for path in paths if (file := await rollouts.stat(path)) is not None]
-    gone = {path for path in paths if path.endswith((".jsonl", ".jsonl.zst"))} - {file.path for file in present}
-    rows = await _rows_at(state, present, gone)
+    present = await rollouts.stat_many(paths)
+    gone = {path for path in paths if path.endswith((".jsonl", ".jsonl.zst"))} - present.keys()
+    rows = await _rows_at(state, present.values(), gone)
     known = dict(rows.values())
     todo = {
-        file.path: file
-        for file in present
-        if (is_rollout(PurePosixPath(file.path).name) or file.path in known) and known.get(file.path) != file.stamp
+        path: file
+        for path, file in present.items()
+        if (is_rollout(PurePosixPath(path).name) or path in known) and known.get(path) != file.stamp
     }
-    for thread_id, (path, _) in rows.items():
-        if path in gone:
-            todo |= {file.path: file for file in await moved_to(rollouts, thread_id, path)}
+    seen = {file.thread_id for file in todo.values()}
+    lost = {thread_id: path for thread_id, (path, _) in rows.items() if path in gone and thread_id not in seen}
+    if len(lost) > _MANY_LOST:
+        return await sync(rollouts, state, own=own, more_names=more_names, sink=sink)
+    for thread_id, path in lost.items():
+        todo |= {file.path: file for file in await moved_to(rollouts, thread_id, path)}
     work = Adoption(rollouts, state, own=own, more_names=more_names, sink=sink)
     await work.adopt(newest_first(todo.values()))
     await work.drop({thread_id: path for thread_id, (path, _) in rows.items()})
@@ -161,16 +162,15 @@ async def sync_paths(
 
 
 async def _rows_at(
-    state: StateStore, present: Sequence[RolloutFile], gone: Collection[str]
+    state: StateStore, present: Collection[RolloutFile], gone: Collection[str]
 ) -> dict[str, tuple[str, FileStamp]]:
     """Path and stamp, by id, of the rows that name these files. Only what no file name tells costs a look at all."""
     paths = {*gone, *(file.path for file in present)}
     ids = [file.thread_id for file in present if file.thread_id]
     if gone or len(ids) < len(present):
-        rows = await state.stamps()
-    else:
-        rows = {thread_id: (row.path, row.stamp) for thread_id, row in (await state.get_many(ids)).items()}
-    return {thread_id: row for thread_id, row in rows.items() if row[0] in paths}
+        return await state.rows_at(paths)
+    rows = await state.get_many(ids)
+    return {thread_id: (row.path, row.stamp) for thread_id, row in rows.items() if row.path in paths}
 
 
 @dataclass(slots=True)

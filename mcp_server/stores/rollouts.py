@@ -24,6 +24,7 @@ from mcp_server.stores import durable
 from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, current_first
 from mcp_server.stores.describe import describe
 from mcp_server.stores.durable import stamp_of, writing
+from mcp_server.stores.inside import ManyInside, inside
 from mcp_server.stores.name_index import NameIndex
 from mcp_server.stores.naming import (
     ACTIVE,
@@ -31,7 +32,6 @@ from mcp_server.stores.naming import (
     COMPRESSED,
     active_path,
     archived_path,
-    check_path,
     is_archived,
     is_before,
     is_rollout,
@@ -231,35 +231,17 @@ class RolloutFiles(RolloutStore):
         return _rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
 
     def _stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
-        known = set[str]()
+        many = ManyInside(self._home)
         found: dict[str, RolloutFile] = {}
         for path in paths:
             with suppress(OSError, PathOutsideHome):
-                stat = self._inside_known(path, known, ACTIVE, ARCHIVED).stat()
+                _, stat = many.stat(path, ACTIVE, ARCHIVED)
                 if S_ISREG(stat.st_mode):
                     found[path] = _rollout_file(path, stat)
         return found
 
-    def _inside_known(self, path: str, known: set[str], *folders: str) -> Path:
-        """The same as `_inside` for one of many paths: folders that are `known` to lie inside are not looked at again,
-        since that takes most of the time."""
-        folder = check_path(path, *folders).rpartition("/")[0]
-        full = self._home / path
-        if folder in known and not full.is_symlink():
-            return full
-        full = self._inside(path, *folders)
-        self._inside(f"{folder}/-", *folders)
-        known.add(folder)
-        return full
-
     def _inside(self, path: str, *folders: str) -> Path:
-        """The file of a path that lies in one of the folders and whose links do not lead out of it."""
-        full = self._home / check_path(path, *folders)
-        folder = path.split("/", 1)[0]
-        root = os.path.realpath(self._home / folder)
-        if not Path(os.path.realpath(full)).is_relative_to(root):
-            raise PathOutsideHome(path, folder)
-        return full
+        return inside(self._home, path, *folders)
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -279,20 +261,22 @@ class RolloutFiles(RolloutStore):
             return describe(file, text, self._open_base)
 
     def _describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
-        inside = set[str]()
-        return [self._told(file, inside) for file in files]
+        many = ManyInside(self._home)
+        return [self._told(file, many) for file in files]
 
-    def _told(self, file: RolloutFile, inside: set[str]) -> Description | BadLine | None:
+    def _told(self, file: RolloutFile, many: ManyInside) -> Description | BadLine | None:
         try:
-            with self._open_listed(file.path, inside) as text:
+            with self._open_listed(file.path, many) as text:
                 return describe(file, text, self._open_base)
         except DamagedRollout as damage:
             return None if self._stat(file.path) is None else BadLine(file.path, damage.offset, damage.reason)
 
-    def _open_listed(self, path: str, inside: set[str]) -> RolloutText:
+    def _open_listed(self, path: str, many: ManyInside) -> RolloutText:
         """Open one of many files."""
-        full = self._inside_known(path, inside, ACTIVE, ARCHIVED)
-        return open_text(full, path, flags=0 if full.is_symlink() else _NO_FOLLOW)
+        full = Path(many.full(path, ACTIVE, ARCHIVED))
+        if full.is_symlink():
+            return self._open(path)
+        return open_text(full, path, flags=_NO_FOLLOW)
 
     # ------------------------------------------------------------------------------------------ writing
 
@@ -353,20 +337,20 @@ class RolloutFiles(RolloutStore):
             return _rollout_file(target, full.stat())
 
     def _move_many(self, paths: Sequence[str], folder: str) -> list[RolloutFile | StoreFailure]:
-        known = set[str]()
+        """What is usual goes together: a regular file that has the old name, and maybe the new one already."""
+        many = ManyInside(self._home)
         results: dict[str, RolloutFile | StoreFailure] = {}
-        moves: dict[str, tuple[str, Path, Path]] = {}
+        moves: dict[str, tuple[str, str, str]] = {}
         for path in paths:
             try:
-                source = self._inside_known(path, known, folder)
                 target = archived_path(path) if folder == ACTIVE else active_path(path)
-                full = self._inside_known(target, known, ACTIVE, ARCHIVED)
-                if source.exists() or not full.exists():
-                    if folder == ARCHIVED and source.exists() and not full.exists():
-                        _touch(path, source)
-                    moves[path] = (target, source, full)
-                else:
-                    results[path] = _rollout_file(target, full.stat())
+                source, full = many.full(path, folder), many.full(target, ACTIVE, ARCHIVED)
+                if os.path.islink(source) or os.path.islink(full) or not os.path.isfile(source):
+                    results[path] = self._archive(path) if folder == ACTIVE else self._unarchive(path)
+                    continue
+                if folder == ARCHIVED and not os.path.lexists(full):
+                    _touch(path, source)
+                moves[path] = (target, source, full)
             except StoreFailure as error:
                 results[path] = error
         outcomes = durable.move_many([(source, full) for _, source, full in moves.values()])
@@ -375,7 +359,7 @@ class RolloutFiles(RolloutStore):
                 with writing(target, missing=path):
                     if outcome is not None:
                         raise outcome
-                    results[path] = _rollout_file(target, full.stat())
+                    results[path] = _rollout_file(target, os.stat(full))
             except StoreFailure as error:
                 results[path] = error
         return [results[path] for path in paths]
@@ -385,7 +369,7 @@ class RolloutFiles(RolloutStore):
             durable.remove(self._inside(path, ACTIVE, ARCHIVED))
 
 
-def _touch(path: str, source: Path) -> None:
+def _touch(path: str, source: Path | str) -> None:
     """Before the move, so that a move cut short can be repeated without another look at the time."""
     with writing(path):
         now = time.time_ns()

@@ -36,19 +36,15 @@ _facts = msgspec.json.Decoder(TurnFacts)  # MessagePack has no room for some num
 
 
 def marks(session: Session, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
-    found: dict[str, HistoryMark] = {}
-    for ids in chunks(thread_ids):
-        rows = session.exec(select(HistoryRow).where(col(HistoryRow.thread_id).in_(ids)))
-        found.update((row.thread_id, _mark(row)) for row in rows)
-    return found
+    sql = f"SELECT thread_id, {_NAMES} FROM histories WHERE thread_id IN (SELECT value FROM json_each(?))"
+    rows = session.connection().exec_driver_sql(sql, (json.dumps(list(thread_ids)),))
+    return {row[0]: _mark(*row) for row in rows}
 
 
-def _mark(row: HistoryRow) -> HistoryMark:
+def _mark(thread_id: str, size: int, mtime_ns: int, open_calls: str, *mark: Any) -> HistoryMark:
+    calls = () if open_calls == "[]" else tuple(json.loads(open_calls))
     return HistoryMark(
-        thread_id=row.thread_id,
-        stamp=FileStamp(row.size, row.mtime_ns),
-        open_calls=tuple(row.open_calls),
-        **{name: getattr(row, name) for name in _MARK},
+        thread_id, stamp=FileStamp(size, mtime_ns), open_calls=calls, **dict(zip(_MARK, mark, strict=True))
     )
 
 
@@ -86,9 +82,10 @@ def _step(session: Session, step: HistoryStep) -> int | None:
 
 def forget(session: Session, thread_ids: Collection[str]) -> None:
     """Turns and texts go with their histories."""
-    for thread_id in thread_ids:
-        session.exec(delete(HistoryRow).where(col(HistoryRow.thread_id) == thread_id))
-        session.exec(delete(UnreadRow).where(col(UnreadRow.thread_id) == thread_id))
+    if thread_ids:
+        for table in ("histories", "unread"):
+            sql = f"DELETE FROM {table} WHERE thread_id IN (SELECT value FROM json_each(?))"
+            session.connection().exec_driver_sql(sql, (json.dumps(list(thread_ids)),))
 
 
 # ---------------------------------------------------------------------------------------------- spans

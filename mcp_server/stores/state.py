@@ -136,8 +136,8 @@ class StateDb(StateStore):
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
         return await self.read(index.get_many, thread_ids)
 
-    async def list(self, query: ThreadQuery) -> ThreadRows:
-        return await self.read(listing.list_threads, query)
+    async def list(self, query: ThreadQuery, beside: Sequence[ThreadQuery] = ()) -> ThreadRows:
+        return await self.read(listing.list_threads, query, beside)
 
     async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
         return await self.read(listing.counts, queries)
@@ -153,6 +153,9 @@ class StateDb(StateStore):
 
     async def stamps(self) -> dict[str, tuple[str, FileStamp]]:
         return await self.read(index.stamps)
+
+    async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
+        return await self.read(index.rows_at, paths)
 
     async def names_stamp(self) -> FileStamp | None:
         return await self.read(journal.names_stamp)

@@ -141,7 +141,7 @@ class Cascade:
             with CancelScope(shield=True):
                 await self._catalog.commit(Change(operation=operation))
                 await self._unload(operation, held)
-                operation, rows = await self._apply(operation, failed=plan.failed)
+                operation, rows = await self._apply(operation, failed=plan.failed, seen=plan.moves)
             return operation, rows
 
     async def _lock(self, thread_ids: Sequence[str], held: AsyncExitStack) -> None:
@@ -173,9 +173,10 @@ class Cascade:
             await self._catalog.record(Change(events=(notices.not_loaded(thread_id),)))
 
     async def _apply(
-        self, operation: Operation, *, failed: Sequence[Failure]
+        self, operation: Operation, *, failed: Sequence[Failure], seen: Sequence[StoredThread] = ()
     ) -> tuple[Operation, dict[str, StoredThread]]:
-        """Move the files, then record everything in one transaction. Repeatable: what is moved already counts."""
+        """Move the files, then record everything in one transaction. Repeatable: what is moved already counts. `seen`
+        are the threads as they were planned."""
         files: dict[str, RolloutFile | None] = {}
         reasons = {failure.thread_id: failure.reason for failure in failed}
         # What could not be moved, and what it hangs from if it could not be deleted: else nothing would lead there.
@@ -198,7 +199,8 @@ class Cascade:
                     files.pop(move.thread_id, None)
                     kept.update(await self._above(move.thread_id, operation))
         failures = [Failure(thread_id=thread_id, reason=reason) for thread_id, reason in reasons.items()]
-        rows = await self._moved({thread_id: file for thread_id, file in files.items() if file is not None})
+        known = {thread.id: thread for thread in seen}
+        rows = await self._moved({thread_id: file for thread_id, file in files.items() if file is not None}, known)
         return await self._record(operation, list(files), list(rows.values()), failures), rows
 
     async def _above(self, thread_id: str, operation: Operation) -> list[str]:
@@ -226,14 +228,17 @@ class Cascade:
                 logger.warning("the name of deleted thread %s is still listed: %s", move.thread_id, error)
         return [None] * len(moves)
 
-    async def _moved(self, files: Mapping[str, RolloutFile]) -> dict[str, StoredThread]:
+    async def _moved(
+        self, files: Mapping[str, RolloutFile], known: Mapping[str, StoredThread]
+    ) -> dict[str, StoredThread]:
         """The rows of files that have moved, without those that can't be told now: the next look at such a thread
-        restores its row."""
+        restores its row. A file that has grown since its thread was seen is read again."""
         rows: dict[str, StoredThread] = {}
         try:
-            known = await self._catalog.log.get_many(files)
             for thread_id, file in files.items():
-                thread = known.get(thread_id) or (await self._catalog.rollouts.describe(file)).thread
+                thread = known.get(thread_id)
+                if thread is None or thread.stamp.size != file.stamp.size:
+                    thread = (await self._catalog.rollouts.describe(file)).thread
                 rows[thread_id] = replace(
                     thread,
                     path=file.path,
@@ -254,7 +259,8 @@ class Cascade:
         failures: Sequence[Failure],
     ) -> Operation:
         """One transaction for all. The rows go in as observed, so that a move which another process's watcher saw first
-        is announced once; a deletion leaves no row to observe."""
+        is announced once; a deletion leaves no row to observe. They go in without their names: somebody may have given
+        a thread another one since it was planned."""
         key = {"archive": "archived", "unarchive": "unarchived", "delete": "deleted"}[operation.kind]
         finished = replace(
             operation,
@@ -268,7 +274,7 @@ class Cascade:
         gone = tuple(done) if operation.kind == "delete" else ()
         await self._catalog.record(
             Change(
-                observed=tuple(rows),
+                observed=tuple(replace(row, name=None) for row in rows),
                 forgotten=gone,
                 tombstones=gone,
                 operation=finished,

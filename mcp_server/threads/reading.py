@@ -96,19 +96,24 @@ class Reader:
         return query
 
     async def _list(self, index: StateStore, params: ListParams, query: ThreadQuery) -> ThreadListResult:
-        page = await index.list(query)
+        others = _left_out(query, params.filter)
+        page = await index.list(query, list(others.values()))
         rows = page.rows
         keys = [getattr(row, f"{params.sort_key}_ms") for row in rows]
         step = -1 if params.sort_direction == "desc" else 1
         shown, gone = await self._verified(rows)
-        hidden = await self._hidden(index, query, params.filter)
+        hidden = Hidden(
+            **{name: count.n for name, count in zip(others, page.beside, strict=True)},
+            file_missing=gone,
+            are_minimums=any(count.minimum for count in page.beside),
+        )
         return ThreadListResult(
             data=[self.view(row) for row in shown],
             total=page.total.n - (len(rows) - len(shown)),
             total_is_minimum=page.total.minimum,
             next_cursor=thread_cursor(keys[-1], rows[-1].id) if page.more else None,
             backwards_cursor=thread_cursor(keys[0] + step, None) if rows else None,
-            hidden=hidden.model_copy(update={"file_missing": gone}),
+            hidden=hidden,
         )
 
     async def _verified(self, rows: Sequence[StoredThread]) -> tuple[list[StoredThread], int]:
@@ -156,18 +161,6 @@ class Reader:
 
     async def _tree_id(self, reference: str | None) -> str | None:
         return None if reference is None else await self._catalog.resolve(reference)
-
-    async def _hidden(self, index: StateStore, query: ThreadQuery, filter: ThreadFilter) -> Hidden:  # noqa: A002
-        asked = {"without_preview": replace(query, with_preview=False)}
-        if not filter.source_kinds and query.source_kinds is not None:
-            asked["sub_agents"] = replace(query, source_kinds=SUB_AGENT_KINDS)
-        if not filter.archived:
-            asked["archived"] = replace(query, archived=True)
-        counts = dict(zip(asked, await index.counts(list(asked.values())), strict=True))
-        return Hidden(
-            **{name: count.n for name, count in counts.items()},
-            are_minimums=any(count.minimum for count in counts.values()),
-        )
 
     def loaded(self, cursor: str | None, limit: int) -> LoadedListResult:
         """Ids loaded in this process, sorted, after the cursor (an id, which need not be there any more)."""
@@ -309,6 +302,16 @@ def _range(number: int | None, direction: SortDirection, limit: int, total: int)
         return first, min(first + limit, total)
     end = total if number is None else min(number + 1, total)
     return max(0, end - limit), max(0, end)
+
+
+def _left_out(query: ThreadQuery, filter: ThreadFilter) -> dict[str, ThreadQuery]:  # noqa: A002
+    """What the default filters leave out, by its name in `Hidden`."""
+    others = {"without_preview": replace(query, with_preview=False)}
+    if not filter.source_kinds and query.source_kinds is not None:
+        others["sub_agents"] = replace(query, source_kinds=SUB_AGENT_KINDS)
+    if not filter.archived:
+        others["archived"] = replace(query, archived=True)
+    return others
 
 
 async def _is_settled(building: StateStore, query: ThreadQuery, horizon_ms: int) -> bool:

@@ -116,7 +116,7 @@ async def test_whatever_was_changed_lists_and_counts_are_those_of_the_memory_sto
                 await store.commit(Change(threads=tuple(rows), vanished=tuple(gone), edges=edges))
         queries = data.draw(st.lists(QUERIES, min_size=1, max_size=8))
         for query in queries:
-            assert await db.list(query) == await memory.list(query)
+            assert await db.list(query, queries) == await memory.list(query, queries)
         assert await db.counts(queries) == await memory.counts(queries)
 
 

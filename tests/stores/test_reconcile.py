@@ -319,6 +319,36 @@ class TestSyncPaths:
         report = await sync_paths(built.rollouts, state, strange)
         assert report == type(report)()
 
-    async def test_very_many_paths_are_a_sync_of_everything(self, built: Home, state: StateStore) -> None:
+    async def test_a_whole_cascade_is_understood_from_its_paths(self, built: Home, state: StateStore) -> None:
+        many = await self.moved_away(built, state)
+        paths = [path for key in many for path in (path_of(key), archived_path(key))]
+        report = await sync_paths(built.rollouts, state, paths)
+        assert set(report.moved) == set(many)
+        assert set(built.described) == {archived_path(key) for key in many}
+
+    async def test_where_very_many_threads_went_is_found_by_a_sync_of_everything(
+        self, built: Home, state: StateStore
+    ) -> None:
+        many = await self.moved_away(built, state)
         built.write(path_of(D), rollout(D))
-        assert (await sync_paths(built.rollouts, state, [f"sessions/{n}" for n in range(100)])).added == (D,)
+        report = await sync_paths(built.rollouts, state, [path_of(key) for key in many])
+        assert (set(report.moved), report.added) == (set(many), (D,))
+
+    async def test_what_the_rows_tell_already_is_not_read_again(self, built: Home, state: StateStore) -> None:
+        many = await self.moved_away(built, state)
+        await sync(built.rollouts, state)
+        built.described.clear()
+        paths = [path for key in many for path in (path_of(key), archived_path(key))]
+        report = await sync_paths(built.rollouts, state, paths)
+        assert (report, built.described) == (type(report)(), [])
+
+    async def moved_away(self, built: Home, state: StateStore) -> list[str]:
+        """More threads than are searched for one by one, archived behind the back of the index."""
+        many = [thread_id(number) for number in range(100, 200)]
+        for key in many:
+            built.write(path_of(key), rollout(key))
+        await sync(built.rollouts, state)
+        for key in many:
+            built.move(path_of(key), archived_path(key))
+        built.described.clear()
+        return many

@@ -104,6 +104,14 @@ async def test_stamps_tell_path_and_stamp_of_every_row(state: StateStore) -> Non
     assert await state.stamps() == {"a": (row.path, FileStamp(2**40, 2**62))}
 
 
+async def test_rows_are_found_by_the_paths_they_name(state: StateStore) -> None:
+    rows = [thread(name) for name in ("a", "b", "c")]
+    await state.commit(Change(threads=tuple(rows)))
+    asked = [rows[0].path, rows[2].path, "sessions/nobody's"]
+    assert await state.rows_at(asked) == {row.id: (row.path, row.stamp) for row in (rows[0], rows[2])}
+    assert await state.rows_at([]) == {}
+
+
 async def test_a_prefix_matches_ids_sorted_up_to_the_limit(state: StateStore) -> None:
     await state.commit(Change(threads=tuple(thread(key) for key in ("abc2", "abc1", "abd", "ABC3", "ab%"))))
     assert await state.match_prefix("abc", 10) == ["abc1", "abc2"]

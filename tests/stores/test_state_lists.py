@@ -27,8 +27,9 @@ async def listed(state: StateStore, **query: Any) -> list[str]:
     """The ids in ascending order of creation; asserts that count and total agree."""
     query.setdefault("direction", "asc")
     asked = ThreadQuery(**query)
-    page = await state.list(asked)
-    assert page.total == Count(len(page.rows)) == (await state.counts([asked]))[0]
+    page = await state.list(asked, [asked, ThreadQuery(with_preview=False)])
+    assert page.total == Count(len(page.rows)) == (await state.counts([asked]))[0] == page.beside[0]
+    assert page.beside[1:] == tuple(await state.counts([ThreadQuery(with_preview=False)]))
     assert not page.more
     return [row.id for row in page.rows]
 
