@@ -7,14 +7,14 @@ from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 import msgspec
-from sqlalchemy import ColumnElement, Table, func
+from sqlalchemy import Table, func
 from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, col, delete, select
 
 from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TurnFacts, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.index import chunks, clamped
-from mcp_server.stores.tables import HistoryRow, ThreadRow, TurnRow, UnreadRow
+from mcp_server.stores.tables import HistoryRow, ThreadRow, UnreadRow
 
 _UNREAD = cast("Table", UnreadRow.__table__)  # type: ignore[attr-defined]
 _MARK = ("base", "end", "check", "turns", "items", "next_item", "next_ordinal")
@@ -29,7 +29,7 @@ _INSERT_TURN = (
     f"VALUES ({', '.join('?' * len(_TURN))})"
 )
 
-_number = col(TurnRow.number)
+_SPAN = ", ".join(f'u."{name}"' for name in _TURN[1:])
 _facts = msgspec.json.Decoder(TurnFacts)  # MessagePack has no room for some numbers that JSON has
 
 # ---------------------------------------------------------------------------------------------- marks
@@ -92,40 +92,34 @@ def forget(session: Session, thread_ids: Collection[str]) -> None:
 
 
 def spans(session: Session, thread_id: str, first: int, end: int) -> list[TurnSpan]:
-    return _spans(session, thread_id, _number >= clamped(first), _number < clamped(end))
+    return _spans(session, thread_id, "u.number >= ? AND u.number < ?", clamped(first), clamped(end))
 
 
 def spans_of_items(session: Session, thread_id: str, first: int, end: int) -> list[TurnSpan]:
-    items, size = col(TurnRow.items), col(TurnRow.size)
-    return _spans(session, thread_id, size > 0, items < clamped(end), items + size > clamped(first))
+    within = "u.size > 0 AND u.items < ? AND u.items + u.size > ?"
+    return _spans(session, thread_id, within, clamped(end), clamped(first))
 
 
 def span_of(session: Session, thread_id: str, turn_id: str) -> TurnSpan | None:
-    return next(iter(_spans(session, thread_id, TurnRow.turn_id == turn_id, limit=1)), None)
+    return next(iter(_spans(session, thread_id, "u.turn_id = ?", turn_id)), None)
 
 
 def spans_at(session: Session, places: Sequence[tuple[str, int]]) -> list[TurnSpan | None]:
     """In one statement: a page of matches lies in as many threads."""
-    columns = ", ".join(f'u."{name}"' for name in TurnRow.model_fields)
     sql = (
-        f"SELECT p.key, {columns} FROM json_each(?) p "
+        f"SELECT p.key, {_SPAN} FROM json_each(?) p "
         "CROSS JOIN histories h ON h.thread_id = json_extract(p.value, '$[0]') "
         "CROSS JOIN turns u ON u.history = h.number AND u.start = json_extract(p.value, '$[1]')"
     )
     rows = session.connection().exec_driver_sql(sql, (json.dumps([(i, clamped(start)) for i, start in places]),))
-    found = {number: _span(TurnRow(**dict(zip(TurnRow.model_fields, row, strict=True)))) for number, *row in rows}
+    found = {key: _span(*row) for key, *row in rows}
     return [found.get(number) for number in range(len(places))]
 
 
-def _spans(
-    session: Session,
-    thread_id: str,
-    *conditions: ColumnElement[bool] | bool,
-    limit: int | None = None,
-) -> list[TurnSpan]:
-    history = select(HistoryRow.number).where(HistoryRow.thread_id == thread_id).scalar_subquery()
-    found = select(TurnRow).where(TurnRow.history == history, *conditions)
-    return [_span(row) for row in session.exec(found.order_by(_number).limit(limit))]
+def _spans(session: Session, thread_id: str, condition: str, *values: Any) -> list[TurnSpan]:
+    history = "(SELECT number FROM histories WHERE thread_id = ?)"
+    sql = f"SELECT {_SPAN} FROM turns u WHERE u.history = {history} AND {condition} ORDER BY u.number"
+    return [_span(*row) for row in session.connection().exec_driver_sql(sql, (thread_id, *values))]
 
 
 def _values(history: int, span: TurnSpan) -> tuple[Any, ...]:
@@ -136,16 +130,21 @@ def _values(history: int, span: TurnSpan) -> tuple[Any, ...]:
     return (history, span.number, span.turn_id, *where, span.items, span.size, facts)
 
 
-def _span(row: TurnRow) -> TurnSpan:
-    return TurnSpan(
-        number=row.number,
-        turn_id=row.turn_id,
-        place=Place(row.start, row.line, row.item, row.counted),
-        end=row.end,
-        items=row.items,
-        size=row.size,
-        facts=_moved(_facts.decode(row.facts), row.start),
-    )
+def _span(
+    number: int,
+    turn_id: str,
+    start: int,
+    end: int,
+    line: int,
+    item: int,
+    counted: int,
+    items: int,
+    size: int,
+    told: bytes,
+) -> TurnSpan:
+    """A row, in the order of `_TURN` but for the history."""
+    facts = _moved(_facts.decode(told), start)
+    return TurnSpan(number, turn_id, Place(start, line, item, counted), end, items, size, facts)
 
 
 def _moved(facts: TurnFacts, by: int) -> TurnFacts:
