@@ -10,7 +10,6 @@ from operator import attrgetter, itemgetter
 from typing import Any, Literal, NamedTuple, cast
 
 from sqlalchemy import Table, bindparam
-from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, col, delete, select, update
 
 from mcp_server.models.event import ThreadEvent
@@ -42,25 +41,30 @@ def write_threads(session: Session, threads: Sequence[StoredThread]) -> list[Thr
         events += derive_events(before.get(thread.id), thread)
         rows[thread.id] = before[thread.id] = merged(before.get(thread.id), thread)
     # A statement that names a column writes all indexes that have it, whether the value is another one or not.
-    statements: dict[str, list[tuple[Any, ...]]] = {}
+    writings: dict[str, list[tuple[Any, ...]]] = {}
     for thread_id, thread in rows.items():
-        sql, values = _writing(held.get(thread_id), _values(thread))
-        statements.setdefault(sql, []).append(values)
-    statements.pop("", None)
-    for sql, values in statements.items():
-        session.connection().exec_driver_sql(sql, values)
+        values = _values(thread)
+        writings.setdefault(_writing(held.get(thread_id), values), []).append(values)
+    writings.pop("", None)
+    # All rows in one statement: for each one whose triggers write, SQLite copies every page that it changes.
+    connection = session.connection()
+    for sql, values in writings.items():
+        connection.exec_driver_sql(f"CREATE TEMP TABLE IF NOT EXISTS written ({', '.join(_COLUMNS)})")
+        connection.exec_driver_sql(f"INSERT INTO temp.written VALUES ({', '.join('?' * len(_COLUMNS))})", values)
+        connection.exec_driver_sql(sql)
+        connection.exec_driver_sql("DELETE FROM temp.written")
     return events
 
 
-def _writing(before: Sequence[Any] | None, after: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
-    """The statement that makes one row of the other, and its values; no statement if they are the same."""
+def _writing(before: Sequence[Any] | None, after: tuple[Any, ...]) -> str:
+    """The statement that takes rows like this one over from `written`; none if it is as it was."""
     if before is None:
-        return _INSERT, after
-    places = [place for place, value in enumerate(after) if value != before[place]]
-    if not places:
-        return "", ()
-    changes = ", ".join(f"{_COLUMNS[place]} = ?" for place in places)
-    return f"UPDATE threads SET {changes} WHERE id = ?", (*(after[place] for place in places), after[_AT["id"]])
+        return f"INSERT INTO threads ({', '.join(_COLUMNS)}) SELECT * FROM temp.written ORDER BY rowid"
+    changes = ", ".join(
+        f"{name} = written.{name}" for name, value, old in zip(_COLUMNS, after, before, strict=True) if value != old
+    )
+    update = f"UPDATE threads INDEXED BY ix_threads_id SET {changes} FROM temp.written WHERE threads.id = written.id"
+    return update if changes else ""
 
 
 def remove_rows(session: Session, thread_ids: Collection[str]) -> None:
@@ -78,20 +82,20 @@ def get_many(session: Session, thread_ids: Collection[str]) -> dict[str, StoredT
 
 
 def _rows(session: Session, thread_ids: Collection[str]) -> Sequence[Any]:
-    return _listed(session, f"{_SELECT} id IN (SELECT value FROM json_each(?))", list(thread_ids))
+    return listed(session, f"{_SELECT} id IN (SELECT value FROM json_each(?))", thread_ids)
 
 
 def get_numbered(session: Session, numbers: Sequence[int]) -> list[StoredThread]:
     """The rows with these numbers, in their order."""
     sql = _SELECT.replace(" FROM", ", number FROM")
-    rows = _listed(session, f"{sql} number IN (SELECT value FROM json_each(?))", numbers)
+    rows = listed(session, f"{sql} number IN (SELECT value FROM json_each(?))", numbers)
     found = {row[-1]: row for row in rows}
     return [_stored(found[number]) for number in numbers]
 
 
-def _listed(session: Session, sql: str, values: Sequence[Any]) -> Sequence[Any]:
+def listed(session: Session, sql: str, values: Collection[Any]) -> Sequence[Any]:
     """The rows of a statement that takes a list, however long."""
-    return session.connection().exec_driver_sql(sql, (json.dumps(values),)).all() if values else ()
+    return session.connection().exec_driver_sql(sql, (json.dumps(list(values)),)).all() if values else ()
 
 
 def compare(session: Session, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
@@ -119,7 +123,7 @@ def stamps(session: Session) -> dict[str, tuple[str, FileStamp]]:
 
 def rows_at(session: Session, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
     """No index has the paths; but SQLite looks at 100,000 rows in the time that Python takes for a few thousand."""
-    return _stamps(_listed(session, f"{_STAMPS} WHERE path IN (SELECT value FROM json_each(?))", list(paths)))
+    return _stamps(listed(session, f"{_STAMPS} WHERE path IN (SELECT value FROM json_each(?))", paths))
 
 
 _STAMPS = "SELECT id, path, size, mtime_ns FROM threads"
@@ -131,8 +135,10 @@ def _stamps(rows: Iterable[Sequence[Any]]) -> dict[str, tuple[str, FileStamp]]:
 
 def apply_names(session: Session, names: dict[str, str]) -> list[ThreadEvent]:
     """Give each row the name that `names` has for it, None where it has none."""
-    held = session.exec(select(_id, col(ThreadRow.name)).order_by(_id))
-    changed = [(key, names.get(key)) for key, name in held if name != names.get(key)]
+    # Those that have a name or get one: to look at all rows would take seconds where there are very many.
+    held = dict(listed(session, "SELECT id, name FROM threads WHERE id IN (SELECT value FROM json_each(?))", names))
+    held |= dict(session.connection().exec_driver_sql("SELECT id, name FROM threads WHERE name IS NOT NULL").all())
+    changed = [(key, names.get(key)) for key, name in sorted(held.items()) if name != names.get(key)]
     if changed:
         named = update(_THREADS).where(_THREADS.c.id == bindparam("key")).values(name=bindparam("new"))
         session.connection().execute(named, [{"key": key, "new": name} for key, name in changed])
@@ -155,8 +161,9 @@ def match_name(session: Session, name: str, limit: int) -> list[str]:
 def add_edges(session: Session, edges: Sequence[SpawnEdge]) -> None:
     """Insert the edges of children that have none; never reparents, never changes a status."""
     if edges:
-        rows = [{"child_id": edge.child_id, "parent_id": edge.parent_id, "status": edge.status} for edge in edges]
-        session.connection().execute(insert(_EDGES).on_conflict_do_nothing(index_elements=["child_id"]), rows)
+        sql = "INSERT INTO spawn_edges (child_id, parent_id, status) VALUES (?, ?, ?) ON CONFLICT (child_id) DO NOTHING"
+        rows = [(edge.child_id, edge.parent_id, edge.status) for edge in edges]
+        session.connection().exec_driver_sql(sql, rows)
 
 
 def remove_edges(session: Session, child_ids: Collection[str]) -> None:
@@ -170,7 +177,7 @@ def children(session: Session, parent_ids: Collection[str]) -> list[SpawnEdge]:
         "SELECT parent_id, child_id, status FROM spawn_edges "
         "WHERE parent_id IN (SELECT value FROM json_each(?)) ORDER BY child_id"
     )
-    return [SpawnEdge(*row) for row in _listed(session, sql, list(parent_ids))]
+    return [SpawnEdge(*row) for row in listed(session, sql, parent_ids)]
 
 
 def parent(session: Session, child_id: str) -> SpawnEdge | None:
@@ -187,7 +194,6 @@ def forks_of(session: Session, thread_id: str) -> list[str]:
 _COLUMNS = [c.name for c in _THREADS.columns if c.computed is None and not c.primary_key]
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM threads WHERE "
 _AT = {name: place for place, name in enumerate(_COLUMNS)}
-_INSERT = f"INSERT INTO threads ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 # What a StoredThread and a row call the same and hold the same.
 _SAME = [
     name for name in StoredThread.__dataclass_fields__ if name in _AT and name not in ("source", "git", "recorded")

@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores.changes import claimable, may_checkpoint
-from mcp_server.stores.index import clamped
+from mcp_server.stores.index import clamped, listed
 from mcp_server.stores.records import BackfillState, Move, Operation, Receipt
 from mcp_server.stores.tables import BackfillRow, EventRow, MetaRow, MoveRow, OperationRow, ReceiptRow, TombstoneRow
 
@@ -58,22 +58,17 @@ def last_seq(session: Session) -> int:
 
 def save_operation(session: Session, operation: Operation) -> None:
     """Its moves are those that it was planned with: they are written once."""
-    planned = session.get(OperationRow, operation.id) is not None
-    session.merge(
-        OperationRow(
-            id=operation.id,
-            kind=operation.kind,
-            root_id=operation.root_id,
-            state=operation.state,
-            started_at_ms=operation.started_at_ms,
-            result=operation.result,
-        )
-    )
-    session.flush()
-    if operation.moves and not planned:
-        rows = [(operation.id, place, move.thread_id, move.path) for place, move in enumerate(operation.moves)]
-        sql = "INSERT INTO operation_moves (operation_id, position, thread_id, path) VALUES (?, ?, ?, ?)"
-        session.connection().exec_driver_sql(sql, rows)
+    connection = session.connection()
+    told = (operation.kind, operation.root_id, operation.state, operation.started_at_ms, json.dumps(operation.result))
+    update = "UPDATE operations SET kind = ?, root_id = ?, state = ?, started_at_ms = ?, result = ? WHERE id = ?"
+    if connection.exec_driver_sql(update, (*told, operation.id)).rowcount:
+        return
+    insert = "INSERT INTO operations (kind, root_id, state, started_at_ms, result, id) VALUES (?, ?, ?, ?, ?, ?)"
+    connection.exec_driver_sql(insert, (*told, operation.id))
+    rows = [(operation.id, place, move.thread_id, move.path) for place, move in enumerate(operation.moves)]
+    if rows:
+        insert = "INSERT INTO operation_moves (operation_id, position, thread_id, path) VALUES (?, ?, ?, ?)"
+        connection.exec_driver_sql(insert, rows)
 
 
 def operation(session: Session, operation_id: str) -> Operation | None:
@@ -147,10 +142,8 @@ def add_tombstones(session: Session, thread_ids: Collection[str], now_ms: int) -
 
 
 def deleted(session: Session, thread_ids: Collection[str]) -> frozenset[str]:
-    wanted = frozenset(thread_ids)
-    if len(wanted) <= 1_000:
-        return frozenset(session.exec(select(TombstoneRow.thread_id).where(col(TombstoneRow.thread_id).in_(wanted))))
-    return wanted.intersection(session.exec(select(TombstoneRow.thread_id)))
+    sql = "SELECT thread_id FROM tombstones WHERE thread_id IN (SELECT value FROM json_each(?))"
+    return frozenset(row[0] for row in listed(session, sql, thread_ids))
 
 
 def _insert_new(session: Session, table: type[ReceiptRow | TombstoneRow], key: str, rows: list[dict[str, Any]]) -> None:

@@ -8,13 +8,12 @@ from typing import Any, cast
 
 import msgspec
 from sqlalchemy import Table, func
-from sqlalchemy.dialects.sqlite import insert
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, col, select
 
 from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TurnFacts, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores.index import chunks, clamped
-from mcp_server.stores.tables import HistoryRow, ThreadRow, UnreadRow
+from mcp_server.stores.index import clamped, listed
+from mcp_server.stores.tables import HistoryRow, UnreadRow
 
 _UNREAD = cast("Table", UnreadRow.__table__)  # type: ignore[attr-defined]
 _MARK = ("base", "end", "check", "turns", "items", "next_item", "next_ordinal")
@@ -37,8 +36,7 @@ _facts = msgspec.json.Decoder(TurnFacts)  # MessagePack has no room for some num
 
 def marks(session: Session, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
     sql = f"SELECT thread_id, {_NAMES} FROM histories WHERE thread_id IN (SELECT value FROM json_each(?))"
-    rows = session.connection().exec_driver_sql(sql, (json.dumps(list(thread_ids)),))
-    return {row[0]: _mark(*row) for row in rows}
+    return {row[0]: _mark(*row) for row in listed(session, sql, thread_ids)}
 
 
 def _mark(thread_id: str, size: int, mtime_ns: int, open_calls: str, *mark: Any) -> HistoryMark:
@@ -82,10 +80,9 @@ def _step(session: Session, step: HistoryStep) -> int | None:
 
 def forget(session: Session, thread_ids: Collection[str]) -> None:
     """Turns and texts go with their histories."""
-    if thread_ids:
-        for table in ("histories", "unread"):
-            sql = f"DELETE FROM {table} WHERE thread_id IN (SELECT value FROM json_each(?))"
-            session.connection().exec_driver_sql(sql, (json.dumps(list(thread_ids)),))
+    for table in ("histories", "unread") if thread_ids else ():
+        sql = f"DELETE FROM {table} WHERE thread_id IN (SELECT value FROM json_each(?))"
+        session.connection().exec_driver_sql(sql, (json.dumps(list(thread_ids)),))
 
 
 # ---------------------------------------------------------------------------------------------- spans
@@ -172,22 +169,22 @@ def note(session: Session, threads: Sequence[StoredThread]) -> None:
     """Remember which of these threads have rows that tell of something that is not indexed."""
     if not threads:
         return
-    new = insert(_UNREAD)
-    statement = new.on_conflict_do_update(
-        index_elements=["thread_id"], set_={"updated_at_ms": new.excluded["updated_at_ms"]}
+    statement = (
+        "INSERT INTO unread (thread_id, updated_at_ms) VALUES (?, ?) "
+        "ON CONFLICT (thread_id) DO UPDATE SET updated_at_ms = excluded.updated_at_ms"
     )
-    rows = [{"thread_id": thread.id, "updated_at_ms": thread.updated_at_ms} for thread in threads]
-    session.connection().execute(statement, rows)
+    session.connection().exec_driver_sql(statement, [(thread.id, thread.updated_at_ms) for thread in threads])
     _settle(session, [thread.id for thread in threads])
 
 
 def _settle(session: Session, thread_ids: Sequence[str]) -> None:
     """Forget that a thread is to be read where its row and its mark have the same stamp."""
-    row, history = col(ThreadRow.id), col(HistoryRow.thread_id)
-    same = (col(ThreadRow.size) == col(HistoryRow.size)) & (col(ThreadRow.mtime_ns) == col(HistoryRow.mtime_ns))
-    for ids in chunks(thread_ids):
-        done = select(history).join(ThreadRow, (row == history) & same).where(history.in_(ids))
-        session.exec(delete(UnreadRow).where(col(UnreadRow.thread_id).in_(done)))
+    session.connection().exec_driver_sql(
+        "DELETE FROM unread WHERE thread_id IN (SELECT t.id FROM json_each(?) asked "
+        "CROSS JOIN threads t ON t.id = asked.value CROSS JOIN histories h ON h.thread_id = t.id "
+        "WHERE (t.size, t.mtime_ns) = (h.size, h.mtime_ns))",
+        (json.dumps(thread_ids),),
+    )
 
 
 def unread(session: Session, limit: int) -> list[str]:
