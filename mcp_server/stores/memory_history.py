@@ -101,6 +101,12 @@ class MemoryHistory(HistoryStore):
     async def indexed_count(self) -> int:
         return len(self._marks)
 
+    def _keep(self, threads: Sequence[StoredThread]) -> None:
+        for thread in threads:
+            before, mark = self._threads.get(thread.id), self._marks.get(thread.id)
+            if before and mark and mark.stamp == before.stamp and mark.stamp.size == thread.stamp.size:
+                self._marks[thread.id] = replace(mark, stamp=thread.stamp)
+
     def _unread(self) -> list[StoredThread]:
         marks = self._marks
         left = [t for t in self._threads.values() if t.id not in marks or marks[t.id].stamp != t.stamp]

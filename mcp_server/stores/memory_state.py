@@ -52,6 +52,7 @@ class MemoryState(MemoryHistory, StateStore):
     async def commit(self, change: Change) -> list[ThreadEvent]:
         barred = self._tombstones | set(change.tombstones)
         self._write([thread for thread in change.threads if thread.id not in barred])
+        self._keep([thread for thread in change.observed if thread.id in change.touched - barred])
         derived = self._write([thread for thread in change.observed if thread.id not in barred])
         for edge in edges_of(change, barred):
             self._edges.setdefault(edge.child_id, edge)

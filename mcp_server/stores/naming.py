@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from pathlib import PurePosixPath
 
 import msgspec
 
@@ -158,7 +157,7 @@ def check_path(path: str, *folders: str) -> str:
 
 def archived_path(path: str) -> str:
     """Archives are flat (Codex)."""
-    return f"{ARCHIVED}/{PurePosixPath(path).name}"
+    return f"{ARCHIVED}/{path[path.rfind('/') + 1 :]}"
 
 
 def active_path(path: str) -> str:
@@ -167,7 +166,7 @@ def active_path(path: str) -> str:
     Raises:
         DamagedRollout: the name has no date.
     """
-    name = PurePosixPath(path).name
+    name = path[path.rfind("/") + 1 :]
     match = _name_date.fullmatch(name)
     if match is None:
         raise DamagedRollout(path, "has no date in its name, so its folder is unknown")

@@ -60,12 +60,15 @@ class Change:
 
     `threads` replace their rows; `observed` do the same for what somebody else did to the files, and the store derives
     the events from the difference to the row (none for a row that is already so: two processes may observe the same
-    change, and it is announced once). A thread with a tombstone is never written again. Rows and edges go with
-    `forgotten`, rows alone with `vanished`. Edges are inserted if the child has none. Events are appended last.
+    change, and it is announced once). Those of them that are `touched` have files with another mtime that are else what
+    they were, so what is indexed of their histories holds. A thread with a tombstone is never written again. Rows and
+    edges go with `forgotten`, rows alone with `vanished`. Edges are inserted if the child has none. Events are appended
+    last.
     """
 
     threads: tuple[StoredThread, ...] = ()
     observed: tuple[StoredThread, ...] = ()
+    touched: frozenset[str] = frozenset()
     forgotten: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
     edges: tuple[SpawnEdge, ...] = ()

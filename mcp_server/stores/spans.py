@@ -165,6 +165,18 @@ def forget_all(session: Session) -> None:
 # ---------------------------------------------------------------------------------------------- what is left to read
 
 
+def keep(session: Session, threads: Sequence[StoredThread]) -> None:
+    """Take over the new mtime of files that have changed in nothing else, where the row that is still there tells of
+    what is indexed."""
+    if threads:
+        statement = (
+            "UPDATE histories SET mtime_ns = ? WHERE thread_id = ? AND size = ? AND EXISTS (SELECT 1 FROM threads t "
+            "WHERE t.id = histories.thread_id AND (t.size, t.mtime_ns) = (histories.size, histories.mtime_ns))"
+        )
+        rows = [(thread.stamp.mtime_ns, thread.id, thread.stamp.size) for thread in threads]
+        session.connection().exec_driver_sql(statement, rows)
+
+
 def note(session: Session, threads: Sequence[StoredThread]) -> None:
     """Remember which of these threads have rows that tell of something that is not indexed."""
     if not threads:

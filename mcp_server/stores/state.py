@@ -256,9 +256,13 @@ class StateDb(StateStore):
 def _apply(session: Session, change: Change, now_ms: int) -> list[ThreadEvent]:
     written = {thread.id for thread in (*change.threads, *change.observed)} | {e.child_id for e in change.edges}
     barred = journal.deleted(session, written) | frozenset(change.tombstones)
-    index.write_threads(session, [thread for thread in change.threads if thread.id not in barred])
-    derived = index.write_threads(session, [thread for thread in change.observed if thread.id not in barred])
-    spans.note(session, [thread for thread in (*change.threads, *change.observed) if thread.id not in barred])
+    replaced, observed = (
+        [thread for thread in threads if thread.id not in barred] for threads in (change.threads, change.observed)
+    )
+    index.write_threads(session, replaced)
+    spans.keep(session, [thread for thread in observed if thread.id in change.touched])
+    derived = index.write_threads(session, observed)
+    spans.note(session, [*replaced, *observed])
     index.add_edges(session, edges_of(change, barred))
     index.remove_rows(session, {*change.forgotten, *change.vanished})
     spans.forget(session, {*change.forgotten, *change.vanished})

@@ -72,7 +72,7 @@ class Cascade:
             if dry_run:
                 return UnarchiveResult(dry_run=True, unarchived=plan.ids(), failed=plan.failed)
             operation, rows = await self._run("unarchive", plan)
-            thread = self._reader.view(rows[root_id]) if root_id in rows else None
+            thread = self._reader.view(replace(rows[root_id], name=root.name)) if root_id in rows else None
             return UnarchiveResult(thread=thread, **operation.result)
 
     async def delete(self, reference: str, *, dry_run: bool) -> DeleteResult:
@@ -232,7 +232,8 @@ class Cascade:
         self, files: Mapping[str, RolloutFile], known: Mapping[str, StoredThread]
     ) -> dict[str, StoredThread]:
         """The rows of files that have moved, without those that can't be told now: the next look at such a thread
-        restores its row. A file that has grown since its thread was seen is read again."""
+        restores its row. A file that has grown since its thread was seen is read again. No row has a name: somebody
+        may have given the thread another one since."""
         rows: dict[str, StoredThread] = {}
         try:
             for thread_id, file in files.items():
@@ -241,6 +242,7 @@ class Cascade:
                     thread = (await self._catalog.rollouts.describe(file)).thread
                 rows[thread_id] = replace(
                     thread,
+                    name=None,
                     path=file.path,
                     stamp=file.stamp,
                     archived=file.archived,
@@ -259,8 +261,7 @@ class Cascade:
         failures: Sequence[Failure],
     ) -> Operation:
         """One transaction for all. The rows go in as observed, so that a move which another process's watcher saw first
-        is announced once; a deletion leaves no row to observe. They go in without their names: somebody may have given
-        a thread another one since it was planned."""
+        is announced once; a deletion leaves no row to observe."""
         key = {"archive": "archived", "unarchive": "unarchived", "delete": "deleted"}[operation.kind]
         finished = replace(
             operation,
@@ -274,7 +275,8 @@ class Cascade:
         gone = tuple(done) if operation.kind == "delete" else ()
         await self._catalog.record(
             Change(
-                observed=tuple(replace(row, name=None) for row in rows),
+                observed=tuple(rows),
+                touched=frozenset(done) if operation.kind == "unarchive" else frozenset(),
                 forgotten=gone,
                 tombstones=gone,
                 operation=finished,

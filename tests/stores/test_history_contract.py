@@ -158,6 +158,17 @@ async def test_a_row_is_unread_until_its_file_is_indexed_as_the_row_tells_of_it(
     assert await left(state) == (["old"], 1, 2)
 
 
+async def test_what_is_indexed_of_a_touched_file_holds_if_it_was_the_whole(state: StateStore) -> None:
+    names = ("whole", "grown", "behind", "unread", "untold")
+    await state.commit(Change(threads=tuple(thread(name) for name in names)))
+    await state.step([step(name) for name in ("whole", "grown", "untold")])
+    await state.step([step("behind", mark=mark("behind", stamp=FileStamp(1_000, 1)))])
+    later = [thread(name, stamp=FileStamp(1_001 if name == "grown" else 1_000, 3_000_000_000)) for name in names]
+    await state.commit(Change(observed=tuple(later), touched=frozenset(names) - {"untold"}))
+    assert sorted(await state.unread(9)) == ["behind", "grown", "unread", "untold"]
+    assert (await state.marks(["whole"]))["whole"].stamp == FileStamp(1_000, 3_000_000_000)
+
+
 async def test_a_changed_stamp_makes_a_thread_unread_and_any_other_change_does_not(state: StateStore) -> None:
     await state.commit(Change(threads=(thread("a"),)))
     await state.step([step("a")])
