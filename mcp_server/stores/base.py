@@ -323,11 +323,9 @@ class StateStore(HistoryStore, Protocol):
         """Operations that were planned and not finished, oldest first."""
         ...
 
-    async def last_operation(self, kind: str, thread_id: str) -> Operation | None:
-        """The newest finished operation of a kind whose moves include the thread."""
-
-    async def last_operations(self, kind: str, thread_ids: Collection[str]) -> dict[str, str]:
-        """The id of `last_operation`, for each of these threads that has one."""
+    async def moved_with(self, kind: str, thread_id: str) -> set[str]:
+        """The threads of the newest finished operation of a kind that the thread is among: those for which it is the
+        newest too."""
         ...
 
     # receipts, tombstones, leases

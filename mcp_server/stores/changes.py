@@ -9,7 +9,7 @@ from typing import Protocol
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.thread import StoredThread, spawn_parent
 from mcp_server.stores.naming import succession
-from mcp_server.stores.records import BackfillState, Change, SpawnEdge
+from mcp_server.stores.records import BackfillState, Change, Moved, SpawnEdge
 
 
 class Known(Protocol):
@@ -46,11 +46,28 @@ def derive_events(before: Known | None, after: StoredThread) -> list[ThreadEvent
     events: list[ThreadEvent] = []
     if succession(before.path) < succession(after.path):
         events.append(_event("thread/reverted", after.id))
-    if before.archived != after.archived:
-        events.append(_event("thread/archived" if after.archived else "thread/unarchived", after.id))
+    events += move_events(after.id, before.archived, after.archived)
     if after.name is not None and before.name != after.name:
         events.append(name_event(after.id, after.name))
     return events
+
+
+def move_events(thread_id: str, before: bool, after: bool) -> list[ThreadEvent]:
+    """The event of a move into the archive or out of it."""
+    return [] if before == after else [_event("thread/archived" if after else "thread/unarchived", thread_id)]
+
+
+def row_after(before: StoredThread, moved: Moved, now_ms: int) -> StoredThread:
+    """The row that a move makes of the one before."""
+    whole = before.stamp.size == moved.stamp.size
+    return replace(
+        before,
+        path=moved.path,
+        archived=moved.archived,
+        archived_at_ms=now_ms if moved.archived else None,
+        stamp=moved.stamp if whole else before.stamp,
+        updated_at_ms=moved.stamp.mtime_ns // 1_000_000 if whole else before.updated_at_ms,
+    )
 
 
 def name_event(thread_id: str, name: str | None) -> ThreadEvent:

@@ -16,9 +16,9 @@ from mcp_server.models.event import ThreadEvent
 from mcp_server.models.rollout import HistoryBase
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
 from mcp_server.stores.base import RolloutFile
-from mcp_server.stores.changes import Known, derive_events, merged, name_event
+from mcp_server.stores.changes import Known, derive_events, merged, move_events, name_event
 from mcp_server.stores.queries import Difference
-from mcp_server.stores.records import SpawnEdge
+from mcp_server.stores.records import Moved, SpawnEdge
 from mcp_server.stores.tables import SpawnEdgeRow, ThreadRow
 
 _CHUNK = 5_000  # SQLite binds at most 32,766 variables
@@ -46,14 +46,41 @@ def write_threads(session: Session, threads: Sequence[StoredThread]) -> list[Thr
         values = _values(thread)
         writings.setdefault(_writing(held.get(thread_id), values), []).append(values)
     writings.pop("", None)
-    # All rows in one statement: for each one whose triggers write, SQLite copies every page that it changes.
-    connection = session.connection()
     for sql, values in writings.items():
-        connection.exec_driver_sql(f"CREATE TEMP TABLE IF NOT EXISTS written ({', '.join(_COLUMNS)})")
-        connection.exec_driver_sql(f"INSERT INTO temp.written VALUES ({', '.join('?' * len(_COLUMNS))})", values)
-        connection.exec_driver_sql(sql)
-        connection.exec_driver_sql("DELETE FROM temp.written")
+        _write(session, sql, _COLUMNS, values)
     return events
+
+
+def move_rows(session: Session, moved: Sequence[Moved], now_ms: int) -> list[ThreadEvent]:
+    """Point rows to where their files have gone; returns the events of what was archived or unarchived."""
+    sql = "SELECT id, archived FROM threads WHERE id IN (SELECT value FROM json_each(?))"
+    before: dict[str, int] = dict(listed(session, sql, [one.thread_id for one in moved]))
+    rows = [
+        (one.thread_id, one.path, one.archived, now_ms if one.archived else None, one.stamp.size, one.stamp.mtime_ns)
+        for one in moved
+        if one.thread_id in before
+    ]
+    if not rows:
+        return []
+    _write(session, _MOVE, ("id", "path", "archived", "archived_at_ms", "size", "mtime_ns"), rows)
+    return [
+        event
+        for one in moved
+        if one.thread_id in before
+        for event in move_events(one.thread_id, bool(before[one.thread_id]), one.archived)
+    ]
+
+
+def _write(session: Session, sql: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Run a statement that takes all rows over from `written`: for each statement whose triggers write, SQLite copies
+    every page that it changes."""
+    connection = session.connection()
+    connection.exec_driver_sql(f"CREATE TEMP TABLE IF NOT EXISTS written ({', '.join(_COLUMNS)})")
+    connection.exec_driver_sql(
+        f"INSERT INTO temp.written ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", rows
+    )
+    connection.exec_driver_sql(sql)
+    connection.exec_driver_sql("DELETE FROM temp.written")
 
 
 def _writing(before: Sequence[Any] | None, after: tuple[Any, ...]) -> str:
@@ -63,8 +90,7 @@ def _writing(before: Sequence[Any] | None, after: tuple[Any, ...]) -> str:
     changes = ", ".join(
         f"{name} = written.{name}" for name, value, old in zip(_COLUMNS, after, before, strict=True) if value != old
     )
-    update = f"UPDATE threads INDEXED BY ix_threads_id SET {changes} FROM temp.written WHERE threads.id = written.id"
-    return update if changes else ""
+    return _UPDATE.format(changes) if changes else ""
 
 
 def remove_rows(session: Session, thread_ids: Collection[str]) -> None:
@@ -193,6 +219,12 @@ def forks_of(session: Session, thread_id: str) -> list[str]:
 
 _COLUMNS = [c.name for c in _THREADS.columns if c.computed is None and not c.primary_key]
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM threads WHERE "
+_UPDATE = "UPDATE threads INDEXED BY ix_threads_id SET {} FROM temp.written WHERE threads.id = written.id"
+_MOVE = _UPDATE.format(
+    "path = written.path, archived = written.archived, archived_at_ms = written.archived_at_ms, "
+    "mtime_ns = iif(threads.size = written.size, written.mtime_ns, threads.mtime_ns), "
+    "updated_at_ms = iif(threads.size = written.size, written.mtime_ns / 1000000, threads.updated_at_ms)"
+)
 _AT = {name: place for place, name in enumerate(_COLUMNS)}
 # What a StoredThread and a row call the same and hold the same.
 _SAME = [
@@ -247,8 +279,7 @@ def _stored(row: Sequence[Any]) -> StoredThread:
     )
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
+_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _parsed(value: Any) -> Any:

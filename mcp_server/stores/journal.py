@@ -34,7 +34,10 @@ def append_events(session: Session, events: Sequence[ThreadEvent], now_ms: int) 
     connection.exec_driver_sql("INSERT INTO events (at_ms, type, thread_id, payload) VALUES (?, ?, ?, ?)", rows)
     # the transaction holds the write lock, so what is newer is ours (SQLite has no RETURNING below 3.35)
     seqs = connection.exec_driver_sql("SELECT seq FROM events WHERE seq > ? ORDER BY seq", (before,))
-    return [replace(event, seq=seq, at_ms=now_ms) for event, (seq,) in zip(events, seqs, strict=True)]
+    return [
+        ThreadEvent(event.type, event.thread_id, event.payload, seq, now_ms)
+        for event, (seq,) in zip(events, seqs, strict=True)
+    ]
 
 
 def events_after(
@@ -82,26 +85,19 @@ def running_operations(session: Session) -> list[Operation]:
     return [_operation(session, row) for row in session.exec(oldest).all()]
 
 
-def last_operation(session: Session, kind: str, thread_id: str) -> Operation | None:
-    moved = select(MoveRow.operation_id).where(MoveRow.thread_id == thread_id)
-    done = select(OperationRow).where(
-        OperationRow.state == "done", OperationRow.kind == kind, col(OperationRow.id).in_(moved)
+def moved_with(session: Session, kind: str, thread_id: str) -> set[str]:
+    connection = session.connection()
+    done = (  # CROSS JOIN: the moves of one thread are few
+        "FROM operation_moves AS move CROSS JOIN operations AS operation ON operation.id = move.operation_id "
+        "WHERE operation.state = 'done' AND operation.kind = ? AND move.thread_id = "
     )
-    newest = done.order_by(col(OperationRow.started_at_ms).desc(), col(OperationRow.id).desc()).limit(1)
-    row = session.exec(newest).first()
-    return None if row is None else _operation(session, row)
-
-
-def last_operations(session: Session, kind: str, thread_ids: Collection[str]) -> dict[str, str]:
-    sql = (
-        "SELECT move.thread_id, operation.id FROM operation_moves AS move "
-        "JOIN operations AS operation ON operation.id = move.operation_id "
-        "WHERE move.thread_id IN (SELECT value FROM json_each(?)) AND operation.state = 'done' AND operation.kind = ? "
-        "ORDER BY operation.started_at_ms, operation.id"
-    )
-    # the newest comes last, and stays
-    rows = session.connection().exec_driver_sql(sql, (json.dumps(list(thread_ids)), kind))
-    return {row[0]: row[1] for row in rows}
+    newest = f"SELECT started_at_ms, id {done} ? ORDER BY started_at_ms DESC, id DESC LIMIT 1"
+    last = connection.exec_driver_sql(newest, (kind, thread_id)).first()
+    if last is None:
+        return set()
+    later = f"SELECT 1 {done} moved.thread_id AND (started_at_ms, id) > (?, ?)"
+    moved = f"SELECT thread_id FROM operation_moves AS moved WHERE operation_id = ? AND NOT EXISTS ({later})"
+    return set(connection.exec_driver_sql(moved, (last[1], kind, *last)).scalars())
 
 
 def _operation(session: Session, row: OperationRow) -> Operation:

@@ -101,11 +101,11 @@ class MemoryHistory(HistoryStore):
     async def indexed_count(self) -> int:
         return len(self._marks)
 
-    def _keep(self, threads: Sequence[StoredThread]) -> None:
-        for thread in threads:
-            before, mark = self._threads.get(thread.id), self._marks.get(thread.id)
-            if before and mark and mark.stamp == before.stamp and mark.stamp.size == thread.stamp.size:
-                self._marks[thread.id] = replace(mark, stamp=thread.stamp)
+    def _keep(self, before: StoredThread, after: StoredThread) -> None:
+        """What is indexed of a history, when its file has another mtime and is else what it was."""
+        mark = self._marks.get(before.id)
+        if mark is not None and mark.stamp == before.stamp:
+            self._marks[before.id] = replace(mark, stamp=after.stamp)
 
     def _unread(self) -> list[StoredThread]:
         marks = self._marks

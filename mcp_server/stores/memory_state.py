@@ -19,11 +19,13 @@ from mcp_server.stores.changes import (
     edges_of,
     may_checkpoint,
     merged,
+    move_events,
     name_event,
+    row_after,
 )
 from mcp_server.stores.memory_history import MemoryHistory
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows, beyond, fits
-from mcp_server.stores.records import BackfillState, Change, Operation, Receipt, SpawnEdge
+from mcp_server.stores.records import BackfillState, Change, Moved, Operation, Receipt, SpawnEdge
 
 EVENT_LIMIT = 10_000
 """Events kept. At the bound the oldest is dropped for each new one; a reader further behind sees a gap in seq."""
@@ -52,8 +54,8 @@ class MemoryState(MemoryHistory, StateStore):
     async def commit(self, change: Change) -> list[ThreadEvent]:
         barred = self._tombstones | set(change.tombstones)
         self._write([thread for thread in change.threads if thread.id not in barred])
-        self._keep([thread for thread in change.observed if thread.id in change.touched - barred])
         derived = self._write([thread for thread in change.observed if thread.id not in barred])
+        derived += self._follow(change.moved)
         for edge in edges_of(change, barred):
             self._edges.setdefault(edge.child_id, edge)
         for thread_id in (*change.forgotten, *change.vanished):
@@ -72,6 +74,15 @@ class MemoryState(MemoryHistory, StateStore):
             before = self._threads.get(thread.id)
             self._threads[thread.id] = merged(before, thread)
             events += derive_events(before, thread)
+        return events
+
+    def _follow(self, moved: Sequence[Moved]) -> list[ThreadEvent]:
+        events: list[ThreadEvent] = []
+        for one in moved:
+            if (before := self._threads.get(one.thread_id)) is not None:
+                after = self._threads[one.thread_id] = row_after(before, one, time.time_ns() // 1_000_000)
+                self._keep(before, after)
+                events += move_events(one.thread_id, before.archived, one.archived)
         return events
 
     def _append(self, events: list[ThreadEvent]) -> list[ThreadEvent]:
@@ -205,16 +216,16 @@ class MemoryState(MemoryHistory, StateStore):
     async def running_operations(self) -> list[Operation]:
         return sorted((o for o in self._operations.values() if o.state == "running"), key=_by_start)
 
-    async def last_operation(self, kind: str, thread_id: str) -> Operation | None:
+    async def moved_with(self, kind: str, thread_id: str) -> set[str]:
+        last = self._last_operation(kind, thread_id)
+        moved = last.thread_ids if last is not None else []
+        return {other for other in moved if self._last_operation(kind, other) is last}
+
+    def _last_operation(self, kind: str, thread_id: str) -> Operation | None:
         done = (o for o in self._operations.values() if o.state == "done" and o.kind == kind)
         moved = (o for o in done if any(move.thread_id == thread_id for move in o.moves))
         return max(moved, key=_by_start, default=None)
 
-    async def last_operations(self, kind: str, thread_ids: Collection[str]) -> dict[str, str]:
-        found = {thread_id: await self.last_operation(kind, thread_id) for thread_id in thread_ids}
-        return {thread_id: operation.id for thread_id, operation in found.items() if operation is not None}
-
-    # receipts, tombstones
     async def receipt(self, request_id: str) -> Receipt | None:
         return self._receipts.get(request_id)
 

@@ -16,13 +16,15 @@ NAME_INDEX = "session_index.jsonl"
 COMPRESSED = ".jsonl.zst"
 
 _ID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-fA-F]{32}"
+_ID_CHARS = 36
 _id = re.compile(_ID)
 _name_ids = re.compile(rf"rollout-(?:.*-)?({_ID})(?:_({_ID}))?\.jsonl(?:\.zst)?")
 _file_time = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d")
 _name_time = re.compile(rf"rollout-({_file_time.pattern})-.*")
 _name_date = re.compile(r"rollout-(\d{4})-(\d\d)-(\d\d).*")
 _date_folder = re.compile(rf"{ACTIVE}/\d{{4}}(?:/\d\d){{0,2}}")
-_not_in_names = re.compile(r"[\x00\\]")
+_part = r"(?!\.{1,2}(?:/|\Z))[^/\x00\\]+"
+_plain_path = re.compile(rf"({_part})(?:/{_part})+")
 
 
 # ---------------------------------------------------------------------------------------------- ids and times
@@ -32,6 +34,8 @@ def parse_id(text: object) -> str | None:
     """A UUID in lower case with hyphens, or None if the text is none."""
     if not isinstance(text, str) or _id.fullmatch(text) is None:
         return None
+    if len(text) == _ID_CHARS:
+        return text.lower()
     digits = text.replace("-", "").lower()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
@@ -99,6 +103,8 @@ def rollout_id_of(path: str) -> str | None:
 
 def succession(path: str) -> str:
     """Sorts the rollouts of one thread, the current one last: "" for the first, then the UUIDv7s of the reverts."""
+    if "_" not in path[path.rfind("/") + 1 :]:  # nearly always
+        return ""
     match = _name_ids.fullmatch(path[path.rfind("/") + 1 :])
     return (parse_id(match[2]) or "") if match and match[2] else ""
 
@@ -148,9 +154,8 @@ def check_path(path: str, *folders: str) -> str:
     Raises:
         PathOutsideHome: absolute, with `..`, or in another folder.
     """
-    parts = path.split("/")
-    strange = any(part in ("", ".", "..") for part in parts) or _not_in_names.search(path)
-    if strange or len(parts) < 2 or parts[0] not in folders:
+    plain = _plain_path.fullmatch(path)
+    if plain is None or plain[1] not in folders:
         raise PathOutsideHome(path, " or ".join(folders))
     return path
 

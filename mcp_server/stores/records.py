@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mcp_server.models.event import ThreadEvent
-from mcp_server.models.thread import StoredThread
+from mcp_server.models.thread import FileStamp, StoredThread
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,18 @@ class Move:
 
     thread_id: str
     path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where a thread's rollout lies, now that the holder of its writer lock has moved it. A row of another size is not
+    taken to tell of it: it keeps its stamp, so the next look at the thread reads the file again. One of the same size
+    does, whatever the new mtime is, and so does what is indexed of the history."""
+
+    thread_id: str
+    path: str
+    archived: bool
+    stamp: FileStamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +72,14 @@ class Change:
 
     `threads` replace their rows; `observed` do the same for what somebody else did to the files, and the store derives
     the events from the difference to the row (none for a row that is already so: two processes may observe the same
-    change, and it is announced once). Those of them that are `touched` have files with another mtime that are else what
-    they were, so what is indexed of their histories holds. A thread with a tombstone is never written again. Rows and
-    edges go with `forgotten`, rows alone with `vanished`. Edges are inserted if the child has none. Events are appended
-    last.
+    change, and it is announced once). Rows follow what was `moved`, if they are there, with events in the same way. A
+    thread with a tombstone is never written again. Rows and edges go with `forgotten`, rows alone with `vanished`.
+    Edges are inserted if the child has none. Events are appended last.
     """
 
     threads: tuple[StoredThread, ...] = ()
     observed: tuple[StoredThread, ...] = ()
-    touched: frozenset[str] = frozenset()
+    moved: tuple[Moved, ...] = ()
     forgotten: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
     edges: tuple[SpawnEdge, ...] = ()

@@ -345,7 +345,7 @@ class RolloutFiles(RolloutStore):
             try:
                 target = archived_path(path) if folder == ACTIVE else active_path(path)
                 source, full = many.full(path, folder), many.full(target, ACTIVE, ARCHIVED)
-                if os.path.islink(source) or os.path.islink(full) or not os.path.isfile(source):
+                if not _is_regular(source) or os.path.islink(full):
                     results[path] = self._archive(path) if folder == ACTIVE else self._unarchive(path)
                     continue
                 if folder == ARCHIVED and not os.path.lexists(full):
@@ -367,6 +367,14 @@ class RolloutFiles(RolloutStore):
     def _remove(self, path: str) -> None:
         with writing(path):
             durable.remove(self._inside(path, ACTIVE, ARCHIVED))
+
+
+def _is_regular(full: str) -> bool:
+    """Whether a file has this name that is no link."""
+    try:
+        return S_ISREG(os.lstat(full).st_mode)
+    except OSError:
+        return False
 
 
 def _touch(path: str, source: Path | str) -> None:

@@ -13,6 +13,7 @@ from sqlmodel import Session, col, select
 from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TurnFacts, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.index import clamped, listed
+from mcp_server.stores.records import Moved
 from mcp_server.stores.tables import HistoryRow, UnreadRow
 
 _UNREAD = cast("Table", UnreadRow.__table__)  # type: ignore[attr-defined]
@@ -165,15 +166,14 @@ def forget_all(session: Session) -> None:
 # ---------------------------------------------------------------------------------------------- what is left to read
 
 
-def keep(session: Session, threads: Sequence[StoredThread]) -> None:
-    """Take over the new mtime of files that have changed in nothing else, where the row that is still there tells of
-    what is indexed."""
-    if threads:
-        statement = (
-            "UPDATE histories SET mtime_ns = ? WHERE thread_id = ? AND size = ? AND EXISTS (SELECT 1 FROM threads t "
-            "WHERE t.id = histories.thread_id AND (t.size, t.mtime_ns) = (histories.size, histories.mtime_ns))"
-        )
-        rows = [(thread.stamp.mtime_ns, thread.id, thread.stamp.size) for thread in threads]
+def follow(session: Session, moved: Sequence[Moved]) -> None:
+    """Take over the new mtimes of moved files, while their rows still tell what was indexed."""
+    statement = (
+        "UPDATE histories SET mtime_ns = ?1 WHERE thread_id = ?2 AND size = ?3 AND mtime_ns != ?1 AND EXISTS "
+        "(SELECT 1 FROM threads t WHERE t.id = ?2 AND (t.size, t.mtime_ns) = (histories.size, histories.mtime_ns))"
+    )
+    if moved:
+        rows = [(one.stamp.mtime_ns, one.thread_id, one.stamp.size) for one in moved]
         session.connection().exec_driver_sql(statement, rows)
 
 

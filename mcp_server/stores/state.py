@@ -223,11 +223,8 @@ class StateDb(StateStore):
     async def running_operations(self) -> list[Operation]:
         return await self.read(journal.running_operations)
 
-    async def last_operation(self, kind: str, thread_id: str) -> Operation | None:
-        return await self.read(journal.last_operation, kind, thread_id)
-
-    async def last_operations(self, kind: str, thread_ids: Collection[str]) -> dict[str, str]:
-        return await self.read(journal.last_operations, kind, thread_ids)
+    async def moved_with(self, kind: str, thread_id: str) -> set[str]:
+        return await self.read(journal.moved_with, kind, thread_id)
 
     # receipts, tombstones
     async def receipt(self, request_id: str) -> Receipt | None:
@@ -256,13 +253,11 @@ class StateDb(StateStore):
 def _apply(session: Session, change: Change, now_ms: int) -> list[ThreadEvent]:
     written = {thread.id for thread in (*change.threads, *change.observed)} | {e.child_id for e in change.edges}
     barred = journal.deleted(session, written) | frozenset(change.tombstones)
-    replaced, observed = (
-        [thread for thread in threads if thread.id not in barred] for threads in (change.threads, change.observed)
-    )
-    index.write_threads(session, replaced)
-    spans.keep(session, [thread for thread in observed if thread.id in change.touched])
-    derived = index.write_threads(session, observed)
-    spans.note(session, [*replaced, *observed])
+    index.write_threads(session, [thread for thread in change.threads if thread.id not in barred])
+    derived = index.write_threads(session, [thread for thread in change.observed if thread.id not in barred])
+    spans.note(session, [thread for thread in (*change.threads, *change.observed) if thread.id not in barred])
+    spans.follow(session, change.moved)
+    derived += index.move_rows(session, change.moved, now_ms)
     index.add_edges(session, edges_of(change, barred))
     index.remove_rows(session, {*change.forgotten, *change.vanished})
     spans.forget(session, {*change.forgotten, *change.vanished})

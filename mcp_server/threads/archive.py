@@ -24,9 +24,9 @@ from mcp_server.errors import (
     TurnsRunning,
 )
 from mcp_server.models.results import ArchiveResult, DeleteResult, Failure, UnarchiveResult
-from mcp_server.models.thread import StoredThread
 from mcp_server.stores.base import RolloutFile, WriterLocks
-from mcp_server.stores.records import Change, Move, Operation
+from mcp_server.stores.changes import row_after
+from mcp_server.stores.records import Change, Move, Moved, Operation
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.plans import Descend, Plan, Planner
@@ -71,8 +71,9 @@ class Cascade:
             plan = await self._planner.unarchive(root, include)
             if dry_run:
                 return UnarchiveResult(dry_run=True, unarchived=plan.ids(), failed=plan.failed)
-            operation, rows = await self._run("unarchive", plan)
-            thread = self._reader.view(replace(rows[root_id], name=root.name)) if root_id in rows else None
+            operation, files = await self._run("unarchive", plan)
+            file = files.get(root_id)
+            thread = self._reader.view(row_after(root, _moved(root_id, file), self._now())) if file else None
             return UnarchiveResult(thread=thread, **operation.result)
 
     async def delete(self, reference: str, *, dry_run: bool) -> DeleteResult:
@@ -121,8 +122,8 @@ class Cascade:
 
     async def _run(
         self, kind: Literal["archive", "unarchive", "delete"], plan: Plan, *, interrupt: bool = True
-    ) -> tuple[Operation, dict[str, StoredThread]]:
-        """The finished operation, and the rows that it made."""
+    ) -> tuple[Operation, dict[str, RolloutFile | None]]:
+        """The finished operation, and where the rollouts lie now."""
         async with AsyncExitStack() as held:
             await self._lock(plan.ids(), held)
             plan.interrupted = self._running(plan)
@@ -136,13 +137,13 @@ class Cascade:
                 state="running",
                 started_at_ms=self._now(),
             )
-            rows: dict[str, StoredThread] = {}
+            files: dict[str, RolloutFile | None] = {}
             # Stopped half-way by a caller who goes away, it would stay half done until the next start.
             with CancelScope(shield=True):
                 await self._catalog.commit(Change(operation=operation))
                 await self._unload(operation, held)
-                operation, rows = await self._apply(operation, failed=plan.failed, seen=plan.moves)
-            return operation, rows
+                operation, files = await self._apply(operation, failed=plan.failed)
+            return operation, files
 
     async def _lock(self, thread_ids: Sequence[str], held: AsyncExitStack) -> None:
         """Hold all the writer locks until the work is done. Those of threads that are loaded here this process has; it
@@ -173,10 +174,10 @@ class Cascade:
             await self._catalog.record(Change(events=(notices.not_loaded(thread_id),)))
 
     async def _apply(
-        self, operation: Operation, *, failed: Sequence[Failure], seen: Sequence[StoredThread] = ()
-    ) -> tuple[Operation, dict[str, StoredThread]]:
-        """Move the files, then record everything in one transaction. Repeatable: what is moved already counts. `seen`
-        are the threads as they were planned."""
+        self, operation: Operation, *, failed: Sequence[Failure]
+    ) -> tuple[Operation, dict[str, RolloutFile | None]]:
+        """Move the files, then record everything in one transaction. Repeatable: what is moved already counts. Tells
+        of each thread that could be moved where its rollout lies now."""
         files: dict[str, RolloutFile | None] = {}
         reasons = {failure.thread_id: failure.reason for failure in failed}
         # What could not be moved, and what it hangs from if it could not be deleted: else nothing would lead there.
@@ -199,9 +200,7 @@ class Cascade:
                     files.pop(move.thread_id, None)
                     kept.update(await self._above(move.thread_id, operation))
         failures = [Failure(thread_id=thread_id, reason=reason) for thread_id, reason in reasons.items()]
-        known = {thread.id: thread for thread in seen}
-        rows = await self._moved({thread_id: file for thread_id, file in files.items() if file is not None}, known)
-        return await self._record(operation, list(files), list(rows.values()), failures), rows
+        return await self._record(operation, files, failures), files
 
     async def _above(self, thread_id: str, operation: Operation) -> list[str]:
         try:
@@ -228,55 +227,28 @@ class Cascade:
                 logger.warning("the name of deleted thread %s is still listed: %s", move.thread_id, error)
         return [None] * len(moves)
 
-    async def _moved(
-        self, files: Mapping[str, RolloutFile], known: Mapping[str, StoredThread]
-    ) -> dict[str, StoredThread]:
-        """The rows of files that have moved, without those that can't be told now: the next look at such a thread
-        restores its row. A file that has grown since its thread was seen is read again. No row has a name: somebody
-        may have given the thread another one since."""
-        rows: dict[str, StoredThread] = {}
-        try:
-            for thread_id, file in files.items():
-                thread = known.get(thread_id)
-                if thread is None or thread.stamp.size != file.stamp.size:
-                    thread = (await self._catalog.rollouts.describe(file)).thread
-                rows[thread_id] = replace(
-                    thread,
-                    name=None,
-                    path=file.path,
-                    stamp=file.stamp,
-                    archived=file.archived,
-                    archived_at_ms=self._now() if file.archived else None,
-                    updated_at_ms=file.stamp.mtime_ns // 1_000_000,
-                )
-        except StoreFailure as error:
-            logger.warning("some rows of what has moved wait for the next look at them: %s", error)
-        return rows
-
     async def _record(
         self,
         operation: Operation,
-        done: Sequence[str],
-        rows: Sequence[StoredThread],
+        files: Mapping[str, RolloutFile | None],
         failures: Sequence[Failure],
     ) -> Operation:
-        """One transaction for all. The rows go in as observed, so that a move which another process's watcher saw first
-        is announced once; a deletion leaves no row to observe."""
+        """One transaction for all. A move that another process's watcher saw first is announced once; a deletion leaves
+        no row that could tell."""
         key = {"archive": "archived", "unarchive": "unarchived", "delete": "deleted"}[operation.kind]
         finished = replace(
             operation,
             state="done",
             result={
                 "operation_id": operation.id,
-                key: list(done),
+                key: list(files),
                 "failed": [failure.model_dump() for failure in failures],
             },
         )
-        gone = tuple(done) if operation.kind == "delete" else ()
+        gone = tuple(files) if operation.kind == "delete" else ()
         await self._catalog.record(
             Change(
-                observed=tuple(rows),
-                touched=frozenset(done) if operation.kind == "unarchive" else frozenset(),
+                moved=tuple(_moved(thread_id, file) for thread_id, file in files.items() if file is not None),
                 forgotten=gone,
                 tombstones=gone,
                 operation=finished,
@@ -284,6 +256,10 @@ class Cascade:
             )
         )
         return finished
+
+
+def _moved(thread_id: str, file: RolloutFile) -> Moved:
+    return Moved(thread_id, file.path, file.archived, file.stamp)
 
 
 def _batches(operation: Operation) -> list[Sequence[Move]]:

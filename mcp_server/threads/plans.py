@@ -100,7 +100,8 @@ class Planner:
             return []
         below = [node.thread_id for node in await descendants(root_id, self._catalog.children)]
         if include == "same_operation":
-            together = await self._archived_with(root_id)
+            # less what came back and went again by itself
+            together = await self._catalog.log.moved_with("archive", root_id)
             return [thread_id for thread_id in below if thread_id in together]
         return below
 
@@ -115,15 +116,6 @@ class Planner:
             if now is not None and file.archived and (file.path, file.stamp) == (archived_path(now.path), now.stamp):
                 return replace(thread, path=file.path, archived=True)
         raise ArchivedThreadNotFound(thread.id)
-
-    async def _archived_with(self, root_id: str) -> set[str]:
-        """What the operation that archived the root archived with it, less what came back and went again by itself."""
-        log = self._catalog.log
-        operation = await log.last_operation("archive", root_id)
-        if operation is None:
-            return set()
-        last = await log.last_operations("archive", operation.result.get("archived", ()))
-        return {thread_id for thread_id, operation_id in last.items() if operation_id == operation.id}
 
     def _usable(self, thread_id: str, seen: StoredThread | DamagedRollout | None, plan: Plan) -> StoredThread | None:
         """The thread as it is stored; None for a descendant that can't be found or read, which the plan says then."""

@@ -13,7 +13,7 @@ from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.base import StateStore
 from mcp_server.stores.history import TextQuery
 from mcp_server.stores.queries import ThreadQuery
-from mcp_server.stores.records import Change
+from mcp_server.stores.records import Change, Moved
 
 pytestmark = pytest.mark.anyio
 
@@ -158,15 +158,17 @@ async def test_a_row_is_unread_until_its_file_is_indexed_as_the_row_tells_of_it(
     assert await left(state) == (["old"], 1, 2)
 
 
-async def test_what_is_indexed_of_a_touched_file_holds_if_it_was_the_whole(state: StateStore) -> None:
-    names = ("whole", "grown", "behind", "unread", "untold")
+async def test_what_is_indexed_of_a_moved_file_holds_if_it_was_the_whole(state: StateStore) -> None:
+    names = ("whole", "grown", "behind", "unread")
     await state.commit(Change(threads=tuple(thread(name) for name in names)))
-    await state.step([step(name) for name in ("whole", "grown", "untold")])
-    await state.step([step("behind", mark=mark("behind", stamp=FileStamp(1_000, 1)))])
-    later = [thread(name, stamp=FileStamp(1_001 if name == "grown" else 1_000, 3_000_000_000)) for name in names]
-    await state.commit(Change(observed=tuple(later), touched=frozenset(names) - {"untold"}))
-    assert sorted(await state.unread(9)) == ["behind", "grown", "unread", "untold"]
-    assert (await state.marks(["whole"]))["whole"].stamp == FileStamp(1_000, 3_000_000_000)
+    await state.step([step("whole"), step("grown"), step("behind", mark=mark("behind", stamp=FileStamp(1_000, 1)))])
+    later = [FileStamp(1_001 if name == "grown" else 1_000, 3_000_000_000) for name in names]
+    await state.commit(Change(moved=tuple(map(Moved, names, names, (False,) * 4, later))))
+    marks = await state.marks(names)
+    rows = await state.get_many(names)
+    assert marks["whole"].stamp == rows["whole"].stamp == FileStamp(1_000, 3_000_000_000)
+    assert marks["grown"].stamp == rows["grown"].stamp != later[1], "so it is read again at the next look"
+    assert sorted(await state.unread(9)) == ["behind", "unread"]
 
 
 async def test_a_changed_stamp_makes_a_thread_unread_and_any_other_change_does_not(state: StateStore) -> None:

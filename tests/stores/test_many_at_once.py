@@ -8,11 +8,10 @@ import pytest
 
 from mcp_server.errors import ActiveWriter, DamagedRollout, RolloutNameTaken
 from mcp_server.stores import durable
-from mcp_server.stores.base import RolloutFile, RolloutStore, StateStore, WriterLocks
+from mcp_server.stores.base import RolloutFile, RolloutStore, WriterLocks
 from mcp_server.stores.locks import CodexWriterLocks
 from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
 from mcp_server.stores.naming import archived_path
-from mcp_server.stores.records import Change, Move, Operation
 from mcp_server.stores.rollouts import RolloutFiles
 from tests.stores.rollout_text import PATH_A, PATH_B, A, B, C
 
@@ -120,14 +119,3 @@ async def test_many_locks_are_taken_all_or_none(owners: tuple[WriterLocks, Write
     await one.release_many([A, C, A.replace("0", "1")])
     assert one.held() == {B}
     await other.acquire_many([A, C])
-
-
-async def test_the_last_operations_of_many_threads_are_those_of_each(state: StateStore) -> None:
-    for number, (kind, keys) in enumerate([("archive", "abc"), ("archive", "bc"), ("unarchive", "c")]):
-        moves = tuple(Move(key, key) for key in keys)
-        operation = Operation(f"op{number}", kind, keys[0], moves, "done", started_at_ms=number)  # type: ignore[arg-type]
-        await state.commit(Change(operation=operation))
-    running = Operation("op9", "archive", "a", (Move("a", "a"),), "running", started_at_ms=9)
-    await state.commit(Change(operation=running))
-    assert await state.last_operations("archive", "abcd") == {"a": "op0", "b": "op1", "c": "op1"}
-    assert await state.last_operations("archive", []) == {}

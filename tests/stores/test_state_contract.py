@@ -14,7 +14,7 @@ from mcp_server.models.rollout import HistoryBase
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
 from mcp_server.stores.base import StateStore
 from mcp_server.stores.queries import ThreadQuery
-from mcp_server.stores.records import BackfillState, Change, Move, Operation, Receipt, SpawnEdge
+from mcp_server.stores.records import BackfillState, Change, Move, Moved, Operation, Receipt, SpawnEdge
 
 pytestmark = pytest.mark.anyio
 
@@ -302,20 +302,40 @@ async def test_an_operation_is_running_until_it_is_done(state: StateStore) -> No
     assert await state.running_operations() == [other]
 
 
-async def test_the_last_operation_of_a_thread_is_the_newest_finished_one_of_its_kind(state: StateStore) -> None:
+async def test_those_that_moved_with_a_thread_have_its_newest_finished_operation_of_the_kind_too(
+    state: StateStore,
+) -> None:
     rows = (
-        operation("o1", "root", "a", state="done"),
-        operation("o2", "root", "a", state="done", started_at_ms=200),
+        operation("o1", "root", "a", "b", "c", state="done"),
+        operation("o2", "root", "a", "b", state="done", started_at_ms=200),
         operation("o3", "root", "a", started_at_ms=300),
         operation("o4", "root", "a", state="done", kind="unarchive", started_at_ms=400),
-        operation("o5", "root", state="done", started_at_ms=500),
+        operation("o5", "b", state="done", started_at_ms=500),
     )
     for row in rows:
         await state.commit(Change(operation=row))
-    assert await state.last_operation("archive", "a") == rows[1]
-    assert await state.last_operation("unarchive", "a") == rows[3]
-    assert await state.last_operation("delete", "a") is None
-    assert await state.last_operation("archive", "missing") is None
+    assert await state.moved_with("archive", "a") == await state.moved_with("archive", "root") == {"root", "a"}
+    assert await state.moved_with("archive", "b") == {"b"}
+    assert await state.moved_with("archive", "c") == {"c"}
+    assert await state.moved_with("unarchive", "a") == {"root", "a"}
+    assert await state.moved_with("delete", "a") == set() == await state.moved_with("archive", "missing")
+
+
+async def test_rows_follow_what_was_moved_and_the_moves_are_announced_in_order(state: StateStore) -> None:
+    await state.commit(Change(threads=tuple(thread(name, name="kept") for name in ("a", "b", "c"))))
+    moved = [Moved(name, f"archived_sessions/{name}", True, FileStamp(10, 5_000_000)) for name in ("b", "a", "missing")]
+    events = await state.commit(Change(moved=tuple(moved)))
+    assert [(event.type, event.thread_id) for event in events] == [("thread/archived", "b"), ("thread/archived", "a")]
+    row = await state.get("a")
+    assert row is not None
+    assert row.archived_at_ms is not None
+    assert (row.path, row.stamp, row.updated_at_ms, row.name) == (moved[1].path, moved[1].stamp, 5, "kept")
+    assert await state.commit(Change(moved=tuple(moved))) == []
+    assert await state.get("c") == thread("c", name="kept")
+    back = Moved("a", "sessions/a", False, FileStamp(10, 7_000_000))
+    events = await state.commit(Change(moved=(back,)))
+    assert [(event.type, event.thread_id) for event in events] == [("thread/unarchived", "a")]
+    assert (await state.get("a") or row).archived_at_ms is None
 
 
 async def test_the_first_receipt_of_a_request_stays(state: StateStore) -> None:

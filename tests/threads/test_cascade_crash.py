@@ -27,7 +27,7 @@ EVENTS = ("thread/archived", "thread/unarchived", "thread/deleted")
 # Each call moves four threads: at least so many calls of a store does it take to plan, lock, journal, move and record.
 LEAST_CALLS = 12
 # What is planned and journalled already takes fewer.
-LEAST_TO_FINISH = 8
+LEAST_TO_FINISH = 7
 
 
 async def do(service: ThreadService, kind: Kind, root: str) -> CascadeResult:
