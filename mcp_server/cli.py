@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import sys
 from pathlib import Path
@@ -57,23 +56,18 @@ def serve(
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
     from mcp_server.config import Config
-    from mcp_server.heap import share_one_heap
+    from mcp_server.heap import share_one_heap, uncollected
 
     share_one_heap()
     address = _address(http) if http is not None else None
     config = Config.load(home, state=not no_state, unload_delay=unload_delay, read_only=read_only)
     if config.home.exists() and not config.home.is_dir():
         raise typer.BadParameter(f"it is no folder: {config.home}", param_hint="--home")
-    # The start makes much and drops little: collecting meanwhile would take a fifth of it and find nothing.
-    gc.disable()
-    try:
+    with uncollected():
         from mcp_server.errors import InvalidArgument
         from mcp_server.server import build_server, run
 
         server = build_server(config)
-    finally:
-        gc.freeze()
-        gc.enable()
     try:
         run(server, address, allow_host or (), session_timeout)
     except InvalidArgument as error:

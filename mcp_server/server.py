@@ -31,6 +31,7 @@ from mcp_server.handlers.server import ThreadstoreServer
 from mcp_server.handlers.store_tools import store_tools
 from mcp_server.handlers.thread_tools import archive_tools, change_tools, list_tools, start_tools
 from mcp_server.handlers.turn_tools import read_tools, turn_tools
+from mcp_server.heap import uncollected
 from mcp_server.models.results import StatusResult
 from mcp_server.status import status_of
 from mcp_server.stores import codex_state, doctor
@@ -94,11 +95,9 @@ class Runtime:
         self.connections.leave = self.service.lifecycle.leave_connection
         self.notifier = ResourceNotifier(self.feed.attend, self.connections)
         self.app = App(self.service, self.examine, self.connections.of, wait_seconds=config.wait_seconds)
-        self._progress = (0, 0)
-        # Then it is handed out at once, and brought in step behind: what others did while no server ran is seen a
-        # moment later, and announced. Rows that are read meanwhile are held against their files, as always.
+        # If so, the handle is handed out at once and brought in step behind: what others did while no server ran is
+        # seen a moment later, and announced. Rows that are read meanwhile are held against their files, as always.
         self._behind = False
-        self.app.progress = lambda: self._progress
         # Called once the threads are closed, while what can't be cancelled may still keep the lifespan.
         self.closed: Callable[[], None] = lambda: None
         self._open = 0
@@ -156,7 +155,7 @@ class Runtime:
         path = self.config.state_path
         if path is None:
             logger.info("home %s, served from the files alone", self.config.home)
-            self.app.opened.set()
+            self.app.open()
             return
         while True:
             while self.service.catalog.state is None:
@@ -164,9 +163,9 @@ class Runtime:
                     await self._attach(await self._open_state())
                 except StoreFailure as error:
                     logger.error("the state DB can't be used yet, so the files are: %s", error)
-                    self.app.opened.set()
+                    self.app.open()
                     await anyio.sleep(0 if self.state is not None and self.state.damaged else _REOPEN_SECONDS)
-            self.app.opened.set()
+            self.app.open()
             assert self.state is not None
             async with anyio.create_task_group() as following:
                 following.start_soon(self._follow_files, self.state)
@@ -209,7 +208,8 @@ class Runtime:
             before.close()
 
         def opened() -> StateDb:
-            from mcp_server.stores.state import StateDb
+            with uncollected():
+                from mcp_server.stores.state import StateDb
 
             return StateDb.open(path, ruined=ruined)
 
@@ -220,9 +220,6 @@ class Runtime:
         return state
 
     async def _attach(self, state: StateDb) -> None:
-        def seen(done: int, found: int) -> None:
-            self._progress = (done, found)
-
         self._behind = (await state.backfill()).status == "complete"
         rows = await doctor.row_counts(state)
         if self._behind and rows.active + rows.archived <= _SYNCED_FIRST:
@@ -238,14 +235,14 @@ class Runtime:
                     owner=owner,
                     now_ms=now_ms,
                     wait_s=self.config.wait_seconds,
-                    progress=seen,
+                    progress=self.app.advance,
                     more_names=self._codex_names,
                     closed_edges=self._codex_closed_edges,
                 )
                 if result.status == "complete":
                     break
                 logger.warning("timed out waiting for state db backfill; the files are used until it is complete")
-                self.app.opened.set()
+                self.app.open()
         await self.service.catalog.attach(state)
         for operation in await self.service.cascade.finish():
             logger.warning("finished %s of %s, which was cut short", operation.kind, operation.root_id)

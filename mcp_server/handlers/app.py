@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import anyio
 from mcp.server.mcpserver import Context
@@ -16,9 +16,9 @@ from mcp_server.models.results import StatusResult
 from mcp_server.threads.service import ThreadService
 
 AnyContext = Context[Any, Any]
+T = TypeVar("T")
 
 _TELL_SECONDS = 1.0
-_LOOK_SECONDS = 0.05
 _META_THREAD_ID = "threadId"  # what Codex sends with a tool call
 _META_CALLER_ID = "threadstore/callerThreadId"
 
@@ -42,28 +42,48 @@ class App:
     connection_of: Callable[[AnyContext], str | None]
     wait_seconds: float = 30.0
     opened: anyio.Event = field(default_factory=anyio.Event)
-    progress: Callable[[], tuple[int, int]] = lambda: (0, 0)
+    _progress: tuple[int, int] = (0, 0)
     _told: tuple[int, int] = (-1, -1)
+    _advanced: anyio.Event = field(default_factory=anyio.Event)
 
-    async def ready(
-        self, ctx: AnyContext | None = None, enough: Callable[[], Awaitable[object]] | None = None
-    ) -> ThreadService:
-        """The service, once the handle is there or the wait is over; or once `enough` of the index is there for the
-        call (it gives something else than None then). Tells the client how far the index has come."""
-        if not self.opened.is_set():
-            with anyio.move_on_after(self.wait_seconds):
-                while not (self.opened.is_set() or (enough is not None and await enough() is not None)):
-                    with anyio.move_on_after(_TELL_SECONDS if enough is None else _LOOK_SECONDS):
-                        await self.opened.wait()
-                    if ctx is not None and not self.opened.is_set():
-                        await self._tell(ctx)
+    def open(self) -> None:
+        """The handle is there, or is given up for now."""
+        self.opened.set()
+        self._wake()
+
+    def advance(self, done: int, found: int) -> None:
+        """The index has come so far, in rollouts."""
+        self._progress = (done, found)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._advanced.set()
+        self._advanced = anyio.Event()
+
+    async def ready(self, ctx: AnyContext | None = None) -> ThreadService:
+        """The service, once the handle is there or the wait is over. Tells the client how far the index has come."""
+        await self.early(ctx, _nothing)
         return self.service
 
+    async def early(self, ctx: AnyContext | None, look: Callable[[], Awaitable[T | None]]) -> T | None:
+        """What `look` finds as soon as it finds something in the part of the index that is there; None once the handle
+        is there or the wait is over."""
+        with anyio.move_on_after(self.wait_seconds):
+            while not self.opened.is_set():
+                advanced = self._advanced  # before the look: what comes meanwhile is not missed
+                if (found := await look()) is not None:
+                    return found
+                with anyio.move_on_after(_TELL_SECONDS):
+                    await advanced.wait()
+                if ctx is not None and not self.opened.is_set():
+                    await self._tell(ctx)
+        return None
+
     async def _tell(self, ctx: AnyContext) -> None:
-        done, found = progress = self.progress()
-        if progress == self._told:
+        done, found = self._progress
+        if self._progress == self._told:
             return
-        self._told = progress
+        self._told = self._progress
         with contextlib.suppress(MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             await ctx.report_progress(done, found or None, "building the index of threads")
 
@@ -78,6 +98,10 @@ class App:
             connection=self.connection_of(ctx),
             thread_id=thread_id if isinstance(thread_id, str) and thread_id.strip() else None,
         )
+
+
+async def _nothing() -> None:
+    """There is nothing to be had before the whole index is there."""
 
 
 def can_elicit(ctx: AnyContext) -> bool:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from functools import cache
+from typing import Annotated, Any, Literal, get_args
 
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
+
+from mcp_server.models import results
 
 ToolFunction = Callable[..., Awaitable[CallToolResult]]
 
@@ -47,15 +51,26 @@ DESTROYS = Kind(destructive=True, idempotent=True)
 
 
 def tool(fn: ToolFunction, title: str, kind: Kind) -> Tool:
-    """A tool of a function: its docstring is the description."""
+    """A tool of a function: its docstring is the description, and its annotation says which model it answers with."""
     made = Tool.from_function(
-        fn, title=title, description=inspect.cleandoc(fn.__doc__ or ""), annotations=kind.annotations(title)
+        fn,
+        title=title,
+        description=inspect.cleandoc(fn.__doc__ or ""),
+        annotations=kind.annotations(title),
+        structured_output=False,  # every answer is a model already: the SDK need not check it again
     )
+    _, result = get_args(inspect.signature(fn).return_annotation)
     made.parameters = slim(made.parameters)
-    made.fn_metadata.output_schema = lean(made.fn_metadata.output_schema or {})
-    # Every answer is a model of ours already; the SDK would check it a second time.
-    made.fn_metadata.output_model = None
+    made.fn_metadata.output_schema = lean({"$ref": result.__name__, "$defs": _definitions()})
     return made
+
+
+@cache
+def _definitions() -> dict[str, Any]:
+    """The schemas of all results, made at once: most of them hold a thread, and that takes a while at each start."""
+    models = [one for one in vars(results).values() if isinstance(one, type) and issubclass(one, BaseModel)]
+    _, schema = models_json_schema([(model, "validation") for model in models])
+    return schema["$defs"]
 
 
 def slim(schema: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +83,8 @@ def slim(schema: dict[str, Any]) -> dict[str, Any]:
 def lean(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema of an answer, made for a client that checks each row against it: without references to look up, and
     without a choice where one list of types says the same."""
-    definitions: dict[str, Any] = schema.get("$defs", {})
+    plain = _untitled(schema)
+    definitions: dict[str, Any] = plain.get("$defs", {})
 
     def lean_part(part: Any) -> Any:
         if isinstance(part, list):
@@ -83,7 +99,7 @@ def lean(schema: dict[str, Any]) -> dict[str, Any]:
             out["properties"] = {name: lean_part(one) for name, one in held["properties"].items()}
         return _joined(out)
 
-    return lean_part(_untitled(schema))
+    return lean_part(plain)
 
 
 def _joined(schema: dict[str, Any]) -> dict[str, Any]:

@@ -208,8 +208,8 @@ def list_tools(app: App) -> list[Tool]:
             cursor=cursor,
             limit=limit,
         )
-        service = await app.ready(ctx, lambda: app.service.reader.early_list(params))
-        result = await service.reader.list(params)
+        reader = app.service.reader
+        result = await app.early(ctx, lambda: reader.early_list(params)) or await reader.list(params)
         return reply(result, render.thread_list(result, response_format == "detailed"))
 
     async def thread_loaded_list(

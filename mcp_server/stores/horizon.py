@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from mcp_server.stores.naming import is_archived, name_stamp, parse_time_ms, thread_id_of
 
@@ -22,28 +22,21 @@ class Horizon:
     A thread with several files counts as left, by the newest of their names, until the last of them is done: which of
     them has the row is settled only then. So does, without a time, a file whose name tells none.
 
-    The paths are gone through, twice if need be, and not kept: what is known is known of parts of `every` paths, and
-    the part in hand counts as left until its last is done. `found` is their number.
+    The paths are gone through and not kept: what is known is known of parts of `every` paths, and the part in hand
+    counts as left until its last is done. `found` is their number.
     """
 
     def __init__(self, paths: Callable[[], Iterator[str]], every: int = 1) -> None:
-        self._paths, self.found = paths, 0
-        several = self._named_by_several()
-        newest: dict[int | None, str] = {}
-        for path in paths() if several else ():
-            if (key := _key(path)) in several:
-                newest[key] = max(_stamp(path), newest.get(key, ""))
-        self._parts: list[tuple[str, str]] = []
-        """The last path of each part, and the newest name of what is active in it or in a later one."""
-        for number, path in enumerate(paths()):
-            stamp = "" if is_archived(path) else newest.get(_key(path), "") or _stamp(path)
-            if number % every == 0:
-                self._parts.append((path, stamp))
-            else:
-                self._parts[-1] = (path, max(self._parts[-1][1], stamp))
-        for place in range(len(self._parts) - 2, -1, -1):
-            last, stamp = self._parts[place]
-            self._parts[place] = (last, max(stamp, self._parts[place + 1][1]))
+        self._paths = paths
+        seen, several = set[int](), set[int]()
+        # Threads are told apart by hash: two that share one wait for each other, no more.
+        self.found, self._parts = _parts(_noted(paths(), seen, several), every, {})
+        if several:
+            newest: dict[int | None, str] = {}
+            for path in paths():
+                if (key := _key(path)) in several:
+                    newest[key] = max(_stamp(path), newest.get(key, ""))
+            _, self._parts = _parts(paths(), every, newest)
 
     def after(self, done: str | None) -> int | None:
         """Unix milliseconds once all is done up to a path (None: nothing yet); None if nothing can be said,
@@ -58,14 +51,31 @@ class Horizon:
         """How many paths there are up to one."""
         return sum(path >= done for path in self._paths())
 
-    def _named_by_several(self) -> set[int]:
-        """Threads that more than one file is named after, by hash: two that share one wait for each other, no more."""
-        seen, several = set[int](), set[int]()
-        for path in self._paths():
-            self.found += 1
-            if (key := _key(path)) is not None:
-                (several if key in seen else seen).add(key)
-        return several
+
+def _noted(paths: Iterable[str], seen: set[int], several: set[int]) -> Iterator[str]:
+    """The paths; notes on the way which threads more than one of them is named after."""
+    for path in paths:
+        if (key := _key(path)) is not None:
+            (several if key in seen else seen).add(key)
+        yield path
+
+
+def _parts(paths: Iterable[str], every: int, newest: Mapping[int | None, str]) -> tuple[int, list[tuple[str, str]]]:
+    """How many paths there are; and the last of each part of so many, with the newest name of what is active in it or
+    in a later one. `newest` is the newest name of a thread that has several."""
+    found = 0
+    parts: list[tuple[str, str]] = []
+    for path in paths:
+        stamp = "" if is_archived(path) else (newest.get(_key(path)) if newest else None) or _stamp(path)
+        if found % every == 0:
+            parts.append((path, stamp))
+        else:
+            parts[-1] = (path, max(parts[-1][1], stamp))
+        found += 1
+    for place in range(len(parts) - 2, -1, -1):
+        last, stamp = parts[place]
+        parts[place] = (last, max(stamp, parts[place + 1][1]))
+    return found, parts
 
 
 def _key(path: str) -> int | None:

@@ -1,0 +1,127 @@
+"""What every state store keeps of the work itself: operations, receipts, the progress of the build. Numbers of peer
+cases are those of CODEX_SEMANTICS 5.9."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import pytest
+
+from mcp_server.stores.base import StateStore
+from mcp_server.stores.records import BackfillState, Change, Move, Operation, Receipt
+
+pytestmark = pytest.mark.anyio
+
+# ---------------------------------------------------------------------------------------------- operations, receipts
+
+
+def operation(key: str, *moved: str, **changes: Any) -> Operation:
+    moves = tuple(Move(thread_id, f"sessions/{thread_id}.jsonl") for thread_id in moved)
+    return replace(Operation(key, "archive", moved[0], moves, "running", 100), **changes)
+
+
+async def test_an_operation_is_running_until_it_is_done(state: StateStore) -> None:
+    planned, other = operation("o", "root", "z", "b"), operation("older", "x", started_at_ms=50)
+    assert await state.operation("o") is None
+    await state.commit(Change(operation=planned))
+    await state.commit(Change(operation=other))
+    assert await state.operation("o") == planned
+    assert await state.running_operations() == [other, planned]
+    done = replace(planned, state="done", result={"archived": ["root", "b", "z"]})
+    await state.commit(Change(operation=done))
+    assert await state.operation("o") == done
+    assert await state.running_operations() == [other]
+
+
+async def test_those_that_moved_with_a_thread_have_its_newest_finished_operation_of_the_kind_too(
+    state: StateStore,
+) -> None:
+    rows = (
+        operation("o1", "root", "a", "b", "c", state="done"),
+        operation("o2", "root", "a", "b", state="done", started_at_ms=200),
+        operation("o3", "root", "a", started_at_ms=300),
+        operation("o4", "root", "a", state="done", kind="unarchive", started_at_ms=400),
+        operation("o5", "b", state="done", started_at_ms=500),
+    )
+    for row in rows:
+        await state.commit(Change(operation=row))
+    assert await state.moved_with("archive", "a") == await state.moved_with("archive", "root") == {"root", "a"}
+    assert await state.moved_with("archive", "b") == {"b"}
+    assert await state.moved_with("archive", "c") == {"c"}
+    assert await state.moved_with("unarchive", "a") == {"root", "a"}
+    assert await state.moved_with("delete", "a") == set() == await state.moved_with("archive", "missing")
+
+
+async def test_the_first_receipt_of_a_request_stays(state: StateStore) -> None:
+    first = Receipt("r", "thread_archive", "f1", {"archived": ["a"]})
+    assert await state.receipt("r") is None
+    await state.save_receipt(first)
+    await state.save_receipt(Receipt("r", "thread_delete", "f2", {}))
+    assert await state.receipt("r") == first
+    assert await state.receipt("other") is None
+
+
+# ---------------------------------------------------------------------------------------------- backfill
+
+
+async def test_peer_260_backfill_state_persists_progress_and_completion(state: StateStore) -> None:
+    assert await state.backfill() == BackfillState()
+    assert await state.claim_backfill("me", now_ms=1_000, lease_ms=100)
+    running = BackfillState("running", "sessions/a.jsonl", "me", 1_050, None, done=200, found=300)
+    await state.checkpoint_backfill(running)
+    assert await state.backfill() == running
+    complete = replace(running, status="complete", watermark="sessions/b.jsonl", completed_at_ms=1_060, done=300)
+    await state.checkpoint_backfill(complete)
+    assert await state.backfill() == complete
+
+
+async def test_peer_261_backfill_claim_is_singleton_until_stale_and_blocked_when_complete(state: StateStore) -> None:
+    assert await state.claim_backfill("a", now_ms=1_000, lease_ms=100)
+    assert not await state.claim_backfill("b", now_ms=1_099, lease_ms=100)
+    assert (await state.backfill()).owner == "a"
+    assert await state.claim_backfill("b", now_ms=1_100, lease_ms=100)
+    assert (await state.backfill()).owner == "b"
+    await state.checkpoint_backfill(BackfillState("complete", owner="b"))
+    assert not await state.claim_backfill("c", now_ms=99_999, lease_ms=1)
+
+
+async def test_of_many_claimers_at_once_one_becomes_the_worker(state: StateStore) -> None:
+    won: list[str] = []
+
+    async def claim(owner: str) -> None:
+        if await state.claim_backfill(owner, now_ms=1_000, lease_ms=100):
+            won.append(owner)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(6):
+            tasks.start_soon(claim, str(number))
+    assert won == [(await state.backfill()).owner]
+
+
+async def test_a_checkpoint_renews_the_lease_and_a_takeover_keeps_the_progress(state: StateStore) -> None:
+    await state.claim_backfill("a", now_ms=1_000, lease_ms=100)
+    await state.checkpoint_backfill(BackfillState("running", "w", "a", 1_090, None, 5, 9))
+    assert not await state.claim_backfill("b", now_ms=1_150, lease_ms=100)
+    assert await state.claim_backfill("b", now_ms=1_190, lease_ms=100)
+    assert await state.backfill() == BackfillState("running", "w", "b", 1_190, None, 5, 9)
+
+
+async def test_a_worker_that_lost_its_lease_can_neither_write_nor_reopen(state: StateStore) -> None:
+    await state.claim_backfill("a", now_ms=1_000, lease_ms=100)
+    await state.claim_backfill("b", now_ms=1_100, lease_ms=100)
+    held = await state.backfill()
+    await state.checkpoint_backfill(BackfillState("running", "late", "a", 1_110))
+    assert await state.backfill() == held
+    complete = BackfillState("complete", owner="b", completed_at_ms=1_120)
+    await state.checkpoint_backfill(complete)
+    await state.checkpoint_backfill(BackfillState("running", "late", "a", 1_130))
+    assert await state.backfill() == complete
+
+
+async def test_a_worker_can_give_the_lease_back(state: StateStore) -> None:
+    await state.claim_backfill("a", now_ms=1_000, lease_ms=100)
+    await state.checkpoint_backfill(BackfillState("pending", "w", "a", 1_010))
+    assert await state.claim_backfill("b", now_ms=1_011, lease_ms=100)
+    assert (await state.backfill()).watermark == "w"
