@@ -10,7 +10,7 @@ import anyio
 
 from tests.benchmarks.homes import ABSENT, COMMON, RARE
 from tests.benchmarks.lab import Case, Lab
-from tests.benchmarks.measure import Target, faster, flat, near
+from tests.benchmarks.measure import Target, faster, flat, near, own
 from tests.benchmarks.sides import Failed, Json
 from tests.benchmarks.table import CASES, HUNDRED, PAGE, TURNS, Operations, Sides, bare, case, check
 
@@ -18,6 +18,8 @@ READ_LONG = f"thread_read, {TURNS} turns of a long thread"
 
 Given = Callable[[Lab], Any]
 _LOOK_SECONDS = 2.0
+OWN_MS = 3.0
+"""What a tool may do itself where it reads no file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ def list_case(name: str, rows: int = PAGE, **arguments: Any) -> None:
         least = min(rows, PAGE if lab.size >= 1_000 else 1)
         return {
             "ours": lambda: check(lab.ours.call("thread_list", limit=PAGE, **ours), least),
+            "unchecked": lambda: check(lab.ours.call_unchecked("thread_list", limit=PAGE, **ours), least),
             "bare": bare(lab),
             "codex": lambda: check(lab.codex.request("thread/list", limit=PAGE, **theirs), least),
             "codex_db": lambda: check(
@@ -78,7 +81,7 @@ def list_case(name: str, rows: int = PAGE, **arguments: Any) -> None:
             ),
         }
 
-    targets = (faster("codex", 10, at=HUNDRED), faster("codex_db", 5, at=HUNDRED), flat(1.5, at=HUNDRED))
+    targets = (faster("codex", 10, at=HUNDRED), faster("codex_db", 5, at=HUNDRED), flat(1.5, at=HUNDRED), own(OWN_MS))
     CASES.append(Case(f"thread_list of {PAGE}, {name}", operations, targets))
 
 
@@ -179,18 +182,27 @@ case(
 
 
 def tool_case(
-    name: str, tool: str, arguments: Callable[[Lab], Json], codex: Callable[[Lab], Awaitable[Json]] | None = None
+    name: str,
+    tool: str,
+    arguments: Callable[[Lab], Json],
+    codex: Callable[[Lab], Awaitable[Json]] | None = None,
+    *,
+    reads: bool = False,
 ) -> None:
-    """A tool of which nothing is asked: the table shows what it costs above the bare call."""
+    """A tool that is only asked for how little it does itself; if it `reads` a file, not even that."""
 
     def operations(lab: Lab, number: int) -> Sides:
-        sides: Sides = {"ours": lambda: check(lab.ours.call(tool, **arguments(lab))), "bare": bare(lab)}
+        sides: Sides = {
+            "ours": lambda: check(lab.ours.call(tool, **arguments(lab))),
+            "unchecked": lambda: check(lab.ours.call_unchecked(tool, **arguments(lab))),
+            "bare": bare(lab),
+        }
         if codex is not None:
             asked = codex
             sides["codex"] = lambda: check(asked(lab))
         return sides
 
-    CASES.append(Case(name, operations))
+    CASES.append(Case(name, operations, () if reads else (own(OWN_MS),)))
 
 
 def _middle(lab: Lab) -> str:
@@ -209,7 +221,9 @@ tool_case(
     lambda lab: {"thread_id": _middle(lab)},
     lambda lab: lab.codex.request("thread/read", threadId=_middle(lab)),
 )
-tool_case("thread_items, 25 of a short thread", "thread_items", lambda lab: {"thread_id": _middle(lab)})
-tool_case("thread_items, 25 of a long thread", "thread_items", lambda lab: {"thread_id": lab.ours_home.long[-1]})
+tool_case("thread_items, 25 of a short thread", "thread_items", lambda lab: {"thread_id": _middle(lab)}, reads=True)
+tool_case(
+    "thread_items, 25 of a long thread", "thread_items", lambda lab: {"thread_id": lab.ours_home.long[-1]}, reads=True
+)
 tool_case("thread_tree, of a tree", "thread_tree", lambda lab: {"thread_id": lab.ours_home.tree[0]})
 tool_case("events_read", "events_read", lambda _: {})

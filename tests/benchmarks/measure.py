@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Side = Literal["ours", "bare", "codex", "codex_db"]
-"""`bare` is the floor. `codex_db` is Codex asked to look into its database alone (useStateDbOnly)."""
+Side = Literal["ours", "unchecked", "bare", "codex", "codex_db"]
+"""`unchecked` is our answer as it comes, before the SDK's client has held it against the tool's output schema. `bare`
+is the floor. `codex_db` is Codex asked to look into its database alone (useStateDbOnly)."""
 
 Unit = Literal["ms", "MB"]
 
@@ -19,10 +20,11 @@ class Target:
 
     `faster`: the other side takes at least `factor` times what we take. `within`: we take at most `factor` times what
     the other takes. `below`: at most `factor` in the case's own unit. `flat`: at most `factor` times what we take at
-    the smallest size of the run. `near`: at most `factor` times what we take in the other case on the same home.
+    the smallest size of the run. `near`: at most `factor` times what we take in the other case on the same home. `own`:
+    our own work is at most `factor`.
     """
 
-    kind: Literal["faster", "within", "below", "flat", "near"]
+    kind: Literal["faster", "within", "below", "flat", "near", "own"]
     factor: float
     than: str = ""
     at: int = 0
@@ -48,6 +50,10 @@ def near(case: str, factor: float) -> Target:
     return Target("near", factor, case)
 
 
+def own(factor: float) -> Target:
+    return Target("own", factor)
+
+
 @dataclass(slots=True)
 class Measurement:
     """The samples of one case on one home, by side; `failures` says why a side has none, or too few."""
@@ -68,16 +74,21 @@ class Measurement:
         ordered = sorted(self.samples.get(side, ()))
         return ordered[max(0, -(-95 * len(ordered) // 100) - 1)] if ordered else None
 
-    def above_bare(self) -> float | None:
-        """What we take above the bare server's call."""
-        ours, bare = self.median("ours"), self.median("bare")
+    def own_work(self) -> float | None:
+        """What we take above the bare server's call, without the client's check where that is known."""
+        ours, bare = self.median("unchecked") or self.median("ours"), self.median("bare")
         return None if ours is None or bare is None else ours - bare
+
+    def client_check(self) -> float | None:
+        """What the SDK's client takes to hold our answer against the output schema."""
+        ours, unchecked = self.median("ours"), self.median("unchecked")
+        return None if ours is None or unchecked is None else ours - unchecked
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How one target stands: `ratio` is what it is about (`below`: the value), None if a side is missing. `binding`
-    tells whether the target is asked at this size."""
+    """How one target stands: `ratio` is what it is about (`below` and `own`: the value), None if a side is missing.
+    `binding` tells whether the target is asked at this size."""
 
     target: Target
     ratio: float | None
@@ -116,6 +127,8 @@ def _ratio(target: Target, one: Measurement, run: Run) -> float | None:
         case "below":
             # A peak is a peak: the largest sample counts.
             return max(one.samples["ours"]) if ours is not None else None
+        case "own":
+            return one.own_work()
         case "flat":
             smallest = min(size for case, size in run if case == one.case)
             return _divided(ours, run[one.case, smallest].median("ours")) if smallest < one.size else None

@@ -16,6 +16,7 @@ from typing import Any
 
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
+from mcp_types import CallToolRequest, CallToolRequestParams, CallToolResult
 
 Json = dict[str, Any]
 
@@ -47,7 +48,14 @@ class McpServer:
         Raises:
             Failed: the tool says that it failed.
         """
-        result = await self.client.call_tool(tool, arguments)
+        return self._answer(tool, await self.client.call_tool(tool, arguments))
+
+    async def call_unchecked(self, tool: str, **arguments: Any) -> Json:
+        """The same, not held against the tool's output schema."""
+        request = CallToolRequest(params=CallToolRequestParams(name=tool, arguments=arguments))
+        return self._answer(tool, await self.client.session.send_request(request, CallToolResult))
+
+    def _answer(self, tool: str, result: CallToolResult) -> Json:
         if result.is_error:
             raise Failed(f"{tool}: {' '.join(getattr(part, 'text', '') for part in result.content)}")
         return dict(result.structured_content or {})
