@@ -13,6 +13,7 @@ from json import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 from filelock import FileLock
 from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
@@ -113,7 +114,7 @@ def is_damage(error: Exception) -> bool:
     if isinstance(error, DBAPIError | sqlite3.Error):
         told = error.orig if isinstance(error, DBAPIError) else error
         return _code(error) in _RUINED or "Could not decode to UTF-8" in str(told)
-    return isinstance(error, JSONDecodeError | UnicodeDecodeError)
+    return isinstance(error, JSONDecodeError | UnicodeDecodeError | msgspec.DecodeError)
 
 
 def identity(path: Path) -> Identity | None:

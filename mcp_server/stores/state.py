@@ -13,6 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import anyio
 import anyio.to_thread
 import filelock
+import msgspec
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session
@@ -117,9 +118,9 @@ class StateDb(StateStore):
     async def _run(self, work: Callable[[], T], limiter: anyio.CapacityLimiter) -> T:
         try:
             return await anyio.to_thread.run_sync(work, limiter=limiter)
-        except (DBAPIError, sqlite3.Error, ValueError) as error:
+        except (DBAPIError, sqlite3.Error, ValueError, msgspec.DecodeError) as error:
             if not schema.is_damage(error):
-                if isinstance(error, ValueError):
+                if not isinstance(error, DBAPIError | sqlite3.Error):
                     raise
                 raise _failure(self.path, error) from error
             self.damaged = True

@@ -190,9 +190,9 @@ class Catalog:
         """The rollout with this id, from which others borrow."""
         return await find_rollout(self.rollouts, self.state, rollout_id)
 
-    async def history(self, stored: StoredThread) -> History:
-        """The thread's turns and items, its index brought up to date first. An index that can't be kept is made for
-        this reading alone; an ephemeral thread's is in memory like the thread.
+    async def history(self, stored: StoredThread, store: StateStore | None = None) -> History:
+        """The thread's turns and items, its index (in `store`, else in the log) brought up to date first. An index that
+        can't be kept is made for this reading alone; an ephemeral thread's is in memory like the thread.
 
         Raises:
             DamagedRollout: the rollout is gone or can't be read.
@@ -203,7 +203,7 @@ class Catalog:
         if live is not None and live.ephemeral:
             return await open_history(self._memory, text, active)
         try:
-            return await open_history(self.log, text, active)
+            return await open_history(store or self.log, text, active)
         except DamagedRollout:
             raise
         except StoreFailure as error:

@@ -13,7 +13,8 @@ from mcp_server.models.page import clamp_limit
 from mcp_server.models.params import SearchParams
 from mcp_server.models.results import SearchHit, SearchResult
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.history import HistoryStore, TextPlace, TextQuery
+from mcp_server.stores.base import StateStore
+from mcp_server.stores.history import TextPlace, TextQuery
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.folding import Draft
@@ -50,8 +51,10 @@ class _Hit:
 
 @dataclass(slots=True)
 class _Search:
-    """One search under way."""
+    """One search under way. It asks one `store`, also if the server goes over to another meanwhile: a text that both
+    know of would be found twice."""
 
+    store: StateStore
     terms: Terms
     threads: ThreadQuery
     thread_id: str | None
@@ -102,8 +105,8 @@ class Searcher:
         if params.thread_id is not None:
             thread_id = (await self._catalog.known(await self._catalog.resolve(params.thread_id))).id
             threads = ThreadQuery(archived=None, with_preview=None)
-        search = _Search(terms, threads, thread_id, params.include_tool_calls, time.monotonic() + _SECONDS, [])
-        await self._catalog.index()
+        store, deadline = await self._catalog.index(), time.monotonic() + _SECONDS
+        search = _Search(store, terms, threads, thread_id, params.include_tool_calls, deadline, [])
         await self._read_unread(search)
         limit = clamp_limit(params.limit)
         if params.sort_by == "rank":
@@ -157,33 +160,32 @@ class Searcher:
 
     async def _read_unread(self, search: _Search) -> None:
         """Index what came since, so that it is found: the answer is complete, or says what it leaves out."""
-        store = self._catalog.log
         if search.thread_id is not None:
-            await self._read(search, store, search.thread_id)
+            await self._read(search, search.thread_id)
             return
         until = min(search.deadline, time.monotonic() + _READING_SECONDS)
         tried = set[str]()
-        while unread := [i for i in await store.unread(_UNREAD + len(tried)) if i not in tried]:
+        while unread := [i for i in await search.store.unread(_UNREAD + len(tried)) if i not in tried]:
             for thread_id in unread:
                 if time.monotonic() > until:
-                    left = max(1, await store.unread_count() - len(tried))
+                    left = max(1, await search.store.unread_count() - len(tried))
                     search.leave_out(
                         f"{left} threads are not indexed yet and were not searched; store_status tells how far that is"
                     )
                     return
                 tried.add(thread_id)
-                await self._read(search, store, thread_id)
+                await self._read(search, thread_id)
 
-    async def _read(self, search: _Search, store: HistoryStore, thread_id: str) -> None:
+    async def _read(self, search: _Search, thread_id: str) -> None:
         live = self._catalog.live.get(thread_id)
         if live is not None and not live.materialised:
             return  # nothing was said yet
         try:
-            history = await self._catalog.history(await self._catalog.known(thread_id))
+            history = await self._catalog.history(await self._catalog.known(thread_id), search.store)
         except ThreadstoreError as error:
             search.leave_out(str(error))
             return
-        if history.store is not store:
+        if history.store is not search.store:
             search.apart.append(history)
 
     # ------------------------------------------------------------------------------------------ matches
@@ -199,8 +201,8 @@ class Searcher:
         before = place + 1 if stage == "t" else None
         while True:
             query = TextQuery(search.terms.literals, search.threads, search.tools, search.thread_id, before, _PLACES)
-            places = await self._catalog.log.places(query)
-            spans = await self._catalog.log.spans_at([(found.thread.id, found.turn) for found in places])
+            places = await search.store.places(query)
+            spans = await search.store.spans_at([(found.thread.id, found.turn) for found in places])
             for found, span in zip(places, spans, strict=True):
                 for number, hit in enumerate(await self._in_text(search, found, span) if span else ()):
                     if stage != "t" or found.number != place or number >= first:
@@ -217,7 +219,7 @@ class Searcher:
         if search.thread_id is not None:
             named = [await self._catalog.known(search.thread_id)]
         else:
-            named = await self._catalog.log.named(search.terms.literals, search.threads, _NAMES + 1)
+            named = await search.store.named(search.terms.literals, search.threads, _NAMES + 1)
         if len(named) > _NAMES:
             search.leave_out(f"of the threads that are called so, the {_NAMES} last changed are shown")
         for number, thread in enumerate(named[:_NAMES]):

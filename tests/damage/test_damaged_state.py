@@ -117,6 +117,18 @@ async def test_a_column_that_holds_no_json_or_no_text_is_damage_too(home: Path, 
     assert all(json.loads(value) for (value,) in recorded)
 
 
+async def test_facts_of_a_turn_that_can_not_be_read_are_damage_too(home: Path, connect: Connect) -> None:
+    async with connect() as tools:
+        thread_id = await tools.written("one")
+        turns = (await tools("thread_read", thread_id=thread_id, include_turns=True))["thread"]["turns"]
+    with opened(home) as connection:
+        connection.execute("UPDATE turns SET facts = x'00'")
+    async with connect() as tools:
+        assert (await tools("thread_read", thread_id=thread_id, include_turns=True))["thread"]["turns"] == turns
+        await rebuilt(tools, home)
+        assert (await tools("thread_read", thread_id=thread_id, include_turns=True))["thread"]["turns"] == turns
+
+
 async def test_a_state_db_that_is_deleted_under_a_server_is_rebuilt(home: Path, connect: Connect) -> None:
     async with connect() as tools:
         ids = {await tools.written("one", name="kept"), await tools.written("two")}
