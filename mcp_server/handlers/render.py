@@ -18,12 +18,13 @@ from mcp_server.models.turn import Item, Turn
 MAX_CHARS = 80_000
 _QUOTED_CHARS = 90
 _FENCE = "stored-text"
+_quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def quoted(text: str, limit: int = _QUOTED_CHARS) -> str:
     """Stored text on one line, in JSON quotes."""
     flat = " ".join(text.split())
-    return json.dumps(flat if len(flat) <= limit else flat[: limit - 1] + "…", ensure_ascii=False)
+    return _quote(flat if len(flat) <= limit else flat[: limit - 1] + "…")
 
 
 def fenced(text: str) -> str:

@@ -22,7 +22,7 @@ def clamp_limit(limit: int) -> int:
 def rfc3339(ms: int) -> str:
     """A time in UTC with milliseconds, such as `2026-11-22T23:04:50.082Z`."""
     seconds, millis = divmod(ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{millis:03d}Z"
 
 
 def parse_time(text: str) -> int | None:
