@@ -30,9 +30,21 @@ class ItemPlace(msgspec.Struct, frozen=True, array_like=True):
     id: str
 
 
+class Piece(msgspec.Struct, frozen=True, array_like=True):
+    """A place within a turn from which what follows can be folded by itself; `items` of the turn stand before it. The
+    other fields are those of `Place`."""
+
+    start: int
+    line: int
+    item: int
+    counted: int
+    items: int
+
+
 class TurnFacts(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """A turn but for its items. `asked` is its first user message, `answered` its last agent message. `strangers` are
-    ids of other turns and of calls of other turns that its lines speak of."""
+    ids of other turns and of calls of other turns that its lines speak of. `pieces` cut a long turn where no line looks
+    back beyond the cut."""
 
     status: TurnStatus
     started_at: int | None = None
@@ -43,6 +55,7 @@ class TurnFacts(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True
     root_turn_id: str | None = None
     error: Json | None = None
     strangers: tuple[str, ...] = ()
+    pieces: tuple[Piece, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

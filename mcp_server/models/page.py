@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from mcp_server.errors import InvalidCursor
@@ -11,6 +12,7 @@ from mcp_server.errors import InvalidCursor
 _THREAD_CURSOR = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3})?Z)(?:\|(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))?"
 )
+_ITEM_PLACE = re.compile(r"(?P<number>\d{1,18})@(?P<turn>[^/]*)/(?P<item>.+)", re.DOTALL)
 _MAX_LIMIT = 100
 
 
@@ -70,19 +72,29 @@ def parse_place_cursor(cursor: str) -> tuple[str, bool]:
     return place, mode == "at"
 
 
-def item_cursor(turn_id: str, item_id: str, *, inclusive: bool) -> str:
-    """The cursor of an item, whose id need not be unique beyond its turn."""
-    return place_cursor(f"{quote(turn_id, safe='')}/{item_id}", inclusive=inclusive)
+class ItemAnchor(NamedTuple):
+    """An item, whose id need not be unique beyond its turn; the number that it had in the thread; and whether to begin
+    at it. It is the item that counts: the number tells where to look first."""
+
+    turn_id: str
+    item_id: str
+    number: int
+    inclusive: bool
 
 
-def parse_item_cursor(cursor: str) -> tuple[str, str, bool]:
-    """The turn, the item, and whether to begin at it.
+def item_cursor(anchor: ItemAnchor) -> str:
+    place = f"{anchor.number}@{quote(anchor.turn_id, safe='')}/{anchor.item_id}"
+    return place_cursor(place, inclusive=anchor.inclusive)
+
+
+def parse_item_cursor(cursor: str) -> ItemAnchor:
+    """The reverse of `item_cursor`.
 
     Raises:
-        InvalidCursor: anything that `item_cursor` does not make.
+        InvalidCursor: anything else.
     """
     place, inclusive = parse_place_cursor(cursor)
-    turn_id, slash, item_id = place.partition("/")
-    if not slash or not item_id:
+    match = _ITEM_PLACE.fullmatch(place)
+    if match is None:
         raise InvalidCursor(cursor)
-    return unquote(turn_id), item_id, inclusive
+    return ItemAnchor(unquote(match["turn"]), match["item"], int(match["number"]), inclusive)

@@ -151,7 +151,8 @@ def _moved(facts: TurnFacts, by: int) -> TurnFacts:
     def moved(place: ItemPlace | None) -> ItemPlace | None:
         return place and ItemPlace(place.start + by, place.end + by, place.id)
 
-    return msgspec.structs.replace(facts, asked=moved(facts.asked), answered=moved(facts.answered))
+    pieces = tuple(msgspec.structs.replace(piece, start=piece.start + by) for piece in facts.pieces)
+    return msgspec.structs.replace(facts, asked=moved(facts.asked), answered=moved(facts.answered), pieces=pieces)
 
 
 def forget_all(session: Session) -> None:

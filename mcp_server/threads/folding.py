@@ -12,10 +12,13 @@ from functools import cache
 from itertools import count
 from typing import Any
 
-from mcp_server.models.history import Place
+from mcp_server.models.history import Piece, Place
 from mcp_server.models.rollout import Json, RolloutLine
 from mcp_server.models.turn import Item, Turn, TurnError, TurnStatus
 from mcp_server.threads import items as shapes
+
+PIECE_BYTES = 128 << 10
+"""A turn of more bytes is cut into pieces of so many or a little more, where it can be."""
 
 _OUTPUTS = ("function_call_output", "custom_tool_call_output")
 _BEGINNING = Place()
@@ -30,6 +33,9 @@ class Draft:
 
     Folding the bytes from `place.start` to `end`, beginning at `place`, makes this turn again. Lines that belong to
     another turn may lie between: `strangers` are the turn and call ids that they name.
+
+    Folding on from one of the `pieces` makes the items that follow it, unless the turn is `tangled`: an id that came
+    twice is known by what stands before.
     """
 
     id: str
@@ -48,6 +54,8 @@ class Draft:
     lines: dict[str | int, tuple[int, int]] = field(default_factory=dict[str | int, tuple[int, int]])
     ids: set[str] = field(default_factory=set[str])
     strangers: set[str] = field(default_factory=set[str])
+    pieces: list[Piece] = field(default_factory=list[Piece])
+    tangled: bool = False
     forgotten: bool = False
 
     @property
@@ -65,6 +73,12 @@ class Draft:
         for key, item in self.items.items():
             self.items[key] = _husk(item.type)
         self.lines, self.ids = {}, set()
+
+    def looks_back(self, key: str | int) -> None:
+        """A line tells more of an item: nothing can be cut between the two."""
+        told, _ = self.lines.get(key, (0, 0))
+        while self.pieces and self.pieces[-1].start > told:
+            self.pieces.pop()
 
     def ends(self, payload: Json) -> None:
         self.started_at = _first(payload.get("started_at"), self.started_at)
@@ -151,6 +165,18 @@ class TurnFolder:
         self._lines += 1
         if self._current:
             self._current.end = end
+            self._cut(self._current)
+
+    def _cut(self, draft: Draft) -> None:
+        """Begin another piece of the turn here if the last has become long, and no call waits for its output."""
+        last = draft.pieces[-1].start if draft.pieces else draft.place.start
+        long_enough = draft.end - last >= PIECE_BYTES and draft.explicit
+        if long_enough and not any(waiting is draft for waiting in self._calls.values()):
+            draft.pieces.append(Piece(draft.end, self._lines, self._next_item, self._counted, len(draft.items)))
+
+    def resume(self, turn_id: str) -> None:
+        """Go on within this turn, from a piece of it."""
+        self._open(turn_id, explicit=True)
 
     @property
     def next_item(self) -> int:
@@ -306,7 +332,10 @@ class TurnFolder:
 
     def _call(self, call: Item) -> None:
         draft = self._current
-        if draft is None or (call.id in draft.items and not draft.holds_bare_call(call.id)):
+        if draft is None:
+            return
+        if call.id in draft.items and not draft.holds_bare_call(call.id):
+            draft.tangled = True
             return
         self._calls[call.id] = draft
         self._put(draft, call.id, call, added=True)
@@ -328,6 +357,9 @@ class TurnFolder:
         before = draft.counted
         replaced = draft.items.get(key)
         item_id = replaced.id if replaced else _unused(item.id, draft.ids)
+        draft.tangled = draft.tangled or item_id != item.id
+        if replaced:
+            draft.looks_back(key)
         if key in draft.added:
             draft.added.discard(key)
             del draft.items[key]
@@ -338,6 +370,8 @@ class TurnFolder:
         self._counted += draft.counted - before
 
     def _retell(self, draft: Draft, key: str | int, item: Item) -> None:
+        if key in draft.items:
+            draft.looks_back(key)
         draft.items[key] = item
         draft.lines[key] = self._span
         self.told.append((draft, item))

@@ -13,7 +13,7 @@ from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.turn import Item, ItemsView, Turn
 from mcp_server.stores.history import HistoryStore
-from mcp_server.threads.history import HistoryText, fold, read_turns
+from mcp_server.threads.history import HistoryText, fold, read_items, read_turns
 from mcp_server.threads.scan import CHECK_BYTES, HistoryScan, check_of
 
 logger = logging.getLogger(__name__)
@@ -50,10 +50,7 @@ class History:
         """The items with these numbers in the thread, each with its turn's id."""
         first, end = max(0, first), min(end, self.mark.items)
         spans = await self.store.spans_of_items(self.mark.thread_id, first, end) if first < end else []
-        turns = await read_turns(self.text, spans, "full")
-        entries = [(turn.id, item) for turn in turns for item in turn.items]
-        skipped = first - spans[0].items if spans else 0
-        return entries[skipped : skipped + end - first]
+        return await read_items(self.text, spans, first, end)
 
     def _settled(self, turn: Turn) -> Turn:
         if turn.status != "inProgress" or turn.id == self.active_turn_id:
@@ -119,6 +116,7 @@ async def _mend(text: HistoryText, scan: HistoryScan) -> None:
         again = replace(text, bad=[])  # what is bad was said when it was read first
         drafts = fold(again, span.place, data, tuple(strangers)).drafts()
         if drafts:
+            drafts[0].strangers.update(strangers)
             scan.mend(number, drafts[0])
 
 

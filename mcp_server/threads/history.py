@@ -169,6 +169,37 @@ async def read_turns(text: HistoryText, spans: Sequence[TurnSpan], view: ItemsVi
     return await _off_loop(sum(map(len, data)), lambda: list(map(partial(_folded, text), spans, data)))
 
 
+async def read_items(text: HistoryText, spans: Sequence[TurnSpan], first: int, end: int) -> list[tuple[str, Item]]:
+    """The items with these numbers in the thread, each with its turn's id; they lie in these turns. Of a long turn only
+    the pieces are read that hold them."""
+    parts = [_part_of(span, first - span.items, end - span.items) for span in spans]
+    data = await text.read([(place.start, stop) for place, stop, _ in parts])
+
+    def folded() -> list[tuple[str, Item]]:
+        found: list[tuple[str, Item]] = []
+        for span, (place, _, before), piece in zip(spans, parts, data, strict=True):
+            within = span.turn_id if place != span.place else None
+            draft = next(iter(fold(text, place, piece, span.facts.strangers, within).drafts()), None)
+            for number, item in enumerate(draft.items.values() if draft else (), start=span.items + before):
+                if first <= number < end:
+                    found.append((span.turn_id, item))
+        return found
+
+    return await _off_loop(sum(map(len, data)), folded)
+
+
+def _part_of(span: TurnSpan, first: int, end: int) -> tuple[Place, int, int]:
+    """Where to begin and to stop reading for items with these numbers in their turn, and how many stand before."""
+    place, before, stop = span.place, 0, span.end
+    for piece in span.facts.pieces:
+        if piece.items <= first:
+            place, before = Place(piece.start, piece.line, piece.item, piece.counted), piece.items
+        elif piece.items >= end:
+            stop = piece.start
+            break
+    return place, stop, before
+
+
 async def read_draft(text: HistoryText, span: TurnSpan) -> Draft | None:
     """A turn with the lines that told its items."""
     (data,) = await text.read([(span.place.start, span.end)])
@@ -216,9 +247,13 @@ def _folded(text: HistoryText, span: TurnSpan, data: bytes) -> Turn:
     return turns[0] if turns and turns[0].id == span.turn_id else _header(span, "full")
 
 
-def fold(text: HistoryText, place: Place, data: bytes, strangers: Sequence[str] = ()) -> TurnFolder:
-    """The lines of these bytes, folded from a place on."""
+def fold(
+    text: HistoryText, place: Place, data: bytes, strangers: Sequence[str] = (), within: str | None = None
+) -> TurnFolder:
+    """The lines of these bytes, folded from a place on, which may lie `within` a turn."""
     folder = TurnFolder(paginated=text.paginated, begin=place, strangers=strangers)
+    if within is not None:
+        folder.resume(within)
     offset = place.start
     for piece in data.split(b"\n"):
         end = offset + len(piece) + 1

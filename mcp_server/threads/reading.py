@@ -8,6 +8,7 @@ from dataclasses import replace
 from mcp_server.errors import EphemeralThread, InvalidArgument, InvalidCursor, NotMaterialized, TurnNotFound
 from mcp_server.models.history import TurnSpan
 from mcp_server.models.page import (
+    ItemAnchor,
     clamp_limit,
     item_cursor,
     parse_item_cursor,
@@ -244,15 +245,15 @@ class Reader:
             None if number is None else number - start, params.sort_direction, clamp_limit(params.limit), total
         )
         page = await history.items(start + first, start + end)
-        more = end < total
+        begin, last, more = first, end - 1, end < total
         if params.sort_direction == "desc":
-            page, more = page[::-1], first > 0
+            page, begin, last, more = page[::-1], last, begin, first > 0
         return ItemsResult(
             thread_id=thread_id,
             data=[self._entry(turn_id, item, params, len(page)) for turn_id, item in page],
             total=total,
-            next_cursor=item_cursor(page[-1][0], page[-1][1].id, inclusive=False) if more and page else None,
-            backwards_cursor=item_cursor(page[0][0], page[0][1].id, inclusive=True) if page else None,
+            next_cursor=_item_cursor(page[-1], start + last, inclusive=False) if more and page else None,
+            backwards_cursor=_item_cursor(page[0], start + begin, inclusive=True) if page else None,
         )
 
     async def _span(self, history: History, turn_id: str | None) -> TurnSpan | None:
@@ -265,14 +266,22 @@ class Reader:
     async def _item_number(self, history: History, params: ItemsParams) -> int:
         """The number, in the thread, of the item that the page begins with."""
         cursor = params.cursor or ""
-        turn_id, item_id, inclusive = parse_item_cursor(cursor)
-        span = await history.span_of(turn_id)
-        (turn,) = await history.show([span], "full") if span else [None]
-        ids = [item.id for item in turn.items] if turn else []
-        if span is None or item_id not in ids:
+        anchor = parse_item_cursor(cursor)
+        number = await self._number_of(history, anchor)
+        if number is None:
             raise InvalidCursor(cursor, "anchor item is no longer present")
-        number = span.items + ids.index(item_id)
-        return number if inclusive else number + (1 if params.sort_direction == "asc" else -1)
+        return number if anchor.inclusive else number + (1 if params.sort_direction == "asc" else -1)
+
+    async def _number_of(self, history: History, anchor: ItemAnchor) -> int | None:
+        """The number that the item has now. Others before it may have been rolled back since, so its turn is read
+        whole if it is not where it was."""
+        there = await history.items(anchor.number, anchor.number + 1)
+        if [(turn_id, item.id) for turn_id, item in there] == [(anchor.turn_id, anchor.item_id)]:
+            return anchor.number
+        span = await history.span_of(anchor.turn_id)
+        items = await history.items(span.items, span.items + span.size) if span else []
+        ids = [item.id for _, item in items]
+        return span.items + ids.index(anchor.item_id) if span and anchor.item_id in ids else None
 
     async def _one_item(self, history: History, span: TurnSpan | None, params: ItemsParams) -> ItemsResult:
         """The item with an id. Where the turn is not said, turns are read until it is found."""
@@ -293,6 +302,11 @@ class Reader:
     def _entry(self, turn_id: str, item: Item, params: ItemsParams, of: int) -> ItemEntry:
         shown, truncated = cut(item, params.text_offset, min(params.max_chars, ANSWER_CHARS // max(1, of)))
         return ItemEntry(turn_id=turn_id, item=shown, truncated=truncated)
+
+
+def _item_cursor(entry: tuple[str, Item], number: int, *, inclusive: bool) -> str:
+    turn_id, item = entry
+    return item_cursor(ItemAnchor(turn_id, item.id, number, inclusive))
 
 
 def _range(number: int | None, direction: SortDirection, limit: int, total: int) -> tuple[int, int]:

@@ -152,9 +152,11 @@ class HistoryScan:
         for draft in self._late.values():
             for number, kept in enumerate(self._folder.done):
                 if kept is draft:
-                    later = self._folder.done[number:]
+                    later = self._folder.done[number + 1 :]
                     strangers = frozenset[str]().union(*(one.strangers for one in later))
-                    found.append((number, replace(self._spans[number], end=draft.end), strangers))
+                    # turns that begin behind it are no strangers to who folds on from it
+                    strangers = draft.strangers | (strangers - {one.id for one in later})
+                    found.append((number, replace(self._spans[number], end=draft.end), frozenset(strangers)))
         self._late.clear()
         return sorted(found, key=lambda one: one[0])
 
@@ -185,6 +187,7 @@ def span_of(draft: Draft, number: int, items: int) -> TurnSpan:
         root_turn_id=draft.root_turn_id,
         error=draft.error.model_dump() if draft.error else None,
         strangers=tuple(sorted(draft.strangers)),
+        pieces=() if draft.tangled else tuple(draft.pieces),
     )
     return TurnSpan(number, draft.id, draft.place, draft.end, items, len(draft.items), facts)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import anyio
 import pytest
 from any_lines import ANY_LINES
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
-from rollout_lines import META, agent, call, completed, ended, event, output, rolled_back, started, user
+from rollout_lines import META, aborted, agent, call, completed, ended, event, output, rolled_back, started, user
 
 from mcp_server.models.rollout import RolloutLine, encode_line
 from mcp_server.models.thread import FileStamp, StoredThread
@@ -15,11 +15,18 @@ from mcp_server.models.turn import Turn
 from mcp_server.stores.history import HistoryStore
 from mcp_server.stores.memory_history import MemoryHistory
 from mcp_server.stores.memory_rollouts import MemoryRollouts
+from mcp_server.threads import folding
 from mcp_server.threads.folding import TurnFolder
 from mcp_server.threads.histories import History, open_history
 from mcp_server.threads.history import history_text, select_view
 
 ID = "01a20581-0000-7000-8000-000000000001"
+
+
+@pytest.fixture(autouse=True, params=[folding.PIECE_BYTES, 1], ids=["long pieces", "short pieces"])
+def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns are whole, or cut wherever they can be."""
+    monkeypatch.setattr(folding, "PIECE_BYTES", request.param)
 
 
 class Rollout:
@@ -85,6 +92,7 @@ async def agrees(rollout: Rollout) -> None:
 
 
 @given(ANY_LINES, st.lists(st.integers(0, 40), max_size=4), st.booleans())
+@example([started("b"), started("a"), ended("b"), rolled_back(0), aborted("a")], [], False)
 def test_any_lines_are_found_again_by_offset_wherever_readings_ended(
     lines: list[RolloutLine], cuts: list[int], paginated: bool
 ) -> None:
@@ -134,13 +142,8 @@ async def test_a_rollout_that_was_rewritten_is_read_anew() -> None:
     await agrees(rollout)
 
 
-@pytest.mark.anyio
-async def test_a_page_reads_its_bytes_and_no_more() -> None:
-    rollout = Rollout()
-    await rollout.write(META)
-    for n in range(50):
-        await rollout.write(started(f"t{n}"), user(f"ask {n}"), agent("x" * 1000), ended(f"t{n}"))
-    history = await rollout.open()
+def reads_of(rollout: Rollout) -> list[tuple[int, int]]:
+    """The ranges that are read from now on."""
     read: list[tuple[int, int]] = []
     original = rollout.files.read
 
@@ -149,6 +152,44 @@ async def test_a_page_reads_its_bytes_and_no_more() -> None:
         return await original(path, ranges)
 
     rollout.files.read = seen  # type: ignore[method-assign, assignment]
+    return read
+
+
+@pytest.mark.anyio
+async def test_a_page_of_items_reads_the_pieces_of_a_giant_turn_that_hold_them() -> None:
+    rollout = Rollout()
+    await rollout.write(META, started("giant"), user("ask"))
+    for n in range(300):
+        await rollout.write(call(f"c{n}"), output(f"c{n}", "x" * 5_000), agent(f"said {n}"))
+    await rollout.write(ended("giant"))
+    await agrees(rollout)
+    history = await rollout.open()
+    read = reads_of(rollout)
+    page = await history.items(301, 303)
+    assert [item.model_extra and item.model_extra.get("text") for _, item in page] == [None, "said 150"]
+    assert sum(end - start for start, end in read) < 2 * 128 * 1024 < rollout.stamp.size / 5
+
+
+@pytest.mark.anyio
+async def test_no_piece_begins_between_a_call_and_what_is_told_of_it_later() -> None:
+    rollout = Rollout()
+    await rollout.write(META, started("a"), user("one"), call("early"), call("late"), output("early", "done"))
+    await rollout.write(agent("x" * 200_000), output("late", "at last"), agent("y" * 200_000), ended("a"))
+    await agrees(rollout)
+    (span,) = await (await rollout.open()).spans(0, 1)
+    called, told = (len(b"".join(map(encode_line, rollout.lines[:n]))) for n in (4, 8))
+    assert span.facts.pieces
+    assert not [piece for piece in span.facts.pieces if called <= piece.start < told]
+
+
+@pytest.mark.anyio
+async def test_a_page_reads_its_bytes_and_no_more() -> None:
+    rollout = Rollout()
+    await rollout.write(META)
+    for n in range(50):
+        await rollout.write(started(f"t{n}"), user(f"ask {n}"), agent("x" * 1000), ended(f"t{n}"))
+    history = await rollout.open()
+    read = reads_of(rollout)
     await history.turns(40, 43, "full")
     spans = await history.spans(40, 43)
     assert sum(end - start for start, end in read) == sum(span.end - span.place.start for span in spans) < 5_000

@@ -1,5 +1,6 @@
-"""Triggers that begin only where a column that they keep is written: the text index costs a change of other columns as
-much as all the rest, even where nothing follows."""
+"""Long turns are cut into pieces: their histories are to be read again. And triggers begin only where a column that
+they keep is written: the text index costs a change of other columns as much as all the rest, even where nothing
+follows."""
 
 from __future__ import annotations
 
@@ -30,6 +31,14 @@ _STATEMENTS = (
 )
 
 
+_LONG = '(SELECT history FROM turns WHERE "end" - start > 131072)'
+
+
 def upgrade() -> None:
+    op.execute(
+        "INSERT OR IGNORE INTO unread (thread_id, updated_at_ms) SELECT t.id, t.updated_at_ms FROM threads t "
+        f"JOIN histories h ON h.thread_id = t.id WHERE h.number IN {_LONG}"
+    )
+    op.execute(f"DELETE FROM histories WHERE number IN {_LONG}")
     for statement in _STATEMENTS:
         op.execute(statement)
