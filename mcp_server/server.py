@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -67,6 +68,15 @@ _SYNCED_FIRST = 5_000
 _GRACE_SECONDS = 2
 _DEEP_FILES = 2_000
 _DEEP_BYTES = 64 << 20
+
+
+@cache
+def _state_db() -> type[StateDb]:
+    """The import takes a quarter of a second, so it waits until a handle is opened."""
+    with uncollected():
+        from mcp_server.stores.state import StateDb
+
+    return StateDb
 
 
 def now_ms() -> int:
@@ -198,7 +208,7 @@ class Runtime:
                 logger.warning("the index could not be brought in step with the files: %s", error)
 
     async def _open_state(self) -> StateDb:
-        """THE one place where a state handle is opened. The import takes half a second, so it waits until here."""
+        """THE one place where a state handle is opened."""
         assert self.config.state_path is not None
         path = self.config.state_path
 
@@ -208,10 +218,7 @@ class Runtime:
             before.close()
 
         def opened() -> StateDb:
-            with uncollected():
-                from mcp_server.stores.state import StateDb
-
-            return StateDb.open(path, ruined=ruined)
+            return _state_db().open(path, ruined=ruined)
 
         state = self.state = await anyio.to_thread.run_sync(opened)
         state.on_damage = self.service.catalog.detach

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, Literal, NamedTuple, cast
 
 from sqlalchemy import Table, bindparam
-from sqlmodel import Session, col, delete, select, update
+from sqlmodel import Session, col, select, update
 
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.rollout import HistoryBase
@@ -21,7 +21,6 @@ from mcp_server.stores.queries import Difference
 from mcp_server.stores.records import Moved, SpawnEdge
 from mcp_server.stores.tables import SpawnEdgeRow, ThreadRow
 
-_CHUNK = 5_000  # SQLite binds at most 32,766 variables
 _INT64 = 2**63 - 1
 
 _id = col(ThreadRow.id)
@@ -94,8 +93,7 @@ def _writing(before: Sequence[Any] | None, after: tuple[Any, ...]) -> str:
 
 
 def remove_rows(session: Session, thread_ids: Collection[str]) -> None:
-    for ids in chunks(thread_ids):
-        session.exec(delete(ThreadRow).where(_id.in_(ids)))
+    _delete(session, "threads", "id", thread_ids)
 
 
 def get(session: Session, thread_id: str) -> StoredThread | None:
@@ -194,8 +192,12 @@ def add_edges(session: Session, edges: Sequence[SpawnEdge]) -> None:
 
 def remove_edges(session: Session, child_ids: Collection[str]) -> None:
     """Remove the edges that lead to these children; those to their own children stay."""
-    for ids in chunks(child_ids):
-        session.exec(delete(SpawnEdgeRow).where(col(SpawnEdgeRow.child_id).in_(ids)))
+    _delete(session, "spawn_edges", "child_id", child_ids)
+
+
+def _delete(session: Session, table: str, key: str, values: Collection[str]) -> None:
+    sql = f"DELETE FROM {table} WHERE {key} IN (SELECT value FROM json_each(?))"
+    session.connection().exec_driver_sql(sql, (json.dumps(list(values)),))
 
 
 def children(session: Session, parent_ids: Collection[str]) -> list[SpawnEdge]:
@@ -284,12 +286,6 @@ _json = json.JSONEncoder(separators=(",", ":")).encode
 
 def _parsed(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value  # SQLite makes a number of text that reads like one
-
-
-def chunks(ids: Collection[str]) -> Iterator[list[str]]:
-    held = list(ids)
-    for start in range(0, len(held), _CHUNK):
-        yield held[start : start + _CHUNK]
 
 
 def clamped(value: int) -> int:
