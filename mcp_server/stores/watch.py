@@ -26,7 +26,9 @@ _INDEX = "session_index.jsonl"
 _DEBOUNCE_MS = 400
 # How often the watching thread looks whether it is to end.
 _STEP_MS = 100
-# Where the system gives no notice of changes, the folders are compared this often.
+# A watch that could not be set up is tried again at once, so often; then the folders are compared each time before.
+_RETRIES = 5
+_RETRY_SECONDS = 1.0
 _POLL_SECONDS = 30.0
 # How often a server that does not watch looks whether it is its turn, and the one that does shows that it lives.
 _TURN_SECONDS = 1.0
@@ -82,18 +84,24 @@ class _Follower:
             # Before the watch, which holds the event loop still for a quarter of a second on a home of 100,000
             # threads: the first calls go before it.
             await self._step(None)
+        failures = 0
         async with _event_at_end() as ended:
-            try:
-                async for changes in self._changes(ended):
-                    if not in_step:  # and what changed while the watch was set up
-                        in_step = True
-                        await self._step(None)
-                    elif changes:
-                        await self._step({_relative(self.home, path) for _, path in changes})
-            except (OSError, RuntimeError) as error:
-                logger.warning("changes in %s are looked for every %d s: %s", self.home, _POLL_SECONDS, error)
-                while True:
-                    await anyio.sleep(_POLL_SECONDS)
+            while not ended.is_set():
+                try:
+                    async for changes in self._changes(ended):
+                        failures = 0
+                        if not in_step:  # and what changed while the watch was set up
+                            in_step = True
+                            await self._step(None)
+                        elif changes:
+                            await self._step({_relative(self.home, path) for _, path in changes})
+                except (OSError, RuntimeError) as error:
+                    # Something went while the watch was set up, such as a draft of Codex's; or no watch can be had.
+                    failures += 1
+                    pause = _RETRY_SECONDS if failures <= _RETRIES else _POLL_SECONDS
+                    logger.warning("%s can't be watched; another look in %d s: %s", self.home, pause, error)
+                    in_step = False
+                    await anyio.sleep(pause)
                     await self._step(None)
 
     def _changes(self, ended: anyio.Event) -> AsyncGenerator[set[tuple[Change, str]]]:

@@ -80,9 +80,31 @@ async def test_where_the_system_gives_no_notice_the_folders_are_compared(
         raise OSError("inotify watch limit reached")
 
     monkeypatch.setattr(watch, "awatch", no_notice)
+    monkeypatch.setattr(watch, "_RETRY_SECONDS", 0.01)
     monkeypatch.setattr(watch, "_POLL_SECONDS", 0.01)
     async with watched(tmp_path) as (state, tasks):
         assert await ids(state) == {A}
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_watch_that_ends_because_a_file_went_is_set_up_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Codex makes and removes files of its own all the time, also while the folders are walked for the watch."""
+    awatch: Any = vars(watch)["awatch"]
+    failures = iter([FileNotFoundError("No such file or directory (os error 2)")])
+
+    def once_gone(*args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
+        for error in failures:
+            raise error
+        return awatch(*args, **kwargs)
+
+    monkeypatch.setattr(watch, "awatch", once_gone)
+    async with watched(tmp_path) as (state, tasks):
+        _write(tmp_path / path_of(B), B)
+        with anyio.fail_after(_SECONDS):
+            while await ids(state) != {A, B}:  # noqa: ASYNC110 -- it was woken for A already
+                await anyio.sleep(0.02)
         tasks.cancel_scope.cancel()
 
 
