@@ -279,8 +279,8 @@ class StateStore(HistoryStore, Protocol):
         """How the rows stand to all the files that there are. Holds no more than what differs."""
         ...
 
-    async def stamps(self) -> dict[str, tuple[str, FileStamp]]:
-        """Path and file stamp of every row, by thread id: what a sync compares with the folders."""
+    async def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
+        """Path and file stamp of the rows of these threads, or of all, by thread id: cheaper than the rows."""
         ...
 
     async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:

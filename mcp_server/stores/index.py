@@ -141,8 +141,10 @@ def compare(session: Session, walk: Callable[[], Iterable[RolloutFile]]) -> Diff
         driver.execute("DROP TABLE listed")
 
 
-def stamps(session: Session) -> dict[str, tuple[str, FileStamp]]:
-    return _stamps(session.connection().exec_driver_sql(_STAMPS))
+def stamps(session: Session, thread_ids: Collection[str] | None) -> dict[str, tuple[str, FileStamp]]:
+    if thread_ids is None:
+        return _stamps(session.connection().exec_driver_sql(_STAMPS))
+    return _stamps(listed(session, f"{_STAMPS} WHERE id IN (SELECT value FROM json_each(?))", thread_ids))
 
 
 def rows_at(session: Session, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:

@@ -164,8 +164,9 @@ class MemoryState(MemoryHistory, StateStore):
             {key: row.path for key, row in self._threads.items() if listed.get(row.path) != row.stamp},
         )
 
-    async def stamps(self) -> dict[str, tuple[str, FileStamp]]:
-        return {thread.id: (thread.path, thread.stamp) for thread in self._threads.values()}
+    async def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
+        rows = self._threads if thread_ids is None else await self.get_many(thread_ids)
+        return {key: (row.path, row.stamp) for key, row in rows.items()}
 
     async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
         return {key: row for key, row in (await self.stamps()).items() if row[0] in paths}

@@ -169,8 +169,7 @@ async def _rows_at(
     ids = [file.thread_id for file in present if file.thread_id]
     if gone or len(ids) < len(present):
         return await state.rows_at(paths)
-    rows = await state.get_many(ids)
-    return {thread_id: (row.path, row.stamp) for thread_id, row in rows.items() if row.path in paths}
+    return {thread_id: row for thread_id, row in (await state.stamps(ids)).items() if row[0] in paths}
 
 
 @dataclass(slots=True)

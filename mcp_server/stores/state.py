@@ -152,8 +152,8 @@ class StateDb(StateStore):
     async def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
         return await self.read(index.compare, walk)
 
-    async def stamps(self) -> dict[str, tuple[str, FileStamp]]:
-        return await self.read(index.stamps)
+    async def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
+        return await self.read(index.stamps, thread_ids)
 
     async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
         return await self.read(index.rows_at, paths)

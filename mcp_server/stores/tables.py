@@ -135,7 +135,7 @@ class HistoryRow(SQLModel, table=True):
 
 
 class TurnRow(SQLModel, table=True):
-    """A `TurnSpan`; `facts` is its `TurnFacts` in MessagePack, with offsets counted from `start`."""
+    """A `TurnSpan`; `facts` is its `TurnFacts` in JSON, with offsets counted from `start`."""
 
     __tablename__ = "turns"
     __table_args__ = (

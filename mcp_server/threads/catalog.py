@@ -23,7 +23,7 @@ from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore, StateStore
-from mcp_server.stores.finding import Source, find, find_many, find_rollout
+from mcp_server.stores.finding import Source, find, find_many, find_paths, find_rollout
 from mcp_server.stores.reconcile import sync
 from mcp_server.stores.records import Change
 from mcp_server.threads.events import EventBus
@@ -168,6 +168,10 @@ class Catalog:
     async def stored_many(self, thread_ids: Sequence[str]) -> dict[str, StoredThread | DamagedRollout | None]:
         """`stored` for each of these threads; what it raises stands in its place."""
         return await find_many(self.rollouts, self.state, thread_ids, own=self.live.own, more_names=self._more_names)
+
+    async def paths(self, thread_ids: Sequence[str]) -> dict[str, str | DamagedRollout | None]:
+        """Where the rollouts of these threads lie, in the same way."""
+        return await find_paths(self.rollouts, self.state, thread_ids, own=self.live.own, more_names=self._more_names)
 
     async def known(self, thread_id: str) -> StoredThread:
         """The thread as loaded here, else as stored.

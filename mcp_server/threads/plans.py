@@ -15,7 +15,7 @@ from mcp_server.errors import (
 )
 from mcp_server.models.results import Failure
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.naming import archived_path, rollout_id_of, succession
+from mcp_server.stores.naming import archived_path, is_archived, rollout_id_of, succession
 from mcp_server.stores.records import Move
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.tree import descendants
@@ -26,27 +26,28 @@ _MISSING = "its rollout is missing"
 
 @dataclass
 class Plan:
-    """What a cascade will do: `moves` in the order of work, and what it passes over. `replaced` are the paths of the
-    rollouts that reverts have replaced; they go with their thread (as in Codex), since it reads on in them."""
+    """What a cascade will do: `moves`, the current rollouts in the order of work, and what it passes over. `replaced`
+    are the paths of the rollouts that reverts have replaced; they go with their thread (as in Codex), since it reads on
+    in them."""
 
     root_id: str
-    moves: list[StoredThread] = field(default_factory=list[StoredThread])
+    moves: list[Move] = field(default_factory=list[Move])
     replaced: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     already: list[str] = field(default_factory=list[str])
     failed: list[Failure] = field(default_factory=list[Failure])
     interrupted: list[str] = field(default_factory=list[str])
 
     def ids(self) -> list[str]:
-        return [thread.id for thread in self.moves]
+        return [move.thread_id for move in self.moves]
 
     def files(self, *, current_last: bool = False) -> list[Move]:
         """All files in the order of work. The current one of a thread, which says where the thread is, goes first; or
         last, where none that it reads on in may be left behind."""
         order = -1 if current_last else 1
         return [
-            Move(thread.id, path)
-            for thread in self.moves
-            for path in (thread.path, *self.replaced.get(thread.id, ()))[::order]
+            Move(move.thread_id, path)
+            for move in self.moves
+            for path in (move.path, *self.replaced.get(move.thread_id, ()))[::order]
         ]
 
 
@@ -66,32 +67,32 @@ class Planner:
         below = await descendants(root_id, self._catalog.children)
         plan = Plan(root_id)
         order = [root_id, *(node.thread_id for node in reversed(below))]
-        seen = await self._catalog.stored_many(order)
+        paths = await self._catalog.paths(order)
         for thread_id in order:
             live = self._live.get(thread_id)
             if live is not None and not live.materialised:
                 plan.failed.append(Failure(thread_id=thread_id, reason="it is started, but not materialized yet"))
                 continue
-            stored = self._usable(thread_id, seen[thread_id], plan)
-            if stored is None:
+            path = self._usable(thread_id, paths[thread_id], plan)
+            if path is None:
                 continue
-            if stored.archived:
+            if is_archived(path):
                 plan.already.append(thread_id)
             else:
-                plan.moves.append(stored)
+                plan.moves.append(Move(thread_id, path))
         await self._with_replaced(plan, archived=False)
         return plan
 
     async def unarchive(self, root: StoredThread, include: Descend) -> Plan:
-        plan = Plan(root.id, moves=[root])
+        plan = Plan(root.id, moves=[Move(root.id, root.path)])
         below = await self._below(root.id, include)
-        seen = await self._catalog.stored_many(below)
+        paths = await self._catalog.paths(below)
         for thread_id in below:
             if self._live.get(thread_id) is not None:
                 continue
-            stored = self._usable(thread_id, seen[thread_id], plan)
-            if stored is not None and stored.archived:
-                plan.moves.append(stored)
+            path = self._usable(thread_id, paths[thread_id], plan)
+            if path is not None and is_archived(path):
+                plan.moves.append(Move(thread_id, path))
         await self._with_replaced(plan, archived=True)
         return plan
 
@@ -117,37 +118,38 @@ class Planner:
                 return replace(thread, path=file.path, archived=True)
         raise ArchivedThreadNotFound(thread.id)
 
-    def _usable(self, thread_id: str, seen: StoredThread | DamagedRollout | None, plan: Plan) -> StoredThread | None:
-        """The thread as it is stored; None for a descendant that can't be found or read, which the plan says then."""
-        if isinstance(seen, StoredThread):
-            return seen
+    def _usable(self, thread_id: str, path: str | DamagedRollout | None, plan: Plan) -> str | None:
+        """Where the thread's rollout lies; None for a descendant that can't be found or read, which the plan says
+        then."""
+        if isinstance(path, str):
+            return path
         if thread_id == plan.root_id:
-            raise seen or ThreadNotFound(thread_id)
-        plan.failed.append(Failure(thread_id=thread_id, reason=str(seen) if seen else _MISSING))
+            raise path or ThreadNotFound(thread_id)
+        plan.failed.append(Failure(thread_id=thread_id, reason=str(path) if path else _MISSING))
         return None
 
     async def delete(self, root_id: str) -> Plan:
         below = await descendants(root_id, self._catalog.children)
         plan = Plan(root_id)
         order = [*(node.thread_id for node in reversed(below)), root_id]
-        seen = await self._catalog.stored_many([thread_id for thread_id in order if self._live.get(thread_id) is None])
+        paths = await self._catalog.paths([thread_id for thread_id in order if self._live.get(thread_id) is None])
         for thread_id in order:
             live = self._live.get(thread_id)
-            stored = live.thread if live else seen.get(thread_id)
-            if stored is None:
+            path = live.thread.path if live else paths[thread_id]
+            if path is None:
                 plan.already.append(thread_id)
-            elif (usable := self._usable(thread_id, stored, plan)) is not None:
-                plan.moves.append(usable)
+            elif (usable := self._usable(thread_id, path, plan)) is not None:
+                plan.moves.append(Move(thread_id, usable))
         await self._with_replaced(plan)
         return plan
 
     async def _with_replaced(self, plan: Plan, *, archived: bool | None = None) -> None:
         """Note the other rollouts of the threads that were reverted; only those in one of the two folders if told."""
-        for thread in plan.moves:
-            if succession(thread.path):
-                files = await self._catalog.rollouts.locate(thread.id)
-                plan.replaced[thread.id] = [
-                    file.path for file in files if file.path != thread.path and archived in (None, file.archived)
+        for move in plan.moves:
+            if succession(move.path):
+                files = await self._catalog.rollouts.locate(move.thread_id)
+                plan.replaced[move.thread_id] = [
+                    file.path for file in files if file.path != move.path and archived in (None, file.archived)
                 ]
 
     async def check_forks(self, plan: Plan) -> None:
