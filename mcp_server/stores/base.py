@@ -19,7 +19,7 @@ from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.history import HistoryStore
-from mcp_server.stores.naming import COMPRESSED, succession
+from mcp_server.stores.naming import COMPRESSED, is_archived, succession, thread_id_of
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
 from mcp_server.stores.records import BackfillState, Change, Operation, Receipt, SpawnEdge
 
@@ -28,12 +28,19 @@ from mcp_server.stores.records import BackfillState, Change, Operation, Receipt,
 
 @dataclass(frozen=True, slots=True)
 class RolloutFile:
-    """A rollout file as a listing of the folders shows it. `thread_id` is what its name says, None if nothing."""
+    """A rollout file as a listing of the folders shows it."""
 
     path: str
-    thread_id: str | None
-    archived: bool
     stamp: FileStamp
+
+    @property
+    def thread_id(self) -> str | None:
+        """What its name says, None if nothing."""
+        return thread_id_of(self.path.rpartition("/")[2])
+
+    @property
+    def archived(self) -> bool:
+        return is_archived(self.path)
 
 
 def current_first(files: Iterable[RolloutFile]) -> list[RolloutFile]:
@@ -295,8 +302,8 @@ class StateStore(HistoryStore, Protocol):
         ...
 
     # edges
-    async def children(self, parent_ids: Collection[str]) -> list[SpawnEdge]:
-        """The edges to the direct children of these parents, sorted by child id."""
+    async def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
+        """The edges to the children of these threads, to the children of those, and so on; each once, by child id."""
         ...
 
     async def parent(self, child_id: str) -> SpawnEdge | None: ...

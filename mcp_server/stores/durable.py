@@ -114,18 +114,20 @@ def move(source: Path, target: Path) -> None:
     _forget_names([str(source.parent)])
 
 
-def move_many(moves: Sequence[tuple[Path | str, Path | str]]) -> list[OSError | None]:
+def move_many(moves: Sequence[tuple[str, str]]) -> list[OSError | None]:
     """`move` for each pair of source and target, with one flush a folder for all; tells what went wrong with which.
+    The sources are regular files; all paths have `/` before the name.
 
     At no time does the disk hold a file under neither name: all new names are flushed before the first old one goes.
     """
-    # As text: Path objects would take most of the time of a thousand moves.
+    # As text: Path objects would take most of the time of a thousand moves, and os.path.dirname a fifth.
     outcomes: list[OSError | None] = [None] * len(moves)
+    folders = [(source.rpartition("/")[0], target.rpartition("/")[0]) for source, target in moves]
     linked: list[int] = []
     made = set[str]()
     for number, (source, target) in enumerate(moves):
         try:
-            if (folder := os.path.dirname(target)) not in made:
+            if (folder := folders[number][1]) not in made:
                 make_folders(Path(folder))
                 made.add(folder)
             if _linked(source, target):
@@ -134,24 +136,21 @@ def move_many(moves: Sequence[tuple[Path | str, Path | str]]) -> list[OSError | 
                 move(Path(source), Path(target))
         except OSError as error:
             outcomes[number] = error
-    flushed = _flushed({os.path.dirname(moves[number][1]) for number in linked})
+    flushed = _flushed({folders[number][1] for number in linked})
     for number in linked:
-        source, target = moves[number]
-        outcomes[number] = flushed[os.path.dirname(target)]
+        outcomes[number] = flushed[folders[number][1]]
         if outcomes[number] is None:
             try:
                 with suppress(FileNotFoundError):
-                    os.unlink(source)
+                    os.unlink(moves[number][0])
             except OSError as error:
                 outcomes[number] = error
-    _forget_names({os.path.dirname(moves[number][0]) for number in linked})
+    _forget_names({folders[number][0] for number in linked})
     return outcomes
 
 
-def _linked(source: Path | str, target: Path | str) -> bool:
+def _linked(source: str, target: str) -> bool:
     """Whether the file has both names now; a move that was cut short has left it so."""
-    if os.path.islink(source):
-        return False
     try:
         return _link(source, target)
     except FileExistsError:
@@ -187,9 +186,10 @@ def remove(path: Path) -> None:
         sync_folder(path.parent)
 
 
-def same_file(one: Path | str, other: Path | str) -> bool:
+def same_file(source: Path | str, target: Path | str) -> bool:
+    """Whether both names are the file's own. A link to the source is none: it leads nowhere once the source is gone."""
     try:
-        return os.path.samefile(one, other)
+        return os.path.samefile(source, target) and not os.path.islink(target)
     except FileNotFoundError:
         return False
 

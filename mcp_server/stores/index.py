@@ -202,12 +202,14 @@ def _delete(session: Session, table: str, key: str, values: Collection[str]) -> 
     session.connection().exec_driver_sql(sql, (json.dumps(list(values)),))
 
 
-def children(session: Session, parent_ids: Collection[str]) -> list[SpawnEdge]:
+def edges_below(session: Session, thread_ids: Collection[str]) -> list[SpawnEdge]:
     sql = (
-        "SELECT parent_id, child_id, status FROM spawn_edges "
-        "WHERE parent_id IN (SELECT value FROM json_each(?)) ORDER BY child_id"
+        "WITH RECURSIVE tree(id) AS (SELECT value FROM json_each(?) "
+        # UNION, not UNION ALL: a row that was there before is not followed again, so a cycle ends
+        "UNION SELECT child_id FROM spawn_edges JOIN tree ON parent_id = tree.id) "
+        "SELECT parent_id, child_id, status FROM tree JOIN spawn_edges ON parent_id = tree.id ORDER BY child_id"
     )
-    return [SpawnEdge(*row) for row in listed(session, sql, parent_ids)]
+    return [SpawnEdge(*row) for row in listed(session, sql, thread_ids)]
 
 
 def parent(session: Session, child_id: str) -> SpawnEdge | None:

@@ -22,7 +22,6 @@ from mcp_server.stores.naming import (
     archived_path,
     check_path,
     checked_id,
-    is_archived,
     is_rollout,
     name_line,
     names_in,
@@ -159,8 +158,7 @@ class MemoryRollouts(RolloutStore):
 
     def _file(self, path: str) -> RolloutFile:
         data, mtime_ns = self._files[path]
-        name = PurePosixPath(path).name
-        return RolloutFile(path, thread_id_of(name), is_archived(path), FileStamp(len(data), mtime_ns))
+        return RolloutFile(path, FileStamp(len(data), mtime_ns))
 
     def _locate(self, thread_id: str) -> list[RolloutFile]:
         wanted = parse_id(thread_id)

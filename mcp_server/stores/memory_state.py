@@ -129,7 +129,7 @@ class MemoryState(MemoryHistory, StateStore):
         else:
             among = None
         if query.ancestor_id is not None:
-            below = self._descendants(query.ancestor_id)
+            below = {edge.child_id for edge in self._below([query.ancestor_id])} - {query.ancestor_id}
             among = below if among is None else among & below
         key = _KEYS[query.sort_key]
         return [
@@ -140,13 +140,14 @@ class MemoryState(MemoryHistory, StateStore):
             and (query.search_term is None or _holds(thread, query.search_term))
         ]
 
-    def _descendants(self, ancestor_id: str) -> set[str]:
-        found: set[str] = set()
-        level = {ancestor_id}
+    def _below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
+        found: dict[str, SpawnEdge] = {}
+        level = set(thread_ids)
         while level:
-            found |= level
-            level = {edge.child_id for edge in self._edges.values() if edge.parent_id in level} - found
-        return found - {ancestor_id}
+            edges = [edge for edge in self._edges.values() if edge.parent_id in level]
+            level = {edge.child_id for edge in edges} - found.keys()
+            found |= {edge.child_id: edge for edge in edges}
+        return [found[child_id] for child_id in sorted(found)]
 
     async def match_prefix(self, prefix: str, limit: int) -> list[str]:
         return sorted(thread_id for thread_id in self._threads if thread_id.startswith(prefix))[:limit]
@@ -182,10 +183,8 @@ class MemoryState(MemoryHistory, StateStore):
         return self._append([name_event(thread.id, names.get(thread.id)) for thread in changed])
 
     # edges
-    async def children(self, parent_ids: Collection[str]) -> list[SpawnEdge]:
-        parents = set(parent_ids)
-        found = [edge for edge in self._edges.values() if edge.parent_id in parents]
-        return sorted(found, key=lambda edge: edge.child_id)
+    async def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
+        return self._below(thread_ids)
 
     async def parent(self, child_id: str) -> SpawnEdge | None:
         return self._edges.get(child_id)

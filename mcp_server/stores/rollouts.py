@@ -32,7 +32,6 @@ from mcp_server.stores.naming import (
     COMPRESSED,
     active_path,
     archived_path,
-    is_archived,
     is_before,
     is_rollout,
     likely_folders,
@@ -339,27 +338,32 @@ class RolloutFiles(RolloutStore):
     def _move_many(self, paths: Sequence[str], folder: str) -> list[RolloutFile | StoreFailure]:
         """What is usual goes together: a regular file that has the old name, and maybe the new one already."""
         many = ManyInside(self._home)
+        move_one, target_of = (self._archive, archived_path) if folder == ACTIVE else (self._unarchive, active_path)
         results: dict[str, RolloutFile | StoreFailure] = {}
         moves: dict[str, tuple[str, str, str]] = {}
         for path in paths:
             try:
-                target = archived_path(path) if folder == ACTIVE else active_path(path)
+                target = target_of(path)
                 source, full = many.full(path, folder), many.full(target, ACTIVE, ARCHIVED)
-                if not _is_regular(source) or os.path.islink(full):
-                    results[path] = self._archive(path) if folder == ACTIVE else self._unarchive(path)
+                stat = _regular(source)
+                if stat is None:
+                    results[path] = move_one(path)
                     continue
                 if folder == ARCHIVED and not os.path.lexists(full):
-                    _touch(path, source)
+                    stat = _touch(path, source)
+                # Whoever writes to the file before its move leaves another stamp than this one, and so is seen.
+                results[path] = _rollout_file(target, stat)
                 moves[path] = (target, source, full)
             except StoreFailure as error:
                 results[path] = error
         outcomes = durable.move_many([(source, full) for _, source, full in moves.values()])
-        for (path, (target, _, full)), outcome in zip(moves.items(), outcomes, strict=True):
+        for (path, (target, _, _)), outcome in zip(moves.items(), outcomes, strict=True):
             try:
-                with writing(target, missing=path):
-                    if outcome is not None:
+                if isinstance(outcome, FileExistsError):  # it may be a link, which is looked at alone
+                    results[path] = move_one(path)
+                elif outcome is not None:
+                    with writing(target, missing=path):
                         raise outcome
-                    results[path] = _rollout_file(target, os.stat(full))
             except StoreFailure as error:
                 results[path] = error
         return [results[path] for path in paths]
@@ -369,20 +373,22 @@ class RolloutFiles(RolloutStore):
             durable.remove(self._inside(path, ACTIVE, ARCHIVED))
 
 
-def _is_regular(full: str) -> bool:
-    """Whether a file has this name that is no link."""
+def _regular(full: str) -> os.stat_result | None:
+    """The file that has this name, None if it is no file, or a link."""
     try:
-        return S_ISREG(os.lstat(full).st_mode)
+        stat = os.lstat(full)
     except OSError:
-        return False
+        return None
+    return stat if S_ISREG(stat.st_mode) else None
 
 
-def _touch(path: str, source: Path | str) -> None:
+def _touch(path: str, source: Path | str) -> os.stat_result:
     """Before the move, so that a move cut short can be repeated without another look at the time."""
     with writing(path):
         now = time.time_ns()
         os.utime(source, ns=(now, now))
+        return os.stat(source)
 
 
 def _rollout_file(path: str, stat: os.stat_result) -> RolloutFile:
-    return RolloutFile(path, thread_id_of(path.rsplit("/", 1)[-1]), is_archived(path), stamp_of(stat))
+    return RolloutFile(path, stamp_of(stat))

@@ -165,8 +165,8 @@ class StateDb(StateStore):
         return await self.write(_apply_names, names, stamp, _now_ms())
 
     # edges
-    async def children(self, parent_ids: Collection[str]) -> list[SpawnEdge]:
-        return await self.read(index.children, parent_ids)
+    async def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
+        return await self.read(index.edges_below, thread_ids)
 
     async def parent(self, child_id: str) -> SpawnEdge | None:
         return await self.read(index.parent, child_id)

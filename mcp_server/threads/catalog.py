@@ -6,7 +6,7 @@ import logging
 import re
 import uuid
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 import anyio
@@ -25,7 +25,7 @@ from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore, StateStore
 from mcp_server.stores.finding import Source, find, find_many, find_paths, find_rollout
 from mcp_server.stores.reconcile import sync
-from mcp_server.stores.records import Change
+from mcp_server.stores.records import Change, SpawnEdge
 from mcp_server.threads.events import EventBus
 from mcp_server.threads.histories import History, open_history
 from mcp_server.threads.history import HistoryText, history_text
@@ -228,15 +228,13 @@ class Catalog:
             chain.append(parent)
             current = parent
 
-    async def children(self, parent_ids: Collection[str]) -> list[tuple[str, str]]:
-        """(parent, child) of the direct children of these parents, with those that live in memory only, by child id."""
-        edges = await (await self.index()).children(parent_ids)
-        pairs = {edge.child_id: edge.parent_id for edge in edges}
-        for live in self.live.all():
-            parent = live.thread.parent_thread_id
-            if parent in parent_ids and parent is not None and not live.materialised:
-                pairs.setdefault(live.thread.id, parent)
-        return sorted(((parent, child) for child, parent in pairs.items()), key=lambda pair: pair[1])
+    async def edges_below(self, thread_id: str) -> list[SpawnEdge]:
+        """The edges of the tree below a thread, with those to threads that live in memory only; there may be more."""
+        fresh = {live.thread.id: live.thread.parent_thread_id for live in self.live.all() if not live.materialised}
+        edges = await (await self.index()).edges_below({thread_id, *fresh})
+        recorded = {edge.child_id for edge in edges}
+        spawned = [SpawnEdge(parent, child) for child, parent in fresh.items() if parent and child not in recorded]
+        return [*edges, *spawned]
 
 
 def parse_id(text: str) -> str | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any, Literal
 
 from mcp_server.errors import ThreadstoreError
 from mcp_server.models.history import HistoryMark
@@ -28,38 +29,35 @@ class Family:
         await self._catalog.known(thread_id)
         chain = [thread_id, *await self._catalog.parents(thread_id)][::-1]
         line = [Descendant(child, parent, n + 1) for n, (parent, child) in enumerate(pairwise(chain))]
+        edges = await self._catalog.edges_below(thread_id)
         below = [
             Descendant(node.thread_id, node.parent_id, node.depth + len(line))
-            for node in await descendants(thread_id, self._catalog.children)
+            for node in descendants(thread_id, edges)
             if node.thread_id not in chain
         ]
         members = [Descendant(chain[0], "", 0), *line, *below]
-        nodes = await self._nodes(members)
+        above = [edge for child_id in chain if (edge := await self._catalog.log.parent(child_id)) is not None]
+        nodes = await self._nodes(members, {edge.child_id: edge.status for edge in (*edges, *above)})
         text, order = picture(chain[0], members[1:], lambda i: _label(nodes[i], marked=i == thread_id))
         return TreeResult(thread_id=thread_id, root_thread_id=chain[0], nodes=[nodes[i] for i in order], tree=text)
 
-    async def _nodes(self, members: Sequence[Descendant]) -> dict[str, TreeNode]:
+    async def _nodes(
+        self, members: Sequence[Descendant], edges: Mapping[str, Literal["open", "closed"]]
+    ) -> dict[str, TreeNode]:
         """All of them at once: a tree may have thousands."""
         ids = [member.thread_id for member in members]
         stored = await self._catalog.stored_many(
             [thread_id for thread_id in ids if not self._catalog.live.get(thread_id)]
         )
-        edges = {edge.child_id: edge for edge in await self._catalog.log.children(ids)}
-        if (above := await self._catalog.log.parent(ids[0])) is not None:
-            edges[ids[0]] = above
         marks = await self._catalog.log.marks(ids)
         nodes: dict[str, TreeNode] = {}
         for member in members:
-            live, edge = self._catalog.live.get(member.thread_id), edges.get(member.thread_id)
+            live = self._catalog.live.get(member.thread_id)
             thread = live.thread if live else stored[member.thread_id]
-            node = TreeNode(
-                thread_id=member.thread_id,
-                parent_thread_id=member.parent_id or None,
-                depth=member.depth,
-                title="(no rollout)" if thread is None else "(unreadable rollout)",
-                status="missing",
-                edge=edge.status if edge else None,
-            )
+            facts: dict[str, Any] = {
+                "title": "(no rollout)" if thread is None else "(unreadable rollout)",
+                "status": "missing",
+            }
             if isinstance(thread, StoredThread):
                 facts = {
                     "nickname": thread.agent_nickname,
@@ -69,8 +67,13 @@ class Family:
                     "turns": await self._turns(thread, marks.get(thread.id), len(members) <= _COUNTED_NODES),
                     "archived": thread.archived,
                 }
-                node = node.model_copy(update=facts)
-            nodes[member.thread_id] = node
+            nodes[member.thread_id] = TreeNode(
+                thread_id=member.thread_id,
+                parent_thread_id=member.parent_id or None,
+                depth=member.depth,
+                edge=edges.get(member.thread_id),
+                **facts,
+            )
         return nodes
 
     async def _turns(self, stored: StoredThread, mark: HistoryMark | None, read: bool) -> int | None:

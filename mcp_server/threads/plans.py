@@ -64,7 +64,7 @@ class Planner:
             raise EphemeralThread(root_id, "thread_archive")
         if root_live is not None and not root_live.materialised:
             raise NotMaterialized(root_id, "thread_archive")
-        below = await descendants(root_id, self._catalog.children)
+        below = descendants(root_id, await self._catalog.edges_below(root_id))
         plan = Plan(root_id)
         order = [root_id, *(node.thread_id for node in reversed(below))]
         paths = await self._catalog.paths(order)
@@ -99,7 +99,7 @@ class Planner:
     async def _below(self, root_id: str, include: Descend) -> list[str]:
         if include == "none":
             return []
-        below = [node.thread_id for node in await descendants(root_id, self._catalog.children)]
+        below = [node.thread_id for node in descendants(root_id, await self._catalog.edges_below(root_id))]
         if include == "same_operation":
             # less what came back and went again by itself
             together = await self._catalog.log.moved_with("archive", root_id)
@@ -129,7 +129,7 @@ class Planner:
         return None
 
     async def delete(self, root_id: str) -> Plan:
-        below = await descendants(root_id, self._catalog.children)
+        below = descendants(root_id, await self._catalog.edges_below(root_id))
         plan = Plan(root_id)
         order = [*(node.thread_id for node in reversed(below)), root_id]
         paths = await self._catalog.paths([thread_id for thread_id in order if self._live.get(thread_id) is None])

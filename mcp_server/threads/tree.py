@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-Children = Callable[[Collection[str]], Awaitable[list[tuple[str, str]]]]
+from mcp_server.stores.records import SpawnEdge
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,20 +18,21 @@ class Descendant:
     depth: int
 
 
-async def descendants(root_id: str, children: Children) -> list[Descendant]:
-    """All threads below the root, level by level, each level by id (Codex: depth, then child id).
-
-    `children` gives (parent, child) pairs for a whole level at once.
-    """
+def descendants(root_id: str, edges: Iterable[SpawnEdge]) -> list[Descendant]:
+    """All threads that these edges connect below the root, level by level, each level by id (Codex: depth, then child
+    id)."""
+    kids = defaultdict[str, list[str]](list)
+    for edge in edges:
+        kids[edge.parent_id].append(edge.child_id)
     seen = {root_id}
     found: list[Descendant] = []
     level: list[str] = [root_id]
     depth = 0
     while level:
         depth += 1
-        pairs = sorted(await children(level), key=lambda pair: pair[1])
+        pairs = sorted((child, parent) for parent in level for child in kids[parent])
         level = []
-        for parent, child in pairs:
+        for child, parent in pairs:
             if child not in seen:
                 seen.add(child)
                 level.append(child)

@@ -76,7 +76,7 @@ def test_all_new_names_are_on_the_disk_before_the_first_old_one_goes(
 
     (tmp_path / "to").mkdir()
     monkeypatch.setattr(durable, "sync_folder", seen)
-    assert durable.move_many(moves) == [None] * 3
+    assert durable.move_many([_texts(*move) for move in moves]) == [None] * 3
     assert flushes == [("to", [3, 3]), ("from0", [0, 3]), ("from1", [0, 3]), ("from2", [0, 3])]
 
 
@@ -84,8 +84,24 @@ def test_moves_that_were_cut_short_between_the_two_names_are_finished(tmp_path: 
     source, target = tmp_path / "a", tmp_path / "b"
     source.write_text("text")
     target.hardlink_to(source)
-    assert durable.move_many([(source, target)]) == [None]
+    assert durable.move_many([_texts(source, target)]) == [None]
     assert (source.exists(), target.read_text()) == (False, "text")
+
+
+def test_a_link_to_the_source_is_no_second_name_of_it(tmp_path: Path) -> None:
+    """To drop the source would leave a link that leads nowhere."""
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.write_text("text")
+    target.symlink_to(source)
+    (outcome,) = durable.move_many([_texts(source, target)])
+    assert isinstance(outcome, FileExistsError)
+    with pytest.raises(FileExistsError):
+        durable.move(source, target)
+    assert source.read_text() == "text"
+
+
+def _texts(source: Path, target: Path) -> tuple[str, str]:
+    return source.as_posix(), target.as_posix()
 
 
 def test_a_folder_that_can_not_be_flushed_keeps_the_old_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +114,7 @@ def test_a_folder_that_can_not_be_flushed_keeps_the_old_names(tmp_path: Path, mo
         raise OSError(28, "no space left on device")
 
     monkeypatch.setattr(durable, "sync_folder", fail)
-    (outcome,) = durable.move_many([(source, target)])
+    (outcome,) = durable.move_many([_texts(source, target)])
     assert isinstance(outcome, OSError)
     assert source.read_text() == "text"
 

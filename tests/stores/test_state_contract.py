@@ -175,14 +175,14 @@ async def test_a_spawned_thread_gets_an_open_edge_to_its_parent(state: StateStor
     await state.commit(Change(threads=(thread("child", source=spawned_by("p")),)))
     await state.commit(Change(observed=(thread("seen", source=spawned_by("p")),)))
     assert await state.parent("child") == SpawnEdge("p", "child", "open")
-    assert await state.children(["p"]) == [SpawnEdge("p", "child"), SpawnEdge("p", "seen")]
+    assert await state.edges_below(["p"]) == [SpawnEdge("p", "child"), SpawnEdge("p", "seen")]
 
 
 async def test_an_edge_is_inserted_only_if_the_child_has_none(state: StateStore) -> None:
     await state.commit(Change(edges=(SpawnEdge("p", "child", "closed"),)))
     await state.commit(Change(edges=(SpawnEdge("q", "child"),), threads=(thread("child", source=spawned_by("r")),)))
     assert await state.parent("child") == SpawnEdge("p", "child", "closed")
-    assert await state.children(["q", "r"]) == []
+    assert await state.edges_below(["q", "r"]) == []
 
 
 async def test_a_given_edge_comes_before_the_one_that_the_source_tells(state: StateStore) -> None:
@@ -193,17 +193,22 @@ async def test_a_given_edge_comes_before_the_one_that_the_source_tells(state: St
 
 async def test_no_thread_is_its_own_child(state: StateStore) -> None:
     await state.commit(Change(threads=(thread("a", source=spawned_by("a")),), edges=(SpawnEdge("b", "b"),)))
-    assert await state.children(["a", "b"]) == []
+    assert await state.edges_below(["a", "b"]) == []
 
 
 async def test_peer_275_thread_spawn_edges_open_and_closed_are_both_followed(state: StateStore) -> None:
     await state.commit(Change(edges=(SpawnEdge("parent", "child", "closed"), SpawnEdge("child", "grandchild"))))
     await state.commit(Change(threads=(thread("child"), thread("grandchild"), thread("stranger"))))
-    assert await state.children(["parent"]) == [SpawnEdge("parent", "child", "closed")]
-    assert await state.children(["parent", "child"]) == [
-        SpawnEdge("parent", "child", "closed"),
-        SpawnEdge("child", "grandchild"),
-    ]
+    below = [SpawnEdge("parent", "child", "closed"), SpawnEdge("child", "grandchild")]
+    assert await state.edges_below(["parent"]) == await state.edges_below(["child", "parent"]) == below
+    assert await state.edges_below(["child"]) == below[1:]
+    assert await state.edges_below([]) == []
+
+
+async def test_edges_that_form_a_cycle_are_each_followed_once(state: StateStore) -> None:
+    cycle = (SpawnEdge("c", "a"), SpawnEdge("a", "b"), SpawnEdge("b", "c"))
+    await state.commit(Change(edges=(*cycle, SpawnEdge("elsewhere", "stranger"))))
+    assert await state.edges_below(["b"]) == list(cycle)
     below = await state.list(ThreadQuery(ancestor_id="parent", direction="asc"))
     assert [row.id for row in below.rows] == ["child", "grandchild"]
 

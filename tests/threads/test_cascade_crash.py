@@ -25,7 +25,7 @@ Kind = Literal["archive", "unarchive", "delete"]
 TREE = (None, 0, 0, 1)
 EVENTS = ("thread/archived", "thread/unarchived", "thread/deleted")
 # Each call moves four threads: at least so many calls of a store does it take to plan, lock, journal, move and record.
-LEAST_CALLS = 10
+LEAST_CALLS = 8
 # What is planned and journalled already takes fewer.
 LEAST_TO_FINISH = 7
 
@@ -90,7 +90,7 @@ class Case:
         assert set(names) >= set(standing)
         if self.kind == "delete":
             assert await home.state.deleted(self._all()) == set(self.ids if done else [])
-            assert not done or await home.state.children(self._all()) == []
+            assert not done or await home.state.edges_below(self._all()) == []
         return done
 
     async def sweep(self, strike: Callable[[Home, Faults], Awaitable[bool]], at: int = 1) -> int:

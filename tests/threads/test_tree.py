@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mcp_server.stores.records import SpawnEdge
 from mcp_server.threads.tree import Descendant, descendants, picture
 from tests.threads.conftest import Homes
 
@@ -17,16 +18,12 @@ pytestmark = pytest.mark.anyio
 Edges = Collection[tuple[str, str]]
 
 
-async def below(root: str, edges: Edges) -> list[Descendant]:
-    async def children(parents: Collection[str]) -> list[tuple[str, str]]:
-        assert parents
-        return [edge for edge in edges if edge[0] in parents]
-
-    return await descendants(root, children)
+def below(root: str, edges: Edges) -> list[Descendant]:
+    return descendants(root, [SpawnEdge(*edge) for edge in edges])
 
 
-async def ids_below(root: str, edges: Edges) -> list[str]:
-    return [node.thread_id for node in await below(root, edges)]
+def ids_below(root: str, edges: Edges) -> list[str]:
+    return [node.thread_id for node in below(root, edges)]
 
 
 def distances(root: str, edges: Edges) -> dict[str, int]:
@@ -41,7 +38,7 @@ def distances(root: str, edges: Edges) -> dict[str, int]:
 
 async def test_the_walk_goes_level_by_level_and_by_id_within_a_level() -> None:
     edges = [("r", "c"), ("r", "a"), ("a", "z"), ("c", "b"), ("z", "y")]
-    assert await below("r", edges) == [
+    assert below("r", edges) == [
         Descendant("a", "r", 1),
         Descendant("c", "r", 1),
         Descendant("b", "c", 2),
@@ -51,37 +48,32 @@ async def test_the_walk_goes_level_by_level_and_by_id_within_a_level() -> None:
 
 
 async def test_what_is_above_or_beside_the_root_is_not_walked() -> None:
-    assert await ids_below("a", [("r", "a"), ("r", "b"), ("b", "x"), ("a", "y")]) == ["y"]
+    assert ids_below("a", [("r", "a"), ("r", "b"), ("b", "x"), ("a", "y")]) == ["y"]
 
 
 async def test_a_thread_without_children_has_none_below_it() -> None:
-    assert await below("r", [("other", "child")]) == []
+    assert below("r", [("other", "child")]) == []
 
 
 async def test_a_self_edge_is_walked_once() -> None:
-    assert await ids_below("r", [("r", "r"), ("r", "a"), ("a", "a")]) == ["a"]
+    assert ids_below("r", [("r", "r"), ("r", "a"), ("a", "a")]) == ["a"]
 
 
 async def test_a_cycle_is_walked_once_wherever_it_is_entered() -> None:
     edges = [("a", "b"), ("b", "c"), ("c", "a")]
-    assert await ids_below("a", edges) == ["b", "c"]
-    assert await ids_below("b", edges) == ["c", "a"]
+    assert ids_below("a", edges) == ["b", "c"]
+    assert ids_below("b", edges) == ["c", "a"]
 
 
 async def test_a_thread_with_two_parents_belongs_to_the_one_that_is_nearer_the_root() -> None:
-    nodes = await below("r", [("r", "a"), ("a", "b"), ("b", "x"), ("r", "x")])
+    nodes = below("r", [("r", "a"), ("a", "b"), ("b", "x"), ("r", "x")])
     assert Descendant("x", "r", 1) in nodes
     assert len(nodes) == 3
 
 
 async def test_a_chain_of_sub_agents_may_be_deeper_than_pythons_stack() -> None:
     chain = [f"{n:06}" for n in range(3_000)]
-    children = dict(pairwise(chain))
-
-    async def child_of(parents: Collection[str]) -> list[tuple[str, str]]:
-        return [(parent, children[parent]) for parent in parents if parent in children]
-
-    nodes = await descendants(chain[0], child_of)
+    nodes = below(chain[0], list(pairwise(chain)))
     assert [node.thread_id for node in nodes] == chain[1:]
     assert picture(chain[0], nodes, str)[1] == chain
 
@@ -91,7 +83,7 @@ THREADS = st.sampled_from("abcdefgh")
 
 @given(st.lists(st.tuples(THREADS, THREADS), max_size=20))
 async def test_whatever_the_edges_are_each_thread_comes_once_by_distance_and_id(edges: list[tuple[str, str]]) -> None:
-    nodes = await below("a", edges)
+    nodes = below("a", edges)
     far = distances("a", edges)
     assert [node.thread_id for node in nodes] == sorted(far.keys() - {"a"}, key=lambda i: (far[i], i))
     assert all((node.parent_id, node.thread_id) in edges for node in nodes)
