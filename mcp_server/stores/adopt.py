@@ -173,13 +173,10 @@ class Adoption:
 
     async def drop(self, paths: Mapping[str, str]) -> None:
         """Remove the rows, by thread id, that still name these paths if the files are gone or carry another id."""
-        rows = await self.state.get_many(paths.keys() - set(self.own()))
-        vanished: list[str] = []
-        for thread_id, row in sorted(rows.items()):
-            if row.path != paths[thread_id]:
-                continue
-            if self._lost(thread_id, row.path) or await self.rollouts.stat(row.path) is None:
-                vanished.append(thread_id)
+        rows = await self.state.stamps(paths.keys() - set(self.own()))
+        named = {thread_id: path for thread_id, (path, _) in sorted(rows.items()) if path == paths[thread_id]}
+        there = await self.rollouts.stat_many(named.values())
+        vanished = [thread_id for thread_id, path in named.items() if self._lost(thread_id, path) or path not in there]
         if vanished:
             self._events += await self.state.commit(Change(vanished=tuple(vanished)))
             self._met["vanished"] += vanished
@@ -199,11 +196,11 @@ class Adoption:
         """The files without those that a revert has replaced, as far as the rows tell: these need not be read again."""
         if self.fresh:
             return files
-        rows = await self.state.get_many({file.thread_id for file in files if file.thread_id})
+        rows = await self.state.stamps({file.thread_id for file in files if file.thread_id})
         later = {
-            file.path: row.path
+            file.path: row[0]
             for file in files
-            if (row := rows.get(file.thread_id or "")) and succession(row.path) > succession(file.path)
+            if (row := rows.get(file.thread_id or "")) and succession(row[0]) > succession(file.path)
         }
         there = await self.rollouts.stat_many(set(later.values())) if later else {}
         return [file for file in files if later.get(file.path) not in there]

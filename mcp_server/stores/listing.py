@@ -8,82 +8,62 @@ another, and those for a term that few rows can hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sqlmodel import Session
 
+from mcp_server.stores.filters import KEYS, both, joined, of_group, of_time, of_tree
 from mcp_server.stores.index import clamped, get_numbered
-from mcp_server.stores.queries import COUNTED, Count, ThreadQuery, ThreadRows, beyond, cwd_forms, fits
+from mcp_server.stores.queries import COUNTED, Count, ThreadQuery, ThreadRows, beyond
 
 _ARMS = 100  # SQLite joins at most 500 SELECTs, and binds at most 999 values in old versions
 _GRAM = 3
 _GRAMS = 32
-_KEYS = {"created_at": "created_at_ms", "updated_at": "updated_at_ms", "recency_at": "recency_at_ms"}
 _HOLDS_TERM = "(instr(name, ?) > 0 OR instr(preview, ?) > 0)"
-BELOW = (
-    # UNION, not UNION ALL: a row that was there before is not followed again, so a cycle ends
-    "WITH RECURSIVE tree(id) AS (SELECT child_id FROM spawn_edges WHERE parent_id = ? "
-    "UNION SELECT child_id FROM spawn_edges JOIN tree ON parent_id = tree.id) SELECT id FROM tree WHERE id != ?"
-)
 
 _Group = tuple[Any, ...]
-_Names = tuple[str | None, ...]
-
-
-class _Row(NamedTuple):
-    """What is looked at of one of few rows."""
-
-    number: int
-    id: str
-    archived: bool
-    has_preview: bool
-    source_kind: str
-    model_provider: str
-    cwd: str
-    created_at: int
-    updated_at: int
-    recency_at: int
 
 
 class _Few(NamedTuple):
-    """The rows that a query's term or tree allows; only the first of them if they are not `all`."""
+    """The few rows that a query names by its term or its tree; only the first of them if they are not `all`."""
 
-    rows: list[_Row]
+    condition: str
+    values: list[Any]
     all: bool
 
 
 def list_threads(session: Session, query: ThreadQuery, beside: Sequence[ThreadQuery] = ()) -> ThreadRows:
-    """One page, and the counts of queries beside it, which may name the same few rows."""
+    """One page, and the counts of queries beside it. If these name the same few rows, all is told by one look."""
     few = _few(session, query)
-    if few is not None and few.all:
-        found = [(key, row) for row in few.rows if fits(row, key := getattr(row, query.sort_key), query)]
-        found.sort(key=lambda one: (one[0], one[1].id), reverse=query.direction == "desc")
-        rest = [row.number for key, row in found if beyond(key, row.id, query)]
-        numbers, total = rest[: query.limit + 1], Count(len(found))
-    else:
+    others: dict[int, Count] = {}
+    if few is None:
         groups = list(groups_of(session, query))
-        numbers, total = _walk(session, query, groups), _count(session, query, few, groups)
-    rows = get_numbered(session, numbers[: query.limit])
+        numbers, total = _walk(session, query, groups), _count(session, query, groups)
+    else:
+        together = [n for n, other in enumerate(beside) if _named(other) == _named(query)]
+        found = _look(session, few, [query, *(beside[n] for n in together)])
+        total, *more = _fitting(few, found, len(together) + 1)
+        others = dict(zip(together, more, strict=True))
+        numbers = _in_order(query, found) if few.all else _walk(session, query, list(groups_of(session, query)))
+    rest = iter(counts(session, [other for n, other in enumerate(beside) if n not in others]))
     return ThreadRows(
-        tuple(rows),
+        tuple(get_numbered(session, numbers[: query.limit])),
         total=total,
         more=len(numbers) > query.limit,
-        beside=tuple(_counts(session, beside, {_named(query): few})),
+        beside=tuple(others[n] if n in others else next(rest) for n in range(len(beside))),
     )
 
 
 def counts(session: Session, queries: Sequence[ThreadQuery]) -> list[Count]:
     """How many rows fit each query."""
-    return _counts(session, queries, {})
-
-
-def _counts(session: Session, queries: Sequence[ThreadQuery], seen: dict[_Names, _Few | None]) -> list[Count]:
     found: list[Count] = []
     for query in queries:
-        if _named(query) not in seen:
-            seen[_named(query)] = _few(session, query)
-        found.append(_count(session, query, seen[_named(query)], None))
+        few = _few(session, query)
+        if few is None:
+            found.append(_count(session, query, list(groups_of(session, query))))
+        else:
+            found += _fitting(few, _look(session, few, [query]), 1)
     return found
 
 
@@ -96,36 +76,17 @@ def groups_of(session: Session, query: ThreadQuery) -> Iterator[tuple[_Group, in
     names = ["archived", "has_preview", "source_kind", "model_provider"]
     if query.cwds is not None:
         names.insert(0, "cwd")
-    wanted: list[tuple[str, Iterable[Any] | None]] = [
-        ("archived", None if query.archived is None else [query.archived]),
-        ("has_preview", None if query.with_preview is None else [query.with_preview]),
-        ("source_kind", query.source_kinds),
-        ("model_provider", query.model_providers),
-        ("cwd", None if query.cwds is None else cwd_forms(query.cwds)),
-    ]
-    conditions, values = ["1"], list[Any]()
-    for name, allowed in wanted:
-        if allowed is not None:
-            held = list(allowed)
-            conditions.append(f"{name} IN ({', '.join('?' * len(held))})")
-            values += held
+    conditions, values = of_group(query)
     columns = ", ".join(names)
-    sql = f"SELECT {columns}, sum(n) FROM thread_counts WHERE {' AND '.join(conditions)} GROUP BY {columns}"
+    sql = f"SELECT {columns}, sum(n) FROM thread_counts WHERE {joined(conditions)} GROUP BY {columns}"
     for *group, n in _rows(session, sql, values):
         yield tuple(zip(names, group, strict=True)), n
 
 
 def _arm(query: ThreadQuery, group: _Group, columns: str, *, bounded: bool) -> tuple[str, list[Any]]:
     """The rows of one group that the query lets through, from the anchor on if `bounded`."""
-    key = _KEYS[query.sort_key]
-    conditions = [f"{name} = ?" for name, _ in group]
-    values = [value for _, value in group]
-    if query.since_ms is not None:
-        conditions.append(f"{key} >= ?")
-        values.append(clamped(query.since_ms))
-    if query.until_ms is not None:
-        conditions.append(f"{key} <= ?")
-        values.append(clamped(query.until_ms))
+    key = KEYS[query.sort_key]
+    conditions, values = both(([f"{name} = ?" for name, _ in group], [value for _, value in group]), of_time(query))
     if bounded and query.after is not None:
         sign, at = "<" if query.direction == "desc" else ">", clamped(query.after.at_ms)
         if query.after.thread_id is None:
@@ -139,7 +100,7 @@ def _arm(query: ThreadQuery, group: _Group, columns: str, *, bounded: bool) -> t
         values += [query.search_term] * 2
     # Without statistics SQLite may take the index that begins with fewer columns.
     index = f"ix_threads_{'' if query.cwds is None else 'cwd_'}{query.sort_key.removesuffix('_at')}"
-    return f"SELECT {columns} FROM threads INDEXED BY {index} WHERE {' AND '.join(conditions)}", values
+    return f"SELECT {columns} FROM threads INDEXED BY {index} WHERE {joined(conditions)}", values
 
 
 def _merged(query: ThreadQuery, groups: Sequence[tuple[_Group, int]], columns: str) -> Iterator[tuple[str, list[Any]]]:
@@ -152,7 +113,7 @@ def _merged(query: ThreadQuery, groups: Sequence[tuple[_Group, int]], columns: s
 def walk_statements(query: ThreadQuery, groups: Sequence[tuple[_Group, int]]) -> Iterator[tuple[str, list[Any]]]:
     """What finds a page of the rows of these groups: sort key, id and number, in order."""
     way = "DESC" if query.direction == "desc" else "ASC"
-    for sql, values in _merged(query, groups, f"{_KEYS[query.sort_key]}, id, number"):
+    for sql, values in _merged(query, groups, f"{KEYS[query.sort_key]}, id, number"):
         yield f"{sql} ORDER BY 1 {way}, 2 {way} LIMIT ?", [*values, query.limit + 1]
 
 
@@ -164,14 +125,7 @@ def _walk(session: Session, query: ThreadQuery, groups: Sequence[tuple[_Group, i
     return [number for _, _, number in found[: query.limit + 1]]
 
 
-def _count(
-    session: Session, query: ThreadQuery, few: _Few | None, groups: Sequence[tuple[_Group, int]] | None
-) -> Count:
-    if few is not None:
-        fitting = sum(fits(row, getattr(row, query.sort_key), query) for row in few.rows)
-        return Count(fitting, minimum=not few.all)
-    if groups is None:
-        groups = list(groups_of(session, query))
+def _count(session: Session, query: ThreadQuery, groups: Sequence[tuple[_Group, int]]) -> Count:
     if query.since_ms is None and query.until_ms is None and query.search_term is None:
         return Count(sum(n for _, n in groups))
     seen = 0
@@ -183,21 +137,15 @@ def _count(
 # ---------------------------------------------------------------------------------------------- few rows
 
 
-def _named(query: ThreadQuery) -> _Names:
+def _named(query: ThreadQuery) -> tuple[str | None, ...]:
     """What decides which few rows a query names."""
     return query.search_term, query.parent_id, query.ancestor_id
 
 
 def _few(session: Session, query: ThreadQuery) -> _Few | None:
     """None for a query that names no rows."""
-    conditions, values = list[str](), list[Any]()
+    conditions, values = of_tree(query)
     complete = True
-    if query.parent_id is not None:
-        conditions.append("id IN (SELECT child_id FROM spawn_edges WHERE parent_id = ?)")
-        values.append(query.parent_id)
-    if query.ancestor_id is not None:
-        conditions.append(f"id IN ({BELOW})")
-        values += [query.ancestor_id] * 2
     if query.search_term is not None:
         if not conditions:
             wanted = _grams(query.search_term)
@@ -209,13 +157,29 @@ def _few(session: Session, query: ThreadQuery) -> _Few | None:
             conditions.append(f"number IN ({', '.join(map(str, held))})")
         conditions.append(_HOLDS_TERM)
         values += [query.search_term] * 2
-    if not conditions:
-        return None
-    sql = f"SELECT {', '.join(_COLUMNS)} FROM threads WHERE {' AND '.join(conditions)}"
-    return _Few([_Row(*row) for row in _rows(session, sql, values)], complete)
+    return _Few(joined(conditions), values, complete) if conditions else None
 
 
-_COLUMNS = [_KEYS.get(name, name) for name in _Row._fields]
+def _look(session: Session, few: _Few, queries: Sequence[ThreadQuery]) -> list[Any]:
+    """Of each of the few rows: sort key (that of the first query), id and number, and whether it fits each query."""
+    fits = [both(of_group(query), of_time(query)) for query in queries]
+    columns = [KEYS[queries[0].sort_key], "id", "number", *(joined(conditions) for conditions, _ in fits)]
+    sql = f"SELECT {', '.join(columns)} FROM threads WHERE {few.condition}"
+    return _rows(session, sql, [*(value for _, values in fits for value in values), *few.values])
+
+
+def _fitting(few: _Few, rows: Sequence[Any], queries: int) -> list[Count]:
+    return [Count(sum(row[_FITS + n] for row in rows), minimum=not few.all) for n in range(queries)]
+
+
+def _in_order(query: ThreadQuery, rows: Sequence[Any]) -> list[int]:
+    """The numbers of the rows that fit the first query, from its anchor on."""
+    rest = [(key, thread_id, number) for key, thread_id, number, fits, *_ in rows if fits]
+    rest = sorted(row for row in rest if beyond(row[0], row[1], query))
+    return [number for _, _, number in (rest if query.direction == "asc" else rest[::-1])]
+
+
+_FITS = 3
 
 
 def _grams(term: str) -> str | None:

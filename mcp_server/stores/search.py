@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -20,10 +21,10 @@ from sqlmodel import Session
 from mcp_server.models.case import folded, spellings
 from mcp_server.models.history import HistoryStep, TextPiece
 from mcp_server.models.thread import StoredThread
+from mcp_server.stores.filters import Conditions, both, of_group, of_time, of_tree
 from mcp_server.stores.history import TextPlace, TextQuery
 from mcp_server.stores.index import clamped, get_numbered
-from mcp_server.stores.listing import BELOW
-from mcp_server.stores.queries import ThreadQuery, cwd_forms
+from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.tables import MetaRow
 
 GRAM = 3
@@ -107,7 +108,7 @@ def _candidates(session: Session, table: str, query: TextQuery) -> list[Any]:
     if query.thread_id is not None:
         # The texts of one thread lie together where they were read together.
         of_thread = "SELECT {}(number) FROM texts WHERE history = (SELECT number FROM histories WHERE thread_id = ?)"
-        conditions += ["t.id = ?", f"{number} BETWEEN ({of_thread.format('min')}) AND ({of_thread.format('max')})"]
+        conditions += ["id = ?", f"{number} BETWEEN ({of_thread.format('min')}) AND ({of_thread.format('max')})"]
         values += [query.thread_id] * 3
     if query.before is not None:
         conditions.append(f"{number} < ?")
@@ -182,33 +183,6 @@ def _quoted(gram: str) -> str:
     return '"' + gram.replace('"', '""') + '"'
 
 
-def _conditions(query: ThreadQuery) -> tuple[list[str], list[Any]]:
-    """The filters of a query on `threads t`."""
-    conditions, values = ["1"], list[Any]()
-    if query.with_preview is not None:
-        conditions.append("t.has_preview = ?")
-        values.append(query.with_preview)
-    if query.archived is not None:
-        conditions.append("t.archived = ?")
-        values.append(query.archived)
-    among = {
-        "t.source_kind": query.source_kinds,
-        "t.model_provider": query.model_providers,
-        "t.cwd": None if query.cwds is None else cwd_forms(query.cwds),
-    }
-    for column, allowed in among.items():
-        if allowed is not None:
-            held = list(allowed)
-            conditions.append(f"{column} IN ({', '.join('?' * len(held))})")
-            values += held
-    for sign, bound in ((">=", query.since_ms), ("<=", query.until_ms)):
-        if bound is not None:
-            conditions.append(f"t.updated_at_ms {sign} ?")
-            values.append(clamped(bound))
-    if query.parent_id is not None:
-        conditions.append("t.id IN (SELECT child_id FROM spawn_edges WHERE parent_id = ?)")
-        values.append(query.parent_id)
-    if query.ancestor_id is not None:
-        conditions.append(f"t.id IN ({BELOW})")
-        values += [query.ancestor_id] * 2
-    return conditions, values
+def _conditions(query: ThreadQuery) -> Conditions:
+    """The filters of a query, whose time is that of the last change."""
+    return both((["1"], []), of_group(query), of_time(replace(query, sort_key="updated_at")), of_tree(query))
