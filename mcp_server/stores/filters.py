@@ -3,20 +3,15 @@ table, since no table that is joined to `threads` has any of these names."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from mcp_server.stores.index import clamped
+from mcp_server.stores.index import EDGES_BELOW, clamped
 from mcp_server.stores.queries import ThreadQuery, cwd_forms
 
 KEYS = {"created_at": "created_at_ms", "updated_at": "updated_at_ms", "recency_at": "recency_at_ms"}
 """The columns of the sort keys."""
-
-_BELOW = (
-    # UNION, not UNION ALL: a row that was there before is not followed again, so a cycle ends
-    "WITH RECURSIVE tree(id) AS (SELECT child_id FROM spawn_edges WHERE parent_id = ? "
-    "UNION SELECT child_id FROM spawn_edges JOIN tree ON parent_id = tree.id) SELECT id FROM tree WHERE id != ?"
-)
 
 Conditions = tuple[list[str], list[Any]]
 """All of these hold, with these values in the places of their question marks."""
@@ -24,19 +19,20 @@ Conditions = tuple[list[str], list[Any]]
 
 def of_group(query: ThreadQuery) -> Conditions:
     """On the columns that rows are grouped by, so on `thread_counts` too."""
-    wanted: list[tuple[str, Iterable[Any] | None]] = [
-        ("archived", None if query.archived is None else [query.archived]),
-        ("has_preview", None if query.with_preview is None else [query.with_preview]),
-        ("source_kind", query.source_kinds),
-        ("model_provider", query.model_providers),
-        ("cwd", None if query.cwds is None else cwd_forms(query.cwds)),
-    ]
     conditions, values = list[str](), list[Any]()
-    for name, allowed in wanted:
+    for name, wanted in (("archived", query.archived), ("has_preview", query.with_preview)):
+        if wanted is not None:
+            conditions.append(f"{name} = ?")
+            values.append(wanted)
+    among: dict[str, Collection[str] | None] = {
+        "source_kind": query.source_kinds,
+        "model_provider": query.model_providers,
+        "cwd": None if query.cwds is None else cwd_forms(query.cwds),
+    }
+    for name, allowed in among.items():
         if allowed is not None:
-            held = list(allowed)
-            conditions.append(f"{name} IN ({', '.join('?' * len(held))})")
-            values += held
+            conditions.append(f"{name} IN (SELECT value FROM json_each(?))")  # any number of them as one value
+            values.append(json.dumps(list(allowed)))
     return conditions, values
 
 
@@ -54,16 +50,16 @@ def of_tree(query: ThreadQuery) -> Conditions:
         conditions.append("id IN (SELECT child_id FROM spawn_edges WHERE parent_id = ?)")
         values.append(query.parent_id)
     if query.ancestor_id is not None:
-        conditions.append(f"id IN ({_BELOW})")
-        values += [query.ancestor_id] * 2
+        conditions.append(f"id IN ({EDGES_BELOW.format('child_id')} WHERE child_id != ?)")
+        values += [json.dumps([query.ancestor_id]), query.ancestor_id]
     return conditions, values
 
 
-def both(*parts: Conditions) -> Conditions:
-    """All conditions of several."""
+def all_of(*parts: Conditions) -> Conditions:
+    """The conditions of several."""
     return [one for conditions, _ in parts for one in conditions], [one for _, values in parts for one in values]
 
 
-def joined(conditions: Iterable[str]) -> str:
-    """As one expression, which is true without any."""
+def expression(conditions: Iterable[str]) -> str:
+    """All of them as one, which is true without any."""
     return " AND ".join(conditions) or "1"

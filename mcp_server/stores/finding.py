@@ -119,11 +119,14 @@ async def find_many(
     known: dict[str, StoredThread | None] = {}
     if state is not None:
         rows = await state.get_many(thread_ids)
-        known = await _true(rollouts, state, thread_ids, rows, lambda row: (row.path, row.stamp))
-    return {
-        thread_id: known[thread_id] if thread_id in known else await _found(rollouts, state, thread_id, own, more_names)
-        for thread_id in thread_ids
-    }
+        known = await _borne_out(rollouts, state, thread_ids, rows, lambda row: (row.path, row.stamp))
+    found: dict[str, StoredThread | DamagedRollout | None] = {}
+    for thread_id in thread_ids:
+        if thread_id in known:
+            found[thread_id] = known[thread_id]
+        else:
+            found[thread_id] = await _find_one(rollouts, state, thread_id, own, more_names)
+    return found
 
 
 async def find_paths(
@@ -138,19 +141,19 @@ async def find_paths(
     plan."""
     known: dict[str, tuple[str, FileStamp] | None] = {}
     if state is not None:
-        known = await _true(rollouts, state, thread_ids, await state.stamps(thread_ids), lambda row: row)
+        known = await _borne_out(rollouts, state, thread_ids, await state.stamps(thread_ids), lambda row: row)
     paths: dict[str, str | DamagedRollout | None] = {}
     for thread_id in thread_ids:
         if thread_id in known:
             row = known[thread_id]
             paths[thread_id] = row and row[0]
         else:
-            found = await _found(rollouts, state, thread_id, own, more_names)
+            found = await _find_one(rollouts, state, thread_id, own, more_names)
             paths[thread_id] = found.path if isinstance(found, StoredThread) else found
     return paths
 
 
-async def _true(
+async def _borne_out(
     rollouts: RolloutStore,
     state: StateStore,
     thread_ids: Sequence[str],
@@ -169,7 +172,7 @@ async def _true(
     return known
 
 
-async def _found(
+async def _find_one(
     rollouts: RolloutStore,
     state: StateStore | None,
     thread_id: str,

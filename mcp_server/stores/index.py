@@ -198,18 +198,23 @@ def remove_edges(session: Session, child_ids: Collection[str]) -> None:
 
 
 def _delete(session: Session, table: str, key: str, values: Collection[str]) -> None:
-    sql = f"DELETE FROM {table} WHERE {key} IN (SELECT value FROM json_each(?))"
-    session.connection().exec_driver_sql(sql, (json.dumps(list(values)),))
+    if values:
+        sql = f"DELETE FROM {table} WHERE {key} IN (SELECT value FROM json_each(?))"
+        session.connection().exec_driver_sql(sql, (json.dumps(list(values)),))
 
 
 def edges_below(session: Session, thread_ids: Collection[str]) -> list[SpawnEdge]:
-    sql = (
-        "WITH RECURSIVE tree(id) AS (SELECT value FROM json_each(?) "
-        # UNION, not UNION ALL: a row that was there before is not followed again, so a cycle ends
-        "UNION SELECT child_id FROM spawn_edges JOIN tree ON parent_id = tree.id) "
-        "SELECT parent_id, child_id, status FROM tree JOIN spawn_edges ON parent_id = tree.id ORDER BY child_id"
-    )
+    sql = f"{EDGES_BELOW.format('parent_id, child_id, status')} ORDER BY child_id"
     return [SpawnEdge(*row) for row in listed(session, sql, thread_ids)]
+
+
+EDGES_BELOW = (
+    "WITH RECURSIVE tree(id) AS (SELECT value FROM json_each(?) "
+    # UNION, not UNION ALL: a row that was there before is not followed again, so a cycle ends
+    "UNION SELECT child_id FROM spawn_edges JOIN tree ON parent_id = tree.id) "
+    "SELECT {} FROM tree JOIN spawn_edges ON parent_id = tree.id"
+)
+"""Columns of the edges below the threads of a list."""
 
 
 def parent(session: Session, child_id: str) -> SpawnEdge | None:

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 from sqlmodel import Session
 
-from mcp_server.stores.filters import KEYS, both, joined, of_group, of_time, of_tree
+from mcp_server.stores.filters import KEYS, all_of, expression, of_group, of_time, of_tree
 from mcp_server.stores.index import clamped, get_numbered
 from mcp_server.stores.queries import COUNTED, Count, ThreadQuery, ThreadRows, beyond
 
 _ARMS = 100  # SQLite joins at most 500 SELECTs, and binds at most 999 values in old versions
 _GRAM = 3
 _GRAMS = 32
+_LOOKED_AT = 3  # sort key, id and number
 _HOLDS_TERM = "(instr(name, ?) > 0 OR instr(preview, ?) > 0)"
 
 _Group = tuple[Any, ...]
@@ -78,7 +79,7 @@ def groups_of(session: Session, query: ThreadQuery) -> Iterator[tuple[_Group, in
         names.insert(0, "cwd")
     conditions, values = of_group(query)
     columns = ", ".join(names)
-    sql = f"SELECT {columns}, sum(n) FROM thread_counts WHERE {joined(conditions)} GROUP BY {columns}"
+    sql = f"SELECT {columns}, sum(n) FROM thread_counts WHERE {expression(conditions)} GROUP BY {columns}"
     for *group, n in _rows(session, sql, values):
         yield tuple(zip(names, group, strict=True)), n
 
@@ -86,7 +87,7 @@ def groups_of(session: Session, query: ThreadQuery) -> Iterator[tuple[_Group, in
 def _arm(query: ThreadQuery, group: _Group, columns: str, *, bounded: bool) -> tuple[str, list[Any]]:
     """The rows of one group that the query lets through, from the anchor on if `bounded`."""
     key = KEYS[query.sort_key]
-    conditions, values = both(([f"{name} = ?" for name, _ in group], [value for _, value in group]), of_time(query))
+    conditions, values = all_of(([f"{name} = ?" for name, _ in group], [value for _, value in group]), of_time(query))
     if bounded and query.after is not None:
         sign, at = "<" if query.direction == "desc" else ">", clamped(query.after.at_ms)
         if query.after.thread_id is None:
@@ -100,7 +101,7 @@ def _arm(query: ThreadQuery, group: _Group, columns: str, *, bounded: bool) -> t
         values += [query.search_term] * 2
     # Without statistics SQLite may take the index that begins with fewer columns.
     index = f"ix_threads_{'' if query.cwds is None else 'cwd_'}{query.sort_key.removesuffix('_at')}"
-    return f"SELECT {columns} FROM threads INDEXED BY {index} WHERE {joined(conditions)}", values
+    return f"SELECT {columns} FROM threads INDEXED BY {index} WHERE {expression(conditions)}", values
 
 
 def _merged(query: ThreadQuery, groups: Sequence[tuple[_Group, int]], columns: str) -> Iterator[tuple[str, list[Any]]]:
@@ -157,19 +158,19 @@ def _few(session: Session, query: ThreadQuery) -> _Few | None:
             conditions.append(f"number IN ({', '.join(map(str, held))})")
         conditions.append(_HOLDS_TERM)
         values += [query.search_term] * 2
-    return _Few(joined(conditions), values, complete) if conditions else None
+    return _Few(expression(conditions), values, complete) if conditions else None
 
 
 def _look(session: Session, few: _Few, queries: Sequence[ThreadQuery]) -> list[Any]:
     """Of each of the few rows: sort key (that of the first query), id and number, and whether it fits each query."""
-    fits = [both(of_group(query), of_time(query)) for query in queries]
-    columns = [KEYS[queries[0].sort_key], "id", "number", *(joined(conditions) for conditions, _ in fits)]
+    fits = [all_of(of_group(query), of_time(query)) for query in queries]
+    columns = [KEYS[queries[0].sort_key], "id", "number", *(expression(conditions) for conditions, _ in fits)]
     sql = f"SELECT {', '.join(columns)} FROM threads WHERE {few.condition}"
     return _rows(session, sql, [*(value for _, values in fits for value in values), *few.values])
 
 
 def _fitting(few: _Few, rows: Sequence[Any], queries: int) -> list[Count]:
-    return [Count(sum(row[_FITS + n] for row in rows), minimum=not few.all) for n in range(queries)]
+    return [Count(sum(row[_LOOKED_AT + n] for row in rows), minimum=not few.all) for n in range(queries)]
 
 
 def _in_order(query: ThreadQuery, rows: Sequence[Any]) -> list[int]:
@@ -177,9 +178,6 @@ def _in_order(query: ThreadQuery, rows: Sequence[Any]) -> list[int]:
     rest = [(key, thread_id, number) for key, thread_id, number, fits, *_ in rows if fits]
     rest = sorted(row for row in rest if beyond(row[0], row[1], query))
     return [number for _, _, number in (rest if query.direction == "asc" else rest[::-1])]
-
-
-_FITS = 3
 
 
 def _grams(term: str) -> str | None:

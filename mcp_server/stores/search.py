@@ -21,7 +21,7 @@ from sqlmodel import Session
 from mcp_server.models.case import folded, spellings
 from mcp_server.models.history import HistoryStep, TextPiece
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.filters import Conditions, both, of_group, of_time, of_tree
+from mcp_server.stores.filters import Conditions, all_of, expression, of_group, of_time, of_tree
 from mcp_server.stores.history import TextPlace, TextQuery
 from mcp_server.stores.index import clamped, get_numbered
 from mcp_server.stores.queries import ThreadQuery
@@ -116,7 +116,7 @@ def _candidates(session: Session, table: str, query: TextQuery) -> list[Any]:
     sql = (
         f'SELECT x.number, t.number, x.turn, x.start, x."end" FROM {source} '
         "CROSS JOIN histories h ON h.number = x.history CROSS JOIN threads t ON t.id = h.thread_id "
-        f"WHERE {' AND '.join(conditions)} ORDER BY {number} DESC LIMIT ?"
+        f"WHERE {expression(conditions)} ORDER BY {number} DESC LIMIT ?"
     )
     return list(session.connection().exec_driver_sql(sql, (*values, query.limit)))
 
@@ -134,8 +134,7 @@ def named(session: Session, literals: Sequence[str], threads: ThreadQuery, limit
         source = "threads t"
         conditions.append("t.name IS NOT NULL")
     sql = (
-        f"SELECT t.number FROM {source} WHERE {' AND '.join(conditions)} "
-        "ORDER BY t.updated_at_ms DESC, t.id DESC LIMIT ?"
+        f"SELECT t.number FROM {source} WHERE {expression(conditions)} ORDER BY t.updated_at_ms DESC, t.id DESC LIMIT ?"
     )
     numbers = session.connection().exec_driver_sql(sql, (*values, limit)).scalars()
     return get_numbered(session, list(numbers))
@@ -185,4 +184,4 @@ def _quoted(gram: str) -> str:
 
 def _conditions(query: ThreadQuery) -> Conditions:
     """The filters of a query, whose time is that of the last change."""
-    return both((["1"], []), of_group(query), of_time(replace(query, sort_key="updated_at")), of_tree(query))
+    return all_of(of_group(query), of_time(replace(query, sort_key="updated_at")), of_tree(query))

@@ -99,7 +99,8 @@ class _Follower:
                     # Something went while the watch was set up, such as a draft of Codex's; or no watch can be had.
                     failures += 1
                     pause = _RETRY_SECONDS if failures <= _RETRIES else _POLL_SECONDS
-                    logger.warning("%s can't be watched; another look in %d s: %s", self.home, pause, error)
+                    if failures in (1, _RETRIES + 1):
+                        logger.warning("%s can't be watched; looked at every %d s: %s", self.home, pause, error)
                     in_step = False
                     await anyio.sleep(pause)
                     await self._step(None)

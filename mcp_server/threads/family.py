@@ -10,6 +10,7 @@ from mcp_server.errors import ThreadstoreError
 from mcp_server.models.history import HistoryMark
 from mcp_server.models.results import TreeNode, TreeResult
 from mcp_server.models.thread import StoredThread
+from mcp_server.stores.records import SpawnEdge
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.reading import Reader
 from mcp_server.threads.tree import Descendant, descendants, picture
@@ -37,7 +38,9 @@ class Family:
         ]
         members = [Descendant(chain[0], "", 0), *line, *below]
         above = [edge for child_id in chain if (edge := await self._catalog.log.parent(child_id)) is not None]
-        nodes = await self._nodes(members, {edge.child_id: edge.status for edge in (*edges, *above)})
+        # What lives in memory only has no edge on record, and is open.
+        spawned = [SpawnEdge(node.parent_id, node.thread_id) for node in line]
+        nodes = await self._nodes(members, {edge.child_id: edge.status for edge in (*spawned, *edges, *above)})
         text, order = picture(chain[0], members[1:], lambda i: _label(nodes[i], marked=i == thread_id))
         return TreeResult(thread_id=thread_id, root_thread_id=chain[0], nodes=[nodes[i] for i in order], tree=text)
 

@@ -80,6 +80,14 @@ async def test_a_cwd_is_exact_but_for_a_slash_at_its_end(state: StateStore) -> N
     assert await listed(state, cwds=["/home"]) == []
 
 
+async def test_a_filter_may_name_more_values_than_sqlite_binds(state: StateStore) -> None:
+    await fill(state, thread("a", cwd="/0"), thread("b", cwd="/1"), thread("c", cwd="/x"))
+    await state.commit(Change(edges=(SpawnEdge("a", "b"), SpawnEdge("a", "c"))))
+    many = [f"/{n}" for n in range(20_000)]
+    assert await listed(state, cwds=many) == ["a", "b"]
+    assert await listed(state, cwds=many, ancestor_id="a") == ["b"]
+
+
 async def test_a_search_term_is_a_literal_case_sensitive_part_of_name_or_preview(state: StateStore) -> None:
     await fill(
         state,
