@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from mcp_server.models import results as r
 from mcp_server.models.page import rfc3339
-from mcp_server.models.thread import Thread
+from mcp_server.models.thread import Thread, ThreadHead
 from mcp_server.models.turn import Item, Turn
 
 # About 20,000 tokens; a text that would be longer is cut, and says with which call to go on.
@@ -39,7 +39,7 @@ def capped(text: str, way_on: str) -> str:
     return f"{text[:MAX_CHARS]}\n[cut: {len(text) - MAX_CHARS} of {len(text)} characters left out; {way_on}]"
 
 
-def thread_line(thread: Thread) -> str:
+def thread_line(thread: ThreadHead) -> str:
     facts = [thread.status.type] if thread.status.type != "notLoaded" else []
     if thread.archived:
         facts.append("archived")
@@ -50,7 +50,7 @@ def thread_line(thread: Thread) -> str:
     return f"{thread.id}  {rfc3339(thread.updated_at * 1000)[:16]}  {title}{tail}"
 
 
-def thread_block(thread: Thread) -> str:
+def thread_block(thread: ThreadHead) -> str:
     fields = thread.model_dump(mode="json", exclude={"turns"}, exclude_none=True)
     return "\n".join(f"{name}: {_flat(value)}" for name, value in fields.items())
 

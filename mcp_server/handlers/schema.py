@@ -61,7 +61,7 @@ def tool(fn: ToolFunction, title: str, kind: Kind) -> Tool:
     )
     _, result = get_args(inspect.signature(fn).return_annotation)
     made.parameters = slim(made.parameters)
-    made.fn_metadata.output_schema = lean({"$ref": result.__name__, "$defs": _definitions()})
+    made.fn_metadata.output_schema = _answer(result.__name__)
     return made
 
 
@@ -70,7 +70,7 @@ def _definitions() -> dict[str, Any]:
     """The schemas of all results, made at once: most of them hold a thread, and that takes a while at each start."""
     models = [one for one in vars(results).values() if isinstance(one, type) and issubclass(one, BaseModel)]
     _, schema = models_json_schema([(model, "validation") for model in models])
-    return schema["$defs"]
+    return _untitled(schema)["$defs"]
 
 
 def slim(schema: dict[str, Any]) -> dict[str, Any]:
@@ -80,26 +80,24 @@ def slim(schema: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def lean(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of an answer, made for a client that checks each row against it: without references to look up, and
-    without a choice where one list of types says the same."""
-    plain = _untitled(schema)
-    definitions: dict[str, Any] = plain.get("$defs", {})
+@cache
+def _answer(model: str) -> dict[str, Any]:
+    """The schema of a result or a part of one, made for a client that checks each row against it: without references
+    to look up, and without a choice where one list of types says the same."""
+    return _lean(_definitions()[model])
 
-    def lean_part(part: Any) -> Any:
-        if isinstance(part, list):
-            return [lean_part(one) for one in part]  # pyright: ignore[reportUnknownVariableType]
-        if not isinstance(part, dict):
-            return part
-        held: dict[str, Any] = {**part}
-        if "$ref" in held:
-            held = {**definitions[held.pop("$ref").rpartition("/")[2]], **held}
-        out = {key: lean_part(value) for key, value in held.items() if key not in ("properties", "$defs", "default")}
-        if "properties" in held:
-            out["properties"] = {name: lean_part(one) for name, one in held["properties"].items()}
-        return _joined(out)
 
-    return lean_part(plain)
+def _lean(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_lean(one) for one in part]  # pyright: ignore[reportUnknownVariableType]
+    if not isinstance(part, dict):
+        return part
+    held: dict[str, Any] = {**part}
+    out = {**_answer(held.pop("$ref").rpartition("/")[2])} if "$ref" in held else {}
+    out |= {key: _lean(value) for key, value in held.items() if key not in ("properties", "default")}
+    if "properties" in held:
+        out["properties"] = {name: _lean(one) for name, one in held["properties"].items()}
+    return _joined(out)
 
 
 def _joined(schema: dict[str, Any]) -> dict[str, Any]:

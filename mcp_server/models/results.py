@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from mcp_server.models.thread import Settings, Thread, Value
+from mcp_server.models.thread import Settings, Thread, ThreadHead, Value
 from mcp_server.models.turn import Item, Turn
 
 
@@ -44,7 +44,7 @@ class Hidden(Value):
 
 
 class ThreadListResult(Page):
-    data: list[Thread] = Field(description="Threads, without turns")
+    data: list[ThreadHead] = Field(description="Threads, without turns")
     total: int = Field(description="How many threads fit the filters")
     total_is_minimum: bool = Field(
         default=False,
@@ -104,7 +104,7 @@ class TreeResult(Value):
 
 
 class SearchHit(Value):
-    thread: Thread = Field(description="The thread, without turns")
+    thread: ThreadHead = Field(description="The thread, without turns")
     turn_id: str | None = Field(default=None, description="Null if the name matched")
     item_id: str | None = Field(default=None, description="Null if the name matched")
     snippet: str = Field(description="Text around the match, the match between ** and **")
@@ -138,7 +138,7 @@ class ArchiveResult(CascadeResult):
 
 
 class UnarchiveResult(CascadeResult):
-    thread: Thread | None = Field(default=None, description="The root, as it is now; null for a dry run")
+    thread: ThreadHead | None = Field(default=None, description="The root, as it is now; null for a dry run")
     unarchived: list[str] = Field(description="Ids in the order of work: root, then descendants, parents first")
 
 
@@ -148,7 +148,7 @@ class DeleteResult(CascadeResult):
 
 
 class ThreadResult(Value):
-    thread: Thread = Field(description="The thread after the change, without turns")
+    thread: ThreadHead = Field(description="The thread after the change, without turns")
 
 
 class UnsubscribeResult(Value):

@@ -68,8 +68,8 @@ ACTIVE = ThreadStatus(type="active", active_flags=[])
 UnixSeconds = Annotated[int, Field(description="Unix time in seconds")]
 
 
-class Thread(Value):
-    """Codex's Thread object in snake_case."""
+class ThreadHead(Value):
+    """Codex's Thread object in snake_case, where it comes without its turns."""
 
     id: str = Field(description="Thread id (UUID); every thread_id parameter takes it")
     session_id: str = Field(description="Id shared by a root thread and all its sub-agents")
@@ -100,6 +100,12 @@ class Thread(Value):
     agent_nickname: str | None = Field(default=None, description="Nickname of a sub-agent")
     agent_role: str | None = Field(default=None, description="Role of a sub-agent")
     git_info: GitInfo | None = Field(default=None, description="Git state recorded for the thread")
+    turns: list[Any] = Field(default_factory=list[Any], description="Empty here; thread_read has them")
+
+
+class Thread(ThreadHead):
+    """Codex's Thread object in snake_case."""
+
     turns: list[Turn] = Field(default_factory=list[Turn], description="Filled only where a verb says so")
 
 
