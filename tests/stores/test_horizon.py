@@ -61,6 +61,12 @@ def test_a_thread_with_two_files_is_settled_when_its_last_active_one_is_done(oth
     assert horizons(paths)[1:] == [at("2026-03-01T00-00-00") + SLACK_MS, ALL_ACTIVE]
 
 
+@pytest.mark.parametrize("other", [A.upper(), A.replace("-", ""), f"abc-{A.replace('-', '')}", f"{A}_{B}"])
+def test_a_thread_with_two_files_is_known_however_its_id_is_written(other: str) -> None:
+    paths = [path("2026-03-01T00-00-00", other), path("2020-01-01T00-00-00")]
+    assert horizons(paths)[1:] == [at("2026-03-01T00-00-00") + SLACK_MS, ALL_ACTIVE]
+
+
 def test_a_part_in_hand_counts_as_left_until_its_last_path_is_done() -> None:
     times = [f"2026-01-02T{hour:02}-00-00" for hour in (5, 4, 3, 2)]
     paths = [path(stamp, key) for stamp, key in zip(times, (A, B, C, "odd"), strict=True)]
