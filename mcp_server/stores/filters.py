@@ -4,7 +4,7 @@ table, since no table that is joined to `threads` has any of these names."""
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from mcp_server.stores.index import EDGES_BELOW, clamped
@@ -13,27 +13,30 @@ from mcp_server.stores.queries import ThreadQuery, cwd_forms
 KEYS = {"created_at": "created_at_ms", "updated_at": "updated_at_ms", "recency_at": "recency_at_ms"}
 """The columns of the sort keys."""
 
+_AMONG = "IN (SELECT value FROM json_each(?))"  # any number of values as one
+
 Conditions = tuple[list[str], list[Any]]
 """All of these hold, with these values in the places of their question marks."""
 
 
 def of_group(query: ThreadQuery) -> Conditions:
-    """On the columns that rows are grouped by, so on `thread_counts` too."""
+    """On what `queries.fits_group` looks at, and the cwd."""
     conditions, values = list[str](), list[Any]()
     for name, wanted in (("archived", query.archived), ("has_preview", query.with_preview)):
         if wanted is not None:
             conditions.append(f"{name} = ?")
             values.append(wanted)
-    among: dict[str, Collection[str] | None] = {
-        "source_kind": query.source_kinds,
-        "model_provider": query.model_providers,
-        "cwd": None if query.cwds is None else cwd_forms(query.cwds),
-    }
-    for name, allowed in among.items():
+    for name, allowed in (("source_kind", query.source_kinds), ("model_provider", query.model_providers)):
         if allowed is not None:
-            conditions.append(f"{name} IN (SELECT value FROM json_each(?))")  # any number of them as one value
+            conditions.append(f"{name} {_AMONG}")
             values.append(json.dumps(list(allowed)))
-    return conditions, values
+    return all_of((conditions, values), of_cwd(query))
+
+
+def of_cwd(query: ThreadQuery) -> Conditions:
+    if query.cwds is None:
+        return [], []
+    return [f"cwd {_AMONG}"], [json.dumps(list(cwd_forms(query.cwds)))]
 
 
 def of_time(query: ThreadQuery) -> Conditions:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, Literal, NamedTuple, cast
 
+import msgspec
 from sqlalchemy import Table, bindparam
 from sqlmodel import Session, col, select, update
 
@@ -294,7 +295,12 @@ _json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _parsed(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) else value  # SQLite makes a number of text that reads like one
+    if not isinstance(value, str):
+        return value  # SQLite makes a number of text that reads like one
+    try:
+        return msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return json.loads(value)  # which takes NaN and lone surrogates too
 
 
 def clamped(value: int) -> int:

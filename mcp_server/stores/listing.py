@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from sqlmodel import Session
 
-from mcp_server.stores.filters import KEYS, all_of, expression, of_group, of_time, of_tree
+from mcp_server.stores.filters import KEYS, all_of, expression, of_cwd, of_group, of_time, of_tree
 from mcp_server.stores.index import clamped, get_numbered
-from mcp_server.stores.queries import COUNTED, Count, ThreadQuery, ThreadRows, beyond
+from mcp_server.stores.queries import COUNTED, Count, ThreadQuery, ThreadRows, beyond, fits_group
 
 _ARMS = 100  # SQLite joins at most 500 SELECTs, and binds at most 999 values in old versions
 _GRAM = 3
@@ -23,7 +23,15 @@ _GRAMS = 32
 _LOOKED_AT = 3  # sort key, id and number
 _HOLDS_TERM = "(instr(name, ?) > 0 OR instr(preview, ?) > 0)"
 
-_Group = tuple[Any, ...]
+
+class _Group(NamedTuple):
+    """What the rows of a group have in common; the cwd only where a query asks for some."""
+
+    archived: bool
+    has_preview: bool
+    source_kind: str
+    model_provider: str
+    cwd: str | None = None
 
 
 class _Few(NamedTuple):
@@ -35,24 +43,25 @@ class _Few(NamedTuple):
 
 
 def list_threads(session: Session, query: ThreadQuery, beside: Sequence[ThreadQuery] = ()) -> ThreadRows:
-    """One page, and the counts of queries beside it. If these name the same few rows, all is told by one look."""
+    """One page, and the counts of queries beside it, told by the same look where they name the same rows."""
     few = _few(session, query)
-    others: dict[int, Count] = {}
+    alike = [_named(other) == _named(query) for other in beside]
+    together = [query, *(other for other, is_alike in zip(beside, alike, strict=True) if is_alike)]
     if few is None:
-        groups = list(groups_of(session, query))
-        numbers, total = _walk(session, query, groups), _count(session, query, groups)
+        groups = groups_of(session, together)
+        totals = [_count(session, one, fitting) for one, fitting in zip(together, groups, strict=True)]
+        numbers = _walk(session, query, groups[0])
     else:
-        together = [n for n, other in enumerate(beside) if _named(other) == _named(query)]
-        found = _look(session, few, [query, *(beside[n] for n in together)])
-        total, *more = _fitting(few, found, len(together) + 1)
-        others = dict(zip(together, more, strict=True))
-        numbers = _in_order(query, found) if few.all else _walk(session, query, list(groups_of(session, query)))
-    rest = iter(counts(session, [other for n, other in enumerate(beside) if n not in others]))
+        found = _look(session, few, together)
+        totals = _fitting(few, found, len(together))
+        numbers = _in_order(query, found) if few.all else _walk(session, query, groups_of(session, [query])[0])
+    told = iter(totals[1:])
+    rest = iter(counts(session, [other for other, is_alike in zip(beside, alike, strict=True) if not is_alike]))
     return ThreadRows(
         tuple(get_numbered(session, numbers[: query.limit])),
-        total=total,
+        total=totals[0],
         more=len(numbers) > query.limit,
-        beside=tuple(others[n] if n in others else next(rest) for n in range(len(beside))),
+        beside=tuple(next(told if is_alike else rest) for is_alike in alike),
     )
 
 
@@ -62,7 +71,7 @@ def counts(session: Session, queries: Sequence[ThreadQuery]) -> list[Count]:
     for query in queries:
         few = _few(session, query)
         if few is None:
-            found.append(_count(session, query, list(groups_of(session, query))))
+            found.append(_count(session, query, groups_of(session, [query])[0]))
         else:
             found += _fitting(few, _look(session, few, [query]), 1)
     return found
@@ -71,23 +80,20 @@ def counts(session: Session, queries: Sequence[ThreadQuery]) -> list[Count]:
 # ---------------------------------------------------------------------------------------------- groups
 
 
-def groups_of(session: Session, query: ThreadQuery) -> Iterator[tuple[_Group, int]]:
-    """The groups that fit, as the values that their rows have in common, and how many rows each has. Groups are told
-    apart by cwd only where the query is."""
-    names = ["archived", "has_preview", "source_kind", "model_provider"]
-    if query.cwds is not None:
-        names.insert(0, "cwd")
-    conditions, values = of_group(query)
-    columns = ", ".join(names)
+def groups_of(session: Session, queries: Sequence[ThreadQuery]) -> list[list[tuple[_Group, int]]]:
+    """For each query the groups that fit, and how many rows each has. The queries ask for the same cwds."""
+    conditions, values = of_cwd(queries[0])
+    columns = ", ".join(_Group._fields[: None if conditions else -1])
     sql = f"SELECT {columns}, sum(n) FROM thread_counts WHERE {expression(conditions)} GROUP BY {columns}"
-    for *group, n in _rows(session, sql, values):
-        yield tuple(zip(names, group, strict=True)), n
+    groups = [(_Group(*group), n) for *group, n in _rows(session, sql, values)]
+    return [[(group, n) for group, n in groups if fits_group(group, query)] for query in queries]
 
 
 def _arm(query: ThreadQuery, group: _Group, columns: str, *, bounded: bool) -> tuple[str, list[Any]]:
     """The rows of one group that the query lets through, from the anchor on if `bounded`."""
     key = KEYS[query.sort_key]
-    conditions, values = all_of(([f"{name} = ?" for name, _ in group], [value for _, value in group]), of_time(query))
+    given = {name: value for name, value in group._asdict().items() if value is not None}
+    conditions, values = all_of(([f"{name} = ?" for name in given], [*given.values()]), of_time(query))
     if bounded and query.after is not None:
         sign, at = "<" if query.direction == "desc" else ">", clamped(query.after.at_ms)
         if query.after.thread_id is None:
@@ -138,9 +144,9 @@ def _count(session: Session, query: ThreadQuery, groups: Sequence[tuple[_Group, 
 # ---------------------------------------------------------------------------------------------- few rows
 
 
-def _named(query: ThreadQuery) -> tuple[str | None, ...]:
-    """What decides which few rows a query names."""
-    return query.search_term, query.parent_id, query.ancestor_id
+def _named(query: ThreadQuery) -> tuple[Any, ...]:
+    """What decides which rows are looked at for a query."""
+    return query.search_term, query.parent_id, query.ancestor_id, query.cwds
 
 
 def _few(session: Session, query: ThreadQuery) -> _Few | None:
@@ -161,7 +167,7 @@ def _few(session: Session, query: ThreadQuery) -> _Few | None:
     return _Few(expression(conditions), values, complete) if conditions else None
 
 
-def _look(session: Session, few: _Few, queries: Sequence[ThreadQuery]) -> list[Any]:
+def _look(session: Session, few: _Few, queries: Sequence[ThreadQuery]) -> Sequence[Any]:
     """Of each of the few rows: sort key (that of the first query), id and number, and whether it fits each query."""
     fits = [all_of(of_group(query), of_time(query)) for query in queries]
     columns = [KEYS[queries[0].sort_key], "id", "number", *(expression(conditions) for conditions, _ in fits)]
@@ -188,5 +194,5 @@ def _grams(term: str) -> str | None:
     return " AND ".join('"' + gram.replace('"', '""') + '"' for gram in usable) or None
 
 
-def _rows(session: Session, sql: str, values: Sequence[Any]) -> list[Any]:
-    return list(session.connection().exec_driver_sql(sql, tuple(values)))
+def _rows(session: Session, sql: str, values: Sequence[Any]) -> Sequence[Any]:
+    return session.connection().exec_driver_sql(sql, tuple(values)).all()

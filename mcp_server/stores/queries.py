@@ -75,8 +75,8 @@ class Difference:
     rows: dict[str, str] = field(default_factory=dict[str, str])
 
 
-class Listed(Protocol):
-    """What the filters of a query look at."""
+class Grouped(Protocol):
+    """What the filters of a query look at that few threads differ in."""
 
     @property
     def archived(self) -> bool: ...
@@ -86,17 +86,29 @@ class Listed(Protocol):
     def source_kind(self) -> str: ...
     @property
     def model_provider(self) -> str: ...
+
+
+class Listed(Grouped, Protocol):
+    """What the filters of a query look at, but for its term and its tree."""
+
     @property
     def cwd(self) -> str: ...
+
+
+def fits_group(threads: Grouped, query: ThreadQuery) -> bool:
+    """Whether the query may let threads through that have this in common."""
+    return (
+        (query.archived is None or threads.archived == query.archived)
+        and (query.with_preview is None or threads.has_preview == query.with_preview)
+        and (query.source_kinds is None or threads.source_kind in query.source_kinds)
+        and (query.model_providers is None or threads.model_provider in query.model_providers)
+    )
 
 
 def fits(thread: Listed, key_ms: int, query: ThreadQuery) -> bool:
     """Whether the query lets a thread through that has this value of the sort key; but for its term and its tree."""
     return (
-        (query.archived is None or thread.archived == query.archived)
-        and (query.with_preview is None or thread.has_preview == query.with_preview)
-        and (query.source_kinds is None or thread.source_kind in query.source_kinds)
-        and (query.model_providers is None or thread.model_provider in query.model_providers)
+        fits_group(thread, query)
         and (query.cwds is None or thread.cwd in cwd_forms(query.cwds))
         and (query.since_ms is None or key_ms >= query.since_ms)
         and (query.until_ms is None or key_ms <= query.until_ms)

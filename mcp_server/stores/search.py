@@ -92,7 +92,7 @@ def places(session: Session, query: TextQuery) -> list[TextPlace]:
     return [TextPlace(number, rows[thread], turn, start, end) for number, thread, turn, start, end in page]
 
 
-def _candidates(session: Session, table: str, query: TextQuery) -> list[Any]:
+def _candidates(session: Session, table: str, query: TextQuery) -> Sequence[Any]:
     literals = [tuple((char,) for char in _indexed(literal)) for literal in query.literals]
     match = _match(session, f"{table}_grams", literals)
     if match is None:
@@ -118,7 +118,7 @@ def _candidates(session: Session, table: str, query: TextQuery) -> list[Any]:
         "CROSS JOIN histories h ON h.number = x.history CROSS JOIN threads t ON t.id = h.thread_id "
         f"WHERE {expression(conditions)} ORDER BY {number} DESC LIMIT ?"
     )
-    return list(session.connection().exec_driver_sql(sql, (*values, query.limit)))
+    return session.connection().exec_driver_sql(sql, (*values, query.limit)).all()
 
 
 def named(session: Session, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:

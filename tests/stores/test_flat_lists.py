@@ -40,7 +40,7 @@ def thread(key: str, **changes: Any) -> StoredThread:
 
 def plans(session: Session, query: ThreadQuery) -> list[str]:
     """How SQLite finds the rows of a list."""
-    groups = list(listing.groups_of(session, query))
+    groups = listing.groups_of(session, [query])[0]
     assert groups
     return [
         step[3]
