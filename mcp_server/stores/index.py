@@ -211,9 +211,10 @@ def edges_below(session: Session, thread_ids: Collection[str]) -> list[SpawnEdge
 
 EDGES_BELOW = (
     "WITH RECURSIVE tree(id) AS (SELECT value FROM json_each(?) "
-    # UNION, not UNION ALL: a row that was there before is not followed again, so a cycle ends
-    "UNION SELECT child_id FROM spawn_edges JOIN tree ON parent_id = tree.id) "
-    "SELECT {} FROM tree JOIN spawn_edges ON parent_id = tree.id"
+    # UNION, not UNION ALL: a row that was there before is not followed again, so a cycle ends. CROSS JOIN: for an
+    # order SQLite would go through the edges of all trees.
+    "UNION SELECT child_id FROM tree CROSS JOIN spawn_edges ON parent_id = tree.id) "
+    "SELECT {} FROM tree CROSS JOIN spawn_edges ON parent_id = tree.id"
 )
 """Columns of the edges below the threads of a list."""
 

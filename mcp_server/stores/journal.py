@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
 
-from sqlalchemy import Table, func
+from sqlalchemy import Table
 from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, col, select
 
@@ -53,7 +53,7 @@ def events_after(
 
 
 def last_seq(session: Session) -> int:
-    return session.exec(select(func.max(EventRow.seq))).one() or 0
+    return session.connection().exec_driver_sql("SELECT max(seq) FROM events").scalar() or 0
 
 
 # ---------------------------------------------------------------------------------------------- operations

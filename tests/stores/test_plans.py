@@ -1,0 +1,99 @@
+"""No look and no change goes through a whole table: what it costs does not grow with what others have stored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from mcp_server.models.event import ThreadEvent
+from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.stores.queries import ThreadQuery
+from mcp_server.stores.records import Change, Move, Moved, Operation, SpawnEdge
+from mcp_server.stores.state import StateDb
+
+pytestmark = pytest.mark.anyio
+
+GROWING = ("threads", "spawn_edges", "events", "operations", "operation_moves", "histories", "turns", "receipts")
+
+Asked = list[tuple[str, Any]]
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[StateDb]:
+    with closing(StateDb.open(tmp_path / "threadstore.sqlite")) as db:
+        yield db
+
+
+@pytest.fixture
+def asked(db: StateDb) -> Iterator[Asked]:
+    """Every statement that any connection is given, with its first values."""
+    statements: Asked = []
+
+    def note(_connection: Any, _cursor: Any, sql: str, values: Any, _context: Any, many: bool) -> None:
+        statements.append((sql, values[0] if many else values))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+def thread(key: str, **changes: Any) -> StoredThread:
+    row = StoredThread(key, f"sessions/{key}.jsonl", FileStamp(1, 1), False, 1, 1, 1, preview="hello", name=f"n{key}")
+    return replace(row, **changes)
+
+
+def scans(db: StateDb, asked: Asked) -> list[str]:
+    """The steps by which SQLite would go through all rows of a table that grows, and the statements they are of."""
+    found: list[str] = []
+    with db.transaction() as session:
+        for sql, values in list(asked):
+            if not re.match(r"\s*(SELECT|WITH|UPDATE|DELETE|INSERT)", sql):
+                continue
+            plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
+            found += [f"{step[3]}: {sql}" for step in plan if re.match(rf"SCAN ({'|'.join(GROWING)})\b", str(step[3]))]
+    return found
+
+
+async def test_a_tree_is_found_listed_and_moved_along_indexes(db: StateDb, asked: Asked) -> None:
+    rows = [thread(key) for key in "abcd"]
+    edges = (SpawnEdge("a", "b"), SpawnEdge("b", "c"))
+    await db.commit(Change(threads=tuple(rows), edges=edges))
+    asked.clear()
+    assert await db.edges_below(["a"]) == list(edges)
+    assert await db.parent("c") == edges[1]
+    assert set(await db.stamps(["a", "b"])) == {"a", "b"}
+    assert set(await db.get_many(["a", "b"])) == {"a", "b"}
+    for query in (ThreadQuery(ancestor_id="a"), ThreadQuery(parent_id="a"), ThreadQuery(search_term="hello")):
+        assert (await db.list(query, [replace(query, archived=True)])).rows
+    operation = Operation("op", "archive", "a", (Move("a", "sessions/a.jsonl"),), "running", 1)
+    await db.commit(Change(operation=operation))
+    moved = Moved("a", "archived_sessions/a.jsonl", True, FileStamp(1, 2))
+    await db.commit(Change(operation=replace(operation, state="done"), moved=(moved,)))
+    assert await db.moved_with("archive", "a") == {"a"}
+    await db.commit(Change(forgotten=("a",), tombstones=("a",)))
+    assert scans(db, asked) == []
+
+
+async def test_one_thread_and_what_follows_an_event_are_found_along_indexes(db: StateDb, asked: Asked) -> None:
+    await db.commit(Change(threads=(thread("a"), thread("b")), events=(ThreadEvent("thread/started", "a", {}),)))
+    asked.clear()
+    assert await db.get("a")
+    assert await db.match_prefix("a", 5) == ["a"]
+    assert await db.match_name("nb", 5) == ["b"]
+    assert await db.forks_of("a") == []
+    assert len(await db.events_after(0, limit=5)) == 1
+    assert len(await db.events_after(0, limit=5, thread_id="a")) == 1
+    assert await db.last_seq() == 1
+    assert await db.operation("op") is None
+    assert await db.running_operations() == []
+    assert await db.marks(["a"]) == {}
+    assert set(await db.unread(5)) == {"a", "b"}
+    await db.commit(Change(threads=(thread("a", preview="other"),)))
+    assert scans(db, asked) == []
