@@ -64,6 +64,9 @@ class HistoryCopy:
     _count: int = field(default=0, init=False)
     _found: bool = field(default=False, init=False)
 
+    def __post_init__(self) -> None:
+        self._stamp = rfc3339(self.now_ms)
+
     def feed(self, line: RolloutLine) -> list[RolloutLine]:
         """The copies of a line: none past the boundary, several if its translation needs them."""
         if self.done:
@@ -75,7 +78,7 @@ class HistoryCopy:
         if line.event in _CLOSING and self._open is not None and _concerns(line.payload, self._open):
             self._open = None
             self.done = self._turn_id == self.last_turn_id
-        return [msgspec.structs.replace(made, timestamp=rfc3339(self.now_ms)) for made in to_legacy(line)]
+        return [msgspec.structs.replace(made, timestamp=self._stamp) for made in to_legacy(line)]
 
     def close(self) -> list[RolloutLine]:
         """What ends the copy: the interruption of a turn in progress.
@@ -95,7 +98,7 @@ class HistoryCopy:
             "reason": "interrupted",
             "started_at": self._open.get("started_at"),
         }
-        event = RolloutLine(type="event_msg", payload=aborted, timestamp=rfc3339(self.now_ms))
+        event = RolloutLine(type="event_msg", payload=aborted, timestamp=self._stamp)
         return [recording.interruption_note(self._open["turn_id"], self.now_ms), event]
 
     def _opened_by(self, line: RolloutLine) -> str | None:
