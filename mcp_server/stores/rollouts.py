@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from operator import itemgetter
@@ -25,13 +24,12 @@ from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutSto
 from mcp_server.stores.describe import describe
 from mcp_server.stores.durable import stamp_of, writing
 from mcp_server.stores.inside import ManyInside, inside
+from mcp_server.stores.moving import Moves, rollout_file
 from mcp_server.stores.name_index import NameIndex
 from mcp_server.stores.naming import (
     ACTIVE,
     ARCHIVED,
     COMPRESSED,
-    active_path,
-    archived_path,
     is_before,
     is_rollout,
     likely_folders,
@@ -51,6 +49,7 @@ class RolloutFiles(RolloutStore):
     def __init__(self, home: Path) -> None:
         self._home = home
         self._index = NameIndex(home)
+        self._moves = Moves(home)
         self._leavings: dict[Path, tuple[int | None, int]] = {}
 
     def path_of(self, thread_id: str, created_at_ms: int) -> str:
@@ -116,16 +115,16 @@ class RolloutFiles(RolloutStore):
         return await to_thread.run_sync(self._append, path, data)
 
     async def archive(self, path: str) -> RolloutFile:
-        return await to_thread.run_sync(self._archive, path)
+        return await to_thread.run_sync(self._moves.archive, path)
 
     async def unarchive(self, path: str) -> RolloutFile:
-        return await to_thread.run_sync(self._unarchive, path)
+        return await to_thread.run_sync(self._moves.unarchive, path)
 
     async def archive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
-        return await to_thread.run_sync(self._move_many, paths, ACTIVE)
+        return await to_thread.run_sync(self._moves.many, paths, ACTIVE)
 
     async def unarchive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
-        return await to_thread.run_sync(self._move_many, paths, ARCHIVED)
+        return await to_thread.run_sync(self._moves.many, paths, ARCHIVED)
 
     async def remove(self, path: str) -> None:
         return await to_thread.run_sync(self._remove, path)
@@ -203,7 +202,7 @@ class RolloutFiles(RolloutStore):
             stat = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             return None
-        return _rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
+        return rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
 
     def _unusable(self) -> list[BadLine]:
         found: list[BadLine] = []
@@ -227,7 +226,7 @@ class RolloutFiles(RolloutStore):
             stat = self._inside(path, ACTIVE, ARCHIVED).stat()
         except (OSError, PathOutsideHome):
             return None
-        return _rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
+        return rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
 
     def _stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
         many = ManyInside(self._home)
@@ -236,7 +235,7 @@ class RolloutFiles(RolloutStore):
             with suppress(OSError, PathOutsideHome):
                 _, stat = many.stat(path, ACTIVE, ARCHIVED)
                 if S_ISREG(stat.st_mode):
-                    found[path] = _rollout_file(path, stat)
+                    found[path] = rollout_file(path, stat)
         return found
 
     def _inside(self, path: str, *folders: str) -> Path:
@@ -318,77 +317,6 @@ class RolloutFiles(RolloutStore):
             full.unlink() if size is None else os.truncate(full, size)
         self._leavings.pop(full, None)
 
-    def _archive(self, path: str) -> RolloutFile:
-        source, target = self._inside(path, ACTIVE), archived_path(path)
-        return self._move(path, source, target)
-
-    def _unarchive(self, path: str) -> RolloutFile:
-        source, target = self._inside(path, ARCHIVED), active_path(path)
-        if source.exists() and not self._inside(target, ACTIVE).exists():
-            _touch(path, source)
-        return self._move(path, source, target)
-
-    def _move(self, path: str, source: Path, target: str) -> RolloutFile:
-        full = self._inside(target, ACTIVE, ARCHIVED)
-        with writing(target, missing=path):
-            if source.exists() or not full.exists():
-                durable.move(source, full)
-            return _rollout_file(target, full.stat())
-
-    def _move_many(self, paths: Sequence[str], folder: str) -> list[RolloutFile | StoreFailure]:
-        """What is usual goes together: a regular file that has the old name, and maybe the new one already."""
-        many = ManyInside(self._home)
-        move_one, target_of = (self._archive, archived_path) if folder == ACTIVE else (self._unarchive, active_path)
-        results: dict[str, RolloutFile | StoreFailure] = {}
-        moves: dict[str, tuple[str, str, str]] = {}
-        for path in paths:
-            try:
-                target = target_of(path)
-                source, full = many.full(path, folder), many.full(target, ACTIVE, ARCHIVED)
-                stat = _regular(source)
-                if stat is None:
-                    results[path] = move_one(path)
-                    continue
-                if folder == ARCHIVED and not os.path.lexists(full):
-                    stat = _touch(path, source)
-                # Whoever writes to the file before its move leaves another stamp than this one, and so is seen.
-                results[path] = _rollout_file(target, stat)
-                moves[path] = (target, source, full)
-            except StoreFailure as error:
-                results[path] = error
-        outcomes = durable.move_many([(source, full) for _, source, full in moves.values()])
-        for (path, (target, _, _)), outcome in zip(moves.items(), outcomes, strict=True):
-            try:
-                if isinstance(outcome, FileExistsError):  # it may be a link, which is looked at alone
-                    results[path] = move_one(path)
-                elif outcome is not None:
-                    with writing(target, missing=path):
-                        raise outcome
-            except StoreFailure as error:
-                results[path] = error
-        return [results[path] for path in paths]
-
     def _remove(self, path: str) -> None:
         with writing(path):
             durable.remove(self._inside(path, ACTIVE, ARCHIVED))
-
-
-def _regular(full: str) -> os.stat_result | None:
-    """The file that has this name, None if it is no file, or a link."""
-    try:
-        stat = os.lstat(full)
-    except OSError:
-        return None
-    return stat if S_ISREG(stat.st_mode) else None
-
-
-def _touch(path: str, source: Path | str) -> os.stat_result:
-    """Before the move, so that a move cut short can be repeated without another look at the time."""
-    with writing(path):
-        now = time.time_ns()
-        os.utime(source, ns=(now, now))
-        return os.stat(source)
-
-
-def _rollout_file(path: str, stat: os.stat_result) -> RolloutFile:
-    return RolloutFile(path, stamp_of(stat))

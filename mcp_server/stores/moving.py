@@ -1,0 +1,97 @@
+"""Moves rollouts between `sessions` and `archived_sessions`, one or many. Blocking."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from stat import S_ISREG
+
+from mcp_server.errors import StoreFailure
+from mcp_server.stores import durable
+from mcp_server.stores.base import RolloutFile
+from mcp_server.stores.durable import stamp_of, writing
+from mcp_server.stores.inside import ManyInside, inside
+from mcp_server.stores.naming import ACTIVE, ARCHIVED, active_path, archived_path
+
+
+class Moves:
+    """The moves within one home. What is moved already counts as done."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def archive(self, path: str) -> RolloutFile:
+        """`RolloutStore.archive`."""
+        source, target = inside(self._home, path, ACTIVE), archived_path(path)
+        return self._move(path, source, target)
+
+    def unarchive(self, path: str) -> RolloutFile:
+        """`RolloutStore.unarchive`."""
+        source, target = inside(self._home, path, ARCHIVED), active_path(path)
+        if source.exists() and not inside(self._home, target, ACTIVE).exists():
+            _touch(path, source)
+        return self._move(path, source, target)
+
+    def _move(self, path: str, source: Path, target: str) -> RolloutFile:
+        full = inside(self._home, target, ACTIVE, ARCHIVED)
+        with writing(target, missing=path):
+            if source.exists() or not full.exists():
+                durable.move(source, full)
+            return rollout_file(target, full.stat())
+
+    def many(self, paths: Sequence[str], folder: str) -> list[RolloutFile | StoreFailure]:
+        """`archive` or `unarchive`, by the folder that they lie in. What is usual goes together: a regular file that
+        has the old name, and maybe the new one already."""
+        many = ManyInside(self._home)
+        move_one, target_of = (self.archive, archived_path) if folder == ACTIVE else (self.unarchive, active_path)
+        results: dict[str, RolloutFile | StoreFailure] = {}
+        moves: dict[str, tuple[str, str, str]] = {}
+        for path in paths:
+            try:
+                target = target_of(path)
+                source, full = many.full(path, folder), many.full(target, ACTIVE, ARCHIVED)
+                stat = _regular(source)
+                if stat is None:
+                    results[path] = move_one(path)
+                    continue
+                if folder == ARCHIVED and not os.path.lexists(full):
+                    stat = _touch(path, source)
+                # Whoever writes to the file before its move leaves another stamp than this one, and so is seen.
+                results[path] = rollout_file(target, stat)
+                moves[path] = (target, source, full)
+            except StoreFailure as error:
+                results[path] = error
+        outcomes = durable.move_many([(source, full) for _, source, full in moves.values()])
+        for (path, (target, _, _)), outcome in zip(moves.items(), outcomes, strict=True):
+            try:
+                if isinstance(outcome, FileExistsError):  # it may be a link, which is looked at alone
+                    results[path] = move_one(path)
+                elif outcome is not None:
+                    with writing(target, missing=path):
+                        raise outcome
+            except StoreFailure as error:
+                results[path] = error
+        return [results[path] for path in paths]
+
+
+def _regular(full: str) -> os.stat_result | None:
+    """The file that has this name, None if it is no file, or a link."""
+    try:
+        stat = os.lstat(full)
+    except OSError:
+        return None
+    return stat if S_ISREG(stat.st_mode) else None
+
+
+def _touch(path: str, source: Path | str) -> os.stat_result:
+    """Before the move, so that a move cut short can be repeated without another look at the time."""
+    with writing(path):
+        now = time.time_ns()
+        os.utime(source, ns=(now, now))
+        return os.stat(source)
+
+
+def rollout_file(path: str, stat: os.stat_result) -> RolloutFile:
+    return RolloutFile(path, stamp_of(stat))
