@@ -10,7 +10,7 @@ relative to the home, with `/`, such as `sessions/2026/11/22/rollout-….jsonl`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -146,6 +146,12 @@ class RolloutStore(Protocol):
 
         Raises:
             RolloutNameTaken: the path exists.
+        """
+        ...
+
+    async def create_from(self, path: str, parts: AsyncIterable[bytes]) -> FileStamp:
+        """`create` of more than should be held at once: each part is written as it comes. Where one can't be had there
+        is no rollout, and what was raised goes on.
         """
         ...
 

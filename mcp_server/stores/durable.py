@@ -48,24 +48,68 @@ def write_new(path: Path, data: bytes) -> os.stat_result:
     Raises:
         FileExistsError: the path is taken.
     """
-    make_folders(path.parent)
-    draft = _draft(path, data)
+    draft = Draft(path)
     try:
-        _put(draft, path)
+        draft.add(data)
+        return draft.put()
     finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-    return path.stat()
+        draft.drop()
 
 
 def replace(path: Path, data: bytes) -> None:
     """Put new content in the place of a file, all at once."""
-    draft = _draft(path, data)
+    draft = Draft(path)
     try:
-        draft.replace(path)
+        draft.add(data)
+        draft.put_over()
     finally:
-        draft.unlink(missing_ok=True)
-    sync_folder(path.parent)
+        draft.drop()
+
+
+class Draft:
+    """A file that has a hidden name until it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        make_folders(path.parent)
+        self._path = path
+        self._hidden = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+        self._fd: int | None = os.open(self._hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
+
+    def add(self, data: bytes) -> None:
+        assert self._fd is not None
+        _write(self._fd, data)
+
+    def put(self) -> os.stat_result:
+        """Give the file its name.
+
+        Raises:
+            FileExistsError: the path is taken.
+        """
+        self._flush()
+        _put(self._hidden, self._path)
+        return self._path.stat()
+
+    def put_over(self) -> None:
+        """Give it the name of another, which is gone then."""
+        self._flush()
+        self._hidden.replace(self._path)
+        sync_folder(self._path.parent)
+
+    def drop(self) -> None:
+        """Leave nothing of it, unless it has its name."""
+        self._close()
+        with suppress(OSError):
+            self._hidden.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        assert self._fd is not None
+        os.fsync(self._fd)
+        self._close()
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
 
 
 def append(path: Path, data: bytes, *, create: bool = False) -> os.stat_result:
@@ -220,21 +264,6 @@ def _link(source: Path | str, target: Path | str) -> bool:
             return False
         raise
     return True
-
-
-def _draft(path: Path, data: bytes) -> Path:
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
-    try:
-        try:
-            _write(fd, data)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    return draft
 
 
 def _is_torn(fd: int, size: int) -> bool:

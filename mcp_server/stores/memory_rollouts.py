@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken, StoreFailure
@@ -99,6 +99,9 @@ class MemoryRollouts(RolloutStore):
             raise RolloutNameTaken(path)
         self._files[path] = (data, time.time_ns())
         return self._file(path).stamp
+
+    async def create_from(self, path: str, parts: AsyncIterable[bytes]) -> FileStamp:
+        return await self.create(path, b"".join([part async for part in parts]))
 
     async def append(self, path: str, data: bytes) -> FileStamp:
         check_path(path, ACTIVE, ARCHIVED)

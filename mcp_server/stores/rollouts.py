@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 
 from mcp_server.errors import (
     CompressedRollout,
@@ -22,7 +22,7 @@ from mcp_server.models.thread import FileStamp
 from mcp_server.stores import durable
 from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, current_first
 from mcp_server.stores.describe import describe
-from mcp_server.stores.durable import stamp_of, writing
+from mcp_server.stores.durable import Draft, stamp_of, writing
 from mcp_server.stores.inside import ManyInside, inside
 from mcp_server.stores.moving import Moves, rollout_file
 from mcp_server.stores.name_index import NameIndex
@@ -110,6 +110,17 @@ class RolloutFiles(RolloutStore):
 
     async def create(self, path: str, data: bytes) -> FileStamp:
         return await to_thread.run_sync(self._create, path, data)
+
+    async def create_from(self, path: str, parts: AsyncIterable[bytes]) -> FileStamp:
+        draft = await to_thread.run_sync(self._begin, path)
+        try:
+            async for part in parts:
+                await to_thread.run_sync(self._add, path, draft, part)
+            return await to_thread.run_sync(self._put, path, draft)
+        except BaseException:
+            with CancelScope(shield=True):
+                await to_thread.run_sync(draft.drop)
+            raise
 
     async def append(self, path: str, data: bytes) -> FileStamp:
         return await to_thread.run_sync(self._append, path, data)
@@ -279,15 +290,31 @@ class RolloutFiles(RolloutStore):
     # ------------------------------------------------------------------------------------------ writing
 
     def _create(self, path: str, data: bytes) -> FileStamp:
+        draft = self._begin(path)
+        try:
+            self._add(path, draft, data)
+            return self._put(path, draft)
+        finally:
+            draft.drop()
+
+    def _begin(self, path: str) -> Draft:
         full = self._inside(path, ACTIVE, ARCHIVED)
         with writing(path):
             self._undo(full)
+            return Draft(full)
+
+    def _add(self, path: str, draft: Draft, data: bytes) -> None:
+        with writing(path):
+            draft.add(data)
+
+    def _put(self, path: str, draft: Draft) -> FileStamp:
+        with writing(path):
             try:
-                return stamp_of(durable.write_new(full, data))
+                return stamp_of(draft.put())
             except FileExistsError:
                 raise
             except OSError:
-                self._note_leavings(full, None)
+                self._note_leavings(self._home / path, None)
                 raise
 
     def _append(self, path: str, data: bytes) -> FileStamp:

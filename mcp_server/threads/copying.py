@@ -142,6 +142,8 @@ def to_legacy(line: RolloutLine) -> list[RolloutLine]:
     """A line of any history as a legacy one holds it. Items without an event of their own stay items."""
     if line.type == "session_meta":
         return [_with_payload(line, _legacy_meta(line.payload))]
+    if line.event != "item_completed":  # nearly all
+        return [line if line.ordinal is None else _with_payload(line, line.payload)]
     item = _item(line)
     match item.get("type"):
         case "UserMessage":

@@ -142,19 +142,6 @@ async def history_text(rollouts: RolloutStore, thread: StoredThread, base_of: Ba
     return HistoryText(rollouts, thread, (*parts, _Part(thread.path, offset)), bad)
 
 
-async def history_lines(rollouts: RolloutStore, thread: StoredThread, base_of: BaseOf) -> AsyncIterator[RolloutLine]:
-    """The decodable lines of a thread, what it borrows first.
-
-    Raises:
-        DamagedRollout: a rollout of the lineage is gone or can't be read.
-    """
-    text = await history_text(rollouts, thread, base_of)
-    async for batch in text.lines(strict=True):
-        for raw in batch:
-            if (line := text.decode(raw)) is not None:
-                yield line
-
-
 # ---------------------------------------------------------------------------------------------- turns
 
 
@@ -166,7 +153,7 @@ async def read_turns(text: HistoryText, spans: Sequence[TurnSpan], view: ItemsVi
     if view == "summary":
         return await _summaries(text, spans)
     data = await text.read([(span.place.start, span.end) for span in spans])
-    return await _off_loop(sum(map(len, data)), lambda: list(map(partial(_folded, text), spans, data)))
+    return await off_loop(sum(map(len, data)), lambda: list(map(partial(_folded, text), spans, data)))
 
 
 async def read_items(text: HistoryText, spans: Sequence[TurnSpan], first: int, end: int) -> list[tuple[str, Item]]:
@@ -185,7 +172,7 @@ async def read_items(text: HistoryText, spans: Sequence[TurnSpan], first: int, e
                     found.append((span.turn_id, item))
         return found
 
-    return await _off_loop(sum(map(len, data)), folded)
+    return await off_loop(sum(map(len, data)), folded)
 
 
 def _part_of(span: TurnSpan, first: int, end: int) -> tuple[Place, int, int]:
@@ -203,7 +190,7 @@ def _part_of(span: TurnSpan, first: int, end: int) -> tuple[Place, int, int]:
 async def read_draft(text: HistoryText, span: TurnSpan) -> Draft | None:
     """A turn with the lines that told its items."""
     (data,) = await text.read([(span.place.start, span.end)])
-    folder = await _off_loop(len(data), lambda: fold(text, span.place, data, span.facts.strangers))
+    folder = await off_loop(len(data), lambda: fold(text, span.place, data, span.facts.strangers))
     return next(iter(folder.drafts()), None)
 
 
@@ -268,7 +255,7 @@ def _decoded(text: HistoryText, start: int, data: bytes) -> list[RolloutLine]:
     return [line for line in lines if line is not None]
 
 
-async def _off_loop(size: int, work: Callable[[], T]) -> T:
+async def off_loop(size: int, work: Callable[[], T]) -> T:
     """Do work on so many bytes, elsewhere if it would hold the event loop up."""
     return work() if size < _SMALL_BYTES else await to_thread.run_sync(work)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 import uuid_utils
+from anyio import CancelScope
 
 from mcp_server.errors import (
     CompressedRollout,
@@ -198,22 +199,30 @@ class Lifecycle:
         start = StartParams(name=source.name, ephemeral=params.ephemeral)
         fork = replace(self._new_thread(start, caller, None, settings), forked_from_id=source_id, git=source.git)
         rollouts = self._rollouts_for(params.ephemeral)
-        lines = [_meta_line(fork, None)]
-        lines += await self._turns.copied_lines(
-            live_source.rollouts if live_source else self._catalog.rollouts, source, params, fork.created_at_ms
-        )
-        lines += recording.settings_applied(fork.id, settings, self._now())
+        source_rollouts = live_source.rollouts if live_source else self._catalog.rollouts
+        copied = self._turns.copied(source_rollouts, source, params, fork.created_at_ms)
         live = LiveThread(fork, settings, rollouts, ephemeral=params.ephemeral, materialised=True)
         handle = await self._load(live, caller)
+        is_there = False
         try:
-            await rollouts.create(fork.path, b"".join(map(encode_line, lines)))
+            await rollouts.create_from(fork.path, self._forked(live, copied))
+            is_there = True
             await self._turns.reread(live)
-        except StoreFailure:
-            await self._unload(live)
-            await rollouts.remove(fork.path)
+        except BaseException:
+            with CancelScope(shield=True):
+                await self._unload(live)
+                if is_there:
+                    await rollouts.remove(fork.path)
             raise
         await self._turns.record(live, [notices.started(self.view(live))])
         return await self._with_turns(live, handle, 5)
+
+    async def _forked(self, fork: LiveThread, copied: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The rollout of a fork."""
+        yield encode_line(_meta_line(fork.thread, None))
+        async for part in copied:
+            yield part
+        yield b"".join(map(encode_line, recording.settings_applied(fork.thread.id, fork.settings, self._now())))
 
     # ------------------------------------------------------------------------------------------ leaving
 

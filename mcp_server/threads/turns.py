@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import uuid_utils
@@ -14,7 +15,7 @@ from mcp_server.models.event import ThreadEvent
 from mcp_server.models.history import Place
 from mcp_server.models.params import ForkParams, UserInput
 from mcp_server.models.results import AppendResult, TurnResult
-from mcp_server.models.rollout import RolloutLine, encode_line
+from mcp_server.models.rollout import RawLine, RolloutLine, encode_line
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.models.turn import Item
 from mcp_server.stores.base import RolloutStore
@@ -24,7 +25,7 @@ from mcp_server.threads.catalog import Catalog, checked_text
 from mcp_server.threads.copying import HistoryCopy, Numbering
 from mcp_server.threads.excerpt import windowed
 from mcp_server.threads.folding import TurnFolder
-from mcp_server.threads.history import history_lines, select_view
+from mcp_server.threads.history import history_text, off_loop, select_view
 from mcp_server.threads.live import LiveThread, RunningTurn
 
 logger = logging.getLogger(__name__)
@@ -108,17 +109,27 @@ class TurnWriter:
         lines = recording.turn_interrupted(turn.id, turn.root_id, turn.started_at_ms, self._now())
         await self._end(live, turn, lines, failed=False)
 
-    async def copied_lines(
+    async def copied(
         self, rollouts: RolloutStore, source: StoredThread, params: ForkParams, now_ms: int
-    ) -> list[RolloutLine]:
-        """The lines of a fork's history, between its own session metadata and its settings."""
+    ) -> AsyncIterator[bytes]:
+        """A fork's history, to stand between its own session metadata and its settings.
+
+        Raises:
+            DamagedRollout: a rollout that it is in is gone or can't be read.
+            TurnNotFound: at the end, if the turn that bounds the copy isn't there.
+        """
         copy = HistoryCopy(source.id, now_ms, last_turn_id=params.last_turn_id, before_turn_id=params.before_turn_id)
-        copied: list[RolloutLine] = []
-        async for line in history_lines(rollouts, source, self._catalog.source):
-            copied += copy.feed(line)
+        text = await history_text(rollouts, source, self._catalog.source)
+
+        def copied(batch: Sequence[RawLine]) -> bytes:
+            lines = [made for raw in batch if (line := text.decode(raw)) is not None for made in copy.feed(line)]
+            return b"".join(map(encode_line, lines))
+
+        async for batch in text.lines(strict=True):
+            yield await off_loop(sum(len(raw.data) for raw in batch), partial(copied, batch))
             if copy.done:
                 break
-        return copied + copy.close()
+        yield b"".join(map(encode_line, copy.close()))
 
     async def materialise(self, live: LiveThread) -> None:
         """Write the rollout with what waits for it, before any message. The caller holds the thread's lock."""

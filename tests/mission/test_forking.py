@@ -63,6 +63,14 @@ async def test_a_fork_ends_where_it_is_told(tools: Tools, bound: str, turn: int,
     assert refused.value.code == "turn_not_found"
 
 
+async def test_a_fork_that_is_refused_leaves_nothing(home: Path, tools: Tools) -> None:
+    source, _ = await conversation(tools, "one")
+    before = (await tools.loaded(), sorted(home.rglob("*")), await tools.events())
+    with pytest.raises(Refused):
+        await tools("thread_fork", thread_id=source, last_turn_id="no such turn")
+    assert (await tools.loaded(), sorted(home.rglob("*")), await tools.events()) == before
+
+
 async def test_a_turn_in_progress_is_interrupted_in_the_copy_alone(tools: Tools) -> None:
     source = await tools.start()
     await tools("turn_start", thread_id=source, input="at work")
