@@ -177,6 +177,28 @@ def memory_huge(lab: Lab, number: int) -> Sides:
     }
 
 
+@case("peak memory: fork a huge thread", below(MEMORY_MB), home="large", **(_MEMORY | {"rounds": 1}))
+def memory_fork(lab: Lab, number: int) -> Sides:
+    huge = lab.huge
+
+    async def ours() -> float:
+        async with lab.start_ours() as ours:
+            forked = await ours.call("thread_fork", thread_id=huge)
+            peak, fork = peak_mb(ours.process), forked["thread"]["id"]
+            await ours.call("thread_unsubscribe", subscription_id=forked["subscription_id"])
+            await ours.call("thread_delete", thread_id=fork, confirm_thread_id=fork)
+            return peak
+
+    async def codex() -> float:
+        async with lab.start_codex() as codex:
+            forked = await codex.request("thread/fork", threadId=huge, excludeTurns=True)
+            peak = peak_mb(codex.process.pid)
+            await codex.request("thread/delete", threadId=forked["thread"]["id"])
+            return peak
+
+    return {"ours": ours, "bare": _bare_peak, "codex": codex}
+
+
 @case("databases on disk", phase="start", unit="MB", rounds=1)
 def disk(lab: Lab, number: int) -> Sides:
     async def ours() -> float:
