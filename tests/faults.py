@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -51,9 +52,17 @@ class Faults:
             async for batch in method(*args, **kwargs):
                 yield batch
 
+        @asynccontextmanager
+        async def within(*args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
+            self.count(name)
+            async with method(*args, **kwargs) as given:
+                yield self.counted(f"{name}, given", given)
+
         if inspect.iscoroutinefunction(method):
             return call
-        return stream if inspect.isasyncgenfunction(method) else method
+        if inspect.isasyncgenfunction(inspect.unwrap(method)):
+            return within if method is not inspect.unwrap(method) else stream
+        return method
 
 
 class _Counted:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from mcp_server.models.rollout import RolloutLine
 from mcp_server.models.thread import StoredThread
 from mcp_server.models.turn import Turn
 from mcp_server.stores.base import BadLine, RolloutStore
 from mcp_server.stores.finding import Source
 from mcp_server.stores.memory_history import MemoryHistory
+from mcp_server.threads.copying import HistoryCopy
 from mcp_server.threads.histories import open_history
 from mcp_server.threads.history import history_text
 
@@ -40,3 +42,13 @@ async def read_history(
     bad = tuple(text.bad)
     turns = await history.turns(0, history.mark.turns, "full")
     return WholeHistory(turns, bad, history.mark.next_item, history.mark.next_ordinal)
+
+
+def fork_lines(source: Iterable[RolloutLine], source_id: str, now_ms: int, **bound: str) -> Iterator[RolloutLine]:
+    """What a legacy fork copies of these lines."""
+    copy = HistoryCopy(source_id, now_ms, **bound)
+    for line in source:
+        yield from copy.feed(line)
+        if copy.done:
+            break
+    yield from copy.close()

@@ -10,7 +10,8 @@ relative to the home, with `/`, such as `sessions/2026/11/22/rollout-….jsonl`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -149,9 +150,14 @@ class RolloutStore(Protocol):
         """
         ...
 
-    async def create_from(self, path: str, parts: AsyncIterable[bytes]) -> FileStamp:
-        """`create` of more than should be held at once: each part is written as it comes. Where one can't be had there
-        is no rollout, and what was raised goes on.
+    def drafted(
+        self, path: str, parts: AsyncGenerator[bytes]
+    ) -> AbstractAsyncContextManager[Callable[[], Awaitable[FileStamp]]]:
+        """Write a new rollout that may be more than should be held at once: each part as it comes, to where it is no
+        rollout yet. Within, what is given makes it one, as `create` does; where that is not called nothing stays.
+
+        Raises:
+            RolloutNameTaken: when it is made one, the path exists.
         """
         ...
 

@@ -42,20 +42,6 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def write_new(path: Path, data: bytes) -> os.stat_result:
-    """Write a file that must not exist yet.
-
-    Raises:
-        FileExistsError: the path is taken.
-    """
-    draft = Draft(path)
-    try:
-        draft.add(data)
-        return draft.put()
-    finally:
-        draft.drop()
-
-
 def replace(path: Path, data: bytes) -> None:
     """Put new content in the place of a file, all at once."""
     draft = Draft(path)
@@ -75,7 +61,7 @@ class Draft:
         self._hidden = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         self._fd: int | None = os.open(self._hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: bytes | bytearray) -> None:
         assert self._fd is not None
         _write(self._fd, data)
 
@@ -273,7 +259,7 @@ def _is_torn(fd: int, size: int) -> bool:
     return os.read(fd, 1) != b"\n"
 
 
-def _write(fd: int, data: bytes) -> None:
+def _write(fd: int, data: bytes | bytearray) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(fd, rest) :]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import PurePosixPath
 
 from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken, StoreFailure
@@ -100,8 +102,11 @@ class MemoryRollouts(RolloutStore):
         self._files[path] = (data, time.time_ns())
         return self._file(path).stamp
 
-    async def create_from(self, path: str, parts: AsyncIterable[bytes]) -> FileStamp:
-        return await self.create(path, b"".join([part async for part in parts]))
+    @asynccontextmanager
+    async def drafted(
+        self, path: str, parts: AsyncGenerator[bytes]
+    ) -> AsyncGenerator[Callable[[], Awaitable[FileStamp]]]:
+        yield partial(self.create, path, b"".join([part async for part in parts]))
 
     async def append(self, path: str, data: bytes) -> FileStamp:
         check_path(path, ACTIVE, ARCHIVED)

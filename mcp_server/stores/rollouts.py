@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
@@ -16,6 +16,7 @@ from mcp_server.errors import (
     DamagedRollout,
     PathOutsideHome,
     StoreFailure,
+    WriteFailed,
 )
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp
@@ -41,6 +42,7 @@ from mcp_server.stores.naming import (
 from mcp_server.stores.rawlines import RolloutText, open_text
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_HELD_BYTES = 1 << 20
 
 
 class RolloutFiles(RolloutStore):
@@ -111,16 +113,27 @@ class RolloutFiles(RolloutStore):
     async def create(self, path: str, data: bytes) -> FileStamp:
         return await to_thread.run_sync(self._create, path, data)
 
-    async def create_from(self, path: str, parts: AsyncIterable[bytes]) -> FileStamp:
-        draft = await to_thread.run_sync(self._begin, path)
+    @asynccontextmanager
+    async def drafted(
+        self, path: str, parts: AsyncGenerator[bytes]
+    ) -> AsyncGenerator[Callable[[], Awaitable[FileStamp]]]:
+        held, draft = bytearray(), None
         try:
-            async for part in parts:
-                await to_thread.run_sync(self._add, path, draft, part)
-            return await to_thread.run_sync(self._put, path, draft)
-        except BaseException:
-            with CancelScope(shield=True):
-                await to_thread.run_sync(draft.drop)
-            raise
+            async with aclosing(parts):
+                async for part in parts:
+                    held += part
+                    if len(held) >= _HELD_BYTES:
+                        draft = await to_thread.run_sync(self._draft, path, held, draft)
+                        held = bytearray()
+
+            async def put() -> FileStamp:
+                return await to_thread.run_sync(self._create, path, held, draft)
+
+            yield put
+        finally:
+            if draft is not None:
+                with CancelScope(shield=True):
+                    await to_thread.run_sync(draft.drop)
 
     async def append(self, path: str, data: bytes) -> FileStamp:
         return await to_thread.run_sync(self._append, path, data)
@@ -289,33 +302,30 @@ class RolloutFiles(RolloutStore):
 
     # ------------------------------------------------------------------------------------------ writing
 
-    def _create(self, path: str, data: bytes) -> FileStamp:
-        draft = self._begin(path)
+    def _create(self, path: str, data: bytes | bytearray, draft: Draft | None = None) -> FileStamp:
+        draft = self._draft(path, data, draft)
         try:
-            self._add(path, draft, data)
-            return self._put(path, draft)
+            with writing(path):
+                return stamp_of(draft.put())
+        except WriteFailed:
+            self._note_leavings(self._home / path, None)
+            raise
         finally:
             draft.drop()
 
-    def _begin(self, path: str) -> Draft:
+    def _draft(self, path: str, data: bytes | bytearray, draft: Draft | None) -> Draft:
+        """A draft with this data behind what it has; a new one if there is none."""
         full = self._inside(path, ACTIVE, ARCHIVED)
         with writing(path):
-            self._undo(full)
-            return Draft(full)
-
-    def _add(self, path: str, draft: Draft, data: bytes) -> None:
-        with writing(path):
-            draft.add(data)
-
-    def _put(self, path: str, draft: Draft) -> FileStamp:
-        with writing(path):
+            if draft is None:
+                self._undo(full)
+                draft = Draft(full)
             try:
-                return stamp_of(draft.put())
-            except FileExistsError:
-                raise
+                draft.add(data)
             except OSError:
-                self._note_leavings(self._home / path, None)
+                draft.drop()
                 raise
+        return draft
 
     def _append(self, path: str, data: bytes) -> FileStamp:
         full = self._inside(path, ACTIVE, ARCHIVED)

@@ -6,7 +6,7 @@ Legacy histories tell messages by events of their own; paginated ones number eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -21,33 +21,10 @@ _OPENING = ("task_started", "turn_started")
 _CLOSING = ("task_complete", "turn_complete", "turn_aborted")
 
 
-def fork_lines(
-    source: Iterable[RolloutLine],
-    source_id: str,
-    now_ms: int,
-    *,
-    last_turn_id: str | None = None,
-    before_turn_id: str | None = None,
-) -> Iterator[RolloutLine]:
-    """The copied lines of a legacy fork, to stand between its own session metadata and its settings.
-
-    `source` is the whole history from its first line on; that of a paginated fork begins with what it borrows. See
-    `HistoryCopy` for the rest.
-
-    Raises:
-        TurnNotFound: at the end, if the turn that bounds the copy isn't there.
-    """
-    copy = HistoryCopy(source_id, now_ms, last_turn_id=last_turn_id, before_turn_id=before_turn_id)
-    for line in source:
-        yield from copy.feed(line)
-        if copy.done:
-            break
-    yield from copy.close()
-
-
 @dataclass
 class HistoryCopy:
-    """A fork's copy, fed one source line at a time.
+    """A legacy fork's copy, to stand between its own session metadata and its settings; fed one source line at a time,
+    from the history's first on (that of a paginated fork begins with what it borrows).
 
     Copied whole, up to the end of `last_turn_id`, or up to the start of `before_turn_id`. As in Codex, every line is
     stamped with the fork's time, the source's session metadata stays among them, and a turn still open at the end is

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -55,7 +55,7 @@ class HistoryText:
         """Where the thread's own rollout begins."""
         return self.parts[-1].start
 
-    async def lines(self, start: int = 0, *, strict: bool = False) -> AsyncIterator[list[RawLine]]:
+    async def lines(self, start: int = 0, *, strict: bool = False) -> AsyncGenerator[list[RawLine]]:
         """The lines from the beginning of one on, in batches. A borrowed rollout that can't be read is left out, and
         said in `bad`, unless `strict`.
 

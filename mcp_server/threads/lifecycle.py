@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 
 import uuid_utils
-from anyio import CancelScope
+from anyio import CancelScope, get_cancelled_exc_class
 
 from mcp_server.errors import (
     CompressedRollout,
     InvalidArgument,
     NotMaterialized,
+    RolloutNameTaken,
     StoreFailure,
     ThreadArchived,
     ThreadDeleted,
@@ -202,27 +204,30 @@ class Lifecycle:
         source_rollouts = live_source.rollouts if live_source else self._catalog.rollouts
         copied = self._turns.copied(source_rollouts, source, params, fork.created_at_ms)
         live = LiveThread(fork, settings, rollouts, ephemeral=params.ephemeral, materialised=True)
-        handle = await self._load(live, caller)
-        is_there = False
-        try:
-            await rollouts.create_from(fork.path, self._forked(live, copied))
-            is_there = True
-            await self._turns.reread(live)
-        except BaseException:
-            with CancelScope(shield=True):
-                await self._unload(live)
-                if is_there:
-                    await rollouts.remove(fork.path)
-            raise
-        await self._turns.record(live, [notices.started(self.view(live))])
+        async with rollouts.drafted(fork.path, self._forked(live, copied)) as put:
+            handle = await self._load(live, caller)
+            with CancelScope(shield=True):  # a caller who goes away now finds the fork among the stored threads
+                await self._put(live, put)
         return await self._with_turns(live, handle, 5)
 
-    async def _forked(self, fork: LiveThread, copied: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _forked(self, fork: LiveThread, copied: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
         """The rollout of a fork."""
         yield encode_line(_meta_line(fork.thread, None))
-        async for part in copied:
-            yield part
+        async with aclosing(copied):
+            async for part in copied:
+                yield part
         yield b"".join(map(encode_line, recording.settings_applied(fork.thread.id, fork.settings, self._now())))
+
+    async def _put(self, fork: LiveThread, put: Callable[[], Awaitable[FileStamp]]) -> None:
+        try:
+            await put()
+            await self._turns.reread(fork)
+        except StoreFailure as error:
+            if not isinstance(error, RolloutNameTaken):
+                await fork.rollouts.remove(fork.thread.path)
+            await self._unload(fork)
+            raise
+        await self._turns.record(fork, [notices.started(self.view(fork))])
 
     # ------------------------------------------------------------------------------------------ leaving
 
@@ -347,7 +352,13 @@ class Lifecycle:
         )
 
     async def _with_turns(self, live: LiveThread, handle: str, limit: int, ignored: Sequence[str] = ()) -> LoadedThread:
-        page = await self._reader.last_turns(live, limit)
+        try:
+            page = await self._reader.last_turns(live, limit)
+        except get_cancelled_exc_class():  # nobody learns of the handle
+            with CancelScope(shield=True):
+                self._live.unsubscribe_handle(handle)
+                await self.release_if_unwatched(live.thread.id)
+            raise
         return self._answer(live, handle, thread=page.thread, cursor=page.next_cursor, ignored=ignored)
 
 

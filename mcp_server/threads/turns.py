@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -111,7 +112,7 @@ class TurnWriter:
 
     async def copied(
         self, rollouts: RolloutStore, source: StoredThread, params: ForkParams, now_ms: int
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """A fork's history, to stand between its own session metadata and its settings.
 
         Raises:
@@ -121,14 +122,15 @@ class TurnWriter:
         copy = HistoryCopy(source.id, now_ms, last_turn_id=params.last_turn_id, before_turn_id=params.before_turn_id)
         text = await history_text(rollouts, source, self._catalog.source)
 
-        def copied(batch: Sequence[RawLine]) -> bytes:
+        def translated(batch: Sequence[RawLine]) -> bytes:
             lines = [made for raw in batch if (line := text.decode(raw)) is not None for made in copy.feed(line)]
             return b"".join(map(encode_line, lines))
 
-        async for batch in text.lines(strict=True):
-            yield await off_loop(sum(len(raw.data) for raw in batch), partial(copied, batch))
-            if copy.done:
-                break
+        async with aclosing(text.lines(strict=True)) as batches:
+            async for batch in batches:
+                yield await off_loop(sum(len(raw.data) for raw in batch), partial(translated, batch))
+                if copy.done:
+                    break
         yield b"".join(map(encode_line, copy.close()))
 
     async def materialise(self, live: LiveThread) -> None:

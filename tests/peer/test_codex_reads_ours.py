@@ -11,7 +11,8 @@ import pytest
 from mcp_server.models.rollout import Json, RolloutLine
 from mcp_server.models.thread import GitInfo, Settings
 from mcp_server.threads import recording
-from mcp_server.threads.copying import Numbering, fork_lines
+from mcp_server.threads.copying import Numbering
+from tests.histories import fork_lines
 
 if TYPE_CHECKING:
     from tests.peer.conftest import CodexHome

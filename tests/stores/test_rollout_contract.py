@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -192,35 +191,6 @@ async def test_append_after_any_tail_gives_back_each_whole_line(
     got = await all_lines(store, PATH_A)
     assert [line.data for line in got[-len(lines) :]] == [b"#" + line for line in lines]
     assert all(line.whole for line in got)
-
-
-async def parts(*data: bytes) -> AsyncIterator[bytes]:
-    for part in data:
-        yield part
-
-
-async def test_what_comes_in_parts_is_there_as_a_whole(store: RolloutStore) -> None:
-    stamp = await store.create_from(PATH_A, parts(META, b"", b"two\nthr", b"ee\n"))
-    assert stamp.size == len(META) + len(b"two\nthree\n")
-    assert await store.read(PATH_A, [(len(META), stamp.size)]) == [b"two\nthree\n"]
-
-
-async def test_where_a_part_can_not_be_had_there_is_nothing(store: RolloutStore) -> None:
-    async def broken() -> AsyncIterator[bytes]:
-        yield META
-        raise DamagedRollout("source", "is gone")
-
-    with pytest.raises(DamagedRollout, match="source"):
-        await store.create_from(PATH_A, broken())
-    assert await store.files() == []
-    await store.create_from(PATH_A, parts(META))
-
-
-async def test_parts_take_no_name_that_is_taken(store: RolloutStore) -> None:
-    await store.create(PATH_A, META)
-    with pytest.raises(RolloutNameTaken):
-        await store.create_from(PATH_A, parts(b"other\n"))
-    assert await store.read(PATH_A, [(0, len(META))]) == [META]
 
 
 async def test_append_to_a_missing_file_is_an_error_and_creates_none(store: RolloutStore) -> None:

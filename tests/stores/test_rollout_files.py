@@ -6,10 +6,9 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
-import anyio
 import pytest
 from rollout_text import ARCHIVED_A, FOLDER, META, PATH_A, A, B, all_lines, content
 
@@ -65,28 +64,29 @@ async def test_create_leaves_no_draft_behind(files: RolloutFiles, tmp_path: Path
     assert [path.name for path in (tmp_path / FOLDER).iterdir()] == [Path(PATH_A).name]
 
 
-async def test_parts_that_fail_leave_no_draft_behind(files: RolloutFiles, tmp_path: Path) -> None:
-    async def parts() -> AsyncIterator[bytes]:
-        yield META
-        assert len(list((tmp_path / FOLDER).iterdir())) == 1  # hidden, and no rollout yet
+async def test_a_draft_has_a_hidden_name_and_keeps_none(files: RolloutFiles, tmp_path: Path) -> None:
+    async def parts() -> AsyncGenerator[bytes]:
+        yield b"x" * (1 << 20)
+        (draft,) = (tmp_path / FOLDER).iterdir()
+        assert draft.name.startswith(".")
         assert await files.files() == []
         raise ValueError("no more")
 
     with pytest.raises(ValueError, match="no more"):
-        await files.create_from(PATH_A, parts())
+        async with files.drafted(PATH_A, parts()):
+            pytest.fail("it is whole")
     assert list((tmp_path / FOLDER).iterdir()) == []
 
 
-async def test_who_goes_away_between_two_parts_leaves_no_draft_behind(files: RolloutFiles, tmp_path: Path) -> None:
-    async with anyio.create_task_group() as tasks:
+async def test_what_little_is_refused_has_touched_nothing(files: RolloutFiles, tmp_path: Path) -> None:
+    async def parts() -> AsyncGenerator[bytes]:
+        yield META
+        raise ValueError("no more")
 
-        async def parts() -> AsyncIterator[bytes]:
-            yield META
-            tasks.cancel_scope.cancel()
-            await anyio.sleep_forever()
-
-        await files.create_from(PATH_A, parts())
-    assert list((tmp_path / FOLDER).iterdir()) == []
+    with pytest.raises(ValueError, match="no more"):
+        async with files.drafted(PATH_A, parts()):
+            pytest.fail("it is whole")
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_create_on_a_blocked_folder_fails_and_works_after_it_is_freed(

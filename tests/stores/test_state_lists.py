@@ -80,6 +80,13 @@ async def test_a_cwd_is_exact_but_for_a_slash_at_its_end(state: StateStore) -> N
     assert await listed(state, cwds=["/home"]) == []
 
 
+async def test_a_null_character_ends_no_value_of_a_filter(state: StateStore) -> None:
+    await fill(state, thread("a", model_provider="openai"), thread("b", model_provider="openai"))
+    await state.commit(Change(edges=(SpawnEdge("a", "b"),)))
+    for query in ({"parent_id": "a"}, {}):
+        assert await listed(state, model_providers=["openai\0x"], **query) == []
+
+
 async def test_a_filter_may_name_more_values_than_sqlite_binds(state: StateStore) -> None:
     await fill(state, thread("a", cwd="/0"), thread("b", cwd="/1"), thread("c", cwd="/x"))
     await state.commit(Change(edges=(SpawnEdge("a", "b"), SpawnEdge("a", "c"))))

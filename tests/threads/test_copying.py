@@ -10,7 +10,8 @@ from mcp_server.errors import TurnNotFound
 from mcp_server.models.page import rfc3339
 from mcp_server.models.rollout import RolloutLine, encode_line
 from mcp_server.threads import recording
-from mcp_server.threads.copying import HistoryCopy, Numbering, fork_lines, to_legacy
+from mcp_server.threads.copying import HistoryCopy, Numbering, to_legacy
+from tests.histories import fork_lines
 
 THEN, NOW = 1_795_388_690_000, 1_795_399_999_000
 SOURCE = "01a20581-0000-7000-8000-000000000001"
