@@ -142,6 +142,10 @@ class RolloutStore(Protocol):
         """The bytes `[start, end)` of each range, fewer where the text ends before. Raises as `lines`."""
         ...
 
+    async def read_many(self, pieces: Sequence[tuple[str, int, int]]) -> list[bytes | StoreFailure]:
+        """`read` of one range in each of these files; what it raises stands in its place."""
+        ...
+
     async def create(self, path: str, data: bytes) -> FileStamp:
         """Write a new rollout, durably (0600, folders 0700), all or nothing.
 

@@ -95,6 +95,15 @@ class MemoryRollouts(RolloutStore):
         with self._open(path) as text:
             return [text.read(start, end) for start, end in ranges]
 
+    async def read_many(self, pieces: Sequence[tuple[str, int, int]]) -> list[bytes | StoreFailure]:
+        found: list[bytes | StoreFailure] = []
+        for path, start, end in pieces:
+            try:
+                found += await self.read(path, [(start, end)])
+            except StoreFailure as error:
+                found.append(error)
+        return found
+
     async def create(self, path: str, data: bytes) -> FileStamp:
         check_path(path, ACTIVE, ARCHIVED)
         if path in self._files:

@@ -110,6 +110,9 @@ class RolloutFiles(RolloutStore):
     async def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         return await to_thread.run_sync(self._read, path, ranges)
 
+    async def read_many(self, pieces: Sequence[tuple[str, int, int]]) -> list[bytes | StoreFailure]:
+        return await to_thread.run_sync(lambda: [self._piece(*piece) for piece in pieces])
+
     async def create(self, path: str, data: bytes) -> FileStamp:
         return await to_thread.run_sync(self._create, path, data)
 
@@ -273,6 +276,12 @@ class RolloutFiles(RolloutStore):
     def _read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         with self._open(path) as text:
             return [text.read(start, end) for start, end in ranges]
+
+    def _piece(self, path: str, start: int, end: int) -> bytes | StoreFailure:
+        try:
+            return self._read(path, [(start, end)])[0]
+        except StoreFailure as error:
+            return error
 
     def _open_base(self, rollout_id: str) -> RolloutText | None:
         found = self._rollout(rollout_id)

@@ -187,10 +187,10 @@ def _part_of(span: TurnSpan, first: int, end: int) -> tuple[Place, int, int]:
     return place, stop, before
 
 
-async def read_draft(text: HistoryText, span: TurnSpan) -> Draft | None:
-    """A turn with the lines that told its items."""
-    (data,) = await text.read([(span.place.start, span.end)])
-    folder = await off_loop(len(data), lambda: fold(text, span.place, data, span.facts.strangers))
+async def read_draft(text: HistoryText, span: TurnSpan, data: bytes | None = None) -> Draft | None:
+    """A turn with the lines that told its items; `data` are its bytes where they are read already."""
+    told = data if data is not None else (await text.read([(span.place.start, span.end)]))[0]
+    folder = await off_loop(len(told), lambda: fold(text, span.place, told, span.facts.strangers))
     return next(iter(folder.drafts()), None)
 
 

@@ -15,6 +15,7 @@ from mcp_server.models.results import SearchHit, SearchResult
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.base import StateStore
 from mcp_server.stores.history import TextPlace, TextQuery
+from mcp_server.stores.naming import COMPRESSED
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.folding import Draft
@@ -30,6 +31,7 @@ _SECONDS = 10.0
 _READING_SECONDS = 2.0
 _UNREAD = 1_000
 _PLACES = 32
+_FETCHED_BYTES = 128 << 10
 # By rank, the best of so many of the newest matches come first; among more of them the order would cost a reading each.
 _RANKED = 200
 _NAMES = 1_000
@@ -71,10 +73,10 @@ class _Search:
     def late(self) -> bool:
         return time.monotonic() > self.deadline
 
-    async def turn(self, text: HistoryText, span: TurnSpan) -> Draft | None:
+    async def turn(self, text: HistoryText, span: TurnSpan, data: bytes | None = None) -> Draft | None:
         """A turn as its bytes tell it. The last one is kept: many places may lie in it, one after the other."""
         if self._turn is None or self._turn[:2] != (text.thread.id, span):
-            self._turn = (text.thread.id, span, await read_draft(text, span))
+            self._turn = (text.thread.id, span, await read_draft(text, span, data))
         return self._turn[2]
 
     def leave_out(self, what: str) -> None:
@@ -203,8 +205,9 @@ class Searcher:
             query = TextQuery(search.terms.literals, search.threads, search.tools, search.thread_id, before, _PLACES)
             places = await search.store.places(query)
             spans = await search.store.spans_at([(found.thread.id, found.turn) for found in places])
-            for found, span in zip(places, spans, strict=True):
-                for number, hit in enumerate(await self._in_text(search, found, span) if span else ()):
+            fetched = await self._fetch(places, spans)
+            for n, (found, span) in enumerate(zip(places, spans, strict=True)):
+                for number, hit in enumerate(await self._in_text(search, found, span, fetched.get(n)) if span else ()):
                     if stage != "t" or found.number != place or number >= first:
                         yield hit
                 if search.late:
@@ -226,10 +229,22 @@ class Searcher:
             if number >= skip and thread.name is not None and search.terms.match(thread.name):
                 yield _Hit(thread, f"n{number}", thread.name)
 
-    async def _in_text(self, search: _Search, place: TextPlace, span: TurnSpan) -> list[_Hit]:
+    async def _fetch(self, places: Sequence[TextPlace], spans: Sequence[TurnSpan | None]) -> dict[int, bytes]:
+        """The bytes of these turns, by their number, in one trip to the disk; but for those that take long, which are
+        large or compressed, that lie in several rollouts, or that can't be read, which is met again at the look."""
+        pieces = {
+            n: (place.thread.path, span.place.start, span.end)
+            for n, (place, span) in enumerate(zip(places, spans, strict=True))
+            if span and span.end - span.place.start <= _FETCHED_BYTES
+            if place.thread.history_base is None and not place.thread.path.endswith(COMPRESSED)
+        }
+        read = await self._catalog.rollouts.read_many(list(pieces.values())) if pieces else []
+        return {n: data for n, data in zip(pieces, read, strict=True) if isinstance(data, bytes)}
+
+    async def _in_text(self, search: _Search, place: TextPlace, span: TurnSpan, data: bytes | None) -> list[_Hit]:
         """The matching items of a place, the last first; none if it is not what it was."""
         try:
-            text, draft = await self._turn(search, place.thread, span)
+            text, draft = await self._turn(search, place.thread, span, data)
         except ThreadNotFound:
             return []  # deleted, or gone from the home, meanwhile
         except ThreadstoreError as error:
@@ -252,11 +267,13 @@ class Searcher:
                     search.leave_out(f"time was up within thread {history.mark.thread_id}")
                     return
 
-    async def _turn(self, search: _Search, row: StoredThread, span: TurnSpan) -> tuple[HistoryText, Draft | None]:
+    async def _turn(
+        self, search: _Search, row: StoredThread, span: TurnSpan, data: bytes | None
+    ) -> tuple[HistoryText, Draft | None]:
         """A turn. The row is trusted until its file turns out to be elsewhere."""
         try:
             text = await self._catalog.text(row)
-            return text, await search.turn(text, span)
+            return text, await search.turn(text, span, data)
         except DamagedRollout:
             text = await self._catalog.text(await self._catalog.known(row.id))
             return text, await search.turn(text, span)

@@ -193,6 +193,13 @@ async def test_append_after_any_tail_gives_back_each_whole_line(
     assert all(line.whole for line in got)
 
 
+async def test_pieces_of_many_files_are_read_and_what_can_not_be_is_told(store: RolloutStore) -> None:
+    await store.create(PATH_A, b"one\ntwo\n")
+    one, gone, two = await store.read_many([(PATH_A, 0, 4), (PATH_B, 0, 4), (PATH_A, 4, 100)])
+    assert (one, two) == (b"one\n", b"two\n")
+    assert isinstance(gone, DamagedRollout)
+
+
 async def test_append_to_a_missing_file_is_an_error_and_creates_none(store: RolloutStore) -> None:
     with pytest.raises(DamagedRollout, match="is gone"):
         await store.append(PATH_A, b"one\n")
