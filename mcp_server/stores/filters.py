@@ -29,17 +29,17 @@ def of_group(query: ThreadQuery) -> Conditions:
     for name, allowed in (("source_kind", query.source_kinds), ("model_provider", query.model_providers)):
         if allowed is not None:
             conditions.append(f"{name} {_AMONG}")
-            values.append(_listed(allowed))
+            values.append(_json_list(allowed))
     return all_of((conditions, values), of_cwd(query))
 
 
 def of_cwd(query: ThreadQuery) -> Conditions:
     if query.cwds is None:
         return [], []
-    return [f"cwd {_AMONG}"], [_listed(cwd_forms(query.cwds))]
+    return [f"cwd {_AMONG}"], [_json_list(cwd_forms(query.cwds))]
 
 
-def _listed(values: Iterable[str]) -> str:
+def _json_list(values: Iterable[str]) -> str:
     """The values for `_AMONG`. SQLite ends a value of a JSON list at a null character."""
     return json.dumps([value for value in values if "\0" not in value])
 

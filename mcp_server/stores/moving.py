@@ -44,14 +44,14 @@ class Moves:
     def many(self, paths: Sequence[str], folder: str) -> list[RolloutFile | StoreFailure]:
         """`archive` or `unarchive`, by the folder that they lie in. What is usual goes together: a regular file that
         has the old name, and maybe the new one already."""
-        many = ManyInside(self._home)
+        checked = ManyInside(self._home)
         move_one, target_of = (self.archive, archived_path) if folder == ACTIVE else (self.unarchive, active_path)
         results: dict[str, RolloutFile | StoreFailure] = {}
         moves: dict[str, tuple[str, str, str]] = {}
         for path in paths:
             try:
                 target = target_of(path)
-                source, full = many.full(path, folder), many.full(target, ACTIVE, ARCHIVED)
+                source, full = checked.full(path, folder), checked.full(target, ACTIVE, ARCHIVED)
                 stat = _regular(source)
                 if stat is None:
                     results[path] = move_one(path)

@@ -223,9 +223,11 @@ class Lifecycle:
             await put()
             await self._turns.reread(fork)
         except StoreFailure as error:
-            if not isinstance(error, RolloutNameTaken):
-                await fork.rollouts.remove(fork.thread.path)
-            await self._unload(fork)
+            try:
+                if not isinstance(error, RolloutNameTaken):
+                    await fork.rollouts.remove(fork.thread.path)
+            finally:
+                await self._unload(fork)
             raise
         await self._turns.record(fork, [notices.started(self.view(fork))])
 
@@ -354,7 +356,7 @@ class Lifecycle:
     async def _with_turns(self, live: LiveThread, handle: str, limit: int, ignored: Sequence[str] = ()) -> LoadedThread:
         try:
             page = await self._reader.last_turns(live, limit)
-        except get_cancelled_exc_class():  # nobody learns of the handle
+        except (StoreFailure, get_cancelled_exc_class()):  # nobody learns of the handle
             with CancelScope(shield=True):
                 self._live.unsubscribe_handle(handle)
                 await self.release_if_unwatched(live.thread.id)

@@ -235,8 +235,10 @@ class Searcher:
         pieces = {
             n: (place.thread.path, span.place.start, span.end)
             for n, (place, span) in enumerate(zip(places, spans, strict=True))
-            if span and span.end - span.place.start <= _FETCHED_BYTES
-            if place.thread.history_base is None and not place.thread.path.endswith(COMPRESSED)
+            if span
+            and span.end - span.place.start <= _FETCHED_BYTES
+            and place.thread.history_base is None
+            and not place.thread.path.endswith(COMPRESSED)
         }
         read = await self._catalog.rollouts.read_many(list(pieces.values())) if pieces else []
         return {n: data for n, data in zip(pieces, read, strict=True) if isinstance(data, bytes)}

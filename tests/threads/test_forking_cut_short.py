@@ -1,4 +1,5 @@
-"""A caller who goes away while a fork is made: nothing of it stays, or it is stored whole and held by nobody."""
+"""A fork cut short, by a caller who goes away or a disk that fails: nothing of it stays, or it is stored whole and held
+by nobody."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
+from mcp_server.errors import DamagedRollout, StoreFailure, WriteFailed
 from mcp_server.models.history import HistoryMark
 from mcp_server.models.params import Caller, ForkParams, StartParams
 from mcp_server.models.thread import FileStamp
@@ -96,3 +98,30 @@ async def test_a_caller_who_goes_away_leaves_no_fork_loaded_or_half_made(
     assert [row.forked_from_id for row in rows if row] == [source] * stays
     told = [event.type for event in await state.events_after(0, limit=100) if event.thread_id != source]
     assert told == ["thread/started", "thread/status/changed", "thread/closed"] * stays
+
+
+class Broken(Files):
+    """Not even what was begun can be taken away."""
+
+    async def remove(self, path: str) -> None:
+        raise WriteFailed(path, "the disk is gone")
+
+
+@pytest.mark.parametrize("moment", ["a part is copied", "it has its name", "its turns are read"])
+async def test_a_fork_that_fails_is_held_by_nobody_even_where_it_can_not_be_taken_away(
+    tmp_path: Path, moment: str
+) -> None:
+    async def fail(here: str) -> None:
+        if here == moment and forking:
+            raise DamagedRollout("rollout", "can't be read")
+
+    forking = False
+    locks = MemoryLocks()
+    stores = Stores(Broken(tmp_path, fail), locks, State(fail), MemoryState(), MemoryRollouts)
+    service = ThreadService(stores, EventFeed(), defaults=Defaults(cwd="/work"), now_ms=clock())
+    source = (await service.lifecycle.start(StartParams(), CLIENT)).thread.id
+    await service.turns.start(source, [{"type": "text", "text": "question", "text_elements": []}])
+    forking = True
+    with pytest.raises(StoreFailure):
+        await service.lifecycle.fork(ForkParams(source), CLIENT)
+    assert (service.live.ids(), locks.held()) == ([source], {source})
