@@ -40,8 +40,10 @@ async def find(
     *,
     own: Callable[[], Collection[str]] = frozenset[str],
     more_names: NameSource | None = None,
+    quiet: bool = False,
 ) -> StoredThread | None:
-    """The stored thread with this full id, its row repaired on the way; None if there is none or it was deleted.
+    """The stored thread with this full id, its row repaired on the way (without an event if `quiet`); None if there is
+    none or it was deleted.
 
     The row's file is trusted while its stamp is unchanged, else read again. A row whose file is gone or another's is
     pointed to the file that a search finds, and removed if none is found. A row whose file can't be read now is
@@ -54,7 +56,7 @@ async def find(
     if state is None:
         thread = await _search(rollouts, await rollouts.locate(thread_id), thread_id)
         return thread and replace(thread, name=(await rollouts.names()).get(thread_id))
-    work = Adoption(rollouts, state, own=own, more_names=more_names)
+    work = Adoption(rollouts, state, quiet=quiet, own=own, more_names=more_names)
     row = await state.get(thread_id)
     if row is None and await state.deleted([thread_id]):  # what is deleted has no row
         return None

@@ -77,16 +77,23 @@ class Catalog:
 
     async def attach(self, state: StateStore) -> None:
         """Go over to the state DB once it is open; what happened until then goes into its log and its rows."""
-        early = await self._memory.events_after(self._handed_on, limit=100_000)
-        change = Change(threads=self._loaded_rows(), events=tuple(early))
-        if change != Change():
-            await state.commit(change)
-        self._handed_on = early[-1].seq if early else self._handed_on
+        if rows := self._loaded_rows():
+            await state.commit(Change(threads=rows))
+        # Until nothing has happened meanwhile, and the rows of what has are right before anyone sees them. Its events
+        # are told already.
+        while early := await self._early():
+            await state.commit(Change(threads=self._loaded_rows(), events=tuple(early)))
+            self._handed_on = early[-1].seq
+            for thread_id in {event.thread_id for event in early} - self.live.own():
+                with suppress(StoreFailure):
+                    names = self._more_names
+                    await find(self.rollouts, state, thread_id, own=self.live.own, more_names=names, quiet=True)
         self.state, self.building = state, None
         self._bus.wake()
-        for thread_id in {event.thread_id for event in early} - self.live.own():
-            with suppress(StoreFailure):
-                await self.stored(thread_id)
+
+    async def _early(self) -> list[ThreadEvent]:
+        """What has happened without the state DB and is not handed on yet; of a store in memory, so nothing waits."""
+        return await self._memory.events_after(self._handed_on, limit=100_000)
 
     def detach(self) -> None:
         """Go back to the files, until a state DB is attached again."""
