@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from mcp_server.models.rollout import HistoryBase
@@ -130,8 +131,7 @@ class FileStamp:
     mtime_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredThread:
+class StoredThread(msgspec.Struct, frozen=True):
     """A thread's metadata as its files tell it. Times are Unix milliseconds; `path` is relative to the home, with `/`.
 
     `source` is the rollout's own form (`"cli"`, `{"subagent": ...}`). `recorded` holds the settings last recorded in
@@ -162,7 +162,7 @@ class StoredThread:
     history_mode: str = "legacy"
     history_base: HistoryBase | None = None
     git: GitInfo | None = None
-    recorded: dict[str, Any] = field(default_factory=dict[str, Any])
+    recorded: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
     @property
     def source_kind(self) -> SourceKind:

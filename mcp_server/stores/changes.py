@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.thread import StoredThread, spawn_parent

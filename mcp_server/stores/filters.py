@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from mcp_server.stores.index import EDGES_BELOW, clamped
+from mcp_server.stores.fetching import clamped
+from mcp_server.stores.index import EDGES_BELOW
 from mcp_server.stores.queries import ThreadQuery, cwd_forms
 
 KEYS = {"created_at": "created_at_ms", "updated_at": "updated_at_ms", "recency_at": "recency_at_ms"}

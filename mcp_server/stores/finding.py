@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import NamedTuple, TypeVar
+
+from msgspec.structs import replace
 
 from mcp_server.errors import DamagedRollout, StoreFailure
 from mcp_server.models.rollout import HistoryBase, decode_line, decode_meta

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import attrgetter, itemgetter
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from sqlalchemy import Table, bindparam
@@ -18,11 +17,10 @@ from mcp_server.models.rollout import HistoryBase
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
 from mcp_server.stores.base import RolloutFile
 from mcp_server.stores.changes import Known, derive_events, merged, move_events, name_event
+from mcp_server.stores.fetching import driver, fetch_all, fetch_listed, fetch_one
 from mcp_server.stores.queries import Difference
 from mcp_server.stores.records import Moved, SpawnEdge
 from mcp_server.stores.tables import SpawnEdgeRow, ThreadRow
-
-_INT64 = 2**63 - 1
 
 _id = col(ThreadRow.id)
 _THREADS = cast("Table", ThreadRow.__table__)  # type: ignore[attr-defined]
@@ -54,7 +52,7 @@ def write_threads(session: Session, threads: Sequence[StoredThread]) -> list[Thr
 def move_rows(session: Session, moved: Sequence[Moved], now_ms: int) -> list[ThreadEvent]:
     """Point rows to where their files have gone; returns the events of what was archived or unarchived."""
     sql = "SELECT id, archived FROM threads WHERE id IN (SELECT value FROM json_each(?))"
-    before: dict[str, int] = dict(listed(session, sql, [one.thread_id for one in moved]))
+    before: dict[str, int] = dict(fetch_listed(session, sql, [one.thread_id for one in moved]))
     rows = [
         (one.thread_id, one.path, one.archived, now_ms if one.archived else None, one.stamp.size, one.stamp.mtime_ns)
         for one in moved
@@ -98,7 +96,7 @@ def remove_rows(session: Session, thread_ids: Collection[str]) -> None:
 
 
 def get(session: Session, thread_id: str) -> StoredThread | None:
-    row = session.connection().exec_driver_sql(f"{_SELECT} id = ?", (thread_id,)).first()
+    row = fetch_one(session, f"{_SELECT} id = ?", (thread_id,))
     return None if row is None else _stored(row)
 
 
@@ -107,50 +105,44 @@ def get_many(session: Session, thread_ids: Collection[str]) -> dict[str, StoredT
 
 
 def _rows(session: Session, thread_ids: Collection[str]) -> Sequence[Any]:
-    return listed(session, f"{_SELECT} id IN (SELECT value FROM json_each(?))", thread_ids)
+    return fetch_listed(session, f"{_SELECT} id IN (SELECT value FROM json_each(?))", thread_ids)
 
 
 def get_numbered(session: Session, numbers: Sequence[int]) -> list[StoredThread]:
     """The rows with these numbers, in their order."""
-    sql = _SELECT.replace(" FROM", ", number FROM")
-    rows = listed(session, f"{sql} number IN (SELECT value FROM json_each(?))", numbers)
-    found = {row[-1]: row for row in rows}
+    sql = f"{_SELECT.replace(' FROM', ', number FROM')} number IN (SELECT value FROM json_each(?))"
+    found = {row[-1]: row for row in fetch_listed(session, sql, numbers)}
     return [_stored(found[number]) for number in numbers]
-
-
-def listed(session: Session, sql: str, values: Collection[Any]) -> Sequence[Any]:
-    """The rows of a statement that takes a list, however long."""
-    return session.connection().exec_driver_sql(sql, (json.dumps(list(values)),)).all() if values else ()
 
 
 def compare(session: Session, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
     """Done by SQLite, in a table of its own that the walk fills: as objects, the rows of 100,000 threads would take
     70 MB, and their files 40."""
-    driver = cast("sqlite3.Connection", session.connection().connection.driver_connection)
-    driver.execute("CREATE TEMP TABLE listed (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER) WITHOUT ROWID")
+    connection = driver(session)
+    connection.execute("CREATE TEMP TABLE listed (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER) WITHOUT ROWID")
     try:
-        rows = ((file.path, file.stamp.size, file.stamp.mtime_ns) for file in walk())
-        driver.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?, ?)", rows)
+        files = ((file.path, file.stamp.size, file.stamp.mtime_ns) for file in walk())
+        connection.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?, ?)", files)
         same = "SELECT path FROM threads JOIN listed USING (path, size, mtime_ns)"
-        changed = driver.execute(f"SELECT path FROM listed EXCEPT {same}")
-        gone = driver.execute(
+        changed = connection.execute(f"SELECT path FROM listed EXCEPT {same}")
+        gone = connection.execute(
             "SELECT id, threads.path FROM threads LEFT JOIN listed USING (path) "
             "WHERE (threads.size, threads.mtime_ns) IS NOT (listed.size, listed.mtime_ns)"
         )
         return Difference(frozenset(path for (path,) in changed), dict(gone.fetchall()))
     finally:
-        driver.execute("DROP TABLE listed")
+        connection.execute("DROP TABLE listed")
 
 
 def stamps(session: Session, thread_ids: Collection[str] | None) -> dict[str, tuple[str, FileStamp]]:
     if thread_ids is None:
-        return _stamps(session.connection().exec_driver_sql(_STAMPS))
-    return _stamps(listed(session, f"{_STAMPS} WHERE id IN (SELECT value FROM json_each(?))", thread_ids))
+        return _stamps(driver(session).execute(_STAMPS))
+    return _stamps(fetch_listed(session, f"{_STAMPS} WHERE id IN (SELECT value FROM json_each(?))", thread_ids))
 
 
 def rows_at(session: Session, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
     """No index has the paths; but SQLite looks at 100,000 rows in the time that Python takes for a few thousand."""
-    return _stamps(listed(session, f"{_STAMPS} WHERE path IN (SELECT value FROM json_each(?))", paths))
+    return _stamps(fetch_listed(session, f"{_STAMPS} WHERE path IN (SELECT value FROM json_each(?))", paths))
 
 
 _STAMPS = "SELECT id, path, size, mtime_ns FROM threads"
@@ -163,8 +155,9 @@ def _stamps(rows: Iterable[Sequence[Any]]) -> dict[str, tuple[str, FileStamp]]:
 def apply_names(session: Session, names: dict[str, str]) -> list[ThreadEvent]:
     """Give each row the name that `names` has for it, None where it has none."""
     # Those that have a name or get one: to look at all rows would take seconds where there are very many.
-    held = dict(listed(session, "SELECT id, name FROM threads WHERE id IN (SELECT value FROM json_each(?))", names))
-    held |= dict(session.connection().exec_driver_sql("SELECT id, name FROM threads WHERE name IS NOT NULL").all())
+    listed = "SELECT id, name FROM threads WHERE id IN (SELECT value FROM json_each(?))"
+    held = dict(fetch_listed(session, listed, names))
+    held |= dict(fetch_all(session, "SELECT id, name FROM threads WHERE name IS NOT NULL"))
     changed = [(key, names.get(key)) for key, name in sorted(held.items()) if name != names.get(key)]
     if changed:
         named = update(_THREADS).where(_THREADS.c.id == bindparam("key")).values(name=bindparam("new"))
@@ -206,7 +199,7 @@ def _delete(session: Session, table: str, key: str, values: Collection[str]) -> 
 
 def edges_below(session: Session, thread_ids: Collection[str]) -> list[SpawnEdge]:
     sql = f"{EDGES_BELOW.format('parent_id, child_id, status')} ORDER BY child_id"
-    return [SpawnEdge(*row) for row in listed(session, sql, thread_ids)]
+    return [SpawnEdge(*row) for row in fetch_listed(session, sql, thread_ids)]
 
 
 EDGES_BELOW = (
@@ -220,8 +213,8 @@ EDGES_BELOW = (
 
 
 def parent(session: Session, child_id: str) -> SpawnEdge | None:
-    row = session.get(SpawnEdgeRow, child_id)
-    return row and SpawnEdge(row.parent_id, row.child_id, cast("Literal['open', 'closed']", row.status))
+    row = fetch_one(session, "SELECT parent_id, child_id, status FROM spawn_edges WHERE child_id = ?", (child_id,))
+    return row and SpawnEdge(*row)
 
 
 def forks_of(session: Session, thread_id: str) -> list[str]:
@@ -240,9 +233,7 @@ _MOVE = _UPDATE.format(
 )
 _AT = {name: place for place, name in enumerate(_COLUMNS)}
 # What a StoredThread and a row call the same and hold the same.
-_SAME = [
-    name for name in StoredThread.__dataclass_fields__ if name in _AT and name not in ("source", "git", "recorded")
-]
+_SAME = [name for name in StoredThread.__struct_fields__ if name in _AT and name not in ("source", "git", "recorded")]
 _same_of_row = itemgetter(*(_AT[name] for name in _SAME))
 _same_of_thread = attrgetter(*_SAME)
 
@@ -302,8 +293,3 @@ def _parsed(value: Any) -> Any:
         return msgspec.json.decode(value)
     except msgspec.DecodeError:
         return json.loads(value)  # which takes NaN and lone surrogates too
-
-
-def clamped(value: int) -> int:
-    """SQLite's integers have 64 bits; a bound beyond them means the same as the last one within."""
-    return max(-_INT64 - 1, min(value, _INT64))

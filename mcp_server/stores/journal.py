@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores.changes import claimable, may_checkpoint
-from mcp_server.stores.index import clamped, listed
+from mcp_server.stores.fetching import clamped, fetch_all, fetch_listed, fetch_one
 from mcp_server.stores.records import BackfillState, Move, Operation, Receipt
 from mcp_server.stores.tables import BackfillRow, EventRow, MetaRow, MoveRow, OperationRow, ReceiptRow, TombstoneRow
 
@@ -33,7 +33,7 @@ def append_events(session: Session, events: Sequence[ThreadEvent], now_ms: int) 
     connection = session.connection()
     connection.exec_driver_sql("INSERT INTO events (at_ms, type, thread_id, payload) VALUES (?, ?, ?, ?)", rows)
     # the transaction holds the write lock, so what is newer is ours (SQLite has no RETURNING below 3.35)
-    seqs = connection.exec_driver_sql("SELECT seq FROM events WHERE seq > ? ORDER BY seq", (before,))
+    seqs = fetch_all(session, "SELECT seq FROM events WHERE seq > ? ORDER BY seq", (before,))
     return [
         ThreadEvent(event.type, event.thread_id, event.payload, seq, now_ms)
         for event, (seq,) in zip(events, seqs, strict=True)
@@ -53,7 +53,7 @@ def events_after(
 
 
 def last_seq(session: Session) -> int:
-    return session.connection().exec_driver_sql("SELECT max(seq) FROM events").scalar() or 0
+    return fetch_one(session, "SELECT max(seq) FROM events")[0] or 0
 
 
 # ---------------------------------------------------------------------------------------------- operations
@@ -86,18 +86,17 @@ def running_operations(session: Session) -> list[Operation]:
 
 
 def moved_with(session: Session, kind: str, thread_id: str) -> set[str]:
-    connection = session.connection()
     done = (  # CROSS JOIN: the moves of one thread are few
         "FROM operation_moves AS move CROSS JOIN operations AS operation ON operation.id = move.operation_id "
         "WHERE operation.state = 'done' AND operation.kind = ? AND move.thread_id = "
     )
     newest = f"SELECT started_at_ms, id {done} ? ORDER BY started_at_ms DESC, id DESC LIMIT 1"
-    last = connection.exec_driver_sql(newest, (kind, thread_id)).first()
+    last = fetch_one(session, newest, (kind, thread_id))
     if last is None:
         return set()
     later = f"SELECT 1 {done} moved.thread_id AND (started_at_ms, id) > (?, ?)"
     moved = f"SELECT thread_id FROM operation_moves AS moved WHERE operation_id = ? AND NOT EXISTS ({later})"
-    return set(connection.exec_driver_sql(moved, (last[1], kind, *last)).scalars())
+    return {moved_id for (moved_id,) in fetch_all(session, moved, (last[1], kind, *last))}
 
 
 def _operation(session: Session, row: OperationRow) -> Operation:
@@ -139,7 +138,7 @@ def add_tombstones(session: Session, thread_ids: Collection[str], now_ms: int) -
 
 def deleted(session: Session, thread_ids: Collection[str]) -> frozenset[str]:
     sql = "SELECT thread_id FROM tombstones WHERE thread_id IN (SELECT value FROM json_each(?))"
-    return frozenset(row[0] for row in listed(session, sql, thread_ids))
+    return frozenset(row[0] for row in fetch_listed(session, sql, thread_ids))
 
 
 def _insert_new(session: Session, table: type[ReceiptRow | TombstoneRow], key: str, rows: list[dict[str, Any]]) -> None:

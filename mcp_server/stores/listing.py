@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from sqlmodel import Session
 
+from mcp_server.stores.fetching import clamped, fetch_all
 from mcp_server.stores.filters import KEYS, all_of, expression, of_cwd, of_group, of_time, of_tree
-from mcp_server.stores.index import clamped, get_numbered
+from mcp_server.stores.index import get_numbered
 from mcp_server.stores.queries import COUNTED, Count, ThreadQuery, ThreadRows, beyond, fits_group
 
 _ARMS = 100  # SQLite joins at most 500 SELECTs, and binds at most 999 values in old versions
@@ -85,7 +86,7 @@ def groups_of(session: Session, queries: Sequence[ThreadQuery]) -> list[list[tup
     conditions, values = of_cwd(queries[0])
     columns = ", ".join(_Group._fields[: None if conditions else -1])
     sql = f"SELECT {columns}, sum(n) FROM thread_counts WHERE {expression(conditions)} GROUP BY {columns}"
-    groups = [(_Group(*group), n) for *group, n in _rows(session, sql, values)]
+    groups = [(_Group(*group), n) for *group, n in fetch_all(session, sql, values)]
     return [[(group, n) for group, n in groups if fits_group(group, query)] for query in queries]
 
 
@@ -126,7 +127,7 @@ def walk_statements(query: ThreadQuery, groups: Sequence[tuple[_Group, int]]) ->
 
 def _walk(session: Session, query: ThreadQuery, groups: Sequence[tuple[_Group, int]]) -> list[int]:
     """The numbers of the page's rows and of the one that follows."""
-    found = [row for sql, values in walk_statements(query, groups) for row in _rows(session, sql, values)]
+    found = [row for sql, values in walk_statements(query, groups) for row in fetch_all(session, sql, values)]
     if len(groups) > _ARMS:
         found.sort(key=lambda row: (row[0], row[1]), reverse=query.direction == "desc")
     return [number for _, _, number in found[: query.limit + 1]]
@@ -137,7 +138,7 @@ def _count(session: Session, query: ThreadQuery, groups: Sequence[tuple[_Group, 
         return Count(sum(n for _, n in groups))
     seen = 0
     for sql, values in _merged(query, groups, "1"):
-        seen += _rows(session, f"SELECT count(*) FROM ({sql} LIMIT ?)", [*values, COUNTED + 1])[0][0]
+        seen += fetch_all(session, f"SELECT count(*) FROM ({sql} LIMIT ?)", [*values, COUNTED + 1])[0][0]
     return Count(min(seen, COUNTED), minimum=seen > COUNTED)
 
 
@@ -159,7 +160,7 @@ def _few(session: Session, query: ThreadQuery) -> _Few | None:
             if wanted is None:
                 return None
             sql = "SELECT rowid FROM threads_text WHERE threads_text MATCH ? LIMIT ?"
-            held = [number for (number,) in _rows(session, sql, [wanted, COUNTED + 1])]
+            held = [number for (number,) in fetch_all(session, sql, [wanted, COUNTED + 1])]
             complete = len(held) <= COUNTED
             conditions.append(f"number IN ({', '.join(map(str, held))})")
         conditions.append(_HOLDS_TERM)
@@ -172,7 +173,7 @@ def _look(session: Session, few: _Few, queries: Sequence[ThreadQuery]) -> Sequen
     fits = [all_of(of_group(query), of_time(query)) for query in queries]
     columns = [KEYS[queries[0].sort_key], "id", "number", *(expression(conditions) for conditions, _ in fits)]
     sql = f"SELECT {', '.join(columns)} FROM threads WHERE {few.condition}"
-    return _rows(session, sql, [*(value for _, values in fits for value in values), *few.values])
+    return fetch_all(session, sql, [*(value for _, values in fits for value in values), *few.values])
 
 
 def _fitting(few: _Few, rows: Sequence[Any], queries: int) -> list[Count]:
@@ -192,7 +193,3 @@ def _grams(term: str) -> str | None:
     grams = {term[start : start + _GRAM] for start in range(len(term) - _GRAM + 1)}
     usable = sorted(gram for gram in grams if "\0" not in gram)[:_GRAMS]
     return " AND ".join('"' + gram.replace('"', '""') + '"' for gram in usable) or None
-
-
-def _rows(session: Session, sql: str, values: Sequence[Any]) -> Sequence[Any]:
-    return session.connection().exec_driver_sql(sql, tuple(values)).all()

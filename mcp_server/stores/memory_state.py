@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from anyio import to_thread
+from msgspec import structs
 
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryStep
@@ -179,7 +180,7 @@ class MemoryState(MemoryHistory, StateStore):
         self._names_stamp = stamp
         changed = [self._threads[key] for key in sorted(self._threads) if self._threads[key].name != names.get(key)]
         for thread in changed:
-            self._threads[thread.id] = replace(thread, name=names.get(thread.id))
+            self._threads[thread.id] = structs.replace(thread, name=names.get(thread.id))
         return self._append([name_event(thread.id, names.get(thread.id)) for thread in changed])
 
     # edges

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from json import JSONDecodeError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 from filelock import FileLock
@@ -198,8 +198,10 @@ def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _on_begin(connection: Connection) -> None:
-    immediate = connection.get_execution_options().get("immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    if connection.get_execution_options().get("immediate", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:  # each look begins with this
+        cast("sqlite3.Connection", connection.connection.driver_connection).execute("BEGIN")
 
 
 # ---------------------------------------------------------------------------------------------- the schema

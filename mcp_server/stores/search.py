@@ -21,9 +21,10 @@ from sqlmodel import Session
 from mcp_server.models.case import folded, spellings
 from mcp_server.models.history import HistoryStep, TextPiece
 from mcp_server.models.thread import StoredThread
+from mcp_server.stores.fetching import clamped, fetch_all, fetch_one
 from mcp_server.stores.filters import Conditions, all_of, expression, of_group, of_time, of_tree
 from mcp_server.stores.history import TextPlace, TextQuery
-from mcp_server.stores.index import clamped, get_numbered
+from mcp_server.stores.index import get_numbered
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.tables import MetaRow
 
@@ -51,7 +52,7 @@ def add(session: Session, steps: Sequence[tuple[int, HistoryStep]], now_ms: int)
     if not newer and not older:
         return
     ends = "SELECT coalesce(min(number), ?), coalesce(max(number), ?) FROM texts"
-    least, most = session.connection().exec_driver_sql(ends, (_MIDDLE, _MIDDLE)).one()
+    least, most = fetch_one(session, ends, (_MIDDLE, _MIDDLE))
     first, after = least - len(older), most + 1
     numbered = [(first + n, *one) for n, one in enumerate(older)] + [(after + n, *one) for n, one in enumerate(newer)]
     connection = session.connection()
@@ -118,7 +119,7 @@ def _candidates(session: Session, table: str, query: TextQuery) -> Sequence[Any]
         "CROSS JOIN histories h ON h.number = x.history CROSS JOIN threads t ON t.id = h.thread_id "
         f"WHERE {expression(conditions)} ORDER BY {number} DESC LIMIT ?"
     )
-    return session.connection().exec_driver_sql(sql, (*values, query.limit)).all()
+    return fetch_all(session, sql, (*values, query.limit))
 
 
 def named(session: Session, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
@@ -136,8 +137,7 @@ def named(session: Session, literals: Sequence[str], threads: ThreadQuery, limit
     sql = (
         f"SELECT t.number FROM {source} WHERE {expression(conditions)} ORDER BY t.updated_at_ms DESC, t.id DESC LIMIT ?"
     )
-    numbers = session.connection().exec_driver_sql(sql, (*values, limit)).scalars()
-    return get_numbered(session, list(numbers))
+    return get_numbered(session, [number for (number,) in fetch_all(session, sql, (*values, limit))])
 
 
 _Spelled = tuple[tuple[str, ...], ...]
@@ -169,9 +169,7 @@ def _grams_with(session: Session, vocabulary: str, start: str) -> list[str]:
     """The runs of three characters in the index that begin with one or two; not all if they are many."""
     low = start.translate(_NO_CHARACTERS)
     sql = f"SELECT term FROM {vocabulary} WHERE term >= ? AND term <= ? LIMIT ?"
-    return list(
-        session.connection().exec_driver_sql(sql, (low, low + GRAM * chr(sys.maxunicode), _COMMON + 1)).scalars()
-    )
+    return [term for (term,) in fetch_all(session, sql, (low, low + GRAM * chr(sys.maxunicode), _COMMON + 1))]
 
 
 def _any(grams: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TurnFacts, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores.index import clamped, listed
+from mcp_server.stores.fetching import clamped, fetch_all, fetch_listed
 from mcp_server.stores.records import Moved
 from mcp_server.stores.tables import HistoryRow, UnreadRow
 
@@ -37,7 +37,7 @@ _facts = msgspec.json.Decoder(TurnFacts)  # MessagePack has no room for some num
 
 def marks(session: Session, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
     sql = f"SELECT thread_id, {_NAMES} FROM histories WHERE thread_id IN (SELECT value FROM json_each(?))"
-    return {row[0]: _mark(*row) for row in listed(session, sql, thread_ids)}
+    return {row[0]: _mark(*row) for row in fetch_listed(session, sql, thread_ids)}
 
 
 def _mark(thread_id: str, size: int, mtime_ns: int, open_calls: str, *mark: Any) -> HistoryMark:
@@ -109,15 +109,14 @@ def spans_at(session: Session, places: Sequence[tuple[str, int]]) -> list[TurnSp
         "CROSS JOIN histories h ON h.thread_id = json_extract(p.value, '$[0]') "
         "CROSS JOIN turns u ON u.history = h.number AND u.start = json_extract(p.value, '$[1]')"
     )
-    rows = session.connection().exec_driver_sql(sql, (json.dumps([(i, clamped(start)) for i, start in places]),))
-    found = {key: _span(*row) for key, *row in rows}
+    found = {key: _span(*row) for key, *row in fetch_listed(session, sql, [(i, clamped(start)) for i, start in places])}
     return [found.get(number) for number in range(len(places))]
 
 
 def _spans(session: Session, thread_id: str, condition: str, *values: Any) -> list[TurnSpan]:
     history = "(SELECT number FROM histories WHERE thread_id = ?)"
     sql = f"SELECT {_SPAN} FROM turns u WHERE u.history = {history} AND {condition} ORDER BY u.number"
-    return [_span(*row) for row in session.connection().exec_driver_sql(sql, (thread_id, *values))]
+    return [_span(*row) for row in fetch_all(session, sql, (thread_id, *values))]
 
 
 def _values(history: int, span: TurnSpan) -> tuple[Any, ...]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 
 import uuid_utils
 from anyio import CancelScope, get_cancelled_exc_class
+from msgspec.structs import replace
 
 from mcp_server.errors import (
     CompressedRollout,

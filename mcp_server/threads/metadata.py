@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from mcp_server.errors import DamagedRollout, EphemeralThread, InvalidArgument, PaginatedHistory, ThreadArchived
 from mcp_server.models.params import GitPatch

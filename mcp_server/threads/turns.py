@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
 import uuid_utils
+from msgspec.structs import replace
 
 from mcp_server.errors import DamagedRollout, InvalidArgument, NoTurnInProgress, StoreFailure, TurnInProgress
 from mcp_server.models.event import ThreadEvent

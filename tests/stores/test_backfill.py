@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -12,6 +11,7 @@ import anyio.lowlevel
 import homes
 import pytest
 from homes import HOUR_MS, NOW_MS, A, B, BadLog, C, D, Home, archived_path, build, ids, path_of, rollout, row, spawned
+from msgspec.structs import replace
 
 from mcp_server.models.thread import spawn_parent
 from mcp_server.stores import adopt

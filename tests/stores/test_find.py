@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import homes
 import pytest
 from homes import A, B, C, D, Home, archived_path, ids, path_of, rollout, row, told
+from msgspec.structs import replace
 
 from mcp_server.errors import DamagedRollout
 from mcp_server.stores.base import StateStore

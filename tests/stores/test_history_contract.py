@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TextPiece, TurnFacts, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
@@ -25,7 +26,7 @@ def thread(key: str, **changes: Any) -> StoredThread:
     base = StoredThread(
         id=key, path=path, stamp=STAMP, archived=False, created_at_ms=1, updated_at_ms=2, recency_at_ms=3, preview="p"
     )
-    return replace(base, **changes)
+    return structs.replace(base, **changes)
 
 
 def mark(key: str, end: int = 1_000, **changes: Any) -> HistoryMark:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from sqlalchemy import Engine, event
 
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.stores.fetching import fetch_all
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.records import Change, Move, Moved, Operation, SpawnEdge
 from mcp_server.stores.state import StateDb
@@ -23,41 +26,42 @@ pytestmark = pytest.mark.anyio
 # What a statement may go through: what it was given, what it has made of that, what a match finds in an index of texts.
 SMALL = re.compile(r"SCAN (TABLE )?(\w+ VIRTUAL TABLE|tree|(temp\.)?written|CONSTANT ROW)\b")
 
-Asked = list[tuple[str, Any]]
+Asked = list[str]
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[StateDb]:
-    with closing(StateDb.open(tmp_path / "threadstore.sqlite")) as db:
-        yield db
-
-
-@pytest.fixture
-def asked(db: StateDb) -> Iterator[Asked]:
-    """Every statement that any connection is given, with its first values."""
+def asked() -> Iterator[Asked]:
+    """Every statement that any connection runs, its values in it."""
     statements: Asked = []
 
-    def note(_connection: Any, _cursor: Any, sql: str, values: Any, _context: Any, many: bool) -> None:
-        statements.append((sql, values[0] if many else values))
+    def trace(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.set_trace_callback(statements.append)
 
-    event.listen(Engine, "before_cursor_execute", note)
+    event.listen(Engine, "connect", trace)
     yield statements
-    event.remove(Engine, "before_cursor_execute", note)
+    event.remove(Engine, "connect", trace)
+
+
+@pytest.fixture
+def db(asked: Asked, tmp_path: Path) -> Iterator[StateDb]:
+    with closing(StateDb.open(tmp_path / "threadstore.sqlite")) as db:
+        asked.clear()
+        yield db
 
 
 def thread(key: str, **changes: Any) -> StoredThread:
     row = StoredThread(key, f"sessions/{key}.jsonl", FileStamp(1, 1), False, 1, 1, 1, preview="hello", name=f"n{key}")
-    return replace(row, **changes)
+    return structs.replace(row, **changes)
 
 
 def scans(db: StateDb, asked: Asked) -> list[str]:
     """The steps by which SQLite would go through all rows of a table, and the statements they are of."""
     found: list[str] = []
     with db.transaction() as session:
-        for sql, values in list(asked):
+        for sql in list(asked):
             if not re.match(r"\s*(SELECT|WITH|UPDATE|DELETE|INSERT)", sql):
                 continue
-            plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
+            plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")
             steps = [str(step[3]) for step in plan]
             if "LIMIT" in sql:  # a walk along an index ends after a page
                 steps = [step for step in steps if "USING INDEX" not in step]
@@ -66,7 +70,7 @@ def scans(db: StateDb, asked: Asked) -> list[str]:
 
 
 async def test_a_scan_is_told_by_whatever_name_the_table_goes(db: StateDb, asked: Asked) -> None:
-    asked.append(("SELECT * FROM threads AS t WHERE t.agent_role = ?", ("scout",)))
+    await db.read(fetch_all, "SELECT * FROM threads AS t WHERE t.agent_role = ?", ("scout",))
     assert len(scans(db, asked)) == 1
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import anyio
 import homes
 import pytest
@@ -25,6 +23,7 @@ from homes import (
     thread_id,
     told,
 )
+from msgspec.structs import replace
 
 from mcp_server.stores import adopt
 from mcp_server.stores.base import StateStore

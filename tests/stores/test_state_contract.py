@@ -3,11 +3,11 @@ own. Numbers of peer cases are those of CODEX_SEMANTICS 5.9."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.rollout import HistoryBase

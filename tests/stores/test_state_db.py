@@ -13,13 +13,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
+from msgspec.structs import replace
 from sqlalchemy import text
 from sqlmodel import Session, select
 

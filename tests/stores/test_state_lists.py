@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from mcp_server.models.thread import FileStamp, SortDirection, StoredThread, ThreadSortKey
 from mcp_server.stores.base import StateStore
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 def thread(key: str, **changes: Any) -> StoredThread:
     path = f"sessions/2026/11/22/rollout-2026-11-22T10-00-00-{key}.jsonl"
-    return replace(StoredThread(key, path, FileStamp(1, 1), False, 1, 1, 1, preview="hello"), **changes)
+    return structs.replace(StoredThread(key, path, FileStamp(1, 1), False, 1, 1, 1, preview="hello"), **changes)
 
 
 async def listed(state: StateStore, **query: Any) -> list[str]:
