@@ -112,8 +112,9 @@ class RolloutStore(Protocol):
         """The files that `stat` finds at these paths, by path."""
         ...
 
-    async def present(self, paths: Collection[str]) -> frozenset[str]:
-        """Which of these paths are there. Cheap: a page of a list asks for all of its files at once."""
+    def present(self, paths: Collection[str]) -> frozenset[str]:
+        """Which of these paths are there. It blocks meanwhile, so it is for a worker thread. Cheap: a page of a list
+        asks for all of its files at once."""
         ...
 
     async def describe(self, file: RolloutFile) -> Description:
@@ -268,6 +269,10 @@ class WriterLocks(Protocol):
 # ---------------------------------------------------------------------------------------------- state
 
 
+Present = Callable[[Collection[str]], frozenset[str]]
+"""`RolloutStore.present`."""
+
+
 class StateStore(HistoryStore, Protocol):
     """Rows, edges, events, journal, receipts. A read sees all that was committed before it began."""
 
@@ -280,9 +285,12 @@ class StateStore(HistoryStore, Protocol):
 
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]: ...
 
-    async def list(self, query: ThreadQuery, beside: Sequence[ThreadQuery] = ()) -> ThreadRows:
+    async def list(
+        self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), present: Present | None = None
+    ) -> ThreadRows:
         """One page, and the `counts` of the queries `beside` it, all in one look. Ties of the sort key are broken by
-        id, in the direction of the sort."""
+        id, in the direction of the sort. `present` is asked for the paths of the page, on the same way to a worker
+        thread."""
         ...
 
     async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlmodel import Session
 
+from mcp_server.stores.base import Present
 from mcp_server.stores.fetching import clamped, fetch_all
 from mcp_server.stores.filters import KEYS, all_of, expression, of_cwd, of_group, of_time, of_tree
 from mcp_server.stores.index import get_numbered
@@ -43,7 +44,9 @@ class _Few(NamedTuple):
     all: bool
 
 
-def list_threads(session: Session, query: ThreadQuery, beside: Sequence[ThreadQuery] = ()) -> ThreadRows:
+def list_threads(
+    session: Session, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), present: Present | None = None
+) -> ThreadRows:
     """One page, and the counts of queries beside it, told by the same look where they name the same rows."""
     few = _few(session, query)
     alike = [_named(other) == _named(query) for other in beside]
@@ -58,11 +61,13 @@ def list_threads(session: Session, query: ThreadQuery, beside: Sequence[ThreadQu
         numbers = _in_order(query, found) if few.all else _walk(session, query, groups_of(session, [query])[0])
     told = iter(totals[1:])
     rest = iter(counts(session, [other for other, is_alike in zip(beside, alike, strict=True) if not is_alike]))
+    page = get_numbered(session, numbers[: query.limit])
     return ThreadRows(
-        tuple(get_numbered(session, numbers[: query.limit])),
+        tuple(page),
         total=totals[0],
         more=len(numbers) > query.limit,
         beside=tuple(next(told if is_alike else rest) for is_alike in alike),
+        present=frozenset() if present is None else present([thread.path for thread in page]),
     )
 
 

@@ -76,7 +76,7 @@ class MemoryRollouts(RolloutStore):
     async def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
         return {path: self._file(path) for path in paths if path in self._files}
 
-    async def present(self, paths: Collection[str]) -> frozenset[str]:
+    def present(self, paths: Collection[str]) -> frozenset[str]:
         return frozenset(path for path in paths if path in self._files)
 
     async def describe(self, file: RolloutFile) -> Description:

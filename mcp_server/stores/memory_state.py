@@ -13,7 +13,7 @@ from msgspec import structs
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryStep
 from mcp_server.models.thread import FileStamp, StoredThread, ThreadSortKey
-from mcp_server.stores.base import RolloutFile, StateStore
+from mcp_server.stores.base import Present, RolloutFile, StateStore
 from mcp_server.stores.changes import (
     claimable,
     derive_events,
@@ -106,16 +106,20 @@ class MemoryState(MemoryHistory, StateStore):
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
         return {key: self._threads[key] for key in thread_ids if key in self._threads}
 
-    async def list(self, query: ThreadQuery, beside: Sequence[ThreadQuery] = ()) -> ThreadRows:
+    async def list(
+        self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), present: Present | None = None
+    ) -> ThreadRows:
         key = _KEYS[query.sort_key]
         matches = self._matches(query)
         matches.sort(key=lambda thread: (key(thread), thread.id), reverse=query.direction == "desc")
         rows = [thread for thread in matches if beyond(key(thread), thread.id, query)]
+        paths = [thread.path for thread in rows[: query.limit]]
         return ThreadRows(
             tuple(rows[: query.limit]),
             total=Count(len(matches)),
             more=len(rows) > query.limit,
             beside=tuple(await self.counts(beside)),
+            present=frozenset() if present is None else await to_thread.run_sync(present, paths),
         )
 
     async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:

@@ -58,12 +58,13 @@ class Count(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class ThreadRows:
     """A page: `total` counts what fits the query, wherever the page begins; `more` tells whether rows follow; `beside`
-    counts what fits the queries that were asked beside it."""
+    counts what fits the queries that were asked beside it; `present` are the paths that are there, where asked for."""
 
     rows: tuple[StoredThread, ...]
     total: Count
     more: bool
     beside: tuple[Count, ...] = ()
+    present: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,10 @@ class RolloutFiles(RolloutStore):
             for path, _ in self._entries(folder):
                 yield path
 
+    def present(self, paths: Collection[str]) -> frozenset[str]:
+        home, isfile = f"{self._home}/", os.path.isfile  # as Path objects they take four times as long
+        return frozenset([path for path in paths if isfile(home + path)])
+
     async def files(self) -> list[RolloutFile]:
         return await to_thread.run_sync(lambda: list(self.walk()))
 
@@ -88,9 +92,6 @@ class RolloutFiles(RolloutStore):
 
     async def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
         return await to_thread.run_sync(self._stat_many, paths)
-
-    async def present(self, paths: Collection[str]) -> frozenset[str]:
-        return await to_thread.run_sync(self._present, paths)
 
     async def describe(self, file: RolloutFile) -> Description:
         return await to_thread.run_sync(self._describe, file)
@@ -243,10 +244,6 @@ class RolloutFiles(RolloutStore):
                     reason = f"a link that leads {f'out of {folder}' if full.is_file() else 'to no file'}"
                 found.append(BadLine(path, 0, f"is {reason}"))
         return found
-
-    def _present(self, paths: Collection[str]) -> frozenset[str]:
-        isfile = os.path.isfile  # a page asks for each of its rows: as Path objects they take four times as long
-        return frozenset(path for path in paths if isfile(f"{self._home}/{path}"))
 
     def _stat(self, path: str) -> RolloutFile | None:
         try:

@@ -23,7 +23,7 @@ from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores import index, journal, listing, schema, search, spans
-from mcp_server.stores.base import RolloutFile, StateStore
+from mcp_server.stores.base import Present, RolloutFile, StateStore
 from mcp_server.stores.changes import edges_of
 from mcp_server.stores.history import TextPlace, TextQuery
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
@@ -137,8 +137,10 @@ class StateDb(StateStore):
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
         return await self.read(index.get_many, thread_ids)
 
-    async def list(self, query: ThreadQuery, beside: Sequence[ThreadQuery] = ()) -> ThreadRows:
-        return await self.read(listing.list_threads, query, beside)
+    async def list(
+        self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), present: Present | None = None
+    ) -> ThreadRows:
+        return await self.read(listing.list_threads, query, beside, present)
 
     async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
         return await self.read(listing.counts, queries)

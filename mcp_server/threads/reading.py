@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from mcp_server.errors import EphemeralThread, InvalidArgument, InvalidCursor, NotMaterialized, TurnNotFound
@@ -98,11 +98,11 @@ class Reader:
 
     async def _list(self, index: StateStore, params: ListParams, query: ThreadQuery) -> ThreadListResult:
         others = _left_out(query, params.filter)
-        page = await index.list(query, list(others.values()))
+        page = await index.list(query, list(others.values()), self._catalog.rollouts.present)
         rows = page.rows
         keys = [getattr(row, f"{params.sort_key}_ms") for row in rows]
         step = -1 if params.sort_direction == "desc" else 1
-        shown, gone = await self._verified(rows)
+        shown, gone = await self._verified(rows, page.present)
         hidden = Hidden(
             **{name: count.n for name, count in zip(others, page.beside, strict=True)},
             file_missing=gone,
@@ -117,14 +117,13 @@ class Reader:
             hidden=hidden,
         )
 
-    async def _verified(self, rows: Sequence[StoredThread]) -> tuple[list[StoredThread], int]:
+    async def _verified(self, rows: Sequence[StoredThread], present: Collection[str]) -> tuple[list[StoredThread], int]:
         """The rows whose rollouts are where they say, or where a search finds them; and how many are gone. A stale row
         never wins over the file (Codex drops such rows from a list, and from its database, too)."""
-        there = await self._catalog.rollouts.present([row.path for row in rows])
         shown: list[StoredThread] = []
         gone = 0
         for row in rows:
-            current = row if row.path in there else await self._catalog.stored(row.id)
+            current = row if row.path in present else await self._catalog.stored(row.id)
             if current is None:
                 gone += 1
             elif current.archived == row.archived:

@@ -170,7 +170,7 @@ async def test_a_resource_that_is_not_there_is_invalid_params_with_its_uri(tools
         assert refused.value.error.data == {"uri": uri}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=60))
 async def test_no_text_whatever_crashes_a_tool_or_leaves_the_home(tmp_path: Path, text: str) -> None:
     home = tmp_path / "home"

@@ -176,7 +176,7 @@ async def test_append_closes_a_torn_tail_first(store: RolloutStore) -> None:
     assert await content(store, PATH_A) == [b"one", b'{"half', b"two"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     tail=st.binary(max_size=40),
     lines=st.lists(st.binary(min_size=1, max_size=20).map(lambda b: b.replace(b"\n", b"n")), min_size=1, max_size=4),

@@ -129,7 +129,7 @@ def swapped(data: st.DataObject, part: str) -> str:
 
 
 @given(st.data(), st.lists(ANY_TEXT | NEAR, min_size=1, max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_part_of_any_text_is_found_in_any_case(only: StateDb, data: st.DataObject, texts: list[str]) -> None:
     number = data.draw(st.integers(0, len(texts) - 1))
     text = texts[number]
@@ -146,7 +146,7 @@ def test_any_part_of_any_text_is_found_in_any_case(only: StateDb, data: st.DataO
 
 
 @given(st.data(), (ANY_TEXT | NEAR).filter(lambda name: "\0" not in name and bool(name)))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_part_of_any_name_is_found_in_any_case(only: StateDb, data: st.DataObject, name: str) -> None:
     start = data.draw(st.integers(0, len(name) - 1))
     part = swapped(data, name[start : data.draw(st.integers(start + 1, len(name)))])

@@ -155,6 +155,20 @@ async def test_a_page_tells_the_total_and_whether_more_follow(state: StateStore)
     assert await state.counts([after]) == [Count(3)]
 
 
+async def test_which_files_of_a_page_are_there_is_asked_on_the_way(state: StateStore) -> None:
+    await fill(state, thread("a"), thread("b"), thread("c"))
+    asked: list[Collection[str]] = []
+
+    def present(paths: Collection[str]) -> frozenset[str]:
+        asked.append(list(paths))
+        return frozenset([thread("b").path])
+
+    page = await state.list(ThreadQuery(direction="asc", limit=2), present=present)
+    assert asked == [[thread("a").path, thread("b").path]]
+    assert page.present == {thread("b").path}
+    assert (await state.list(ThreadQuery())).present == frozenset()
+
+
 async def test_an_anchor_without_id_skips_all_rows_of_its_time(state: StateStore) -> None:
     await fill(state, *(thread(f"{at}{key}", created_at_ms=at) for at in (1, 2, 3) for key in "xy"))
     older = await state.list(ThreadQuery(after=Anchor(2)))
@@ -169,7 +183,7 @@ async def test_an_anchor_need_not_be_a_row(state: StateStore) -> None:
     assert [row.id for row in (await state.list(ThreadQuery(after=Anchor(2**70, "b")))).rows] == ["c", "a"]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     keys=st.lists(st.integers(0, 4), max_size=25),
     limit=st.integers(1, 7),

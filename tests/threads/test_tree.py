@@ -96,7 +96,7 @@ FORESTS = st.lists(st.none() | st.integers(0, 6), min_size=7, max_size=7)
 
 
 @given(FORESTS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_a_cascade_moves_each_thread_of_a_random_tree_once_in_reverse_order_and_no_other(
     homes: Homes, parents: list[int | None]
 ) -> None:
