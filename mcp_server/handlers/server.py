@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from mcp_server.errors import RequestIdReused, StateDamaged, ThreadstoreError
 from mcp_server.handlers.app import AnyContext, App
 from mcp_server.handlers.errors import argument_failure, domain_failure
-from mcp_server.handlers.stdio import claimed_stdin
+from mcp_server.handlers.stdio import claimed_stdin, claimed_stdout
 from mcp_server.stores.records import Receipt
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ class ThreadstoreServer(MCPServer[str]):
     app: App
 
     async def run_stdio_async(self) -> None:
-        """As the SDK's own, but a line has a bound."""
-        async with stdio_server(anyio.wrap_file(claimed_stdin())) as (read, write):
+        """As the SDK's own, but a line has a bound, and pipes are waited for without threads."""
+        async with stdio_server(claimed_stdin(), claimed_stdout()) as (read, write):
             await self._lowlevel_server.run(read, write, self._lowlevel_server.create_initialization_options())
 
     async def call_tool(

@@ -1,19 +1,136 @@
-"""Standard input with a bound: the SDK's own reading of it takes lines of any length."""
+"""The process's standard input and output, for the server alone, as the lines of MCP.
+
+A pipe or a socket is waited for on the event loop. The SDK's own streams go to a worker thread and back for each read,
+and twice for each write, which takes longer than most tools do. Whatever else a client may give (a file, a terminal, a
+pipe of Windows) can't be waited for so, and keeps the threads.
+"""
 
 from __future__ import annotations
 
 import io
 import logging
 import os
+import select
+import sys
+from stat import S_ISFIFO, S_ISSOCK
+from typing import cast
+
+import anyio
 
 from mcp_server.handlers.http import MAX_BODY_BYTES
 
 logger = logging.getLogger(__name__)
 
+Stream = anyio.AsyncFile[str]
+"""What the SDK asks of its streams: `async for`, `write` and `flush`."""
+
+_READ_BYTES = 1 << 16
+
+
+def claimed_stdin() -> Stream:
+    """The standard input: whatever else reads descriptor 0 finds it at its end. A line of more than `MAX_BODY_BYTES`
+    ends it: who sent it waits for an answer that can't be given, since its id is in what was not read, and an end it is
+    told of at once."""
+    fd = _claimed(0, os.open(os.devnull, os.O_RDONLY))
+    if _can_be_awaited(fd):
+        return cast("Stream", PipeReader(fd, MAX_BODY_BYTES))
+    # Not closed with the object: a worker thread may still be reading it when the server ends.
+    return anyio.wrap_file(BoundedLines(os.fdopen(fd, "rb", closefd=False), MAX_BODY_BYTES))
+
+
+def claimed_stdout() -> Stream:
+    """The standard output: what else is written to descriptor 1 goes to the standard error."""
+    fd = _claimed(1, os.dup(2))
+    if _can_be_awaited(fd):
+        return cast("Stream", PipeWriter(fd))
+    return anyio.wrap_file(io.TextIOWrapper(os.fdopen(fd, "wb", closefd=False), encoding="utf-8", newline=""))
+
+
+def _claimed(fd: int, diversion: int) -> int:
+    """A descriptor of our own for what `fd` was, which is the diversion from now on."""
+    own = os.dup(fd)
+    os.dup2(diversion, fd)
+    os.close(diversion)
+    return own
+
+
+def _can_be_awaited(fd: int) -> bool:
+    mode = os.fstat(fd).st_mode
+    return sys.platform != "win32" and (S_ISFIFO(mode) or S_ISSOCK(mode))
+
+
+# ---------------------------------------------------------------------------------------------- on the event loop
+
+
+class PipeReader:
+    """The lines that come through a pipe or a socket; a last one may lack its newline."""
+
+    def __init__(self, fd: int, limit: int) -> None:
+        self._fd, self._limit = fd, limit
+        self._held = bytearray()
+        self._ended = False
+
+    def __aiter__(self) -> PipeReader:
+        return self
+
+    async def __anext__(self) -> str:
+        looked = 0
+        while not (end := self._held.find(b"\n", looked) + 1) and not self._ended:
+            looked = len(self._held)
+            if looked > self._limit:
+                break
+            self._ended = not await self._more()
+        end = end or len(self._held)
+        if end > self._limit:
+            _tell_too_long(self._limit)
+            self._ended, end = True, 0
+            self._held.clear()
+        if not end:
+            raise StopAsyncIteration
+        line = self._held[:end].decode("utf-8", "replace")
+        del self._held[:end]
+        return line
+
+    async def _more(self) -> bool:
+        await anyio.wait_readable(self._fd)
+        try:
+            data = os.read(self._fd, _READ_BYTES)
+        except ConnectionResetError:  # a socket whose other end went without having read all
+            data = b""
+        self._held += data
+        return bool(data)
+
+
+class PipeWriter:
+    """Writes to a pipe or a socket without blocking, and without making it non-blocking for who else has it: what may
+    be written once poll says so is never more than PIPE_BUF."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
+
+    async def write(self, text: str) -> None:
+        """All of it.
+
+        Raises:
+            BrokenPipeError: nobody reads any more.
+        """
+        data = memoryview(text.encode())
+        while data:
+            if not self._poll.poll(0):
+                await anyio.wait_writable(self._fd)
+            data = data[os.write(self._fd, data[: select.PIPE_BUF]) :]
+
+    async def flush(self) -> None:
+        """Nothing is held back."""
+
+
+# ---------------------------------------------------------------------------------------------- in worker threads
+
 
 class BoundedLines(io.TextIOWrapper):
-    """Lines of text. One that is longer than `limit` characters ends the input: who sent it waits for an answer that
-    can't be given, since its id is in what was not read, and an end it is told of at once."""
+    """Lines of text, each of at most `limit` characters."""
 
     def __init__(self, source: io.BufferedReader, limit: int) -> None:
         super().__init__(source, encoding="utf-8", errors="replace")
@@ -24,16 +141,10 @@ class BoundedLines(io.TextIOWrapper):
         line = "" if self._ended else super().readline(self._limit + 1)
         if len(line) > self._limit:
             self._ended = True
-            logger.error("a message of more than %d characters came; the connection is ended", self._limit)
+            _tell_too_long(self._limit)
             return ""
         return line
 
 
-def claimed_stdin() -> BoundedLines:
-    """The process's standard input, for the server alone: whatever else reads descriptor 0 finds it at its end."""
-    # Not closed with the object: a worker thread may still be reading it when the server ends.
-    source = os.fdopen(os.dup(0), "rb", closefd=False)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    return BoundedLines(source, MAX_BODY_BYTES)
+def _tell_too_long(limit: int) -> None:
+    logger.error("a message of more than %d bytes came; the connection is ended", limit)
