@@ -181,6 +181,13 @@ def search(result: r.SearchResult) -> str:
     return capped("\n".join(lines + _more(result)), "ask for a smaller limit")
 
 
+def tree(result: r.TreeResult) -> str:
+    lines = [result.tree]
+    if result.next_cursor:
+        lines.append(f"{len(result.nodes)} of {result.total} threads; more: cursor={result.next_cursor}")
+    return capped("\n".join(lines), "ask for a smaller limit")
+
+
 def cascade(verb: str, done: list[str], result: r.CascadeResult, already: list[str] | None = None) -> str:
     lines = [f"{'would be ' if result.dry_run else ''}{verb}: {len(done)}", *(f"  {i}" for i in done)]
     if already:

@@ -222,13 +222,17 @@ def list_tools(app: App) -> list[Tool]:
         return reply(result, render.loaded_list(result))
 
     async def thread_tree(
-        ctx: Context, thread_id: ThreadRef, response_format: Format = "concise"
+        ctx: Context,
+        thread_id: ThreadRef,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+        response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.TreeResult]:
         """Show the tree of sub-agents above and below a thread: who runs under whom, states, turns. For rows with all
         fields use thread_list with ancestor_thread_id."""
         service = await app.ready(ctx)
-        result = await service.family.tree(thread_id)
-        return reply(result, render.capped(result.tree, "the structured result has all nodes"))
+        result = await service.family.tree(thread_id, cursor, limit)
+        return reply(result, render.tree(result))
 
     return [
         tool(thread_list, "List threads", READS),

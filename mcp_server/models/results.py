@@ -100,7 +100,9 @@ class TreeResult(Value):
     thread_id: str = Field(description="The thread that was asked for")
     root_thread_id: str = Field(description="The top of its tree")
     nodes: list[TreeNode] = Field(description="Ancestors and the whole subtree, in the order of the picture")
-    tree: str = Field(description="The tree as text")
+    tree: str = Field(description="The same as text")
+    total: int = Field(description="How many threads the whole picture has")
+    next_cursor: str | None = Field(default=None, description="Pass as cursor for what follows; null at the end")
 
 
 class SearchHit(Value):

@@ -223,17 +223,24 @@ class Catalog:
 
     async def parents(self, thread_id: str) -> list[str]:
         """The ancestors of a thread, nearest first, each once (edges may form a cycle)."""
+        return [edge.parent_id for edge in await self.edges_above(thread_id)]
+
+    async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
+        """The edges that lead to a thread, from its parent's on upwards. A thread that lives in memory only has none on
+        record, and is open."""
         index = await self.index()
-        chain: list[str] = []
+        chain: list[SpawnEdge] = []
+        seen = {thread_id}
         current = thread_id
         while True:
-            live = self.live.get(current)
             edge = await index.parent(current)
-            parent = edge.parent_id if edge else (live.thread.parent_thread_id if live else None)
-            if parent is None or parent == thread_id or parent in chain:
+            if edge is None and (live := self.live.get(current)) and live.thread.parent_thread_id:
+                edge = SpawnEdge(live.thread.parent_thread_id, current)
+            if edge is None or edge.parent_id in seen:
                 return chain
-            chain.append(parent)
-            current = parent
+            chain.append(edge)
+            current = edge.parent_id
+            seen.add(current)
 
     async def edges_below(self, thread_id: str) -> list[SpawnEdge]:
         """The edges of the tree below a thread, with those to threads that live in memory only; there may be more."""

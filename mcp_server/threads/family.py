@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
-from mcp_server.errors import ThreadstoreError
+from mcp_server.errors import DamagedRollout, InvalidCursor, ThreadNotFound, ThreadstoreError
 from mcp_server.models.history import HistoryMark
+from mcp_server.models.page import clamp_limit
 from mcp_server.models.results import TreeNode, TreeResult
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.records import SpawnEdge
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.reading import Reader
-from mcp_server.threads.tree import Descendant, descendants, picture
+from mcp_server.threads.tree import Descendant, descendants, outline
 from mcp_server.threads.views import title_of
 
 # Turns of threads that are not indexed yet are counted by reading them; in larger trees they are not.
@@ -24,36 +25,42 @@ class Family:
     def __init__(self, catalog: Catalog, reader: Reader) -> None:
         self._catalog, self._reader = catalog, reader
 
-    async def tree(self, reference: str) -> TreeResult:
-        """Ancestors up to the root, and everything below the thread. Siblings of ancestors are left out."""
-        thread_id = await self._catalog.resolve(reference)
-        await self._catalog.known(thread_id)
-        chain = [thread_id, *await self._catalog.parents(thread_id)][::-1]
-        line = [Descendant(child, parent, n + 1) for n, (parent, child) in enumerate(pairwise(chain))]
-        edges = await self._catalog.edges_below(thread_id)
-        below = [
-            Descendant(node.thread_id, node.parent_id, node.depth + len(line))
-            for node in descendants(thread_id, edges)
-            if node.thread_id not in chain
-        ]
-        members = [Descendant(chain[0], "", 0), *line, *below]
-        above = [edge for child_id in chain if (edge := await self._catalog.log.parent(child_id)) is not None]
-        # What lives in memory only has no edge on record, and is open.
-        spawned = [SpawnEdge(node.parent_id, node.thread_id) for node in line]
-        nodes = await self._nodes(members, {edge.child_id: edge.status for edge in (*spawned, *edges, *above)})
-        text, order = picture(chain[0], members[1:], lambda i: _label(nodes[i], marked=i == thread_id))
-        return TreeResult(thread_id=thread_id, root_thread_id=chain[0], nodes=[nodes[i] for i in order], tree=text)
+    async def tree(self, reference: str, cursor: str | None = None, limit: int | None = None) -> TreeResult:
+        """Ancestors up to the root, and everything below the thread, in the order of the picture: the first `limit` of
+        them (None: all), or those behind the cursor. Siblings of ancestors are left out.
 
-    async def _nodes(
-        self, members: Sequence[Descendant], edges: Mapping[str, Literal["open", "closed"]]
-    ) -> dict[str, TreeNode]:
-        """All of them at once: a tree may have thousands."""
-        ids = [member.thread_id for member in members]
-        stored = await self._catalog.stored_many(
-            [thread_id for thread_id in ids if not self._catalog.live.get(thread_id)]
+        Raises:
+            ThreadNotFound, DamagedRollout: as `Catalog.known`.
+            InvalidCursor: not a thread of this tree.
+        """
+        thread_id = await self._catalog.resolve(reference)
+        above = await self._catalog.edges_above(thread_id)
+        below = await self._catalog.edges_below(thread_id)
+        members = _members(thread_id, above, below)
+        lines = outline(next(iter(members)), list(members.values())[1:])
+        first = _place(cursor, [line[1] for line in lines])
+        page = lines[first : None if limit is None else first + clamp_limit(limit)]
+        edges = {edge.child_id: edge for edge in (*below, *above)}
+        nodes = await self._nodes([members[i] for _, i in page], edges, asked=thread_id)
+        text = [f"{before}{_label(node, marked=i == thread_id)}" for (before, i), node in zip(page, nodes, strict=True)]
+        return TreeResult(
+            thread_id=thread_id,
+            root_thread_id=lines[0][1],
+            nodes=nodes,
+            tree="\n".join(text),
+            total=len(lines),
+            next_cursor=page[-1][1] if first + len(page) < len(lines) else None,
         )
+
+    async def _nodes(self, members: Sequence[Descendant], edges: Mapping[str, SpawnEdge], asked: str) -> list[TreeNode]:
+        """All of them at once: a tree may have thousands. The one that was asked for has to be there."""
+        ids = [member.thread_id for member in members]
+        wanted = [thread_id for thread_id in dict.fromkeys((*ids, asked)) if not self._catalog.live.get(thread_id)]
+        stored = await self._catalog.stored_many(wanted)
+        if isinstance(problem := stored.get(asked, asked), DamagedRollout | None):
+            raise problem or ThreadNotFound(asked)
         marks = await self._catalog.log.marks(ids)
-        nodes: dict[str, TreeNode] = {}
+        nodes: list[TreeNode] = []
         for member in members:
             live = self._catalog.live.get(member.thread_id)
             thread = live.thread if live else stored[member.thread_id]
@@ -70,12 +77,14 @@ class Family:
                     "turns": await self._turns(thread, marks.get(thread.id), len(members) <= _COUNTED_NODES),
                     "archived": thread.archived,
                 }
-            nodes[member.thread_id] = TreeNode(
-                thread_id=member.thread_id,
-                parent_thread_id=member.parent_id or None,
-                depth=member.depth,
-                edge=edges.get(member.thread_id),
-                **facts,
+            nodes.append(
+                TreeNode(
+                    thread_id=member.thread_id,
+                    parent_thread_id=member.parent_id or None,
+                    depth=member.depth,
+                    edge=edge.status if (edge := edges.get(member.thread_id)) else None,
+                    **facts,
+                )
             )
         return nodes
 
@@ -89,6 +98,24 @@ class Family:
             return await self._reader.turn_count(stored) if read else None
         except ThreadstoreError:
             return None
+
+
+def _members(thread_id: str, above: Sequence[SpawnEdge], below: Sequence[SpawnEdge]) -> dict[str, Descendant]:
+    """The threads of the picture by id, the root first."""
+    chain = [thread_id, *(edge.parent_id for edge in above)][::-1]
+    line = [Descendant(child, parent, n + 1) for n, (parent, child) in enumerate(pairwise(chain))]
+    rest = [node for node in descendants(thread_id, below) if node.thread_id not in chain]
+    deeper = [Descendant(node.thread_id, node.parent_id, node.depth + len(line)) for node in rest]
+    return {node.thread_id: node for node in (Descendant(chain[0], "", 0), *line, *deeper)}
+
+
+def _place(cursor: str | None, ids: Sequence[str]) -> int:
+    """Where a page begins: behind the thread that the cursor names."""
+    if cursor is None:
+        return 0
+    if cursor not in ids:
+        raise InvalidCursor(cursor)
+    return ids.index(cursor) + 1
 
 
 def _label(node: TreeNode, *, marked: bool) -> str:

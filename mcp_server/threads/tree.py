@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from mcp_server.stores.records import SpawnEdge
@@ -40,18 +40,17 @@ def descendants(root_id: str, edges: Iterable[SpawnEdge]) -> list[Descendant]:
     return found
 
 
-def picture(root_id: str, below: Collection[Descendant], label: Callable[[str], str]) -> tuple[str, list[str]]:
-    """The tree as text, and the ids in the order of its lines."""
+def outline(root_id: str, below: Collection[Descendant]) -> list[tuple[str, str]]:
+    """The lines of a picture of the tree: what stands before each thread, and its id."""
     kids: dict[str, list[str]] = {}
     for node in below:
         kids.setdefault(node.parent_id, []).append(node.thread_id)
-    lines, order = [label(root_id)], [root_id]
+    lines = [("", root_id)]
     # A stack, not recursion: a chain of sub-agents may be deeper than Python's stack.
     stack = [(child, "", n == 0) for n, child in enumerate(reversed(kids.get(root_id, [])))]
     while stack:
         node, indent, last = stack.pop()
-        lines.append(f"{indent}{'└─ ' if last else '├─ '}{label(node)}")
-        order.append(node)
+        lines.append((f"{indent}{'└─ ' if last else '├─ '}", node))
         deeper = indent + ("   " if last else "│  ")
         stack.extend((child, deeper, n == 0) for n, child in enumerate(reversed(kids.get(node, []))))
-    return "\n".join(lines), order
+    return lines

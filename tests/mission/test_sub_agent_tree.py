@@ -6,15 +6,18 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from mcp_types import TextContent
 
-from tests.mission.conftest import Json, Tools, grow, rollouts
+from tests.mission.conftest import Json, Refused, Tools, grow, rollouts
 
 pytestmark = pytest.mark.anyio
 
 
 async def nodes(tools: Tools, thread_id: str) -> dict[str, Json]:
     """By id, in the order of the answer."""
-    return {node["thread_id"]: node for node in (await tools("thread_tree", thread_id=thread_id))["nodes"]}
+    answer = await tools("thread_tree", thread_id=thread_id)
+    assert (len(answer["nodes"]), answer["next_cursor"]) == (answer["total"], None)
+    return {node["thread_id"]: node for node in answer["nodes"]}
 
 
 async def test_a_thread_is_shown_with_what_is_above_and_below_it_and_with_nothing_beside(tools: Tools) -> None:
@@ -57,3 +60,45 @@ async def test_each_node_tells_its_state_its_turns_and_whether_it_is_archived(ho
     next(path for path in rollouts(home) if tree.right in path.name).unlink()
     gone = (await nodes(tools, tree.root))[tree.right]
     assert (gone["status"], gone["title"], gone["turns"], gone["edge"]) == ("missing", "(no rollout)", None, "open")
+
+
+async def test_a_large_tree_comes_in_pages_that_make_up_the_picture(tools: Tools) -> None:
+    tree = await grow(tools)
+    for _ in range(3):
+        await tools.start(parent_thread_id=tree.left)
+    whole = await tools("thread_tree", thread_id=tree.leaf)
+    assert whole["total"] == 3
+    whole = await tools("thread_tree", thread_id=tree.root)
+    assert whole["total"] == len(whole["nodes"]) == 7
+    lines: list[str] = []
+    paged: list[Json] = []
+    cursor: str | None = None
+    while cursor is not None or not paged:
+        page = await tools("thread_tree", thread_id=tree.root, limit=2, cursor=cursor)
+        assert (page["total"], page["root_thread_id"]) == (7, tree.root)
+        lines.append(page["tree"])
+        paged += page["nodes"]
+        cursor = page["next_cursor"]
+    assert paged == whole["nodes"]
+    assert "\n".join(lines) == whole["tree"]
+
+
+async def test_what_is_left_of_a_tree_is_told_with_the_way_to_it(tools: Tools) -> None:
+    tree = await grow(tools)
+    told = await tools.client.call_tool("thread_tree", {"thread_id": tree.root, "limit": 1})
+    assert isinstance(told.content[0], TextContent)
+    assert told.content[0].text.endswith(f"\n1 of 4 threads; more: cursor={tree.root}")
+
+
+@pytest.mark.parametrize("cursor", ["", "nothing", "01a01f84-ec00-7b4d-8822-45f9977808ed"])
+async def test_a_cursor_of_no_thread_of_the_tree_is_refused(tools: Tools, cursor: str) -> None:
+    tree = await grow(tools)
+    with pytest.raises(Refused) as refused:
+        await tools("thread_tree", thread_id=tree.root, cursor=cursor)
+    assert refused.value.code == "invalid_cursor"
+
+
+async def test_the_tree_of_no_thread_is_refused(tools: Tools) -> None:
+    with pytest.raises(Refused) as refused:
+        await tools("thread_tree", thread_id="01a01f84-ec00-7b4d-8822-45f9977808ed")
+    assert refused.value.code == "thread_not_found"

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_server.stores.records import SpawnEdge
-from mcp_server.threads.tree import Descendant, descendants, picture
+from mcp_server.threads.tree import Descendant, descendants, outline
 from tests.threads.conftest import Homes
 
 pytestmark = pytest.mark.anyio
@@ -75,7 +75,7 @@ async def test_a_chain_of_sub_agents_may_be_deeper_than_pythons_stack() -> None:
     chain = [f"{n:06}" for n in range(3_000)]
     nodes = below(chain[0], list(pairwise(chain)))
     assert [node.thread_id for node in nodes] == chain[1:]
-    assert picture(chain[0], nodes, str)[1] == chain
+    assert [key for _, key in outline(chain[0], nodes)] == chain
 
 
 THREADS = st.sampled_from("abcdefgh")
@@ -88,7 +88,7 @@ async def test_whatever_the_edges_are_each_thread_comes_once_by_distance_and_id(
     assert [node.thread_id for node in nodes] == sorted(far.keys() - {"a"}, key=lambda i: (far[i], i))
     assert all((node.parent_id, node.thread_id) in edges for node in nodes)
     assert all(node.depth == far[node.thread_id] == far[node.parent_id] + 1 for node in nodes)
-    assert sorted(picture("a", nodes, str)[1]) == sorted(far)
+    assert sorted(key for _, key in outline("a", nodes)) == sorted(far)
 
 
 # Edge n is (parent, child n); None leaves a thread without a parent. What comes of it may hold cycles and many trees.
