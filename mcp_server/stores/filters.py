@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mcp_server.stores.fetching import clamped
-from mcp_server.stores.index import EDGES_BELOW
+from mcp_server.stores.index import IDS_BELOW
 from mcp_server.stores.queries import ThreadQuery, cwd_forms
 
 KEYS = {"created_at": "created_at_ms", "updated_at": "updated_at_ms", "recency_at": "recency_at_ms"}
@@ -59,8 +59,8 @@ def of_tree(query: ThreadQuery) -> Conditions:
         conditions.append("id IN (SELECT child_id FROM spawn_edges WHERE parent_id = ?)")
         values.append(query.parent_id)
     if query.ancestor_id is not None:
-        conditions.append(f"id IN ({EDGES_BELOW.format('child_id')} WHERE child_id != ?)")
-        values += [json.dumps([query.ancestor_id]), query.ancestor_id]
+        conditions.append(f"id IN ({IDS_BELOW})")
+        values += [json.dumps([query.ancestor_id])] * 2
     return conditions, values
 
 

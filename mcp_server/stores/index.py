@@ -198,18 +198,21 @@ def _delete(session: Session, table: str, key: str, values: Collection[str]) -> 
 
 
 def edges_below(session: Session, thread_ids: Collection[str]) -> list[SpawnEdge]:
-    sql = f"{EDGES_BELOW.format('parent_id, child_id, status')} ORDER BY child_id"
-    return [SpawnEdge(*row) for row in fetch_listed(session, sql, thread_ids)]
+    return [SpawnEdge(*row) for row in fetch_listed(session, _EDGES_BELOW, thread_ids)]
 
 
-EDGES_BELOW = (
+_TREE = (
     "WITH RECURSIVE tree(id) AS (SELECT value FROM json_each(?) "
     # UNION, not UNION ALL: a row that was there before is not followed again, so a cycle ends. CROSS JOIN: for an
     # order SQLite would go through the edges of all trees.
-    "UNION SELECT child_id FROM tree CROSS JOIN spawn_edges ON parent_id = tree.id) "
-    "SELECT {} FROM tree CROSS JOIN spawn_edges ON parent_id = tree.id"
+    "UNION SELECT child_id FROM tree CROSS JOIN spawn_edges ON parent_id = tree.id)"
 )
-"""Columns of the edges below the threads of a list."""
+_EDGES_BELOW = (
+    f"{_TREE} SELECT parent_id, child_id, status FROM tree CROSS JOIN spawn_edges ON parent_id = tree.id "
+    "ORDER BY child_id"
+)
+IDS_BELOW = f"{_TREE} SELECT id FROM tree WHERE id NOT IN (SELECT value FROM json_each(?))"
+"""The ids of the threads below those of a list, which is asked for twice."""
 
 
 def parent(session: Session, child_id: str) -> SpawnEdge | None:

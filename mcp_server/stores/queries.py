@@ -111,9 +111,14 @@ def fits(thread: Listed, key_ms: int, query: ThreadQuery) -> bool:
     return (
         fits_group(thread, query)
         and (query.cwds is None or thread.cwd in cwd_forms(query.cwds))
-        and (query.since_ms is None or key_ms >= query.since_ms)
-        and (query.until_ms is None or key_ms <= query.until_ms)
+        and in_time(key_ms, query)
     )
+
+
+def in_time(key_ms: int, query: ThreadQuery) -> bool:
+    """Whether a value of the sort key is within the bounds."""
+    since, until = query.since_ms, query.until_ms
+    return (since is None or key_ms >= since) and (until is None or key_ms <= until)
 
 
 def beyond(key_ms: int, thread_id: str, query: ThreadQuery) -> bool:
