@@ -209,6 +209,7 @@ def _middle(lab: Lab) -> str:
     return lab.ours_home.threads[len(lab.ours_home.threads) // 3]
 
 
+tool_case("thread_list, a page as it comes by default", "thread_list", lambda _: {})
 tool_case(
     "thread_loaded_list",
     "thread_loaded_list",

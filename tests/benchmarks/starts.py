@@ -199,7 +199,7 @@ def memory_fork(lab: Lab, number: int) -> Sides:
     return {"ours": ours, "bare": _bare_peak, "codex": codex}
 
 
-@case("databases on disk", phase="start", unit="MB", rounds=1)
+@case("databases on disk, all indexed", unit="MB", rounds=1)
 def disk(lab: Lab, number: int) -> Sides:
     async def ours() -> float:
         return size_mb(lab.ours_home.path, "threadstore.sqlite*")
