@@ -45,9 +45,12 @@ async def _doctor(config: Config, repair: bool, yes: bool) -> int:
     if state is None:
         console.print("There is no usable state DB; `threadstore serve` or `threadstore reindex` builds one.")
         return 1
-    if report.in_step or not repair:
+    if not repair or (report.in_step and not report.abandoned):
         return 0 if report.in_step else 1
-    console.print(f"A repair would read {len(report.missing)} files and {len(report.stale)} rows again.")
+    console.print(
+        f"A repair would read {len(report.missing)} files and {len(report.stale)} rows again, and take "
+        f"{len(report.abandoned)} abandoned drafts away."
+    )
     if not yes and not _confirmed(console):
         return 1
     state.close()
@@ -93,6 +96,7 @@ def _show(console: Console, config: Config, report: doctor.DoctorReport) -> None
         "stale (row without its file as it was)": [f"{r.thread_id} {r.reason}: {r.path}" for r in report.stale],
         "duplicate ids": [f"{i}: {', '.join(paths)}" for i, paths in report.duplicates.items()],
         "malformed": [f"{b.path} at byte {b.offset}: {b.reason}" for b in report.malformed],
+        "abandoned drafts": list(report.abandoned),
         "locked elsewhere": [f"{i}: {holder_sentence(holder)}" for i, holder in report.foreign.items()],
         "operations cut short": [f"{o.kind} of {o.root_id} ({o.id})" for o in report.running],
     }

@@ -265,20 +265,24 @@ class Runtime:
     # ------------------------------------------------------------------------------------------ status
 
     async def examine(self, *, repair: bool, dry_run: bool, deep: bool | None = None) -> StatusResult:
-        """How index and files stand to each other; a repair is a sync of the index. Every line is looked at if `deep`,
-        or if that is not said and the home is small."""
+        """How index and files stand to each other, and what a repair did, or would do in a dry run. Every line is read
+        if `deep`, or if that is not said and the home is small."""
         if deep is None:
             files = await self.rollouts.files()
             deep = len(files) <= _DEEP_FILES and sum(file.stamp.size for file in files) <= _DEEP_BYTES
         state = self.state if self.service.catalog.state is not None else None
         repaired: dict[str, int] | None = None
-        report = await doctor.examine(self.rollouts, state, self.locks, deep=deep)
-        if repair:
-            repaired = {"missing": len(report.missing), "stale": len(report.stale)}
-        if repair and not dry_run and state is not None:
-            done = await sync(self.rollouts, state, own=self.service.live.own, more_names=self._codex_names)
-            repaired = {name: len(getattr(done, name)) for name in ("added", "changed", "moved", "vanished")}
-            report = await doctor.examine(self.rollouts, state, self.locks)
+        if repair and state is not None:
+            done = await doctor.repair(
+                *(self.rollouts, state, self.locks),
+                dry_run=dry_run,
+                deep=deep,
+                own=self.service.live.own,
+                more_names=self._codex_names,
+            )
+            report, repaired = done.after or done.before, done.counts()
+        else:
+            report = await doctor.examine(self.rollouts, state, self.locks, deep=deep)
         histories = {"indexed": await state.indexed_count(), "unread": await state.unread_count()} if state else {}
         return status_of(self.config, report, len(self.service.live.ids()), histories, repaired)
 

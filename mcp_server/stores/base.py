@@ -96,6 +96,11 @@ class RolloutStore(Protocol):
         All other methods pass these over."""
         ...
 
+    async def abandoned(self) -> list[str]:
+        """Drafts of rollouts that nobody has written to for an hour: what `drafted` leaves where its process is killed.
+        They are no rollouts; `remove` takes them away."""
+        ...
+
     async def locate(self, thread_id: str) -> list[RolloutFile]:
         """The files whose name carries the id: the current rollout first, then those that reverts have replaced, the
         last one first; of several files of one rollout the active one. Reads no file."""

@@ -6,7 +6,7 @@ An examination reads and never writes. It is no snapshot: what changes while it 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
 from typing import Literal
@@ -45,8 +45,8 @@ class DoctorReport:
 
     `missing` are paths of usable files without a row, `duplicates` the paths by id where several files are one rollout,
     `replaced` the number of rollouts that are kept beside the one that a revert has put in their place,
-    `malformed` the files and lines that can't be used, `names` the number of names in session_index.jsonl, `largest`
-    the sizes of the largest threads.
+    `malformed` the files and lines that can't be used, `abandoned` the drafts that killed processes have left,
+    `names` the number of names in session_index.jsonl, `largest` the sizes of the largest threads.
     """
 
     files: Counts
@@ -58,6 +58,7 @@ class DoctorReport:
     duplicates: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     replaced: int = 0
     malformed: tuple[BadLine, ...] = ()
+    abandoned: tuple[str, ...] = ()
     names: int = 0
     names_current: bool = True
     backfill: BackfillState | None = None
@@ -82,6 +83,7 @@ class DoctorReport:
             "duplicate": len(self.duplicates),
             "replaced": self.replaced,
             "malformed": len(self.malformed),
+            "abandoned": len(self.abandoned),
             "named": self.names,
             "bytes": self.size,
             "running_operations": len(self.running),
@@ -95,6 +97,14 @@ class RepairReport:
     before: DoctorReport
     done: SyncReport | None = None
     after: DoctorReport | None = None
+
+    def counts(self) -> dict[str, int]:
+        """What a repair would see to, or what it did."""
+        if self.done is None:
+            told = {"missing": self.before.missing, "stale": self.before.stale}
+        else:
+            told = {name: getattr(self.done, name) for name in ("added", "changed", "moved", "vanished")}
+        return {name: len(what) for name, what in (told | {"abandoned": self.before.abandoned}).items()}
 
 
 async def examine(
@@ -123,6 +133,7 @@ async def examine(
         duplicates=exam.duplicates(),
         replaced=exam.replaced(),
         malformed=tuple(exam.malformed),
+        abandoned=tuple(await rollouts.abandoned()),
         names=len(names),
         names_current=state is None or await _names_current(rollouts, state, names),
         backfill=await state.backfill() if state else None,
@@ -139,13 +150,17 @@ async def repair(
     *,
     dry_run: bool = False,
     deep: bool = False,
+    own: Callable[[], Collection[str]] | None = None,
     more_names: NameSource | None = None,
 ) -> RepairReport:
-    """Examine, then sync, then examine again. A dry run only examines, and changes nothing."""
+    """Examine, then sync and take abandoned drafts away, then examine again. A dry run only examines, and changes
+    nothing. `own` tells the threads that are left alone, by default those whose locks are held here."""
     before = await examine(rollouts, state, locks, deep=deep)
     if dry_run:
         return RepairReport(before)
-    done = await sync(rollouts, state, own=locks.held, more_names=more_names)
+    for path in before.abandoned:
+        await rollouts.remove(path)
+    done = await sync(rollouts, state, own=own or locks.held, more_names=more_names)
     return RepairReport(before, done, await examine(rollouts, state, locks, deep=deep))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import secrets
 from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager, suppress
@@ -50,6 +51,9 @@ def replace(path: Path, data: bytes) -> None:
         draft.put_over()
     finally:
         draft.drop()
+
+
+_DRAFT_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
 
 
 class Draft:
@@ -96,6 +100,11 @@ class Draft:
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)
+
+
+def is_draft(name: str) -> bool:
+    """Whether a file is called as a draft is."""
+    return _DRAFT_NAME.fullmatch(name) is not None
 
 
 def append(path: Path, data: bytes, *, create: bool = False) -> os.stat_result:

@@ -64,6 +64,9 @@ class MemoryRollouts(RolloutStore):
     async def unusable(self) -> list[BadLine]:
         return []
 
+    async def abandoned(self) -> list[str]:
+        return []
+
     async def locate(self, thread_id: str) -> list[RolloutFile]:
         return self._locate(thread_id)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from operator import itemgetter
@@ -43,6 +44,7 @@ from mcp_server.stores.rawlines import RolloutText, open_text
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _HELD_BYTES = 1 << 20
+_ABANDONED_SECONDS = 3_600
 
 
 class RolloutFiles(RolloutStore):
@@ -80,6 +82,9 @@ class RolloutFiles(RolloutStore):
 
     async def unusable(self) -> list[BadLine]:
         return await to_thread.run_sync(self._unusable)
+
+    async def abandoned(self) -> list[str]:
+        return await to_thread.run_sync(self._abandoned)
 
     async def locate(self, thread_id: str) -> list[RolloutFile]:
         return await to_thread.run_sync(self._locate, thread_id)
@@ -244,6 +249,15 @@ class RolloutFiles(RolloutStore):
                     reason = f"a link that leads {f'out of {folder}' if full.is_file() else 'to no file'}"
                 found.append(BadLine(path, 0, f"is {reason}"))
         return found
+
+    def _abandoned(self) -> list[str]:
+        found: list[str] = []
+        for folder, _, names in os.walk(self._home / ACTIVE):
+            for name in filter(durable.is_draft, names):
+                with suppress(FileNotFoundError):
+                    if time.time() - os.stat(f"{folder}/{name}").st_mtime > _ABANDONED_SECONDS:
+                        found.append(Path(folder, name).relative_to(self._home).as_posix())
+        return sorted(found)
 
     def _stat(self, path: str) -> RolloutFile | None:
         try:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import homes
@@ -204,6 +209,53 @@ class TestRepair:
         result = await repair(built.rollouts, state, locks)
         assert result.done is not None
         assert result.done.changed == ()
+
+
+class TestAbandonedDrafts:
+    """A process that is killed while it writes a large rollout leaves a hidden draft."""
+
+    HALF_WRITTEN = """
+import os, signal, sys
+from pathlib import Path
+from mcp_server.stores.durable import Draft
+draft = Draft(Path(sys.argv[1]))
+draft.add(b"half of a rollout")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+    @pytest.fixture
+    def left(self, tmp_path: Path) -> Path:
+        """What such a process has left just now."""
+        rollout_path = tmp_path / path_of(D)
+        ended = subprocess.run([sys.executable, "-c", self.HALF_WRITTEN, str(rollout_path)], check=False)
+        assert ended.returncode == -signal.SIGKILL
+        (draft,) = rollout_path.parent.iterdir()
+        return draft
+
+    async def test_one_that_is_being_written_is_left_alone(
+        self, left: Path, tmp_path: Path, state: StateStore, locks: MemoryLocks
+    ) -> None:
+        result = await repair(RolloutFiles(tmp_path), state, locks)
+        assert result.before.abandoned == ()
+        assert left.exists()
+
+    async def test_one_that_nobody_has_written_to_for_an_hour_is_told_of_and_taken_away(
+        self, left: Path, tmp_path: Path, state: StateStore, locks: MemoryLocks
+    ) -> None:
+        an_hour_ago = time.time() - 3_700
+        os.utime(left, (an_hour_ago, an_hour_ago))
+        mine = left.with_name("notes.tmp")
+        mine.write_text("not a draft")
+        os.utime(mine, (an_hour_ago, an_hour_ago))
+        rollouts = RolloutFiles(tmp_path)
+        told = (await repair(rollouts, state, locks, dry_run=True)).before
+        assert told.abandoned == (left.relative_to(tmp_path).as_posix(),)
+        assert left.exists()
+        result = await repair(rollouts, state, locks)
+        assert result.counts()["abandoned"] == 1
+        assert result.after is not None
+        assert result.after.abandoned == ()
+        assert list(left.parent.iterdir()) == [mine]
 
 
 async def test_a_real_home_is_in_order_after_its_first_build(
