@@ -33,8 +33,8 @@ class Examine(Protocol):
 class App:
     """The server's parts as the composition root put them together.
 
-    `opened` is set once the state handle is attached or given up; a call waits for that at most `wait_seconds`, and
-    then works from the files.
+    `opened` is set once the state handle is attached or given up; a call waits for that until for `wait_seconds` the
+    index has not come on, and then works from the files.
     """
 
     service: ThreadService
@@ -68,8 +68,11 @@ class App:
     async def early(self, ctx: AnyContext | None, look: Callable[[], Awaitable[T | None]]) -> T | None:
         """What `look` finds as soon as it finds something in the part of the index that is there; None once the handle
         is there or the wait is over."""
-        with anyio.move_on_after(self.wait_seconds):
+        seen = self._progress
+        with anyio.move_on_after(self.wait_seconds) as bound:
             while not self.opened.is_set():
+                if self._progress != seen:  # to read all the files would take no less than to wait for the index
+                    seen, bound.deadline = self._progress, anyio.current_time() + self.wait_seconds
                 advanced = self._advanced  # before the look: what comes meanwhile is not missed
                 if (found := await look()) is not None:
                     return found

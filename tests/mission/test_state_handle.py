@@ -135,6 +135,27 @@ async def test_the_handshake_waits_for_nothing_and_a_call_falls_back_to_the_file
             assert await Tools(client).listed() == [thread_id]
 
 
+async def test_a_call_waits_for_as_long_as_the_index_grows(home: Path) -> None:
+    app = build_server(Config.load(home, wait_seconds=2.0)).app
+    answered = anyio.Event()
+
+    async def call() -> None:
+        await app.ready()
+        answered.set()
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            for done in range(6):  # three seconds in all
+                app.advance(done, 6)
+                await anyio.sleep(0.5)
+                assert not answered.is_set()
+            # Now it has stopped: the same figures again are no progress.
+            app.advance(5, 6)
+            await answered.wait()
+    assert not app.opened.is_set()
+
+
 # Codex: try_init_waits_for_concurrent_startup_backfill
 async def test_two_servers_that_start_together_build_one_index(home: Path, connect: Connect) -> None:
     async with connect() as tools:
