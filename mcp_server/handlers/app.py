@@ -65,16 +65,18 @@ class App:
         await self.early(ctx, _nothing)
         return self.service
 
-    async def early(self, ctx: AnyContext | None, look: Callable[[], Awaitable[T | None]]) -> T | None:
+    async def early(
+        self, ctx: AnyContext | None, look: Callable[[], Awaitable[T | None]], patience: float = 0.0
+    ) -> T | None:
         """What `look` finds as soon as it finds something in the part of the index that is there; None once the handle
-        is there or the wait is over."""
-        seen = self._progress
+        is there or the wait is over. It looks once `patience` seconds have gone by."""
+        seen, patient_until = self._progress, anyio.current_time() + patience
         with anyio.move_on_after(self.wait_seconds) as bound:
             while not self.opened.is_set():
                 if self._progress != seen:  # to read all the files would take no less than to wait for the index
                     seen, bound.deadline = self._progress, anyio.current_time() + self.wait_seconds
                 advanced = self._advanced  # before the look: what comes meanwhile is not missed
-                if (found := await look()) is not None:
+                if anyio.current_time() >= patient_until and (found := await look()) is not None:
                     return found
                 with anyio.move_on_after(_TELL_SECONDS):
                     await advanced.wait()

@@ -75,6 +75,9 @@ Message = Annotated[
 ]
 AppendItem = Annotated[MessageItem | ToolCallItem | ToolOutputItem, Field(discriminator="type")]
 
+# Seconds that a search waits for the index to be built before it makes do with what there is: most homes need less.
+_SEARCH_PATIENCE = 5.0
+
 
 def turn_tools(app: App) -> list[Tool]:
     async def turn_start(
@@ -195,7 +198,6 @@ def read_tools(app: App) -> list[Tool]:
     ) -> Annotated[CallToolResult, r.SearchResult]:
         """Find what was said in names, user and agent messages, in any case. Gives snippets with thread, turn and item
         ids; read on with thread_items. To filter by name only use thread_list."""
-        service = await app.ready(ctx)
         where = ThreadFilter(
             archived=archived,
             cwd=[cwd] if isinstance(cwd, str) else cwd,
@@ -206,7 +208,9 @@ def read_tools(app: App) -> list[Tool]:
             until=until,
         )
         params = SearchParams(search_term, where, thread_id, include_tool_calls, sort_by, cursor, limit)
-        result = await service.searcher.search(params)
+        searcher = app.service.searcher
+        early = await app.early(ctx, lambda: searcher.early_search(params), _SEARCH_PATIENCE)
+        result = early or await searcher.search(params)
         return reply(result, render.search(result))
 
     return [

@@ -99,6 +99,22 @@ class Searcher:
             InvalidArgument: a blank or too long search term, or an order that is none.
             InvalidCursor: a cursor of another search.
         """
+        return await self._search(params, await self._catalog.index(), [])
+
+    async def early_search(self, params: SearchParams) -> SearchResult | None:
+        """The search in what there is of the index while it is being built; the answer says that it is not whole. None
+        where that is no answer: within one thread or tree, whose rows may not be there, and once this server has
+        changed something meanwhile, which has to be found."""
+        building = self._catalog.building
+        if building is None or params.thread_id is not None or params.filter.ancestor_thread_id is not None:
+            return None
+        if await self._catalog.log.last_seq():
+            return None
+        state = await building.backfill()
+        so_far = f"The index is being built: {state.done} of {state.found} rollouts are in it so far, and were searched"
+        return await self._search(params, building, [so_far])
+
+    async def _search(self, params: SearchParams, store: StateStore, incomplete: list[str]) -> SearchResult:
         terms = parse_terms(params.search_term)
         threads = await self._reader.query(params.filter)
         if not params.filter.source_kinds:
@@ -107,8 +123,8 @@ class Searcher:
         if params.thread_id is not None:
             thread_id = (await self._catalog.known(await self._catalog.resolve(params.thread_id))).id
             threads = ThreadQuery(archived=None, with_preview=None)
-        store, deadline = await self._catalog.index(), time.monotonic() + _SECONDS
-        search = _Search(store, terms, threads, thread_id, params.include_tool_calls, deadline, [])
+        deadline = time.monotonic() + _SECONDS
+        search = _Search(store, terms, threads, thread_id, params.include_tool_calls, deadline, incomplete)
         await self._read_unread(search)
         limit = clamp_limit(params.limit)
         if params.sort_by == "rank":

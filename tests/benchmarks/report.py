@@ -25,10 +25,9 @@ _HEADER = (
 _NOTES = """\
 Medians and 95th percentiles in milliseconds (peak memory and disk: MB of 10^6 bytes), as the client sees them; the page
 cache is warm. `bare` is the same SDK with one empty tool (in `turn_append` and one fsync), over the SDK's own streams.
-`own` is what our server takes above that (less than nothing where waiting for a pipe without threads saves more than
-the tool takes), and the client's check what the SDK's client takes besides, to hold the answer against the tool's output
-schema. The sides take turns, each on its own copy of the home. A target in
-brackets is asked of larger homes only.
+`own` is what our server takes above that: less than nothing where waiting for a pipe without threads saves more than
+the tool takes. The client's check is what the SDK's client takes besides, to hold the answer against the tool's output
+schema. The sides take turns, each on its own copy of the home. A target in brackets is asked of larger homes only.
 """
 
 

@@ -1,4 +1,5 @@
-"""A list while the index is being built: it is the page that the whole index gives, or it waits."""
+"""While the index is being built: a list is the page that the whole index gives, or it waits; a search says what it
+could not look at."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mcp_server.models.event import ThreadEvent
-from mcp_server.models.params import ListParams, ThreadFilter
-from mcp_server.models.results import ThreadListResult
+from mcp_server.models.params import ListParams, SearchParams, ThreadFilter
+from mcp_server.models.results import SearchResult, ThreadListResult
 from mcp_server.stores import adopt
 from mcp_server.stores.base import BadLine, Description, RolloutFile
 from mcp_server.stores.horizon import ALL_ACTIVE
@@ -150,3 +151,43 @@ async def test_what_this_server_changed_meanwhile_is_waited_for(state: StateDb) 
     assert await service.reader.early_list(LISTS["default"]) is not None
     await service.catalog.record(Change(events=(ThreadEvent("thread/closed", "a"),)))
     assert await service.reader.early_list(LISTS["default"]) is None
+
+
+async def test_an_early_search_finds_what_is_indexed_and_says_that_there_is_more(
+    state: StateDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adopt, "BATCH_ROWS", 20)
+    home = WatchedHome()
+    service = service_on(home, state)
+    told: list[SearchResult | None] = []
+
+    async def look() -> None:
+        told.append(await service.searcher.early_search(SearchParams("message")))
+
+    home.look = look
+    await backfill(home, state, owner="here", now_ms=lambda: 0)
+    first, second = told
+    assert first is not None
+    assert second is not None
+    assert (first.data, first.total) == ([], None)
+    assert {hit.thread.id for hit in second.data} < {f"01a20581-0000-7000-8000-{n:012x}" for n in range(23)}
+    assert len(second.data) > 10
+    assert second.incomplete == [
+        "The index is being built: 20 of 40 rollouts are in it so far, and were searched",
+    ]
+    await service.catalog.attach(state)
+    whole = await service.searcher.search(SearchParams("message", limit=100))
+    assert (len(whole.data), whole.incomplete) == (36, [])
+
+
+async def test_a_search_waits_where_the_part_is_no_answer(state: StateDb) -> None:
+    home = WatchedHome()
+    service = service_on(home, state)
+    key = "01a20581-0000-7000-8000-000000000001"
+    for params in (SearchParams("message", thread_id=key), SearchParams("x", ThreadFilter(ancestor_thread_id=key))):
+        assert await service.searcher.early_search(params) is None
+    assert await service.searcher.early_search(SearchParams("message")) is not None
+    await service.catalog.record(Change(events=(ThreadEvent("thread/closed", "a"),)))
+    assert await service.searcher.early_search(SearchParams("message")) is None
+    service.catalog.building = None
+    assert await service.searcher.early_search(SearchParams("message")) is None
