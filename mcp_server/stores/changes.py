@@ -24,6 +24,8 @@ class Known(Protocol):
     def name(self) -> str | None: ...
     @property
     def recency_at_ms(self) -> int: ...
+    @property
+    def preview(self) -> str: ...
 
 
 def merged(before: Known | None, after: StoredThread) -> StoredThread:
@@ -39,12 +41,13 @@ def merged(before: Known | None, after: StoredThread) -> StoredThread:
 
 
 def derive_events(before: Known | None, after: StoredThread) -> list[ThreadEvent]:
-    """The events that tell of the step from one row to the next: started (a new thread that has a preview), reverted
-    (the current rollout is of a later revert), archived or unarchived, renamed. Nothing else counts, so a row that is
-    already so gives none."""
+    """The events that tell of the step from one row to the next: started (it has a preview now, which may come some
+    time after the file), reverted (the current rollout is of a later revert), archived or unarchived, renamed. Nothing
+    else counts, so a row that is already so gives none."""
+    started = bool(after.preview) and (before is None or not before.preview)
+    events = [_event("thread/started", after.id)] if started else []
     if before is None:
-        return [_event("thread/started", after.id)] if after.preview else []
-    events: list[ThreadEvent] = []
+        return events
     if succession(before.path) < succession(after.path):
         events.append(_event("thread/reverted", after.id))
     events += move_events(after.id, before.archived, after.archived)

@@ -263,10 +263,12 @@ class _Known(NamedTuple):
     archived: bool
     name: str | None
     recency_at_ms: int
+    preview: str
 
 
 def _known(row: Sequence[Any]) -> _Known:
-    return _Known(row[_AT["path"]], bool(row[_AT["archived"]]), row[_AT["name"]], row[_AT["recency_at_ms"]])
+    archived = bool(row[_AT["archived"]])
+    return _Known(row[_AT["path"]], archived, row[_AT["name"]], row[_AT["recency_at_ms"]], row[_AT["preview"]])
 
 
 def _stored(row: Sequence[Any]) -> StoredThread:

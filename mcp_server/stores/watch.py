@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+from anyio import to_thread
 from watchfiles import Change, awatch  # pyright: ignore[reportUnknownVariableType]
 
 from mcp_server.errors import StoreFailure
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 _FOLDERS = ("sessions/", "archived_sessions/")
 _INDEX = "session_index.jsonl"
+_FILES = (".jsonl", ".zst", ".tmp")
 # Changes within this time are taken together; a writer that never pauses is seen at least this often.
 _DEBOUNCE_MS = 400
 # How often the watching thread looks whether it is to end.
@@ -94,7 +96,7 @@ class _Follower:
                             in_step = True
                             await self._step(None)
                         elif changes:
-                            await self._step({_relative(self.home, path) for _, path in changes})
+                            await self._step(await to_thread.run_sync(self._touched, changes))
                 except (OSError, RuntimeError) as error:
                     # Something went while the watch was set up, such as a draft of Codex's; or no watch can be had.
                     failures += 1
@@ -127,9 +129,18 @@ class _Follower:
         except StoreFailure as error:
             logger.warning("a change in the files could not be indexed: %s", error)
 
+    def _touched(self, changes: set[tuple[Change, str]]) -> set[str]:
+        """The paths that have changed; with a folder the rollouts in it. Of what is put into a new folder before the
+        system watches that too, nobody tells."""
+        paths = {_relative(self.home, path) for _, path in changes}
+        for path in [path for path in paths if not path.endswith(_FILES)]:
+            for folder, _, names in os.walk(self.home / path):
+                paths.update(_relative(self.home, f"{folder}{os.sep}{name}") for name in names)
+        return paths
+
     def _concerns(self, _: Change, path: str) -> bool:
         relative = _relative(self.home, path)
-        return relative == _INDEX or relative.startswith(_FOLDERS)
+        return relative == _INDEX or f"{relative}/".startswith(_FOLDERS)
 
 
 @asynccontextmanager

@@ -279,6 +279,13 @@ async def test_events_get_seq_and_time_and_are_read_in_order(state: StateStore) 
     assert await state.events_after(2**70, limit=10) == []
 
 
+async def test_a_thread_that_others_began_is_announced_once_it_has_a_message(state: StateStore) -> None:
+    """A program may write the metadata first, and the first message a moment later."""
+    assert await state.commit(Change(observed=(thread("a", preview=""),))) == []
+    assert kinds(await state.commit(Change(observed=(thread("a"),)))) == [("thread/started", "a")]
+    assert await state.commit(Change(observed=(thread("a", updated_at_ms=9),))) == []
+
+
 async def test_threads_make_no_events_and_observed_ones_those_of_the_difference(state: StateStore) -> None:
     assert await state.commit(Change(threads=(thread("quiet"),))) == []
     assert await state.commit(Change(observed=(thread("empty", preview=""),))) == []

@@ -12,6 +12,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 from homes import A, B, ids, path_of, rollout
+from watchfiles import Change
 
 from mcp_server.stores import watch
 from mcp_server.stores.memory_state import MemoryState
@@ -46,6 +47,42 @@ async def watched(home: Path) -> AsyncGenerator[tuple[MemoryState, TaskGroup]]:
 async def test_a_file_that_another_program_writes_gets_a_row(tmp_path: Path) -> None:
     async with watched(tmp_path) as (state, tasks):
         assert await ids(state) == {A}
+        tasks.cancel_scope.cancel()
+
+
+async def test_what_is_in_a_folder_before_the_system_watches_it_gets_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on the first thread of a day, or of a home: the system tells of the new folder, and not of what is in it."""
+
+    async def of_the_folder_alone(*_: Any, **__: Any) -> AsyncGenerator[set[tuple[Change, str]]]:
+        yield set()
+        _write(tmp_path / path_of(A))
+        yield {(Change.added, str(tmp_path / "sessions"))}
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(watch, "awatch", of_the_folder_alone)
+    state, woken = MemoryState(), anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watching(tmp_path, state, woken.set))
+        with anyio.fail_after(_SECONDS):
+            await woken.wait()
+        assert await ids(state) == {A}
+        tasks.cancel_scope.cancel()
+
+
+async def test_what_comes_with_the_folder_of_all_threads_gets_a_row(tmp_path: Path) -> None:
+    state = MemoryState()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watching(tmp_path, state, lambda: None))
+        with anyio.fail_after(_SECONDS):
+            while await state.names_stamp() is None:  # the watch can't say that it has begun
+                with (tmp_path / "session_index.jsonl").open("a") as file:
+                    file.write("\n")
+                await anyio.sleep(0.1)
+            _write(tmp_path / path_of(A))
+            while await ids(state) != {A}:  # noqa: ASYNC110 -- it is woken more than once
+                await anyio.sleep(0.02)
         tasks.cancel_scope.cancel()
 
 
