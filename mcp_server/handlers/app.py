@@ -33,8 +33,8 @@ class Examine(Protocol):
 class App:
     """The server's parts as the composition root put them together.
 
-    `opened` is set once the state handle is attached or given up; a call waits for that until for `wait_seconds` the
-    index has not come on, and then works from the files.
+    `opened` is set once the state handle is attached or given up. A call waits for that as long as the index grows;
+    once it has stood still for `wait_seconds`, the call works from the files.
     """
 
     service: ThreadService
