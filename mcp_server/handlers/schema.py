@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, get_args
@@ -82,9 +82,45 @@ def slim(schema: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def _answer(model: str) -> dict[str, Any]:
-    """The schema of a result or a part of one, made for a client that checks each row against it: without references
-    to look up, and without a choice where one list of types says the same."""
-    return _lean(_definitions()[model])
+    """The schema of a result, made for a client that holds each answer against it: without references to look up, and
+    without a choice where one list of types says the same.
+
+    What the rows of lists are is told once, in `$defs`, and of each row only the required fields are asked. The SDK's
+    client takes 4 µs a field: for a page of threads that was longer than all else together.
+    """
+    rows = _rows(model)
+    return {**_model(model), "$defs": {name: _model(name) for name in rows}} if rows else _model(model)
+
+
+@cache
+def _model(name: str) -> dict[str, Any]:
+    return _lean(_definitions()[name])
+
+
+@cache
+def _rows(model: str) -> tuple[str, ...]:
+    """The models of what stands in the lists of a model, and in those of its parts."""
+    found: list[str] = []
+    for name, in_list in _named(_definitions()[model]):
+        found += [name, *_rows(name)] if in_list else _rows(name)
+    return tuple(dict.fromkeys(found))
+
+
+def _named(part: Any, in_list: bool = False) -> Iterator[tuple[str, bool]]:
+    """The models that a part of a schema names, each with whether it stands in a list."""
+    if isinstance(part, list):
+        for one in part:  # pyright: ignore[reportUnknownVariableType]
+            yield from _named(one)
+    elif isinstance(part, dict):
+        for key, value in part.items():  # pyright: ignore[reportUnknownVariableType]
+            if key == "$ref":
+                yield _name(value), in_list  # pyright: ignore[reportUnknownArgumentType]
+            else:
+                yield from _named(value, in_list=key == "items")  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _name(reference: str) -> str:
+    return reference.rpartition("/")[2]
 
 
 def _lean(part: Any) -> Any:
@@ -93,7 +129,10 @@ def _lean(part: Any) -> Any:
     if not isinstance(part, dict):
         return part
     held: dict[str, Any] = {**part}
-    out = {**_answer(held.pop("$ref").rpartition("/")[2])} if "$ref" in held else {}
+    out = {**_model(_name(held.pop("$ref")))} if "$ref" in held else {}
+    if held.get("type") == "array" and "$ref" in (row := held.get("items", {})):
+        name = _name(row["$ref"])
+        held["items"] = {"description": f"As $defs/{name}", "type": "object", "required": _model(name)["required"]}
     out |= {key: _lean(value) for key, value in held.items() if key not in ("properties", "default")}
     if "properties" in held:
         out["properties"] = {name: _lean(one) for name, one in held["properties"].items()}

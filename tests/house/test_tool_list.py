@@ -20,6 +20,7 @@ from mcp_types import Tool
 
 from mcp_server.config import Config
 from mcp_server.server import INSTRUCTIONS, build_server
+from tests.answers import check_answer, whole
 
 pytestmark = pytest.mark.anyio
 
@@ -65,6 +66,28 @@ async def test_every_field_is_described(tools: list[Tool]) -> None:
                 assert field.get("description") or "const" in field or "$ref" in field, f"{tool.name}.{name}"
 
 
+async def test_each_row_of_a_list_is_described_in_full(tools: list[Tool]) -> None:
+    described = {tool.name: whole(tool.output_schema) for tool in tools}
+    rows = described["thread_list"]["properties"]["data"]["items"]
+    assert rows == {"$ref": "#/$defs/ThreadHead"}
+    for name, schema in described.items():
+        for reference in references(schema):
+            assert reference.removeprefix("#/$defs/") in schema["$defs"], name
+
+
+def test_an_answer_with_a_wrong_row_is_told_apart_from_a_right_one() -> None:
+    row: dict[str, Any] = {
+        "seq": 1,
+        "at": "2026-01-01T00:00:00Z",
+        "type": "thread/started",
+        "thread_id": "t",
+        "payload": {},
+    }
+    check_answer("events_read", {"data": [row], "last_seq": 1, "more": False})
+    with pytest.raises(AssertionError, match=r"data\[1\]\.seq"):
+        check_answer("events_read", {"data": [row, row | {"seq": "2"}], "last_seq": 1, "more": False})
+
+
 async def test_only_reading_tools_say_so_and_every_other_takes_a_request_id(tools: list[Tool]) -> None:
     reading = {tool.name for tool in tools if tool.annotations and tool.annotations.read_only_hint}
     assert reading == {
@@ -98,6 +121,16 @@ def test_the_tool_definitions_pass_the_quality_lint(tmp_path: Path) -> None:
     command = ["tdqs", "lint", "--fail-on", "warning", "--command", server]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
+
+
+def references(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(name := schema.get("$ref"), str):  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            yield name
+        schema = list(schema.values())  # pyright: ignore
+    if isinstance(schema, list):
+        for part in schema:  # pyright: ignore[reportUnknownVariableType]
+            yield from references(part)
 
 
 def fields(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:

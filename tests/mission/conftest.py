@@ -13,6 +13,7 @@ from mcp import Client
 
 from mcp_server.config import Config
 from mcp_server.server import build_server
+from tests.answers import check_answer
 
 Json = dict[str, Any]
 Era = Literal["auto", "legacy"]
@@ -38,6 +39,7 @@ class Tools:
         if result.is_error:
             text = " ".join(getattr(part, "text", "") for part in result.content)
             raise Refused(answer.get("error", {}).get("code", "none"), text)
+        check_answer(tool, answer)
         return answer
 
     async def start(self, **arguments: Any) -> str:
