@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mcp_server.stores.fetching import clamped
-from mcp_server.stores.index import IDS_BELOW
+from mcp_server.stores.index import IDS_BELOW, below_values
 from mcp_server.stores.queries import ThreadQuery, cwd_forms
 
 KEYS = {"created_at": "created_at_ms", "updated_at": "updated_at_ms", "recency_at": "recency_at_ms"}
@@ -21,7 +21,7 @@ Conditions = tuple[list[str], list[Any]]
 
 
 def of_group(query: ThreadQuery) -> Conditions:
-    """On what `queries.fits_group` looks at, and the cwd."""
+    """On what `queries.fits_group` looks at."""
     conditions, values = list[str](), list[Any]()
     for name, wanted in (("archived", query.archived), ("has_preview", query.with_preview)):
         if wanted is not None:
@@ -31,7 +31,7 @@ def of_group(query: ThreadQuery) -> Conditions:
         if allowed is not None:
             conditions.append(f"{name} {_AMONG}")
             values.append(_json_list(allowed))
-    return all_of((conditions, values), of_cwd(query))
+    return conditions, values
 
 
 def of_cwd(query: ThreadQuery) -> Conditions:
@@ -52,16 +52,34 @@ def of_time(query: ThreadQuery) -> Conditions:
     return [f"{KEYS[query.sort_key]} {sign} ?" for sign, _ in given], [bound for _, bound in given]
 
 
+def of_term(query: ThreadQuery) -> Conditions:
+    """On name and preview."""
+    if query.search_term is None:
+        return [], []
+    return ["(instr(name, ?) > 0 OR instr(preview, ?) > 0)"], [query.search_term] * 2
+
+
+def of_anchor(query: ThreadQuery) -> Conditions:
+    """On the place in the order: what `queries.beyond` is in Python."""
+    if query.after is None:
+        return [], []
+    key, sign, at = KEYS[query.sort_key], "<" if query.direction == "desc" else ">", clamped(query.after.at_ms)
+    if query.after.thread_id is None:
+        return [f"{key} {sign} ?"], [at]
+    return [f"({key}, id) {sign} (?, ?)"], [at, query.after.thread_id]
+
+
+def of_parent(query: ThreadQuery) -> Conditions:
+    if query.parent_id is None:
+        return [], []
+    return ["id IN (SELECT child_id FROM spawn_edges WHERE parent_id = ?)"], [query.parent_id]
+
+
 def of_tree(query: ThreadQuery) -> Conditions:
     """On the place in the tree of sub-agents."""
-    conditions, values = list[str](), list[Any]()
-    if query.parent_id is not None:
-        conditions.append("id IN (SELECT child_id FROM spawn_edges WHERE parent_id = ?)")
-        values.append(query.parent_id)
-    if query.ancestor_id is not None:
-        conditions.append(f"id IN ({IDS_BELOW})")
-        values += [json.dumps([query.ancestor_id])] * 2
-    return conditions, values
+    if query.ancestor_id is None:
+        return of_parent(query)
+    return all_of(of_parent(query), ([f"id IN ({IDS_BELOW})"], below_values(query.ancestor_id)))
 
 
 def all_of(*parts: Conditions) -> Conditions:

@@ -211,8 +211,12 @@ _EDGES_BELOW = (
     f"{_TREE} SELECT parent_id, child_id, status FROM tree CROSS JOIN spawn_edges ON parent_id = tree.id "
     "ORDER BY child_id"
 )
-IDS_BELOW = f"{_TREE} SELECT id FROM tree WHERE id NOT IN (SELECT value FROM json_each(?))"
-"""The ids of the threads below those of a list, which is asked for twice."""
+IDS_BELOW = f"{_TREE} SELECT id FROM tree WHERE id != ?"
+"""The ids of the threads below another; it takes `below_values`."""
+
+
+def below_values(thread_id: str) -> list[str]:
+    return [json.dumps([thread_id]), thread_id]
 
 
 def parent(session: Session, child_id: str) -> SpawnEdge | None:

@@ -2,8 +2,8 @@
 
 Rows are of groups (archived, source, provider, cwd, ...), and `thread_counts` holds how many each group has. So a list
 is the merge of one walk for each group that fits, along an index that has the group's rows in order; it ends after a
-page. Two kinds of queries name so few rows that these are looked at one by one instead: those for the threads below
-another, and those for a term that few rows can hold.
+page. Two kinds of queries name so few rows that all of these are looked at instead, once for the page and the counts:
+those for the threads below another, and those for a term that few rows can hold.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from typing import Any, NamedTuple
 from sqlmodel import Session
 
 from mcp_server.stores.base import Present
-from mcp_server.stores.fetching import clamped, fetch_all
-from mcp_server.stores.filters import KEYS, all_of, expression, of_cwd, of_time, of_tree
-from mcp_server.stores.index import get_numbered
-from mcp_server.stores.queries import COUNTED, Count, ThreadQuery, ThreadRows, beyond, fits_group, in_time
+from mcp_server.stores.fetching import fetch_all, fetch_one
+from mcp_server.stores.filters import KEYS, all_of, expression, of_anchor, of_cwd, of_group, of_parent, of_term, of_time
+from mcp_server.stores.index import IDS_BELOW, below_values, get_numbered
+from mcp_server.stores.queries import COUNTED, Count, ThreadQuery, ThreadRows, fits_group
 
 _ARMS = 100  # SQLite joins at most 500 SELECTs, and binds at most 999 values in old versions
 _GRAM = 3
 _GRAMS = 32
-_LOOKED_AT = 3  # sort key, id and number
-_HOLDS_TERM = "(instr(name, ?) > 0 OR instr(preview, ?) > 0)"
+_BELOW = f"({IDS_BELOW}) CROSS JOIN threads USING (id)"  # faster than to look for each id in a list
+_HELD = "SELECT rowid AS number FROM threads_text WHERE threads_text MATCH ? LIMIT ?"
+_HOLDING = f"({_HELD}) CROSS JOIN threads USING (number)"
 
 
 class _Group(NamedTuple):
@@ -36,9 +37,16 @@ class _Group(NamedTuple):
     cwd: str | None = None
 
 
-class _Few(NamedTuple):
-    """The few rows that a query names by its term or its tree; only the first of them if they are not `all`."""
+_GROUPED_BY = _Group._fields[:-1]
 
+_Groups = list[tuple[_Group, int]]
+"""Groups, and how many rows each has."""
+
+
+class _Few(NamedTuple):
+    """The few rows that a query names by its term or its tree, in `source`; only the first of them if not `all`."""
+
+    source: str
     condition: str
     values: list[Any]
     all: bool
@@ -56,10 +64,10 @@ def list_threads(
         totals = [_count(session, one, fitting) for one, fitting in zip(together, groups, strict=True)]
         numbers = _walk(session, query, groups[0])
     else:
-        found = _look(session, few, query)
-        fitting = [_fitting(one, found) for one in together]
-        totals = [Count(len(rows), minimum=not few.all) for rows in fitting]
-        numbers = _in_order(query, fitting[0]) if few.all else _walk(session, query, groups_of(session, [query])[0])
+        found, numbers = _look(session, few, query, query.limit + 1 if few.all else 0)
+        totals = [Count(_fitting(one, found), minimum=not few.all) for one in together]
+        if not few.all:
+            numbers = _walk(session, query, groups_of(session, [query])[0])
     told = iter(totals[1:])
     rest = iter(counts(session, [other for other, is_alike in zip(beside, alike, strict=True) if not is_alike]))
     page = get_numbered(session, numbers[: query.limit])
@@ -80,14 +88,14 @@ def counts(session: Session, queries: Sequence[ThreadQuery]) -> list[Count]:
         if few is None:
             found.append(_count(session, query, groups_of(session, [query])[0]))
         else:
-            found.append(Count(len(_fitting(query, _look(session, few, query))), minimum=not few.all))
+            found.append(Count(_fitting(query, _look(session, few, query, 0)[0]), minimum=not few.all))
     return found
 
 
 # ---------------------------------------------------------------------------------------------- groups
 
 
-def groups_of(session: Session, queries: Sequence[ThreadQuery]) -> list[list[tuple[_Group, int]]]:
+def groups_of(session: Session, queries: Sequence[ThreadQuery]) -> list[_Groups]:
     """For each query the groups that fit, and how many rows each has. The queries ask for the same cwds."""
     conditions, values = of_cwd(queries[0])
     columns = ", ".join(_Group._fields[: None if conditions else -1])
@@ -98,40 +106,29 @@ def groups_of(session: Session, queries: Sequence[ThreadQuery]) -> list[list[tup
 
 def _arm(query: ThreadQuery, group: _Group, columns: str, *, bounded: bool) -> tuple[str, list[Any]]:
     """The rows of one group that the query lets through, from the anchor on if `bounded`."""
-    key = KEYS[query.sort_key]
     given = {name: value for name, value in group._asdict().items() if value is not None}
-    conditions, values = all_of(([f"{name} = ?" for name in given], [*given.values()]), of_time(query))
-    if bounded and query.after is not None:
-        sign, at = "<" if query.direction == "desc" else ">", clamped(query.after.at_ms)
-        if query.after.thread_id is None:
-            conditions.append(f"{key} {sign} ?")
-            values.append(at)
-        else:
-            conditions.append(f"({key}, id) {sign} (?, ?)")
-            values += [at, query.after.thread_id]
-    if query.search_term is not None:
-        conditions.append(_HOLDS_TERM)
-        values += [query.search_term] * 2
+    of_these = [f"{name} = ?" for name in given], [*given.values()]
+    conditions, values = all_of(of_these, of_time(query), of_anchor(query) if bounded else ([], []), of_term(query))
     # Without statistics SQLite may take the index that begins with fewer columns.
     index = f"ix_threads_{'' if query.cwds is None else 'cwd_'}{query.sort_key.removesuffix('_at')}"
     return f"SELECT {columns} FROM threads INDEXED BY {index} WHERE {expression(conditions)}", values
 
 
-def _merged(query: ThreadQuery, groups: Sequence[tuple[_Group, int]], columns: str) -> Iterator[tuple[str, list[Any]]]:
+def _merged(query: ThreadQuery, groups: _Groups, columns: str) -> Iterator[tuple[str, list[Any]]]:
     """Statements that merge the walks of the groups."""
     for start in range(0, len(groups), _ARMS):
         arms = [_arm(query, group, columns, bounded=columns != "1") for group, _ in groups[start : start + _ARMS]]
         yield " UNION ALL ".join(sql for sql, _ in arms), [value for _, values in arms for value in values]
 
 
-def walk_statements(query: ThreadQuery, groups: Sequence[tuple[_Group, int]]) -> Iterator[tuple[str, list[Any]]]:
+def walk_statements(query: ThreadQuery, groups: _Groups) -> Iterator[tuple[str, list[Any]]]:
     """What finds a page of the rows of these groups: sort key, id and number, in order."""
     way = "DESC" if query.direction == "desc" else "ASC"
     for sql, values in _merged(query, groups, f"{KEYS[query.sort_key]}, id, number"):
         yield f"{sql} ORDER BY 1 {way}, 2 {way} LIMIT ?", [*values, query.limit + 1]
 
 
-def _walk(session: Session, query: ThreadQuery, groups: Sequence[tuple[_Group, int]]) -> list[int]:
+def _walk(session: Session, query: ThreadQuery, groups: _Groups) -> list[int]:
     """The numbers of the page's rows and of the one that follows."""
     found = [row for sql, values in walk_statements(query, groups) for row in fetch_all(session, sql, values)]
     if len(groups) > _ARMS:
@@ -139,7 +136,7 @@ def _walk(session: Session, query: ThreadQuery, groups: Sequence[tuple[_Group, i
     return [number for _, _, number in found[: query.limit + 1]]
 
 
-def _count(session: Session, query: ThreadQuery, groups: Sequence[tuple[_Group, int]]) -> Count:
+def _count(session: Session, query: ThreadQuery, groups: _Groups) -> Count:
     if query.since_ms is None and query.until_ms is None and query.search_term is None:
         return Count(sum(n for _, n in groups))
     seen = 0
@@ -153,45 +150,47 @@ def _count(session: Session, query: ThreadQuery, groups: Sequence[tuple[_Group, 
 
 def _named(query: ThreadQuery) -> tuple[Any, ...]:
     """What decides which rows are looked at for a query."""
-    return query.search_term, query.parent_id, query.ancestor_id, query.cwds
+    tree = query.parent_id, query.ancestor_id
+    return query.search_term, *tree, query.cwds, query.sort_key, query.since_ms, query.until_ms
 
 
 def _few(session: Session, query: ThreadQuery) -> _Few | None:
     """None for a query that names no rows."""
-    conditions, values = of_tree(query)
+    source, values = "threads", list[Any]()
     complete = True
-    if query.search_term is not None:
-        if not conditions:
-            wanted = _grams(query.search_term)
-            if wanted is None:
-                return None
-            sql = "SELECT rowid FROM threads_text WHERE threads_text MATCH ? LIMIT ?"
-            held = [number for (number,) in fetch_all(session, sql, [wanted, COUNTED + 1])]
-            complete = len(held) <= COUNTED
-            conditions.append(f"number IN ({', '.join(map(str, held))})")
-        conditions.append(_HOLDS_TERM)
-        values += [query.search_term] * 2
-    return _Few(expression(conditions), values, complete) if conditions else None
+    if query.ancestor_id is not None:
+        source, values = _BELOW, below_values(query.ancestor_id)
+    elif query.parent_id is None:
+        grams = None if query.search_term is None else _grams(query.search_term)
+        if grams is None:
+            return None
+        source, values = _HOLDING, [grams, COUNTED + 1]
+        complete = fetch_one(session, f"SELECT count(*) FROM ({_HELD})", values)[0] <= COUNTED
+    conditions, of_rows = all_of(of_parent(query), of_term(query))
+    return _Few(source, expression(conditions), [*values, *of_rows], complete)
 
 
-def _look(session: Session, few: _Few, query: ThreadQuery) -> list[Any]:
-    """Of each of the few rows the sort key, the id, the number, and what groups it. In Python what a query lets through
-    is found with fewer steps: once for each group."""
-    conditions, values = all_of(([few.condition], few.values), of_cwd(query))
-    columns = ", ".join((KEYS[query.sort_key], "id", "number", *_Group._fields[:-1]))
-    return fetch_all(session, f"SELECT {columns} FROM threads WHERE {expression(conditions)}", values)
+def _look(session: Session, few: _Few, query: ThreadQuery, limit: int) -> tuple[_Groups, list[int]]:
+    """The groups of the few rows, but for those that the cwds or the time leave out; and the numbers of the first
+    `limit` rows that the query lets through. In one statement, so that the rows are found once."""
+    named, named_values = all_of(([few.condition], few.values), of_cwd(query), of_time(query))
+    page, page_values = all_of(of_group(query), of_anchor(query))
+    key, way, groups = KEYS[query.sort_key], "DESC" if query.direction == "desc" else "ASC", ", ".join(_GROUPED_BY)
+    sql = (
+        f"WITH few AS (SELECT {key}, id, number, {groups} FROM {few.source} WHERE {expression(named)}) "
+        f"SELECT {groups}, count(*) FROM few GROUP BY {groups} "
+        # rows of the page have NULL for a count
+        f"UNION ALL SELECT * FROM (SELECT {key}, id, number, NULL, NULL FROM few WHERE {expression(page)} "
+        f"ORDER BY {key} {way}, id {way} LIMIT ?)"
+    )
+    found = fetch_all(session, sql, (*named_values, *page_values, limit))
+    rows = sorted((row[:3] for row in found if row[-1] is None), reverse=query.direction == "desc")
+    return [(_Group(*group), n) for *group, n in found if n is not None], [number for _, _, number in rows]
 
 
-def _fitting(query: ThreadQuery, rows: Sequence[Any]) -> list[Any]:
-    """Those of these rows that the query lets through."""
-    lets = {group: fits_group(_Group(*group), query) for group in {row[_LOOKED_AT:] for row in rows}}
-    return [row for row in rows if lets[row[_LOOKED_AT:]] and in_time(row[0], query)]
-
-
-def _in_order(query: ThreadQuery, rows: Sequence[Any]) -> list[int]:
-    """The numbers of these rows, from the query's anchor on."""
-    rest = sorted(row[:_LOOKED_AT] for row in rows if beyond(row[0], row[1], query))
-    return [number for _, _, number in (rest if query.direction == "asc" else reversed(rest))]
+def _fitting(query: ThreadQuery, groups: _Groups) -> int:
+    """How many rows of these groups the query lets through."""
+    return sum(n for group, n in groups if fits_group(group, query))
 
 
 def _grams(term: str) -> str | None:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-REVISION = "0004"
+REVISION = "0005"
 
 
 class SchemaVersion(SQLModel, table=True):
@@ -109,9 +109,11 @@ class SpawnEdgeRow(SQLModel, table=True):
     """No foreign key: an edge may name threads without a row, and outlives rows (as in Codex)."""
 
     __tablename__ = "spawn_edges"
+    # A walk down a tree reads this alone.
+    __table_args__ = (Index("ix_spawn_edges_parent", "parent_id", "child_id", "status"),)
 
     child_id: str = Field(primary_key=True)
-    parent_id: str = Field(index=True)
+    parent_id: str
     status: str
 
 

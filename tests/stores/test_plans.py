@@ -24,7 +24,8 @@ from mcp_server.stores.state import StateDb
 pytestmark = pytest.mark.anyio
 
 # What a statement may go through: what it was given, what it has made of that, what a match finds in an index of texts.
-SMALL = re.compile(r"SCAN (TABLE )?(\w+ VIRTUAL TABLE|tree|(temp\.)?written|CONSTANT ROW)\b")
+MADE = r"tree|few|\(subquery-\d+\)|SUBQUERY \d+|CONSTANT ROW"
+SMALL = re.compile(rf"SCAN (TABLE )?(\w+ VIRTUAL TABLE|(temp\.)?written|{MADE})(?!\w)")
 
 Asked = list[str]
 
