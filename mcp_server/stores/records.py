@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
+
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread
 
 
-@dataclass(frozen=True, slots=True)
-class SpawnEdge:
+class SpawnEdge(msgspec.Struct, frozen=True, gc=False):
     """Parent and child of a sub-agent tree. A child has one parent; `open` and `closed` are followed alike."""
 
     parent_id: str

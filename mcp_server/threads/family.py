@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
+
+from msgspec.structs import replace
 
 from mcp_server.errors import DamagedRollout, InvalidCursor, ThreadNotFound, ThreadstoreError
 from mcp_server.models.history import HistoryMark
@@ -38,18 +40,19 @@ class Family:
         below = await self._catalog.edges_below(thread_id)
         members = _members(thread_id, above, below)
         lines = outline(next(iter(members)), list(members.values())[1:])
-        first = _place(cursor, [line[1] for line in lines])
-        page = lines[first : None if limit is None else first + clamp_limit(limit)]
+        if cursor is not None and all(i != cursor for _, i in lines):
+            raise InvalidCursor(cursor)
+        page = list(islice(lines, None if limit is None else clamp_limit(limit)))
         edges = {edge.child_id: edge for edge in (*below, *above)}
         nodes = await self._nodes([members[i] for _, i in page], edges, asked=thread_id)
         text = [f"{before}{_label(node, marked=i == thread_id)}" for (before, i), node in zip(page, nodes, strict=True)]
         return TreeResult(
             thread_id=thread_id,
-            root_thread_id=lines[0][1],
+            root_thread_id=next(iter(members)),
             nodes=nodes,
             tree="\n".join(text),
-            total=len(lines),
-            next_cursor=page[-1][1] if first + len(page) < len(lines) else None,
+            total=len(members),
+            next_cursor=page[-1][1] if next(lines, None) else None,
         )
 
     async def _nodes(self, members: Sequence[Descendant], edges: Mapping[str, SpawnEdge], asked: str) -> list[TreeNode]:
@@ -105,17 +108,9 @@ def _members(thread_id: str, above: Sequence[SpawnEdge], below: Sequence[SpawnEd
     chain = [thread_id, *(edge.parent_id for edge in above)][::-1]
     line = [Descendant(child, parent, n + 1) for n, (parent, child) in enumerate(pairwise(chain))]
     rest = [node for node in descendants(thread_id, below) if node.thread_id not in chain]
-    deeper = [Descendant(node.thread_id, node.parent_id, node.depth + len(line)) for node in rest]
-    return {node.thread_id: node for node in (Descendant(chain[0], "", 0), *line, *deeper)}
-
-
-def _place(cursor: str | None, ids: Sequence[str]) -> int:
-    """Where a page begins: behind the thread that the cursor names."""
-    if cursor is None:
-        return 0
-    if cursor not in ids:
-        raise InvalidCursor(cursor)
-    return ids.index(cursor) + 1
+    if line:
+        rest = [replace(node, depth=node.depth + len(line)) for node in rest]
+    return {node.thread_id: node for node in (Descendant(chain[0], "", 0), *line, *rest)}
 
 
 def _label(node: TreeNode, *, marked: bool) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+
+import msgspec
 
 from mcp_server.stores.records import SpawnEdge
 
 
-@dataclass(frozen=True, slots=True)
-class Descendant:
+class Descendant(msgspec.Struct, frozen=True, gc=False):
     """A thread below the root. `depth` is 1 for the root's own children."""
 
     thread_id: str
@@ -40,17 +40,16 @@ def descendants(root_id: str, edges: Iterable[SpawnEdge]) -> list[Descendant]:
     return found
 
 
-def outline(root_id: str, below: Collection[Descendant]) -> list[tuple[str, str]]:
-    """The lines of a picture of the tree: what stands before each thread, and its id."""
+def outline(root_id: str, below: Collection[Descendant]) -> Iterator[tuple[str, str]]:
+    """The lines of a picture of the tree, one by one: what stands before each thread, and its id."""
     kids: dict[str, list[str]] = {}
     for node in below:
         kids.setdefault(node.parent_id, []).append(node.thread_id)
-    lines = [("", root_id)]
+    yield "", root_id
     # A stack, not recursion: a chain of sub-agents may be deeper than Python's stack.
     stack = [(child, "", n == 0) for n, child in enumerate(reversed(kids.get(root_id, [])))]
     while stack:
         node, indent, last = stack.pop()
-        lines.append((f"{indent}{'└─ ' if last else '├─ '}", node))
+        yield f"{indent}{'└─ ' if last else '├─ '}", node
         deeper = indent + ("   " if last else "│  ")
         stack.extend((child, deeper, n == 0) for n, child in enumerate(reversed(kids.get(node, []))))
-    return lines
