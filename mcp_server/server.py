@@ -9,7 +9,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -182,8 +182,11 @@ class Runtime:
                 if not self.config.read_only:
                     own = self.service.live.own
                     following.start_soon(keep_indexed, self.rollouts, self.state, path, own)
-                while not self.state.is_lost():  # noqa: ASYNC110 -- another process moves a file and tells nobody
+                while not self.state.is_lost():  # another process moves a file and tells nobody
                     await anyio.sleep(_REAP_SECONDS)
+                    if not self.config.read_only:
+                        with suppress(StoreFailure):  # what can't be written is told by the calls that write
+                            await self.state.tidy()
                 following.cancel_scope.cancel()
             logger.error("the state DB %s was damaged or taken away; the files are used until it is rebuilt", path)
             self.service.catalog.detach()

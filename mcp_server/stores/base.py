@@ -361,7 +361,7 @@ class StateStore(HistoryStore, Protocol):
 
     async def moved_with(self, kind: str, thread_id: str) -> set[str]:
         """The threads of the newest finished operation of a kind that the thread is among: those for which it is the
-        newest too."""
+        newest too. One is newer than another that was recorded before it."""
         ...
 
     # receipts, tombstones, leases

@@ -90,13 +90,13 @@ def moved_with(session: Session, kind: str, thread_id: str) -> set[str]:
         "FROM operation_moves AS move CROSS JOIN operations AS operation ON operation.id = move.operation_id "
         "WHERE operation.state = 'done' AND operation.kind = ? AND move.thread_id = "
     )
-    newest = f"SELECT started_at_ms, id {done} ? ORDER BY started_at_ms DESC, id DESC LIMIT 1"
+    newest = f"SELECT move.operation_id {done} ? ORDER BY move.rowid DESC LIMIT 1"
     last = fetch_one(session, newest, (kind, thread_id))
     if last is None:
         return set()
-    later = f"SELECT 1 {done} moved.thread_id AND (started_at_ms, id) > (?, ?)"
+    later = f"SELECT 1 {done} moved.thread_id AND move.rowid > moved.rowid"
     moved = f"SELECT thread_id FROM operation_moves AS moved WHERE operation_id = ? AND NOT EXISTS ({later})"
-    return {moved_id for (moved_id,) in fetch_all(session, moved, (last[1], kind, *last))}
+    return {moved_id for (moved_id,) in fetch_all(session, moved, (*last, kind))}
 
 
 def _operation(session: Session, row: OperationRow) -> Operation:

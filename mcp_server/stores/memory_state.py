@@ -229,7 +229,7 @@ class MemoryState(MemoryHistory, StateStore):
     def _last_operation(self, kind: str, thread_id: str) -> Operation | None:
         done = (o for o in self._operations.values() if o.state == "done" and o.kind == kind)
         moved = (o for o in done if any(move.thread_id == thread_id for move in o.moves))
-        return max(moved, key=_by_start, default=None)
+        return next(iter(reversed(list(moved))), None)
 
     async def receipt(self, request_id: str) -> Receipt | None:
         return self._receipts.get(request_id)

@@ -31,6 +31,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 5
 OPEN_SECONDS = 30
 CHECKED_BYTES = 32 << 20
+LOG_BYTES = 16 << 20
+"""How long the database's log (-wal) may be before it is taken over into the file."""
 
 _COUNT_TABLES = "SELECT count(*) FROM sqlite_master"
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
@@ -126,6 +128,20 @@ def identity(path: Path) -> Identity | None:
     return stat.st_dev, stat.st_ino
 
 
+def take_log_over(engine: Engine) -> None:
+    """Take what the database's log (-wal) holds over into the file, as far as nobody reads older states. Others read
+    and write meanwhile."""
+    with closing(engine.raw_connection()) as connection:
+        connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def log_bytes(path: Path) -> int:
+    try:
+        return Path(f"{path}-wal").stat().st_size
+    except OSError:
+        return 0
+
+
 def _code(error: sqlite3.Error | DBAPIError) -> int:
     """SQLite's primary result code, 0 if there is none."""
     source = error.orig if isinstance(error, DBAPIError) else error
@@ -177,7 +193,9 @@ def _create(path: Path) -> None:
 def connect(path: Path) -> Engine:
     """An engine whose connections begin transactions themselves: `BEGIN`, or `BEGIN IMMEDIATE` with the execution
     option `immediate`, which `writer_of` sets."""
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_SECONDS})
+    url = URL.create("sqlite", database=str(path))
+    # Last in, first out: each connection keeps pages of its own, and drops them where another has written.
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, pool_use_lifo=True)
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine
@@ -192,8 +210,9 @@ def writer_of(engine: Engine) -> Engine:
 def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # the driver must not begin or commit by itself, least of all around DDL
     connection.execute("PRAGMA synchronous=NORMAL")
-    # 16 MB. With SQLite's own 4, a cascade of a thousand threads waits for a checkpoint each time.
-    connection.execute("PRAGMA wal_autocheckpoint=4000")
+    # 64 MB. A commit that brings the log there waits until all of it is in the file: `StateDb.tidy` comes before.
+    connection.execute("PRAGMA wal_autocheckpoint=16000")
+    connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
     connection.execute("PRAGMA foreign_keys=ON")
 
 

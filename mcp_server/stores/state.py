@@ -52,6 +52,7 @@ class StateDb(StateStore):
         self._writer = schema.writer_of(engine)
         self._reading = anyio.CapacityLimiter(_READERS)
         self._writing = anyio.CapacityLimiter(1)
+        self._tidying = anyio.CapacityLimiter(1)
 
     @classmethod
     def open(cls, path: Path, *, ruined: schema.Identity | None = None) -> StateDb:
@@ -114,6 +115,12 @@ class StateDb(StateStore):
                 return function(session, *args, **kwargs)
 
         return await self._run(partial(schema.retried, run, _WRITE_SECONDS), self._writing)
+
+    async def tidy(self) -> None:
+        """Take the log over into the file if it is long. To be called from time to time: else a commit does so now and
+        then, which waits for the disk meanwhile."""
+        if schema.log_bytes(self.path) > schema.LOG_BYTES:
+            await self._run(partial(schema.take_log_over, self._engine), self._tidying)
 
     async def _run(self, work: Callable[[], T], limiter: anyio.CapacityLimiter) -> T:
         try:

@@ -105,6 +105,27 @@ async def test_rows_and_the_numbers_of_events_survive_reopening(path: Path) -> N
         assert [event.seq for event in await db.commit(Change(events=(ThreadEvent("thread/closed", "a"),)))] == [4]
 
 
+async def test_a_long_log_is_taken_over_without_a_commit_that_waits_for_it(db: StateDb) -> None:
+    def file_bytes() -> int:
+        return db.path.stat().st_size
+
+    small, before = ThreadEvent("thread/closed", "a"), file_bytes()
+    await db.commit(Change(events=(small,)))
+    await db.tidy()
+    assert file_bytes() == before  # it is not worth the while yet
+    long = ThreadEvent("thread/closed", "a", {"text": "x" * (schema.LOG_BYTES * 2)})
+    await db.commit(Change(events=(long,)))
+    assert file_bytes() == before
+    assert schema.log_bytes(db.path) > schema.LOG_BYTES
+    with Session(db._engine) as reader:  # pyright: ignore[reportPrivateUsage]
+        pragma(reader, "user_version")
+        await db.tidy()
+    assert file_bytes() > schema.LOG_BYTES
+    await db.commit(Change(events=(small,)))
+    assert schema.log_bytes(db.path) <= schema.LOG_BYTES
+    assert [event.seq for event in await db.events_after(0, limit=9)] == [1, 2, 3]
+
+
 async def test_several_processes_may_open_a_new_database_at_once(path: Path) -> None:
     program = (
         "import sys, anyio; from pathlib import Path\n"
