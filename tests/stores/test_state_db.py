@@ -1,4 +1,4 @@
-"""The state DB's file: opening, moving aside, migrating, transactions."""
+"""The state DB's file: opening, moving aside, migrating."""
 
 # ruff: noqa: ASYNC220
 # (a test may wait for its files and processes)
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import sqlite3
 import stat
 import subprocess
 import sys
@@ -15,26 +14,22 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import anyio
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from msgspec.structs import replace
 from sqlalchemy import text
-from sqlmodel import Session, select
+from sqlmodel import Session
 
 from mcp_server.errors import StoreFailure
 from mcp_server.models.event import ThreadEvent
-from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores import memory_state, schema
-from mcp_server.stores.memory_state import MemoryState
+from mcp_server.models.thread import StoredThread
+from mcp_server.stores import schema
 from mcp_server.stores.records import BackfillState, Change, Move, SpawnEdge
 from mcp_server.stores.state import StateDb
-from mcp_server.stores.tables import REVISION, MetaRow
+from mcp_server.stores.tables import REVISION
+from tests.stores.databases import THREAD, run_sql
 
 pytestmark = pytest.mark.anyio
-
-THREAD = StoredThread("a", "sessions/a.jsonl", FileStamp(1, 1), False, 1, 1, 1, preview="hello")
 
 
 @pytest.fixture
@@ -46,15 +41,6 @@ def path(tmp_path: Path) -> Path:
 def db(path: Path) -> Iterator[StateDb]:
     with closing(StateDb.open(path)) as db:
         yield db
-
-
-def run_sql(path: Path, *statements: str) -> list[tuple[object, ...]]:
-    """The rows of the last statement."""
-    rows: list[tuple[object, ...]] = []
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for statement in statements:
-            rows = connection.execute(statement).fetchall()
-    return rows
 
 
 async def reopened(path: Path) -> tuple[Path | None, StoredThread | None]:
@@ -103,27 +89,6 @@ async def test_rows_and_the_numbers_of_events_survive_reopening(path: Path) -> N
         assert await db.get("a") == THREAD
         assert await db.last_seq() == 0
         assert [event.seq for event in await db.commit(Change(events=(ThreadEvent("thread/closed", "a"),)))] == [4]
-
-
-async def test_a_long_log_is_taken_over_without_a_commit_that_waits_for_it(db: StateDb) -> None:
-    def file_bytes() -> int:
-        return db.path.stat().st_size
-
-    small, before = ThreadEvent("thread/closed", "a"), file_bytes()
-    await db.commit(Change(events=(small,)))
-    await db.tidy()
-    assert file_bytes() == before  # it is not worth the while yet
-    long = ThreadEvent("thread/closed", "a", {"text": "x" * (schema.LOG_BYTES * 2)})
-    await db.commit(Change(events=(long,)))
-    assert file_bytes() == before
-    assert schema.log_bytes(db.path) > schema.LOG_BYTES
-    with Session(db._engine) as reader:  # pyright: ignore[reportPrivateUsage]
-        pragma(reader, "user_version")
-        await db.tidy()
-    assert file_bytes() > schema.LOG_BYTES
-    await db.commit(Change(events=(small,)))
-    assert schema.log_bytes(db.path) <= schema.LOG_BYTES
-    assert [event.seq for event in await db.events_after(0, limit=9)] == [1, 2, 3]
 
 
 async def test_several_processes_may_open_a_new_database_at_once(path: Path) -> None:
@@ -337,82 +302,3 @@ def test_alembic_is_imported_only_to_migrate_and_sqlmodel_only_with_the_state_db
         "assert 'alembic' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=60)
-
-
-# ---------------------------------------------------------------------------------------------- transactions
-
-
-async def test_what_raises_in_a_transaction_rolls_all_of_it_back(db: StateDb) -> None:
-    def fail() -> None:
-        with db.transaction() as session:
-            session.add(MetaRow(key="k", value="v"))
-            session.flush()
-            assert session.exec(select(MetaRow.key)).all() == ["k"]
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    with db.transaction() as session:
-        assert session.exec(select(MetaRow.key)).all() == []
-        session.add(MetaRow(key="k", value="v"))
-    assert run_sql(db.path, "SELECT key, value FROM meta") == [("k", '"v"')]
-
-
-async def test_a_change_that_fails_at_its_end_leaves_nothing_behind(db: StateDb) -> None:
-    unwritable = ThreadEvent("thread/closed", "a", {"not JSON": object()})
-    with pytest.raises(TypeError):
-        await db.commit(Change(threads=(THREAD,), tombstones=("b",), events=(unwritable,)))
-    assert await db.get("a") is None
-    assert await db.deleted(["b"]) == frozenset()
-    assert await db.last_seq() == 0
-
-
-async def test_a_transaction_keeps_other_writers_out_and_readers_see_what_was_before(db: StateDb) -> None:
-    with db.transaction() as session:
-        with pytest.raises(sqlite3.OperationalError, match="locked"):
-            run_sql(db.path, "PRAGMA busy_timeout=0", "BEGIN IMMEDIATE")
-        session.add(MetaRow(key="k", value=1))
-        session.flush()
-        assert await db.read(lambda reader: reader.exec(select(MetaRow.key)).all()) == []
-    assert await db.read(lambda reader: reader.exec(select(MetaRow.key)).all()) == ["k"]
-
-
-async def test_what_two_processes_observe_at_once_is_announced_once(db: StateDb) -> None:
-    seen = tuple(replace(THREAD, id=f"{number:02}") for number in range(20))
-    with closing(StateDb.open(db.path)) as other:
-        async with anyio.create_task_group() as tasks:
-            for handle in (db, other) * 3:
-                tasks.start_soon(handle.commit, Change(observed=seen))
-    events = await db.events_after(0, limit=99)
-    assert [(event.type, event.thread_id) for event in events] == [("thread/started", row.id) for row in seen]
-
-
-def test_a_locked_database_is_tried_again_within_the_bound() -> None:
-    def busy() -> sqlite3.OperationalError:
-        error = sqlite3.OperationalError("database is locked")
-        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
-        return error
-
-    answers: list[Exception | str] = [busy(), busy(), "done"]
-
-    def attempt() -> str:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    assert schema.retried(attempt, 5) == "done"
-    answers = [busy(), "never reached"]
-    with pytest.raises(sqlite3.OperationalError):
-        schema.retried(attempt, 0)
-    answers = [sqlite3.OperationalError("no such table"), "never reached"]
-    with pytest.raises(sqlite3.OperationalError):
-        schema.retried(attempt, 5)
-
-
-async def test_at_the_bound_the_memory_store_drops_the_oldest_events() -> None:
-    state = MemoryState()
-    events = (ThreadEvent("thread/closed", "a"),) * (memory_state.EVENT_LIMIT + 2)
-    await state.commit(Change(events=events))
-    assert [event.seq for event in await state.events_after(0, limit=2)] == [3, 4]
-    assert await state.last_seq() == memory_state.EVENT_LIMIT + 2
