@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,11 @@ from sqlalchemy import Engine
 
 from mcp_server.config import Config
 from mcp_server.server import build_server
-from mcp_server.stores import schema
+from mcp_server.stores import adopt, schema
 from mcp_server.stores.state import StateDb
 from tests.mission.conftest import Connect, Era, Tools, rollouts
 from tests.servers import stdio_server
+from tests.stores.rollout_text import meta, text_of, user
 
 pytestmark = pytest.mark.anyio
 
@@ -133,6 +135,34 @@ async def test_the_handshake_waits_for_nothing_and_a_call_falls_back_to_the_file
             assert len((await client.list_tools()).tools) > 15
             assert not server.app.opened.is_set()
             assert await Tools(client).listed() == [thread_id]
+
+
+async def test_the_first_list_of_a_first_start_waits_for_no_state_db(
+    home: Path, era: Era, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [f"01a20581-0000-7000-8000-{day:012}" for day in range(1, 5)]
+    for day, key in enumerate(keys, start=1):
+        path = home / "sessions" / "2026" / "11" / f"{day:02}" / f"rollout-2026-11-{day:02}T12-00-00-{key}.jsonl"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(text_of(meta(key, timestamp=f"2026-11-{day:02}T12:00:00Z"), user(f"day {day}")))
+    may_open, real_open = threading.Event(), StateDb.open
+
+    def late(path: Path, *, ruined: schema.Identity | None = None) -> StateDb:
+        assert may_open.wait(20)
+        return real_open(path, ruined=ruined)
+
+    monkeypatch.setattr(StateDb, "open", late)
+    monkeypatch.setattr(adopt, "BATCH_ROWS", 2)
+    async with Client(build_server(replace(Config.load(home), watch=False)), mode=era) as client:
+        tools = Tools(client)
+        with anyio.fail_after(10):
+            first = await tools("thread_list", limit=1)
+        assert [thread["id"] for thread in first["data"]] == keys[-1:]
+        assert first["incomplete"] == "The index is being built: 2 of 4 rollouts are in it, and counted, so far."
+        may_open.set()
+        assert await tools.listed(sort_direction="asc") == keys
+        assert await tools.listed(archived=True) == []  # that waits for the whole index
+        assert (await tools("thread_list"))["incomplete"] is None
 
 
 async def test_a_call_waits_for_as_long_as_the_index_grows(home: Path) -> None:

@@ -14,11 +14,11 @@ from mcp_server.models.event import ThreadEvent
 from mcp_server.models.params import ListParams, SearchParams, ThreadFilter
 from mcp_server.models.results import SearchResult, ThreadListResult
 from mcp_server.stores import adopt
-from mcp_server.stores.base import BadLine, Description, RolloutFile
+from mcp_server.stores.base import BadLine, Description, RolloutFile, StateStore
 from mcp_server.stores.horizon import ALL_ACTIVE
 from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
 from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.reconcile import backfill
+from mcp_server.stores.reconcile import backfill, look_ahead
 from mcp_server.stores.records import BackfillState, Change
 from mcp_server.stores.state import StateDb
 from mcp_server.threads.events import EventFeed
@@ -59,7 +59,7 @@ def state(tmp_path: Path) -> Iterator[StateDb]:
         yield state
 
 
-def service_on(home: MemoryRollouts, state: StateDb) -> ThreadService:
+def service_on(home: MemoryRollouts, state: StateStore) -> ThreadService:
     stores = Stores(home, MemoryLocks(), None, MemoryState(), MemoryRollouts)
     service = ThreadService(stores, EventFeed(), defaults=Defaults(cwd="/"), now_ms=lambda: 0)
     service.catalog.building = state
@@ -131,6 +131,24 @@ async def test_an_early_page_says_how_far_the_index_is(state: StateDb, monkeypat
     (page,) = early["default"]
     assert page.incomplete == "The index is being built: 20 of 40 rollouts are in it, and counted, so far."
     assert page.total == 20
+
+
+async def test_the_first_batch_alone_has_the_first_page_and_is_replaced_by_what_follows(
+    state: StateDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adopt, "BATCH_ROWS", 20)
+    home, ahead = WatchedHome(), MemoryState()
+    told: list[tuple[int, int]] = []
+    await look_ahead(home, ahead, now_ms=lambda: 0, progress=lambda done, found: told.append((done, found)))
+    assert told == [(0, 40), (20, 40)]
+    service = service_on(home, ahead)
+    page = await service.reader.early_list(LISTS["default"])
+    assert page is not None
+    assert await service.reader.early_list(LISTS["all"]) is None
+    await backfill(home, state, owner="here", now_ms=lambda: 0)
+    await service.catalog.attach(state)
+    whole = await service.reader.list(LISTS["default"])
+    assert (page.data, page.next_cursor, page.total) == (whole.data, whole.next_cursor, 20)
 
 
 async def test_a_file_whose_name_tells_no_time_is_waited_for(state: StateDb, monkeypatch: pytest.MonkeyPatch) -> None:
