@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -9,3 +11,15 @@ settings.load_profile("threadstore")
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+# What starts processes by the dozen, measures, or waits for real programs.
+_HEAVY = ("benchmarks", "clients", "damage", "manifests", "many", "peer", "soak", "struck")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several workers share the tests, the heavy ones go to one of them, one after the other."""
+    for item in items:
+        folder, *more = item.path.relative_to(Path(__file__).parent).parts
+        if folder in _HEAVY or not more:
+            item.add_marker(pytest.mark.xdist_group("heavy"))

@@ -46,7 +46,7 @@ class Plan:
     work: Path
     binary: str = ""
     only: str = ""
-    quick: bool = False
+    most_rounds: int = 100
     long_lines: int = 10_000
     tree: int = TREE
     huge_mb: int = 400
@@ -56,7 +56,7 @@ class Plan:
         return [case for case in CASES if case.home == home and self.only.lower() in case.name.lower()]
 
     def rounds(self, case: Case) -> int:
-        return min(case.rounds, 3) if self.quick else case.rounds
+        return min(case.rounds, self.most_rounds)
 
     def shape(self, size: int) -> Shape:
         return Shape(
@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             work=Path(work),
             binary=binary,
             only=options.only,
-            quick=options.quick,
+            most_rounds=3 if options.quick else 100,
             long_lines=options.long_lines,
             tree=options.tree,
             huge_mb=40 if options.quick else 400,

@@ -17,7 +17,7 @@ from tests.benchmarks.table import CASES
 @pytest.mark.anyio
 @pytest.mark.timeout(400)
 async def test_every_case_is_measured_and_reported_without_codex(tmp_path: Path) -> None:
-    plan = Plan([60], tmp_path / "work", quick=True, long_lines=200, tree=8, huge_mb=6, seconds=0.1)
+    plan = Plan([60], tmp_path / "work", most_rounds=1, long_lines=200, tree=8, huge_mb=6, seconds=0.1)
     taken = await run(plan, lambda _: None)
     assert {one.case for one in taken} == {case.name for case in CASES}
     assert [(one.case, one.failures) for one in taken if one.failures] == []
