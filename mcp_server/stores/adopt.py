@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from msgspec.structs import replace
 
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores.base import BadLine, BadLines, Description, RolloutFile, RolloutStore, StateStore
+from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, StateStore
 from mcp_server.stores.naming import succession
 from mcp_server.stores.records import Change
 
@@ -24,6 +25,12 @@ NameSource = Callable[[], Awaitable[Mapping[str, str]]]
 
 BATCH_ROWS = 256
 _BATCH_BYTES = 64 << 20  # keeps one batch well within a backfill's lease, however large the rollouts are
+
+
+class BadLines(Protocol):
+    """Where the stores report what they had to skip."""
+
+    def report(self, bad: Sequence[BadLine]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +148,9 @@ class Adoption:
                 chosen.append((await self.merged(best, row), row))
         await self.put(chosen)
 
-    async def verify(self, row: StoredThread) -> StoredThread | DamagedRollout | None:
+    async def verify(self, row: StoredThread, file: RolloutFile | None) -> StoredThread | DamagedRollout | None:
         """The row itself while its file is unchanged, else what the file tells now, or why it can't be told; None if
-        the file is gone or carries another id."""
-        file = await self.rollouts.stat(row.path)
+        the file is gone or carries another id. `file` is what lies at the row's path."""
         if file is None or file.stamp == row.stamp:
             return file and row
         try:
@@ -227,7 +233,7 @@ class Adoption:
         if row is not None and all(thread.path != row.path for thread in threads):
             # they may have been moved to where the row says after they were read
             threads = [thread for thread in threads if await self.rollouts.stat(thread.path) is not None]
-            current = await self.verify(row)
+            current = await self.verify(row, await self.rollouts.stat(row.path))
             if isinstance(current, StoredThread):
                 threads.append(current)
         kept = row.path if row is not None and not self.fresh else None

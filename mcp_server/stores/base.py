@@ -117,9 +117,12 @@ class RolloutStore(Protocol):
         """The files that `stat` finds at these paths, by path."""
         ...
 
+    def look_at(self, path: str) -> RolloutFile | None:
+        """`stat`, which blocks meanwhile, so it is for a worker thread."""
+        ...
+
     def present(self, paths: Collection[str]) -> frozenset[str]:
-        """Which of these paths are there. It blocks meanwhile, so it is for a worker thread. Cheap: a page of a list
-        asks for all of its files at once."""
+        """Which of these paths are there: cheap, for a page of a list. It blocks too."""
         ...
 
     async def describe(self, file: RolloutFile) -> Description:
@@ -274,6 +277,9 @@ class WriterLocks(Protocol):
 # ---------------------------------------------------------------------------------------------- state
 
 
+Look = Callable[[str], RolloutFile | None]
+"""`RolloutStore.look_at`."""
+
 Present = Callable[[Collection[str]], frozenset[str]]
 """`RolloutStore.present`."""
 
@@ -287,6 +293,10 @@ class StateStore(HistoryStore, Protocol):
 
     # rows
     async def get(self, thread_id: str) -> StoredThread | None: ...
+
+    async def get_with_file(self, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
+        """The row, and what lies at its path: looked at on the same way to a worker thread."""
+        ...
 
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]: ...
 
@@ -387,9 +397,3 @@ class StateStore(HistoryStore, Protocol):
 
     async def checkpoint_backfill(self, state: BackfillState) -> None:
         """Record progress (and so renew the lease), or the end with status `complete`."""
-
-
-class BadLines(Protocol):
-    """Where the stores report what they had to skip."""
-
-    def report(self, bad: Sequence[BadLine]) -> None: ...

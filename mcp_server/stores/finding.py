@@ -58,10 +58,10 @@ async def find(
         thread = await _search(rollouts, await rollouts.locate(thread_id), thread_id)
         return thread and replace(thread, name=(await rollouts.names()).get(thread_id))
     work = Adoption(rollouts, state, quiet=quiet, own=own, more_names=more_names)
-    row = await state.get(thread_id)
+    row, file = await state.get_with_file(thread_id, rollouts.look_at)
     if row is None and await state.deleted([thread_id]):  # what is deleted has no row
         return None
-    current = await work.verify(row) if row else None
+    current = await work.verify(row, file) if row else None
     if row is not None and current is row:
         return row
     if not isinstance(current, StoredThread):

@@ -40,6 +40,15 @@ class TextPlace:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class FirstLook:
+    """Whether all is indexed, the threads that may be called so, and the first places."""
+
+    complete: bool
+    named: list[StoredThread]
+    places: list[TextPlace]
+
+
 class HistoryStore(Protocol):
     """Numbers of turns and items count from 0; ranges leave their end out and may reach beyond what is there."""
 
@@ -50,6 +59,11 @@ class HistoryStore(Protocol):
     async def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         """The turns with these numbers, in order."""
         ...
+
+    async def last_turns(self, thread_id: str, most: int) -> tuple[HistoryMark | None, list[TurnSpan]]:
+        """How far a thread is indexed, and up to so many of its last turns, in order, in one look."""
+        mark = (await self.marks([thread_id])).get(thread_id)
+        return mark, await self.spans(thread_id, max(0, mark.turns - most), mark.turns) if mark else []
 
     async def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         """The turns that hold the items with these numbers in the thread, in order."""
@@ -80,6 +94,11 @@ class HistoryStore(Protocol):
         """Threads whose names may hold all literals, whatever their case; the last changed first. Names are to be
         looked at; what stands behind a NUL in one is not found."""
         ...
+
+    async def first_look(self, query: TextQuery, names: int) -> FirstLook:
+        """What most searches need, in one look: `unread`, up to so many `named`, and `places`."""
+        named = await self.named(query.literals, query.threads, names)
+        return FirstLook(not await self.unread(1), named, await self.places(query))
 
     async def unread(self, limit: int) -> list[str]:
         """Threads whose rollouts are not indexed as their rows tell of them, the last changed first."""

@@ -74,10 +74,13 @@ class MemoryRollouts(RolloutStore):
         return self._rollout(rollout_id)
 
     async def stat(self, path: str) -> RolloutFile | None:
-        return self._file(path) if path in self._files else None
+        return self.look_at(path)
 
     async def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
         return {path: self._file(path) for path in paths if path in self._files}
+
+    def look_at(self, path: str) -> RolloutFile | None:
+        return self._file(path) if path in self._files else None
 
     def present(self, paths: Collection[str]) -> frozenset[str]:
         return frozenset(path for path in paths if path in self._files)

@@ -13,7 +13,7 @@ from msgspec import structs
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryStep
 from mcp_server.models.thread import FileStamp, StoredThread, ThreadSortKey
-from mcp_server.stores.base import Present, RolloutFile, StateStore
+from mcp_server.stores.base import Look, Present, RolloutFile, StateStore
 from mcp_server.stores.changes import (
     claimable,
     derive_events,
@@ -102,6 +102,10 @@ class MemoryState(MemoryHistory, StateStore):
     # rows
     async def get(self, thread_id: str) -> StoredThread | None:
         return self._threads.get(thread_id)
+
+    async def get_with_file(self, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
+        row = self._threads.get(thread_id)
+        return row, await to_thread.run_sync(look, row.path) if row else None
 
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
         return {key: self._threads[key] for key in thread_ids if key in self._threads}

@@ -24,8 +24,8 @@ from anyio import to_thread
 
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores import adopt
-from mcp_server.stores.adopt import Adoption, NameSource, SyncReport, batches, newest_first
-from mcp_server.stores.base import BadLine, BadLines, RolloutFile, RolloutStore, StateStore
+from mcp_server.stores.adopt import Adoption, BadLines, NameSource, SyncReport, batches, newest_first
+from mcp_server.stores.base import BadLine, RolloutFile, RolloutStore, StateStore
 from mcp_server.stores.changes import claimable
 from mcp_server.stores.finding import moved_to
 from mcp_server.stores.horizon import Horizon

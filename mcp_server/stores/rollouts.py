@@ -73,6 +73,13 @@ class RolloutFiles(RolloutStore):
             for path, _ in self._entries(folder):
                 yield path
 
+    def look_at(self, path: str) -> RolloutFile | None:
+        try:
+            stat = self._inside(path, ACTIVE, ARCHIVED).stat()
+        except (OSError, PathOutsideHome):
+            return None
+        return rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
+
     def present(self, paths: Collection[str]) -> frozenset[str]:
         home, isfile = f"{self._home}/", os.path.isfile  # as Path objects they take four times as long
         return frozenset([path for path in paths if isfile(home + path)])
@@ -93,7 +100,7 @@ class RolloutFiles(RolloutStore):
         return await to_thread.run_sync(self._rollout, rollout_id)
 
     async def stat(self, path: str) -> RolloutFile | None:
-        return await to_thread.run_sync(self._stat, path)
+        return await to_thread.run_sync(self.look_at, path)
 
     async def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
         return await to_thread.run_sync(self._stat_many, paths)
@@ -230,7 +237,7 @@ class RolloutFiles(RolloutStore):
 
     def _listed(self, path: str, entry: os.DirEntry[str]) -> RolloutFile | None:
         if entry.is_symlink():
-            return self._stat(path)
+            return self.look_at(path)
         try:
             stat = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
@@ -258,13 +265,6 @@ class RolloutFiles(RolloutStore):
                     if time.time() - os.stat(f"{folder}/{name}").st_mtime > _ABANDONED_SECONDS:
                         found.append(Path(folder, name).relative_to(self._home).as_posix())
         return sorted(found)
-
-    def _stat(self, path: str) -> RolloutFile | None:
-        try:
-            stat = self._inside(path, ACTIVE, ARCHIVED).stat()
-        except (OSError, PathOutsideHome):
-            return None
-        return rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
 
     def _stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
         many = ManyInside(self._home)
@@ -311,7 +311,7 @@ class RolloutFiles(RolloutStore):
             with self._open_listed(file.path, many) as text:
                 return describe(file, text, self._open_base)
         except DamagedRollout as damage:
-            return None if self._stat(file.path) is None else BadLine(file.path, damage.offset, damage.reason)
+            return None if self.look_at(file.path) is None else BadLine(file.path, damage.offset, damage.reason)
 
     def _open_listed(self, path: str, many: ManyInside) -> RolloutText:
         """Open one of many files."""

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 from sqlalchemy import Table, func
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TurnFacts, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
@@ -91,6 +91,11 @@ def forget(session: Session, thread_ids: Collection[str]) -> None:
 
 def spans(session: Session, thread_id: str, first: int, end: int) -> list[TurnSpan]:
     return _spans(session, thread_id, "u.number >= ? AND u.number < ?", clamped(first), clamped(end))
+
+
+def last_turns(session: Session, thread_id: str, most: int) -> tuple[HistoryMark | None, list[TurnSpan]]:
+    mark = marks(session, [thread_id]).get(thread_id)
+    return mark, spans(session, thread_id, max(0, mark.turns - most), mark.turns) if mark and most else []
 
 
 def spans_of_items(session: Session, thread_id: str, first: int, end: int) -> list[TurnSpan]:
@@ -200,8 +205,8 @@ def _settle(session: Session, thread_ids: Sequence[str]) -> None:
 
 
 def unread(session: Session, limit: int) -> list[str]:
-    newest = select(UnreadRow.thread_id).order_by(col(UnreadRow.updated_at_ms).desc(), col(UnreadRow.thread_id).desc())
-    return list(session.exec(newest.limit(limit)))
+    newest = "SELECT thread_id FROM unread ORDER BY updated_at_ms DESC, thread_id DESC LIMIT ?"
+    return [thread_id for (thread_id,) in fetch_all(session, newest, (limit,))]
 
 
 def unread_count(session: Session) -> int:

@@ -23,9 +23,9 @@ from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores import index, journal, listing, schema, search, spans
-from mcp_server.stores.base import Present, RolloutFile, StateStore
+from mcp_server.stores.base import Look, Present, RolloutFile, StateStore
 from mcp_server.stores.changes import edges_of
-from mcp_server.stores.history import TextPlace, TextQuery
+from mcp_server.stores.history import FirstLook, TextPlace, TextQuery
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
 from mcp_server.stores.records import BackfillState, Change, Operation, Receipt, SpawnEdge
 
@@ -141,6 +141,9 @@ class StateDb(StateStore):
     async def get(self, thread_id: str) -> StoredThread | None:
         return await self.read(index.get, thread_id)
 
+    async def get_with_file(self, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
+        return await self.read(_get_with_file, thread_id, look)
+
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
         return await self.read(index.get_many, thread_ids)
 
@@ -190,6 +193,9 @@ class StateDb(StateStore):
     async def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         return await self.read(spans.spans, thread_id, first, end)
 
+    async def last_turns(self, thread_id: str, most: int) -> tuple[HistoryMark | None, list[TurnSpan]]:
+        return await self.read(spans.last_turns, thread_id, most)
+
     async def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         return await self.read(spans.spans_of_items, thread_id, first, end)
 
@@ -207,6 +213,9 @@ class StateDb(StateStore):
 
     async def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
         return await self.read(search.named, literals, threads, limit)
+
+    async def first_look(self, query: TextQuery, names: int) -> FirstLook:
+        return await self.read(_first_look, query, names)
 
     async def unread(self, limit: int) -> list[str]:
         return await self.read(spans.unread, limit)
@@ -276,6 +285,16 @@ def _apply(session: Session, change: Change, now_ms: int) -> list[ThreadEvent]:
     if change.operation is not None:
         journal.save_operation(session, change.operation)
     return journal.append_events(session, [*derived, *change.events], now_ms)
+
+
+def _first_look(session: Session, query: TextQuery, names: int) -> FirstLook:
+    named = search.named(session, query.literals, query.threads, names)
+    return FirstLook(not spans.unread(session, 1), named, search.places(session, query))
+
+
+def _get_with_file(session: Session, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
+    row = index.get(session, thread_id)
+    return row, row and look(row.path)
 
 
 def _reopen(session: Session) -> None:

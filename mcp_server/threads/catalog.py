@@ -201,9 +201,10 @@ class Catalog:
         """The rollout with this id, from which others borrow."""
         return await find_rollout(self.rollouts, self.state, rollout_id)
 
-    async def history(self, stored: StoredThread, store: StateStore | None = None) -> History:
+    async def history(self, stored: StoredThread, store: StateStore | None = None, last: int = 0) -> History:
         """The thread's turns and items, its index (in `store`, else in the log) brought up to date first. An index that
-        can't be kept is made for this reading alone; an ephemeral thread's is in memory like the thread.
+        can't be kept is made for this reading alone; an ephemeral thread's is in memory like the thread. The `last` so
+        many turns are looked for on the way.
 
         Raises:
             DamagedRollout: the rollout is gone or can't be read.
@@ -212,14 +213,14 @@ class Catalog:
         text = await self.text(stored)
         active = live.turn.id if live and live.turn else None
         if live is not None and live.ephemeral:
-            return await open_history(self._memory, text, active)
+            return await open_history(self._memory, text, active, last)
         try:
-            return await open_history(store or self.log, text, active)
+            return await open_history(store or self.log, text, active, last)
         except DamagedRollout:
             raise
         except StoreFailure as error:
             logger.warning("the history of %s is read without an index: %s", stored.id, error)
-            return await open_history(self._memory, text, active)
+            return await open_history(self._memory, text, active, last)
 
     async def parents(self, thread_id: str) -> list[str]:
         """The ancestors of a thread, nearest first, each once (edges may form a cycle)."""

@@ -32,13 +32,18 @@ class History:
     store: HistoryStore
     mark: HistoryMark
     active_turn_id: str | None = None
+    last: Sequence[TurnSpan] = ()
+    """The last turns, as far as they were asked for."""
 
     async def turns(self, first: int, end: int, view: ItemsView) -> list[Turn]:
         """The turns with these numbers, oldest first."""
         return await self.show(await self.spans(first, end), view)
 
     async def spans(self, first: int, end: int) -> list[TurnSpan]:
-        return await self.store.spans(self.mark.thread_id, max(0, first), min(end, self.mark.turns))
+        first, end = max(0, first), min(end, self.mark.turns)
+        if self.last and self.last[0].number <= first:
+            return [span for span in self.last if first <= span.number < end]
+        return await self.store.spans(self.mark.thread_id, first, end)
 
     async def span_of(self, turn_id: str) -> TurnSpan | None:
         return await self.store.span_of(self.mark.thread_id, turn_id)
@@ -58,20 +63,24 @@ class History:
         return turn.model_copy(update={"status": "interrupted"})
 
 
-async def open_history(store: HistoryStore, text: HistoryText, active_turn_id: str | None = None) -> History:
-    """The thread's history as its file holds it now. Who opens one brings its index up to date first.
+async def open_history(
+    store: HistoryStore, text: HistoryText, active_turn_id: str | None = None, last: int = 0
+) -> History:
+    """The thread's history as its file holds it now, of which the last so many turns are looked for first. Who opens
+    one brings its index up to date.
 
     Raises:
         DamagedRollout: the rollout is gone or can't be read.
         StoreFailure: the index can't be read or written.
     """
     while True:
-        mark = (await store.marks([text.thread.id])).get(text.thread.id)
+        mark, spans = await store.last_turns(text.thread.id, last)
         if mark is None or (mark.stamp, mark.base) != (text.thread.stamp, text.base):
+            spans = []
             going_on = mark if mark is not None and await _holds(text, mark) else None
             mark = await _read_on(store, text, going_on)
         if mark is not None:
-            return History(text, store, mark, active_turn_id)
+            return History(text, store, mark, active_turn_id, spans)
 
 
 async def _read_on(store: HistoryStore, text: HistoryText, mark: HistoryMark | None) -> HistoryMark | None:

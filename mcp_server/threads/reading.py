@@ -182,8 +182,10 @@ class Reader:
         if not params.include_turns:
             return ThreadReadResult(thread=self.view(stored))
         self._check_turns(thread_id)
-        history = await self._catalog.history(stored)
-        first, end = await self._turn_range(history, params.cursor, params.sort_direction, clamp_limit(params.limit))
+        limit = clamp_limit(params.limit)
+        newest = params.cursor is None and params.sort_direction == "desc"
+        history = await self._catalog.history(stored, last=limit if newest else 0)
+        first, end = await self._turn_range(history, params.cursor, params.sort_direction, limit)
         page = await history.turns(first, end, params.items_view)
         more = end < history.mark.turns
         if params.sort_direction == "desc":
@@ -211,7 +213,7 @@ class Reader:
         """A loaded thread with its last turns, oldest first, and the cursor for those before them."""
         if not live.materialised:
             return ThreadReadResult(thread=self.view(live.thread), total=0)
-        history = await self._catalog.history(live.thread)
+        history = await self._catalog.history(live.thread, last=limit)
         total = history.mark.turns
         first = max(0, total - limit)
         page = await history.turns(first, total, "full") if limit > 0 else []

@@ -14,7 +14,7 @@ from mcp_server.models.params import SearchParams
 from mcp_server.models.results import SearchHit, SearchResult
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.base import StateStore
-from mcp_server.stores.history import TextPlace, TextQuery
+from mcp_server.stores.history import FirstLook, TextPlace, TextQuery
 from mcp_server.stores.naming import COMPRESSED
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.threads.catalog import Catalog
@@ -65,6 +65,8 @@ class _Search:
     incomplete: list[str]
     apart: list[History] = field(default_factory=list[History])
     """What the index can't have: an ephemeral thread, or all that is new while the state DB can't be written."""
+    first: FirstLook | None = None
+    """What there is to be looked at first, where all is indexed."""
     rest: str | None = None
     """Where to go on if time was up."""
     _turn: tuple[str, TurnSpan, Draft | None] | None = None
@@ -72,6 +74,9 @@ class _Search:
     @property
     def late(self) -> bool:
         return time.monotonic() > self.deadline
+
+    def query(self, before: int | None) -> TextQuery:
+        return TextQuery(self.terms.literals, self.threads, self.tools, self.thread_id, before, _PLACES)
 
     async def turn(self, text: HistoryText, span: TurnSpan, data: bytes | None = None) -> Draft | None:
         """A turn as its bytes tell it. The last one is kept: many places may lie in it, one after the other."""
@@ -125,7 +130,11 @@ class Searcher:
             threads = ThreadQuery(archived=None, with_preview=None)
         deadline = time.monotonic() + _SECONDS
         search = _Search(store, terms, threads, thread_id, params.include_tool_calls, deadline, incomplete)
-        await self._read_unread(search)
+        if thread_id is None and params.cursor is None:
+            search.first = await search.store.first_look(search.query(None), _NAMES + 1)
+        if search.first is None or not search.first.complete:
+            search.first = None
+            await self._read_unread(search)
         limit = clamp_limit(params.limit)
         if params.sort_by == "rank":
             return await self._ranked(search, params.cursor, limit)
@@ -218,8 +227,10 @@ class Searcher:
                 yield hit
         before = place + 1 if stage == "t" else None
         while True:
-            query = TextQuery(search.terms.literals, search.threads, search.tools, search.thread_id, before, _PLACES)
-            places = await search.store.places(query)
+            first_look = search.first if before is None else None
+            places = first_look.places if first_look else await search.store.places(search.query(before))
+            if not places:
+                return
             spans = await search.store.spans_at([(found.thread.id, found.turn) for found in places])
             fetched = await self._fetch(places, spans)
             for n, (found, span) in enumerate(zip(places, spans, strict=True)):
@@ -235,7 +246,9 @@ class Searcher:
             before = places[-1].number
 
     async def _in_names(self, search: _Search, skip: int) -> AsyncIterator[_Hit]:
-        if search.thread_id is not None:
+        if search.first is not None:
+            named = search.first.named
+        elif search.thread_id is not None:
             named = [await self._catalog.known(search.thread_id)]
         else:
             named = await search.store.named(search.terms.literals, search.threads, _NAMES + 1)

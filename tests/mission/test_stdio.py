@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -133,8 +134,20 @@ async def read_slowly(fd: int, into: bytearray) -> AsyncGenerator[None]:
         yield
 
 
+def refuse(*_: Any) -> int:
+    raise OSError(errno.EOPNOTSUPP, "not here")
+
+
 @pytest.mark.parametrize("kind", ["pipe", "socket"])
-async def test_a_message_larger_than_the_pipe_holds_up_nobody_else(pipe: tuple[int, int], kind: str) -> None:
+@pytest.mark.parametrize("system", ["writes all there is room for", "can't", "can't with this"])
+async def test_a_message_larger_than_the_pipe_holds_up_nobody_else(
+    pipe: tuple[int, int], kind: str, system: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if system == "can't":
+        monkeypatch.delattr(os, "RWF_NOWAIT", raising=False)
+    elif system == "can't with this":
+        monkeypatch.setattr(os, "RWF_NOWAIT", 8, raising=False)
+        monkeypatch.setattr(os, "pwritev", refuse, raising=False)
     message = "x" * 1_000_000 + "\u00fc\n"
     sockets = socket.socketpair()
     read, write = pipe if kind == "pipe" else (end.detach() for end in sockets)

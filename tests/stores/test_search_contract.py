@@ -47,6 +47,19 @@ async def found(state: StateStore, *literals: str, **changes: Any) -> list[tuple
     return [(place.thread.id, place.start // 100) for place in await state.places(query)]
 
 
+async def test_the_first_look_is_all_of_them_at_once(state: StateStore) -> None:
+    await hold(state, "a needle", "another needle", name="needles")
+    query = TextQuery(("needle",), ALL, limit=1)
+    look = await state.first_look(query, names=5)
+    assert look.complete
+    assert [named.id for named in look.named] == ["a"]
+    assert look.places == await state.places(query)
+    assert len(look.places) == 1
+    assert (await state.first_look(query, names=0)).named == []
+    await state.commit(Change(threads=(thread("b"),)))
+    assert not (await state.first_look(query, names=5)).complete
+
+
 # ---------------------------------------------------------------------------------------------- literals
 
 TEXTS = (

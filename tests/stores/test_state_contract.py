@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.rollout import HistoryBase
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
-from mcp_server.stores.base import StateStore
+from mcp_server.stores.base import RolloutFile, StateStore
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.records import Change, Moved, SpawnEdge
 
@@ -66,6 +66,22 @@ FULL = thread(
     git=GitInfo(branch="main"),
     recorded={"model": "m", "sandbox": {"type": "readOnly"}, "approval_policy": {"granular": {}}},
 )
+
+
+async def test_a_row_comes_with_what_lies_at_its_path(state: StateStore) -> None:
+    looked_at: list[str] = []
+
+    def look(path: str) -> RolloutFile | None:
+        looked_at.append(path)
+        return there.get(path)
+
+    plain = thread("plain")
+    there = {plain.path: RolloutFile(plain.path, FileStamp(30, 40))}
+    await state.commit(Change(threads=(plain, thread("gone"))))
+    assert await state.get_with_file("plain", look) == (plain, there[plain.path])
+    assert await state.get_with_file("gone", look) == (thread("gone"), None)
+    assert await state.get_with_file("unknown", look) == (None, None)
+    assert looked_at == [plain.path, thread("gone").path]
 
 
 @pytest.mark.parametrize("row", [FULL, thread("plain"), thread("odd", source=5), thread("none", source=None)])

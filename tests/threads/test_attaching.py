@@ -9,6 +9,7 @@ import pytest
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.params import Caller, StartParams
 from mcp_server.models.thread import StoredThread
+from mcp_server.stores.base import Look, RolloutFile
 from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
 from mcp_server.stores.memory_state import MemoryState
 from mcp_server.stores.records import Change
@@ -26,11 +27,11 @@ class Busy(MemoryState):
     meanwhile: Callable[[], Awaitable[object]] | None = None
     looking: Callable[[], Awaitable[object]] | None = None
 
-    async def get(self, thread_id: str) -> StoredThread | None:
+    async def get_with_file(self, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
         if self.looking is not None:
             await self.looking()
             self.looking = None
-        return await super().get(thread_id)
+        return await super().get_with_file(thread_id, look)
 
     async def commit(self, change: Change) -> list[ThreadEvent]:
         events = await super().commit(change)
