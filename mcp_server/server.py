@@ -11,6 +11,7 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -81,6 +82,15 @@ def _state_db() -> type[StateDb]:
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _is_there(path: Path) -> bool:
+    """Unlike `Path.exists`, it does not raise where even that can't be seen."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 class Runtime:
@@ -167,7 +177,7 @@ class Runtime:
             logger.info("home %s, served from the files alone", self.config.home)
             self.app.open()
             return
-        if not path.exists():
+        if not _is_there(path):
             await self._look_ahead()
         while True:
             while self.service.catalog.state is None:
@@ -175,6 +185,7 @@ class Runtime:
                     await self._attach(await self._open_state())
                 except StoreFailure as error:
                     logger.error("the state DB can't be used yet, so the files are: %s", error)
+                    self.service.catalog.ahead = None
                     self.app.open()
                     await anyio.sleep(0 if self.state is not None and self.state.damaged else _REOPEN_SECONDS)
             self.app.open()
@@ -235,14 +246,10 @@ class Runtime:
         """Before a first build, for a list that is asked for meanwhile: to import the state DB's parts alone takes a
         quarter of a second."""
         ahead = MemoryState()
-
-        def advance(done: int, found: int) -> None:
-            if 0 < done < found:  # a home of one batch is built as soon
-                self.service.catalog.building = ahead
-            self.app.advance(done, found)
-
         with suppress(StoreFailure):
-            await look_ahead(self.rollouts, ahead, now_ms=now_ms, progress=advance, more_names=self._codex_names)
+            if await look_ahead(self.rollouts, ahead, more_names=self._codex_names):
+                self.service.catalog.ahead = ahead
+                self.app.advance(0, (await ahead.backfill()).found)
 
     async def _attach(self, state: StateDb) -> None:
         self._behind = (await state.backfill()).status == "complete"
@@ -251,13 +258,8 @@ class Runtime:
             await sync(self.rollouts, state, own=self.service.live.own, more_names=self._codex_names)
             self._behind = False
         elif not self._behind:
+            self.service.catalog.building = state
             owner = worker_name()
-
-            def advance(done: int, found: int) -> None:
-                if done:
-                    self.service.catalog.building = state
-                self.app.advance(done, found)
-
             while True:
                 result = await backfill(
                     self.rollouts,
@@ -265,13 +267,14 @@ class Runtime:
                     owner=owner,
                     now_ms=now_ms,
                     wait_s=self.config.wait_seconds,
-                    progress=advance,
+                    progress=self.app.advance,
                     more_names=self._codex_names,
                     closed_edges=self._codex_closed_edges,
                 )
                 if result.status == "complete":
                     break
                 logger.warning("timed out waiting for state db backfill; the files are used until it is complete")
+                self.service.catalog.ahead = None
                 self.app.open()
         await self.service.catalog.attach(state)
         for operation in await self.service.cascade.finish():

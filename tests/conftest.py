@@ -17,6 +17,7 @@ def anyio_backend() -> str:
 _HEAVY = ("benchmarks", "clients", "damage", "manifests", "many", "peer", "soak", "struck")
 
 
+@pytest.hookimpl(tryfirst=True)  # the workers give tests their names by these marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several workers share the tests, the heavy ones go to one of them, one after the other."""
     for item in items:

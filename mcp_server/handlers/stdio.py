@@ -26,7 +26,7 @@ Stream = anyio.AsyncFile[str]
 """What the SDK asks of its streams: `async for`, `write` and `flush`."""
 
 _READ_BYTES = 1 << 16
-_NO_SUCH_WRITE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ESPIPE)
+_NO_SUCH_WRITE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ESPIPE, errno.EPERM)
 
 
 def claimed_stdin() -> Stream:

@@ -42,11 +42,11 @@ class TextPlace:
 
 @dataclass(frozen=True, slots=True)
 class FirstLook:
-    """Whether all is indexed, the threads that may be called so, and the first places."""
+    """Whether all is indexed; if so, the threads that may be called so, and the first places."""
 
     complete: bool
-    named: list[StoredThread]
-    places: list[TextPlace]
+    named: Sequence[StoredThread] = ()
+    places: Sequence[TextPlace] = ()
 
 
 class HistoryStore(Protocol):
@@ -97,8 +97,10 @@ class HistoryStore(Protocol):
 
     async def first_look(self, query: TextQuery, names: int) -> FirstLook:
         """What most searches need, in one look: `unread`, up to so many `named`, and `places`."""
+        if await self.unread(1):
+            return FirstLook(complete=False)
         named = await self.named(query.literals, query.threads, names)
-        return FirstLook(not await self.unread(1), named, await self.places(query))
+        return FirstLook(True, named, await self.places(query))
 
     async def unread(self, limit: int) -> list[str]:
         """Threads whose rollouts are not indexed as their rows tell of them, the last changed first."""

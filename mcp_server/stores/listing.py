@@ -172,7 +172,7 @@ def _few(session: Session, query: ThreadQuery) -> _Few | None:
 
 def _look(session: Session, few: _Few, query: ThreadQuery, limit: int) -> tuple[_Groups, list[int]]:
     """The groups of the few rows, but for those that the cwds or the time leave out; and the numbers of the first
-    `limit` rows that the query lets through. In one statement, so that the rows are found once."""
+    `limit` rows that the query lets through. In one statement, for which SQLite finds the rows once (from 3.35 on)."""
     named, named_values = all_of(([few.condition], few.values), of_cwd(query), of_time(query))
     page, page_values = all_of(of_group(query), of_anchor(query))
     key, way, groups = KEYS[query.sort_key], "DESC" if query.direction == "desc" else "ASC", ", ".join(_GROUPED_BY)

@@ -39,7 +39,7 @@ _KEYS: dict[ThreadSortKey, Callable[[StoredThread], int]] = {
 
 
 class MemoryState(MemoryHistory, StateStore):
-    """No method awaits, so each is one step of the event loop, and whole."""
+    """No method awaits before it has all that it tells of rows, so each is one step of the event loop, and whole."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -231,9 +231,11 @@ class MemoryState(MemoryHistory, StateStore):
         return {other for other in moved if self._last_operation(kind, other) is last}
 
     def _last_operation(self, kind: str, thread_id: str) -> Operation | None:
-        done = (o for o in self._operations.values() if o.state == "done" and o.kind == kind)
-        moved = (o for o in done if any(move.thread_id == thread_id for move in o.moves))
-        return next(iter(reversed(list(moved))), None)
+        for done in reversed(self._operations.values()):
+            moved = (move.thread_id for move in done.moves)
+            if (done.state, done.kind) == ("done", kind) and thread_id in moved:
+                return done
+        return None
 
     async def receipt(self, request_id: str) -> Receipt | None:
         return self._receipts.get(request_id)

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -31,7 +30,7 @@ from mcp_server.stores.finding import moved_to
 from mcp_server.stores.horizon import Horizon
 from mcp_server.stores.naming import is_rollout
 from mcp_server.stores.records import BackfillState, Change, SpawnEdge
-from mcp_server.stores.workers import has_died, worker_name
+from mcp_server.stores.workers import has_died
 
 _LEASE_MS = 120_000
 _POLL_S, _MAX_POLL_S = 0.05, 0.5
@@ -103,20 +102,19 @@ async def backfill(
         delay = min(2 * delay, _MAX_POLL_S)
 
 
-async def look_ahead(
-    rollouts: RolloutStore,
-    state: StateStore,
-    *,
-    now_ms: Callable[[], int],
-    progress: Callable[[int, int], None],
-    more_names: NameSource | None = None,
-) -> None:
-    """The first batch of a build alone, in a store that is soon replaced by the one that gets all: it has the first
-    page of a list of the newest long before."""
-    owner = worker_name()
-    if await state.claim_backfill(owner, now_ms(), _LEASE_MS):
-        work = Adoption(rollouts, state, quiet=True, fresh=True, more_names=more_names)
-        await _Build(work, owner, now_ms, progress, most=1).begin()
+async def look_ahead(rollouts: RolloutStore, state: StateStore, *, more_names: NameSource | None = None) -> bool:
+    """Take in the first batch of a build alone, into a store that another soon replaces: it has the first page of a
+    list of the newest. False, and nothing is taken in, where there is no more than that: a build has it as soon."""
+    horizon = await to_thread.run_sync(Horizon, rollouts.paths, adopt.BATCH_ROWS)
+    if horizon.found <= adopt.BATCH_ROWS:
+        return False
+    batch = await to_thread.run_sync(next, batches(rollouts.walk()))
+    await Adoption(rollouts, state, quiet=True, fresh=True, more_names=more_names).adopt_batch(batch, remember=False)
+    last = batch[-1].path
+    await state.checkpoint_backfill(
+        BackfillState("running", last, done=len(batch), found=horizon.found, horizon_ms=horizon.after(last))
+    )
+    return True
 
 
 def _unseen(done: int, found: int) -> None:
@@ -197,8 +195,6 @@ class _Build:
     owner: str
     now_ms: Callable[[], int]
     progress: Callable[[int, int], None]
-    most: int | None = None
-    """How many batches it does; None: all."""
     watermark: str | None = None
     done: int = 0
     found: int = 0
@@ -209,7 +205,7 @@ class _Build:
         try:
             if closed_edges is not None:
                 await self.work.state.commit(Change(edges=tuple(await closed_edges())))
-            return await self.begin() and await self._finish()
+            return await self._build() and await self._finish()
         except BaseException:
             # cancelled or failed: the next worker need not wait for the lease; if this fails too, it does
             with anyio.move_on_after(1, shield=True), suppress(Exception):
@@ -220,8 +216,7 @@ class _Build:
         report = self.work.report()
         return BackfillResult("complete", True, self.done, self.found, report.damaged, report.bad_lines)
 
-    async def begin(self) -> bool:
-        """All that is there when it begins."""
+    async def _build(self) -> bool:
         self.watermark = (await self.work.state.backfill()).watermark
         rollouts, watermark = self.work.rollouts, self.watermark
         horizon = await to_thread.run_sync(Horizon, rollouts.paths, adopt.BATCH_ROWS)
@@ -229,8 +224,7 @@ class _Build:
         self.done = 0 if watermark is None else await to_thread.run_sync(horizon.count_until, watermark)
         self.horizon_ms = horizon.after(watermark)
         self.progress(self.done, self.found)
-        files = (file for file in rollouts.walk() if watermark is None or file.path < watermark)
-        behind = islice(batches(files), self.most)
+        behind = batches(file for file in rollouts.walk() if watermark is None or file.path < watermark)
         # never all of them at once: their paths and stamps alone would take 40 MB for 100,000
         while (batch := await to_thread.run_sync(next, behind, None)) is not None:
             await self.work.adopt_batch(batch, remember=False)

@@ -19,6 +19,7 @@ from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel, col, create_engine, insert, select
 
+from mcp_server.models.thread import FileStamp
 from mcp_server.stores.tables import REVISION, SchemaVersion
 
 if TYPE_CHECKING:
@@ -135,11 +136,13 @@ def take_log_over(engine: Engine) -> None:
         connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
-def log_bytes(path: Path) -> int:
+def log_of(path: Path) -> FileStamp | None:
+    """The database's log, None if there is none."""
     try:
-        return Path(f"{path}-wal").stat().st_size
+        stat = Path(f"{path}-wal").stat()
     except OSError:
-        return 0
+        return None
+    return FileStamp(stat.st_size, stat.st_mtime_ns)
 
 
 def _code(error: sqlite3.Error | DBAPIError) -> int:

@@ -53,6 +53,7 @@ class StateDb(StateStore):
         self._reading = anyio.CapacityLimiter(_READERS)
         self._writing = anyio.CapacityLimiter(1)
         self._tidying = anyio.CapacityLimiter(1)
+        self._tidied: FileStamp | None = None
 
     @classmethod
     def open(cls, path: Path, *, ruined: schema.Identity | None = None) -> StateDb:
@@ -119,8 +120,10 @@ class StateDb(StateStore):
     async def tidy(self) -> None:
         """Take the log over into the file if it is long. To be called from time to time: else a commit does so now and
         then, which waits for the disk meanwhile."""
-        if schema.log_bytes(self.path) > schema.LOG_BYTES:
+        log = schema.log_of(self.path)
+        if log is not None and log.size > schema.LOG_BYTES and log != self._tidied:
             await self._run(partial(schema.take_log_over, self._engine), self._tidying)
+            self._tidied = log  # it is as long until the next commit begins it anew
 
     async def _run(self, work: Callable[[], T], limiter: anyio.CapacityLimiter) -> T:
         try:
@@ -288,8 +291,10 @@ def _apply(session: Session, change: Change, now_ms: int) -> list[ThreadEvent]:
 
 
 def _first_look(session: Session, query: TextQuery, names: int) -> FirstLook:
+    if spans.unread(session, 1):
+        return FirstLook(complete=False)
     named = search.named(session, query.literals, query.threads, names)
-    return FirstLook(not spans.unread(session, 1), named, search.places(session, query))
+    return FirstLook(True, named, search.places(session, query))
 
 
 def _get_with_file(session: Session, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:

@@ -61,6 +61,8 @@ class Catalog:
         self.state = state
         self.building: StateStore | None = None
         """The state DB while its index is being built: only what is known to be whole may be read from it."""
+        self.ahead: StateStore | None = None
+        """The newest threads alone, until the state DB has as many."""
         self.live = live
         self._bus = bus
         self._memory = memory
@@ -88,7 +90,7 @@ class Catalog:
                 with suppress(StoreFailure):
                     names = self._more_names
                     await find(self.rollouts, state, thread_id, own=self.live.own, more_names=names, quiet=True)
-        self.state, self.building = state, None
+        self.state, self.building, self.ahead = state, None, None
         self._bus.wake()
 
     async def _early(self) -> list[ThreadEvent]:
@@ -203,8 +205,8 @@ class Catalog:
 
     async def history(self, stored: StoredThread, store: StateStore | None = None, last: int = 0) -> History:
         """The thread's turns and items, its index (in `store`, else in the log) brought up to date first. An index that
-        can't be kept is made for this reading alone; an ephemeral thread's is in memory like the thread. The `last` so
-        many turns are looked for on the way.
+        can't be kept is made for this reading alone; an ephemeral thread's is in memory like the thread. `last` is how
+        many of the last turns are fetched on the same way.
 
         Raises:
             DamagedRollout: the rollout is gone or can't be read.

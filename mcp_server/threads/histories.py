@@ -66,8 +66,8 @@ class History:
 async def open_history(
     store: HistoryStore, text: HistoryText, active_turn_id: str | None = None, last: int = 0
 ) -> History:
-    """The thread's history as its file holds it now, of which the last so many turns are looked for first. Who opens
-    one brings its index up to date.
+    """The thread's history as its file holds it now. Who opens one brings its index up to date first. `last` is how
+    many of the last turns are fetched on the same way.
 
     Raises:
         DamagedRollout: the rollout is gone or can't be read.

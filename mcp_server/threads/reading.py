@@ -71,19 +71,24 @@ class Reader:
         (`BackfillState.horizon_ms`); every list of active threads is once no active rollout is left. Trees wait for the
         whole, since any rollout may belong to one; and so does all once this server has changed something meanwhile.
         """
-        building = self._catalog.building
-        if building is None or params.filter.archived or await self._catalog.log.last_seq():
+        if params.filter.archived or await self._catalog.log.last_seq():
             return None
         if params.filter.parent_thread_id is not None or params.filter.ancestor_thread_id is not None:
             return None
-        state = await building.backfill()  # before the rows: those that come later are not missed
+        for part in (self._catalog.building, self._catalog.ahead):
+            if part is not None and (page := await self._early_page(part, params)) is not None:
+                return page
+        return None
+
+    async def _early_page(self, part: StateStore, params: ListParams) -> ThreadListResult | None:
+        state = await part.backfill()  # before the rows: those that come later are not missed
         if state.horizon_ms is None:
             return None
         query = await self._list_query(params)
-        if state.horizon_ms > ALL_ACTIVE and not await _is_settled(building, query, state.horizon_ms):
+        if state.horizon_ms > ALL_ACTIVE and not await _is_settled(part, query, state.horizon_ms):
             return None
         so_far = f"The index is being built: {state.done} of {state.found} rollouts are in it, and counted, so far."
-        return (await self._list(building, params, query)).model_copy(update={"incomplete": so_far})
+        return (await self._list(part, params, query)).model_copy(update={"incomplete": so_far})
 
     async def _list_query(self, params: ListParams) -> ThreadQuery:
         query = replace(
@@ -329,13 +334,13 @@ def _left_out(query: ThreadQuery, filter: ThreadFilter) -> dict[str, ThreadQuery
     return others
 
 
-async def _is_settled(building: StateStore, query: ThreadQuery, horizon_ms: int) -> bool:
+async def _is_settled(part: StateStore, query: ThreadQuery, horizon_ms: int) -> bool:
     """Whether rollouts of threads that were created up to the horizon can't change the page."""
     if (query.sort_key, query.direction) != ("created_at", "desc"):
         return False
     if query.since_ms is not None and query.since_ms > horizon_ms:
         return True
-    return (await building.list(replace(query, since_ms=horizon_ms + 1))).more
+    return (await part.list(replace(query, since_ms=horizon_ms + 1))).more
 
 
 def _until(text: str | None) -> int | None:

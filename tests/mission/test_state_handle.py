@@ -14,6 +14,7 @@ from mcp import Client
 from sqlalchemy import Engine
 
 from mcp_server.config import Config
+from mcp_server.errors import StoreFailure
 from mcp_server.server import build_server
 from mcp_server.stores import adopt, schema
 from mcp_server.stores.state import StateDb
@@ -137,14 +138,19 @@ async def test_the_handshake_waits_for_nothing_and_a_call_falls_back_to_the_file
             assert await Tools(client).listed() == [thread_id]
 
 
+def plant(home: Path, day: int) -> str:
+    """A thread that was begun on a day of a month."""
+    key = f"01a20581-0000-7000-8000-{day:012}"
+    path = home / "sessions" / "2026" / "11" / f"{day:02}" / f"rollout-2026-11-{day:02}T12-00-00-{key}.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(text_of(meta(key, timestamp=f"2026-11-{day:02}T12:00:00Z"), user(f"day {day}")))
+    return key
+
+
 async def test_the_first_list_of_a_first_start_waits_for_no_state_db(
     home: Path, era: Era, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = [f"01a20581-0000-7000-8000-{day:012}" for day in range(1, 5)]
-    for day, key in enumerate(keys, start=1):
-        path = home / "sessions" / "2026" / "11" / f"{day:02}" / f"rollout-2026-11-{day:02}T12-00-00-{key}.jsonl"
-        path.parent.mkdir(parents=True)
-        path.write_bytes(text_of(meta(key, timestamp=f"2026-11-{day:02}T12:00:00Z"), user(f"day {day}")))
+    keys = [plant(home, day) for day in range(1, 5)]
     may_open, real_open = threading.Event(), StateDb.open
 
     def late(path: Path, *, ruined: schema.Identity | None = None) -> StateDb:
@@ -163,6 +169,33 @@ async def test_the_first_list_of_a_first_start_waits_for_no_state_db(
         assert await tools.listed(sort_direction="asc") == keys
         assert await tools.listed(archived=True) == []  # that waits for the whole index
         assert (await tools("thread_list"))["incomplete"] is None
+
+
+async def test_where_no_state_db_can_be_opened_lists_come_from_the_files_and_not_from_the_first_look(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [plant(home, day) for day in range(1, 5)]
+
+    def fail(path: Path, *, ruined: schema.Identity | None = None) -> StateDb:
+        raise StoreFailure("no room")
+
+    monkeypatch.setattr(StateDb, "open", fail)
+    monkeypatch.setattr(adopt, "BATCH_ROWS", 2)
+    async with Client(build_server(replace(Config.load(home), watch=False))) as client:
+        tools = Tools(client)
+        assert await tools.listed(archived=True) == []  # that waits until the state DB is given up
+        first = await tools("thread_list", limit=1)
+        assert (first["total"], first["incomplete"]) == (4, None)
+        assert await tools.listed(limit=1) == keys[-1:]
+        newer = plant(home, 5)
+        assert await tools.listed(limit=1) == [newer]
+
+
+async def test_a_state_db_with_a_name_that_no_system_takes_is_gone_without(home: Path) -> None:
+    key = plant(home, 1)
+    config = replace(Config.load(home), state_path=home / ("x" * 300) / "threadstore.sqlite", watch=False)
+    async with Client(build_server(config)) as client:
+        assert await Tools(client).listed() == [key]
 
 
 async def test_a_call_waits_for_as_long_as_the_index_grows(home: Path) -> None:

@@ -44,6 +44,7 @@ async def test_those_that_moved_with_a_thread_have_its_newest_finished_operation
         operation("o3", "root", "a", started_at_ms=300),
         operation("o4", "root", "a", state="done", kind="unarchive", started_at_ms=400),
         operation("o5", "b", state="done", started_at_ms=500),
+        operation("o0", "c", state="done", started_at_ms=50),  # by a clock that was set back
     )
     for row in rows:
         await state.commit(Change(operation=row))

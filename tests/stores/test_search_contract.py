@@ -21,7 +21,7 @@ from mcp_server.models.case import folded, spellings
 from mcp_server.models.history import TextPiece
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.base import StateStore
-from mcp_server.stores.history import TextQuery
+from mcp_server.stores.history import FirstLook, TextQuery
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.records import Change, SpawnEdge
 from mcp_server.stores.state import StateDb
@@ -53,11 +53,11 @@ async def test_the_first_look_is_all_of_them_at_once(state: StateStore) -> None:
     look = await state.first_look(query, names=5)
     assert look.complete
     assert [named.id for named in look.named] == ["a"]
-    assert look.places == await state.places(query)
+    assert list(look.places) == await state.places(query)
     assert len(look.places) == 1
-    assert (await state.first_look(query, names=0)).named == []
+    assert list((await state.first_look(query, names=0)).named) == []
     await state.commit(Change(threads=(thread("b"),)))
-    assert not (await state.first_look(query, names=5)).complete
+    assert await state.first_look(query, names=5) == FirstLook(complete=False)
 
 
 # ---------------------------------------------------------------------------------------------- literals

@@ -133,20 +133,25 @@ async def test_an_early_page_says_how_far_the_index_is(state: StateDb, monkeypat
     assert page.total == 20
 
 
-async def test_the_first_batch_alone_has_the_first_page_and_is_replaced_by_what_follows(
+async def test_the_first_batch_alone_has_the_first_page_until_the_state_db_has_it(
     state: StateDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adopt, "BATCH_ROWS", 20)
     home, ahead = WatchedHome(), MemoryState()
-    told: list[tuple[int, int]] = []
-    await look_ahead(home, ahead, now_ms=lambda: 0, progress=lambda done, found: told.append((done, found)))
-    assert told == [(0, 40), (20, 40)]
-    service = service_on(home, ahead)
+    assert not await look_ahead(home, ahead)  # all of it is one batch
+    assert await ahead.stamps() == {}
+    monkeypatch.setattr(adopt, "BATCH_ROWS", 20)
+    assert await look_ahead(home, ahead)
+    service = service_on(home, state)
+    service.catalog.ahead = ahead
     page = await service.reader.early_list(LISTS["default"])
     assert page is not None
     assert await service.reader.early_list(LISTS["all"]) is None
+    assert await service.searcher.early_search(SearchParams("message 1")) == SearchResult(
+        data=[], incomplete=["The index is being built: 0 of 0 rollouts are in it so far, and were searched"]
+    )
     await backfill(home, state, owner="here", now_ms=lambda: 0)
     await service.catalog.attach(state)
+    assert service.catalog.ahead is None
     whole = await service.reader.list(LISTS["default"])
     assert (page.data, page.next_cursor, page.total) == (whole.data, whole.next_cursor, 20)
 
