@@ -26,6 +26,7 @@ Stream = anyio.AsyncFile[str]
 """What the SDK asks of its streams: `async for`, `write` and `flush`."""
 
 _READ_BYTES = 1 << 16
+# What a system answers, or a sandbox, that has no write which takes only what there is room for.
 _NO_SUCH_WRITE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ESPIPE, errno.EPERM)
 
 

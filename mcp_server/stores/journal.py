@@ -90,6 +90,7 @@ def moved_with(session: Session, kind: str, thread_id: str) -> set[str]:
         "FROM operation_moves AS move CROSS JOIN operations AS operation ON operation.id = move.operation_id "
         "WHERE operation.state = 'done' AND operation.kind = ? AND move.thread_id = "
     )
+    # Rows are numbered as they are recorded; the index on the thread has these numbers, so what is older costs nothing.
     newest = f"SELECT move.operation_id {done} ? ORDER BY move.rowid DESC LIMIT 1"
     last = fetch_one(session, newest, (kind, thread_id))
     if last is None:
