@@ -13,17 +13,13 @@ from mcp_server.errors import StoreFailure
 from mcp_server.models.event import ThreadEvent
 from mcp_server.stores.base import StateStore
 
-logger = logging.getLogger(__name__)
-
 Listener = Callable[[Sequence[ThreadEvent]], Awaitable[None]]
 
 # How long an event of another process may stay unseen. Events of this process are seen at once.
 _POLL_SECONDS = 0.25
 # A reader that is further behind than this is told to catch up with events_read.
 _BATCH = 500
-# What may be appended between the moment that somebody attends and the first look at the log, and how far the times of
-# events written by two processes may be out of step.
-_OVERLAP = 100
+# How far the times of events written by two processes may be out of step.
 _CLOCK_MS = 1_000
 _RETRY_SECONDS = 1.0
 
@@ -57,7 +53,7 @@ class EventFeed(EventBus):
         A log that nobody attends to is not read: of sixty servers on a home most have no one who listens.
         """
         if not self._attending:
-            self._since_ms = time.time_ns() // 1_000_000
+            self._since_ms = _now_ms()
             self._attended.set()
         self._attending += 1
         left = False
@@ -94,12 +90,13 @@ class EventFeed(EventBus):
             try:
                 if not self._attending:
                     await self._attended.wait()
-                    seq = max(seq if source is state() else 0, await self._seq_before(state()))
-                    source = state()
+                    current = state()
+                    seq = max(seq if source is current else 0, await self._seq_before(current))
+                    source = current
                     self.wake()  # who looked before seq was known looks again
-                elif source is not state():  # the state DB took over from memory; its log has its own numbers
-                    source = state()
-                    seq = await source.last_seq()
+                elif source is not (current := state()):  # a state DB has come or gone; each log has its own numbers
+                    seq = await self._seq_before(current)
+                    source, self._since_ms = current, _now_ms()
                 events = await source.events_after(seq, limit=_BATCH)
                 if events:
                     seq = events[-1].seq
@@ -112,8 +109,17 @@ class EventFeed(EventBus):
                 await anyio.sleep(_RETRY_SECONDS)
 
     async def _seq_before(self, source: StateStore) -> int:
-        """Where to begin for those who attend now. They came a moment ago, and what was appended since is theirs."""
-        last = await source.last_seq()
-        newest = await source.events_after(max(0, last - _OVERLAP), limit=_OVERLAP)
-        missed = [event.seq for event in newest if event.at_ms >= self._since_ms - _CLOCK_MS]
-        return missed[0] - 1 if missed else last
+        """Where to begin in a log that was not followed since `_since_ms`: somebody has attended since then, or another
+        log was followed, and what other processes appended is told too. What is told twice does no harm."""
+        begin, since_ms = await source.last_seq(), self._since_ms - _CLOCK_MS
+        while begin:
+            before = await source.events_after(max(0, begin - _BATCH), limit=_BATCH)
+            missed = [event.seq for event in before if event.seq <= begin and event.at_ms >= since_ms]
+            if not missed:
+                break
+            begin = missed[0] - 1
+        return begin
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

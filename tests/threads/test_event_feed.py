@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
 
@@ -23,6 +24,7 @@ _SECONDS = 10
 class Log(MemoryState):
     """Counts who looks, and fails as often as told."""
 
+    there = True
     looks = 0
     failures = 0
 
@@ -35,8 +37,8 @@ class Log(MemoryState):
             raise StoreFailure("the disk is gone")
         return await super().events_after(seq, limit=limit, thread_id=thread_id, types=types)
 
-    async def append(self, thread_id: str) -> None:
-        await self.commit(Change(events=(notices.closed(thread_id),)))
+    async def append(self, *thread_ids: str) -> None:
+        await self.commit(Change(events=tuple(map(notices.closed, thread_ids))))
 
 
 class Told:
@@ -58,10 +60,11 @@ class Told:
 
 
 @asynccontextmanager
-async def following(feed: EventFeed, log: Log) -> AsyncGenerator[Told]:
+async def following(feed: EventFeed, *logs: Log) -> AsyncGenerator[Told]:
+    """The last of the logs is followed from when it is there."""
     told = Told()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(feed.follow, lambda: log, told.listen)
+        tasks.start_soon(feed.follow, lambda: next(log for log in reversed(logs) if log.there), told.listen)
         yield told
         tasks.cancel_scope.cancel()
 
@@ -111,6 +114,38 @@ async def test_a_log_that_fails_for_a_while_is_followed_on(monkeypatch: pytest.M
     async with following(feed, log) as told:
         await log.append("in spite of it")
         await told.until("in spite of it")
+
+
+async def test_what_others_append_to_a_state_db_before_it_is_taken_over_is_told() -> None:
+    """However much it is: a cascade of another process appends an event for each thread of its tree."""
+    feed, memory, state = EventFeed(), Log(), Log()
+    state.there = False
+    feed.attend()
+    async with following(feed, memory, state) as told:
+        await memory.append("in memory")
+        await told.until("in memory")
+        many = [f"thread {number}" for number in range(1_200)]
+        await state.append(*many)
+        state.there = True
+        feed.wake()
+        await told.until(many[-1])
+        assert told.threads == ["in memory", *many]
+
+
+async def test_what_a_state_db_held_before_anyone_attended_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed, memory, state = EventFeed(), Log(), Log()
+    state.there = False
+    with monkeypatch.context() as past:
+        past.setattr(time, "time_ns", lambda: 0)
+        await state.append("long ago")
+    feed.attend()
+    async with following(feed, memory, state) as told:
+        await anyio.wait_all_tasks_blocked()
+        state.there = True
+        await state.append("since")
+        feed.wake()
+        await told.until("since")
+    assert told.threads == ["since"]
 
 
 async def test_who_waits_is_woken_by_what_another_process_appends() -> None:
