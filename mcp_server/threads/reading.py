@@ -71,12 +71,13 @@ class Reader:
         (`BackfillState.horizon_ms`); every list of active threads is once no active rollout is left. Trees wait for the
         whole, since any rollout may belong to one; and so does all once this server has changed something meanwhile.
         """
-        if params.filter.archived or await self._catalog.log.last_seq():
+        parts = [part for part in (self._catalog.building, self._catalog.ahead) if part is not None]
+        if not parts or params.filter.archived or await self._catalog.log.last_seq():
             return None
         if params.filter.parent_thread_id is not None or params.filter.ancestor_thread_id is not None:
             return None
-        for part in (self._catalog.building, self._catalog.ahead):
-            if part is not None and (page := await self._early_page(part, params)) is not None:
+        for part in parts:
+            if (page := await self._early_page(part, params)) is not None:
                 return page
         return None
 
