@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from mcp_server.stores.base import RolloutStore, StateStore, WriterLocks
+from mcp_server.stores.base import RolloutStore, StateStore
+from mcp_server.stores.writer_locks import WriterLocks
 
 T = TypeVar("T")
 

@@ -117,6 +117,10 @@ class RolloutStore(Protocol):
         """The files that `stat` finds at these paths, by path."""
         ...
 
+    def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+        """`stat_many`, blocking: for a worker thread."""
+        ...
+
     def look_at(self, path: str) -> RolloutFile | None:
         """`stat`, which blocks meanwhile, so it is for a worker thread."""
         ...
@@ -230,55 +234,14 @@ class RolloutStore(Protocol):
         """Rewrite session_index.jsonl without the id (Codex does so on delete). Nothing to forget is fine."""
 
 
-# ---------------------------------------------------------------------------------------------- writer locks
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds a writer lock, as far as the system tells."""
-
-    pid: int | None = None
-    program: str | None = None
-    since_ms: int | None = None
-
-
-class WriterLocks(Protocol):
-    """One writer per thread, across processes and programs: Codex's own `thread-writer-locks/<id>.lock`."""
-
-    async def acquire(self, thread_id: str) -> None:
-        """Take the lock, without waiting. Taking one that this object holds already is an error of the program.
-
-        Raises:
-            ActiveWriter: another process (or another owner in this one) holds it.
-        """
-
-    async def release(self, thread_id: str) -> None:
-        """Give the lock back and remove its file. Not held is fine."""
-
-    async def acquire_many(self, thread_ids: Sequence[str]) -> None:
-        """`acquire` for each, all or none. For one piece of work: as long as it is short, another process that wants
-        any lock may be made to wait, rather than be refused one of these."""
-
-    async def release_many(self, thread_ids: Collection[str]) -> None:
-        """`release` for each."""
-
-    def held(self) -> frozenset[str]:
-        """The threads whose locks this object holds."""
-        ...
-
-    async def holder(self, thread_id: str) -> Holder | None:
-        """Who holds the lock in another process; None if it is free or ours."""
-
-    async def foreign(self) -> dict[str, Holder]:
-        """All locks of the home that other processes hold."""
-        ...
-
-
 # ---------------------------------------------------------------------------------------------- state
 
 
 Look = Callable[[str], RolloutFile | None]
 """`RolloutStore.look_at`."""
+
+LookMany = Callable[[Collection[str]], dict[str, RolloutFile]]
+"""`RolloutStore.look_at_many`."""
 
 Present = Callable[[Collection[str]], frozenset[str]]
 """`RolloutStore.present`."""
@@ -299,6 +262,12 @@ class StateStore(HistoryStore, Protocol):
         ...
 
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]: ...
+
+    async def get_many_with_files(
+        self, thread_ids: Collection[str], look: LookMany
+    ) -> tuple[dict[str, StoredThread], dict[str, RolloutFile]]:
+        """The rows by thread id, and what lies at their paths by path, in the same way."""
+        ...
 
     async def list(
         self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), present: Present | None = None
@@ -329,6 +298,12 @@ class StateStore(HistoryStore, Protocol):
         """Path and file stamp of the rows of these threads, or of all, by thread id: cheaper than the rows."""
         ...
 
+    async def stamps_with_files(
+        self, thread_ids: Collection[str], look: LookMany
+    ) -> tuple[dict[str, tuple[str, FileStamp]], dict[str, RolloutFile]]:
+        """`stamps`, and what lies at their paths, in the same way."""
+        ...
+
     async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
         """Path and stamp, by thread id, of the rows that name one of these paths."""
         ...
@@ -345,7 +320,9 @@ class StateStore(HistoryStore, Protocol):
         """The edges to the children of these threads, to the children of those, and so on; each once, by child id."""
         ...
 
-    async def parent(self, child_id: str) -> SpawnEdge | None: ...
+    async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
+        """The edge from a thread's parent, that from the parent's, and so on; a cycle ends before its second round."""
+        ...
 
     async def forks_of(self, thread_id: str) -> list[str]:
         """Ids of the paginated forks that borrow this thread's bytes (`history_base`), sorted."""

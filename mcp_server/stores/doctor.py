@@ -15,11 +15,12 @@ from mcp_server.errors import DamagedRollout
 from mcp_server.models.rollout import MalformedLine, decode_line
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores.adopt import NameSource, SyncReport, batches, newest_first
-from mcp_server.stores.base import BadLine, Holder, RolloutFile, RolloutStore, StateStore, WriterLocks
+from mcp_server.stores.base import BadLine, RolloutFile, RolloutStore, StateStore
 from mcp_server.stores.naming import succession
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.reconcile import sync
 from mcp_server.stores.records import BackfillState, Operation
+from mcp_server.stores.writer_locks import Holder, WriterLocks
 
 _LARGEST = 20
 

@@ -121,8 +121,8 @@ async def find_many(
     at once."""
     known: dict[str, StoredThread | None] = {}
     if state is not None:
-        rows = await state.get_many(thread_ids)
-        known = await _borne_out(rollouts, state, thread_ids, rows, lambda row: (row.path, row.stamp))
+        rows, files = await state.get_many_with_files(thread_ids, rollouts.look_at_many)
+        known = await _borne_out(state, thread_ids, rows, files, lambda row: (row.path, row.stamp))
     found: dict[str, StoredThread | DamagedRollout | None] = {}
     for thread_id in thread_ids:
         if thread_id in known:
@@ -144,7 +144,8 @@ async def find_paths(
     plan."""
     known: dict[str, tuple[str, FileStamp] | None] = {}
     if state is not None:
-        known = await _borne_out(rollouts, state, thread_ids, await state.stamps(thread_ids), lambda row: row)
+        stamps, files = await state.stamps_with_files(thread_ids, rollouts.look_at_many)
+        known = await _borne_out(state, thread_ids, stamps, files, lambda row: row)
     paths: dict[str, str | DamagedRollout | None] = {}
     for thread_id in thread_ids:
         if thread_id in known:
@@ -157,18 +158,18 @@ async def find_paths(
 
 
 async def _borne_out(
-    rollouts: RolloutStore,
     state: StateStore,
     thread_ids: Sequence[str],
     rows: Mapping[str, T],
+    files: Mapping[str, RolloutFile],
     place: Callable[[T], tuple[str, FileStamp]],
 ) -> dict[str, T | None]:
     """Those of the rows that their files bear out, and None for each thread that was deleted."""
     places = {thread_id: place(row) for thread_id, row in rows.items()}
-    files = await rollouts.stat_many([path for path, _ in places.values()])
-    stamps = {path: file.stamp for path, file in files.items()}
     known: dict[str, T | None] = {
-        thread_id: rows[thread_id] for thread_id, (path, stamp) in places.items() if stamps.get(path) == stamp
+        thread_id: rows[thread_id]
+        for thread_id, (path, stamp) in places.items()
+        if path in files and files[path].stamp == stamp
     }
     if missing := [thread_id for thread_id in thread_ids if thread_id not in rows]:
         known.update(dict.fromkeys(await state.deleted(missing)))  # what is deleted has no row

@@ -19,7 +19,7 @@ from mcp_server.stores.base import RolloutFile
 from mcp_server.stores.changes import Known, derive_events, merged, move_events, name_event
 from mcp_server.stores.fetching import driver, fetch_all, fetch_listed, fetch_one
 from mcp_server.stores.queries import Difference
-from mcp_server.stores.records import Moved, SpawnEdge
+from mcp_server.stores.records import Moved, SpawnEdge, chain_of
 from mcp_server.stores.tables import SpawnEdgeRow, ThreadRow
 
 _id = col(ThreadRow.id)
@@ -219,9 +219,16 @@ def below_values(thread_id: str) -> list[str]:
     return [json.dumps([thread_id]), thread_id]
 
 
-def parent(session: Session, child_id: str) -> SpawnEdge | None:
-    row = fetch_one(session, "SELECT parent_id, child_id, status FROM spawn_edges WHERE child_id = ?", (child_id,))
-    return row and SpawnEdge(*row)
+def edges_above(session: Session, thread_id: str) -> list[SpawnEdge]:
+    return chain_of({edge[1]: SpawnEdge(*edge) for edge in fetch_all(session, _EDGES_ABOVE, (thread_id,))}, thread_id)
+
+
+_EDGES_ABOVE = (
+    "WITH RECURSIVE chain(parent_id, child_id, status) AS ("
+    "SELECT parent_id, child_id, status FROM spawn_edges WHERE child_id = ? "
+    "UNION SELECT above.parent_id, above.child_id, above.status FROM chain "
+    "CROSS JOIN spawn_edges AS above ON above.child_id = chain.parent_id) SELECT * FROM chain"
+)
 
 
 def forks_of(session: Session, thread_id: str) -> list[str]:
@@ -241,8 +248,13 @@ _MOVE = _UPDATE.format(
 _AT = {name: place for place, name in enumerate(_COLUMNS)}
 # What a StoredThread and a row call the same and hold the same.
 _SAME = [name for name in StoredThread.__struct_fields__ if name in _AT and name not in ("source", "git", "recorded")]
-_same_of_row = itemgetter(*(_AT[name] for name in _SAME))
 _same_of_thread = attrgetter(*_SAME)
+# The fields of a StoredThread in their order, each by the column that holds it or its first part.
+_HELD_IN = {"stamp": "size", "history_base": "history_base_id"}
+_fields_of = itemgetter(*(_AT[_HELD_IN.get(name, name)] for name in StoredThread.__struct_fields__))
+_STAMP, _ARCHIVED, _SOURCE, _RECORDED, _BASE, _GIT = map(
+    StoredThread.__struct_fields__.index, ("stamp", "archived", "source", "recorded", "history_base", "git")
+)
 
 
 def _values(thread: StoredThread) -> tuple[Any, ...]:
@@ -276,20 +288,17 @@ def _known(row: Sequence[Any]) -> _Known:
 
 
 def _stored(row: Sequence[Any]) -> StoredThread:
-    values = dict(zip(_SAME, _same_of_row(row), strict=True))
-    values["archived"] = bool(values["archived"])
-    base_id, git = row[_AT["history_base_id"]], row[_AT["git"]]
-    if base_id is not None:
+    fields = list(_fields_of(row))
+    fields[_STAMP] = FileStamp(fields[_STAMP], row[_AT["mtime_ns"]])
+    fields[_ARCHIVED] = bool(fields[_ARCHIVED])
+    fields[_SOURCE] = _parsed(fields[_SOURCE])
+    fields[_RECORDED] = _parsed(fields[_RECORDED])
+    if (base_id := fields[_BASE]) is not None:
         ordinal, offset = row[_AT["history_base_end_ordinal"]], row[_AT["history_base_end_offset"]]
-        values["history_base"] = HistoryBase(base_id, ordinal or 0, offset or 0)
-    if git is not None:
-        values["git"] = GitInfo(**_parsed(git))
-    return StoredThread(
-        stamp=FileStamp(row[_AT["size"]], row[_AT["mtime_ns"]]),
-        source=_parsed(row[_AT["source"]]),
-        recorded=_parsed(row[_AT["recorded"]]),
-        **values,
-    )
+        fields[_BASE] = HistoryBase(base_id, ordinal or 0, offset or 0)
+    if (git := fields[_GIT]) is not None:
+        fields[_GIT] = GitInfo(**_parsed(git))
+    return StoredThread(*fields)
 
 
 _json = json.JSONEncoder(separators=(",", ":")).encode

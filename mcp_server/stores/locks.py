@@ -24,9 +24,9 @@ from filelock import FileLock, Timeout
 
 from mcp_server.errors import ActiveWriter, StoreFailure, WriteFailed
 from mcp_server.models.page import rfc3339
-from mcp_server.stores.base import Holder, WriterLocks
 from mcp_server.stores.durable import make_folders
 from mcp_server.stores.naming import checked_id, parse_id
+from mcp_server.stores.writer_locks import Holder, WriterLocks
 
 LOCK_FOLDER = "thread-writer-locks"
 # Held for moments, but by whoever comes first of all who try: with sixty servers one may try for long.

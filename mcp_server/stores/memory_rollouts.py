@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken, StoreFailure
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp
-from mcp_server.stores.base import BadLine, Description, Holder, RolloutFile, RolloutStore, WriterLocks, current_first
+from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, current_first
 from mcp_server.stores.describe import describe
 from mcp_server.stores.locks import holder_sentence
 from mcp_server.stores.naming import (
@@ -34,6 +34,7 @@ from mcp_server.stores.naming import (
     without_name,
 )
 from mcp_server.stores.rawlines import RolloutText
+from mcp_server.stores.writer_locks import Holder, WriterLocks
 
 
 class MemoryRollouts(RolloutStore):
@@ -77,6 +78,9 @@ class MemoryRollouts(RolloutStore):
         return self.look_at(path)
 
     async def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+        return self.look_at_many(paths)
+
+    def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
         return {path: self._file(path) for path in paths if path in self._files}
 
     def look_at(self, path: str) -> RolloutFile | None:

@@ -13,7 +13,7 @@ from msgspec import structs
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryStep
 from mcp_server.models.thread import FileStamp, StoredThread, ThreadSortKey
-from mcp_server.stores.base import Look, Present, RolloutFile, StateStore
+from mcp_server.stores.base import Look, LookMany, Present, RolloutFile, StateStore
 from mcp_server.stores.changes import (
     claimable,
     derive_events,
@@ -26,7 +26,7 @@ from mcp_server.stores.changes import (
 )
 from mcp_server.stores.memory_history import MemoryHistory
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows, beyond, fits
-from mcp_server.stores.records import BackfillState, Change, Moved, Operation, Receipt, SpawnEdge
+from mcp_server.stores.records import BackfillState, Change, Moved, Operation, Receipt, SpawnEdge, chain_of
 
 EVENT_LIMIT = 10_000
 """Events kept. At the bound the oldest is dropped for each new one; a reader further behind sees a gap in seq."""
@@ -110,6 +110,12 @@ class MemoryState(MemoryHistory, StateStore):
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
         return {key: self._threads[key] for key in thread_ids if key in self._threads}
 
+    async def get_many_with_files(
+        self, thread_ids: Collection[str], look: LookMany
+    ) -> tuple[dict[str, StoredThread], dict[str, RolloutFile]]:
+        rows = await self.get_many(thread_ids)
+        return rows, await to_thread.run_sync(look, [row.path for row in rows.values()])
+
     async def list(
         self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), present: Present | None = None
     ) -> ThreadRows:
@@ -178,6 +184,12 @@ class MemoryState(MemoryHistory, StateStore):
         rows = self._threads if thread_ids is None else await self.get_many(thread_ids)
         return {key: (row.path, row.stamp) for key, row in rows.items()}
 
+    async def stamps_with_files(
+        self, thread_ids: Collection[str], look: LookMany
+    ) -> tuple[dict[str, tuple[str, FileStamp]], dict[str, RolloutFile]]:
+        rows = await self.stamps(thread_ids)
+        return rows, await to_thread.run_sync(look, [path for path, _ in rows.values()])
+
     async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
         return {key: row for key, row in (await self.stamps()).items() if row[0] in paths}
 
@@ -195,8 +207,8 @@ class MemoryState(MemoryHistory, StateStore):
     async def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
         return self._below(thread_ids)
 
-    async def parent(self, child_id: str) -> SpawnEdge | None:
-        return self._edges.get(child_id)
+    async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
+        return chain_of(self._edges, thread_id)
 
     async def forks_of(self, thread_id: str) -> list[str]:
         forks = (t.id for t in self._threads.values() if t.history_base and t.history_base.thread_id == thread_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,6 +18,19 @@ class SpawnEdge(msgspec.Struct, frozen=True, gc=False):
     parent_id: str
     child_id: str
     status: Literal["open", "closed"] = "open"
+
+
+def chain_of(edges: Mapping[str, SpawnEdge], thread_id: str) -> list[SpawnEdge]:
+    """The edge from a thread's parent, that from the parent's, and so on, of edges by child id; a cycle ends before its
+    second round."""
+    chain: list[SpawnEdge] = []
+    seen = {thread_id}
+    edge = edges.get(thread_id)
+    while edge is not None and edge.parent_id not in seen:
+        chain.append(edge)
+        seen.add(edge.parent_id)
+        edge = edges.get(edge.parent_id)
+    return chain
 
 
 @dataclass(frozen=True, slots=True)

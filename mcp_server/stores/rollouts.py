@@ -103,7 +103,7 @@ class RolloutFiles(RolloutStore):
         return await to_thread.run_sync(self.look_at, path)
 
     async def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
-        return await to_thread.run_sync(self._stat_many, paths)
+        return await to_thread.run_sync(self.look_at_many, paths)
 
     async def describe(self, file: RolloutFile) -> Description:
         return await to_thread.run_sync(self._describe, file)
@@ -266,7 +266,7 @@ class RolloutFiles(RolloutStore):
                         found.append(Path(folder, name).relative_to(self._home).as_posix())
         return sorted(found)
 
-    def _stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+    def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
         many = ManyInside(self._home)
         found: dict[str, RolloutFile] = {}
         for path in paths:

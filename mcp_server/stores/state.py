@@ -23,7 +23,7 @@ from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores import index, journal, listing, schema, search, spans
-from mcp_server.stores.base import Look, Present, RolloutFile, StateStore
+from mcp_server.stores.base import Look, LookMany, Present, RolloutFile, StateStore
 from mcp_server.stores.changes import edges_of
 from mcp_server.stores.history import FirstLook, TextPlace, TextQuery
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
@@ -150,6 +150,11 @@ class StateDb(StateStore):
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
         return await self.read(index.get_many, thread_ids)
 
+    async def get_many_with_files(
+        self, thread_ids: Collection[str], look: LookMany
+    ) -> tuple[dict[str, StoredThread], dict[str, RolloutFile]]:
+        return await self.read(_get_many_with_files, thread_ids, look)
+
     async def list(
         self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), present: Present | None = None
     ) -> ThreadRows:
@@ -170,6 +175,11 @@ class StateDb(StateStore):
     async def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
         return await self.read(index.stamps, thread_ids)
 
+    async def stamps_with_files(
+        self, thread_ids: Collection[str], look: LookMany
+    ) -> tuple[dict[str, tuple[str, FileStamp]], dict[str, RolloutFile]]:
+        return await self.read(_stamps_with_files, thread_ids, look)
+
     async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
         return await self.read(index.rows_at, paths)
 
@@ -183,8 +193,8 @@ class StateDb(StateStore):
     async def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
         return await self.read(index.edges_below, thread_ids)
 
-    async def parent(self, child_id: str) -> SpawnEdge | None:
-        return await self.read(index.parent, child_id)
+    async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
+        return await self.read(index.edges_above, thread_id)
 
     async def forks_of(self, thread_id: str) -> list[str]:
         return await self.read(index.forks_of, thread_id)
@@ -300,6 +310,20 @@ def _first_look(session: Session, query: TextQuery, names: int) -> FirstLook:
 def _get_with_file(session: Session, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
     row = index.get(session, thread_id)
     return row, row and look(row.path)
+
+
+def _get_many_with_files(
+    session: Session, thread_ids: Collection[str], look: LookMany
+) -> tuple[dict[str, StoredThread], dict[str, RolloutFile]]:
+    rows = index.get_many(session, thread_ids)
+    return rows, look([row.path for row in rows.values()])
+
+
+def _stamps_with_files(
+    session: Session, thread_ids: Collection[str], look: LookMany
+) -> tuple[dict[str, tuple[str, FileStamp]], dict[str, RolloutFile]]:
+    rows = index.stamps(session, thread_ids)
+    return rows, look([path for path, _ in rows.values()])
 
 
 def _reopen(session: Session) -> None:

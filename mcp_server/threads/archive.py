@@ -24,9 +24,10 @@ from mcp_server.errors import (
     TurnsRunning,
 )
 from mcp_server.models.results import ArchiveResult, DeleteResult, Failure, UnarchiveResult
-from mcp_server.stores.base import RolloutFile, WriterLocks
+from mcp_server.stores.base import RolloutFile
 from mcp_server.stores.changes import row_after
 from mcp_server.stores.records import Change, Move, Moved, Operation
+from mcp_server.stores.writer_locks import WriterLocks
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.plans import Descend, Plan, Planner

@@ -25,7 +25,7 @@ from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore, StateStore
 from mcp_server.stores.finding import Source, find, find_many, find_paths, find_rollout
 from mcp_server.stores.reconcile import sync
-from mcp_server.stores.records import Change, SpawnEdge
+from mcp_server.stores.records import Change, SpawnEdge, chain_of
 from mcp_server.threads.events import EventBus
 from mcp_server.threads.histories import History, open_history
 from mcp_server.threads.history import HistoryText, history_text
@@ -232,18 +232,17 @@ class Catalog:
         """The edges that lead to a thread, from its parent's on upwards. A thread that lives in memory only has none on
         record, and is open."""
         index = await self.index()
-        chain: list[SpawnEdge] = []
-        seen = {thread_id}
-        current = thread_id
-        while True:
-            edge = await index.parent(current)
-            if edge is None and (live := self.live.get(current)) and live.thread.parent_thread_id:
-                edge = SpawnEdge(live.thread.parent_thread_id, current)
-            if edge is None or edge.parent_id in seen:
-                return chain
-            chain.append(edge)
-            current = edge.parent_id
-            seen.add(current)
+        edges: dict[str, SpawnEdge] = {}
+        top: str | None = thread_id
+        while top is not None:
+            recorded = await index.edges_above(top)
+            edges |= {edge.child_id: edge for edge in recorded}
+            end = recorded[-1].parent_id if recorded else top
+            live = self.live.get(end)
+            top = live.thread.parent_thread_id if live and end not in edges else None
+            if top is not None:
+                edges[end] = SpawnEdge(top, end)
+        return chain_of(edges, thread_id)
 
     async def edges_below(self, thread_id: str) -> list[SpawnEdge]:
         """The edges of the tree below a thread, with those to threads that live in memory only; there may be more."""

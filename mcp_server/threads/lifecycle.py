@@ -25,8 +25,9 @@ from mcp_server.models.params import Caller, ForkParams, SettingsRequest, StartP
 from mcp_server.models.results import LoadedThread, UnsubscribeResult
 from mcp_server.models.rollout import RolloutLine, encode_line
 from mcp_server.models.thread import FileStamp, Settings, StoredThread, Thread, spawn_depth
-from mcp_server.stores.base import RolloutStore, WriterLocks
+from mcp_server.stores.base import RolloutStore
 from mcp_server.stores.records import Change
+from mcp_server.stores.writer_locks import WriterLocks
 from mcp_server.threads import notices, recording
 from mcp_server.threads.catalog import Catalog, checked_name, parse_id
 from mcp_server.threads.live import LiveThread

@@ -12,8 +12,9 @@ from mcp_server.models.params import GitPatch
 from mcp_server.models.results import ThreadResult
 from mcp_server.models.rollout import MalformedLine, decode_line, encode_line
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
-from mcp_server.stores.base import RolloutStore, WriterLocks
+from mcp_server.stores.base import RolloutStore
 from mcp_server.stores.records import Change
+from mcp_server.stores.writer_locks import WriterLocks
 from mcp_server.threads import notices, recording
 from mcp_server.threads.catalog import Catalog, checked_name, checked_text
 from mcp_server.threads.live import LiveThread

@@ -17,7 +17,8 @@ from mcp_server.models.page import clamp_limit, rfc3339
 from mcp_server.models.params import EventsParams
 from mcp_server.models.results import EventRow, EventsResult
 from mcp_server.stores.adopt import NameSource
-from mcp_server.stores.base import RolloutStore, StateStore, WriterLocks
+from mcp_server.stores.base import RolloutStore, StateStore
+from mcp_server.stores.writer_locks import WriterLocks
 from mcp_server.threads.archive import Cascade
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.events import EventBus

@@ -20,6 +20,7 @@ from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
 from mcp_server.stores.memory_state import MemoryState
 from mcp_server.stores.rollouts import RolloutFiles
 from mcp_server.stores.state import StateDb
+from mcp_server.stores.writer_locks import WriterLocks
 
 PACKAGE = Path(mcp_server.__file__).parent
 TESTS = Path(__file__).parents[1]
@@ -154,7 +155,7 @@ def test_the_drawn_tree_of_errors_is_the_real_one() -> None:
     [
         (base.RolloutStore, (RolloutFiles, MemoryRollouts)),
         (base.StateStore, (StateDb, MemoryState)),
-        (base.WriterLocks, (CodexWriterLocks, MemoryLocks)),
+        (WriterLocks, (CodexWriterLocks, MemoryLocks)),
     ],
 )
 def test_every_store_has_every_method_of_its_contract_with_the_same_parameters(

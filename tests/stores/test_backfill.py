@@ -79,8 +79,8 @@ class TestBackfill:
         home.write(path_of(A), rollout(A))
         home.write(path_of(B), rollout(B, source=spawned(A)))
         await build(home, state)
-        assert await state.parent(B) == SpawnEdge(A, B, "open")
-        assert await state.parent(A) is None
+        assert await state.edges_above(B) == [SpawnEdge(A, B, "open")]
+        assert await state.edges_above(A) == []
 
     async def test_an_edge_known_as_closed_stays_closed(self, home: Home, state: StateStore) -> None:
         home.write(path_of(B), rollout(B, source=spawned(A)))
@@ -89,7 +89,7 @@ class TestBackfill:
             return [SpawnEdge(A, B, "closed")]
 
         await build(home, state, closed_edges=closed)
-        assert await state.parent(B) == SpawnEdge(A, B, "closed")
+        assert await state.edges_above(B) == [SpawnEdge(A, B, "closed")]
 
     async def test_damaged_files_are_reported_and_do_not_keep_it_from_completing(
         self, home: Home, state: StateStore
@@ -285,7 +285,7 @@ async def test_of_a_real_home_every_row_equals_its_file_and_the_edges_equal_the_
         one.id: replace(one, name=names.get(one.id)) for one in threads
     }
     tree = {one.id: parent for one in threads if (parent := spawn_parent(one.source))}
-    assert {key: edge.parent_id for key in tree if (edge := await state.parent(key))} == tree
+    assert {edge.child_id: edge.parent_id for edge in await state.edges_below(set(tree.values()))} == tree
     assert len(tree) == 8
     assert await state.counts([ThreadQuery(archived=True, with_preview=None)]) == [Count(5)]
     assert sorted(names.values()) == ["Golden Name L", "Golden Name P"]

@@ -14,12 +14,13 @@ import pytest
 from homes import HOUR_MS, NOW_MS, A, B, C, D, E, Home, archived_path, path_of, rollout
 
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.base import Holder, StateStore
+from mcp_server.stores.base import StateStore
 from mcp_server.stores.doctor import Counts, StaleRow, examine, repair
 from mcp_server.stores.memory_rollouts import MemoryLocks
 from mcp_server.stores.reconcile import backfill
 from mcp_server.stores.records import Change, Move, Operation
 from mcp_server.stores.rollouts import RolloutFiles
+from mcp_server.stores.writer_locks import Holder
 
 pytestmark = pytest.mark.anyio
 home, built, golden_home = homes.home, homes.built, homes.golden_home

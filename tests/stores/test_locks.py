@@ -15,9 +15,9 @@ import pytest
 
 from mcp_server.errors import ActiveWriter, InvalidThreadId
 from mcp_server.stores import locks as locks_module
-from mcp_server.stores.base import Holder, WriterLocks
 from mcp_server.stores.locks import CodexWriterLocks, holder_sentence
 from mcp_server.stores.memory_rollouts import MemoryLocks
+from mcp_server.stores.writer_locks import Holder, WriterLocks
 
 pytestmark = pytest.mark.anyio
 

@@ -24,7 +24,7 @@ from mcp_server.stores.state import StateDb
 pytestmark = pytest.mark.anyio
 
 # What a statement may go through: what it was given, what it has made of that, what a match finds in an index of texts.
-MADE = r"tree|few|\(subquery-\d+\)|SUBQUERY \d+|CONSTANT ROW"
+MADE = r"tree|chain|few|\(subquery-\d+\)|SUBQUERY \d+|CONSTANT ROW"
 SMALL = re.compile(rf"SCAN (TABLE )?(\w+ VIRTUAL TABLE|(temp\.)?written|{MADE})(?!\w)")
 
 Asked = list[str]
@@ -81,9 +81,9 @@ async def test_a_tree_is_found_listed_and_moved_along_indexes(db: StateDb, asked
     await db.commit(Change(threads=tuple(rows), edges=edges))
     asked.clear()
     assert await db.edges_below(["a"]) == list(edges)
-    assert await db.parent("c") == edges[1]
-    assert set(await db.stamps(["a", "b"])) == {"a", "b"}
-    assert set(await db.get_many(["a", "b"])) == {"a", "b"}
+    assert await db.edges_above("c") == [edges[1], edges[0]]
+    assert set((await db.stamps_with_files(["a", "b"], lambda _: {}))[0]) == {"a", "b"}
+    assert set((await db.get_many_with_files(["a", "b"], lambda _: {}))[0]) == {"a", "b"}
     for query in (ThreadQuery(ancestor_id="a"), ThreadQuery(parent_id="a"), ThreadQuery(search_term="hello")):
         assert (await db.list(query, [replace(query, archived=True)])).rows
     operation = Operation("op", "archive", "a", (Move("a", "sessions/a.jsonl"),), "running", 1)

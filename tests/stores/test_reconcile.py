@@ -47,7 +47,7 @@ class TestSync:
         assert report.added == (D,)
         assert told(report.events) == [("thread/started", D)]
         assert ((await row(state, D)).preview, (await row(state, D)).name) == ("hello", "Fresh")
-        assert await state.parent(D) == SpawnEdge(A, D)
+        assert await state.edges_above(D) == [SpawnEdge(A, D)]
         assert built.described == [path_of(D)]
 
     async def test_a_changed_file_is_read_again(self, built: Home, state: StateStore) -> None:

@@ -3,6 +3,7 @@ own. Numbers of peer cases are those of CODEX_SEMANTICS 5.9."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import anyio
@@ -82,6 +83,23 @@ async def test_a_row_comes_with_what_lies_at_its_path(state: StateStore) -> None
     assert await state.get_with_file("gone", look) == (thread("gone"), None)
     assert await state.get_with_file("unknown", look) == (None, None)
     assert looked_at == [plain.path, thread("gone").path]
+
+
+async def test_rows_and_stamps_come_with_what_lies_at_their_paths(state: StateStore) -> None:
+    def look(paths: Collection[str]) -> dict[str, RolloutFile]:
+        return {path: there[path] for path in paths if path in there}
+
+    rows = {name: thread(name) for name in ("a", "gone")}
+    there = {
+        rows["a"].path: RolloutFile(rows["a"].path, FileStamp(30, 40)),
+        "another": RolloutFile("another", FileStamp(1, 1)),
+    }
+    await state.commit(Change(threads=tuple(rows.values())))
+    stamps = {name: (row.path, row.stamp) for name, row in rows.items()}
+    files = {rows["a"].path: there[rows["a"].path]}
+    assert await state.get_many_with_files(["a", "gone", "unknown"], look) == (rows, files)
+    assert await state.stamps_with_files(["a", "gone", "unknown"], look) == (stamps, files)
+    assert await state.get_many_with_files([], look) == await state.stamps_with_files([], look) == ({}, {})
 
 
 @pytest.mark.parametrize("row", [FULL, thread("plain"), thread("odd", source=5), thread("none", source=None)])
@@ -187,24 +205,24 @@ async def test_rows_follow_what_was_moved_and_the_moves_are_announced_in_order(s
 
 
 async def test_a_spawned_thread_gets_an_open_edge_to_its_parent(state: StateStore) -> None:
-    assert await state.parent("child") is None
+    assert await state.edges_above("child") == []
     await state.commit(Change(threads=(thread("child", source=spawned_by("p")),)))
     await state.commit(Change(observed=(thread("seen", source=spawned_by("p")),)))
-    assert await state.parent("child") == SpawnEdge("p", "child", "open")
+    assert await state.edges_above("child") == [SpawnEdge("p", "child", "open")]
     assert await state.edges_below(["p"]) == [SpawnEdge("p", "child"), SpawnEdge("p", "seen")]
 
 
 async def test_an_edge_is_inserted_only_if_the_child_has_none(state: StateStore) -> None:
     await state.commit(Change(edges=(SpawnEdge("p", "child", "closed"),)))
     await state.commit(Change(edges=(SpawnEdge("q", "child"),), threads=(thread("child", source=spawned_by("r")),)))
-    assert await state.parent("child") == SpawnEdge("p", "child", "closed")
+    assert await state.edges_above("child") == [SpawnEdge("p", "child", "closed")]
     assert await state.edges_below(["q", "r"]) == []
 
 
 async def test_a_given_edge_comes_before_the_one_that_the_source_tells(state: StateStore) -> None:
     row = thread("child", source=spawned_by("p"))
     await state.commit(Change(threads=(row,), edges=(SpawnEdge("p", "child", "closed"),)))
-    assert await state.parent("child") == SpawnEdge("p", "child", "closed")
+    assert await state.edges_above("child") == [SpawnEdge("p", "child", "closed")]
 
 
 async def test_no_thread_is_its_own_child(state: StateStore) -> None:
@@ -224,10 +242,19 @@ async def test_peer_275_thread_spawn_edges_open_and_closed_are_both_followed(sta
     assert [row.id for row in below.rows] == ["child", "grandchild"]
 
 
+async def test_the_edges_above_a_thread_lead_to_its_root_nearest_first(state: StateStore) -> None:
+    chain = [SpawnEdge("c", "d"), SpawnEdge("b", "c", "closed"), SpawnEdge("a", "b")]
+    await state.commit(Change(edges=(*chain, SpawnEdge("b", "sibling"), SpawnEdge("d", "below"))))
+    assert await state.edges_above("d") == chain
+    assert await state.edges_above("b") == chain[2:]
+    assert await state.edges_above("a") == await state.edges_above("unknown") == []
+
+
 async def test_edges_that_form_a_cycle_are_each_followed_once(state: StateStore) -> None:
     cycle = (SpawnEdge("c", "a"), SpawnEdge("a", "b"), SpawnEdge("b", "c"))
     await state.commit(Change(edges=(*cycle, SpawnEdge("elsewhere", "stranger"))))
     assert await state.edges_below(["b"]) == list(cycle)
+    assert await state.edges_above("c") == [cycle[2], cycle[1]]
 
 
 async def test_forks_that_borrow_a_thread_are_found_by_their_history_base(state: StateStore) -> None:
@@ -247,15 +274,15 @@ async def test_a_forgotten_thread_loses_its_row_and_the_edge_above_it_but_not_th
     assert await state.commit(Change(forgotten=("mid", "missing"))) == []
     assert await state.get("mid") is None
     assert set(await state.stamps()) == {"root", "leaf"}
-    assert await state.parent("mid") is None
-    assert await state.parent("leaf") == SpawnEdge("mid", "leaf")
+    assert await state.edges_above("mid") == []
+    assert await state.edges_above("leaf") == [SpawnEdge("mid", "leaf")]
 
 
 async def test_a_vanished_thread_loses_its_row_alone_and_nothing_is_announced(state: StateStore) -> None:
     await state.commit(Change(threads=(thread("a"), thread("b")), edges=(SpawnEdge("b", "a"),)))
     assert await state.commit(Change(vanished=("a",))) == []
     assert set(await state.stamps()) == {"b"}
-    assert await state.parent("a") == SpawnEdge("b", "a")
+    assert await state.edges_above("a") == [SpawnEdge("b", "a")]
 
 
 async def test_a_thread_with_a_tombstone_never_comes_back(state: StateStore) -> None:
@@ -266,7 +293,7 @@ async def test_a_thread_with_a_tombstone_never_comes_back(state: StateStore) -> 
     row = thread("a", source=spawned_by("b"))
     assert await state.commit(Change(threads=(row,), observed=(row,), edges=(SpawnEdge("b", "a"),))) == []
     assert await state.get("a") is None
-    assert await state.parent("a") is None
+    assert await state.edges_above("a") == []
     assert await state.deleted(["a", "b", "missing"]) == {"a"}
     assert await state.get("b") == thread("b")
 

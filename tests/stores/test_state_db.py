@@ -265,7 +265,7 @@ async def test_migrating_the_first_schema_keeps_what_no_file_tells_and_builds_th
         assert await db.receipt("r") is not None
         assert await db.deleted(["gone"]) == {"gone"}
         assert [operation.moves for operation in await db.running_operations()] == [(Move("a", "sessions/a.jsonl"),)]
-        assert await db.parent("child") == SpawnEdge("a", "child", "closed")
+        assert await db.edges_above("child") == [SpawnEdge("a", "child", "closed")]
         assert await db.backfill() == BackfillState()
         assert await db.stamps() == {}
 

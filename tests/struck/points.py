@@ -19,10 +19,11 @@ from typing import Any, Literal
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
-from mcp_server.stores.base import RolloutStore, StateStore, WriterLocks
+from mcp_server.stores.base import RolloutStore, StateStore
 from mcp_server.stores.locks import CodexWriterLocks
 from mcp_server.stores.rollouts import RolloutFiles
 from mcp_server.stores.state import StateDb
+from mcp_server.stores.writer_locks import WriterLocks
 
 Kind = Literal["call", "step", "half", "statement"]
 

@@ -14,7 +14,6 @@ import pytest
 
 from mcp_server.models.event import EventType
 from mcp_server.models.params import Caller, SettingsRequest
-from mcp_server.stores.base import WriterLocks
 from mcp_server.stores.locks import LOCK_FOLDER, CodexWriterLocks
 from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
 from mcp_server.stores.memory_state import MemoryState
@@ -24,6 +23,7 @@ from mcp_server.stores.reconcile import sync
 from mcp_server.stores.records import Change, SpawnEdge
 from mcp_server.stores.rollouts import RolloutFiles
 from mcp_server.stores.state import StateDb
+from mcp_server.stores.writer_locks import WriterLocks
 from mcp_server.threads import recording
 from mcp_server.threads.events import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
