@@ -35,7 +35,7 @@ from mcp_server.handlers.thread_tools import archive_tools, change_tools, list_t
 from mcp_server.handlers.turn_tools import read_tools, turn_tools
 from mcp_server.heap import uncollected
 from mcp_server.models.results import StatusResult
-from mcp_server.status import status_of
+from mcp_server.status import is_small, status_of
 from mcp_server.stores import codex_state, doctor
 from mcp_server.stores.locks import CodexWriterLocks
 from mcp_server.stores.memory_rollouts import MemoryRollouts
@@ -67,8 +67,6 @@ _CLOSE_SECONDS = 10.0
 _SYNCED_FIRST = 5_000
 # Requests over HTTP that are under way when the server is told to end: long polls and streams never end by themselves.
 _GRACE_SECONDS = 2
-_DEEP_FILES = 2_000
-_DEEP_BYTES = 64 << 20
 
 
 @cache
@@ -294,8 +292,7 @@ class Runtime:
         """How index and files stand to each other, and what a repair did, or would do in a dry run. Every line is read
         if `deep`, or if that is not said and the home is small."""
         if deep is None:
-            files = await self.rollouts.files()
-            deep = len(files) <= _DEEP_FILES and sum(file.stamp.size for file in files) <= _DEEP_BYTES
+            deep = await anyio.to_thread.run_sync(lambda: is_small(self.rollouts.walk()))
         state = self.state if self.service.catalog.state is not None else None
         repaired: dict[str, int] | None = None
         if repair and state is not None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import platform
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from mcp_server.config import Config, package_version
 from mcp_server.models.results import BadLineInfo, LockInfo, SizeInfo, StatusResult
+from mcp_server.stores.base import RolloutFile
 from mcp_server.stores.doctor import DoctorReport
 from mcp_server.stores.locks import holder_sentence
 
 # `counts` has all; of what they count, this many are named.
 _LISTED = 200
+_DEEP_FILES = 2_000
+_DEEP_BYTES = 64 << 20
 
 
 def status_of(
@@ -40,3 +44,13 @@ def status_of(
         largest=[SizeInfo(thread_id=i, bytes=size) for i, size in report.largest.items()],
         repaired=repaired,
     )
+
+
+def is_small(files: Iterable[RolloutFile]) -> bool:
+    """Whether every line of these can be read for each status."""
+    size = 0
+    for number, file in enumerate(files, start=1):
+        size += file.stamp.size
+        if number > _DEEP_FILES or size > _DEEP_BYTES:
+            return False
+    return True

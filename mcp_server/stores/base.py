@@ -304,6 +304,10 @@ class StateStore(HistoryStore, Protocol):
         """`stamps`, and what lies at their paths, in the same way."""
         ...
 
+    async def largest(self, limit: int) -> dict[str, int]:
+        """Sizes of the rollouts by thread id, of the rows with the largest: a look at every row."""
+        ...
+
     async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
         """Path and stamp, by thread id, of the rows that name one of these paths."""
         ...

@@ -6,10 +6,13 @@ An examination reads and never writes. It is no snapshot: what changes while it 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
+from operator import itemgetter
 from typing import Literal
+
+from anyio import to_thread
 
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.rollout import MalformedLine, decode_line
@@ -17,7 +20,7 @@ from mcp_server.models.thread import FileStamp
 from mcp_server.stores.adopt import NameSource, SyncReport, batches, newest_first
 from mcp_server.stores.base import BadLine, RolloutFile, RolloutStore, StateStore
 from mcp_server.stores.naming import succession
-from mcp_server.stores.queries import ThreadQuery
+from mcp_server.stores.queries import Difference, ThreadQuery
 from mcp_server.stores.reconcile import sync
 from mcp_server.stores.records import BackfillState, Operation
 from mcp_server.stores.writer_locks import Holder, WriterLocks
@@ -116,21 +119,24 @@ async def examine(
     Files that the index doesn't know in their present state are read, the others only if `deep`, which finds malformed
     lines in them too.
     """
-    rows = await state.stamps() if state else {}
-    files = newest_first(await rollouts.files())
-    exam = _Examination({path: (thread_id, stamp) for thread_id, (path, stamp) in rows.items()})
-    await exam.read(rollouts, files, everything=deep)
+    walked = _Walked(rollouts)
+    differs = await state.compare(walked.files) if state else Difference(frozenset(await walked.paths()))
+    exam = _Examination(dict(differs.rows))
+    await exam.read(rollouts, differs.files)
+    if deep:
+        await exam.read_lines(rollouts, await state.stamps() if state else {})
     exam.malformed += await rollouts.unusable()
-    deleted = await state.deleted(exam.holders) if state else frozenset[str]()
+    rows = await state.stamps(exam.held) if state else {}
+    deleted = await state.deleted(exam.held) if state else frozenset[str]()
+    exam.hold_rows(rows)
     names = await rollouts.names()
-    by_size = nlargest(_LARGEST, ((sum(sizes), thread_id) for thread_id, sizes in exam.sizes.items()))
     return DoctorReport(
-        files=_counts(files),
+        files=Counts(active=walked.active, archived=walked.archived),
         rows=await row_counts(state) if state else None,
-        size=sum(file.stamp.size for file in files),
-        largest={thread_id: size for size, thread_id in by_size},
+        size=walked.size,
+        largest=exam.largest(await state.largest(_LARGEST + len(exam.held) + len(exam.differing)) if state else {}),
         missing=tuple(exam.missing(rows, deleted)) if state else (),
-        stale=tuple(exam.stale(rows, {file.path: file.stamp for file in files})),
+        stale=tuple(exam.stale()),
         duplicates=exam.duplicates(),
         replaced=exam.replaced(),
         malformed=tuple(exam.malformed),
@@ -165,61 +171,100 @@ async def repair(
     return RepairReport(before, done, await examine(rollouts, state, locks, deep=deep))
 
 
+class _Walked:
+    """The rollout files of a home, counted as they are walked over."""
+
+    def __init__(self, rollouts: RolloutStore) -> None:
+        self._rollouts = rollouts
+        self.active = self.archived = self.size = 0
+
+    def files(self) -> Iterator[RolloutFile]:
+        for file in self._rollouts.walk():
+            self.archived += file.archived
+            self.active += not file.archived
+            self.size += file.stamp.size
+            yield file
+
+    async def paths(self) -> list[str]:
+        return await to_thread.run_sync(lambda: [file.path for file in self.files()])
+
+
 @dataclass(slots=True)
 class _Examination:
-    """Which file carries which id: by its row where the stamp is right, else by reading it."""
+    """Which file carries which id, of the threads alone whose files are not told by the rows: in a large home that is
+    in order there are none. `differing` are path by id of the rows that are not borne out."""
 
-    indexed: Mapping[str, tuple[str, FileStamp]]
-    holders: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict[str, list[str]](list))
-    sizes: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict[str, list[int]](list))
+    differing: dict[str, str]
+    held: defaultdict[str, list[RolloutFile]] = field(default_factory=lambda: defaultdict[str, list[RolloutFile]](list))
     malformed: list[BadLine] = field(default_factory=list[BadLine])
     unusable: set[str] = field(default_factory=set[str])
 
-    async def read(self, rollouts: RolloutStore, files: Sequence[RolloutFile], *, everything: bool) -> None:
-        unread: list[RolloutFile] = []
-        for file in files:
-            thread_id, stamp = self.indexed.get(file.path, (None, None))
-            if everything or thread_id is None or stamp != file.stamp:
-                unread.append(file)
-            else:
-                self._hold(thread_id, file)
-        for batch in batches(unread):
+    async def read(self, rollouts: RolloutStore, paths: Collection[str]) -> None:
+        """Read what no row tells of."""
+        files = await rollouts.stat_many(paths)
+        async for file, thread_id, bad in self._described(rollouts, files.values()):
+            self.held[thread_id].append(file)
+            self.malformed += bad
+
+    async def read_lines(self, rollouts: RolloutStore, rows: Mapping[str, tuple[str, FileStamp]]) -> None:
+        """Read every line of every file, and hold those files that their row doesn't tell of after all."""
+        owner = {path: thread_id for thread_id, (path, _) in rows.items() if thread_id not in self.differing}
+        self.malformed.clear()
+        self.unusable.clear()
+        async for file, thread_id, _ in self._described(rollouts, await rollouts.files()):
+            self.malformed += await _bad_lines(rollouts, file)
+            claimed = owner.get(file.path)
+            if claimed is not None and claimed != thread_id:
+                self.differing[claimed] = file.path
+                self.held[thread_id].append(file)
+
+    async def _described(
+        self, rollouts: RolloutStore, files: Iterable[RolloutFile]
+    ) -> AsyncIterator[tuple[RolloutFile, str, Sequence[BadLine]]]:
+        for batch in batches(newest_first(files)):
             for file, result in zip(batch, await rollouts.describe_many(batch), strict=True):
                 if isinstance(result, BadLine):
                     self.malformed.append(result)
                     self.unusable.add(file.path)
                 elif result is not None:
-                    self.malformed += await _bad_lines(rollouts, file) if everything else result.bad_lines
-                    self._hold(result.thread.id, file)
+                    yield file, result.thread.id, result.bad_lines
 
-    def missing(self, rows: Mapping[str, object], deleted: Collection[str]) -> Iterable[str]:
-        for thread_id, paths in self.holders.items():
-            if thread_id not in rows and thread_id not in deleted:
-                yield paths[0]
-
-    def stale(self, rows: Mapping[str, tuple[str, FileStamp]], stamps: Mapping[str, FileStamp]) -> Iterable[StaleRow]:
+    def hold_rows(self, rows: Mapping[str, tuple[str, FileStamp]]) -> None:
+        """Put the files that the rows tell of before those that were read."""
         for thread_id, (path, stamp) in rows.items():
-            paths = self.holders.get(thread_id, ())
+            if thread_id not in self.differing:
+                self.held[thread_id].insert(0, RolloutFile(path, stamp))
+
+    def largest(self, rows: Mapping[str, int]) -> dict[str, int]:
+        """The sizes of the largest threads, by those of the largest rows."""
+        sizes = {thread_id: size for thread_id, size in rows.items() if thread_id not in self.differing}
+        sizes |= {thread_id: sum(file.stamp.size for file in files) for thread_id, files in self.held.items()}
+        return dict(nlargest(_LARGEST, sizes.items(), key=itemgetter(1, 0)))
+
+    def missing(self, rows: Collection[str], deleted: Collection[str]) -> Iterator[str]:
+        for thread_id, files in self.held.items():
+            if thread_id not in rows and thread_id not in deleted:
+                yield files[0].path
+
+    def stale(self) -> Iterator[StaleRow]:
+        for thread_id, path in self.differing.items():
+            paths = [file.path for file in self.held.get(thread_id, ())]
             if path in paths or (path in self.unusable and not paths):
-                if stamps[path] != stamp:
-                    yield StaleRow(thread_id, path, "changed")
+                yield StaleRow(thread_id, path, "changed")
             else:
                 yield StaleRow(thread_id, path, "moved" if paths else "gone")
 
     def duplicates(self) -> dict[str, tuple[str, ...]]:
         """The paths of what is there more than once: of each thread the files that are the same rollout."""
         found: dict[str, tuple[str, ...]] = {}
-        for thread_id, paths in self.holders.items():
+        for thread_id, files in self.held.items():
+            paths = [file.path for file in files]
             if len(paths) > len(rollouts := Counter(map(succession, paths))):
                 found[thread_id] = tuple(path for path in paths if rollouts[succession(path)] > 1)
         return found
 
     def replaced(self) -> int:
-        return sum(len(set(map(succession, paths))) - 1 for paths in self.holders.values())
-
-    def _hold(self, thread_id: str, file: RolloutFile) -> None:
-        self.holders[thread_id].append(file.path)
-        self.sizes[thread_id].append(file.stamp.size)
+        return sum(len({succession(file.path) for file in files}) - 1 for files in self.held.values())
 
 
 async def _bad_lines(rollouts: RolloutStore, file: RolloutFile) -> list[BadLine]:
@@ -236,11 +281,6 @@ async def _bad_lines(rollouts: RolloutStore, file: RolloutFile) -> list[BadLine]
     except DamagedRollout as damage:
         bad.append(BadLine(file.path, damage.offset, damage.reason))
     return bad
-
-
-def _counts(files: Iterable[RolloutFile]) -> Counts:
-    archived = [file.archived for file in files]
-    return Counts(active=archived.count(False), archived=archived.count(True))
 
 
 async def _names_current(rollouts: RolloutStore, state: StateStore, names: Mapping[str, str]) -> bool:

@@ -145,6 +145,10 @@ def rows_at(session: Session, paths: Collection[str]) -> dict[str, tuple[str, Fi
     return _stamps(fetch_listed(session, f"{_STAMPS} WHERE path IN (SELECT value FROM json_each(?))", paths))
 
 
+def largest(session: Session, limit: int) -> dict[str, int]:
+    return dict(fetch_all(session, "SELECT id, size FROM threads ORDER BY size DESC LIMIT ?", (limit,)))
+
+
 _STAMPS = "SELECT id, path, size, mtime_ns FROM threads"
 
 

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from heapq import nlargest
 
 from anyio import to_thread
 from msgspec import structs
@@ -189,6 +190,10 @@ class MemoryState(MemoryHistory, StateStore):
     ) -> tuple[dict[str, tuple[str, FileStamp]], dict[str, RolloutFile]]:
         rows = await self.stamps(thread_ids)
         return rows, await to_thread.run_sync(look, [path for path, _ in rows.values()])
+
+    async def largest(self, limit: int) -> dict[str, int]:
+        rows = nlargest(limit, self._threads.values(), key=lambda row: row.stamp.size)
+        return {row.id: row.stamp.size for row in rows}
 
     async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
         return {key: row for key, row in (await self.stamps()).items() if row[0] in paths}

@@ -180,6 +180,9 @@ class StateDb(StateStore):
     ) -> tuple[dict[str, tuple[str, FileStamp]], dict[str, RolloutFile]]:
         return await self.read(_stamps_with_files, thread_ids, look)
 
+    async def largest(self, limit: int) -> dict[str, int]:
+        return await self.read(index.largest, limit)
+
     async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
         return await self.read(index.rows_at, paths)
 

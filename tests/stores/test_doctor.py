@@ -12,6 +12,7 @@ from pathlib import Path
 import homes
 import pytest
 from homes import HOUR_MS, NOW_MS, A, B, C, D, E, Home, archived_path, path_of, rollout
+from msgspec.structs import replace
 
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.base import StateStore
@@ -125,6 +126,17 @@ class TestExamine:
         assert (await examine(built.rollouts, state, locks)).malformed == ()
         (bad,) = (await examine(built.rollouts, state, locks, deep=True)).malformed
         assert (bad.path, bad.offset) == (path_of(D), len(good))
+
+    async def test_a_row_that_claims_the_file_of_another_thread_is_told_by_a_deep_examination(
+        self, built: Home, state: StateStore, locks: MemoryLocks
+    ) -> None:
+        row = await state.get(A)
+        assert row is not None
+        await state.commit(Change(threads=(replace(row, id=D),), vanished=(A,)))
+        assert (await examine(built.rollouts, state, locks)).in_step
+        report = await examine(built.rollouts, state, locks, deep=True)
+        assert report.stale == (StaleRow(D, path_of(A), "gone"),)
+        assert report.missing == (path_of(A),)
 
     async def test_names_are_counted_and_compared(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
         before = await examine(built.rollouts, state, locks)
