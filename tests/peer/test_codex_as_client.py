@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -56,8 +57,12 @@ def outputs(home: CodexHome) -> list[str]:
 def test_an_agent_calls_our_tools_and_is_known_by_its_thread(configured: CodexHome) -> None:
     with configured.server() as codex:
         agent = codex.request("thread/start", {"cwd": "/work"})["thread"]["id"]
-        codex.turn(agent, f"{_CALL}thread_list {json.dumps({'limit': 5})}", timeout=60)
-        assert json.loads(outputs(configured)[-1].partition("Output:\n")[2])["total"] == 1
+        total, until = 0, time.monotonic() + 30
+        while total != 1:  # our server may have looked before the agent's thread was there; then its watcher tells it
+            assert time.monotonic() < until, "our server does not see the thread of its agent"
+            codex.turn(agent, f"{_CALL}thread_list {json.dumps({'limit': 5})}", timeout=60)
+            told = outputs(configured)[-1]
+            total = json.loads(told[told.index("{") :])["total"]
         codex.turn(agent, f"{_CALL}thread_start {json.dumps({'name': 'by the agent'})}", timeout=60)
         started = outputs(configured)[-1]
     assert "by the agent" in started

@@ -288,7 +288,6 @@ def test_codex_goes_on_after_a_turn_that_we_append_to_its_paginated_thread(
     golden_home.append(thread_id, ours)
     with golden_home.server() as server:
         # Codex answers from its projection, which only a resume brings up to date.
-        assert len(read(server, thread_id)) == (theirs if databases == "kept" else 0)
         server.request("thread/resume", {"threadId": thread_id})
         turns = read(server, thread_id)
         assert len(turns) == theirs + 1
