@@ -195,13 +195,13 @@ def run(cases: int, seed: int) -> int:
     rng = random.Random(seed)
     for number in range(cases):
         data = damaged(rng)
-        begun = time.monotonic()
+        begun = time.process_time()
         try:
             anyio.run(run_case, data)
         except Exception as error:
             error.add_note(f"case {number} of seed {seed}: {data[:2_000]!r}")
             raise
-        assert time.monotonic() - begun < MAX_SECONDS, f"case {number} of seed {seed} takes too long"
+        assert time.process_time() - begun < MAX_SECONDS, f"case {number} of seed {seed} takes too long"
     return cases
 
 

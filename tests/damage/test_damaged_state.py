@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -145,8 +145,9 @@ async def test_a_state_db_that_is_deleted_under_a_server_is_rebuilt(home: Path, 
         await tools.written("and on")
 
         async def indexed() -> bool:
-            with opened(home) as connection:
+            with opened(home) as connection, suppress(sqlite3.OperationalError):  # it may have no tables yet
                 return connection.execute("SELECT count(*) FROM threads").fetchone() == (3,)
+            return False
 
         await until(indexed)
 

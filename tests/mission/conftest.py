@@ -13,6 +13,7 @@ from mcp import Client
 
 from mcp_server.config import Config
 from mcp_server.server import build_server
+from mcp_server.threads import search as searching
 from tests.answers import check_answer
 
 Json = dict[str, Any]
@@ -141,3 +142,10 @@ async def grow(tools: Tools) -> Tree:
     for thread_id in (root, left, right, leaf):
         await tools("thread_unsubscribe", thread_id=thread_id)
     return Tree(root, left, right, leaf)
+
+
+@pytest.fixture(autouse=True)
+def patient_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search leaves nothing out because the machine is busy; that it may is tested where it is made to."""
+    monkeypatch.setattr(searching, "_SECONDS", 60.0)
+    monkeypatch.setattr(searching, "_READING_SECONDS", 60.0)

@@ -130,8 +130,8 @@ async def test_the_handshake_waits_for_nothing_and_a_call_falls_back_to_the_file
         thread_id = await tools.written()
     with sqlite3.connect(home / "threadstore.sqlite") as connection:  # another worker that is stuck
         connection.execute("UPDATE backfill SET status = 'running', owner = 'stuck', updated_at_ms = ?", (_now_ms(),))
-    server = build_server(replace(Config.load(home, wait_seconds=3.0), watch=False))
-    with anyio.fail_after(30):
+    server = build_server(replace(Config.load(home, wait_seconds=6.0), watch=False))
+    with anyio.fail_after(60):
         async with Client(server, mode=era) as client:
             assert len((await client.list_tools()).tools) > 15
             assert not server.app.opened.is_set()
@@ -199,7 +199,7 @@ async def test_a_state_db_with_a_name_that_no_system_takes_is_gone_without(home:
 
 
 async def test_a_call_waits_for_as_long_as_the_index_grows(home: Path) -> None:
-    app = build_server(Config.load(home, wait_seconds=2.0)).app
+    app = build_server(Config.load(home, wait_seconds=4.0)).app
     answered = anyio.Event()
 
     async def call() -> None:
@@ -209,12 +209,12 @@ async def test_a_call_waits_for_as_long_as_the_index_grows(home: Path) -> None:
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(call)
-            for done in range(6):  # three seconds in all
-                app.advance(done, 6)
+            for done in range(10):  # five seconds in all
+                app.advance(done, 10)
                 await anyio.sleep(0.5)
                 assert not answered.is_set()
             # Now it has stopped: the same figures again are no progress.
-            app.advance(5, 6)
+            app.advance(9, 10)
             await answered.wait()
     assert not app.opened.is_set()
 

@@ -320,6 +320,7 @@ async def test_many_threads_are_held_by_the_lock_on_the_folder_and_have_no_files
     locks: CodexWriterLocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks_module, "COORDINATION_SECONDS", 0.05)
+    monkeypatch.setattr(locks_module, "GUARD_SECONDS", 600)
     await locks.acquire_many([A, B])
     assert lock_files(tmp_path) == set()
     with pytest.raises(ActiveWriter, match=A):
@@ -332,7 +333,10 @@ async def test_many_threads_are_held_by_the_lock_on_the_folder_and_have_no_files
 
 
 @posix_only
-async def test_who_wants_one_of_many_locks_waits_for_it(locks: CodexWriterLocks, tmp_path: Path) -> None:
+async def test_who_wants_one_of_many_locks_waits_for_it(
+    locks: CodexWriterLocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks_module, "GUARD_SECONDS", 600)
     other = CodexWriterLocks(tmp_path)
     await locks.acquire_many([A, B])
     async with anyio.create_task_group() as tasks:

@@ -103,11 +103,11 @@ async def test_of_two_servers_one_takes_changes_in_and_at_its_end_the_other_catc
 
 
 async def test_its_end_is_not_waited_for(tmp_path: Path) -> None:
-    """A server that is slow to end is killed by its client after two seconds."""
+    """A server that is slow to end is killed by its client after two seconds; the watch's own end may take five."""
     async with watched(tmp_path) as (_, tasks):
         began = time.monotonic()
         tasks.cancel_scope.cancel()
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 4
 
 
 async def test_where_the_system_gives_no_notice_the_folders_are_compared(

@@ -193,14 +193,29 @@ async def test_damaged_rollouts_of_any_kind_stop_nothing(home: Home) -> None:
 # ---------------------------------------------------------------------------------------------- in a process of its own
 
 
+KEEPING_INDEXED = """
+import sys, anyio
+from pathlib import Path
+from mcp_server.backlog import keep_indexed
+from mcp_server.stores.rollouts import RolloutFiles
+from mcp_server.stores.state import StateDb
+from mcp_server.threads.indexing import Indexer
+
+step = Indexer.step
+
+async def slowly(indexer):
+    done = await step(indexer)
+    await anyio.sleep(1)  # whoever is to kill it after a batch comes in time
+    return done
+
+Indexer.step = slowly
+path = Path(sys.argv[2])
+anyio.run(keep_indexed, RolloutFiles(Path(sys.argv[1])), StateDb.open(path), path, frozenset)
+"""
+
+
 def keeping_indexed(home: Home) -> subprocess.Popen[bytes]:
-    code = (
-        "import sys, anyio; from pathlib import Path; from mcp_server.backlog import keep_indexed; "
-        "from mcp_server.stores.rollouts import RolloutFiles; from mcp_server.stores.state import StateDb; "
-        "path = Path(sys.argv[2]); "
-        "anyio.run(keep_indexed, RolloutFiles(Path(sys.argv[1])), StateDb.open(path), path, frozenset)"
-    )
-    return subprocess.Popen([sys.executable, "-c", code, str(home.path), str(home.db_path)])
+    return subprocess.Popen([sys.executable, "-c", KEEPING_INDEXED, str(home.path), str(home.db_path)])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
