@@ -36,14 +36,8 @@ def stdio_server(
 @contextmanager
 def serving_http(home: Path, *options: str, env: dict[str, str] | None = None) -> Generator[str]:
     """A server over Streamable HTTP; yields the URL of its endpoint."""
-    port = free_port()
-    command: Sequence[str] = (
-        *(sys.executable, "-m", "mcp_server", "serve", "--home", str(home)),
-        *("--http", f"127.0.0.1:{port}", *options),
-    )
-    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE)
+    process, port = _started(home, options, env)
     try:
-        _await_port(process, port)
         yield f"http://127.0.0.1:{port}/mcp"
     finally:
         process.terminate()
@@ -56,12 +50,29 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _await_port(process: subprocess.Popen[bytes], port: int) -> None:
+def _started(home: Path, options: Sequence[str], env: dict[str, str] | None) -> tuple[subprocess.Popen[bytes], int]:
+    """A server that listens, and where. Between the choice of a port and its use another process may take it."""
+    told = ""
+    for _ in range(3):
+        port = free_port()
+        command = [sys.executable, "-m", "mcp_server", "serve", "--home", str(home), "--http", f"127.0.0.1:{port}"]
+        process = subprocess.Popen([*command, *options], env=env, stderr=subprocess.PIPE)
+        if _listens(process, port):
+            return process, port
+        process.kill()
+        told = process.communicate()[1].decode()
+        if "address already in use" not in told.lower():
+            break
+    raise RuntimeError(f"the server did not come up: {told}")
+
+
+def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
         except OSError:
             time.sleep(0.05)  # a port can't be awaited
-    raise RuntimeError(f"the server did not come up: {process.stderr.read().decode() if process.stderr else ''}")
+        else:
+            return True
+    return False

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,12 +71,13 @@ class Visitor:
             self._tally.acknowledged[_TELLS[tool], thread_id] += 1
         return answer
 
-    async def stay(self, until: float) -> None:
-        """A few rounds, then gone without a word: what it resumed is still loaded."""
-        for _ in range(self._rng.randrange(1, 6)):
-            if time.monotonic() >= until:
-                break
+    async def stay(self, until: float, *, dropped: bool = False) -> None:
+        """A few rounds, then gone without a word: what it resumed is still loaded. Who is to be `dropped` goes on until
+        it is, however quick the machine is."""
+        rounds = self._rng.randrange(1, 6)
+        while time.monotonic() < until and (rounds or dropped):
             await self._round()
+            rounds = max(0, rounds - 1)
 
     async def _round(self) -> None:
         started = await self.call("thread_start", cwd="/work", name=f"soak {self._rng.random()}")
@@ -109,17 +111,18 @@ async def visit_legacy(url: str, rng: random.Random, tally: Tally, until: float)
     transport = streamable_http_client(url, terminate_on_close=not dropped)
     with anyio.move_on_after(rng.uniform(0.5, 5.0) if dropped else 3_600.0) as scope:
         async with Client(transport, mode="legacy", read_timeout_seconds=120) as client:
-            await Visitor(client, rng, tally).stay(until)
+            await Visitor(client, rng, tally).stay(until, dropped=dropped)
     tally.dropped += scope.cancelled_caught
 
 
 async def visit_stdio(home: Path, rng: random.Random, tally: Tally, until: float) -> None:
     """A server of its own; every other one is killed in the middle."""
     pid_file = home.parent / f"pid-{rng.getrandbits(64)}"
-    killed_after = rng.uniform(0.0, 5.0) if rng.random() < 0.5 else 3_600.0
+    dropped = rng.random() < 0.5
+    killed_after = rng.uniform(0.0, 5.0) if dropped else 3_600.0
     async with Client(stdio_server(home, pid_file=pid_file), read_timeout_seconds=120) as client:
         with anyio.move_on_after(killed_after) as scope:
-            await Visitor(client, rng, tally).stay(until)
+            await Visitor(client, rng, tally).stay(until, dropped=dropped)
         if scope.cancelled_caught:
             os.kill(int(pid_file.read_text()), signal.SIGKILL)
             tally.dropped += 1
@@ -205,9 +208,9 @@ def run(clients: int, seconds: float, seed: int) -> tuple[Tally, list[str], str]
 
 def _server_pid(home: Path) -> int:
     for process in Path("/proc").iterdir():
-        if process.name.isdigit():
+        with suppress(OSError):  # others come and go
             words = (process / "cmdline").read_bytes().split(b"\0")
-            if b"--http" in words and str(home).encode() in words:
+            if process.name.isdigit() and b"--http" in words and str(home).encode() in words:
                 return int(process.name)
     raise RuntimeError("the server is gone")
 
