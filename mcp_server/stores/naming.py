@@ -23,7 +23,9 @@ _file_time = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d")
 _name_time = re.compile(rf"rollout-({_file_time.pattern})-.*")
 _name_date = re.compile(r"rollout-(\d{4})-(\d\d)-(\d\d).*")
 _date_folder = re.compile(rf"{ACTIVE}/\d{{4}}(?:/\d\d){{0,2}}")
-_part = r"(?!\.{1,2}(?:/|\Z))[^/\x00\\]+"
+_odd = r"\x00\\\ud800-\udfff"
+_has_odd = re.compile(f"[{_odd}]").search
+_part = rf"(?!\.{{1,2}}(?:/|\Z))[^/{_odd}]+"
 _plain_path = re.compile(rf"({_part})(?:/{_part})+")
 
 
@@ -78,6 +80,12 @@ def _unix_ms(moment: datetime) -> int:
 
 def is_rollout(name: str) -> bool:
     return name.startswith("rollout-") and name.endswith((".jsonl", COMPRESSED))
+
+
+def is_plain(path: str) -> bool:
+    """Whether a path, or a name, can be kept and told: it holds no backslash and no null character, and is UTF-8 on the
+    disk (what is not, Python reads as lone surrogates)."""
+    return _has_odd(path) is None
 
 
 def is_archived(path: str) -> bool:
@@ -152,7 +160,7 @@ def check_path(path: str, *folders: str) -> str:
     """The path, if it is written as one below one of the folders.
 
     Raises:
-        PathOutsideHome: absolute, with `..`, or in another folder.
+        PathOutsideHome: absolute, with `..`, in another folder, or not `is_plain`.
     """
     plain = _plain_path.fullmatch(path)
     if plain is None or plain[1] not in folders:

@@ -33,6 +33,7 @@ from mcp_server.stores.naming import (
     ARCHIVED,
     COMPRESSED,
     is_before,
+    is_plain,
     is_rollout,
     likely_folders,
     parse_id,
@@ -213,9 +214,12 @@ class RolloutFiles(RolloutStore):
             ):
                 yield file
 
-    def _entries(self, folder: str, since: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
-        """What is called a rollout below a folder, by path, descending."""
-        pending = [(folder, self._children(folder))]
+    def _entries(
+        self, folder: str, since: str = "", odd: list[str] | None = None
+    ) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """What is called a rollout below a folder, by path, descending. Names that can't be kept are passed over, and
+        added to `odd`."""
+        pending = [(folder, self._children(folder, odd))]
         while pending:
             here, children = pending[-1]
             if not children:
@@ -226,14 +230,21 @@ class RolloutFiles(RolloutStore):
             if not key.endswith("/"):
                 yield path, entry
             elif not is_before(path, since):
-                pending.append((path, self._children(path)))
+                pending.append((path, self._children(path, odd)))
 
-    def _children(self, folder: str) -> list[tuple[str, os.DirEntry[str]]]:
+    def _children(self, folder: str, odd: list[str] | None) -> list[tuple[str, os.DirEntry[str]]]:
         """The folders and rollouts in a folder, the last first to be taken; folders with the `/` by which they sort."""
+        found: list[tuple[str, os.DirEntry[str]]] = []
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(self._home / folder) as all_:
-            keyed = ((f"{one.name}/" if one.is_dir(follow_symlinks=False) else one.name, one) for one in all_)
-            return sorted((pair for pair in keyed if pair[0].endswith("/") or is_rollout(pair[0])), key=itemgetter(0))
-        return []
+            for one in all_:
+                key = f"{one.name}/" if one.is_dir(follow_symlinks=False) else one.name
+                if not (key.endswith("/") or is_rollout(key)):
+                    continue
+                if is_plain(one.name):
+                    found.append((key, one))
+                elif odd is not None:
+                    odd.append(f"{folder}/{one.name}")
+        return sorted(found, key=itemgetter(0))
 
     def _listed(self, path: str, entry: os.DirEntry[str]) -> RolloutFile | None:
         if entry.is_symlink():
@@ -246,8 +257,9 @@ class RolloutFiles(RolloutStore):
 
     def _unusable(self) -> list[BadLine]:
         found: list[BadLine] = []
+        odd: list[str] = []
         for folder in (ACTIVE, ARCHIVED):
-            for path, entry in self._entries(folder):
+            for path, entry in self._entries(folder, odd=odd):
                 full = self._home / path
                 if self._listed(path, entry) is not None or not os.path.lexists(full):
                     continue
@@ -255,7 +267,8 @@ class RolloutFiles(RolloutStore):
                 if entry.is_symlink():
                     reason = f"a link that leads {f'out of {folder}' if full.is_file() else 'to no file'}"
                 found.append(BadLine(path, 0, f"is {reason}"))
-        return found
+        told = (os.fsencode(path).decode("utf-8", "replace") for path in odd)
+        return found + [BadLine(path, 0, "has a name that is not UTF-8, or with a backslash") for path in told]
 
     def _abandoned(self) -> list[str]:
         found: list[str] = []
@@ -264,7 +277,7 @@ class RolloutFiles(RolloutStore):
                 with suppress(FileNotFoundError):
                     if time.time() - os.stat(f"{folder}/{name}").st_mtime > _ABANDONED_SECONDS:
                         found.append(Path(folder, name).relative_to(self._home).as_posix())
-        return sorted(found)
+        return sorted(filter(is_plain, found))
 
     def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
         many = ManyInside(self._home)

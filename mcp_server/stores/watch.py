@@ -97,12 +97,15 @@ class _Follower:
                             await self._step(None)
                         elif changes:
                             await self._step(await to_thread.run_sync(self._touched, changes))
-                except (OSError, RuntimeError) as error:
-                    # Something went while the watch was set up, such as a draft of Codex's; or no watch can be had.
+                except* (OSError, RuntimeError) as errors:
+                    # Something went while the watch was set up, such as a draft of Codex's; or no watch can be had; or
+                    # what changed has a name that watchfiles can't tell (its errors come in a group).
                     failures += 1
                     pause = _RETRY_SECONDS if failures <= _RETRIES else _POLL_SECONDS
                     if failures in (1, _RETRIES + 1):
-                        logger.warning("%s can't be watched; looked at every %d s: %s", self.home, pause, error)
+                        logger.warning(
+                            "%s can't be watched; looked at every %d s: %s", self.home, pause, errors.exceptions[0]
+                        )
                     in_step = False
                     await anyio.sleep(pause)
                     await self._step(None)

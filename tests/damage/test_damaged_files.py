@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -196,6 +197,30 @@ async def test_what_can_not_be_read_is_told_and_costs_no_other_thread(
             with pytest.raises(Refused):
                 await tools("thread_read", thread_id=f"{OTHER}{number}", include_turns=True)
         await tools.written("and on")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes for a name")
+@pytest.mark.parametrize("name", [b"rollout-\xff.jsonl", b"rollout-a\\b.jsonl", b"\xff/rollout-c.jsonl"])
+@pytest.mark.parametrize("index", ["kept", "rebuilt"])
+async def test_a_name_that_cant_be_kept_is_told_and_stops_nothing(
+    home: Path, connect: Connect, name: bytes, index: str
+) -> None:
+    healthy, other = await two_threads(connect)
+    file = Path(os.fsdecode(os.fsencode(file_of(home, other).parent) + b"/" + name))
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(file_of(home, other).read_bytes())
+    if index == "rebuilt":
+        (home / "threadstore.sqlite").unlink()
+    async with connect() as tools:
+        assert set(await tools.listed()) == {healthy, other}
+        for deep in (False, True):
+            status = await tools("store_status", deep=deep)
+            (told,) = status["malformed"]
+            assert "a name that is not UTF-8, or with a backslash" in told["reason"]
+            assert status["counts"]["files_active"] == 2
+        assert (await tools("thread_archive", thread_id=other))["archived"] == [other]
+        await tools.written("and on")
+    assert file.exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is unreadable for root")

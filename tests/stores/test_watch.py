@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -99,6 +101,18 @@ async def test_of_two_servers_one_takes_changes_in_and_at_its_end_the_other_catc
         with anyio.fail_after(_SECONDS):
             await woken.wait()
         assert await ids(second) == {A, B}
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes for a name")
+async def test_a_name_that_cant_be_told_is_looked_past(tmp_path: Path) -> None:
+    async with watched(tmp_path) as (state, tasks):
+        odd = Path(os.fsdecode(os.fsencode((tmp_path / path_of(A)).parent) + b"/rollout-\xff.jsonl"))
+        odd.write_bytes(rollout(B))
+        with anyio.fail_after(_SECONDS):
+            while await ids(state) != {A, B}:
+                (tmp_path / path_of(B)).write_bytes(rollout(B))
+                await anyio.sleep(0.2)
         tasks.cancel_scope.cancel()
 
 
