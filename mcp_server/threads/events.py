@@ -17,8 +17,9 @@ Listener = Callable[[Sequence[ThreadEvent]], Awaitable[None]]
 
 # How long an event of another process may stay unseen. Events of this process are seen at once.
 _POLL_SECONDS = 0.25
-# A reader that is further behind than this is told to catch up with events_read.
 _BATCH = 500
+# Who is further behind than this catches up with events_read.
+_BEHIND = 10_000
 # How far the times of events written by two processes may be out of step.
 _CLOCK_MS = 1_000
 _RETRY_SECONDS = 1.0
@@ -85,19 +86,21 @@ class EventFeed(EventBus):
 
     async def follow(self, state: Callable[[], StateStore], listener: Listener) -> None:
         """Hand on what is appended, oldest first, until cancelled."""
-        source, seq = state(), 0
+        source, seq, looked_ms = state(), 0, 0
         while True:
             try:
                 if not self._attending:
                     await self._attended.wait()
                     current = state()
-                    seq = max(seq if source is current else 0, await self._seq_before(current))
+                    seq = await self._seq_before(current, seq if source is current else 0)
                     source = current
                     self.wake()  # who looked before seq was known looks again
                 elif source is not (current := state()):  # a state DB has come or gone; each log has its own numbers
-                    seq = await self._seq_before(current)
-                    source, self._since_ms = current, _now_ms()
+                    seq = await self._seq_before(current, 0)
+                    source, self._since_ms = current, looked_ms
+                now_ms = _now_ms()
                 events = await source.events_after(seq, limit=_BATCH)
+                looked_ms = now_ms
                 if events:
                     seq = events[-1].seq
                     self.wake()
@@ -108,17 +111,19 @@ class EventFeed(EventBus):
                 logger.warning("the log can't be followed for the moment: %s", error)
                 await anyio.sleep(_RETRY_SECONDS)
 
-    async def _seq_before(self, source: StateStore) -> int:
-        """Where to begin in a log that was not followed since `_since_ms`: somebody has attended since then, or another
-        log was followed, and what other processes appended is told too. What is told twice does no harm."""
+    async def _seq_before(self, source: StateStore, told: int) -> int:
+        """Where to begin in a log that was not followed since `_since_ms`, but told up to a seq: somebody has attended
+        since then, or another log was followed, and what other processes appended is told too. What is told twice does
+        no harm."""
         begin, since_ms = await source.last_seq(), self._since_ms - _CLOCK_MS
-        while begin:
-            before = await source.events_after(max(0, begin - _BATCH), limit=_BATCH)
+        told = max(told, begin - _BEHIND)
+        while begin > told:
+            before = await source.events_after(max(told, begin - _BATCH), limit=_BATCH)
             missed = [event.seq for event in before if event.seq <= begin and event.at_ms >= since_ms]
             if not missed:
                 break
             begin = missed[0] - 1
-        return begin
+        return max(begin, told)
 
 
 def _now_ms() -> int:

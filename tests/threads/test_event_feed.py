@@ -132,6 +132,43 @@ async def test_what_others_append_to_a_state_db_before_it_is_taken_over_is_told(
         assert told.threads == ["in memory", *many]
 
 
+async def test_what_others_append_to_a_new_state_db_while_the_old_one_is_lost_is_told() -> None:
+    feed, memory, old, new = EventFeed(), Log(), Log(), Log()
+    new.there = False
+    feed.attend()
+    async with following(feed, memory, old, new) as told:
+        await old.append("in the old one")
+        await told.until("in the old one")
+        await new.append("while it is lost")
+        old.there = False
+        await memory.append("in memory")
+        feed.wake()
+        await told.until("in memory")
+        new.there = True
+        feed.wake()
+        await told.until("while it is lost")
+
+
+async def test_a_log_is_gone_over_to_its_bound_and_what_was_told_is_not_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(events, "_BEHIND", 5)
+    feed, log = EventFeed(), Log()
+    await log.append(*(f"thread {number}" for number in range(20)))
+    async with following(feed, log) as told:
+        await anyio.wait_all_tasks_blocked()
+        leave = feed.attend()
+        await told.until("thread 19")
+        assert told.threads == [f"thread {number}" for number in range(15, 20)]
+        leave()
+        feed.wake()
+        await anyio.wait_all_tasks_blocked()
+        feed.attend()
+        await log.append("once more")
+        await told.until("once more")
+        assert told.threads[5:] == ["once more"]
+
+
 async def test_what_a_state_db_held_before_anyone_attended_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     feed, memory, state = EventFeed(), Log(), Log()
     state.there = False
