@@ -5,10 +5,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # Whoever runs the tests may have settings of their own for the server, or go through a proxy.
-_FOR_THE_TESTS = ("THREADSTORE_SHARED", "THREADSTORE_SWEEP")
+_FOR_THE_TESTS = ("THREADSTORE_SHARED", "THREADSTORE_SWEEP", "THREADSTORE_UPDATE_SNAPSHOTS")
 for _name in [name for name in os.environ if name.startswith("THREADSTORE_") and name not in _FOR_THE_TESTS]:
     del os.environ[_name]
-os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+_here = ("127.0.0.1", "localhost", os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "")
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, _here))
 
 # How long an example takes tells of the machine, not of the code.
 settings.register_profile("threadstore", deadline=None, suppress_health_check=[HealthCheck.too_slow])

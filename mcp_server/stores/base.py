@@ -305,7 +305,8 @@ class StateStore(HistoryStore, Protocol):
         ...
 
     async def largest(self, limit: int) -> dict[str, int]:
-        """Sizes of the rollouts by thread id, of the rows with the largest: a look at every row."""
+        """The sizes of the largest rollouts as the rows tell them, in bytes by thread id, the largest first; it takes a
+        look at every row."""
         ...
 
     async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:

@@ -6,7 +6,7 @@ An examination reads and never writes. It is no snapshot: what changes while it 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import nlargest
 from operator import itemgetter
@@ -18,7 +18,7 @@ from mcp_server.errors import DamagedRollout
 from mcp_server.models.rollout import MalformedLine, decode_line
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores.adopt import NameSource, SyncReport, batches, newest_first
-from mcp_server.stores.base import BadLine, RolloutFile, RolloutStore, StateStore
+from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, StateStore
 from mcp_server.stores.naming import succession
 from mcp_server.stores.queries import Difference, ThreadQuery
 from mcp_server.stores.reconcile import sync
@@ -122,9 +122,10 @@ async def examine(
     walked = _Walked(rollouts)
     differs = await state.compare(walked.files) if state else Difference(frozenset(await walked.paths()))
     exam = _Examination(dict(differs.rows))
-    await exam.read(rollouts, differs.files)
     if deep:
-        await exam.read_lines(rollouts, await state.stamps() if state else {})
+        await exam.read_all(rollouts, await rollouts.files(), await state.stamps() if state else {})
+    else:
+        await exam.read(rollouts, (await rollouts.stat_many(differs.files)).values())
     exam.malformed += await rollouts.unusable()
     rows = await state.stamps(exam.held) if state else {}
     deleted = await state.deleted(exam.held) if state else frozenset[str]()
@@ -199,40 +200,42 @@ class _Examination:
     malformed: list[BadLine] = field(default_factory=list[BadLine])
     unusable: set[str] = field(default_factory=set[str])
 
-    async def read(self, rollouts: RolloutStore, paths: Collection[str]) -> None:
-        """Read what no row tells of."""
-        files = await rollouts.stat_many(paths)
-        async for file, thread_id, bad in self._described(rollouts, files.values()):
-            self.held[thread_id].append(file)
-            self.malformed += bad
+    async def read(self, rollouts: RolloutStore, files: Iterable[RolloutFile]) -> None:
+        """Read files that no row tells of."""
+        async for file, result in self._described(rollouts, files):
+            self.malformed += result.bad_lines
+            self.held[result.thread.id].append(file)
 
-    async def read_lines(self, rollouts: RolloutStore, rows: Mapping[str, tuple[str, FileStamp]]) -> None:
+    async def read_all(
+        self, rollouts: RolloutStore, files: Iterable[RolloutFile], rows: Mapping[str, tuple[str, FileStamp]]
+    ) -> None:
         """Read every line of every file, and hold those files that their row doesn't tell of after all."""
-        owner = {path: thread_id for thread_id, (path, _) in rows.items() if thread_id not in self.differing}
-        self.malformed.clear()
-        self.unusable.clear()
-        async for file, thread_id, _ in self._described(rollouts, await rollouts.files()):
+        claims = defaultdict[str, set[str]](set)
+        for thread_id, (path, _) in rows.items():
+            if thread_id not in self.differing:
+                claims[path].add(thread_id)
+        async for file, result in self._described(rollouts, files):
             self.malformed += await _bad_lines(rollouts, file)
-            claimed = owner.get(file.path)
-            if claimed is not None and claimed != thread_id:
-                self.differing[claimed] = file.path
-                self.held[thread_id].append(file)
+            claimed = claims.get(file.path, set())
+            self.differing |= dict.fromkeys(claimed - {result.thread.id}, file.path)
+            if result.thread.id not in claimed:
+                self.held[result.thread.id].append(file)
 
     async def _described(
         self, rollouts: RolloutStore, files: Iterable[RolloutFile]
-    ) -> AsyncIterator[tuple[RolloutFile, str, Sequence[BadLine]]]:
+    ) -> AsyncIterator[tuple[RolloutFile, Description]]:
         for batch in batches(newest_first(files)):
             for file, result in zip(batch, await rollouts.describe_many(batch), strict=True):
                 if isinstance(result, BadLine):
                     self.malformed.append(result)
                     self.unusable.add(file.path)
                 elif result is not None:
-                    yield file, result.thread.id, result.bad_lines
+                    yield file, result
 
     def hold_rows(self, rows: Mapping[str, tuple[str, FileStamp]]) -> None:
         """Put the files that the rows tell of before those that were read."""
         for thread_id, (path, stamp) in rows.items():
-            if thread_id not in self.differing:
+            if thread_id not in self.differing and all(file.path != path for file in self.held[thread_id]):
                 self.held[thread_id].insert(0, RolloutFile(path, stamp))
 
     def largest(self, rows: Mapping[str, int]) -> dict[str, int]:

@@ -146,7 +146,7 @@ def rows_at(session: Session, paths: Collection[str]) -> dict[str, tuple[str, Fi
 
 
 def largest(session: Session, limit: int) -> dict[str, int]:
-    return dict(fetch_all(session, "SELECT id, size FROM threads ORDER BY size DESC LIMIT ?", (limit,)))
+    return dict(fetch_all(session, "SELECT id, size FROM threads ORDER BY size DESC, id DESC LIMIT ?", (limit,)))
 
 
 _STAMPS = "SELECT id, path, size, mtime_ns FROM threads"

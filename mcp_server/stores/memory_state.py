@@ -192,7 +192,7 @@ class MemoryState(MemoryHistory, StateStore):
         return rows, await to_thread.run_sync(look, [path for path, _ in rows.values()])
 
     async def largest(self, limit: int) -> dict[str, int]:
-        rows = nlargest(limit, self._threads.values(), key=lambda row: row.stamp.size)
+        rows = nlargest(limit, self._threads.values(), key=lambda row: (row.stamp.size, row.id))
         return {row.id: row.stamp.size for row in rows}
 
     async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:

@@ -15,10 +15,11 @@ from homes import HOUR_MS, NOW_MS, A, B, C, D, E, Home, archived_path, path_of, 
 from msgspec.structs import replace
 
 from mcp_server.models.thread import StoredThread
+from mcp_server.stores import doctor
 from mcp_server.stores.base import StateStore
 from mcp_server.stores.doctor import Counts, StaleRow, examine, repair
 from mcp_server.stores.memory_rollouts import MemoryLocks
-from mcp_server.stores.reconcile import backfill
+from mcp_server.stores.reconcile import backfill, sync_paths
 from mcp_server.stores.records import Change, Move, Operation
 from mcp_server.stores.rollouts import RolloutFiles
 from mcp_server.stores.writer_locks import Holder
@@ -137,6 +138,54 @@ class TestExamine:
         report = await examine(built.rollouts, state, locks, deep=True)
         assert report.stale == (StaleRow(D, path_of(A), "gone"),)
         assert report.missing == (path_of(A),)
+
+    @pytest.mark.parametrize("deep", [False, True])
+    async def test_a_row_that_comes_meanwhile_makes_no_duplicate_of_its_file(
+        self, built: Home, state: StateStore, locks: MemoryLocks, *, deep: bool
+    ) -> None:
+        built.write(path_of(D), rollout(D))
+
+        async def adopt() -> None:
+            built.after_describe = None
+            await sync_paths(built.rollouts, state, [path_of(D)])
+
+        built.after_describe = adopt
+        report = await examine(built.rollouts, state, locks, deep=deep)
+        assert await state.get(D) is not None
+        assert report.duplicates == {}
+        assert report.largest[D] == len(rollout(D))
+
+    async def test_two_rows_that_claim_one_file_are_told_by_a_deep_examination(
+        self, built: Home, state: StateStore, locks: MemoryLocks
+    ) -> None:
+        row = await state.get(A)
+        assert row is not None
+        await state.commit(Change(threads=(replace(row, id=D),)))
+        report = await examine(built.rollouts, state, locks, deep=True)
+        assert report.stale == (StaleRow(D, path_of(A), "gone"),)
+        assert (report.missing, report.duplicates) == ((), {})
+
+    @pytest.mark.parametrize("deep", [False, True])
+    async def test_damage_is_told_once_and_a_row_of_a_file_that_became_unreadable_has_changed(
+        self, built: Home, state: StateStore, locks: MemoryLocks, *, deep: bool
+    ) -> None:
+        built.write(path_of(A), b"no rollout\n")
+        built.write(path_of(D), rollout(D) + b"no json\n")
+        report = await examine(built.rollouts, state, locks, deep=deep)
+        assert sorted(bad.path for bad in report.malformed) == [path_of(A), path_of(D)]
+        assert report.stale == (StaleRow(A, path_of(A), "changed"),)
+        assert report.missing == (path_of(D),)
+
+    async def test_the_largest_threads_are_told_beside_rows_that_are_larger_and_stale(
+        self, built: Home, state: StateStore, locks: MemoryLocks, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(doctor, "_LARGEST", 1)
+        built.write(path_of(B), rollout(B, "the largest that is left " * 10))
+        built.write(path_of(A), rollout(A, "larger " * 100))
+        await repair(built.rollouts, state, locks)
+        built.erase(path_of(A))
+        report = await examine(built.rollouts, state, locks)
+        assert report.largest == {B: len(rollout(B, "the largest that is left " * 10))}
 
     async def test_names_are_counted_and_compared(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
         before = await examine(built.rollouts, state, locks)

@@ -8,8 +8,9 @@ from homes import A, B, C, D, Home, archived_path, ids, path_of, rollout, row, t
 from msgspec.structs import replace
 
 from mcp_server.errors import DamagedRollout
+from mcp_server.models.thread import StoredThread
 from mcp_server.stores.base import StateStore
-from mcp_server.stores.finding import find
+from mcp_server.stores.finding import find, find_many, find_paths
 from mcp_server.stores.reconcile import sync
 from mcp_server.stores.records import Change
 
@@ -139,3 +140,25 @@ class TestFind:
         assert archived is not None
         assert archived.archived
         assert await find(built.rollouts, None, D) is None
+
+
+class TestManyAtOnce:
+    async def test_rows_that_their_files_bear_out_are_taken_as_they_are(self, built: Home, state: StateStore) -> None:
+        rows = {key: await state.get(key) for key in (A, B, C)}
+        assert await find_many(built.rollouts, state, [A, B, C, D]) == {**rows, D: None}
+        paths = {A: path_of(A), B: path_of(B), C: archived_path(C), D: None}
+        assert await find_paths(built.rollouts, state, [A, B, C, D]) == paths
+        assert built.described == []
+
+    async def test_a_row_whose_file_is_there_and_has_changed_is_not(self, built: Home, state: StateStore) -> None:
+        built.write(path_of(A), rollout(D))  # another thread's, at the same path
+        built.write(path_of(B), rollout(B, "changed"))
+        assert await find_paths(built.rollouts, state, [A, B]) == {A: None, B: path_of(B)}
+        built.write(path_of(B), rollout(B, "changed again"))
+        found = (await find_many(built.rollouts, state, [B]))[B]
+        assert isinstance(found, StoredThread)
+        assert found.preview == "changed again"
+
+    async def test_what_was_deleted_stays_so_whatever_lies_there(self, built: Home, state: StateStore) -> None:
+        await state.commit(Change(forgotten=(A,), tombstones=(A,)))
+        assert await find_paths(built.rollouts, state, [A, B]) == {A: None, B: path_of(B)}
