@@ -149,6 +149,8 @@ async def test_what_we_have_loaded_codex_refuses(home: CodexHome, tools: Tools) 
         assert home.rollout(thread_id).is_relative_to(home.path / "sessions")
         await tools("thread_unsubscribe", thread_id=thread_id)
         assert codex.request("thread/resume", {"threadId": thread_id})["thread"]["id"] == thread_id
+        codex.request("thread/archive", {"threadId": thread_id})
+    assert home.rollout(thread_id).parent == home.path / "archived_sessions"
 
 
 async def test_archives_behind_each_others_back_end_in_agreement(home: CodexHome, tools: Tools) -> None:
