@@ -268,7 +268,8 @@ class RolloutFiles(RolloutStore):
                     reason = f"a link that leads {f'out of {folder}' if full.is_file() else 'to no file'}"
                 found.append(BadLine(path, 0, f"is {reason}"))
         told = (os.fsencode(path).decode("utf-8", "replace") for path in odd)
-        return found + [BadLine(path, 0, "has a name that is not UTF-8, or with a backslash") for path in told]
+        reason = "has a name that is not UTF-8, or with a backslash; it is left out until it is renamed"
+        return found + [BadLine(path, 0, reason) for path in told]
 
     def _abandoned(self) -> list[str]:
         found: list[str] = []

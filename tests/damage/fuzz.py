@@ -28,7 +28,9 @@ from tests.histories import read_history
 THREAD_ID = "01a20564-0000-7000-8000-000000000001"
 PATH = f"sessions/2026/11/22/rollout-2026-11-22T10-00-00-{THREAD_ID}.jsonl"
 NOW = 1_795_388_690_123
+# Of the processor, and by the clock, which runs on while others have the machine.
 MAX_SECONDS = 5.0
+STANDSTILL_SECONDS = 60.0
 
 Damage = Callable[[random.Random, bytes], bytes]
 
@@ -195,13 +197,14 @@ def run(cases: int, seed: int) -> int:
     rng = random.Random(seed)
     for number in range(cases):
         data = damaged(rng)
-        begun = time.process_time()
+        begun, busy = time.monotonic(), time.process_time()
         try:
             anyio.run(run_case, data)
         except Exception as error:
             error.add_note(f"case {number} of seed {seed}: {data[:2_000]!r}")
             raise
-        assert time.process_time() - begun < MAX_SECONDS, f"case {number} of seed {seed} takes too long"
+        in_time = time.process_time() - busy < MAX_SECONDS and time.monotonic() - begun < STANDSTILL_SECONDS
+        assert in_time, f"case {number} of seed {seed} takes too long"
     return cases
 
 

@@ -14,9 +14,10 @@ import pytest
 from homes import HOUR_MS, NOW_MS, A, B, C, D, E, Home, archived_path, path_of, rollout
 from msgspec.structs import replace
 
-from mcp_server.models.thread import StoredThread
+from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.status import is_small
 from mcp_server.stores import doctor
-from mcp_server.stores.base import StateStore
+from mcp_server.stores.base import RolloutFile, StateStore
 from mcp_server.stores.doctor import Counts, StaleRow, examine, repair
 from mcp_server.stores.memory_rollouts import MemoryLocks
 from mcp_server.stores.reconcile import backfill, sync_paths
@@ -271,6 +272,14 @@ class TestRepair:
         result = await repair(built.rollouts, state, locks)
         assert result.done is not None
         assert result.done.changed == ()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "small"),
+    [([], True), ([1] * 2_000, True), ([1] * 2_001, False), ([64 << 20], True), ([64 << 20, 1], False)],
+)
+def test_a_home_is_small_by_the_number_of_its_rollouts_and_by_their_bytes(sizes: list[int], *, small: bool) -> None:
+    assert is_small(RolloutFile(path_of(A), FileStamp(size, 1)) for size in sizes) == small
 
 
 class TestAbandonedDrafts:

@@ -117,11 +117,17 @@ async def test_a_name_that_cant_be_told_is_looked_past(tmp_path: Path) -> None:
 
 
 async def test_its_end_is_not_waited_for(tmp_path: Path) -> None:
-    """A server that is slow to end is killed by its client after two seconds; the watch's own end may take five."""
-    async with watched(tmp_path) as (_, tasks):
-        began = time.monotonic()
-        tasks.cancel_scope.cancel()
-    assert time.monotonic() - began < 4
+    """A server that is slow to end is killed by its client after two seconds. One end of three that is in time tells as
+    much, on a busy machine: to wait for the thread of the watch takes longer each time."""
+    took: list[float] = []
+    while not took or (took[-1] >= 1.5 and len(took) < 3):
+        home = tmp_path / f"home{len(took)}"
+        home.mkdir()
+        async with watched(home) as (_, tasks):
+            began = time.monotonic()
+            tasks.cancel_scope.cancel()
+        took.append(time.monotonic() - began)
+    assert min(took) < 1.5
 
 
 async def test_where_the_system_gives_no_notice_the_folders_are_compared(
