@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from mcp_server.stores.fetching import clamped
 from mcp_server.stores.index import IDS_BELOW, below_values
 from mcp_server.stores.queries import ThreadQuery, cwd_forms
+from mcp_server.stores.statements import clamped
 
 KEYS = {"created_at": "created_at_ms", "updated_at": "updated_at_ms", "recency_at": "recency_at_ms"}
 """The columns of the sort keys."""

@@ -9,22 +9,21 @@ from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, cast
 
 import msgspec
-from sqlalchemy import Table, bindparam
-from sqlmodel import Session, col, select, update
+from sqlalchemy import Table
+from sqlmodel import Session, col, select
 
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.rollout import HistoryBase
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
 from mcp_server.stores.base import RolloutFile
 from mcp_server.stores.changes import Known, derive_events, merged, move_events, name_event
-from mcp_server.stores.fetching import driver, fetch_all, fetch_listed, fetch_one
 from mcp_server.stores.queries import Difference
 from mcp_server.stores.records import Moved, SpawnEdge, chain_of
-from mcp_server.stores.tables import SpawnEdgeRow, ThreadRow
+from mcp_server.stores.statements import driver, fetch_all, fetch_listed, fetch_one, run, run_each, run_listed
+from mcp_server.stores.tables import ThreadRow
 
 _id = col(ThreadRow.id)
 _THREADS = cast("Table", ThreadRow.__table__)  # type: ignore[attr-defined]
-_EDGES = cast("Table", SpawnEdgeRow.__table__)  # type: ignore[attr-defined]
 
 # ---------------------------------------------------------------------------------------------- rows
 
@@ -72,13 +71,10 @@ def move_rows(session: Session, moved: Sequence[Moved], now_ms: int) -> list[Thr
 def _write(session: Session, sql: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     """Run a statement that takes all rows over from `written`: for each statement whose triggers write, SQLite copies
     every page that it changes."""
-    connection = session.connection()
-    connection.exec_driver_sql(f"CREATE TEMP TABLE IF NOT EXISTS written ({', '.join(_COLUMNS)})")
-    connection.exec_driver_sql(
-        f"INSERT INTO temp.written ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", rows
-    )
-    connection.exec_driver_sql(sql)
-    connection.exec_driver_sql("DELETE FROM temp.written")
+    run(session, f"CREATE TEMP TABLE IF NOT EXISTS written ({', '.join(_COLUMNS)})")
+    run_each(session, f"INSERT INTO temp.written ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", rows)
+    run(session, sql)
+    run(session, "DELETE FROM temp.written")
 
 
 def _writing(before: Sequence[Any] | None, after: tuple[Any, ...]) -> str:
@@ -92,7 +88,7 @@ def _writing(before: Sequence[Any] | None, after: tuple[Any, ...]) -> str:
 
 
 def remove_rows(session: Session, thread_ids: Collection[str]) -> None:
-    _delete(session, "threads", "id", thread_ids)
+    run_listed(session, "DELETE FROM threads WHERE id IN (SELECT value FROM json_each(?))", thread_ids)
 
 
 def get(session: Session, thread_id: str) -> StoredThread | None:
@@ -164,8 +160,7 @@ def apply_names(session: Session, names: dict[str, str]) -> list[ThreadEvent]:
     held |= dict(fetch_all(session, "SELECT id, name FROM threads WHERE name IS NOT NULL"))
     changed = [(key, names.get(key)) for key, name in sorted(held.items()) if name != names.get(key)]
     if changed:
-        named = update(_THREADS).where(_THREADS.c.id == bindparam("key")).values(name=bindparam("new"))
-        session.connection().execute(named, [{"key": key, "new": name} for key, name in changed])
+        run_each(session, "UPDATE threads SET name = ? WHERE id = ?", [(name, key) for key, name in changed])
     return [name_event(thread_id, name) for thread_id, name in changed]
 
 
@@ -187,18 +182,12 @@ def add_edges(session: Session, edges: Sequence[SpawnEdge]) -> None:
     if edges:
         sql = "INSERT INTO spawn_edges (child_id, parent_id, status) VALUES (?, ?, ?) ON CONFLICT (child_id) DO NOTHING"
         rows = [(edge.child_id, edge.parent_id, edge.status) for edge in edges]
-        session.connection().exec_driver_sql(sql, rows)
+        run_each(session, sql, rows)
 
 
 def remove_edges(session: Session, child_ids: Collection[str]) -> None:
     """Remove the edges that lead to these children; those to their own children stay."""
-    _delete(session, "spawn_edges", "child_id", child_ids)
-
-
-def _delete(session: Session, table: str, key: str, values: Collection[str]) -> None:
-    if values:
-        sql = f"DELETE FROM {table} WHERE {key} IN (SELECT value FROM json_each(?))"
-        session.connection().exec_driver_sql(sql, (json.dumps(list(values)),))
+    run_listed(session, "DELETE FROM spawn_edges WHERE child_id IN (SELECT value FROM json_each(?))", child_ids)
 
 
 def edges_below(session: Session, thread_ids: Collection[str]) -> list[SpawnEdge]:

@@ -15,8 +15,8 @@ from sqlmodel import Session, col, select
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores.changes import claimable, may_checkpoint
-from mcp_server.stores.fetching import clamped, fetch_all, fetch_listed, fetch_one
 from mcp_server.stores.records import BackfillState, Move, Operation, Receipt
+from mcp_server.stores.statements import clamped, fetch_all, fetch_listed, fetch_one, run, run_each
 from mcp_server.stores.tables import BackfillRow, EventRow, MetaRow, MoveRow, OperationRow, ReceiptRow, TombstoneRow
 
 _NAMES_STAMP = "names_stamp"
@@ -30,8 +30,7 @@ def append_events(session: Session, events: Sequence[ThreadEvent], now_ms: int) 
         return []
     before = last_seq(session)
     rows = [(now_ms, event.type, event.thread_id, json.dumps(event.payload)) for event in events]
-    connection = session.connection()
-    connection.exec_driver_sql("INSERT INTO events (at_ms, type, thread_id, payload) VALUES (?, ?, ?, ?)", rows)
+    run_each(session, "INSERT INTO events (at_ms, type, thread_id, payload) VALUES (?, ?, ?, ?)", rows)
     # the transaction holds the write lock, so what is newer is ours (SQLite has no RETURNING below 3.35)
     seqs = fetch_all(session, "SELECT seq FROM events WHERE seq > ? ORDER BY seq", (before,))
     return [
@@ -61,17 +60,16 @@ def last_seq(session: Session) -> int:
 
 def save_operation(session: Session, operation: Operation) -> None:
     """Its moves are those that it was planned with: they are written once."""
-    connection = session.connection()
     told = (operation.kind, operation.root_id, operation.state, operation.started_at_ms, json.dumps(operation.result))
     update = "UPDATE operations SET kind = ?, root_id = ?, state = ?, started_at_ms = ?, result = ? WHERE id = ?"
-    if connection.exec_driver_sql(update, (*told, operation.id)).rowcount:
+    if run(session, update, (*told, operation.id)).rowcount:
         return
     insert = "INSERT INTO operations (kind, root_id, state, started_at_ms, result, id) VALUES (?, ?, ?, ?, ?, ?)"
-    connection.exec_driver_sql(insert, (*told, operation.id))
+    run(session, insert, (*told, operation.id))
     rows = [(operation.id, place, move.thread_id, move.path) for place, move in enumerate(operation.moves)]
     if rows:
         insert = "INSERT INTO operation_moves (operation_id, position, thread_id, path) VALUES (?, ?, ?, ?)"
-        connection.exec_driver_sql(insert, rows)
+        run_each(session, insert, rows)
 
 
 def operation(session: Session, operation_id: str) -> Operation | None:

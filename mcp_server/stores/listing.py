@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from sqlmodel import Session
 
 from mcp_server.stores.base import Present
-from mcp_server.stores.fetching import fetch_all, fetch_one
 from mcp_server.stores.filters import KEYS, all_of, expression, of_anchor, of_cwd, of_group, of_parent, of_term, of_time
 from mcp_server.stores.index import IDS_BELOW, below_values, get_numbered
 from mcp_server.stores.queries import COUNTED, Count, ThreadQuery, ThreadRows, fits_group
+from mcp_server.stores.statements import fetch_all, fetch_one
 
 _ARMS = 100  # SQLite joins at most 500 SELECTs, and binds at most 999 values in old versions
 _GRAM = 3

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from json import JSONDecodeError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from filelock import FileLock
@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel, col, create_engine, insert, select
 
 from mcp_server.models.thread import FileStamp
+from mcp_server.stores.sessions import Begin, Sessions
 from mcp_server.stores.tables import REVISION, SchemaVersion
 
 if TYPE_CHECKING:
@@ -194,20 +195,17 @@ def _create(path: Path) -> None:
 
 
 def connect(path: Path) -> Engine:
-    """An engine whose connections begin transactions themselves: `BEGIN`, or `BEGIN IMMEDIATE` with the execution
-    option `immediate`, which `writer_of` sets."""
+    """An engine whose connections begin transactions themselves, as the execution option `begin` says."""
     url = URL.create("sqlite", database=str(path))
-    # Last in, first out: each connection keeps pages of its own, and drops them where another has written.
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, pool_use_lifo=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine
 
 
-def writer_of(engine: Engine) -> Engine:
-    """The same engine, on the same pool, for transactions that write: they take the write lock as they begin, so that
-    what they read can't change before they write."""
-    return engine.execution_options(immediate=True)
+def sessions_of(engine: Engine) -> Sessions:
+    """Sessions on the engine's pool, which begin their transactions themselves."""
+    return Sessions(engine.execution_options(begin=None))
 
 
 def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
@@ -220,17 +218,16 @@ def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _on_begin(connection: Connection) -> None:
-    if connection.get_execution_options().get("immediate", False):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:  # each look begins with this
-        cast("sqlite3.Connection", connection.connection.driver_connection).execute("BEGIN")
+    begin: Begin | None = connection.get_execution_options().get("begin", "BEGIN")
+    if begin is not None:
+        connection.exec_driver_sql(begin)
 
 
 # ---------------------------------------------------------------------------------------------- the schema
 
 
 def _make_current(engine: Engine) -> None:
-    with writer_of(engine).begin() as connection:
+    with engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
         if connection.exec_driver_sql(_COUNT_TABLES).scalar_one() == 0:
             create_tables(connection)
         elif (revision := _revision(connection)) != REVISION:

@@ -21,11 +21,11 @@ from sqlmodel import Session
 from mcp_server.models.case import folded, spellings
 from mcp_server.models.history import HistoryStep, TextPiece
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.fetching import clamped, fetch_all, fetch_one
 from mcp_server.stores.filters import Conditions, all_of, expression, of_cwd, of_group, of_time, of_tree
 from mcp_server.stores.history import TextPlace, TextQuery
 from mcp_server.stores.index import get_numbered
 from mcp_server.stores.queries import ThreadQuery
+from mcp_server.stores.statements import clamped, fetch_all, fetch_one, run_each
 from mcp_server.stores.tables import MetaRow
 
 GRAM = 3
@@ -55,15 +55,15 @@ def add(session: Session, steps: Sequence[tuple[int, HistoryStep]], now_ms: int)
     least, most = fetch_one(session, ends, (_MIDDLE, _MIDDLE))
     first, after = least - len(older), most + 1
     numbered = [(first + n, *one) for n, one in enumerate(older)] + [(after + n, *one) for n, one in enumerate(newer)]
-    connection = session.connection()
-    connection.exec_driver_sql(
+    run_each(
+        session,
         'INSERT INTO texts (number, history, turn, start, "end") VALUES (?, ?, ?, ?, ?)',
         [(number, history, piece.turn, piece.start, piece.end) for number, history, piece in numbered],
     )
     for table, tools in (("said_text", False), ("tool_text", True)):
         rows = [(number, _indexed(piece.text) + PADDING) for number, _, piece in numbered if piece.tools == tools]
         if rows:
-            connection.exec_driver_sql(f"INSERT INTO {table} (rowid, text) VALUES (?, ?)", rows)
+            run_each(session, f"INSERT INTO {table} (rowid, text) VALUES (?, ?)", rows)
 
 
 def _indexed(text: str) -> str:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
-from sqlalchemy import Table, func
+from sqlalchemy import func
 from sqlmodel import Session, select
 
 from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TurnFacts, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores.fetching import clamped, fetch_all, fetch_listed
 from mcp_server.stores.records import Moved
+from mcp_server.stores.statements import clamped, fetch_all, fetch_listed, fetch_one, run, run_each, run_listed
 from mcp_server.stores.tables import HistoryRow, UnreadRow
 
-_UNREAD = cast("Table", UnreadRow.__table__)  # type: ignore[attr-defined]
 _MARK = ("base", "end", "check", "turns", "items", "next_item", "next_ordinal")
 
 _COLUMNS = ("size", "mtime_ns", "open_calls", *_MARK)
@@ -57,33 +56,31 @@ def step(session: Session, steps: Sequence[HistoryStep]) -> list[int | None]:
         for span in step.spans
     ]
     if rows:
-        session.connection().exec_driver_sql(_INSERT_TURN, rows)
+        run_each(session, _INSERT_TURN, rows)
     _settle(session, [step.mark.thread_id for step in steps])
     return numbers
 
 
 def _step(session: Session, step: HistoryStep) -> int | None:
-    connection, mark = session.connection(), step.mark
-    held = 'SELECT number, "end" FROM histories WHERE thread_id = ?'
-    before = connection.exec_driver_sql(held, (mark.thread_id,)).first()
+    mark = step.mark
+    before = fetch_one(session, 'SELECT number, "end" FROM histories WHERE thread_id = ?', (mark.thread_id,))
     if step.after is not None and (before is None or before[1] != step.after):
         return None
     if before is not None and step.after is None:
-        connection.exec_driver_sql("DELETE FROM histories WHERE number = ?", (before[0],))
+        run(session, "DELETE FROM histories WHERE number = ?", (before[0],))
         before = None
     values = (mark.stamp.size, mark.stamp.mtime_ns, json.dumps(mark.open_calls), *(getattr(mark, n) for n in _MARK))
     if before is None:
-        return connection.exec_driver_sql(_INSERT_MARK, (mark.thread_id, *values)).lastrowid
-    connection.exec_driver_sql(_UPDATE_MARK, (*values, before[0]))
-    connection.exec_driver_sql("DELETE FROM turns WHERE history = ? AND number >= ?", (before[0], step.keep))
+        return run(session, _INSERT_MARK, (mark.thread_id, *values)).lastrowid
+    run(session, _UPDATE_MARK, (*values, before[0]))
+    run(session, "DELETE FROM turns WHERE history = ? AND number >= ?", (before[0], step.keep))
     return int(before[0])
 
 
 def forget(session: Session, thread_ids: Collection[str]) -> None:
     """Turns and texts go with their histories."""
-    for table in ("histories", "unread") if thread_ids else ():
-        sql = f"DELETE FROM {table} WHERE thread_id IN (SELECT value FROM json_each(?))"
-        session.connection().exec_driver_sql(sql, (json.dumps(list(thread_ids)),))
+    for table in ("histories", "unread"):
+        run_listed(session, f"DELETE FROM {table} WHERE thread_id IN (SELECT value FROM json_each(?))", thread_ids)
 
 
 # ---------------------------------------------------------------------------------------------- spans
@@ -161,11 +158,10 @@ def _moved(facts: TurnFacts, by: int) -> TurnFacts:
 
 def forget_all(session: Session) -> None:
     """Every history is to be read again."""
-    connection = session.connection()
-    connection.exec_driver_sql("DELETE FROM histories")
+    run(session, "DELETE FROM histories")
     for table in ("said_text", "tool_text"):
-        connection.exec_driver_sql(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
-    connection.exec_driver_sql("INSERT OR IGNORE INTO unread SELECT id, updated_at_ms FROM threads")
+        run(session, f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
+    run(session, "INSERT OR IGNORE INTO unread SELECT id, updated_at_ms FROM threads")
 
 
 # ---------------------------------------------------------------------------------------------- what is left to read
@@ -179,7 +175,7 @@ def follow(session: Session, moved: Sequence[Moved]) -> None:
     )
     if moved:
         rows = [(one.stamp.mtime_ns, one.thread_id, one.stamp.size) for one in moved]
-        session.connection().exec_driver_sql(statement, rows)
+        run_each(session, statement, rows)
 
 
 def note(session: Session, threads: Sequence[StoredThread]) -> None:
@@ -190,17 +186,18 @@ def note(session: Session, threads: Sequence[StoredThread]) -> None:
         "INSERT INTO unread (thread_id, updated_at_ms) VALUES (?, ?) "
         "ON CONFLICT (thread_id) DO UPDATE SET updated_at_ms = excluded.updated_at_ms"
     )
-    session.connection().exec_driver_sql(statement, [(thread.id, thread.updated_at_ms) for thread in threads])
+    run_each(session, statement, [(thread.id, thread.updated_at_ms) for thread in threads])
     _settle(session, [thread.id for thread in threads])
 
 
 def _settle(session: Session, thread_ids: Sequence[str]) -> None:
     """Forget that a thread is to be read where its row and its mark have the same stamp."""
-    session.connection().exec_driver_sql(
+    run_listed(
+        session,
         "DELETE FROM unread WHERE thread_id IN (SELECT t.id FROM json_each(?) asked "
         "CROSS JOIN threads t ON t.id = asked.value CROSS JOIN histories h ON h.thread_id = t.id "
         "WHERE (t.size, t.mtime_ns) = (h.size, h.mtime_ns))",
-        (json.dumps(thread_ids),),
+        thread_ids,
     )
 
 

@@ -49,7 +49,7 @@ class StateDb(StateStore):
         self.damaged = False
         self.identity = schema.identity(path)
         self._engine = engine
-        self._writer = schema.writer_of(engine)
+        self._sessions = schema.sessions_of(engine)
         self._reading = anyio.CapacityLimiter(_READERS)
         self._writing = anyio.CapacityLimiter(1)
         self._tidying = anyio.CapacityLimiter(1)
@@ -88,21 +88,21 @@ class StateDb(StateStore):
 
     def close(self) -> None:
         """Close all connections."""
+        self._sessions.close()
         self._engine.dispose()
 
     @contextmanager
     def transaction(self) -> Generator[Session]:
         """A transaction that writes, for a worker thread: all of it is committed at the end, or nothing if the block
         raises. It holds SQLite's write lock from its beginning."""
-        with Session(self._writer) as session, session.begin():
-            session.connection()  # a Session begins only when it is used
+        with self._sessions.transaction("BEGIN IMMEDIATE") as session:
             yield session
 
     async def read(self, function: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function that reads, in a worker thread; it sees one snapshot."""
 
         def run() -> T:
-            with Session(self._engine) as session:
+            with self._sessions.transaction("BEGIN") as session:
                 return function(session, *args, **kwargs)
 
         return await self._run(run, self._reading)

@@ -16,10 +16,10 @@ from sqlalchemy import Engine, event
 
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores.fetching import fetch_all
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.records import Change, Move, Moved, Operation, SpawnEdge
 from mcp_server.stores.state import StateDb
+from mcp_server.stores.statements import fetch_all
 
 pytestmark = pytest.mark.anyio
 

@@ -1,7 +1,7 @@
-"""Statements that only look, in SQLite's own words.
+"""Statements in SQLite's own words.
 
 They go straight to the driver: SQLAlchemy describes each result anew, column by column, and that takes longer than most
-looks. What they find is seen within the session's transaction.
+looks. What they find and write is within the session's transaction.
 """
 
 from __future__ import annotations
@@ -29,6 +29,22 @@ def fetch_one(session: Session, sql: str, values: Sequence[Any] = ()) -> Any:
 def fetch_listed(session: Session, sql: str, values: Collection[Any]) -> list[Any]:
     """What a statement finds that takes a list as JSON, however long; nothing for an empty one."""
     return fetch_all(session, sql, (json.dumps(list(values)),)) if values else []
+
+
+def run(session: Session, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+    """Run a statement that writes."""
+    return driver(session).execute(sql, values)
+
+
+def run_each(session: Session, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Run a statement that writes, once for each row of values."""
+    driver(session).executemany(sql, rows)
+
+
+def run_listed(session: Session, sql: str, values: Collection[Any]) -> None:
+    """Run a statement that writes and takes a list as JSON, however long; not at all for an empty one."""
+    if values:
+        run(session, sql, (json.dumps(list(values)),))
 
 
 def driver(session: Session) -> sqlite3.Connection:
