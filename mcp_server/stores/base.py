@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mcp_server.errors import StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
@@ -247,6 +247,15 @@ Present = Callable[[Collection[str]], frozenset[str]]
 """`RolloutStore.present`."""
 
 
+class Trees(NamedTuple):
+    """Threads and all that is below them: the edges, path and stamp of each thread that has a row, by thread id, and
+    the files that are there, by path."""
+
+    edges: list[SpawnEdge]
+    stamps: dict[str, tuple[str, FileStamp]]
+    files: dict[str, RolloutFile]
+
+
 class StateStore(HistoryStore, Protocol):
     """Rows, edges, events, journal, receipts. A read sees all that was committed before it began."""
 
@@ -298,12 +307,6 @@ class StateStore(HistoryStore, Protocol):
         """Path and file stamp of the rows of these threads, or of all, by thread id: cheaper than the rows."""
         ...
 
-    async def stamps_with_files(
-        self, thread_ids: Collection[str], look: LookMany
-    ) -> tuple[dict[str, tuple[str, FileStamp]], dict[str, RolloutFile]]:
-        """`stamps`, and what lies at their paths, in the same way."""
-        ...
-
     async def largest(self, limit: int) -> dict[str, int]:
         """The sizes of the largest rollouts as the rows tell them, in bytes by thread id, the largest first; it takes a
         look at every row."""
@@ -323,6 +326,11 @@ class StateStore(HistoryStore, Protocol):
     # edges
     async def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
         """The edges to the children of these threads, to the children of those, and so on; each once, by child id."""
+        ...
+
+    async def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:
+        """`edges_below`, the `stamps` of these threads and of those below them, and what lies at their paths: looked at
+        on the same way to a worker thread."""
         ...
 
     async def edges_above(self, thread_id: str) -> list[SpawnEdge]:

@@ -19,7 +19,7 @@ from mcp_server.errors import DamagedRollout, StoreFailure
 from mcp_server.models.rollout import HistoryBase, decode_line, decode_meta
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.adopt import Adoption, NameSource
-from mcp_server.stores.base import RolloutFile, RolloutStore, StateStore
+from mcp_server.stores.base import RolloutFile, RolloutStore, StateStore, Trees
 from mcp_server.stores.naming import rollout_id_of, thread_id_of
 
 _META_BYTES = 64 << 10
@@ -136,16 +136,16 @@ async def find_paths(
     rollouts: RolloutStore,
     state: StateStore | None,
     thread_ids: Sequence[str],
+    trees: Trees,
     *,
     own: Callable[[], Collection[str]] = frozenset[str],
     more_names: NameSource | None = None,
 ) -> dict[str, str | DamagedRollout | None]:
-    """The paths of what `find_many` finds. To make a thread of each row would take most of the time of a cascade's
-    plan."""
+    """The paths of what `find_many` finds, of threads of these trees. To make a thread of each row would take most of
+    the time of a cascade's plan."""
     known: dict[str, tuple[str, FileStamp] | None] = {}
     if state is not None:
-        stamps, files = await state.stamps_with_files(thread_ids, rollouts.look_at_many)
-        known = await _borne_out(state, thread_ids, stamps, files, lambda row: row)
+        known = await _borne_out(state, thread_ids, trees.stamps, trees.files, lambda row: row)
     paths: dict[str, str | DamagedRollout | None] = {}
     for thread_id in thread_ids:
         if thread_id in known:

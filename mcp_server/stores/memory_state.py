@@ -14,7 +14,7 @@ from msgspec import structs
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryStep
 from mcp_server.models.thread import FileStamp, StoredThread, ThreadSortKey
-from mcp_server.stores.base import Look, LookMany, Present, RolloutFile, StateStore
+from mcp_server.stores.base import Look, LookMany, Present, RolloutFile, StateStore, Trees
 from mcp_server.stores.changes import (
     claimable,
     derive_events,
@@ -185,12 +185,6 @@ class MemoryState(MemoryHistory, StateStore):
         rows = self._threads if thread_ids is None else await self.get_many(thread_ids)
         return {key: (row.path, row.stamp) for key, row in rows.items()}
 
-    async def stamps_with_files(
-        self, thread_ids: Collection[str], look: LookMany
-    ) -> tuple[dict[str, tuple[str, FileStamp]], dict[str, RolloutFile]]:
-        rows = await self.stamps(thread_ids)
-        return rows, await to_thread.run_sync(look, [path for path, _ in rows.values()])
-
     async def largest(self, limit: int) -> dict[str, int]:
         rows = nlargest(limit, self._threads.values(), key=lambda row: (row.stamp.size, row.id))
         return {row.id: row.stamp.size for row in rows}
@@ -211,6 +205,11 @@ class MemoryState(MemoryHistory, StateStore):
     # edges
     async def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
         return self._below(thread_ids)
+
+    async def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:
+        edges = self._below(thread_ids)
+        stamps = await self.stamps({*thread_ids, *(edge.child_id for edge in edges)})
+        return Trees(edges, stamps, await to_thread.run_sync(look, [path for path, _ in stamps.values()]))
 
     async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
         return chain_of(self._edges, thread_id)

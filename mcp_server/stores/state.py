@@ -23,7 +23,7 @@ from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores import index, journal, listing, schema, search, spans
-from mcp_server.stores.base import Look, LookMany, Present, RolloutFile, StateStore
+from mcp_server.stores.base import Look, LookMany, Present, RolloutFile, StateStore, Trees
 from mcp_server.stores.changes import edges_of
 from mcp_server.stores.history import FirstLook, TextPlace, TextQuery
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
@@ -175,11 +175,6 @@ class StateDb(StateStore):
     async def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
         return await self.read(index.stamps, thread_ids)
 
-    async def stamps_with_files(
-        self, thread_ids: Collection[str], look: LookMany
-    ) -> tuple[dict[str, tuple[str, FileStamp]], dict[str, RolloutFile]]:
-        return await self.read(_stamps_with_files, thread_ids, look)
-
     async def largest(self, limit: int) -> dict[str, int]:
         return await self.read(index.largest, limit)
 
@@ -195,6 +190,9 @@ class StateDb(StateStore):
     # edges
     async def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
         return await self.read(index.edges_below, thread_ids)
+
+    async def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:
+        return await self.read(_trees_with_files, thread_ids, look)
 
     async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
         return await self.read(index.edges_above, thread_id)
@@ -322,11 +320,10 @@ def _get_many_with_files(
     return rows, look([row.path for row in rows.values()])
 
 
-def _stamps_with_files(
-    session: Session, thread_ids: Collection[str], look: LookMany
-) -> tuple[dict[str, tuple[str, FileStamp]], dict[str, RolloutFile]]:
-    rows = index.stamps(session, thread_ids)
-    return rows, look([path for path, _ in rows.values()])
+def _trees_with_files(session: Session, thread_ids: Collection[str], look: LookMany) -> Trees:
+    edges = index.edges_below(session, thread_ids)
+    stamps = index.stamps(session, {*thread_ids, *(edge.child_id for edge in edges)})
+    return Trees(edges, stamps, look([path for path, _ in stamps.values()]))
 
 
 def _reopen(session: Session) -> None:

@@ -6,7 +6,7 @@ import logging
 import re
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import anyio
@@ -22,7 +22,7 @@ from mcp_server.errors import (
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.adopt import NameSource
-from mcp_server.stores.base import RolloutStore, StateStore
+from mcp_server.stores.base import RolloutStore, StateStore, Trees
 from mcp_server.stores.finding import Source, find, find_many, find_paths, find_rollout
 from mcp_server.stores.reconcile import sync
 from mcp_server.stores.records import Change, SpawnEdge, chain_of
@@ -178,9 +178,10 @@ class Catalog:
         """`stored` for each of these threads; what it raises stands in its place."""
         return await find_many(self.rollouts, self.state, thread_ids, own=self.live.own, more_names=self._more_names)
 
-    async def paths(self, thread_ids: Sequence[str]) -> dict[str, str | DamagedRollout | None]:
-        """Where the rollouts of these threads lie, in the same way."""
-        return await find_paths(self.rollouts, self.state, thread_ids, own=self.live.own, more_names=self._more_names)
+    async def paths(self, thread_ids: Sequence[str], trees: Trees) -> dict[str, str | DamagedRollout | None]:
+        """Where the rollouts of these threads lie, which are of these trees, in the same way."""
+        own, more_names = self.live.own, self._more_names
+        return await find_paths(self.rollouts, self.state, thread_ids, trees, own=own, more_names=more_names)
 
     async def known(self, thread_id: str) -> StoredThread:
         """The thread as loaded here, else as stored.
@@ -246,11 +247,23 @@ class Catalog:
 
     async def edges_below(self, thread_id: str) -> list[SpawnEdge]:
         """The edges of the tree below a thread, with those to threads that live in memory only; there may be more."""
-        fresh = {live.thread.id: live.thread.parent_thread_id for live in self.live.all() if not live.materialised}
-        edges = await (await self.index()).edges_below({thread_id, *fresh})
-        recorded = {edge.child_id for edge in edges}
-        spawned = [SpawnEdge(parent, child) for child, parent in fresh.items() if parent and child not in recorded]
-        return [*edges, *spawned]
+        fresh = self._fresh()
+        return _with_fresh(await (await self.index()).edges_below({thread_id, *fresh}), fresh)
+
+    async def tree_below(self, thread_id: str) -> Trees:
+        """The tree below a thread, with the edges that `edges_below` tells of."""
+        fresh = self._fresh()
+        trees = await (await self.index()).trees_with_files({thread_id, *fresh}, self.rollouts.look_at_many)
+        return trees._replace(edges=_with_fresh(trees.edges, fresh))
+
+    def _fresh(self) -> dict[str, str | None]:
+        """The threads that live in memory only, each with its parent."""
+        return {live.thread.id: live.thread.parent_thread_id for live in self.live.all() if not live.materialised}
+
+
+def _with_fresh(edges: list[SpawnEdge], fresh: Mapping[str, str | None]) -> list[SpawnEdge]:
+    recorded = {edge.child_id for edge in edges}
+    return [*edges, *(SpawnEdge(parent, child) for child, parent in fresh.items() if parent and child not in recorded)]
 
 
 def parse_id(text: str) -> str | None:

@@ -66,10 +66,11 @@ class Planner:
             raise EphemeralThread(root_id, "thread_archive")
         if root_live is not None and not root_live.materialised:
             raise NotMaterialized(root_id, "thread_archive")
-        below = descendants(root_id, await self._catalog.edges_below(root_id))
+        tree = await self._catalog.tree_below(root_id)
+        below = descendants(root_id, tree.edges)
         plan = Plan(root_id)
         order = [root_id, *(node.thread_id for node in reversed(below))]
-        paths = await self._catalog.paths(order)
+        paths = await self._catalog.paths(order, tree)
         for thread_id in order:
             live = self._live.get(thread_id)
             if live is not None and not live.materialised:
@@ -87,8 +88,15 @@ class Planner:
 
     async def unarchive(self, root: StoredThread, include: Descend) -> Plan:
         plan = Plan(root.id, moves=[Move(root.id, root.path)])
-        below = await self._below(root.id, include)
-        paths = await self._catalog.paths(below)
+        if include == "none":
+            return plan
+        tree = await self._catalog.tree_below(root.id)
+        below = [node.thread_id for node in descendants(root.id, tree.edges)]
+        if below and include == "same_operation":
+            # less what came back and went again by itself
+            together = await self._catalog.log.moved_with("archive", root.id)
+            below = [thread_id for thread_id in below if thread_id in together]
+        paths = await self._catalog.paths(below, tree)
         for thread_id in below:
             if self._live.get(thread_id) is not None:
                 continue
@@ -97,16 +105,6 @@ class Planner:
                 plan.moves.append(Move(thread_id, path))
         await self._with_replaced(plan, archived=True)
         return plan
-
-    async def _below(self, root_id: str, include: Descend) -> list[str]:
-        if include == "none":
-            return []
-        below = [node.thread_id for node in descendants(root_id, await self._catalog.edges_below(root_id))]
-        if include == "same_operation":
-            # less what came back and went again by itself
-            together = await self._catalog.log.moved_with("archive", root_id)
-            return [thread_id for thread_id in below if thread_id in together]
-        return below
 
     async def moved_in_part(self, thread: StoredThread) -> StoredThread:
         """The thread by its archived name, which a disk that failed within the move has left beside the active one.
@@ -131,10 +129,12 @@ class Planner:
         return None
 
     async def delete(self, root_id: str) -> Plan:
-        below = descendants(root_id, await self._catalog.edges_below(root_id))
+        tree = await self._catalog.tree_below(root_id)
+        below = descendants(root_id, tree.edges)
         plan = Plan(root_id)
         order = [*(node.thread_id for node in reversed(below)), root_id]
-        paths = await self._catalog.paths([thread_id for thread_id in order if self._live.get(thread_id) is None])
+        free = [thread_id for thread_id in order if self._live.get(thread_id) is None]
+        paths = await self._catalog.paths(free, tree)
         for thread_id in order:
             live = self._live.get(thread_id)
             path = live.thread.path if live else paths[thread_id]

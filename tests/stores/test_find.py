@@ -142,18 +142,23 @@ class TestFind:
         assert await find(built.rollouts, None, D) is None
 
 
+async def paths_of(home: Home, state: StateStore, thread_ids: list[str]) -> dict[str, str | DamagedRollout | None]:
+    trees = await state.trees_with_files(thread_ids, home.rollouts.look_at_many)
+    return await find_paths(home.rollouts, state, thread_ids, trees)
+
+
 class TestManyAtOnce:
     async def test_rows_that_their_files_bear_out_are_taken_as_they_are(self, built: Home, state: StateStore) -> None:
         rows = {key: await state.get(key) for key in (A, B, C)}
         assert await find_many(built.rollouts, state, [A, B, C, D]) == {**rows, D: None}
         paths = {A: path_of(A), B: path_of(B), C: archived_path(C), D: None}
-        assert await find_paths(built.rollouts, state, [A, B, C, D]) == paths
+        assert await paths_of(built, state, [A, B, C, D]) == paths
         assert built.described == []
 
     async def test_a_row_whose_file_is_there_and_has_changed_is_not(self, built: Home, state: StateStore) -> None:
         built.write(path_of(A), rollout(D))  # another thread's, at the same path
         built.write(path_of(B), rollout(B, "changed"))
-        assert await find_paths(built.rollouts, state, [A, B]) == {A: None, B: path_of(B)}
+        assert await paths_of(built, state, [A, B]) == {A: None, B: path_of(B)}
         built.write(path_of(B), rollout(B, "changed again"))
         found = (await find_many(built.rollouts, state, [B]))[B]
         assert isinstance(found, StoredThread)
@@ -161,4 +166,4 @@ class TestManyAtOnce:
 
     async def test_what_was_deleted_stays_so_whatever_lies_there(self, built: Home, state: StateStore) -> None:
         await state.commit(Change(forgotten=(A,), tombstones=(A,)))
-        assert await find_paths(built.rollouts, state, [A, B]) == {A: None, B: path_of(B)}
+        assert await paths_of(built, state, [A, B]) == {A: None, B: path_of(B)}

@@ -82,7 +82,7 @@ async def test_a_tree_is_found_listed_and_moved_along_indexes(db: StateDb, asked
     asked.clear()
     assert await db.edges_below(["a"]) == list(edges)
     assert await db.edges_above("c") == [edges[1], edges[0]]
-    assert set((await db.stamps_with_files(["a", "b"], lambda _: {}))[0]) == {"a", "b"}
+    assert set((await db.trees_with_files(["a"], lambda _: {})).stamps) == {"a", "b", "c"}
     assert set((await db.get_many_with_files(["a", "b"], lambda _: {}))[0]) == {"a", "b"}
     for query in (ThreadQuery(ancestor_id="a"), ThreadQuery(parent_id="a"), ThreadQuery(search_term="hello")):
         assert (await db.list(query, [replace(query, archived=True)])).rows

@@ -85,21 +85,24 @@ async def test_a_row_comes_with_what_lies_at_its_path(state: StateStore) -> None
     assert looked_at == [plain.path, thread("gone").path]
 
 
-async def test_rows_and_stamps_come_with_what_lies_at_their_paths(state: StateStore) -> None:
+async def test_rows_and_trees_come_with_what_lies_at_their_paths(state: StateStore) -> None:
     def look(paths: Collection[str]) -> dict[str, RolloutFile]:
         return {path: there[path] for path in paths if path in there}
 
+    edges = [SpawnEdge("a", "gone"), SpawnEdge("gone", "without a row")]
     rows = {name: thread(name) for name in ("a", "gone")}
     there = {
         rows["a"].path: RolloutFile(rows["a"].path, FileStamp(30, 40)),
         "another": RolloutFile("another", FileStamp(1, 1)),
     }
-    await state.commit(Change(threads=tuple(rows.values())))
+    await state.commit(Change(threads=(*rows.values(), thread("no part of it")), edges=tuple(edges)))
     stamps = {name: (row.path, row.stamp) for name, row in rows.items()}
     files = {rows["a"].path: there[rows["a"].path]}
     assert await state.get_many_with_files(["a", "gone", "unknown"], look) == (rows, files)
-    assert await state.stamps_with_files(["a", "gone", "unknown"], look) == (stamps, files)
-    assert await state.get_many_with_files([], look) == await state.stamps_with_files([], look) == ({}, {})
+    assert await state.trees_with_files(["a", "unknown"], look) == (edges, stamps, files)
+    assert await state.trees_with_files(["gone"], look) == (edges[1:], {"gone": stamps["gone"]}, {})
+    assert await state.get_many_with_files([], look) == ({}, {})
+    assert await state.trees_with_files([], look) == ([], {}, {})
 
 
 @pytest.mark.parametrize("row", [FULL, thread("plain"), thread("odd", source=5), thread("none", source=None)])
