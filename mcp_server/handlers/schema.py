@@ -174,8 +174,14 @@ def _unnulled(schema: dict[str, Any]) -> dict[str, Any]:
     return {**(kinds[0] if len(kinds) == 1 else {"anyOf": kinds}), **rest}
 
 
+class _Reply(CallToolResult):
+    """Its structure is JSON already. The SDK has each answer copied twice, value by value; this saves one of them."""
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        name = "structuredContent" if options.get("by_alias") else "structured_content"
+        return super().model_dump(exclude={"structured_content"}, **options) | {name: self.structured_content}
+
+
 def reply(result: BaseModel, text: str) -> CallToolResult:
     """The structured result, and the short text beside it."""
-    return CallToolResult(
-        content=[TextContent(type="text", text=text)], structured_content=result.model_dump(mode="json")
-    )
+    return _Reply(content=[TextContent(type="text", text=text)], structured_content=result.model_dump(mode="json"))

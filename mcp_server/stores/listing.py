@@ -24,6 +24,8 @@ _GRAM = 3
 _GRAMS = 32
 _BELOW = f"({IDS_BELOW}) CROSS JOIN threads USING (id)"  # faster than to look for each id in a list
 _HELD = "SELECT rowid AS number FROM threads_text WHERE threads_text MATCH ? LIMIT ?"
+# Rows that are counted where there are too many to be.
+_GLANCED = 100
 _HOLDING = f"({_HELD}) CROSS JOIN threads USING (number)"
 
 
@@ -44,7 +46,7 @@ _Groups = list[tuple[_Group, int]]
 
 
 class _Few(NamedTuple):
-    """The few rows that a query names by its term or its tree, in `source`; only the first of them if not `all`."""
+    """The few rows that a query names by its term or its tree, in `source`; only some of them if not `all`."""
 
     source: str
     condition: str
@@ -68,6 +70,7 @@ def list_threads(
         totals = [Count(_fitting(one, found), minimum=not few.all) for one in together]
         if not few.all:
             numbers = _walk(session, query, groups_of(session, [query])[0])
+            totals[0] = Count(max(totals[0].n, len(numbers)), minimum=True)
     told = iter(totals[1:])
     rest = iter(counts(session, [other for other, is_alike in zip(beside, alike, strict=True) if not is_alike]))
     page = get_numbered(session, numbers[: query.limit])
@@ -164,8 +167,9 @@ def _few(session: Session, query: ThreadQuery) -> _Few | None:
         grams = None if query.search_term is None else _grams(query.search_term)
         if grams is None:
             return None
-        source, values = _HOLDING, [grams, COUNTED + 1]
-        complete = fetch_one(session, f"SELECT count(*) FROM ({_HELD})", values)[0] <= COUNTED
+        source = _HOLDING
+        complete = fetch_one(session, f"SELECT count(*) FROM ({_HELD})", (grams, COUNTED + 1))[0] <= COUNTED
+        values = [grams, COUNTED if complete else _GLANCED]
     conditions, of_rows = all_of(of_parent(query), of_term(query))
     return _Few(source, expression(conditions), [*values, *of_rows], complete)
 

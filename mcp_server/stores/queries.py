@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from mcp_server.models.thread import SortDirection, SourceKind, StoredThread, ThreadSortKey
 
-COUNTED = 1_000
+COUNTED = 500
 """How far rows are counted where only looking at each would tell their number."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from contextlib import closing
@@ -135,6 +136,18 @@ async def test_what_only_a_look_at_each_row_would_tell_is_counted_to_a_bound(
     assert 1 <= page.total.n <= COUNTED + 1
     assert (await db.counts([query]))[0].minimum
     assert (await db.counts([ThreadQuery()])) == [Count(COUNTED + 1)]
+
+
+async def test_a_count_that_is_a_minimum_is_not_less_than_its_page(db: StateDb) -> None:
+    rows = [thread(f"{n:04}", preview="the same", archived=n < COUNTED, created_at_ms=n) for n in range(COUNTED + 40)]
+    await db.commit(Change(threads=tuple(rows)))
+    query = ThreadQuery(search_term="same", limit=30)
+    page = await db.list(query, [dataclasses.replace(query, archived=True)])
+    assert len(page.rows) == 30
+    assert page.total.minimum
+    assert page.beside[0].minimum
+    assert 30 < page.total.n <= 40
+    assert 1 <= page.beside[0].n <= COUNTED
 
 
 async def test_more_groups_than_one_statement_takes_are_merged_in_order(db: StateDb) -> None:
