@@ -62,7 +62,8 @@ class App:
 
     async def ready(self, ctx: AnyContext | None = None) -> ThreadService:
         """The service, once the handle is there or the wait is over. Tells the client how far the index has come."""
-        await self.early(ctx, _nothing)
+        if not self.opened.is_set():
+            await self.early(ctx, _nothing)
         return self.service
 
     async def early(
