@@ -25,7 +25,7 @@ Kind = Literal["archive", "unarchive", "delete"]
 TREE = (None, 0, 0, 1)
 EVENTS = ("thread/archived", "thread/unarchived", "thread/deleted")
 # Each call moves four threads: at least so many calls of a store does it take to plan, lock, journal, move and record.
-LEAST_CALLS = 8
+LEAST_CALLS = 7
 # What is planned and journalled already takes fewer.
 LEAST_TO_FINISH = 7
 
