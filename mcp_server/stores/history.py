@@ -30,12 +30,12 @@ class TextQuery:
 
 @dataclass(frozen=True, slots=True)
 class TextPlace:
-    """A text that may hold what was asked for: the lines in `[start, end)` of the turn that begins at `turn`. `number`
-    falls from newer texts to older ones."""
+    """A text that may hold what was asked for: the lines in `[start, end)` of the turn at `span`, None if that is gone.
+    `number` falls from newer texts to older ones."""
 
     number: int
     thread: StoredThread
-    turn: int
+    span: TurnSpan | None
     start: int
     end: int
 
@@ -71,10 +71,6 @@ class HistoryStore(Protocol):
 
     async def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
         """The first turn with this id."""
-        ...
-
-    async def spans_at(self, places: Sequence[tuple[str, int]]) -> list[TurnSpan | None]:
-        """For each thread and byte offset the turn that begins there."""
         ...
 
     async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:

@@ -35,12 +35,6 @@ class MemoryHistory(HistoryStore):
     async def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
         return next((span for span in self._spans.get(thread_id, ()) if span.turn_id == turn_id), None)
 
-    async def spans_at(self, places: Sequence[tuple[str, int]]) -> list[TurnSpan | None]:
-        return [
-            next((span for span in self._spans.get(thread_id, ()) if span.place.start == start), None)
-            for thread_id, start in places
-        ]
-
     async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:
         return [self._take(step) for step in steps]
 
@@ -71,7 +65,8 @@ class MemoryHistory(HistoryStore):
                 and (query.tools or not piece.tools)
                 and thread_id in allowed
             ):
-                found.append(TextPlace(number, thread, piece.turn, piece.start, piece.end))
+                span = next((one for one in self._spans[thread_id] if one.place.start == piece.turn), None)
+                found.append(TextPlace(number, thread, span, piece.start, piece.end))
                 if len(found) == query.limit:
                     break
         return found

@@ -25,6 +25,7 @@ from mcp_server.stores.filters import Conditions, all_of, expression, of_cwd, of
 from mcp_server.stores.history import TextPlace, TextQuery
 from mcp_server.stores.index import get_numbered
 from mcp_server.stores.queries import ThreadQuery
+from mcp_server.stores.spans import SPAN, span_of_row
 from mcp_server.stores.statements import clamped, fetch_all, fetch_one, run_each
 from mcp_server.stores.tables import MetaRow
 
@@ -90,7 +91,10 @@ def places(session: Session, query: TextQuery) -> list[TextPlace]:
     page = [found[number] for number in sorted(found, reverse=True)[: query.limit]]
     threads = {number: None for _, number, *_ in page}
     rows = dict(zip(threads, get_numbered(session, list(threads)), strict=True))
-    return [TextPlace(number, rows[thread], turn, start, end) for number, thread, turn, start, end in page]
+    return [
+        TextPlace(number, rows[thread], None if span[0] is None else span_of_row(*span), start, end)
+        for number, thread, start, end, *span in page
+    ]
 
 
 def _candidates(session: Session, table: str, query: TextQuery) -> Sequence[Any]:
@@ -115,8 +119,9 @@ def _candidates(session: Session, table: str, query: TextQuery) -> Sequence[Any]
         conditions.append(f"{number} < ?")
         values.append(clamped(query.before))
     sql = (
-        f'SELECT x.number, t.number, x.turn, x.start, x."end" FROM {source} '
+        f'SELECT x.number, t.number, x.start, x."end", {SPAN} FROM {source} '
         "CROSS JOIN histories h ON h.number = x.history CROSS JOIN threads t ON t.id = h.thread_id "
+        "LEFT JOIN turns u ON u.history = x.history AND u.start = x.turn "
         f"WHERE {expression(conditions)} ORDER BY {number} DESC LIMIT ?"
     )
     return fetch_all(session, sql, (*values, query.limit))

@@ -28,7 +28,8 @@ _INSERT_TURN = (
     f"VALUES ({', '.join('?' * len(_TURN))})"
 )
 
-_SPAN = ", ".join(f'u."{name}"' for name in _TURN[1:])
+SPAN = ", ".join(f'u."{name}"' for name in _TURN[1:])
+"""The columns of a row `u` that `span_of_row` takes."""
 _facts = msgspec.json.Decoder(TurnFacts)  # MessagePack has no room for some numbers that JSON has
 
 # ---------------------------------------------------------------------------------------------- marks
@@ -104,21 +105,10 @@ def span_of(session: Session, thread_id: str, turn_id: str) -> TurnSpan | None:
     return next(iter(_spans(session, thread_id, "u.turn_id = ?", turn_id)), None)
 
 
-def spans_at(session: Session, places: Sequence[tuple[str, int]]) -> list[TurnSpan | None]:
-    """In one statement: a page of matches lies in as many threads."""
-    sql = (
-        f"SELECT p.key, {_SPAN} FROM json_each(?) p "
-        "CROSS JOIN histories h ON h.thread_id = json_extract(p.value, '$[0]') "
-        "CROSS JOIN turns u ON u.history = h.number AND u.start = json_extract(p.value, '$[1]')"
-    )
-    found = {key: _span(*row) for key, *row in fetch_listed(session, sql, [(i, clamped(start)) for i, start in places])}
-    return [found.get(number) for number in range(len(places))]
-
-
 def _spans(session: Session, thread_id: str, condition: str, *values: Any) -> list[TurnSpan]:
     history = "(SELECT number FROM histories WHERE thread_id = ?)"
-    sql = f"SELECT {_SPAN} FROM turns u WHERE u.history = {history} AND {condition} ORDER BY u.number"
-    return [_span(*row) for row in fetch_all(session, sql, (thread_id, *values))]
+    sql = f"SELECT {SPAN} FROM turns u WHERE u.history = {history} AND {condition} ORDER BY u.number"
+    return [span_of_row(*row) for row in fetch_all(session, sql, (thread_id, *values))]
 
 
 def _values(history: int, span: TurnSpan) -> tuple[Any, ...]:
@@ -129,7 +119,7 @@ def _values(history: int, span: TurnSpan) -> tuple[Any, ...]:
     return (history, span.number, span.turn_id, *where, span.items, span.size, facts)
 
 
-def _span(
+def span_of_row(
     number: int,
     turn_id: str,
     start: int,
@@ -141,7 +131,7 @@ def _span(
     size: int,
     told: bytes,
 ) -> TurnSpan:
-    """A row, in the order of `_TURN` but for the history."""
+    """The turn that a row tells of, its columns in the order of `SPAN`."""
     facts = _moved(_facts.decode(told), start)
     return TurnSpan(number, turn_id, Place(start, line, item, counted), end, items, size, facts)
 

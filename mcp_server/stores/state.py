@@ -216,9 +216,6 @@ class StateDb(StateStore):
     async def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
         return await self.read(spans.span_of, thread_id, turn_id)
 
-    async def spans_at(self, places: Sequence[tuple[str, int]]) -> list[TurnSpan | None]:
-        return await self.read(spans.spans_at, places)
-
     async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:
         return await self.write(_step, steps, _now_ms())
 

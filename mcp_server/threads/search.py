@@ -30,7 +30,8 @@ _SECONDS = 10.0
 # Of these, so many at most for what is not indexed yet.
 _READING_SECONDS = 2.0
 _UNREAD = 1_000
-_PLACES = 32
+# Places that are looked at together: as many as fill a page, within these bounds.
+_LEAST_PLACES, _MOST_PLACES = 16, 64
 _FETCHED_BYTES = 128 << 10
 # By rank, the best of so many of the newest matches come first; among more of them the order would cost a reading each.
 _RANKED = 200
@@ -61,6 +62,7 @@ class _Search:
     threads: ThreadQuery
     thread_id: str | None
     tools: bool
+    batch: int
     deadline: float
     incomplete: list[str]
     apart: list[History] = field(default_factory=list[History])
@@ -76,7 +78,7 @@ class _Search:
         return time.monotonic() > self.deadline
 
     def query(self, before: int | None) -> TextQuery:
-        return TextQuery(self.terms.literals, self.threads, self.tools, self.thread_id, before, _PLACES)
+        return TextQuery(self.terms.literals, self.threads, self.tools, self.thread_id, before, self.batch)
 
     async def turn(self, text: HistoryText, span: TurnSpan, data: bytes | None = None) -> Draft | None:
         """A turn as its bytes tell it. The last one is kept: many places may lie in it, one after the other."""
@@ -128,14 +130,15 @@ class Searcher:
         if params.thread_id is not None:
             thread_id = (await self._catalog.known(await self._catalog.resolve(params.thread_id))).id
             threads = ThreadQuery(archived=None, with_preview=None)
+        limit = clamp_limit(params.limit)
+        batch = min(max(limit + 1, _LEAST_PLACES), _MOST_PLACES)
         deadline = time.monotonic() + _SECONDS
-        search = _Search(store, terms, threads, thread_id, params.include_tool_calls, deadline, incomplete)
+        search = _Search(store, terms, threads, thread_id, params.include_tool_calls, batch, deadline, incomplete)
         if thread_id is None and params.cursor is None:
             search.first = await search.store.first_look(search.query(None), _NAMES + 1)
         if search.first is None or not search.first.complete:
             search.first = None
             await self._read_unread(search)
-        limit = clamp_limit(params.limit)
         if params.sort_by == "rank":
             return await self._ranked(search, params.cursor, limit)
         hits: list[_Hit] = []
@@ -231,17 +234,16 @@ class Searcher:
             places = first_look.places if first_look else await search.store.places(search.query(before))
             if not places:
                 return
-            spans = await search.store.spans_at([(found.thread.id, found.turn) for found in places])
-            fetched = await self._fetch(places, spans)
-            for n, (found, span) in enumerate(zip(places, spans, strict=True)):
-                for number, hit in enumerate(await self._in_text(search, found, span, fetched.get(n)) if span else ()):
+            fetched = await self._fetch(places)
+            for found in places:
+                for number, hit in enumerate(await self._in_text(search, found, fetched.get(found.number))):
                     if stage != "t" or found.number != place or number >= first:
                         yield hit
                 if search.late:
                     search.rest = f"t{found.number - 1}"
                     search.leave_out("time was up before all texts were searched; go on with next_cursor")
                     return
-            if len(places) < _PLACES:
+            if len(places) < search.batch:
                 return
             before = places[-1].number
 
@@ -258,13 +260,14 @@ class Searcher:
             if number >= skip and thread.name is not None and search.terms.match(thread.name):
                 yield _Hit(thread, f"n{number}", thread.name)
 
-    async def _fetch(self, places: Sequence[TextPlace], spans: Sequence[TurnSpan | None]) -> dict[int, bytes]:
-        """The bytes of these turns, by their number, in one trip to the disk; but for those that take long, which are
-        large or compressed, that lie in several rollouts, or that can't be read, which is met again at the look."""
+    async def _fetch(self, places: Sequence[TextPlace]) -> dict[int, bytes]:
+        """The bytes of the turns of these places, by the places' numbers, in one trip to the disk; but for those that
+        take long, which are large or compressed, that lie in several rollouts, or that can't be read, which is met
+        again at the look."""
         pieces = {
-            n: (place.thread.path, span.place.start, span.end)
-            for n, (place, span) in enumerate(zip(places, spans, strict=True))
-            if span
+            place.number: (place.thread.path, span.place.start, span.end)
+            for place in places
+            if (span := place.span) is not None
             and span.end - span.place.start <= _FETCHED_BYTES
             and place.thread.history_base is None
             and not place.thread.path.endswith(COMPRESSED)
@@ -272,8 +275,10 @@ class Searcher:
         read = await self._catalog.rollouts.read_many(list(pieces.values())) if pieces else []
         return {n: data for n, data in zip(pieces, read, strict=True) if isinstance(data, bytes)}
 
-    async def _in_text(self, search: _Search, place: TextPlace, span: TurnSpan, data: bytes | None) -> list[_Hit]:
+    async def _in_text(self, search: _Search, place: TextPlace, data: bytes | None) -> list[_Hit]:
         """The matching items of a place, the last first; none if it is not what it was."""
+        if (span := place.span) is None:
+            return []
         try:
             text, draft = await self._turn(search, place.thread, span, data)
         except ThreadNotFound:

@@ -99,7 +99,7 @@ async def test_a_step_from_nothing_begins_anew_whatever_was_there(state: StateSt
     assert await state.step([step("a", (span(0),), new, mark=mark("a", 500))]) == [True]
     assert await state.spans("a", 0, 9) == [span(0)]
     places = await state.places(TextQuery(("words",), ThreadQuery()))
-    assert [(place.turn, place.start, place.end) for place in places] == [(50, 80, 90)]
+    assert [(place.span, place.start, place.end) for place in places] == [(span(0), 80, 90)]
 
 
 async def test_of_a_batch_those_are_taken_in_whose_marks_are_right(state: StateStore) -> None:
@@ -114,7 +114,7 @@ async def test_of_a_batch_those_are_taken_in_whose_marks_are_right(state: StateS
 # ---------------------------------------------------------------------------------------------- spans
 
 
-async def test_spans_are_found_by_number_by_item_by_id_and_by_offset(state: StateStore) -> None:
+async def test_spans_are_found_by_number_by_item_and_by_id(state: StateStore) -> None:
     await state.commit(Change(threads=(thread("a"), thread("b"))))
     again = span(3, items=0, turn_id="t1")
     await state.step([step("a", (*THREE, again)), step("b", (span(0, items=9),))])
@@ -127,8 +127,16 @@ async def test_spans_are_found_by_number_by_item_by_id_and_by_offset(state: Stat
     assert await state.spans_of_items("a", 6, 9) == []
     assert await state.span_of("a", "t1") == span(1)
     assert await state.span_of("a", "T1") is await state.span_of("missing", "t1") is None
-    places = [("a", 50), ("a", 49), ("nobody", 50), ("a", 2**70)]
-    assert await state.spans_at(places) == [span(0), None, None, None]
+
+
+async def test_a_text_comes_with_the_turn_that_it_is_told_in_while_that_is_there(state: StateStore) -> None:
+    await state.commit(Change(threads=(thread("a"), thread("b"))))
+    await state.step([step("b", THREE)])
+    await state.step([step("a", THREE, TextPiece(50, 60, 70, "some words"), TextPiece(49, 60, 70, "words of no turn"))])
+    places = await state.places(TextQuery(("words",), ThreadQuery()))
+    assert [place.span for place in places] == [None, span(0)]
+    await state.step([step("a", after=1_000, keep=0)])
+    assert [place.span for place in await state.places(TextQuery(("words",), ThreadQuery()))] == [None, None]
 
 
 async def test_what_is_told_of_a_turn_comes_back_as_it_was_taken_in(state: StateStore) -> None:
