@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
+
+import msgspec
 
 EventType = Literal[
     "thread/started",
@@ -21,12 +22,11 @@ EventType = Literal[
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadEvent:
+class ThreadEvent(msgspec.Struct, frozen=True):
     """One event. `payload` is Codex's notification in snake_case; `seq` and `at_ms` are given by the log (0 before)."""
 
     type: EventType
     thread_id: str
-    payload: dict[str, Any] = field(default_factory=dict[str, Any])
+    payload: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
     seq: int = 0
     at_ms: int = 0

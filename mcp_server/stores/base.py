@@ -15,6 +15,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from mcp_server.errors import StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.rollout import RawLine
@@ -27,8 +29,7 @@ from mcp_server.stores.records import BackfillState, Change, Operation, Receipt,
 # ---------------------------------------------------------------------------------------------- rollouts
 
 
-@dataclass(frozen=True, slots=True)
-class RolloutFile:
+class RolloutFile(msgspec.Struct, frozen=True, gc=False):
     """A rollout file as a listing of the folders shows it."""
 
     path: str

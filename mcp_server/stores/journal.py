@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
 
+import msgspec
 from sqlalchemy import Table
 from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, col, select
@@ -29,7 +30,7 @@ def append_events(session: Session, events: Sequence[ThreadEvent], now_ms: int) 
     if not events:
         return []
     before = last_seq(session)
-    rows = [(now_ms, event.type, event.thread_id, json.dumps(event.payload)) for event in events]
+    rows = [(now_ms, event.type, event.thread_id, _json(event.payload)) for event in events]
     run_each(session, "INSERT INTO events (at_ms, type, thread_id, payload) VALUES (?, ?, ?, ?)", rows)
     # the transaction holds the write lock, so what is newer is ours (SQLite has no RETURNING below 3.35)
     seqs = fetch_all(session, "SELECT seq FROM events WHERE seq > ? ORDER BY seq", (before,))
@@ -37,6 +38,13 @@ def append_events(session: Session, events: Sequence[ThreadEvent], now_ms: int) 
         ThreadEvent(event.type, event.thread_id, event.payload, seq, now_ms)
         for event, (seq,) in zip(events, seqs, strict=True)
     ]
+
+
+def _json(payload: dict[str, Any]) -> str:
+    try:
+        return msgspec.json.encode(payload).decode()
+    except (ValueError, OverflowError):  # lone surrogates and large numbers, which JSON has
+        return json.dumps(payload)
 
 
 def events_after(

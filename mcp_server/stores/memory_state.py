@@ -89,7 +89,9 @@ class MemoryState(MemoryHistory, StateStore):
 
     def _append(self, events: list[ThreadEvent]) -> list[ThreadEvent]:
         now_ms = time.time_ns() // 1_000_000
-        appended = [replace(event, seq=seq, at_ms=now_ms) for seq, event in enumerate(events, start=self._last_seq + 1)]
+        appended = [
+            structs.replace(event, seq=seq, at_ms=now_ms) for seq, event in enumerate(events, start=self._last_seq + 1)
+        ]
         self._events.extend(appended)
         self._last_seq += len(appended)
         return appended

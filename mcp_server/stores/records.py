@@ -33,16 +33,14 @@ def chain_of(edges: Mapping[str, SpawnEdge], thread_id: str) -> list[SpawnEdge]:
     return chain
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(msgspec.Struct, frozen=True, gc=False):
     """One step of an operation: a thread and the path its rollout had when the operation was planned."""
 
     thread_id: str
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True, gc=False):
     """Where a thread's rollout lies, now that the holder of its writer lock has moved it. A row of another size is not
     taken to tell of it: it keeps its stamp, so the next look at the thread reads the file again. One of the same size
     does, whatever the new mtime is, and so does what is indexed of the history."""
