@@ -30,7 +30,7 @@ _SECONDS = 10.0
 # Of these, so many at most for what is not indexed yet.
 _READING_SECONDS = 2.0
 _UNREAD = 1_000
-# Places that are looked at together: as many as fill a page, within these bounds.
+# Places that are looked at together: as many as fill a page, then more of them, within these bounds.
 _LEAST_PLACES, _MOST_PLACES = 16, 64
 _FETCHED_BYTES = 128 << 10
 # By rank, the best of so many of the newest matches come first; among more of them the order would cost a reading each.
@@ -131,7 +131,8 @@ class Searcher:
             thread_id = (await self._catalog.known(await self._catalog.resolve(params.thread_id))).id
             threads = ThreadQuery(archived=None, with_preview=None)
         limit = clamp_limit(params.limit)
-        batch = min(max(limit + 1, _LEAST_PLACES), _MOST_PLACES)
+        ranked = params.sort_by == "rank"
+        batch = min(max(_RANKED if ranked else limit + 1, _LEAST_PLACES), _MOST_PLACES)
         deadline = time.monotonic() + _SECONDS
         search = _Search(store, terms, threads, thread_id, params.include_tool_calls, batch, deadline, incomplete)
         if thread_id is None and params.cursor is None:
@@ -139,7 +140,7 @@ class Searcher:
         if search.first is None or not search.first.complete:
             search.first = None
             await self._read_unread(search)
-        if params.sort_by == "rank":
+        if ranked:
             return await self._ranked(search, params.cursor, limit)
         hits: list[_Hit] = []
         async for hit in self._hits(search, params.cursor):
@@ -245,7 +246,7 @@ class Searcher:
                     return
             if len(places) < search.batch:
                 return
-            before = places[-1].number
+            before, search.batch = places[-1].number, min(2 * search.batch, _MOST_PLACES)
 
     async def _in_names(self, search: _Search, skip: int) -> AsyncIterator[_Hit]:
         if search.first is not None:
