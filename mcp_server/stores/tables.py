@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-REVISION = "0005"
+REVISION = "0006"
 
 
 class SchemaVersion(SQLModel, table=True):
@@ -142,6 +142,7 @@ class TurnRow(SQLModel, table=True):
     __tablename__ = "turns"
     __table_args__ = (
         Index("ix_turns_turn_id", "history", "turn_id"),
+        Index("ix_turns_start", "history", "start"),
         {"sqlite_with_rowid": False},
     )
 

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, event
 
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.stores.history import TextQuery
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.records import Change, Move, Moved, Operation, SpawnEdge
 from mcp_server.stores.state import StateDb
@@ -55,24 +56,39 @@ def thread(key: str, **changes: Any) -> StoredThread:
     return structs.replace(row, **changes)
 
 
+def plans(db: StateDb, asked: Asked) -> Iterator[tuple[str, list[str]]]:
+    """The statements, each with the steps that SQLite would take."""
+    with db.transaction() as session:
+        for sql in list(asked):
+            if re.match(r"\s*(SELECT|WITH|UPDATE|DELETE|INSERT)", sql):
+                yield sql, [str(step[3]) for step in fetch_all(session, f"EXPLAIN QUERY PLAN {sql}")]
+
+
 def scans(db: StateDb, asked: Asked) -> list[str]:
     """The steps by which SQLite would go through all rows of a table, and the statements they are of."""
     found: list[str] = []
-    with db.transaction() as session:
-        for sql in list(asked):
-            if not re.match(r"\s*(SELECT|WITH|UPDATE|DELETE|INSERT)", sql):
-                continue
-            plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")
-            steps = [str(step[3]) for step in plan]
-            if "LIMIT" in sql:  # a walk along an index ends after a page
-                steps = [step for step in steps if "USING INDEX" not in step]
-            found += [f"{step}: {sql}" for step in steps if "SCAN" in step and not SMALL.match(step)]
+    for sql, steps in plans(db, asked):
+        if "LIMIT" in sql:  # a walk along an index ends after a page
+            steps = [step for step in steps if "USING INDEX" not in step]
+        found += [f"{step}: {sql}" for step in steps if "SCAN" in step and not SMALL.match(step)]
     return found
 
 
 async def test_a_scan_is_told_by_whatever_name_the_table_goes(db: StateDb, asked: Asked) -> None:
     await db.read(fetch_all, "SELECT * FROM threads AS t WHERE t.agent_role = ?", ("scout",))
     assert len(scans(db, asked)) == 1
+
+
+@pytest.mark.parametrize("thread_id", [None, "a"])
+async def test_the_turns_of_matches_are_found_by_their_offsets(
+    db: StateDb, asked: Asked, thread_id: str | None
+) -> None:
+    await db.commit(Change(threads=(thread("a"),)))
+    asked.clear()
+    assert await db.places(TextQuery(("words",), ThreadQuery(), thread_id=thread_id)) == []
+    (steps,) = [steps for sql, steps in plans(db, asked) if "texts" in sql]
+    assert "SEARCH u USING INDEX ix_turns_start (history=? AND start=?) LEFT-JOIN" in steps
+    assert scans(db, asked) == []
 
 
 async def test_a_tree_is_found_listed_and_moved_along_indexes(db: StateDb, asked: Asked) -> None:
