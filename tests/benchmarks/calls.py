@@ -64,14 +64,17 @@ _ONLY_OURS = {"since"}
 def list_case(name: str, rows: int = PAGE, **arguments: Any) -> None:
     """The same list from Codex by its default, and from its database alone. A function gives an argument by home."""
 
+    def given(lab: Lab, side: str = "") -> Json:
+        cursors = {key: lab.memo.get(f"{side}{value.key}") or None for key, value in deep.items()}
+        return {key: value(lab) if callable(value) else value for key, value in arguments.items()} | cursors
+
+    deep = {key: value for key, value in arguments.items() if isinstance(value, Deep)}
+
     def operations(lab: Lab, number: int) -> Sides:
-        given: Json = {key: value(lab) if callable(value) else value for key, value in arguments.items()}
-        ours, theirs = dict(given), {camel(key): value for key, value in given.items() if key not in _ONLY_OURS}
-        if isinstance(cursor := given.get("cursor"), Deep):
-            ours["cursor"] = lab.memo[cursor.key] or None
-            theirs["cursor"] = lab.memo.get(f"codex {cursor.key}") or None
+        ours = given(lab)
+        theirs = {camel(key): value for key, value in given(lab, "codex ").items() if key not in _ONLY_OURS}
         least = min(rows, PAGE if lab.size >= 1_000 else 1)
-        return {
+        sides: Sides = {
             "ours": lambda: check(lab.ours.call("thread_list", limit=PAGE, **ours), least),
             "unchecked": lambda: check(lab.ours.call_unchecked("thread_list", limit=PAGE, **ours), least),
             "bare": bare(lab),
@@ -80,6 +83,10 @@ def list_case(name: str, rows: int = PAGE, **arguments: Any) -> None:
                 lab.codex.request("thread/list", limit=PAGE, useStateDbOnly=True, **theirs), least
             ),
         }
+        if (small := lab.small) is not None:
+            asked = given(small)
+            sides["small"] = lambda: check(small.ours.call("thread_list", limit=PAGE, **asked))
+        return sides
 
     targets = (faster("codex", 10, at=HUNDRED), faster("codex_db", 5, at=HUNDRED), flat(1.5, at=HUNDRED), own(OWN_MS))
     CASES.append(Case(f"thread_list of {PAGE}, {name}", operations, targets))

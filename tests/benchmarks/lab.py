@@ -1,8 +1,9 @@
-"""One home per side and the processes on them; takes the samples of a case, side after side: A B C, A B C, ..."""
+"""One home per side and the processes on them; takes the samples of a case, side after side, round after round."""
 
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -41,12 +42,14 @@ class Case:
 
 @dataclass
 class Lab:
-    """`ours_home` and `codex_home` hold the same bytes. The servers are there in the phase `call`."""
+    """`ours_home` and `codex_home` hold the same bytes. The servers are there in the phase `call`. `small` is the lab
+    of the smallest home of the run, where it is another; it has a server of ours in that phase too."""
 
     size: int
     ours_home: Home
     codex_home: Home | None = None
     binary: str = ""
+    small: Lab | None = None
     memo: dict[str, str] = field(default_factory=dict[str, str])
     _ours: McpServer | None = None
     _bare: McpServer | None = None
@@ -91,6 +94,8 @@ class Lab:
             self._bare = await stack.enter_async_context(serving_bare())
             if self.codex_home is not None:
                 self._codex = await stack.enter_async_context(self.start_codex())
+            if self.small is not None:
+                self.small._ours = await stack.enter_async_context(self.small.start_ours())
             yield
 
     def durable_write(self) -> None:
@@ -125,7 +130,10 @@ class Lab:
         return taken
 
     async def _round(self, case: Case, number: int, taken: Measurement) -> None:
-        for side, operation in case.operations(self, number).items():
+        sides = list(case.operations(self, number).items())
+        # Who comes after a long call finds the processor's caches full of it.
+        random.Random(number).shuffle(sides)
+        for side, operation in sides:
             if side in taken.failures or (side.startswith("codex") and self.codex_home is None):
                 continue
             try:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Side = Literal["ours", "unchecked", "bare", "codex", "codex_db"]
-"""`unchecked` is our answer as it comes, before the SDK's client has held it against the tool's output schema. `bare`
-is the floor. `codex_db` is Codex asked to look into its database alone (useStateDbOnly)."""
+Side = Literal["ours", "small", "unchecked", "bare", "codex", "codex_db"]
+"""`small` is our server on the smallest home of the run. `unchecked` is our answer as it comes, before the SDK's client
+has held it against the tool's output schema. `bare` is the floor. `codex_db` is Codex asked to look into its database
+alone (useStateDbOnly)."""
 
 Unit = Literal["ms", "MB"]
 
@@ -19,9 +20,9 @@ class Target:
     """What is asked from homes of `at` threads on.
 
     `faster`: the other side takes at least `factor` times what we take. `within`: we take at most `factor` times what
-    the other takes. `below`: at most `factor` in the case's own unit. `flat`: at most `factor` times what we take at
-    the smallest size of the run. `near`: at most `factor` times what we take in the other case on the same home. `own`:
-    our own work is at most `factor`.
+    the other takes. `below`: at most `factor` in the case's own unit. `flat`: at most `factor` times what we take on
+    the smallest home of the run, in the same rounds. `near`: at most `factor` times what we take in the other case on
+    the same home. `own`: our own work is at most `factor`.
     """
 
     kind: Literal["faster", "within", "below", "flat", "near", "own"]
@@ -130,8 +131,7 @@ def _ratio(target: Target, one: Measurement, run: Run) -> float | None:
         case "own":
             return one.own_work()
         case "flat":
-            smallest = min(size for case, size in run if case == one.case)
-            return _divided(ours, run[one.case, smallest].median("ours")) if smallest < one.size else None
+            return _divided(ours, one.median("small"))
         case "near":
             other = run.get((target.than, one.size))
             return _divided(ours, other.median("ours") if other else None)

@@ -13,6 +13,7 @@ from tests.benchmarks.plot import plot
 
 NAMES: dict[str, str] = {
     "ours": "ours",
+    "small": "ours, on the smallest home",
     "unchecked": "ours, unchecked",
     "bare": "bare",
     "codex": "Codex",
@@ -27,7 +28,8 @@ Medians and 95th percentiles in milliseconds (peak memory and disk: MB of 10^6 b
 cache is warm. `bare` is the same SDK with one empty tool (in `turn_append` and one fsync), over the SDK's own streams.
 `own` is what our server takes above that: less than nothing where waiting for a pipe without threads saves more than
 the tool takes. The client's check is what the SDK's client takes besides, to hold the answer against the tool's output
-schema. The sides take turns, each on its own copy of the home. A target in brackets is asked of larger homes only.
+schema. The sides take turns, in an order that chance gives to each round, each on its own copy of the home. A target in
+brackets is asked of larger homes only.
 """
 
 

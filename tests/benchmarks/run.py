@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -27,7 +28,7 @@ from pathlib import Path
 import anyio
 
 from tests.benchmarks import calls, changes, starts
-from tests.benchmarks.homes import Home, Shape, make_home
+from tests.benchmarks.homes import Shape, make_home
 from tests.benchmarks.lab import Case, Lab
 from tests.benchmarks.measure import Measurement
 from tests.benchmarks.report import Report
@@ -72,35 +73,42 @@ class Plan:
 
 
 async def run(plan: Plan, tell: Callable[[str], None]) -> list[Measurement]:
-    """Measure every case on every home; the homes are removed when they are done with."""
+    """Measure every case on every home; the homes are removed when they are done with, the smallest at the end."""
     taken: list[Measurement] = []
-    for size in plan.sizes:
-        if plan.cases("sized"):
-            taken += await _on_home(plan, size, "sized", plan.shape(size), tell)
-    if plan.cases("large"):
-        taken += await _on_home(plan, LARGE_THREADS, "large", plan.large_shape(), tell)
+    with ExitStack() as run_end:
+        small: Lab | None = None
+        for size in plan.sizes if plan.cases("sized") else ():
+            with ExitStack() as end:
+                lab = _lab(plan, size, "sized", plan.shape(size), tell, end if small else run_end)
+                lab.small = small
+                taken += await _on_home(plan, lab, "sized", tell)
+                small = small or lab
+        if plan.cases("large"):
+            lab = _lab(plan, LARGE_THREADS, "large", plan.large_shape(), tell, run_end)
+            taken += await _on_home(plan, lab, "large", tell)
     return taken
 
 
-async def _on_home(plan: Plan, size: int, kind: str, shape: Shape, tell: Callable[[str], None]) -> list[Measurement]:
+def _lab(plan: Plan, size: int, kind: str, shape: Shape, tell: Callable[[str], None], end: ExitStack) -> Lab:
+    """A lab with its homes, which go at the end."""
+    tell(f"making {'two homes' if plan.binary else 'a home'} of {size:,} threads")
     folder = plan.work / f"{kind}-{size}"
-    try:
-        tell(f"making {'two homes' if plan.binary else 'a home'} of {size:,} threads")
-        ours = make_home(folder / "ours", shape)
-        theirs: Home | None = make_home(folder / "codex", shape) if plan.binary else None
-        lab = Lab(size, ours, theirs, plan.binary)
-        cases = plan.cases(kind)
-        taken = [await _take(plan, lab, case, tell) for case in cases if case.phase == "start"]
-        later = [case for case in cases if case.phase == "call"]
-        if later:
-            async with lab.running():
-                await calls.prepare_searches(lab)
-                await calls.prepare_lists(lab)
-                await changes.prepare_turns(lab)
-                taken += [await _take(plan, lab, case, tell) for case in later]
-        return taken
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    end.callback(shutil.rmtree, folder, ignore_errors=True)
+    theirs = make_home(folder / "codex", shape) if plan.binary else None
+    return Lab(size, make_home(folder / "ours", shape), theirs, plan.binary)
+
+
+async def _on_home(plan: Plan, lab: Lab, kind: str, tell: Callable[[str], None]) -> list[Measurement]:
+    cases = plan.cases(kind)
+    taken = [await _take(plan, lab, case, tell) for case in cases if case.phase == "start"]
+    later = [case for case in cases if case.phase == "call"]
+    if later:
+        async with lab.running():
+            await calls.prepare_searches(lab)
+            await calls.prepare_lists(lab)
+            await changes.prepare_turns(lab)
+            taken += [await _take(plan, lab, case, tell) for case in later]
+    return taken
 
 
 async def _take(plan: Plan, lab: Lab, case: Case, tell: Callable[[str], None]) -> Measurement:

@@ -14,10 +14,8 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from sqlite3 import dbapi2
 from typing import Any, Literal
-
-from sqlalchemy import Engine, event
-from sqlalchemy.exc import OperationalError
 
 from mcp_server.stores.base import RolloutStore, StateStore
 from mcp_server.stores.locks import CodexWriterLocks
@@ -49,7 +47,7 @@ class Points:
     def __init__(self, home: Path) -> None:
         self._home = f"{home}{os.sep}"
         self._lock = threading.Lock()
-        self.reached: list[str] = []
+        self.reached = self.statements = 0
         self.armed = False
         self._strike: Strike | None = None
 
@@ -57,8 +55,9 @@ class Points:
         if not self.armed or self._strike is None:
             return
         with self._lock:
-            self.reached.append(name)
-            number = len(self.reached)
+            self.reached += 1
+            self.statements += kind == "statement"
+            number = self.reached
         self._strike(number, kind, name)
 
     def install(self, strike: Strike) -> None:
@@ -69,8 +68,7 @@ class Points:
                     setattr(store, name, self._around(name, getattr(store, name)))
         os.write, os.fsync = self._write, self._before_sync(os.fsync)
         sys.addaudithook(self._audit)
-        event.listen(Engine, "before_cursor_execute", self._statement)
-        event.listen(Engine, "commit", self._commit)
+        dbapi2.connect = self._connect  # the one that SQLAlchemy takes
 
     def _around(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
@@ -115,12 +113,50 @@ class Points:
         if step == "os.truncate" or (path.startswith(self._home) and ".sqlite" not in path):
             self.reach("step", step)
 
-    def _commit(self, _: Any) -> None:
-        self.reach("statement", "COMMIT")
+    def _connect(self, *args: Any, **options: Any) -> _Connection:
+        connection = sqlite3.connect(*args, **options, factory=_Connection)
+        connection.reach = self.reach
+        return connection
 
-    def _statement(self, _c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith(_WRITES):
+
+class _Connection(sqlite3.Connection):
+    """Tells of each statement that writes, and of the commit of a transaction that does."""
+
+    reach: Callable[[Kind, str], None]
+    _writes = False
+
+    def cursor(self, factory: Any = None) -> Any:
+        return super().cursor(_Cursor)
+
+    def execute(self, statement: str, *values: Any) -> Any:
+        return self.cursor().execute(statement, *values)
+
+    def executemany(self, statement: str, *values: Any) -> Any:
+        return self.cursor().executemany(statement, *values)
+
+    def commit(self) -> None:
+        self.tell("COMMIT")
+        super().commit()
+
+    def tell(self, statement: str) -> None:
+        if statement.startswith("BEGIN"):
+            self._writes = statement == "BEGIN IMMEDIATE"
+        if self._writes and statement.startswith(_WRITES):
             self.reach("statement", " ".join(statement.split()[:3]))
+
+
+class _Cursor(sqlite3.Cursor):
+    def execute(self, statement: str, *values: Any) -> _Cursor:
+        self._tell(statement)
+        return super().execute(statement, *values)
+
+    def executemany(self, statement: str, *values: Any) -> _Cursor:
+        self._tell(statement)
+        return super().executemany(statement, *values)
+
+    def _tell(self, statement: str) -> None:
+        if isinstance(self.connection, _Connection):
+            self.connection.tell(statement)
 
 
 class Disk:
@@ -137,7 +173,6 @@ class Disk:
             return  # needs no room
         self.failed = True
         if kind == "statement":
-            cause = sqlite3.OperationalError(_SQLITE_SAYS[self._error])
-            raise OperationalError(name, None, cause)
+            raise sqlite3.OperationalError(_SQLITE_SAYS[self._error])
         number = int(getattr(errno, self._error))
         raise OSError(number, os.strerror(number))

@@ -149,6 +149,7 @@ def killed(home: Path, verb: Verb, story: Story, number: int) -> End:
         points.armed = False
         story.acknowledged = True
         say("story", asdict(story))
+        say("statements", points.statements)
         os.kill(os.getpid(), signal.SIGKILL)
 
     return forked(home, work, prepare)

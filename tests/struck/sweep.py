@@ -26,7 +26,7 @@ ERRORS = ("ENOSPC", "EIO", "EACCES", "EROFS")
 
 
 def kill_sweep(verb: Verb, folder: Path, *, first: int = 1, every: int = 1) -> Counter[str]:
-    """Returns how many stops there were, and how the operation stood after them."""
+    """Returns how many stops there were, how the operation stood after them, and how many statements wrote for it."""
     home, seed, tally = folder / "home", folder / "seed", Counter[str]()
     story = _plant(home, seed, verb)
     number = first
@@ -42,6 +42,7 @@ def kill_sweep(verb: Verb, folder: Path, *, first: int = 1, every: int = 1) -> C
         shutil.rmtree(home)
         if "at" not in end.said:
             tally["stops"] = sum(tally.values()) - 1
+            tally["statements"] = int(str(end.said["statements"]))
             return tally
         number += every
 

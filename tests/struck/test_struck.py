@@ -59,6 +59,7 @@ def test_killed_at_any_point_a_verb_is_done_or_undone_and_nothing_acknowledged_i
     tally = warm.sweep(verb, "SIGKILL", first, EVERY_KILL)
     assert tally["stops"] >= 1
     assert tally["done"] >= 1  # the last run, which ends before it is struck
+    assert tally["statements"] >= 3  # a transaction at least
 
 
 @pytest.mark.timeout(1_200 if WHOLE else 120)
