@@ -43,7 +43,7 @@ def append_events(session: Session, events: Sequence[ThreadEvent], now_ms: int) 
 def _json(payload: dict[str, Any]) -> str:
     try:
         return msgspec.json.encode(payload).decode()
-    except (ValueError, OverflowError):  # lone surrogates and large numbers, which JSON has
+    except (ValueError, OverflowError):  # lone surrogates and numbers beyond 64 bits, which JSON has room for
         return json.dumps(payload)
 
 

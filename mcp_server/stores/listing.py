@@ -24,9 +24,8 @@ _GRAM = 3
 _GRAMS = 32
 _BELOW = f"({IDS_BELOW}) CROSS JOIN threads USING (id)"  # faster than to look for each id in a list
 _HELD = "SELECT rowid AS number FROM threads_text WHERE threads_text MATCH ? LIMIT ?"
-# Rows that are counted where there are too many to be.
-_GLANCED = 100
 _HOLDING = f"({_HELD}) CROSS JOIN threads USING (number)"
+_GLANCED = 100  # rows that are looked at for a minimum, where more than COUNTED may fit
 
 
 class _Group(NamedTuple):

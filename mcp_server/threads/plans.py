@@ -88,14 +88,19 @@ class Planner:
 
     async def unarchive(self, root: StoredThread, include: Descend) -> Plan:
         plan = Plan(root.id, moves=[Move(root.id, root.path)])
-        if include == "none":
-            return plan
-        tree = await self._catalog.tree_below(root.id)
-        below = [node.thread_id for node in descendants(root.id, tree.edges)]
-        if below and include == "same_operation":
+        if include != "none":
+            await self._add_below(plan, together=include == "same_operation")
+        await self._with_replaced(plan, archived=True)
+        return plan
+
+    async def _add_below(self, plan: Plan, *, together: bool) -> None:
+        """Add the archived threads below the root, or those of them that were archived `together` with it."""
+        tree = await self._catalog.tree_below(plan.root_id)
+        below = [node.thread_id for node in descendants(plan.root_id, tree.edges)]
+        if below and together:
             # less what came back and went again by itself
-            together = await self._catalog.log.moved_with("archive", root.id)
-            below = [thread_id for thread_id in below if thread_id in together]
+            same = await self._catalog.log.moved_with("archive", plan.root_id)
+            below = [thread_id for thread_id in below if thread_id in same]
         paths = await self._catalog.paths(below, tree)
         for thread_id in below:
             if self._live.get(thread_id) is not None:
@@ -103,8 +108,6 @@ class Planner:
             path = self._usable(thread_id, paths[thread_id], plan)
             if path is not None and is_archived(path):
                 plan.moves.append(Move(thread_id, path))
-        await self._with_replaced(plan, archived=True)
-        return plan
 
     async def moved_in_part(self, thread: StoredThread) -> StoredThread:
         """The thread by its archived name, which a disk that failed within the move has left beside the active one.

@@ -338,6 +338,12 @@ async def test_a_thread_that_others_began_is_announced_once_it_has_a_message(sta
     assert await state.commit(Change(observed=(thread("a", updated_at_ms=9),))) == []
 
 
+@pytest.mark.parametrize("told", ["größer", "\0", "\ud800 alone", 2**70, -(2**63), 0.1, None, [{"deep": [1]}]])
+async def test_what_an_event_tells_comes_back(state: StateStore, told: object) -> None:
+    await state.commit(Change(events=(ThreadEvent("thread/closed", "a", {"told": told}),)))
+    assert [event.payload for event in await state.events_after(0, limit=9)] == [{"told": told}]
+
+
 async def test_threads_make_no_events_and_observed_ones_those_of_the_difference(state: StateStore) -> None:
     assert await state.commit(Change(threads=(thread("quiet"),))) == []
     assert await state.commit(Change(observed=(thread("empty", preview=""),))) == []

@@ -9,6 +9,7 @@ import pytest
 from mcp_server.errors import WriteFailed
 from mcp_server.stores.naming import ARCHIVED, is_archived
 from mcp_server.stores.reconcile import sync
+from mcp_server.threads.plans import Descend
 from tests.faults import Faults, Killed
 from tests.stores.rollout_text import meta, text_of, user
 from tests.threads.conftest import Home, Homes
@@ -64,6 +65,15 @@ async def test_killed_at_any_store_call_all_of_its_rollouts_end_on_one_side(home
         assert row is None or (REVERTS[-1] in row.path and row.archived == (kind == "archive"))
     assert stops >= 8
     assert outcomes == {"done", "undone"}
+
+
+@pytest.mark.parametrize("include", ["none", "same_operation", "all"])
+async def test_all_its_rollouts_come_back_whichever_descendants_come_along(home: Home, include: Descend) -> None:
+    thread_id = await reverted(home, "unarchive")
+    assert await folders(home) == [True] * 3
+    result = await home.service().cascade.unarchive(thread_id, include=include)
+    assert result.unarchived == [thread_id]
+    assert await folders(home) == [False] * 3
 
 
 async def test_a_replaced_rollout_that_cannot_move_is_told_and_the_thread_is_where_its_current_one_is(
