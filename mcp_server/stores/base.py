@@ -19,6 +19,7 @@ import msgspec
 
 from mcp_server.errors import StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
+from mcp_server.models.history import HistoryMark
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.history import HistoryStore
@@ -248,6 +249,14 @@ Present = Callable[[Collection[str]], frozenset[str]]
 """`RolloutStore.present`."""
 
 
+class Known(NamedTuple):
+    """Rows and marks by thread id, and the files that are there by path."""
+
+    rows: dict[str, StoredThread]
+    files: dict[str, RolloutFile]
+    marks: dict[str, HistoryMark]
+
+
 class Trees(NamedTuple):
     """Threads and all that is below them: the edges, path and stamp of each thread that has a row, by thread id, and
     the files that are there, by path."""
@@ -273,10 +282,8 @@ class StateStore(HistoryStore, Protocol):
 
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]: ...
 
-    async def get_many_with_files(
-        self, thread_ids: Collection[str], look: LookMany
-    ) -> tuple[dict[str, StoredThread], dict[str, RolloutFile]]:
-        """The rows by thread id, and what lies at their paths by path, in the same way."""
+    async def known(self, thread_ids: Collection[str], look: LookMany) -> Known:
+        """All that is on record of these threads, and what lies at their paths, in the same way."""
         ...
 
     async def list(
@@ -325,17 +332,20 @@ class StateStore(HistoryStore, Protocol):
         ...
 
     # edges
-    async def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
-        """The edges to the children of these threads, to the children of those, and so on; each once, by child id."""
+    async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
+        """The edge from a thread's parent, that from the parent's, and so on; a cycle ends before its second round."""
+        ...
+
+    async def edges_around(
+        self, thread_id: str, others: Collection[str] = ()
+    ) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
+        """`edges_above` of a thread, and the edges below it and below others: those to their children, to the children
+        of those, and so on; each once, by child id."""
         ...
 
     async def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:
-        """`edges_below`, the `stamps` of these threads and of those below them, and what lies at their paths: looked at
-        on the same way to a worker thread."""
-        ...
-
-    async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
-        """The edge from a thread's parent, that from the parent's, and so on; a cycle ends before its second round."""
+        """The edges below these threads, the `stamps` of them and of those below them, and what lies at their paths:
+        looked at on the same way to a worker thread."""
         ...
 
     async def forks_of(self, thread_id: str) -> list[str]:

@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 from msgspec.structs import replace
 
 from mcp_server.errors import DamagedRollout, StoreFailure
+from mcp_server.models.history import HistoryMark
 from mcp_server.models.rollout import HistoryBase, decode_line, decode_meta
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.adopt import Adoption, NameSource
@@ -116,20 +117,21 @@ async def find_many(
     *,
     own: Callable[[], Collection[str]] = frozenset[str],
     more_names: NameSource | None = None,
-) -> dict[str, StoredThread | DamagedRollout | None]:
+) -> tuple[dict[str, StoredThread | DamagedRollout | None], dict[str, HistoryMark]]:
     """`find` for each of these threads; what it raises stands in its place. Rows that are still true are looked up all
-    at once."""
-    known: dict[str, StoredThread | None] = {}
+    at once, and with them how far the threads are indexed."""
+    borne_out: dict[str, StoredThread | None] = {}
+    marks: dict[str, HistoryMark] = {}
     if state is not None:
-        rows, files = await state.get_many_with_files(thread_ids, rollouts.look_at_many)
-        known = await _borne_out(state, thread_ids, rows, files, lambda row: (row.path, row.stamp))
+        rows, files, marks = await state.known(thread_ids, rollouts.look_at_many)
+        borne_out = await _borne_out(state, thread_ids, rows, files, lambda row: (row.path, row.stamp))
     found: dict[str, StoredThread | DamagedRollout | None] = {}
     for thread_id in thread_ids:
-        if thread_id in known:
-            found[thread_id] = known[thread_id]
+        if thread_id in borne_out:
+            found[thread_id] = borne_out[thread_id]
         else:
             found[thread_id] = await _find_one(rollouts, state, thread_id, own, more_names)
-    return found
+    return found, marks
 
 
 async def find_paths(

@@ -14,7 +14,7 @@ from msgspec import structs
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryStep
 from mcp_server.models.thread import FileStamp, StoredThread, ThreadSortKey
-from mcp_server.stores.base import Look, LookMany, Present, RolloutFile, StateStore, Trees
+from mcp_server.stores.base import Known, Look, LookMany, Present, RolloutFile, StateStore, Trees
 from mcp_server.stores.changes import (
     claimable,
     derive_events,
@@ -113,11 +113,10 @@ class MemoryState(MemoryHistory, StateStore):
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
         return {key: self._threads[key] for key in thread_ids if key in self._threads}
 
-    async def get_many_with_files(
-        self, thread_ids: Collection[str], look: LookMany
-    ) -> tuple[dict[str, StoredThread], dict[str, RolloutFile]]:
+    async def known(self, thread_ids: Collection[str], look: LookMany) -> Known:
         rows = await self.get_many(thread_ids)
-        return rows, await to_thread.run_sync(look, [row.path for row in rows.values()])
+        files = await to_thread.run_sync(look, [row.path for row in rows.values()])
+        return Known(rows, files, await self.marks(thread_ids))
 
     async def list(
         self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), present: Present | None = None
@@ -205,16 +204,18 @@ class MemoryState(MemoryHistory, StateStore):
         return self._append([name_event(thread.id, names.get(thread.id)) for thread in changed])
 
     # edges
-    async def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
-        return self._below(thread_ids)
+    async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
+        return chain_of(self._edges, thread_id)
+
+    async def edges_around(
+        self, thread_id: str, others: Collection[str] = ()
+    ) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
+        return chain_of(self._edges, thread_id), self._below({thread_id, *others})
 
     async def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:
         edges = self._below(thread_ids)
         stamps = await self.stamps({*thread_ids, *(edge.child_id for edge in edges)})
         return Trees(edges, stamps, await to_thread.run_sync(look, [path for path, _ in stamps.values()]))
-
-    async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
-        return chain_of(self._edges, thread_id)
 
     async def forks_of(self, thread_id: str) -> list[str]:
         forks = (t.id for t in self._threads.values() if t.history_base and t.history_base.thread_id == thread_id)

@@ -11,13 +11,15 @@ import msgspec
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread
 
+EdgeStatus = Literal["open", "closed"]
+
 
 class SpawnEdge(msgspec.Struct, frozen=True, gc=False):
     """Parent and child of a sub-agent tree. A child has one parent; `open` and `closed` are followed alike."""
 
     parent_id: str
     child_id: str
-    status: Literal["open", "closed"] = "open"
+    status: EdgeStatus = "open"
 
 
 def chain_of(edges: Mapping[str, SpawnEdge], thread_id: str) -> list[SpawnEdge]:

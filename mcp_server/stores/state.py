@@ -23,7 +23,7 @@ from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores import index, journal, listing, schema, search, spans
-from mcp_server.stores.base import Look, LookMany, Present, RolloutFile, StateStore, Trees
+from mcp_server.stores.base import Known, Look, LookMany, Present, RolloutFile, StateStore, Trees
 from mcp_server.stores.changes import edges_of
 from mcp_server.stores.history import FirstLook, TextPlace, TextQuery
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
@@ -150,10 +150,8 @@ class StateDb(StateStore):
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
         return await self.read(index.get_many, thread_ids)
 
-    async def get_many_with_files(
-        self, thread_ids: Collection[str], look: LookMany
-    ) -> tuple[dict[str, StoredThread], dict[str, RolloutFile]]:
-        return await self.read(_get_many_with_files, thread_ids, look)
+    async def known(self, thread_ids: Collection[str], look: LookMany) -> Known:
+        return await self.read(_known, thread_ids, look)
 
     async def list(
         self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), present: Present | None = None
@@ -188,14 +186,16 @@ class StateDb(StateStore):
         return await self.write(_apply_names, names, stamp, _now_ms())
 
     # edges
-    async def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
-        return await self.read(index.edges_below, thread_ids)
+    async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
+        return await self.read(index.edges_above, thread_id)
+
+    async def edges_around(
+        self, thread_id: str, others: Collection[str] = ()
+    ) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
+        return await self.read(_edges_around, thread_id, others)
 
     async def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:
         return await self.read(_trees_with_files, thread_ids, look)
-
-    async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
-        return await self.read(index.edges_above, thread_id)
 
     async def forks_of(self, thread_id: str) -> list[str]:
         return await self.read(index.forks_of, thread_id)
@@ -310,11 +310,13 @@ def _get_with_file(session: Session, thread_id: str, look: Look) -> tuple[Stored
     return row, row and look(row.path)
 
 
-def _get_many_with_files(
-    session: Session, thread_ids: Collection[str], look: LookMany
-) -> tuple[dict[str, StoredThread], dict[str, RolloutFile]]:
+def _known(session: Session, thread_ids: Collection[str], look: LookMany) -> Known:
     rows = index.get_many(session, thread_ids)
-    return rows, look([row.path for row in rows.values()])
+    return Known(rows, look([row.path for row in rows.values()]), spans.marks(session, thread_ids))
+
+
+def _edges_around(session: Session, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
+    return index.edges_above(session, thread_id), index.edges_below(session, {thread_id, *others})
 
 
 def _trees_with_files(session: Session, thread_ids: Collection[str], look: LookMany) -> Trees:

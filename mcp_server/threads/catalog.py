@@ -6,7 +6,7 @@ import logging
 import re
 import uuid
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 import anyio
@@ -20,6 +20,7 @@ from mcp_server.errors import (
     ThreadNotFound,
 )
 from mcp_server.models.event import ThreadEvent
+from mcp_server.models.history import HistoryMark
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore, StateStore, Trees
@@ -174,10 +175,6 @@ class Catalog:
         """The thread as its file tells it now, or None if there is no rollout. Repairs the row on the way."""
         return await find(self.rollouts, self.state, thread_id, own=self.live.own, more_names=self._more_names)
 
-    async def stored_many(self, thread_ids: Sequence[str]) -> dict[str, StoredThread | DamagedRollout | None]:
-        """`stored` for each of these threads; what it raises stands in its place."""
-        return await find_many(self.rollouts, self.state, thread_ids, own=self.live.own, more_names=self._more_names)
-
     async def paths(self, thread_ids: Sequence[str], trees: Trees) -> dict[str, str | DamagedRollout | None]:
         """Where the rollouts of these threads lie, which are of these trees, in the same way."""
         own, more_names = self.live.own, self._more_names
@@ -194,6 +191,18 @@ class Catalog:
         if (stored := await self.stored(thread_id)) is not None:
             return stored
         raise ThreadNotFound(thread_id)
+
+    async def known_many(
+        self, thread_ids: Collection[str]
+    ) -> tuple[dict[str, StoredThread | DamagedRollout | None], dict[str, HistoryMark]]:
+        """`known` for each of these threads, what it raises, or None, in its place; and how far they are indexed."""
+        loaded = {thread_id: live.thread for thread_id in thread_ids if (live := self.live.get(thread_id))}
+        others = [thread_id for thread_id in thread_ids if thread_id not in loaded]
+        own, more_names = self.live.own, self._more_names
+        stored, marks = await find_many(self.rollouts, self.state, others, own=own, more_names=more_names)
+        if unmarked := loaded if self.state is not None else thread_ids:
+            marks |= await self.log.marks(unmarked)
+        return stored | loaded, marks
 
     async def text(self, stored: StoredThread) -> HistoryText:
         """The bytes of the thread's history."""
@@ -227,31 +236,32 @@ class Catalog:
 
     async def parents(self, thread_id: str) -> list[str]:
         """The ancestors of a thread, nearest first, each once (edges may form a cycle)."""
-        return [edge.parent_id for edge in await self.edges_above(thread_id)]
-
-    async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
-        """The edges that lead to a thread, from its parent's on upwards. A thread that lives in memory only has none on
-        record, and is open."""
         index = await self.index()
-        edges: dict[str, SpawnEdge] = {}
-        top: str | None = thread_id
-        while top is not None:
-            recorded = await index.edges_above(top)
+        above = await self._with_fresh_above(index, thread_id, await index.edges_above(thread_id))
+        return [edge.parent_id for edge in above]
+
+    async def edges_around(self, thread_id: str) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
+        """The edges that lead to a thread, from its parent's on upwards, and those of the tree below it; of the latter
+        there may be more. A thread that lives in memory only has none on record, and is open."""
+        index, fresh = await self.index(), self._fresh()
+        above, below = await index.edges_around(thread_id, fresh)
+        return await self._with_fresh_above(index, thread_id, above), _with_fresh(below, fresh)
+
+    async def _with_fresh_above(
+        self, index: StateStore, thread_id: str, recorded: Sequence[SpawnEdge]
+    ) -> list[SpawnEdge]:
+        """The recorded edges above a thread, and those above the threads in memory that they lead to."""
+        edges = {edge.child_id: edge for edge in recorded}
+        end = recorded[-1].parent_id if recorded else thread_id
+        while end not in edges and (live := self.live.get(end)) and (parent := live.thread.parent_thread_id):
+            edges[end] = SpawnEdge(parent, end)
+            recorded = await index.edges_above(parent)
             edges |= {edge.child_id: edge for edge in recorded}
-            end = recorded[-1].parent_id if recorded else top
-            live = self.live.get(end)
-            top = live.thread.parent_thread_id if live and end not in edges else None
-            if top is not None:
-                edges[end] = SpawnEdge(top, end)
+            end = recorded[-1].parent_id if recorded else parent
         return chain_of(edges, thread_id)
 
-    async def edges_below(self, thread_id: str) -> list[SpawnEdge]:
-        """The edges of the tree below a thread, with those to threads that live in memory only; there may be more."""
-        fresh = self._fresh()
-        return _with_fresh(await (await self.index()).edges_below({thread_id, *fresh}), fresh)
-
     async def tree_below(self, thread_id: str) -> Trees:
-        """The tree below a thread, with the edges that `edges_below` tells of."""
+        """The tree below a thread, with the edges to threads that live in memory only; there may be more."""
         fresh = self._fresh()
         trees = await (await self.index()).trees_with_files({thread_id, *fresh}, self.rollouts.look_at_many)
         return trees._replace(edges=_with_fresh(trees.edges, fresh))

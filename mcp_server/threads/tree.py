@@ -1,9 +1,12 @@
-"""The subtree walk: breadth first, then by id; each thread once, also where edges form a cycle."""
+"""Trees of sub-agents: the walk of a cascade, and the picture. Each thread comes once, also where edges form a
+cycle."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 import msgspec
 
@@ -40,16 +43,43 @@ def descendants(root_id: str, edges: Iterable[SpawnEdge]) -> list[Descendant]:
     return found
 
 
-def outline(root_id: str, below: Collection[Descendant]) -> Iterator[tuple[str, str]]:
-    """The lines of a picture of the tree, one by one: what stands before each thread, and its id."""
-    kids: dict[str, list[str]] = {}
-    for node in below:
-        kids.setdefault(node.parent_id, []).append(node.thread_id)
-    yield "", root_id
-    # A stack, not recursion: a chain of sub-agents may be deeper than Python's stack.
-    stack = [(child, "", n == 0) for n, child in enumerate(reversed(kids.get(root_id, [])))]
-    while stack:
-        node, indent, last = stack.pop()
-        yield f"{indent}{'└─ ' if last else '├─ '}", node
-        deeper = indent + ("   " if last else "│  ")
-        stack.extend((child, deeper, n == 0) for n, child in enumerate(reversed(kids.get(node, []))))
+class Line(NamedTuple):
+    """A line of a picture: what stands before the thread, and the thread, with its parent and depth in it."""
+
+    before: str
+    thread_id: str
+    parent_id: str | None
+    depth: int
+
+
+class Picture:
+    """A thread in its tree: what is above it, without what is beside that, and all that is below it. Of these `edges`,
+    which are one for each child, those count that lead to the thread's descendants."""
+
+    def __init__(self, above: Sequence[str], thread_id: str, edges: Iterable[SpawnEdge]) -> None:
+        chain = [*above, thread_id]
+        drawn = set(chain)  # an edge leads back to one of these where a cycle closes
+        self.root_id = chain[0]
+        self._kids: dict[str, list[str]] = {}
+        for edge in edges:
+            if edge.child_id not in drawn:
+                self._kids.setdefault(edge.parent_id, []).append(edge.child_id)
+        self._kids.update((parent, [child]) for parent, child in pairwise(chain))
+
+    def __len__(self) -> int:
+        """How many lines it has."""
+        found = [self.root_id]
+        for thread_id in found:
+            found += self._kids.get(thread_id, ())
+        return len(found)
+
+    def __iter__(self) -> Iterator[Line]:
+        """The lines from the root downwards, siblings by id, each drawn when it is asked for."""
+        # A stack, not recursion: a chain of sub-agents may be deeper than Python's stack.
+        stack = [(Line("", self.root_id, None, 0), "")]
+        while stack:
+            line, indent = stack.pop()
+            yield line
+            for n, kid in enumerate(sorted(self._kids.get(line.thread_id, ()), reverse=True)):
+                branch, deeper = ("├─ ", "│  ") if n else ("└─ ", "   ")
+                stack.append((Line(indent + branch, kid, line.thread_id, line.depth + 1), indent + deeper))

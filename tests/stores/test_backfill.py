@@ -285,7 +285,8 @@ async def test_of_a_real_home_every_row_equals_its_file_and_the_edges_equal_the_
         one.id: replace(one, name=names.get(one.id)) for one in threads
     }
     tree = {one.id: parent for one in threads if (parent := spawn_parent(one.source))}
-    assert {edge.child_id: edge.parent_id for edge in await state.edges_below(set(tree.values()))} == tree
+    edges = (await state.trees_with_files(tree.values(), lambda _: {})).edges
+    assert {edge.child_id: edge.parent_id for edge in edges} == tree
     assert len(tree) == 8
     assert await state.counts([ThreadQuery(archived=True, with_preview=None)]) == [Count(5)]
     assert sorted(names.values()) == ["Golden Name L", "Golden Name P"]

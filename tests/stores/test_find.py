@@ -150,7 +150,7 @@ async def paths_of(home: Home, state: StateStore, thread_ids: list[str]) -> dict
 class TestManyAtOnce:
     async def test_rows_that_their_files_bear_out_are_taken_as_they_are(self, built: Home, state: StateStore) -> None:
         rows = {key: await state.get(key) for key in (A, B, C)}
-        assert await find_many(built.rollouts, state, [A, B, C, D]) == {**rows, D: None}
+        assert await find_many(built.rollouts, state, [A, B, C, D]) == ({**rows, D: None}, {})
         paths = {A: path_of(A), B: path_of(B), C: archived_path(C), D: None}
         assert await paths_of(built, state, [A, B, C, D]) == paths
         assert built.described == []
@@ -160,9 +160,9 @@ class TestManyAtOnce:
         built.write(path_of(B), rollout(B, "changed"))
         assert await paths_of(built, state, [A, B]) == {A: None, B: path_of(B)}
         built.write(path_of(B), rollout(B, "changed again"))
-        found = (await find_many(built.rollouts, state, [B]))[B]
-        assert isinstance(found, StoredThread)
-        assert found.preview == "changed again"
+        found, _ = await find_many(built.rollouts, state, [B])
+        assert isinstance(changed := found[B], StoredThread)
+        assert changed.preview == "changed again"
 
     async def test_what_was_deleted_stays_so_whatever_lies_there(self, built: Home, state: StateStore) -> None:
         await state.commit(Change(forgotten=(A,), tombstones=(A,)))

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from mcp_server.models.event import ThreadEvent
+from mcp_server.models.history import HistoryMark, HistoryStep
 from mcp_server.models.rollout import HistoryBase
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
 from mcp_server.stores.base import RolloutFile, StateStore
@@ -85,7 +86,7 @@ async def test_a_row_comes_with_what_lies_at_its_path(state: StateStore) -> None
     assert looked_at == [plain.path, thread("gone").path]
 
 
-async def test_rows_and_trees_come_with_what_lies_at_their_paths(state: StateStore) -> None:
+async def test_rows_with_marks_and_trees_come_with_what_lies_at_their_paths(state: StateStore) -> None:
     def look(paths: Collection[str]) -> dict[str, RolloutFile]:
         return {path: there[path] for path in paths if path in there}
 
@@ -96,12 +97,14 @@ async def test_rows_and_trees_come_with_what_lies_at_their_paths(state: StateSto
         "another": RolloutFile("another", FileStamp(1, 1)),
     }
     await state.commit(Change(threads=(*rows.values(), thread("no part of it")), edges=tuple(edges)))
+    mark = HistoryMark("a", FileStamp(10, 20), 0, 10, "check", turns=3, items=6, next_item=7, next_ordinal=0)
+    await state.step([HistoryStep(mark, after=None, keep=0, spans=(), texts=())])
     stamps = {name: (row.path, row.stamp) for name, row in rows.items()}
     files = {rows["a"].path: there[rows["a"].path]}
-    assert await state.get_many_with_files(["a", "gone", "unknown"], look) == (rows, files)
+    assert await state.known(["a", "gone", "unknown"], look) == (rows, files, {"a": mark})
     assert await state.trees_with_files(["a", "unknown"], look) == (edges, stamps, files)
     assert await state.trees_with_files(["gone"], look) == (edges[1:], {"gone": stamps["gone"]}, {})
-    assert await state.get_many_with_files([], look) == ({}, {})
+    assert await state.known([], look) == ({}, {}, {})
     assert await state.trees_with_files([], look) == ([], {}, {})
 
 
@@ -213,19 +216,29 @@ async def test_rows_follow_what_was_moved_and_the_moves_are_announced_in_order(s
 # ---------------------------------------------------------------------------------------------- edges
 
 
+async def below(state: StateStore, *thread_ids: str) -> list[SpawnEdge]:
+    """The edges of the trees below these threads, by either way to them."""
+    edges = (await state.trees_with_files(thread_ids, lambda _: {})).edges
+    assert not thread_ids or await state.edges_around(thread_ids[0], thread_ids[1:]) == (
+        await state.edges_above(thread_ids[0]),
+        edges,
+    )
+    return edges
+
+
 async def test_a_spawned_thread_gets_an_open_edge_to_its_parent(state: StateStore) -> None:
     assert await state.edges_above("child") == []
     await state.commit(Change(threads=(thread("child", source=spawned_by("p")),)))
     await state.commit(Change(observed=(thread("seen", source=spawned_by("p")),)))
     assert await state.edges_above("child") == [SpawnEdge("p", "child", "open")]
-    assert await state.edges_below(["p"]) == [SpawnEdge("p", "child"), SpawnEdge("p", "seen")]
+    assert await below(state, "p") == [SpawnEdge("p", "child"), SpawnEdge("p", "seen")]
 
 
 async def test_an_edge_is_inserted_only_if_the_child_has_none(state: StateStore) -> None:
     await state.commit(Change(edges=(SpawnEdge("p", "child", "closed"),)))
     await state.commit(Change(edges=(SpawnEdge("q", "child"),), threads=(thread("child", source=spawned_by("r")),)))
     assert await state.edges_above("child") == [SpawnEdge("p", "child", "closed")]
-    assert await state.edges_below(["q", "r"]) == []
+    assert await below(state, "q", "r") == []
 
 
 async def test_a_given_edge_comes_before_the_one_that_the_source_tells(state: StateStore) -> None:
@@ -236,19 +249,19 @@ async def test_a_given_edge_comes_before_the_one_that_the_source_tells(state: St
 
 async def test_no_thread_is_its_own_child(state: StateStore) -> None:
     await state.commit(Change(threads=(thread("a", source=spawned_by("a")),), edges=(SpawnEdge("b", "b"),)))
-    assert await state.edges_below(["a", "b"]) == []
+    assert await below(state, "a", "b") == []
 
 
 async def test_peer_275_thread_spawn_edges_open_and_closed_are_both_followed(state: StateStore) -> None:
     await state.commit(Change(edges=(SpawnEdge("parent", "child", "closed"), SpawnEdge("child", "grandchild"))))
     await state.commit(Change(threads=(thread("child"), thread("grandchild"), thread("stranger"))))
-    below = [SpawnEdge("parent", "child", "closed"), SpawnEdge("child", "grandchild")]
-    assert await state.edges_below(["parent"]) == await state.edges_below(["child", "parent"]) == below
-    assert await state.edges_below(["child"]) == below[1:]
-    assert await state.edges_below([]) == []
+    edges = [SpawnEdge("parent", "child", "closed"), SpawnEdge("child", "grandchild")]
+    assert await below(state, "parent") == await below(state, "child", "parent") == edges
+    assert await below(state, "child") == edges[1:]
+    assert await below(state) == []
 
-    below = await state.list(ThreadQuery(ancestor_id="parent", direction="asc"))
-    assert [row.id for row in below.rows] == ["child", "grandchild"]
+    listed = await state.list(ThreadQuery(ancestor_id="parent", direction="asc"))
+    assert [row.id for row in listed.rows] == ["child", "grandchild"]
 
 
 async def test_the_edges_above_a_thread_lead_to_its_root_nearest_first(state: StateStore) -> None:
@@ -262,7 +275,7 @@ async def test_the_edges_above_a_thread_lead_to_its_root_nearest_first(state: St
 async def test_edges_that_form_a_cycle_are_each_followed_once(state: StateStore) -> None:
     cycle = (SpawnEdge("c", "a"), SpawnEdge("a", "b"), SpawnEdge("b", "c"))
     await state.commit(Change(edges=(*cycle, SpawnEdge("elsewhere", "stranger"))))
-    assert await state.edges_below(["b"]) == list(cycle)
+    assert await below(state, "b") == await below(state, "c", "a", "b") == list(cycle)
     assert await state.edges_above("c") == [cycle[2], cycle[1]]
 
 

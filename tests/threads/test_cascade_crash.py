@@ -90,7 +90,7 @@ class Case:
         assert set(names) >= set(standing)
         if self.kind == "delete":
             assert await home.state.deleted(self._all()) == set(self.ids if done else [])
-            assert not done or await home.state.edges_below(self._all()) == []
+            assert not done or await home.state.edges_around(self.ids[0], self._all()) == ([], [])
         return done
 
     async def sweep(self, strike: Callable[[Home, Faults], Awaitable[bool]], at: int = 1) -> int:

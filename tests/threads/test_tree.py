@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_server.stores.records import SpawnEdge
-from mcp_server.threads.tree import Descendant, descendants, outline
+from mcp_server.threads.tree import Descendant, Picture, descendants
 from tests.threads.conftest import Homes
 
 pytestmark = pytest.mark.anyio
@@ -75,10 +75,14 @@ async def test_a_chain_of_sub_agents_may_be_deeper_than_pythons_stack() -> None:
     chain = [f"{n:06}" for n in range(3_000)]
     nodes = below(chain[0], list(pairwise(chain)))
     assert [node.thread_id for node in nodes] == chain[1:]
-    assert [key for _, key in outline(chain[0], nodes)] == chain
+    lines = Picture([], chain[0], [SpawnEdge(*edge) for edge in pairwise(chain)])
+    assert [line.thread_id for line in lines] == chain
+    assert len(lines) == 3_000
 
 
 THREADS = st.sampled_from("abcdefgh")
+# Edge n is (parent, child n); None leaves a thread without a parent. What comes of it may hold cycles and many trees.
+FORESTS = st.lists(st.none() | st.integers(0, 6), min_size=7, max_size=7)
 
 
 @given(st.lists(st.tuples(THREADS, THREADS), max_size=20))
@@ -88,11 +92,47 @@ async def test_whatever_the_edges_are_each_thread_comes_once_by_distance_and_id(
     assert [node.thread_id for node in nodes] == sorted(far.keys() - {"a"}, key=lambda i: (far[i], i))
     assert all((node.parent_id, node.thread_id) in edges for node in nodes)
     assert all(node.depth == far[node.thread_id] == far[node.parent_id] + 1 for node in nodes)
-    assert sorted(key for _, key in outline("a", nodes)) == sorted(far)
 
 
-# Edge n is (parent, child n); None leaves a thread without a parent. What comes of it may hold cycles and many trees.
-FORESTS = st.lists(st.none() | st.integers(0, 6), min_size=7, max_size=7)
+# ---------------------------------------------------------------------------------------------- the picture
+
+
+def drawn(*above_and_thread: str, edges: Edges) -> list[str]:
+    *above, thread_id = above_and_thread
+    picture = Picture(above, thread_id, [SpawnEdge(*edge) for edge in edges])
+    assert len(picture) == len(list(picture))
+    return [line.before + line.thread_id for line in picture]
+
+
+async def test_a_picture_goes_down_each_branch_before_the_next_and_shows_nothing_beside_the_ancestors() -> None:
+    edges = [("r", "a"), ("a", "t"), ("r", "beside"), ("t", "y"), ("t", "x"), ("x", "z"), ("x", "w")]
+    assert drawn("r", "a", "t", edges=edges) == [
+        "r",
+        "└─ a",
+        "   └─ t",
+        "      ├─ x",
+        "      │  ├─ w",
+        "      │  └─ z",
+        "      └─ y",
+    ]
+
+
+async def test_where_edges_form_a_cycle_a_picture_ends_before_its_second_round() -> None:
+    cycle = [("a", "b"), ("b", "c"), ("c", "a")]
+    assert drawn("a", edges=cycle) == ["a", "└─ b", "   └─ c"]
+    assert drawn("b", "c", "a", edges=cycle) == ["b", "└─ c", "   └─ a"]
+
+
+@given(FORESTS)
+async def test_a_picture_shows_each_thread_below_once_under_its_parent(parents: list[int | None]) -> None:
+    edges = [SpawnEdge(str(parent), str(child)) for child, parent in enumerate(parents) if parent not in (None, child)]
+    lines = list(Picture([], "0", edges))
+    walked = descendants("0", edges)
+    assert sorted(line[1:] for line in lines[1:]) == sorted((n.thread_id, n.parent_id, n.depth) for n in walked)
+    assert lines[0] == ("", "0", None, 0)
+
+
+# ---------------------------------------------------------------------------------------------- the cascade
 
 
 @given(FORESTS)
