@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from mcp_server.models.rollout import Json
@@ -11,8 +9,7 @@ from mcp_server.models.thread import FileStamp
 from mcp_server.models.turn import TurnStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where folding may begin: the byte offset and the number of a line, the number of the next synthetic item id, and
     how many items stand before, as Codex counts them."""
 
@@ -58,8 +55,7 @@ class TurnFacts(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True
     pieces: tuple[Piece, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TurnSpan:
+class TurnSpan(msgspec.Struct, frozen=True):
     """One turn of a thread, its `number`-th from 0. Folding the bytes from `place.start` to `end`, beginning at
     `place`, makes it: it is the first turn that comes of them. `items` stand before it in the thread, `size` in it."""
 
@@ -72,8 +68,7 @@ class TurnSpan:
     facts: TurnFacts
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryMark:
+class HistoryMark(msgspec.Struct, frozen=True, gc=False):
     """How far a thread's history is indexed, and its sums up to there.
 
     Offsets count through the whole history: what the thread borrows by `history_base` comes first, and its own file
@@ -93,8 +88,7 @@ class HistoryMark:
     open_calls: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TextPiece:
+class TextPiece(msgspec.Struct, frozen=True, gc=False):
     """Text to search in, told by the lines in `[start, end)` of the turn that begins at `turn`. `tools`: by tool calls
     and their outputs."""
 
@@ -105,8 +99,7 @@ class TextPiece:
     tools: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryStep:
+class HistoryStep(msgspec.Struct, frozen=True):
     """What one reading adds to the index of a thread.
 
     It goes on from the mark that ended at `after`, or begins anew if that is None. The spans below `keep` stay,

@@ -336,9 +336,7 @@ class StateStore(HistoryStore, Protocol):
         """The edge from a thread's parent, that from the parent's, and so on; a cycle ends before its second round."""
         ...
 
-    async def edges_around(
-        self, thread_id: str, others: Collection[str] = ()
-    ) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
+    async def edges_around(self, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
         """`edges_above` of a thread, and the edges below it and below others: those to their children, to the children
         of those, and so on; each once, by child id."""
         ...

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from mcp_server.models.case import folded
 from mcp_server.models.history import HistoryMark, HistoryStep, TextPiece, TurnSpan

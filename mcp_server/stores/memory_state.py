@@ -207,9 +207,7 @@ class MemoryState(MemoryHistory, StateStore):
     async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
         return chain_of(self._edges, thread_id)
 
-    async def edges_around(
-        self, thread_id: str, others: Collection[str] = ()
-    ) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
+    async def edges_around(self, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
         return chain_of(self._edges, thread_id), self._below({thread_id, *others})
 
     async def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:

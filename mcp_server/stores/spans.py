@@ -16,6 +16,7 @@ from mcp_server.stores.records import Moved
 from mcp_server.stores.statements import clamped, fetch_all, fetch_listed, fetch_one, run, run_each, run_listed
 from mcp_server.stores.tables import HistoryRow, UnreadRow
 
+# What a row holds of a `HistoryMark` as it is: its fields between the stamp and the open calls, in their order.
 _MARK = ("base", "end", "check", "turns", "items", "next_item", "next_ordinal")
 
 _COLUMNS = ("size", "mtime_ns", "open_calls", *_MARK)
@@ -42,9 +43,7 @@ def marks(session: Session, thread_ids: Collection[str]) -> dict[str, HistoryMar
 
 def _mark(thread_id: str, size: int, mtime_ns: int, open_calls: str, *mark: Any) -> HistoryMark:
     calls = () if open_calls == "[]" else tuple(json.loads(open_calls))
-    return HistoryMark(
-        thread_id, stamp=FileStamp(size, mtime_ns), open_calls=calls, **dict(zip(_MARK, mark, strict=True))
-    )
+    return HistoryMark(thread_id, FileStamp(size, mtime_ns), *mark, open_calls=calls)
 
 
 def step(session: Session, steps: Sequence[HistoryStep]) -> list[int | None]:

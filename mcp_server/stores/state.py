@@ -189,9 +189,7 @@ class StateDb(StateStore):
     async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
         return await self.read(index.edges_above, thread_id)
 
-    async def edges_around(
-        self, thread_id: str, others: Collection[str] = ()
-    ) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
+    async def edges_around(self, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
         return await self.read(_edges_around, thread_id, others)
 
     async def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:

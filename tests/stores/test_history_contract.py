@@ -3,7 +3,6 @@ its own."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,7 +30,7 @@ def thread(key: str, **changes: Any) -> StoredThread:
 
 def mark(key: str, end: int = 1_000, **changes: Any) -> HistoryMark:
     base = HistoryMark(key, STAMP, base=0, end=end, check="c", turns=3, items=6, next_item=7, next_ordinal=0)
-    return replace(base, **changes)
+    return structs.replace(base, **changes)
 
 
 def span(number: int, items: int = 2, **changes: Any) -> TurnSpan:
@@ -39,12 +38,12 @@ def span(number: int, items: int = 2, **changes: Any) -> TurnSpan:
     start = 50 + 100 * number
     place = Place(start, line=10 * number + 1, item=2 * number + 1, counted=2 * number)
     base = TurnSpan(number, f"t{number}", place, start + 100, 2 * number, items, TurnFacts("completed"))
-    return replace(base, **changes)
+    return structs.replace(base, **changes)
 
 
 def step(key: str, spans: tuple[TurnSpan, ...] = (), *texts: TextPiece, **changes: Any) -> HistoryStep:
     base = HistoryStep(mark(key), after=None, keep=0, spans=spans, texts=texts)
-    return replace(base, **changes)
+    return structs.replace(base, **changes)
 
 
 THREE = (span(0), span(1), span(2))

@@ -96,7 +96,7 @@ async def test_a_tree_is_found_listed_and_moved_along_indexes(db: StateDb, asked
     edges = (SpawnEdge("a", "b"), SpawnEdge("b", "c"))
     await db.commit(Change(threads=tuple(rows), edges=edges))
     asked.clear()
-    assert await db.edges_around("b") == ([edges[0]], [edges[1]])
+    assert await db.edges_around("b", ()) == ([edges[0]], [edges[1]])
     assert await db.edges_above("c") == [edges[1], edges[0]]
     assert set((await db.trees_with_files(["a"], lambda _: {})).stamps) == {"a", "b", "c"}
     assert set((await db.known(["a", "b"], lambda _: {})).rows) == {"a", "b"}

@@ -240,7 +240,7 @@ async def test_pages_are_cut_by_the_place_that_the_last_one_ended_at(state: Stat
 
 async def test_what_tools_said_is_offered_on_request_among_the_rest(state: StateStore) -> None:
     await state.commit(Change(threads=(thread("a"),)))
-    said, tool = pieces("said words"), replace(pieces("", "tool words")[1], tools=True)
+    said, tool = pieces("said words"), pieces("", "tool words", tools=True)[1]
     await state.step([step("a", (), *said, tool)])
     assert await found(state, "words") == [("a", 0)]
     assert await found(state, "words", tools=True) == [("a", 1), ("a", 0)]

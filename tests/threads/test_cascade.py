@@ -50,14 +50,14 @@ async def nothing_happened(home: Home, ids: list[str]) -> None:
 # Codex 110, thread_archive_archives_spawned_descendants
 async def test_all_below_the_thread_goes_with_it_over_open_and_closed_edges(home: Home) -> None:
     ids = await home.plant(*TREE, closed=[1])
-    _, edges = await home.state.edges_around(ids[0])
+    _, edges = await home.state.edges_around(ids[0], ())
     assert [edge.status for edge in edges] == ["closed", "open", "open"]
     assert await home.standing() == dict.fromkeys(ids, False)
     receipt = await archive(home.service(), ids[0])
     assert receipt.archived == in_order(ids)
     assert (receipt.already_archived, receipt.failed, receipt.interrupted) == ([], [], [])
     assert await home.standing() == dict.fromkeys(ids, True)
-    assert await home.state.edges_around(ids[0]) == ([], edges)
+    assert await home.state.edges_around(ids[0], ()) == ([], edges)
 
 
 async def test_threads_above_and_beside_are_untouched(home: Home) -> None:
