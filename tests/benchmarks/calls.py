@@ -12,7 +12,7 @@ from tests.benchmarks.homes import ABSENT, COMMON, RARE
 from tests.benchmarks.lab import Case, Lab
 from tests.benchmarks.measure import Target, faster, flat, near, own
 from tests.benchmarks.sides import Failed, Json
-from tests.benchmarks.table import CASES, HUNDRED, PAGE, TURNS, Operations, Sides, bare, case, check
+from tests.benchmarks.table import CASES, HUNDRED, PAGE, TURNS, Operations, Sides, bare, case, check, ready
 
 READ_LONG = f"thread_read, {TURNS} turns of a long thread"
 
@@ -78,6 +78,7 @@ def list_case(name: str, rows: int = PAGE, **arguments: Any) -> None:
             "ours": lambda: check(lab.ours.call("thread_list", limit=PAGE, **ours), least),
             "unchecked": lambda: check(lab.ours.call_unchecked("thread_list", limit=PAGE, **ours), least),
             "bare": bare(lab),
+            "ready": ready(lab, "thread_list", limit=PAGE, **ours),
             "codex": lambda: check(lab.codex.request("thread/list", limit=PAGE, **theirs), least),
             "codex_db": lambda: check(
                 lab.codex.request("thread/list", limit=PAGE, useStateDbOnly=True, **theirs), least
@@ -127,6 +128,7 @@ def search_case(name: str, term: str, rows: int, target: Target) -> None:
         return {
             "ours": lambda: _search(lab, term, least),
             "bare": bare(lab),
+            "ready": ready(lab, "thread_search", search_term=term, limit=PAGE),
             "codex": lambda: check(lab.codex.request("thread/search", searchTerm=term, limit=PAGE), least),
         }
 
@@ -159,14 +161,17 @@ def read_turns(thread_of: Callable[[Lab], str]) -> Operations:
     def operations(lab: Lab, number: int) -> Sides:
         thread_id = thread_of(lab)
 
+        asked: Json = {"thread_id": thread_id, "include_turns": True, "limit": TURNS}
+
         async def ours() -> None:
-            answer = await lab.ours.call("thread_read", thread_id=thread_id, include_turns=True, limit=TURNS)
+            answer = await lab.ours.call("thread_read", **asked)
             if len(answer["thread"]["turns"]) != TURNS:
                 raise Failed(f"expected {TURNS} turns, got {len(answer['thread']['turns'])}")
 
         return {
             "ours": ours,
             "bare": bare(lab),
+            "ready": ready(lab, "thread_read", **asked),
             "codex": lambda: check(lab.codex.request("thread/turns/list", threadId=thread_id, limit=TURNS), TURNS),
         }
 
@@ -203,6 +208,7 @@ def tool_case(
             "ours": lambda: check(lab.ours.call(tool, **arguments(lab))),
             "unchecked": lambda: check(lab.ours.call_unchecked(tool, **arguments(lab))),
             "bare": bare(lab),
+            "ready": ready(lab, tool, **arguments(lab)),
         }
         if codex is not None:
             asked = codex

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Side = Literal["ours", "small", "unchecked", "bare", "codex", "codex_db"]
+Side = Literal["ours", "small", "unchecked", "bare", "ready", "codex", "codex_db"]
 """`small` is our server on the smallest home of the run. `unchecked` is our answer as it comes, before the SDK's client
-has held it against the tool's output schema. `bare` is the floor. `codex_db` is Codex asked to look into its database
+has held it against the tool's output schema. `bare` is the floor, and `ready` the floor for an answer like ours:
+what the bare server takes that has it ready. `codex_db` is Codex asked to look into its database
 alone (useStateDbOnly)."""
 
 Unit = Literal["ms", "MB"]
@@ -77,23 +78,27 @@ class Measurement:
 
     def own_work(self) -> float | None:
         """What we take above the bare server's call, without the client's check where that is known."""
-        ours, bare = self.median("unchecked") or self.median("ours"), self.median("bare")
-        return None if ours is None or bare is None else ours - bare
+        return _above(self.median("unchecked") or self.median("ours"), self.median("bare"))
+
+    def sdk_work(self) -> float | None:
+        """What of it the SDK takes, on both sides, to bring an answer of that size."""
+        return _above(self.median("ready"), self.median("bare"))
 
     def client_check(self) -> float | None:
         """What the SDK's client takes to hold our answer against the output schema."""
-        ours, unchecked = self.median("ours"), self.median("unchecked")
-        return None if ours is None or unchecked is None else ours - unchecked
+        return _above(self.median("ours"), self.median("unchecked"))
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """How one target stands: `ratio` is what it is about (`below` and `own`: the value), None if a side is missing.
-    `binding` tells whether the target is asked at this size."""
+    `best` is what it would be for a server that has the answer ready, where that is known. `binding` tells whether the
+    target is asked at this size."""
 
     target: Target
     ratio: float | None
     binding: bool
+    best: float | None = None
 
     @property
     def met(self) -> bool | None:
@@ -113,7 +118,7 @@ def run_of(measurements: list[Measurement]) -> Run:
 def verdicts(measurement: Measurement, run: Run) -> list[Verdict]:
     """One for each target of the case."""
     return [
-        Verdict(target, _ratio(target, measurement, run), measurement.size >= target.at)
+        Verdict(target, _ratio(target, measurement, run), measurement.size >= target.at, _best(target, measurement))
         for target in measurement.targets
     ]
 
@@ -137,9 +142,23 @@ def _ratio(target: Target, one: Measurement, run: Run) -> float | None:
             return _divided(ours, other.median("ours") if other else None)
 
 
+def _best(target: Target, one: Measurement) -> float | None:
+    match target.kind:
+        case "faster":
+            return _divided(_other(one, target.than), one.median("ready"))
+        case "own":
+            return one.sdk_work()
+        case _:
+            return None
+
+
 def _other(one: Measurement, side: str) -> float | None:
     return next((one.median(name) for name in one.samples if name == side), None)
 
 
 def _divided(over: float | None, under: float | None) -> float | None:
     return over / under if over is not None and under else None
+
+
+def _above(value: float | None, floor: float | None) -> float | None:
+    return None if value is None or floor is None else value - floor

@@ -52,8 +52,12 @@ class McpServer:
 
     async def call_unchecked(self, tool: str, **arguments: Any) -> Json:
         """The same, not held against the tool's output schema."""
+        return self._answer(tool, await self.ask(tool, **arguments))
+
+    async def ask(self, tool: str, **arguments: Any) -> CallToolResult:
+        """The answer as it comes."""
         request = CallToolRequest(params=CallToolRequestParams(name=tool, arguments=arguments))
-        return self._answer(tool, await self.client.session.send_request(request, CallToolResult))
+        return await self.client.session.send_request(request, CallToolResult)
 
     def _answer(self, tool: str, result: CallToolResult) -> Json:
         if result.is_error:

@@ -38,7 +38,13 @@ async def test_every_case_is_measured_and_reported_without_codex(tmp_path: Path)
 def test_a_verdict_is_a_ratio_of_medians_and_binds_from_its_size_on() -> None:
     small = Measurement("list", 10, samples={"ours": [1.0], "bare": [1.0], "codex": [8.0]})
     targets = (faster("codex", 10, at=100), within(2), flat(1.5), near("read", 2))
-    samples: dict[Side, list[float]] = {"ours": [1, 2, 9], "small": [1.0], "bare": [1.0], "codex": [30.0]}
+    samples: dict[Side, list[float]] = {
+        "ours": [1, 2, 9],
+        "small": [1.0],
+        "bare": [1.0],
+        "ready": [1.5],
+        "codex": [30.0],
+    }
     large = Measurement("list", 100, targets=targets, samples=samples)
     judged = verdicts(large, run_of([small, large]))
     assert [(one.ratio, one.met, one.binding) for one in judged] == [
@@ -47,5 +53,7 @@ def test_a_verdict_is_a_ratio_of_medians_and_binds_from_its_size_on() -> None:
         (2.0, False, True),
         (None, None, True),
     ]
+    assert [one.best for one in judged] == [20.0, None, None, None]
+    assert (large.own_work(), large.sdk_work(), large.client_check()) == (1.0, 0.5, None)
     small.targets = targets
     assert [one.binding for one in verdicts(small, run_of([small]))] == [False, True, True, True]
