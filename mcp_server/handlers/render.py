@@ -13,6 +13,7 @@ from mcp_server.models import results as r
 from mcp_server.models.page import rfc3339
 from mcp_server.models.thread import Thread, ThreadHead
 from mcp_server.models.turn import Item, Turn
+from mcp_server.models.value import plain
 
 # About 20,000 tokens; a text that would be longer is cut, and says with which call to go on.
 MAX_CHARS = 80_000
@@ -51,8 +52,9 @@ def thread_line(thread: ThreadHead) -> str:
 
 
 def thread_block(thread: ThreadHead) -> str:
-    fields = thread.model_dump(mode="json", exclude={"turns"}, exclude_none=True)
-    return "\n".join(f"{name}: {_flat(value)}" for name, value in fields.items())
+    fields = plain(thread)
+    told = ((name, value) for name, value in fields.items() if name != "turns" and value is not None)
+    return "\n".join(f"{name}: {_flat(value)}" for name, value in told)
 
 
 def _flat(value: Any) -> str:
@@ -132,21 +134,20 @@ def item_text(item: Item, detailed: bool = False) -> str:
 
 def item_words(item: Item) -> str:
     """What an item says, as plain text."""
-    extra = item.model_extra or {}
     match item.type:
         case "userMessage":
-            return "\n".join(_part(part) for part in _parts(extra.get("content")))
+            return "\n".join(_part(part) for part in _parts(item.get("content")))
         case "agentMessage" | "plan":
-            return str(extra.get("text", ""))
+            return str(item.get("text", ""))
         case "reasoning":
-            return "\n".join([*extra.get("summary", []), *extra.get("content", [])])
+            return "\n".join([*item.get("summary", []), *item.get("content", [])])
         case "commandExecution":
-            return f"$ {extra.get('command', '')}\n{extra.get('aggregated_output') or ''}".rstrip()
+            return f"$ {item.get('command', '')}\n{item.get('aggregated_output') or ''}".rstrip()
         case "dynamicToolCall":
-            call = f"{extra.get('tool', '')}({json.dumps(extra.get('arguments'), ensure_ascii=False)})"
-            return "\n".join([call, *(_part(part) for part in _parts(extra.get("content_items")))])
+            call = f"{item.get('tool', '')}({json.dumps(item.get('arguments'), ensure_ascii=False)})"
+            return "\n".join([call, *(_part(part) for part in _parts(item.get("content_items")))])
         case _:
-            return json.dumps(extra, ensure_ascii=False) if extra else ""
+            return json.dumps(item.fields, ensure_ascii=False) if item.fields else ""
 
 
 def _parts(value: Any) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from mcp_server.errors import InvalidRequest, NotFound, ThreadstoreError
 from mcp_server.handlers import render
 from mcp_server.handlers.app import App
 from mcp_server.models.params import EventsParams, ListParams, ReadParams
+from mcp_server.models.value import as_json
 
 _COMPLETIONS = 50
 _JSON = "application/json"
@@ -24,20 +25,20 @@ def add_resources(server: MCPServer[Any], app: App) -> None:
         """The threads that were worked on last."""
         service = await app.ready()
         result = await service.reader.list(ListParams(sort_key="recency_at"))
-        return result.model_dump_json()
+        return as_json(result)
 
     @server.resource("threads://loaded", title="Loaded threads", mime_type=_JSON)
     async def loaded() -> str:
         """The ids of the threads loaded in this server."""
         service = await app.ready()
-        return service.reader.loaded(None, 100).model_dump_json()
+        return as_json(service.reader.loaded(None, 100))
 
     @server.resource("threads://events", title="Events", mime_type=_JSON)
     async def events() -> str:
         """The newest events of the log."""
         service = await app.ready()
         last = await service.catalog.log.last_seq()
-        return (await service.events(EventsParams(after=max(0, last - 100), limit=100))).model_dump_json()
+        return as_json(await service.events(EventsParams(after=max(0, last - 100), limit=100)))
 
     @server.resource("thread://{thread_id}", title="A thread", mime_type=_JSON)
     async def thread(thread_id: str, ctx: Context) -> str:
@@ -99,4 +100,4 @@ async def _found(read: Callable[[], Awaitable[Any]]) -> str:
         raise ResourceNotFoundError(str(error)) from error
     except ThreadstoreError as error:
         raise ResourceError(str(error)) from error
-    return result if isinstance(result, str) else result.model_dump_json()
+    return result if isinstance(result, str) else as_json(result)

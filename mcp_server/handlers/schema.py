@@ -10,10 +10,12 @@ from typing import Annotated, Any, Literal, get_args
 
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import BaseModel, Field
-from pydantic.json_schema import models_json_schema
+from msgspec.json import schema_components
+from pydantic import Field
 
 from mcp_server.models import results
+from mcp_server.models.turn import Item, ItemHead
+from mcp_server.models.value import Value, plain
 
 ToolFunction = Callable[..., Awaitable[CallToolResult]]
 
@@ -68,9 +70,17 @@ def tool(fn: ToolFunction, title: str, kind: Kind) -> Tool:
 @cache
 def _definitions() -> dict[str, Any]:
     """The schemas of all results, made at once: most of them hold a thread, and that takes a while at each start."""
-    models = [one for one in vars(results).values() if isinstance(one, type) and issubclass(one, BaseModel)]
-    _, schema = models_json_schema([(model, "validation") for model in models])
-    return _untitled(schema)["$defs"]
+    models = [one for one in vars(results).values() if isinstance(one, type) and issubclass(one, Value)]
+    _, schemas = schema_components([*models, ItemHead], schema_hook=_open, ref_template="#/$defs/{name}")
+    schemas[Item.__name__] = {**schemas.pop(ItemHead.__name__), "additionalProperties": True}
+    return {name: _untitled(schema) for name, schema in schemas.items()}
+
+
+def _open(kind: type) -> dict[str, Any]:
+    """What a type is that has other fields than it tells of."""
+    if kind is not Item:
+        raise NotImplementedError
+    return {"$ref": f"#/$defs/{Item.__name__}"}
 
 
 def slim(schema: dict[str, Any]) -> dict[str, Any]:
@@ -133,7 +143,9 @@ def _lean(part: Any) -> Any:
     if held.get("type") == "array" and "$ref" in (row := held.get("items", {})):
         name = _name(row["$ref"])
         held["items"] = {"description": f"As $defs/{name}", "type": "object", "required": _model(name)["required"]}
-    out |= {key: _lean(value) for key, value in held.items() if key not in ("properties", "default")}
+    out |= {key: _lean(value) for key, value in held.items() if key not in ("properties", "default") and value != []}
+    if "enum" in held:
+        out = {"type": "string", **out}
     if "properties" in held:
         out["properties"] = {name: _lean(one) for name, one in held["properties"].items()}
     return _joined(out)
@@ -161,6 +173,8 @@ def _untitled(schema: dict[str, Any]) -> dict[str, Any]:
     for key, value in schema.items():
         if key in ("properties", "$defs"):
             out[key] = {name: clean(part) for name, part in value.items()}
+        elif key == "description":
+            out[key] = inspect.cleandoc(value)
         elif not (key == "title" and isinstance(value, str)):
             out[key] = clean(value)
     return out
@@ -182,6 +196,6 @@ class _Reply(CallToolResult):
         return super().model_dump(exclude={"structured_content"}, **options) | {name: self.structured_content}
 
 
-def reply(result: BaseModel, text: str) -> CallToolResult:
+def reply(result: Value, text: str) -> CallToolResult:
     """The structured result, and the short text beside it."""
-    return _Reply(content=[TextContent(type="text", text=text)], structured_content=result.model_dump(mode="json"))
+    return _Reply(content=[TextContent(type="text", text=text)], structured_content=plain(result))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from msgspec import UNSET, UnsetType
 
 from mcp_server.models.rollout import HistoryBase
 from mcp_server.models.turn import Turn
+from mcp_server.models.value import Value, about
 
 SourceKind = Literal[
     "cli",
@@ -36,28 +37,17 @@ ThreadSortKey = Literal["created_at", "updated_at", "recency_at"]
 SortDirection = Literal["asc", "desc"]
 
 
-class Value(BaseModel):
-    """Base of the values that clients see: frozen, built by field name."""
-
-    model_config = ConfigDict(frozen=True)
-
-
 class GitInfo(Value):
-    sha: str | None = Field(default=None, description="Commit hash")
-    branch: str | None = Field(default=None, description="Branch name")
-    origin_url: str | None = Field(default=None, description="URL of the remote")
+    sha: Annotated[str | None, about("Commit hash")] = None
+    branch: Annotated[str | None, about("Branch name")] = None
+    origin_url: Annotated[str | None, about("URL of the remote")] = None
 
 
 class ThreadStatus(Value):
     """Codex's ThreadStatus: `active` while a turn runs, `notLoaded` for anything this server doesn't hold."""
 
-    type: Literal["notLoaded", "idle", "active", "systemError"] = Field(description="Runtime state in this server")
-    active_flags: list[str] | None = Field(default=None, description="Only while active: what the turn waits for")
-
-    @model_serializer(mode="wrap")
-    def _without_flags_unless_active(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        shown: dict[str, Any] = handler(self)
-        return shown if self.type == "active" else {"type": self.type}
+    type: Annotated[Literal["notLoaded", "idle", "active", "systemError"], about("Runtime state in this server")]
+    active_flags: Annotated[list[str] | UnsetType, about("Only while active: what the turn waits for")] = UNSET
 
 
 NOT_LOADED = ThreadStatus(type="notLoaded")
@@ -65,61 +55,55 @@ IDLE = ThreadStatus(type="idle")
 SYSTEM_ERROR = ThreadStatus(type="systemError")
 ACTIVE = ThreadStatus(type="active", active_flags=[])
 
-UnixSeconds = Annotated[int, Field(description="Unix time in seconds")]
+UnixSeconds = Annotated[int, about("Unix time in seconds")]
 
 
 class ThreadHead(Value):
     """Codex's Thread object in snake_case, where it comes without its turns."""
 
-    id: str = Field(description="Thread id (UUID); every thread_id parameter takes it")
-    session_id: str = Field(description="Id shared by a root thread and all its sub-agents")
-    forked_from_id: str | None = Field(default=None, description="The thread this one was forked from")
-    parent_thread_id: str | None = Field(default=None, description="The thread that spawned this sub-agent")
-    name: str | None = Field(default=None, description="The name that was set, or null")
-    preview: str = Field(description="The first user message; empty before it")
-    status: ThreadStatus = Field(description="Runtime state in this server")
-    archived: bool = Field(description="Whether the rollout lies in archived_sessions")
-    ephemeral: bool = Field(description="In memory only, never written")
-    path: str | None = Field(
-        description="Absolute path of the rollout, known before the file exists; null if ephemeral"
-    )
-    cwd: str = Field(description="Working directory of the session")
+    id: Annotated[str, about("Thread id (UUID); every thread_id parameter takes it")]
+    session_id: Annotated[str, about("Id shared by a root thread and all its sub-agents")]
+    forked_from_id: Annotated[str | None, about("The thread this one was forked from")] = None
+    parent_thread_id: Annotated[str | None, about("The thread that spawned this sub-agent")] = None
+    name: Annotated[str | None, about("The name that was set, or null")] = None
+    preview: Annotated[str, about("The first user message; empty before it")]
+    status: Annotated[ThreadStatus, about("Runtime state in this server")]
+    archived: Annotated[bool, about("Whether the rollout lies in archived_sessions")]
+    ephemeral: Annotated[bool, about("In memory only, never written")]
+    path: Annotated[str | None, about("Absolute path of the rollout, known before the file exists; null if ephemeral")]
+    cwd: Annotated[str, about("Working directory of the session")]
     created_at: UnixSeconds
     updated_at: UnixSeconds
     recency_at: UnixSeconds
-    model_provider: str = Field(description="Provider recorded for the thread")
-    model: str | None = Field(default=None, description="Model last in force")
-    reasoning_effort: str | None = Field(
-        None, description="Reasoning effort last in force; null is the model's default"
-    )
-    source: Any = Field(description="Who created it: cli, vscode, exec, appServer, unknown, {custom} or {subAgent}")
-    thread_source: str | None = Field(default=None, description="user or subagent, where recorded")
-    originator: str | None = Field(default=None, description="Name of the client that created it")
-    cli_version: str = Field(description="Version of the program that created it")
-    history_mode: str = Field(description="legacy or paginated (Codex's two rollout layouts)")
-    agent_nickname: str | None = Field(default=None, description="Nickname of a sub-agent")
-    agent_role: str | None = Field(default=None, description="Role of a sub-agent")
-    git_info: GitInfo | None = Field(default=None, description="Git state recorded for the thread")
-    turns: list[Any] = Field(default_factory=list[Any], description="Empty here; thread_read has them")
+    model_provider: Annotated[str, about("Provider recorded for the thread")]
+    model: Annotated[str | None, about("Model last in force")] = None
+    reasoning_effort: Annotated[str | None, about("Reasoning effort last in force; null is the model's default")] = None
+    source: Annotated[Any, about("Who created it: cli, vscode, exec, appServer, unknown, {custom} or {subAgent}")]
+    thread_source: Annotated[str | None, about("user or subagent, where recorded")] = None
+    originator: Annotated[str | None, about("Name of the client that created it")] = None
+    cli_version: Annotated[str, about("Version of the program that created it")]
+    history_mode: Annotated[str, about("legacy or paginated (Codex's two rollout layouts)")]
+    agent_nickname: Annotated[str | None, about("Nickname of a sub-agent")] = None
+    agent_role: Annotated[str | None, about("Role of a sub-agent")] = None
+    git_info: Annotated[GitInfo | None, about("Git state recorded for the thread")] = None
+    turns: Annotated[list[Any], about("Empty here; thread_read has them")] = []
 
 
 class Thread(ThreadHead):
     """Codex's Thread object in snake_case."""
 
-    turns: list[Turn] = Field(default_factory=list[Turn], description="Filled only where a verb says so")
+    turns: Annotated[list[Turn], about("Filled only where a verb says so")] = []
 
 
 class Settings(Value):
     """The values in force in a thread (Codex: thread/start and thread/resume answer with these)."""
 
-    model: str | None = Field(default=None, description="Model in force; null if nothing names one")
-    model_provider: str = Field(description="Model provider in force")
-    cwd: str = Field(description="Working directory in force")
-    approval_policy: Any = Field(description="untrusted, on-failure, on-request, never or {granular}")
-    sandbox: dict[str, Any] = Field(description="Codex's SandboxPolicy: type readOnly, workspaceWrite, ...")
-    reasoning_effort: str | None = Field(
-        default=None, description="Reasoning effort in force; null is the model's default"
-    )
+    model: Annotated[str | None, about("Model in force; null if nothing names one")] = None
+    model_provider: Annotated[str, about("Model provider in force")]
+    cwd: Annotated[str, about("Working directory in force")]
+    approval_policy: Annotated[Any, about("untrusted, on-failure, on-request, never or {granular}")]
+    sandbox: Annotated[dict[str, Any], about("Codex's SandboxPolicy: type readOnly, workspaceWrite, ...")]
+    reasoning_effort: Annotated[str | None, about("Reasoning effort in force; null is the model's default")] = None
 
 
 class FileStamp(msgspec.Struct, frozen=True):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from mcp_server.models.value import Value, about
 
 TurnStatus = Literal["completed", "interrupted", "failed", "inProgress"]
 ItemsView = Literal["notLoaded", "summary", "full"]
 
 
-class Item(BaseModel):
+class ItemHead(Value):
     """One item of a turn (Codex's ThreadItem). Which further fields it has depends on `type`.
 
     userMessage: content. agentMessage, plan: text. reasoning: summary, content. commandExecution: command, cwd,
@@ -19,33 +19,52 @@ class Item(BaseModel):
     sender_thread_id, receiver_thread_ids, prompt. webSearch: query. contextCompaction: none.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    type: str = Field(description="Codex's ThreadItem type: userMessage, agentMessage, commandExecution, ...")
-    id: str = Field(description="Item id, unique in its thread")
-    started_at_ms: int | None = Field(default=None, description="Unix milliseconds, where recorded")
-    completed_at_ms: int | None = Field(default=None, description="Unix milliseconds, where recorded")
+    type: Annotated[str, about("Codex's ThreadItem type: userMessage, agentMessage, commandExecution, ...")]
+    id: Annotated[str, about("Item id, unique in its thread")]
+    started_at_ms: Annotated[int | None, about("Unix milliseconds, where recorded")] = None
+    completed_at_ms: Annotated[int | None, about("Unix milliseconds, where recorded")] = None
 
 
-class TurnError(BaseModel):
-    model_config = ConfigDict(frozen=True)
+class Item(dict[str, Any]):
+    """An item by the names of its fields: those of `ItemHead`, and those that depend on its type. It is not to be
+    changed once it is made."""
 
-    message: str = Field(description="What went wrong")
-    codex_error_info: Any = Field(default=None, description="Codex's class of the error, where recorded")
-    additional_details: str | None = Field(default=None, description="More about it, where recorded")
+    @property
+    def type(self) -> str:
+        return self["type"]
+
+    @property
+    def id(self) -> str:
+        return self["id"]
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Those that depend on the type."""
+        return {name: value for name, value in self.items() if name not in HEAD}
+
+    def changed(self, **fields: Any) -> Item:
+        """The item with other values for these fields."""
+        return Item(self | fields)
 
 
-class Turn(BaseModel):
+HEAD = frozenset(ItemHead.__struct_fields__)
+
+
+class TurnError(Value):
+    message: Annotated[str, about("What went wrong")]
+    codex_error_info: Annotated[Any, about("Codex's class of the error, where recorded")] = None
+    additional_details: Annotated[str | None, about("More about it, where recorded")] = None
+
+
+class Turn(Value):
     """One exchange: what the user asked and what the agent did. Codex's Turn in snake_case."""
 
-    model_config = ConfigDict(frozen=True)
-
-    id: str = Field(description="Turn id")
-    root_turn_id: str | None = Field(default=None, description="The root thread's turn that this one belongs to")
-    status: TurnStatus = Field(description="How it stands or ended")
-    error: TurnError | None = Field(default=None, description="Only of a failed turn")
-    items: list[Item] = Field(default_factory=list[Item], description="Empty, first and last message, or all")
-    items_view: ItemsView = Field(default="full", description="How much of the items is shown")
-    started_at: int | None = Field(default=None, description="Unix time in seconds")
-    completed_at: int | None = Field(default=None, description="Unix time in seconds")
-    duration_ms: int | None = Field(default=None, description="Milliseconds")
+    id: Annotated[str, about("Turn id")]
+    root_turn_id: Annotated[str | None, about("The root thread's turn that this one belongs to")] = None
+    status: Annotated[TurnStatus, about("How it stands or ended")]
+    error: Annotated[TurnError | None, about("Only of a failed turn")] = None
+    items: Annotated[list[Item], about("Empty, first and last message, or all")] = []
+    items_view: Annotated[ItemsView, about("How much of the items is shown")] = "full"
+    started_at: Annotated[int | None, about("Unix time in seconds")] = None
+    completed_at: Annotated[int | None, about("Unix time in seconds")] = None
+    duration_ms: Annotated[int | None, about("Milliseconds")] = None

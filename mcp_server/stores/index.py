@@ -15,6 +15,7 @@ from sqlmodel import Session, col, select
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.rollout import HistoryBase
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
+from mcp_server.models.value import plain
 from mcp_server.stores.base import RolloutFile
 from mcp_server.stores.changes import Known, derive_events, merged, move_events, name_event
 from mcp_server.stores.queries import Difference
@@ -263,7 +264,7 @@ def _values(thread: StoredThread) -> tuple[Any, ...]:
     values["source_kind"] = thread.source_kind
     values["source"] = _json(thread.source)
     values["recorded"] = _json(thread.recorded)
-    values["git"] = None if thread.git is None else _json(thread.git.model_dump())
+    values["git"] = None if thread.git is None else _json(plain(thread.git))
     values["history_base_id"] = base and base.thread_id
     values["history_base_end_ordinal"] = base and base.end_ordinal_exclusive
     values["history_base_end_offset"] = base and base.end_byte_offset
@@ -295,7 +296,7 @@ def _stored(row: Sequence[Any]) -> StoredThread:
         ordinal, offset = row[_AT["history_base_end_ordinal"]], row[_AT["history_base_end_offset"]]
         fields[_BASE] = HistoryBase(base_id, ordinal or 0, offset or 0)
     if (git := fields[_GIT]) is not None:
-        fields[_GIT] = GitInfo(**_parsed(git))
+        fields[_GIT] = msgspec.convert(_parsed(git), GitInfo)
     return StoredThread(*fields)
 
 

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import uuid_utils
 from anyio import CancelScope
@@ -24,6 +24,7 @@ from mcp_server.errors import (
     TurnsRunning,
 )
 from mcp_server.models.results import ArchiveResult, DeleteResult, Failure, UnarchiveResult
+from mcp_server.models.value import plain
 from mcp_server.stores.base import RolloutFile
 from mcp_server.stores.changes import row_after
 from mcp_server.stores.records import Change, Move, Moved, Operation
@@ -58,7 +59,7 @@ class Cascade:
                     dry_run=dry_run, archived=plan.ids(), already_archived=plan.already, failed=plan.failed
                 )
             operation, _ = await self._run("archive", plan, interrupt=interrupt_running)
-            return ArchiveResult(already_archived=plan.already, interrupted=plan.interrupted, **operation.result)
+            return ArchiveResult(already_archived=plan.already, interrupted=plan.interrupted, **_told(operation))
 
     async def unarchive(self, reference: str, *, include: Descend, dry_run: bool = False) -> UnarchiveResult:
         """Bring an archived thread back, and the descendants that `include` names, parents first. Loads nothing."""
@@ -75,7 +76,7 @@ class Cascade:
             operation, files = await self._run("unarchive", plan)
             file = files.get(root_id)
             thread = self._reader.view(row_after(root, _moved(root_id, file), self._now())) if file else None
-            return UnarchiveResult(thread=thread, **operation.result)
+            return UnarchiveResult(thread=thread, **_told(operation))
 
     async def delete(self, reference: str, *, dry_run: bool) -> DeleteResult:
         """Delete a thread with every descendant for ever: descendants first, the root last."""
@@ -89,7 +90,7 @@ class Cascade:
                 return DeleteResult(dry_run=dry_run, deleted=plan.ids(), already_gone=plan.already, failed=plan.failed)
             await self._planner.check_forks(plan)
             operation, _ = await self._run("delete", plan)
-            return DeleteResult(already_gone=plan.already, interrupted=plan.interrupted, **operation.result)
+            return DeleteResult(already_gone=plan.already, interrupted=plan.interrupted, **_told(operation))
 
     async def finish(self) -> list[Operation]:
         """Complete what a killed process left in the journal. What is locked is another process's, still at work."""
@@ -243,7 +244,7 @@ class Cascade:
             result={
                 "operation_id": operation.id,
                 key: list(files),
-                "failed": [failure.model_dump() for failure in failures],
+                "failed": [plain(failure) for failure in failures],
             },
         )
         gone = tuple(files) if operation.kind == "delete" else ()
@@ -257,6 +258,11 @@ class Cascade:
             )
         )
         return finished
+
+
+def _told(operation: Operation) -> dict[str, Any]:
+    """What the journal holds of a finished operation, by the fields of its `CascadeResult`."""
+    return operation.result | {"failed": [Failure(**failure) for failure in operation.result["failed"]]}
 
 
 def _moved(thread_id: str, file: RolloutFile) -> Moved:

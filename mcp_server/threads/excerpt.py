@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from mcp_server.models.turn import Item, Turn
 from mcp_server.threads.history import select_view
 from mcp_server.threads.texts import texts_of
@@ -38,22 +40,22 @@ def windowed(turn: Turn, max_chars: int = TEXT_CHARS) -> Turn:
     items: list[Item] = []
     for item in turn.items:
         cut_item, truncated = cut(item, 0, max_chars)
-        items.append(cut_item.model_copy(update={"truncated": truncated}) if truncated else item)
-    return turn.model_copy(update={"items": items})
+        items.append(cut_item.changed(truncated=truncated) if truncated else item)
+    return replace(turn, items=items)
 
 
 def _size(item: Item) -> int:
-    return _ITEM_CHARS + sum(map(len, texts_of(item.model_extra)))
+    return _ITEM_CHARS + sum(map(len, texts_of(item.fields)))
 
 
 def cut(item: Item, offset: int, max_chars: int) -> tuple[Item, dict[str, int]]:
     """The item with every text windowed to `[offset, offset + max_chars)` characters, and the full lengths of those
     that did not fit, by field (`content.0.text` for nested ones). Short texts stay whole whatever the offset."""
-    if all(len(text) <= max_chars for text in texts_of(item.model_extra)):
+    if all(len(text) <= max_chars for text in texts_of(item.fields)):
         return item, {}
     truncated: dict[str, int] = {}
-    fields = item.model_dump()
-    return Item(**{name: _window(fields[name], name, offset, max_chars, truncated) for name in fields}), truncated
+    shown = {name: _window(value, name, offset, max_chars, truncated) for name, value in item.items()}
+    return Item(shown), truncated
 
 
 def _window(value: Any, field: str, offset: int, max_chars: int, truncated: dict[str, int]) -> Any:

@@ -366,7 +366,7 @@ class TurnFolder:
         if added:
             draft.added.add(key)
         draft.ids.add(item_id)
-        self._retell(draft, key, item if item.id == item_id else item.model_copy(update={"id": item_id}))
+        self._retell(draft, key, item if item.id == item_id else item.changed(id=item_id))
         self._counted += draft.counted - before
 
     def _retell(self, draft: Draft, key: str | int, item: Item) -> None:

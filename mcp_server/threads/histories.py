@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from anyio import to_thread
+from msgspec import structs
 
 from mcp_server.errors import DamagedRollout, PathOutsideHome
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
@@ -60,7 +61,7 @@ class History:
     def _settled(self, turn: Turn) -> Turn:
         if turn.status != "inProgress" or turn.id == self.active_turn_id:
             return turn
-        return turn.model_copy(update={"status": "interrupted"})
+        return structs.replace(turn, status="interrupted")
 
 
 async def open_history(

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from anyio import to_thread
+from msgspec import structs
 
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.history import ItemPlace, Place, TurnSpan
@@ -200,7 +201,7 @@ async def _summaries(text: HistoryText, spans: Sequence[TurnSpan]) -> list[Turn]
     turns: list[Turn] = []
     for span, places in zip(spans, shown, strict=True):
         items = [_item(text, span, place, next(data)) for place in places]
-        turns.append(_header(span, "summary").model_copy(update={"items": [item for item in items if item]}))
+        turns.append(structs.replace(_header(span, "summary"), items=[item for item in items if item]))
     return turns
 
 
@@ -225,7 +226,7 @@ def _item(text: HistoryText, span: TurnSpan, place: ItemPlace, data: bytes) -> I
     for line in _decoded(text, place.start, data):
         folder.feed(line)
     told = [item for _, item in folder.told]
-    return told[-1].model_copy(update={"id": place.id}) if told else None
+    return told[-1].changed(id=place.id) if told else None
 
 
 def _folded(text: HistoryText, span: TurnSpan, data: bytes) -> Turn:
@@ -265,7 +266,7 @@ def select_view(turn: Turn, view: ItemsView) -> Turn:
     if view == "full":
         return turn
     chosen = _first_and_last(turn.items) if view == "summary" else []
-    return turn.model_copy(update={"items": chosen, "items_view": view})
+    return structs.replace(turn, items=chosen, items_view=view)
 
 
 def _first_and_last(items: list[Item]) -> list[Item]:

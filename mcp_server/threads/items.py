@@ -17,9 +17,8 @@ from urllib.parse import unquote
 import msgspec
 
 from mcp_server.models.rollout import Json
-from mcp_server.models.turn import Item, TurnError
+from mcp_server.models.turn import HEAD, Item, TurnError
 
-_RESERVED = frozenset(Item.model_fields)
 _REVIEW_REQUESTED = "Review requested."
 _REVIEW_FAILED = "Reviewer failed to output a response."
 _HOOK_PROMPT = re.compile(r'<hook_prompt hook_run_id="([^"]*)">(.*)</hook_prompt>', re.DOTALL)
@@ -69,9 +68,9 @@ def _local_path(value: Any) -> Any:
 
 
 def _item(kind: str, item_id: str, fields: Json, started: Any = None, completed: Any = None) -> Item:
-    extra = {name: value for name, value in fields.items() if name not in _RESERVED}
-    recorded = {"type": kind, "id": item_id, "started_at_ms": int_of(started), "completed_at_ms": int_of(completed)}
-    return Item.model_validate(recorded | extra)
+    item = Item(type=kind, id=item_id, started_at_ms=int_of(started), completed_at_ms=int_of(completed))
+    item.update((name, value) for name, value in fields.items() if name not in HEAD)
+    return item
 
 
 def turn_error(value: Any) -> TurnError | None:
@@ -295,11 +294,8 @@ def legacy_item(event: str, payload: Json, item_id: str) -> Item | None:
 
 def merge_reasoning(first: Item, second: Item) -> Item:
     """Two reasoning items in a row are one, as Codex shows them."""
-    parts = {
-        name: [*list_of(getattr(first, name, None)), *list_of(getattr(second, name, None))]
-        for name in ("summary", "content")
-    }
-    return first.model_copy(update=parts)
+    parts = {name: [*list_of(first.get(name)), *list_of(second.get(name))] for name in ("summary", "content")}
+    return first.changed(**parts)
 
 
 def _legacy_user_message(payload: Json) -> Json:
@@ -365,12 +361,11 @@ def with_output(call: Item, payload: Json) -> Item:
     success = payload.get("success", dict_of(output).get("success"))
     output = dict_of(output).get("content", output)
     parts = [{"type": "input_text", "text": output}] if isinstance(output, str) else list_of(output)
-    update = {
-        "status": "failed" if success is False else "completed",
-        "content_items": [dict_of(part) | {"type": _camel(dict_of(part).get("type"))} for part in parts],
-        "success": success if isinstance(success, bool) else None,
-    }
-    return call.model_copy(update=update)
+    return call.changed(
+        status="failed" if success is False else "completed",
+        content_items=[dict_of(part) | {"type": _camel(dict_of(part).get("type"))} for part in parts],
+        success=success if isinstance(success, bool) else None,
+    )
 
 
 def hook_prompt(payload: Json, default_id: str) -> Item | None:

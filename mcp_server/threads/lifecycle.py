@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import uuid_utils
 from anyio import CancelScope, get_cancelled_exc_class
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from mcp_server.errors import (
     CompressedRollout,
@@ -25,6 +25,7 @@ from mcp_server.models.params import Caller, ForkParams, SettingsRequest, StartP
 from mcp_server.models.results import LoadedThread, UnsubscribeResult
 from mcp_server.models.rollout import RolloutLine, encode_line
 from mcp_server.models.thread import FileStamp, Settings, StoredThread, Thread, spawn_depth
+from mcp_server.models.value import plain
 from mcp_server.stores.base import RolloutStore
 from mcp_server.stores.records import Change
 from mcp_server.stores.writer_locks import WriterLocks
@@ -126,7 +127,7 @@ class Lifecycle:
             cwd=settings.cwd,
             cli_version=self._version,
             originator=" ".join(part for part in (caller.client_name, caller.client_version) if part),
-            recorded=settings.model_dump(),
+            recorded=plain(settings),
         )
 
     # ------------------------------------------------------------------------------------------ resume
@@ -346,7 +347,7 @@ class Lifecycle:
         ignored: Sequence[str] = (),
     ) -> LoadedThread:
         return LoadedThread(
-            **live.settings.model_dump(),
+            **asdict(live.settings),
             thread=thread or self.view(live),
             subscription_id=handle,
             turns_next_cursor=cursor,

@@ -121,5 +121,5 @@ class Metadata:
 
 
 def _patched(git: GitInfo | None, patch: GitPatch) -> GitInfo | None:
-    merged = (git or GitInfo()).model_copy(update={**patch.fields})
+    merged = replace(git or GitInfo(), **patch.fields)
     return None if merged == GitInfo() else merged

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import StoredThread, Thread
 from mcp_server.models.turn import Item, Turn
+from mcp_server.models.value import plain
 from mcp_server.threads.excerpt import cut
 from mcp_server.threads.live import LiveThread
 
@@ -16,13 +19,12 @@ _EVENT_TEXT_CHARS = 2_000
 
 def started(thread: Thread) -> ThreadEvent:
     """Codex sends the thread of the answer, without its turns."""
-    bare = thread.model_copy(update={"turns": []})
-    return ThreadEvent("thread/started", thread.id, {"thread": bare.model_dump(mode="json")})
+    return ThreadEvent("thread/started", thread.id, {"thread": plain(replace(thread, turns=[]))})
 
 
 def status_changed(live: LiveThread) -> ThreadEvent:
-    status = live.status.model_dump(mode="json", exclude_none=True)
-    return ThreadEvent("thread/status/changed", live.thread.id, {"thread_id": live.thread.id, "status": status})
+    payload = {"thread_id": live.thread.id, "status": plain(live.status)}
+    return ThreadEvent("thread/status/changed", live.thread.id, payload)
 
 
 def not_loaded(thread_id: str) -> ThreadEvent:
@@ -51,11 +53,11 @@ def turn_completed(thread_id: str, turn: Turn) -> ThreadEvent:
 
 def item_completed(thread_id: str, turn_id: str, item: Item) -> ThreadEvent:
     shown, truncated = cut(item, 0, _EVENT_TEXT_CHARS)
-    payload: dict[str, Any] = {"thread_id": thread_id, "turn_id": turn_id, "item": shown.model_dump(mode="json")}
+    payload: dict[str, Any] = {"thread_id": thread_id, "turn_id": turn_id, "item": shown}
     if truncated:
         payload["truncated"] = truncated
     return ThreadEvent("item/completed", thread_id, payload)
 
 
 def _bare(turn: Turn) -> dict[str, Any]:
-    return turn.model_copy(update={"items": [], "items_view": "notLoaded"}).model_dump(mode="json")
+    return plain(replace(turn, items=[], items_view="notLoaded"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from mcp_server.errors import EphemeralThread, InvalidArgument, InvalidCursor, NotMaterialized, TurnNotFound
 from mcp_server.models.history import TurnSpan
 from mcp_server.models.page import (
@@ -89,7 +91,7 @@ class Reader:
         if state.horizon_ms > ALL_ACTIVE and not await _is_settled(part, query, state.horizon_ms):
             return None
         so_far = f"The index is being built: {state.done} of {state.found} rollouts are in it, and counted, so far."
-        return (await self._list(part, params, query)).model_copy(update={"incomplete": so_far})
+        return structs.replace(await self._list(part, params, query), incomplete=so_far)
 
     async def _list_query(self, params: ListParams) -> ThreadQuery:
         query = replace(

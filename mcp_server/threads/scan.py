@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TextPiece, TurnFacts, TurnSpan
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.turn import Item
+from mcp_server.models.value import plain
 from mcp_server.threads.folding import Draft, TurnFolder
 from mcp_server.threads.history import HistoryText
 from mcp_server.threads.texts import searchable
@@ -186,7 +187,7 @@ def span_of(draft: Draft, number: int, items: int) -> TurnSpan:
         asked=_place(draft, asked),
         answered=_place(draft, answered),
         root_turn_id=draft.root_turn_id,
-        error=draft.error.model_dump() if draft.error else None,
+        error=plain(draft.error) if draft.error else None,
         strangers=tuple(sorted(draft.strangers)),
         pieces=() if draft.tangled else tuple(draft.pieces),
     )

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
+
 from mcp_server.errors import InvalidArgument
 from mcp_server.models.params import SettingsRequest
 from mcp_server.models.policy import READ_ONLY, sandbox_of_mode
@@ -51,23 +53,23 @@ def override(base: Settings, request: SettingsRequest) -> Settings:
         "sandbox": sandbox_of_mode(request.sandbox) if request.sandbox else None,
         "reasoning_effort": request.reasoning_effort,
     }
-    return base.model_copy(update={name: value for name, value in changes.items() if value is not None})
+    return replace(base, **{name: value for name, value in changes.items() if value is not None})
 
 
 def recorded_settings(base: Settings, recorded: dict[str, Any], cwd: str, model_provider: str) -> Settings:
     """The settings last recorded in a thread, completed by the base where nothing was recorded."""
-    known = {name: recorded[name] for name in Settings.model_fields if recorded.get(name) is not None}
+    known = {name: recorded[name] for name in Settings.__struct_fields__ if recorded.get(name) is not None}
     if cwd:
         known.setdefault("cwd", cwd)
     if model_provider:
         known.setdefault("model_provider", model_provider)
-    return base.model_copy(update=known)
+    return replace(base, **known)
 
 
 def differing(live: Settings, request: SettingsRequest) -> list[str]:
     """The settings of a request that a running thread does not have."""
     wanted = override(live, request)
-    return [name for name in Settings.model_fields if getattr(wanted, name) != getattr(live, name)]
+    return [name for name in Settings.__struct_fields__ if getattr(wanted, name) != getattr(live, name)]
 
 
 def absolute_cwd(cwd: str, base: str) -> str:

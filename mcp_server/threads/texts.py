@@ -12,13 +12,12 @@ _TOOLS = frozenset({"dynamicToolCall", "commandExecution", "mcpToolCall", "fileC
 
 def searchable(item: Item) -> tuple[list[str], bool]:
     """The texts of an item, and whether tools said them. Reasoning is not searched in, nor what is no text."""
-    extra = item.model_extra or {}
     if item.type == "userMessage":
-        parts = extra.get("content", [])
+        parts = item.get("content", [])
         return texts_of([part.get("text") for part in parts if isinstance(part, dict)]), False  # pyright: ignore[reportUnknownMemberType]
     if item.type in _SAID:
-        return texts_of(extra.get("text")), False
-    return (texts_of(extra), True) if item.type in _TOOLS else ([], False)
+        return texts_of(item.get("text")), False
+    return (texts_of(item.fields), True) if item.type in _TOOLS else ([], False)
 
 
 def texts_of(value: Any) -> list[str]:

@@ -19,6 +19,7 @@ from mcp_server.models.results import AppendResult, TurnResult
 from mcp_server.models.rollout import RawLine, RolloutLine, encode_line
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.models.turn import Item
+from mcp_server.models.value import plain
 from mcp_server.stores.base import RolloutStore
 from mcp_server.stores.records import Change
 from mcp_server.threads import notices, recording
@@ -65,7 +66,7 @@ class TurnWriter:
                 live.thread,
                 recency_at_ms=now,
                 preview=live.thread.preview or recording.preview_of(message),
-                recorded=live.settings.model_dump(),
+                recorded=plain(live.settings),
             )
             view = turn.view()
             events = [notices.status_changed(live), notices.turn_started(live.thread.id, view)]

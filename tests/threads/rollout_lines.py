@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mcp_server.models.rollout import Json, RolloutLine
-from mcp_server.models.turn import Item, Turn
+from mcp_server.models.turn import Turn
 from mcp_server.threads.folding import TurnFolder
 
 
@@ -70,7 +70,7 @@ def folded(*lines: RolloutLine, paginated: bool = False) -> list[Turn]:
 def one_item(item: Json) -> dict[str, Any]:
     """What a paginated history shows of one completed item."""
     (turn,) = folded(started("a"), completed("a", {"id": "i"} | item), ended("a"), paginated=True)
-    return turn.items[0].model_dump(exclude={"id", "started_at_ms", "completed_at_ms"})
+    return {"type": turn.items[0].type, **turn.items[0].fields}
 
 
 def ids(turns: list[Turn]) -> list[list[str]]:
@@ -79,7 +79,3 @@ def ids(turns: list[Turn]) -> list[list[str]]:
 
 def kinds(turn: Turn) -> list[str]:
     return [item.type for item in turn.items]
-
-
-def field(item: Item, name: str) -> Any:
-    return getattr(item, name)

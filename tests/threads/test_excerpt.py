@@ -10,28 +10,26 @@ from mcp_server.threads.excerpt import ANSWER_CHARS, cut, fitted, texts_of
 
 
 def message(text: str, number: int = 1) -> Item:
-    return Item.model_validate({"type": "agentMessage", "id": f"item-{number}", "text": text})
+    return Item(type="agentMessage", id=f"item-{number}", text=text)
 
 
 @given(text=st.text(max_size=50), offset=st.integers(0, 60), size=st.integers(1, 60))
 def test_a_window_shows_its_part_and_tells_the_full_length(text: str, offset: int, size: int) -> None:
     shown, truncated = cut(message(text), offset, size)
     whole = len(text) <= size
-    assert (shown.model_extra or {})["text"] == (text if whole else text[offset : offset + size])
+    assert shown["text"] == (text if whole else text[offset : offset + size])
     assert truncated == ({} if whole else {"text": len(text)})
 
 
 def test_nested_texts_are_cut_where_they_are() -> None:
-    item = Item.model_validate(
-        {"type": "userMessage", "id": "i", "content": [{"type": "text", "text": "long text"}, {"text": "ok"}]}
-    )
+    item = Item(type="userMessage", id="i", content=[{"type": "text", "text": "long text"}, {"text": "ok"}])
     shown, truncated = cut(item, 0, 4)
-    assert (shown.model_extra or {})["content"] == [{"type": "text", "text": "long"}, {"text": "ok"}]
+    assert shown["content"] == [{"type": "text", "text": "long"}, {"text": "ok"}]
     assert truncated == {"content.0.text": 9}
 
 
 def test_ids_and_types_are_never_cut() -> None:
-    item = Item.model_validate({"type": "agentMessage", "id": "a-long-identifier", "text": "x" * 100})
+    item = Item(type="agentMessage", id="a-long-identifier", text="x" * 100)
     shown, truncated = cut(item, 0, 4)
     assert (shown.id, shown.type, truncated) == ("a-long-identifier", "agentMessage", {"text": 100})
 
@@ -44,9 +42,7 @@ def test_whatever_the_turns_are_a_page_of_them_fits_one_answer(sizes: list[tuple
     ]
     shown = fitted(turns)
     assert [turn.id for turn in shown] == [turn.id for turn in turns]
-    assert (
-        sum(len(text) for turn in shown for item in turn.items for text in texts_of(item.model_extra)) <= ANSWER_CHARS
-    )
+    assert sum(len(text) for turn in shown for item in turn.items for text in texts_of(item.fields)) <= ANSWER_CHARS
 
 
 def test_short_turns_are_shown_whole() -> None:

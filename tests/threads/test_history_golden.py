@@ -14,6 +14,7 @@ import pytest
 
 from mcp_server.models.rollout import HistoryBase, Json, RawLine, RolloutLine, decode_line, decode_meta
 from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.models.value import plain
 from mcp_server.stores.base import RolloutStore
 from tests.histories import read_history
 
@@ -104,7 +105,7 @@ async def test_turns_are_those_that_codex_shows(name: str):
     thread = await thread_of(expected()["ids"][name])
     history = await read_history(cast("RolloutStore", Files()), thread, thread_of)
 
-    ours = [snake(turn.model_dump()) for turn in history.turns]
+    ours = [snake(plain(turn)) for turn in history.turns]
     for turn in ours:
         turn["items"] = [item for item in turn["items"] if (name, item["type"]) not in ADDED]
     assert ours == answered(name)
@@ -117,9 +118,7 @@ async def test_items_said_to_be_added_are_there(name: str, kind: str):
     history = await read_history(cast("RolloutStore", Files()), thread, thread_of)
 
     added = [item for turn in history.turns for item in turn.items if item.type == kind]
-    assert [(item.model_dump()["tool"], item.model_dump()["status"]) for item in added] == [
-        ("exec_command", "completed")
-    ]
+    assert [(item["tool"], item["status"]) for item in added] == [("exec_command", "completed")]
 
 
 async def test_the_fork_of_the_golden_home_borrows_its_source():

@@ -11,7 +11,6 @@ from rollout_lines import (
     completed,
     ended,
     event,
-    field,
     folded,
     ids,
     kinds,
@@ -32,12 +31,12 @@ def test_a_user_message_holds_text_and_images_as_user_input():
     element = {"byte_range": {"start": 0, "end": 3}, "placeholder": None}
     (turn,) = folded(user("see", images=["https://e/x.png"], local_images=["/a.png"], text_elements=[element]))
 
-    assert field(turn.items[0], "content") == [
+    assert turn.items[0]["content"] == [
         {"type": "text", "text": "see", "text_elements": [element]},
         {"type": "image", "url": "https://e/x.png"},
         {"type": "localImage", "path": "/a.png"},
     ]
-    assert turn.items[0].started_at_ms is None
+    assert turn.items[0]["started_at_ms"] is None
 
 
 def test_an_empty_agent_message_is_no_item():
@@ -56,7 +55,7 @@ def test_reasoning_in_a_row_is_one_item():
     )
 
     assert [item.id for item in turn.items] == ["item-1", "item-2", "c", "item-3", "item-4"]
-    assert (field(turn.items[1], "summary"), field(turn.items[1], "content")) == (["a", "b"], ["raw"])
+    assert (turn.items[1]["summary"], turn.items[1]["content"]) == (["a", "b"], ["raw"])
 
 
 def test_reviews_and_compactions_are_items():
@@ -69,7 +68,7 @@ def test_reviews_and_compactions_are_items():
     )
 
     assert kinds(turn)[1:] == ["contextCompaction", "enteredReviewMode", "exitedReviewMode", "exitedReviewMode"]
-    assert [field(item, "review") for item in turn.items[2:4]] == ["the diff", "fine"]
+    assert [item["review"] for item in turn.items[2:4]] == ["the diff", "fine"]
 
 
 def test_the_ends_of_patches_and_mcp_calls_are_items_with_their_call_ids():
@@ -80,8 +79,8 @@ def test_the_ends_of_patches_and_mcp_calls_are_items_with_their_call_ids():
     )
 
     patch, mcp = turn.items[1:]
-    assert field(patch, "changes") == [{"path": "/a", "kind": {"type": "add"}, "diff": "x"}]
-    assert (mcp.id, field(mcp, "status"), field(mcp, "error")) == ("m", "failed", {"message": "bad"})
+    assert patch["changes"] == [{"path": "/a", "kind": {"type": "add"}, "diff": "x"}]
+    assert (mcp.id, mcp["status"], mcp["error"]) == ("m", "failed", {"message": "bad"})
 
 
 def test_a_plan_is_an_item_and_a_later_version_replaces_it():
@@ -89,7 +88,7 @@ def test_a_plan_is_an_item_and_a_later_version_replaces_it():
     (turn,) = folded(started("a"), user("one"), plans[0], agent("re"), plans[1], ended("a"))
 
     assert [item.id for item in turn.items] == ["item-1", "p", "item-2"]
-    assert field(turn.items[1], "text") == "second"
+    assert turn.items[1]["text"] == "second"
 
 
 def test_messages_recorded_both_ways_are_shown_once():
@@ -105,7 +104,7 @@ def test_hook_prompts_are_an_item_and_other_user_text_of_the_model_is_none():
     (turn,) = folded(user("one"), other, message)
 
     assert (turn.items[1].id, turn.items[1].type) == ("h", "hookPrompt")
-    assert field(turn.items[1], "fragments") == [{"text": "do <it>", "hook_run_id": "r"}]
+    assert turn.items[1]["fragments"] == [{"text": "do <it>", "hook_run_id": "r"}]
     assert len(turn.items) == 2
 
 
@@ -128,8 +127,8 @@ def test_paginated_items_keep_their_ids_and_times():
     (turn,) = folded(started("a"), completed("a", message), ended("a"), paginated=True)
 
     item = turn.items[0]
-    assert (item.type, item.id, item.started_at_ms, item.completed_at_ms) == ("userMessage", "u", 5, 6)
-    assert field(item, "content") == message["content"]
+    assert (item.type, item.id, item["started_at_ms"], item["completed_at_ms"]) == ("userMessage", "u", 5, 6)
+    assert item["content"] == message["content"]
 
 
 def test_paginated_histories_ignore_legacy_events():
@@ -141,7 +140,7 @@ def test_paginated_histories_ignore_legacy_events():
 def test_a_paginated_call_without_an_item_is_shown():
     (turn,) = folded(started("a"), call("c"), output("c", "files"), ended("a"), paginated=True)
 
-    assert (kinds(turn), field(turn.items[0], "status")) == (["dynamicToolCall"], "completed")
+    assert (kinds(turn), turn.items[0]["status"]) == (["dynamicToolCall"], "completed")
 
 
 def test_items_stand_in_the_order_of_their_completion():

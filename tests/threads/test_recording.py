@@ -140,7 +140,7 @@ def test_the_settings_of_a_turn_are_recorded_in_codexs_own_forms() -> None:
     ],
 )
 def test_a_sandbox_is_recorded_as_a_permission_profile(sandbox: dict[str, object], profile: dict[str, object]) -> None:
-    settings = SETTINGS.model_copy(update={"sandbox": sandbox})
+    settings = msgspec.structs.replace(SETTINGS, sandbox=sandbox)
     applied = recording.settings_applied(THREAD, settings, NOW)[0].payload
     assert applied["thread_id"] == THREAD
     assert applied["thread_settings"]["permission_profile"] == profile

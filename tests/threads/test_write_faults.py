@@ -97,8 +97,7 @@ async def texts(world: World, thread_id: str) -> list[str]:
     assert history.bad_lines == ()
     found: list[str] = []
     for item in (item for turn in history.turns for item in turn.items):
-        extra = item.model_extra or {}
-        found.append(extra["text"] if "text" in extra else extra["content"][0]["text"])
+        found.append(item["text"] if "text" in item else item["content"][0]["text"])
     return found
 
 
