@@ -277,8 +277,8 @@ def _settings(payload: Json) -> Json:
         found["sandbox"] = sandbox_from_rollout("danger-full-access")
     if found:
         mode = _object(_object(payload.get("collaboration_mode")).get("settings"))
-        effort = payload.get("effort") or payload.get("reasoning_effort") or mode.get("reasoning_effort")
-        found["reasoning_effort"] = effort
+        effort = _text(payload, "effort") or _text(payload, "reasoning_effort") or _text(mode, "reasoning_effort")
+        found["reasoning_effort"] = effort or None
     return found
 
 

@@ -3,8 +3,9 @@
     python -m tests.damage.fuzz --cases 100000 [--seed 1]
 
 Each case damages a file of good lines: bytes flipped, cut out, doubled or put in, lines torn, swapped or glued, fields
-given other types. However the file looks, describing and reading it ends in an answer or a domain error, every line
-that is still good is read, and after an append every such line is still there and the new one is whole.
+given other types. However the file looks, describing and reading it ends in an answer of the types that clients are
+told, or in a domain error; every line that is still good is read, and after an append every such line is still there
+and the new one is whole.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import anyio
+import msgspec
 
 from mcp_server.errors import ThreadstoreError
 from mcp_server.models.rollout import MalformedLine, RolloutLine, decode_line, encode_line
-from mcp_server.models.thread import GitInfo, Settings, StoredThread
+from mcp_server.models.thread import GitInfo, Settings, StoredThread, Thread
+from mcp_server.models.turn import HEAD, Item, ItemHead
+from mcp_server.models.value import plain
 from mcp_server.stores.memory_rollouts import MemoryRollouts
 from mcp_server.threads import recording
+from mcp_server.threads.views import thread_view
 from tests.histories import read_history
 
 THREAD_ID = "01a20564-0000-7000-8000-000000000001"
@@ -169,6 +174,7 @@ async def run_case(data: bytes) -> None:
         history = await read_history(rollouts, thread, _nobody)
         undecodable = [line for line in data.split(b"\n") if line.strip() and line not in whole_lines(data)]
         assert len(history.bad_lines) == len(undecodable), "a bad line is not reported, or a good one is"
+        _check_types(thread_view(thread, rollouts, turns=history.turns))
     before = whole_lines(data)
     new = encode_line(recording.agent_message("turn-x", "appended", NOW)[0])
     await rollouts.append(PATH, new)
@@ -177,6 +183,17 @@ async def run_case(data: bytes) -> None:
         "a good line is lost"
     )
     assert after[-1] == new.rstrip(b"\n"), "the appended line is glued to something"
+
+
+def _check_types(thread: Thread) -> None:
+    """Raises if something is not of the type that the schemas of the tools tell."""
+    msgspec.convert(plain(thread), Thread, dec_hook=_item)
+
+
+def _item(kind: type, fields: dict[str, Any]) -> Item:
+    assert kind is Item
+    msgspec.convert({name: value for name, value in fields.items() if name in HEAD}, ItemHead)
+    return Item(fields)
 
 
 async def _describe(rollouts: MemoryRollouts) -> StoredThread | None:

@@ -56,6 +56,10 @@ def in_the_middle(noise: bytes) -> Callable[[bytes], bytes]:
     return lambda data: b"".join((*lines(data)[:4], noise + b"\n", *lines(data)[4:]))
 
 
+ODD_SETTINGS = (
+    b'{"timestamp":"2026-11-22T23:04:50.123Z","type":"turn_context","payload":'
+    b'{"model":"m","cwd":5,"effort":{"a":1},"approval_policy":[],"sandbox_policy":7,"collaboration_mode":""}}\n'
+)
 # Kinder than Codex, on purpose: it resumes no rollout whose first line is bad; we skip the line.
 DAMAGES: dict[str, Damage] = {
     "empty": Damage(lambda _: b"", False, "empty"),
@@ -69,6 +73,7 @@ DAMAGES: dict[str, Damage] = {
     "NUL bytes": Damage(in_the_middle(b"\0" * 4096), True, "malformed", 1, middle),
     "invalid UTF-8": Damage(in_the_middle(b'{"type":"x","payload":{"a":"\xff\xfe"}}'), True, "UTF-8", 1, middle),
     "an unknown kind of line": Damage(in_the_middle(b'{"type":"newest","payload":{"a":1}}'), True, None, 1),
+    "settings of other types": Damage(lambda data: data + ODD_SETTINGS, True, None, 1),
     "a line of 50 MB": Damage(in_the_middle(b'{"type":"x","payload":{"a":"%s"}}' % (b"y" * 50_000_000)), True, None, 1),
     "deep nesting": Damage(in_the_middle(b'{"type":"x","payload":' + b"[" * 100_000), True, "", 1, middle),
 }
