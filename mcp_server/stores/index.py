@@ -192,30 +192,25 @@ def remove_edges(session: Session, child_ids: Collection[str]) -> None:
 
 
 def edges_below(session: Session, thread_ids: Collection[str]) -> list[SpawnEdge]:
-    return [SpawnEdge(*row) for row in fetch_listed(session, _EDGES_BELOW, set(thread_ids))]
+    return [SpawnEdge(*row) for row in fetch_listed(session, _EDGES_BELOW, thread_ids)]
 
 
-def _tree(first: str, beyond: str) -> str:
-    """All threads of trees. A child has one edge, so each comes once, and a cycle can only close at one of the first:
-    to have SQLite remember which it has seen takes a third more."""
-    return (
-        f"WITH RECURSIVE tree(id) AS ({first} UNION ALL "
-        # CROSS JOIN: for an order SQLite would go through the edges of all trees.
-        f"SELECT child_id FROM tree CROSS JOIN spawn_edges ON parent_id = tree.id WHERE child_id {beyond})"
-    )
-
-
-_ASKED = "SELECT value FROM json_each(?1)"
-_EDGES_BELOW = (
-    f"{_tree(_ASKED, f'NOT IN ({_ASKED})')} SELECT parent_id, child_id, status "
-    "FROM tree CROSS JOIN spawn_edges ON parent_id = tree.id ORDER BY child_id"
+_TREE = (
+    "WITH RECURSIVE tree(id) AS (SELECT value FROM json_each(?) "
+    # UNION, not UNION ALL: a row that was there before is not followed again, so a cycle ends; one may close anywhere
+    # if the index is damaged. CROSS JOIN: for an order SQLite would go through the edges of all trees.
+    "UNION SELECT child_id FROM tree CROSS JOIN spawn_edges ON parent_id = tree.id)"
 )
-IDS_BELOW = f"{_tree('SELECT ?', '!= ?')} SELECT id FROM tree WHERE id != ?"
+_EDGES_BELOW = (
+    f"{_TREE} SELECT parent_id, child_id, status FROM tree CROSS JOIN spawn_edges ON parent_id = tree.id "
+    "ORDER BY child_id"
+)
+IDS_BELOW = f"{_TREE} SELECT id FROM tree WHERE id != ?"
 """The ids of the threads below another; it takes `below_values`."""
 
 
 def below_values(thread_id: str) -> list[str]:
-    return [thread_id] * 3
+    return [json.dumps([thread_id]), thread_id]
 
 
 def edges_above(session: Session, thread_id: str) -> list[SpawnEdge]:
