@@ -58,20 +58,24 @@ class Picture:
 
     def __init__(self, above: Sequence[str], thread_id: str, edges: Iterable[SpawnEdge]) -> None:
         chain = [*above, thread_id]
-        drawn = set(chain)  # an edge leads back to one of these where a cycle closes
         self.root_id = chain[0]
-        self._kids: dict[str, list[str]] = {}
+        self._kids: dict[str, list[str]] = {parent: [child] for parent, child in pairwise(chain)}
+        self._lines = len(chain)
+        kids: dict[str, list[str]] = {}
         for edge in edges:
-            if edge.child_id not in drawn:
-                self._kids.setdefault(edge.parent_id, []).append(edge.child_id)
-        self._kids.update((parent, [child]) for parent, child in pairwise(chain))
+            kids.setdefault(edge.parent_id, []).append(edge.child_id)
+        # Where edges form a cycle, an ancestor is below too, and with it its other children.
+        drawn, below = set(chain), [thread_id]
+        for parent in below:
+            for child in kids.pop(parent, ()):
+                below.append(child)
+                if child not in drawn:
+                    self._kids.setdefault(parent, []).append(child)
+                    self._lines += 1
 
     def __len__(self) -> int:
         """How many lines it has."""
-        found = [self.root_id]
-        for thread_id in found:
-            found += self._kids.get(thread_id, ())
-        return len(found)
+        return self._lines
 
     def __iter__(self) -> Iterator[Line]:
         """The lines from the root downwards, siblings by id, each drawn when it is asked for."""

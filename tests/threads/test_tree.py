@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mcp_server.stores.records import SpawnEdge
+from mcp_server.stores.records import SpawnEdge, chain_of
 from mcp_server.threads.tree import Descendant, Picture, descendants
 from tests.threads.conftest import Homes
 
@@ -121,15 +121,22 @@ async def test_where_edges_form_a_cycle_a_picture_ends_before_its_second_round()
     cycle = [("a", "b"), ("b", "c"), ("c", "a")]
     assert drawn("a", edges=cycle) == ["a", "└─ b", "   └─ c"]
     assert drawn("b", "c", "a", edges=cycle) == ["b", "└─ c", "   └─ a"]
+    beside = [*cycle, ("b", "x"), ("x", "y")]
+    assert drawn("b", "c", "a", edges=beside) == ["b", "├─ c", "│  └─ a", "└─ x", "   └─ y"]
 
 
 @given(FORESTS)
-async def test_a_picture_shows_each_thread_below_once_under_its_parent(parents: list[int | None]) -> None:
+async def test_a_picture_shows_each_thread_above_and_below_once_under_its_parent(parents: list[int | None]) -> None:
     edges = [SpawnEdge(str(parent), str(child)) for child, parent in enumerate(parents) if parent not in (None, child)]
-    lines = list(Picture([], "0", edges))
-    walked = descendants("0", edges)
-    assert sorted(line[1:] for line in lines[1:]) == sorted((n.thread_id, n.parent_id, n.depth) for n in walked)
-    assert lines[0] == ("", "0", None, 0)
+    above = [edge.parent_id for edge in chain_of({edge.child_id: edge for edge in edges}, "0")]
+    picture = Picture(above[::-1], "0", edges)
+    first, *others = picture
+    assert first == ("", picture.root_id, None, 0)
+    shown = {line.thread_id: line for line in (first, *others)}
+    assert len(shown) == len(others) + 1 == len(picture)
+    assert shown.keys() == {"0", *above, *(node.thread_id for node in descendants("0", edges))}
+    assert all(SpawnEdge(line.parent_id or "", line.thread_id) in edges for line in others)
+    assert all(line.depth == shown[line.parent_id or ""].depth + 1 for line in others)
 
 
 # ---------------------------------------------------------------------------------------------- the cascade
