@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-REVISION = "0006"
+REVISION = "0007"
 
 
 class SchemaVersion(SQLModel, table=True):

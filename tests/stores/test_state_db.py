@@ -13,10 +13,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
+from msgspec.structs import replace
 from sqlalchemy import text
 from sqlmodel import Session
 
@@ -268,6 +270,20 @@ async def test_migrating_the_first_schema_keeps_what_no_file_tells_and_builds_th
         assert await db.edges_above("child") == [SpawnEdge("a", "child", "closed")]
         assert await db.backfill() == BackfillState()
         assert await db.stamps() == {}
+
+
+async def test_rows_with_an_effort_that_is_no_text_are_taken_from_their_files_again(path: Path) -> None:
+    efforts: dict[str, Any] = {"text": "high", "none": None, "object": {"a": "b"}, "number": 5, "list": ["x"]}
+    with closing(StateDb.open(path)) as db:
+        rows = [
+            replace(THREAD, id=key, recorded={"model": "m", "reasoning_effort": effort})
+            for key, effort in efforts.items()
+        ]
+        await db.commit(Change(threads=(*rows, replace(THREAD, id="other", recorded={}))))
+    run_sql(path, "UPDATE alembic_version SET version_num = '0006'")
+    with closing(StateDb.open(path)) as db:
+        again = {key for key, (_, stamp) in (await db.stamps()).items() if stamp.mtime_ns == 0}
+    assert again == {"object", "number", "list"}
 
 
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(path: Path) -> None:

@@ -1,0 +1,20 @@
+"""A recorded effort that is no text counts as none: rows that hold one are taken from their files again."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+# By the text of the JSON, as it is written: SQLite's JSON functions refuse some of what Python's decoder takes.
+_EFFORT = '"reasoning_effort"\\:'
+
+
+def upgrade() -> None:
+    op.execute(
+        f"UPDATE threads SET mtime_ns = 0 WHERE recorded LIKE '%{_EFFORT}%' "
+        f"AND recorded NOT LIKE '%{_EFFORT}null%' AND recorded NOT LIKE '%{_EFFORT}\"%'"
+    )
