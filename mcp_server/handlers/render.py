@@ -9,11 +9,13 @@ import json
 from collections.abc import Iterable
 from typing import Any, cast
 
+from msgspec.structs import replace
+
 from mcp_server.models import results as r
 from mcp_server.models.page import rfc3339
 from mcp_server.models.thread import Thread, ThreadHead
 from mcp_server.models.turn import Item, Turn
-from mcp_server.models.value import plain
+from mcp_server.models.value import Value, plain
 
 # About 20,000 tokens; a text that would be longer is cut, and says with which call to go on.
 MAX_CHARS = 80_000
@@ -52,9 +54,15 @@ def thread_line(thread: ThreadHead) -> str:
 
 
 def thread_block(thread: ThreadHead) -> str:
-    fields = plain(thread)
-    told = ((name, value) for name, value in fields.items() if name != "turns" and value is not None)
-    return "\n".join(f"{name}: {_flat(value)}" for name, value in told)
+    fields = _told(replace(thread, turns=[]))
+    if thread.git_info is not None:
+        fields["git_info"] = _told(thread.git_info)
+    return "\n".join(f"{name}: {_flat(value)}" for name, value in fields.items() if name != "turns")
+
+
+def _told(value: Value) -> dict[str, Any]:
+    """The fields that are not null."""
+    return {name: field for name, field in plain(value).items() if field is not None}
 
 
 def _flat(value: Any) -> str:

@@ -249,7 +249,7 @@ Present = Callable[[Collection[str]], frozenset[str]]
 """`RolloutStore.present`."""
 
 
-class Known(NamedTuple):
+class RowsWithFiles(NamedTuple):
     """Rows and marks by thread id, and the files that are there by path."""
 
     rows: dict[str, StoredThread]
@@ -282,8 +282,8 @@ class StateStore(HistoryStore, Protocol):
 
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]: ...
 
-    async def known(self, thread_ids: Collection[str], look: LookMany) -> Known:
-        """All that is on record of these threads, and what lies at their paths, in the same way."""
+    async def get_many_with_files(self, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
+        """The rows and marks of these threads, and what lies at the rows' paths, in the same way."""
         ...
 
     async def list(

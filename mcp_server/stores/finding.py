@@ -123,7 +123,7 @@ async def find_many(
     borne_out: dict[str, StoredThread | None] = {}
     marks: dict[str, HistoryMark] = {}
     if state is not None:
-        rows, files, marks = await state.known(thread_ids, rollouts.look_at_many)
+        rows, files, marks = await state.get_many_with_files(thread_ids, rollouts.look_at_many)
         borne_out = await _borne_out(state, thread_ids, rows, files, lambda row: (row.path, row.stamp))
     found: dict[str, StoredThread | DamagedRollout | None] = {}
     for thread_id in thread_ids:

@@ -14,7 +14,7 @@ from msgspec import structs
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryStep
 from mcp_server.models.thread import FileStamp, StoredThread, ThreadSortKey
-from mcp_server.stores.base import Known, Look, LookMany, Present, RolloutFile, StateStore, Trees
+from mcp_server.stores.base import Look, LookMany, Present, RolloutFile, RowsWithFiles, StateStore, Trees
 from mcp_server.stores.changes import (
     claimable,
     derive_events,
@@ -113,10 +113,10 @@ class MemoryState(MemoryHistory, StateStore):
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
         return {key: self._threads[key] for key in thread_ids if key in self._threads}
 
-    async def known(self, thread_ids: Collection[str], look: LookMany) -> Known:
+    async def get_many_with_files(self, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
         rows = await self.get_many(thread_ids)
         files = await to_thread.run_sync(look, [row.path for row in rows.values()])
-        return Known(rows, files, await self.marks(thread_ids))
+        return RowsWithFiles(rows, files, await self.marks(thread_ids))
 
     async def list(
         self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), present: Present | None = None

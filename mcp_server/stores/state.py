@@ -23,7 +23,7 @@ from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores import index, journal, listing, schema, search, spans
-from mcp_server.stores.base import Known, Look, LookMany, Present, RolloutFile, StateStore, Trees
+from mcp_server.stores.base import Look, LookMany, Present, RolloutFile, RowsWithFiles, StateStore, Trees
 from mcp_server.stores.changes import edges_of
 from mcp_server.stores.history import FirstLook, TextPlace, TextQuery
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
@@ -150,8 +150,8 @@ class StateDb(StateStore):
     async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
         return await self.read(index.get_many, thread_ids)
 
-    async def known(self, thread_ids: Collection[str], look: LookMany) -> Known:
-        return await self.read(_known, thread_ids, look)
+    async def get_many_with_files(self, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
+        return await self.read(_get_many_with_files, thread_ids, look)
 
     async def list(
         self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), present: Present | None = None
@@ -308,9 +308,9 @@ def _get_with_file(session: Session, thread_id: str, look: Look) -> tuple[Stored
     return row, row and look(row.path)
 
 
-def _known(session: Session, thread_ids: Collection[str], look: LookMany) -> Known:
+def _get_many_with_files(session: Session, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
     rows = index.get_many(session, thread_ids)
-    return Known(rows, look([row.path for row in rows.values()]), spans.marks(session, thread_ids))
+    return RowsWithFiles(rows, look([row.path for row in rows.values()]), spans.marks(session, thread_ids))
 
 
 def _edges_around(session: Session, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:

@@ -99,7 +99,7 @@ async def test_a_tree_is_found_listed_and_moved_along_indexes(db: StateDb, asked
     assert await db.edges_around("b", ()) == ([edges[0]], [edges[1]])
     assert await db.edges_above("c") == [edges[1], edges[0]]
     assert set((await db.trees_with_files(["a"], lambda _: {})).stamps) == {"a", "b", "c"}
-    assert set((await db.known(["a", "b"], lambda _: {})).rows) == {"a", "b"}
+    assert set((await db.get_many_with_files(["a", "b"], lambda _: {})).rows) == {"a", "b"}
     for query in (ThreadQuery(ancestor_id="a"), ThreadQuery(parent_id="a"), ThreadQuery(search_term="hello")):
         assert (await db.list(query, [replace(query, archived=True)])).rows
     operation = Operation("op", "archive", "a", (Move("a", "sessions/a.jsonl"),), "running", 1)

@@ -101,10 +101,10 @@ async def test_rows_with_marks_and_trees_come_with_what_lies_at_their_paths(stat
     await state.step([HistoryStep(mark, after=None, keep=0, spans=(), texts=())])
     stamps = {name: (row.path, row.stamp) for name, row in rows.items()}
     files = {rows["a"].path: there[rows["a"].path]}
-    assert await state.known(["a", "gone", "unknown"], look) == (rows, files, {"a": mark})
+    assert await state.get_many_with_files(["a", "gone", "unknown"], look) == (rows, files, {"a": mark})
     assert await state.trees_with_files(["a", "unknown"], look) == (edges, stamps, files)
     assert await state.trees_with_files(["gone"], look) == (edges[1:], {"gone": stamps["gone"]}, {})
-    assert await state.known([], look) == ({}, {}, {})
+    assert await state.get_many_with_files([], look) == ({}, {}, {})
     assert await state.trees_with_files([], look) == ([], {}, {})
 
 
