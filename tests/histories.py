@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from mcp_server.models.rollout import RolloutLine
-from mcp_server.models.thread import StoredThread
-from mcp_server.models.turn import Turn
+from mcp_server.models.thread import StoredThread, Thread
+from mcp_server.models.turn import HEAD, Item, ItemHead, Turn
+from mcp_server.models.value import plain
 from mcp_server.stores.base import BadLine, RolloutStore
 from mcp_server.stores.finding import Source
 from mcp_server.stores.memory_history import MemoryHistory
@@ -42,6 +46,17 @@ async def read_history(
     bad = tuple(text.bad)
     turns = await history.turns(0, history.mark.turns, "full")
     return WholeHistory(turns, bad, history.mark.next_item, history.mark.next_ordinal)
+
+
+def check_types(told: Thread | Turn) -> None:
+    """Raises if something of a thread or a turn is not of the type that the schemas of the tools tell."""
+    msgspec.convert(plain(told), type(told), dec_hook=_item)
+
+
+def _item(kind: type, fields: dict[str, Any]) -> Item:
+    assert kind is Item
+    msgspec.convert({name: value for name, value in fields.items() if name in HEAD}, ItemHead)
+    return Item(fields)
 
 
 def fork_lines(source: Iterable[RolloutLine], source_id: str, now_ms: int, **bound: str) -> Iterator[RolloutLine]:

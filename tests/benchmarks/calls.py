@@ -126,7 +126,8 @@ def search_case(name: str, term: str, rows: int, target: Target) -> None:
     def operations(lab: Lab, number: int) -> Sides:
         least = min(rows, lab.size // 2 or 1) if rows else 0
         return {
-            "ours": lambda: _search(lab, term, least),
+            "ours": lambda: _search(lab.ours.call, term, least),
+            "unchecked": lambda: _search(lab.ours.call_unchecked, term, least),
             "bare": bare(lab),
             "ready": ready(lab, "thread_search", search_term=term, limit=PAGE),
             "codex": lambda: check(lab.codex.request("thread/search", searchTerm=term, limit=PAGE), least),
@@ -135,12 +136,12 @@ def search_case(name: str, term: str, rows: int, target: Target) -> None:
     CASES.append(Case(f"thread_search, {name}", operations, (target,)))
 
 
-async def _search(lab: Lab, term: str, rows: int) -> None:
+async def _search(call: Callable[..., Awaitable[Json]], term: str, rows: int) -> None:
     """Search to the end of what is there, or of the page."""
     found = 0
     cursor: Json = {}
     while True:
-        answer = await lab.ours.call("thread_search", search_term=term, limit=PAGE, **cursor)
+        answer = await call("thread_search", search_term=term, limit=PAGE, **cursor)
         found += len(answer["data"])
         if found >= max(rows, 1) or not answer["next_cursor"]:
             break
@@ -163,13 +164,14 @@ def read_turns(thread_of: Callable[[Lab], str]) -> Operations:
 
         asked: Json = {"thread_id": thread_id, "include_turns": True, "limit": TURNS}
 
-        async def ours() -> None:
-            answer = await lab.ours.call("thread_read", **asked)
+        async def read(answered: Awaitable[Json]) -> None:
+            answer = await answered
             if len(answer["thread"]["turns"]) != TURNS:
                 raise Failed(f"expected {TURNS} turns, got {len(answer['thread']['turns'])}")
 
         return {
-            "ours": ours,
+            "ours": lambda: read(lab.ours.call("thread_read", **asked)),
+            "unchecked": lambda: read(lab.ours.call_unchecked("thread_read", **asked)),
             "bare": bare(lab),
             "ready": ready(lab, "thread_read", **asked),
             "codex": lambda: check(lab.codex.request("thread/turns/list", threadId=thread_id, limit=TURNS), TURNS),

@@ -9,8 +9,8 @@ from typing import Literal
 
 Side = Literal["ours", "small", "unchecked", "bare", "ready", "codex", "codex_db"]
 """`small` is our server on the smallest home of the run. `unchecked` is our answer as it comes, before the SDK's client
-has held it against the tool's output schema. `bare` is the floor, and `ready` the floor for an answer like ours:
-what the bare server takes that has it ready. `codex_db` is Codex asked to look into its database
+has held it against the tool's output schema. `bare` is the floor, and `ready` the bare server's call that
+has our answer ready, unchecked too. `codex_db` is Codex asked to look into its database
 alone (useStateDbOnly)."""
 
 Unit = Literal["ms", "MB"]
@@ -81,7 +81,7 @@ class Measurement:
         return _above(self.median("unchecked") or self.median("ours"), self.median("bare"))
 
     def sdk_work(self) -> float | None:
-        """What of it the SDK takes, on both sides, to bring an answer of that size."""
+        """What the bare server takes above its call if it has our answer ready: the SDK's part, on both sides."""
         return _above(self.median("ready"), self.median("bare"))
 
     def client_check(self) -> float | None:
@@ -92,8 +92,8 @@ class Measurement:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """How one target stands: `ratio` is what it is about (`below` and `own`: the value), None if a side is missing.
-    `best` is what it would be for a server that has the answer ready, where that is known. `binding` tells whether the
-    target is asked at this size."""
+    `best` is what it would be for the bare server with the answer ready, where that is known. `binding` tells whether
+    the target is asked at this size."""
 
     target: Target
     ratio: float | None
@@ -145,7 +145,8 @@ def _ratio(target: Target, one: Measurement, run: Run) -> float | None:
 def _best(target: Target, one: Measurement) -> float | None:
     match target.kind:
         case "faster":
-            return _divided(_other(one, target.than), one.median("ready"))
+            ready = one.median("ready")
+            return None if ready is None else _divided(_other(one, target.than), ready + (one.client_check() or 0.0))
         case "own":
             return one.sdk_work()
         case _:

@@ -26,10 +26,10 @@ _HEADER = (
 )
 _NOTES = """\
 Medians and 95th percentiles in milliseconds (peak memory and disk: MB of 10^6 bytes), as the client sees them; the page
-cache is warm. `bare` is the same SDK with one empty tool (in `turn_append` and one fsync), over the SDK's own streams.
+cache is warm. `bare` is the same SDK with an empty tool (in `turn_append` and one fsync), over the SDK's own streams.
 `own` is what our server takes above that: less than nothing where waiting for a pipe without threads saves more than
-the tool takes. `SDK's` is what the bare server takes above that if it has our answer ready: the part of `own` that
-brings so much through the SDK and its client; `best` is what a target is about with such a server. `check` is what the
+the tool takes. `SDK's` is what the bare server takes above that if it has our answer ready: about so much of `own` goes
+to the SDK on both sides. `best` is what a target is about with such a server. `check` is what the
 SDK's client takes besides, to hold the answer against the tool's output schema. The sides take turns, in an order that
 chance gives to each round, each on its own copy of the home. A target in brackets is asked of larger homes only.
 """

@@ -55,7 +55,7 @@ def bare(lab: Lab) -> Operation:
 
 
 def ready(lab: Lab, tool: str, **arguments: Any) -> Operation:
-    """The bare server's call that has the answer of ours ready: what no server on this SDK can do without."""
+    """The bare server's call that has the answer of ours ready: what the SDK takes for it, and no work."""
     name = hashlib.sha256(json.dumps([tool, arguments]).encode()).hexdigest()
     path = anyio.Path(lab.ours_home.path.parent / f"answer-{name}.json")
 

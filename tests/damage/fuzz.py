@@ -18,17 +18,14 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import anyio
-import msgspec
 
 from mcp_server.errors import ThreadstoreError
 from mcp_server.models.rollout import MalformedLine, RolloutLine, decode_line, encode_line
-from mcp_server.models.thread import GitInfo, Settings, StoredThread, Thread
-from mcp_server.models.turn import HEAD, Item, ItemHead
-from mcp_server.models.value import plain
+from mcp_server.models.thread import GitInfo, Settings, StoredThread
 from mcp_server.stores.memory_rollouts import MemoryRollouts
 from mcp_server.threads import recording
 from mcp_server.threads.views import thread_view
-from tests.histories import read_history
+from tests.histories import check_types, read_history
 
 THREAD_ID = "01a20564-0000-7000-8000-000000000001"
 PATH = f"sessions/2026/11/22/rollout-2026-11-22T10-00-00-{THREAD_ID}.jsonl"
@@ -174,7 +171,7 @@ async def run_case(data: bytes) -> None:
         history = await read_history(rollouts, thread, _nobody)
         undecodable = [line for line in data.split(b"\n") if line.strip() and line not in whole_lines(data)]
         assert len(history.bad_lines) == len(undecodable), "a bad line is not reported, or a good one is"
-        _check_types(thread_view(thread, rollouts, turns=history.turns))
+        check_types(thread_view(thread, rollouts, turns=history.turns))
     before = whole_lines(data)
     new = encode_line(recording.agent_message("turn-x", "appended", NOW)[0])
     await rollouts.append(PATH, new)
@@ -183,17 +180,6 @@ async def run_case(data: bytes) -> None:
         "a good line is lost"
     )
     assert after[-1] == new.rstrip(b"\n"), "the appended line is glued to something"
-
-
-def _check_types(thread: Thread) -> None:
-    """Raises if something is not of the type that the schemas of the tools tell."""
-    msgspec.convert(plain(thread), Thread, dec_hook=_item)
-
-
-def _item(kind: type, fields: dict[str, Any]) -> Item:
-    assert kind is Item
-    msgspec.convert({name: value for name, value in fields.items() if name in HEAD}, ItemHead)
-    return Item(fields)
 
 
 async def _describe(rollouts: MemoryRollouts) -> StoredThread | None:
