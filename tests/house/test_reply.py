@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 from mcp_types import CallToolResult
 
+from mcp_server.handlers.render import thread_block
 from mcp_server.handlers.schema import reply
 from mcp_server.models.results import LoadedListResult
+from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
+from mcp_server.stores.memory_rollouts import MemoryRollouts
+from mcp_server.threads.views import thread_view
 
 
 @pytest.mark.parametrize(
@@ -24,3 +28,10 @@ def test_an_answer_is_dumped_as_the_sdk_dumps_its_own(options: dict[str, Any]) -
     plain = CallToolResult(content=answer.content, structured_content=answer.structured_content)
     assert answer.model_dump(**options) == plain.model_dump(**options)
     assert CallToolResult.model_validate(answer.model_dump(mode="json", by_alias=True)) == plain
+
+
+def test_a_detailed_text_leaves_out_what_is_null_in_git_too() -> None:
+    stored = StoredThread("id", "sessions/a.jsonl", FileStamp(1, 2), False, 1, 2, 3, git=GitInfo(branch="main"))
+    block = thread_block(thread_view(stored, MemoryRollouts()))
+    assert 'git_info: {"branch": "main"}' in block.splitlines()
+    assert "null" not in block
