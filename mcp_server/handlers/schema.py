@@ -143,9 +143,11 @@ def _lean(part: Any) -> Any:
     if held.get("type") == "array" and "$ref" in (row := held.get("items", {})):
         name = _name(row["$ref"])
         held["items"] = {"description": f"As $defs/{name}", "type": "object", "required": _model(name)["required"]}
-    out |= {key: _lean(value) for key, value in held.items() if key not in ("properties", "default") and value != []}
+    out |= {key: _lean(value) for key, value in held.items() if key not in ("properties", "default")}
+    if not out.get("required", True):
+        del out["required"]  # of a model that asks for nothing
     if "enum" in held:
-        out = {"type": "string", **out}
+        out = {"type": "string", **out}  # all of ours are; some clients look for it
     if "properties" in held:
         out["properties"] = {name: _lean(one) for name, one in held["properties"].items()}
     return _joined(out)

@@ -9,7 +9,8 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-# By the text of the JSON, as it is written: SQLite's JSON functions refuse some of what Python's decoder takes.
+# By the text of the JSON, as it is written: SQLite's JSON functions refuse some of what Python's decoder takes. The
+# colon is escaped, since SQLAlchemy takes it for the beginning of a parameter.
 _EFFORT = '"reasoning_effort"\\:'
 
 
