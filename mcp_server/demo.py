@@ -17,6 +17,8 @@ from mcp_types import TextContent
 from rich.console import Console
 from rich.text import Text
 
+from mcp_server.handlers.errors import failure_code
+
 Answer = dict[str, Any]
 
 _WIDTH = 100
@@ -47,7 +49,7 @@ class Stage:
         result = await self._client.call_tool(tool, arguments)
         answer: Answer = dict(result.structured_content or {})
         text = "\n".join(part.text for part in result.content if isinstance(part, TextContent))
-        code = answer.get("error", {}).get("code") if result.is_error else None
+        code = failure_code(result)
         if code != refused:
             raise DemoFailure(f"{tool} answered {code or 'success'} instead of {refused or 'success'}: {text}")
         if lines:

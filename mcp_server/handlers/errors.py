@@ -1,15 +1,23 @@
 """ONE table: domain error -> what the client sees.
 
-What a smarter caller could have avoided is a tool error: its sentence, and `{"error": {"code": ...}}` in the structure.
+What a smarter caller could have avoided is a tool error: its sentence, with its code at the end and in `_meta`. It has
+no structured content: the TypeScript SDK 1.x, and all that is built on it, holds that against the output schema even in
+errors, and shows what it finds wrong instead of the sentence.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
 
 from mcp_types import CallToolResult, TextContent
 from pydantic import ValidationError
 
 from mcp_server import errors
 from mcp_server.errors import ThreadstoreError
+
+ERROR_META = "threadstore/error"
+"""Where `_meta` of a tool error has `{"code": ...}`."""
 
 CODES: dict[type[ThreadstoreError], str] = {
     errors.InvalidArgument: "invalid_argument",
@@ -54,15 +62,46 @@ def code_of(error: ThreadstoreError) -> str:
 
 def failure(code: str, sentence: str) -> CallToolResult:
     """The tool error that a model reads and acts on."""
-    return CallToolResult(
-        content=[TextContent(type="text", text=sentence)],
-        structured_content={"error": {"code": code, "message": sentence}},
-        is_error=True,
-    )
+    text = TextContent(type="text", text=coded(code, sentence))
+    return CallToolResult(content=[text], is_error=True, _meta={ERROR_META: {"code": code}})
+
+
+def coded(code: str, sentence: str) -> str:
+    """The sentence with its code, for clients that show a model nothing else."""
+    return f"{sentence} (code: {code})"
 
 
 def domain_failure(error: ThreadstoreError) -> CallToolResult:
     return failure(code_of(error), str(error))
+
+
+def failure_code(result: CallToolResult) -> str | None:
+    """The code of a tool error, None of an answer."""
+    return (result.meta or {}).get(ERROR_META, {}).get("code") if result.is_error else None
+
+
+def unknown_tool(name: str, known: Sequence[str]) -> CallToolResult:
+    """A call of a tool that this server does not offer."""
+    return failure("unknown_tool", f"unknown tool {ascii(name)[:80]}; {suggestion(name, known)}")
+
+
+def crash(tool: str) -> CallToolResult:
+    """What the client is told of an exception that nobody foresaw. Its own text may tell anything: the log has it."""
+    return failure(
+        "internal_error", f"{tool} failed in a way that was not foreseen; the server's log (stderr) has the cause"
+    )
+
+
+def suggestion(name: str, known: Sequence[str]) -> str:
+    """The known name that is nearest, in whatever case it is written, or all of them."""
+    folded = {folded_name(one): one for one in known}
+    near = get_close_matches(folded_name(name), folded, n=1, cutoff=0.7)
+    return f"did you mean {folded[near[0]]}?" if near else f"known are {', '.join(known)}"
+
+
+def folded_name(name: str) -> str:
+    """The name without what differs between snake_case, camelCase and kebab-case."""
+    return name.replace("_", "").replace("-", "").lower()
 
 
 def argument_failure(tool: str, error: ValidationError) -> CallToolResult:

@@ -10,7 +10,9 @@ from mcp_types import Completion, ResourceTemplateReference
 from mcp_server.errors import InvalidRequest, NotFound, ThreadstoreError
 from mcp_server.handlers import render
 from mcp_server.handlers.app import App
+from mcp_server.handlers.errors import code_of, coded
 from mcp_server.models.params import EventsParams, ListParams, ReadParams
+from mcp_server.models.results import EventsResult
 from mcp_server.models.value import as_json
 
 _COMPLETIONS = 50
@@ -24,8 +26,7 @@ def add_resources(server: MCPServer[Any], app: App) -> None:
     async def recent() -> str:
         """The threads that were worked on last."""
         service = await app.ready()
-        result = await service.reader.list(ListParams(sort_key="recency_at"))
-        return as_json(result)
+        return await _found(lambda: service.reader.list(ListParams(sort_key="recency_at")))
 
     @server.resource("threads://loaded", title="Loaded threads", mime_type=_JSON)
     async def loaded() -> str:
@@ -37,8 +38,12 @@ def add_resources(server: MCPServer[Any], app: App) -> None:
     async def events() -> str:
         """The newest events of the log."""
         service = await app.ready()
-        last = await service.catalog.log.last_seq()
-        return as_json(await service.events(EventsParams(after=max(0, last - 100), limit=100)))
+
+        async def newest() -> EventsResult:
+            last = await service.catalog.log.last_seq()
+            return await service.events(EventsParams(after=max(0, last - 100), limit=100))
+
+        return await _found(newest)
 
     @server.resource("thread://{thread_id}", title="A thread", mime_type=_JSON)
     async def thread(thread_id: str, ctx: Context) -> str:
@@ -97,7 +102,12 @@ async def _found(read: Callable[[], Awaitable[Any]]) -> str:
     try:
         result = await read()
     except (NotFound, InvalidRequest) as error:
-        raise ResourceNotFoundError(str(error)) from error
+        raise ResourceNotFoundError(_told(error)) from error
     except ThreadstoreError as error:
-        raise ResourceError(str(error)) from error
+        raise ResourceError(_told(error)) from error
     return result if isinstance(result, str) else as_json(result)
+
+
+def _told(error: ThreadstoreError) -> str:
+    """A protocol error has no `_meta`: the code is in the text alone."""
+    return coded(code_of(error), str(error))

@@ -9,14 +9,14 @@ from typing import Any
 
 import anyio
 from mcp.server.mcpserver import MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.stdio import stdio_server
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import ValidationError
 
 from mcp_server.errors import RequestIdReused, StateDamaged, ThreadstoreError
 from mcp_server.handlers.app import AnyContext, App
-from mcp_server.handlers.errors import argument_failure, domain_failure
+from mcp_server.handlers.errors import argument_failure, crash, domain_failure, failure, unknown_tool
 from mcp_server.handlers.stdio import claimed_stdin, claimed_stdout
 from mcp_server.stores.records import Receipt
 
@@ -36,6 +36,8 @@ class ThreadstoreServer(MCPServer[str]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: AnyContext | None = None
     ) -> CallToolResult | InputRequiredResult:
+        if self._tool_manager.get_tool(name) is None:
+            return unknown_tool(name, [tool.name for tool in self._tool_manager.list_tools()])
         request_id = arguments.get("request_id")
         try:
             if isinstance(request_id, str) and request_id:
@@ -43,6 +45,11 @@ class ThreadstoreServer(MCPServer[str]):
             return await self._run(name, arguments, context)
         except ThreadstoreError as error:
             return domain_failure(error)
+        except UnexpectedToolError:
+            logger.exception("%s failed in a way that was not foreseen", name)
+            return crash(name)
+        except ToolError as error:  # of the SDK: a person's answer that does not fit its question
+            return failure("invalid_answer", str(error))
         finally:
             self.app.service.bus.wake()
 

@@ -10,8 +10,10 @@ from typing import Any, Literal
 
 import pytest
 from mcp import Client
+from mcp_types import CallToolResult
 
 from mcp_server.config import Config
+from mcp_server.handlers.errors import failure_code
 from mcp_server.server import build_server
 from mcp_server.threads import search as searching
 from tests.answers import check_answer
@@ -28,6 +30,13 @@ class Refused(Exception):
         super().__init__(f"{code}: {sentence}")
 
 
+def refusal(result: CallToolResult) -> Refused:
+    """What a tool error says; its code is "none" if it is not one of ours."""
+    assert result.structured_content is None
+    text = " ".join(getattr(part, "text", "") for part in result.content)
+    return Refused(failure_code(result) or "none", text)
+
+
 @dataclass
 class Tools:
     """A client's tools as calls that answer with the structure, or raise Refused."""
@@ -36,10 +45,9 @@ class Tools:
 
     async def __call__(self, tool: str, *, meta: Json | None = None, **arguments: Any) -> Json:
         result = await self.client.call_tool(tool, arguments, meta=meta)  # type: ignore[arg-type]
-        answer: Json = dict(result.structured_content or {})
         if result.is_error:
-            text = " ".join(getattr(part, "text", "") for part in result.content)
-            raise Refused(answer.get("error", {}).get("code", "none"), text)
+            raise refusal(result)
+        answer: Json = dict(result.structured_content or {})
         check_answer(tool, answer)
         return answer
 

@@ -27,6 +27,7 @@ import anyio
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from mcp_server.handlers.errors import failure_code
 from tests.servers import serving_http, stdio_server, structure
 
 # A refusal that other clients' work explains is no failure.
@@ -62,11 +63,12 @@ class Visitor:
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         self._tally.calls[tool] += 1
-        answer = await structure(self._client, tool, **arguments)
-        code = answer.get("error", {}).get("code")
-        if code is not None and code not in EXPECTED:
-            self._tally.failures.append(f"{tool}: {answer['error']['message']}")
-        if code is None and tool in _TELLS:
+        result = await self._client.call_tool(tool, arguments)
+        answer = dict(result.structured_content or {})
+        code = failure_code(result)
+        if result.is_error and code not in EXPECTED:
+            self._tally.failures.append(f"{tool}: {' '.join(getattr(part, 'text', '') for part in result.content)}")
+        if not result.is_error and tool in _TELLS:
             thread_id = arguments.get("thread_id") or answer["thread"]["id"]
             self._tally.acknowledged[_TELLS[tool], thread_id] += 1
         return answer
