@@ -1,8 +1,7 @@
 """Gives rollout files their rows: reads them, settles which row each belongs to, commits. The engine of `reconcile`.
 
-A row belongs to the file that carries its id in its session metadata, whatever the file is called. Of several such
-files the rollout of the last revert wins, then the active one, then the one that the row names already, then the newest
-(CODEX_SEMANTICS 3.7). A file is read again only when its stamp has changed.
+A row belongs to the file that carries its id in its session metadata, whatever the file is called; of several such
+files to the one that `which_file` names. A file is read again only when its stamp has changed.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, StateStore
 from mcp_server.stores.naming import succession
 from mcp_server.stores.records import Change
+from mcp_server.stores.which_file import standing
 
 NameSource = Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -236,8 +236,4 @@ class Adoption:
             current = await self.verify(row, await self.rollouts.stat(row.path))
             if isinstance(current, StoredThread):
                 threads.append(current)
-        kept = row.path if row is not None and not self.fresh else None
-        order = [
-            (succession(one.path), not one.archived, one.path == kept, one.stamp.mtime_ns, one.path) for one in threads
-        ]
-        return threads[order.index(max(order))] if threads else None
+        return min(threads, key=lambda one: standing(one.path, one.id), default=None)

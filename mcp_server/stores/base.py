@@ -23,9 +23,10 @@ from mcp_server.models.history import HistoryMark
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.history import HistoryStore
-from mcp_server.stores.naming import COMPRESSED, is_archived, succession, thread_id_of
+from mcp_server.stores.naming import is_archived, thread_id_of
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
 from mcp_server.stores.records import BackfillState, Change, Operation, Receipt, SpawnEdge
+from mcp_server.stores.which_file import standing
 
 # ---------------------------------------------------------------------------------------------- rollouts
 
@@ -46,10 +47,9 @@ class RolloutFile(msgspec.Struct, frozen=True, gc=False):
         return is_archived(self.path)
 
 
-def current_first(files: Iterable[RolloutFile]) -> list[RolloutFile]:
-    """The files of one thread in the order of `RolloutStore.locate`."""
-    found = sorted(files, key=lambda file: (file.archived, file.path.endswith(COMPRESSED), file.path))
-    return sorted(found, key=lambda file: succession(file.path), reverse=True)
+def current_first(files: Iterable[RolloutFile], thread_id: str | None = None) -> list[RolloutFile]:
+    """Files of one thread (None: of which their names tell) in the order of `standing`."""
+    return sorted(files, key=lambda file: standing(file.path, thread_id or file.thread_id or ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +104,12 @@ class RolloutStore(Protocol):
         ...
 
     async def locate(self, thread_id: str) -> list[RolloutFile]:
-        """The files whose name carries the id: the current rollout first, then those that reverts have replaced, the
-        last one first; of several files of one rollout the active one. Reads no file."""
+        """The files whose name carries the id, copies by sync tools too: the one that is the thread first, by
+        `standing`. Reads no file."""
         ...
 
     async def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
-        """The files whose name says that they are this very rollout, active before archived. Reads no file."""
+        """The files whose name says that they are this very rollout, in the same order. Reads no file."""
         ...
 
     async def stat(self, path: str) -> RolloutFile | None:

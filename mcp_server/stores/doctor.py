@@ -5,7 +5,7 @@ An examination reads and never writes. It is no snapshot: what changes while it 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import nlargest
@@ -19,10 +19,10 @@ from mcp_server.models.rollout import MalformedLine, decode_line
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores.adopt import NameSource, SyncReport, batches, newest_first
 from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, StateStore
-from mcp_server.stores.naming import succession
 from mcp_server.stores.queries import Difference, ThreadQuery
 from mcp_server.stores.reconcile import sync
 from mcp_server.stores.records import BackfillState, Operation
+from mcp_server.stores.which_file import sort_out
 from mcp_server.stores.writer_locks import Holder, WriterLocks
 
 _LARGEST = 20
@@ -47,8 +47,8 @@ class StaleRow:
 class DoctorReport:
     """The state of a home. Sizes are bytes on disk; what concerns rows is empty, and `rows` None, without a state DB.
 
-    `missing` are paths of usable files without a row, `duplicates` the paths by id where several files are one rollout,
-    `replaced` the number of rollouts that are kept beside the one that a revert has put in their place,
+    `missing` are paths of usable files without a row, `duplicates` by id the paths of a thread's file and of its copies
+    (`which_file`), `replaced` the number of rollouts that are kept beside the one that a revert has put in their place,
     `malformed` the files and lines that can't be used, `abandoned` the drafts that killed processes have left,
     `names` the number of names in session_index.jsonl, `largest` the sizes of the largest threads.
     """
@@ -258,16 +258,15 @@ class _Examination:
                 yield StaleRow(thread_id, path, "moved" if paths else "gone")
 
     def duplicates(self) -> dict[str, tuple[str, ...]]:
-        """The paths of what is there more than once: of each thread the files that are the same rollout."""
-        found: dict[str, tuple[str, ...]] = {}
-        for thread_id, files in self.held.items():
-            paths = [file.path for file in files]
-            if len(paths) > len(rollouts := Counter(map(succession, paths))):
-                found[thread_id] = tuple(path for path in paths if rollouts[succession(path)] > 1)
-        return found
+        """The file that is the thread, and those that are there beside it once too often, by thread."""
+        sorts = {
+            thread_id: sort_out((file.path for file in files), thread_id) for thread_id, files in self.held.items()
+        }
+        return {thread_id: (found.current, *found.copies) for thread_id, found in sorts.items() if found.copies}
 
     def replaced(self) -> int:
-        return sum(len({succession(file.path) for file in files}) - 1 for files in self.held.values())
+        sorts = (sort_out((file.path for file in files), thread_id) for thread_id, files in self.held.items())
+        return sum(len(found.replaced) for found in sorts)
 
 
 async def _bad_lines(rollouts: RolloutStore, file: RolloutFile) -> list[BadLine]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from mcp_server.stores.naming import is_archived, name_stamp, parse_time_ms, thread_id_of
+from mcp_server.stores.naming import id_in, is_archived, name_stamp, parse_time_ms
 
 ALL_ACTIVE = -(2**62)
 """The horizon once no active rollout is left to read."""
@@ -86,7 +86,7 @@ def _key(path: str) -> int | None:
     # To look closer at each of 100,000 would take a quarter of the time. An id without hyphens is not the usual one.
     if len(name) == _USUAL_CHARS and name[_LAST_HYPHEN] == "-":
         return hash(name[_USUAL_ID].lower())
-    thread_id = thread_id_of(name)
+    thread_id = id_in(name)
     return hash(thread_id) if thread_id else None
 
 

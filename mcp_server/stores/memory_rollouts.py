@@ -24,6 +24,7 @@ from mcp_server.stores.naming import (
     archived_path,
     check_path,
     checked_id,
+    id_in,
     is_rollout,
     name_line,
     names_in,
@@ -189,10 +190,8 @@ class MemoryRollouts(RolloutStore):
 
     def _locate(self, thread_id: str) -> list[RolloutFile]:
         wanted = parse_id(thread_id)
-        files = [
-            self._file(path) for path in self._files if wanted and thread_id_of(PurePosixPath(path).name) == wanted
-        ]
-        return current_first(files)
+        files = [self._file(path) for path in self._files if wanted and id_in(PurePosixPath(path).name) == wanted]
+        return current_first(files, wanted)
 
     def _rollout(self, rollout_id: str) -> list[RolloutFile]:
         wanted = parse_id(rollout_id)

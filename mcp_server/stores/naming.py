@@ -99,6 +99,14 @@ def thread_id_of(name: str) -> str | None:
     return parse_id(match[1]) if match else None
 
 
+def id_in(name: str) -> str | None:
+    """The thread that a rollout's name tells of, even where something was put behind the id, as sync tools do."""
+    if (thread_id := thread_id_of(name)) is not None:
+        return thread_id
+    match = _id.search(name)
+    return parse_id(match[0]) if match else None
+
+
 def rollout_id_of(path: str) -> str | None:
     """The id of one rollout of a thread, by which others borrow from it (`history_base`). None if the name tells none.
 
@@ -180,10 +188,15 @@ def active_path(path: str) -> str:
         DamagedRollout: the name has no date.
     """
     name = path[path.rfind("/") + 1 :]
-    match = _name_date.fullmatch(name)
-    if match is None:
+    if (folder := active_date(name)) is None:
         raise DamagedRollout(path, "has no date in its name, so its folder is unknown")
-    return f"{ACTIVE}/{match[1]}/{match[2]}/{match[3]}/{name}"
+    return f"{folder}/{name}"
+
+
+def active_date(name: str) -> str | None:
+    """The date folder that the name of a rollout tells, None if it tells none."""
+    match = _name_date.fullmatch(name)
+    return f"{ACTIVE}/{match[1]}/{match[2]}/{match[3]}" if match else None
 
 
 # ---------------------------------------------------------------------------------------------- the name index

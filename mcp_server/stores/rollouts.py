@@ -32,6 +32,7 @@ from mcp_server.stores.naming import (
     ACTIVE,
     ARCHIVED,
     COMPRESSED,
+    id_in,
     is_before,
     is_plain,
     is_rollout,
@@ -190,8 +191,8 @@ class RolloutFiles(RolloutStore):
             return []
         # a revert lies in the folder of its own day
         begun = min(likely_folders(wanted), default="")
-        found = [*self._walk(ACTIVE, wanted, thread_id_of, since=begun), *self._walk(ARCHIVED, wanted, thread_id_of)]
-        return current_first(found or self._walk(ACTIVE, wanted, thread_id_of))
+        found = [*self._walk(ACTIVE, wanted, id_in, since=begun), *self._walk(ARCHIVED, wanted, id_in)]
+        return current_first(found or self._walk(ACTIVE, wanted, id_in), wanted)
 
     def _rollout(self, rollout_id: str) -> list[RolloutFile]:
         wanted = parse_id(rollout_id)

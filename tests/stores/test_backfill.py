@@ -243,18 +243,6 @@ class TestBackfill:
         await build(home, state)
         assert (await row(state, A)).path == path_of(A)
 
-    @pytest.mark.parametrize("batch", [1, 256])
-    async def test_of_two_active_files_with_one_id_the_newest_has_the_row(
-        self, home: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch, batch: int
-    ) -> None:
-        monkeypatch.setattr(adopt, "BATCH_ROWS", batch)
-        for key, newer in ((A, 0), (B, 1)):
-            for place, path in enumerate((path_of(key), path_of(key).replace("/2026/01/02/", "/2026/05/05/"))):
-                message, mtime_ms = ("newer", NOW_MS) if place == newer else ("older", NOW_MS - HOUR_MS)
-                home.write(path, rollout(key, message), mtime_ms=mtime_ms)
-        await build(home, state)
-        assert [(await row(state, key)).preview for key in (A, B)] == ["newer", "newer"]
-
     async def test_a_deleted_thread_does_not_come_back_with_its_file(self, home: Home, state: StateStore) -> None:
         home.write(path_of(A), rollout(A))
         await state.commit(Change(tombstones=(A,)))

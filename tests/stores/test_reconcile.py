@@ -140,27 +140,6 @@ class TestSync:
         report = await sync(built.rollouts, state)
         assert (report.added, report.vanished) == ((D,), (B,))
 
-    async def test_an_active_copy_wins_over_the_archived_one(self, built: Home, state: StateStore) -> None:
-        built.write(path_of(C), rollout(C), mtime_ms=NOW_MS - HOUR_MS)
-        report = await sync(built.rollouts, state)
-        assert report.moved == (C,)
-        assert not (await row(state, C)).archived
-
-    async def test_an_archived_copy_does_not_win_over_the_active_one(self, built: Home, state: StateStore) -> None:
-        built.write(archived_path(A), rollout(A), mtime_ms=NOW_MS + HOUR_MS)
-        report = await sync(built.rollouts, state)
-        assert report.events == ()
-        assert (await row(state, A)).path == path_of(A)
-
-    async def test_a_newer_copy_does_not_win_over_the_file_that_the_row_names(
-        self, built: Home, state: StateStore
-    ) -> None:
-        copy = path_of(A).replace("/2026/01/02/", "/2026/05/05/")
-        built.write(copy, rollout(A, "copy"), mtime_ms=NOW_MS + HOUR_MS)
-        built.write(path_of(A), rollout(A, "grown"))
-        await sync(built.rollouts, state)
-        assert ((await row(state, A)).path, (await row(state, A)).preview) == (path_of(A), "grown")
-
     async def test_a_copy_takes_the_row_when_the_first_file_is_gone(self, built: Home, state: StateStore) -> None:
         copy = path_of(A).replace("/2026/01/02/", "/2026/05/05/")
         built.write(copy, rollout(A))

@@ -1,0 +1,155 @@
+"""Of several files that carry one thread's id, the one with Codex's own name and place is the thread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import homes
+import pytest
+from homes import HOUR_MS, NOW_MS, A, B, C, Home, HomeInMemory, build, path_of, rollout, row
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcp_server.stores import adopt
+from mcp_server.stores.base import StateStore
+from mcp_server.stores.memory_state import MemoryState
+from mcp_server.stores.naming import active_path, archived_path
+from mcp_server.stores.reconcile import sync, sync_paths
+from mcp_server.stores.which_file import best_first, is_own, sort_out
+
+pytestmark = pytest.mark.anyio
+home = homes.home
+
+OWN = path_of(A)
+STEM = OWN.removesuffix(".jsonl")
+MADE_BY = {
+    "Syncthing": f"{STEM}.sync-conflict-20260103-101010-ABCDEF7.jsonl",
+    "Dropbox": f"{STEM} (desktop's conflicted copy 2026-01-03).jsonl",
+    "Nextcloud": f"{STEM} (conflicted copy 2026-01-03 101010).jsonl",
+    "OneDrive": f"{STEM}-DESKTOP-1A2B3C.jsonl",
+    "Google Drive": f"{STEM} (1).jsonl",
+    "iCloud": f"{STEM} 2.jsonl",
+    "a browser": f"{STEM}(1).jsonl",
+    "Finder": f"{STEM} copy.jsonl",
+    "Explorer": f"{STEM} - Copy.jsonl",
+    "Unison": f"{STEM} (conflict on 2026-01-03).jsonl",
+    "somebody who backs up": OWN.replace("sessions/2026/01/02/", "sessions/backup/"),
+    "somebody who mistook the day": OWN.replace("/01/02/", "/01/03/"),
+    "somebody who sorts the archive": OWN.replace("sessions/2026/01/02/", "archived_sessions/2026/"),
+}
+SAME_IN_ARCHIVE = archived_path(OWN)
+COMPRESSED = f"{OWN}.zst"
+ANOTHER_TIME = OWN.replace("T03-04-05", "T04-04-05")
+REVERTED, REVERTED_AGAIN = path_of(f"{A}_{B}"), path_of(f"{A}_{C}")
+FILES = [*MADE_BY.values(), OWN, SAME_IN_ARCHIVE, COMPRESSED, ANOTHER_TIME, REVERTED, REVERTED_AGAIN]
+
+
+@pytest.mark.parametrize("copy", MADE_BY.values(), ids=MADE_BY)
+def test_a_copy_under_another_name_or_in_another_place_is_no_thread_beside_codexs_own_file(copy: str) -> None:
+    assert best_first([copy, OWN], A)[0] == OWN
+    assert best_first([copy, SAME_IN_ARCHIVE], A)[0] == SAME_IN_ARCHIVE
+    assert sort_out([copy, OWN], A) == (OWN, [], [copy])
+    assert not is_own(copy, A)
+
+
+@pytest.mark.parametrize("own", [OWN, SAME_IN_ARCHIVE, COMPRESSED, ANOTHER_TIME, REVERTED, archived_path(REVERTED)])
+def test_names_and_places_that_codex_gives_are_its_own(own: str) -> None:
+    assert is_own(own, A)
+
+
+def test_a_file_called_after_another_thread_is_a_copy_of_the_one_that_it_carries() -> None:
+    assert sort_out([path_of(B), OWN], A) == (OWN, [], [path_of(B)])
+
+
+def test_of_one_name_the_active_file_goes_before_the_archived_and_the_plain_before_the_compressed() -> None:
+    assert best_first([SAME_IN_ARCHIVE, OWN], A)[0] == OWN
+    assert best_first([COMPRESSED, OWN], A)[0] == OWN
+    assert best_first([COMPRESSED, SAME_IN_ARCHIVE], A)[0] == SAME_IN_ARCHIVE
+
+
+def test_of_two_names_that_codex_may_have_given_the_earlier_goes_first_wherever_they_lie() -> None:
+    assert best_first([ANOTHER_TIME, OWN], A)[0] == OWN
+    assert best_first([ANOTHER_TIME, SAME_IN_ARCHIVE], A)[0] == SAME_IN_ARCHIVE
+
+
+def test_what_reverts_have_replaced_are_parts_of_the_thread_and_no_copies() -> None:
+    files = [OWN, REVERTED, REVERTED_AGAIN, archived_path(REVERTED), MADE_BY["iCloud"]]
+    assert sort_out(files, A) == (REVERTED_AGAIN, [REVERTED, OWN], [archived_path(REVERTED), MADE_BY["iCloud"]])
+
+
+@given(st.sets(st.sampled_from(FILES), min_size=1), st.randoms(use_true_random=False))
+def test_the_order_of_the_files_decides_nothing(files: set[str], random: Any) -> None:
+    shuffled = sorted(files)
+    random.shuffle(shuffled)
+    assert best_first(shuffled, A) == best_first(files, A)
+
+
+@given(st.sets(st.sampled_from(FILES), min_size=1))
+def test_the_file_that_is_the_thread_still_is_once_it_is_archived_or_brought_back(files: set[str]) -> None:
+    current = best_first(files, A)[0]
+    moved = active_path(current) if current.startswith("archived_sessions/") else archived_path(current)
+    if moved not in files:
+        assert best_first({moved, *files} - {current}, A)[0] == moved
+
+
+# ---------------------------------------------------------------------------------------------- the index
+
+
+async def chosen(home: Home, state: StateStore) -> tuple[str, str]:
+    found = await row(state, A)
+    return found.path, found.preview
+
+
+def put(home: Home, path: str, mtime_ms: int) -> None:
+    home.write(path, rollout(A, f"said in {path}"), mtime_ms=mtime_ms)
+
+
+@pytest.mark.parametrize("newest", ["own", "copy"])
+@pytest.mark.parametrize("batch", [1, 256])
+@pytest.mark.parametrize("copy", MADE_BY.values(), ids=MADE_BY)
+async def test_an_index_built_anew_takes_codexs_own_file_whatever_was_written_last(
+    home: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch, copy: str, batch: int, newest: str
+) -> None:
+    monkeypatch.setattr(adopt, "BATCH_ROWS", batch)
+    put(home, OWN, NOW_MS)
+    put(home, copy, NOW_MS + (HOUR_MS if newest == "copy" else -HOUR_MS))
+    await build(home, state)
+    assert await chosen(home, state) == (OWN, f"said in {OWN}")
+
+
+@pytest.mark.parametrize("first", ["own", "copy"])
+@pytest.mark.parametrize("copy", MADE_BY.values(), ids=MADE_BY)
+async def test_an_index_that_knew_one_of_them_before_says_the_same(
+    home: Home, state: StateStore, copy: str, first: str
+) -> None:
+    one, other = (OWN, copy) if first == "own" else (copy, OWN)
+    put(home, one, NOW_MS)
+    await build(home, state)
+    put(home, other, NOW_MS + HOUR_MS)
+    await sync_paths(home.rollouts, state, [other])
+    assert await chosen(home, state) == (OWN, f"said in {OWN}")
+    await sync(home.rollouts, state)
+    assert await chosen(home, state) == (OWN, f"said in {OWN}")
+
+
+@given(st.permutations(FILES), st.integers(1, len(FILES)), st.data())
+async def test_the_same_files_give_the_same_answer_in_whatever_order_and_way_they_are_met(
+    files: list[str], count: int, data: st.DataObject
+) -> None:
+    files = files[:count]
+    home, state = HomeInMemory(), MemoryState()
+    for place, path in enumerate(files):
+        put(home, path, NOW_MS + data.draw(st.integers(-9, 9)) * HOUR_MS)
+        way = data.draw(st.sampled_from(["build", "watch", "sync", "nothing"]))
+        if way == "build":
+            await state.reopen_backfill()
+            await build(home, state)
+        elif way == "watch":
+            await sync_paths(home.rollouts, state, [path, *data.draw(st.lists(st.sampled_from(files[: place + 1])))])
+        elif way == "sync":
+            await sync(home.rollouts, state)
+    await sync(home.rollouts, state)
+    assert await chosen(home, state) == (expected := best_first(files, A)[0], f"said in {expected}")
+    anew = MemoryState()
+    await build(home, anew)
+    assert await chosen(home, anew) == await chosen(home, state)
