@@ -279,13 +279,30 @@ class WouldInterruptSelf(SelfHarm):
 
 
 class ConfirmationRequired(ThreadstoreError):
-    def __init__(self, thread_id: str, given: str | None) -> None:
-        self.thread_id, self.given = thread_id, given
-        got = "nothing was given" if given is None else f"{_shown(given)} was given"
-        super().__init__(
-            f"deleting thread {thread_id} can't be undone and needs a confirmation, but {got}; "
-            f"call again with confirm_thread_id={thread_id}, or use thread_archive"
-        )
+    """A deletion that nobody agreed to: no id was given, or another one; a person `declined`; or more would go than
+    they were told of (`added`)."""
+
+    def __init__(
+        self, thread_id: str, given: str | None = None, *, declined: bool = False, added: Sequence[str] = ()
+    ) -> None:
+        self.thread_id, self.given, self.declined, self.added = thread_id, given, declined, tuple(added)
+        if declined:
+            sentence = (
+                f"a person was asked whether to delete thread {thread_id} and did not say yes, so nothing was deleted; "
+                "that is final: do not call again for it. thread_archive puts a thread away and can be undone"
+            )
+        elif added:
+            sentence = (
+                f"thread {thread_id} has more sub-agents now than when the deletion was agreed to "
+                f"({', '.join(self.added)}), so nothing was deleted; call again, so that it is agreed to as it is now"
+            )
+        else:
+            got = "nothing was given" if given is None else f"{_shown(given)} was given"
+            sentence = (
+                f"deleting thread {thread_id} can't be undone and needs a confirmation, but {got}; "
+                f"call again with confirm_thread_id={thread_id}, or use thread_archive"
+            )
+        super().__init__(sentence)
 
 
 class LimitReached(ThreadstoreError):

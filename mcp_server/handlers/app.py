@@ -94,23 +94,18 @@ class App:
             await ctx.report_progress(done, found or None, "building the index of threads")
 
     def caller(self, ctx: AnyContext, caller_thread_id: str | None = None) -> Caller:
-        """Who calls. What the client's host says in `_meta` goes before what the model says in a parameter."""
+        """Who calls. What the client's host says in `_meta` goes before what the model says in a parameter; what can't
+        be an id says nothing."""
         params = ctx.session.client_params
         meta: Mapping[str, Any] = ctx.request_context.meta or {}
-        thread_id = meta.get(_META_THREAD_ID) or meta.get(_META_CALLER_ID) or caller_thread_id
+        names = (meta.get(_META_THREAD_ID), meta.get(_META_CALLER_ID), caller_thread_id)
         return Caller(
             client_name=params.client_info.name if params else "unknown",
             client_version=params.client_info.version if params else "",
             connection=self.connection_of(ctx),
-            thread_id=thread_id if isinstance(thread_id, str) and thread_id.strip() else None,
+            thread_names=tuple(name for name in names if isinstance(name, str) and name.strip()),
         )
 
 
 async def _nothing() -> None:
     """There is nothing to be had before the whole index is there."""
-
-
-def can_elicit(ctx: AnyContext) -> bool:
-    """Whether the client can put a question to a person."""
-    capabilities = ctx.client_capabilities
-    return capabilities is not None and capabilities.elicitation is not None

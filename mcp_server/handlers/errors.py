@@ -104,6 +104,15 @@ def folded_name(name: str) -> str:
     return name.replace("_", "").replace("-", "").lower()
 
 
+def unanswered(tool: str) -> CallToolResult:
+    """A person was asked, and what the client sent back is neither a yes nor a no."""
+    sentence = (
+        f"{tool} asked a person whether to go on, and the client's answer was neither a yes nor a no, so nothing was "
+        "done; ask the user to do it from a client that can show such questions"
+    )
+    return failure(CODES[errors.ConfirmationRequired], sentence)
+
+
 def argument_failure(tool: str, error: ValidationError) -> CallToolResult:
     """Arguments that don't fit the schema: each with its name, its value and what is expected."""
     parts: list[str] = []

@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from typing import Annotated, Any, Literal, get_args
 
+from anyio import CancelScope
+from anyio.lowlevel import checkpoint_if_cancelled
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from msgspec.json import schema_components
@@ -55,7 +57,7 @@ DESTROYS = Kind(destructive=True, idempotent=True)
 def tool(fn: ToolFunction, title: str, kind: Kind) -> Tool:
     """A tool of a function: its docstring is the description, and its annotation says which model it answers with."""
     made = Tool.from_function(
-        fn,
+        fn if kind.read_only else _to_its_end(fn),
         title=title,
         description=inspect.cleandoc(fn.__doc__ or ""),
         annotations=kind.annotations(title),
@@ -65,6 +67,22 @@ def tool(fn: ToolFunction, title: str, kind: Kind) -> Tool:
     made.parameters = slim(made.parameters)
     made.fn_metadata.output_schema = _answer(result.__name__)
     return made
+
+
+def _to_its_end(fn: ToolFunction) -> ToolFunction:
+    """The function, which can't be cancelled once it has begun: it must not stop between file and row. Until then, and
+    so while a person is asked, it can."""
+
+    @wraps(fn)
+    async def uncancelled(**arguments: Any) -> CallToolResult:
+        await checkpoint_if_cancelled()
+        result: CallToolResult | None = None
+        with CancelScope(shield=True):
+            result = await fn(**arguments)
+        assert result is not None
+        return result
+
+    return uncancelled
 
 
 @cache

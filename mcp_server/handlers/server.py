@@ -7,16 +7,16 @@ import json
 import logging
 from typing import Any
 
-import anyio
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.stdio import stdio_server
+from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import ValidationError
 
 from mcp_server.errors import RequestIdReused, StateDamaged, ThreadstoreError
 from mcp_server.handlers.app import AnyContext, App
-from mcp_server.handlers.errors import argument_failure, crash, domain_failure, failure, unknown_tool
+from mcp_server.handlers.errors import argument_failure, crash, domain_failure, failure, unanswered, unknown_tool
 from mcp_server.handlers.stdio import claimed_stdin, claimed_stdout
 from mcp_server.stores.records import Receipt
 
@@ -56,19 +56,20 @@ class ThreadstoreServer(MCPServer[str]):
     async def _run(
         self, name: str, arguments: dict[str, Any], context: AnyContext | None
     ) -> CallToolResult | InputRequiredResult:
-        """The tool, to its end: a cancelled call must not stop between file and row."""
         try:
-            result: CallToolResult | InputRequiredResult | None = None
-            with anyio.CancelScope(shield=not self.is_read_only(name)):
-                result = await self._call(name, arguments, context)
-            assert result is not None
-            return result
+            return await self._call(name, arguments, context)
         except ToolError as error:
             cause = error.__cause__
             if isinstance(cause, ThreadstoreError):
                 raise cause from error
             if isinstance(cause, ValidationError):
                 return argument_failure(name, cause)
+            if type(cause) is ToolError:  # the SDK's own: it could not use what the client answered to a question
+                return unanswered(name)
+            raise
+        except MCPError:
+            if self._asks(name):  # the client answered the question with an error
+                return unanswered(name)
             raise
 
     async def _call(
@@ -99,6 +100,10 @@ class ThreadstoreServer(MCPServer[str]):
                 saved = result.model_dump(mode="json", by_alias=True, exclude_none=True)
                 await service.catalog.log.save_receipt(Receipt(request_id, name, fingerprint, saved))
             return result
+
+    def _asks(self, name: str) -> bool:
+        tool = self._tool_manager.get_tool(name)
+        return bool(tool and tool.resolved_params)
 
     def is_read_only(self, name: str) -> bool:
         tool = self._tool_manager.get_tool(name)

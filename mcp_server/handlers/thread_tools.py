@@ -4,15 +4,16 @@
 
 from typing import Annotated, Any, Literal
 
-from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
+from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver import Context, Elicit, Resolve
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
-from mcp_server.errors import ConfirmationRequired, SelfHarm, WouldArchiveSelf, WouldDeleteSelf
+from mcp_server.errors import ConfirmationRequired, WouldArchiveSelf, WouldDeleteSelf, WouldInterruptSelf
 from mcp_server.handlers import render
-from mcp_server.handlers.app import AnyContext, App, can_elicit
+from mcp_server.handlers.app import App
+from mcp_server.handlers.consent import GO_ON, Consent, agreed, can_elicit, consent_of, shown
 from mcp_server.handlers.schema import (
     ADDS,
     DESTROYS,
@@ -44,6 +45,7 @@ from mcp_server.models.thread import (
     SourceKind,
     ThreadSortKey,
 )
+from mcp_server.threads.archive import AtStake
 
 Cwd = Annotated[str | None, Field(description="Working directory")]
 Model = Annotated[str | None, Field(description="Model")]
@@ -51,12 +53,6 @@ Provider = Annotated[str | None, Field(description="Model provider id")]
 Approval = Annotated[ApprovalPolicy | None, Field(description="Approval policy")]
 Sandbox = Annotated[SandboxMode | None, Field(description="Sandbox mode")]
 Effort = Annotated[ReasoningEffort | None, Field(description="Reasoning effort")]
-
-
-class Consent(BaseModel):
-    """A person's answer."""
-
-    confirm: bool = Field(description="Yes, go on")
 
 
 class GitFields(BaseModel):
@@ -148,16 +144,31 @@ def start_tools(app: App) -> list[Tool]:
         result = await service.lifecycle.fork(params, app.caller(ctx))
         return reply(result, render.loaded(result, "forked", response_format == "detailed"))
 
+    async def may_leave(
+        ctx: Context, subscription_id: str | None, thread_id: str | None, caller_thread_id: str | None
+    ) -> Consent | Elicit[Consent]:
+        service = await app.ready(ctx)
+        target = await service.lifecycle.interrupted_by_leaving(thread_id, subscription_id, app.caller(ctx))
+        if target is None:
+            return GO_ON
+        return await consent_of(app, ctx, target, caller_thread_id, WouldInterruptSelf)
+
     async def thread_unsubscribe(
         ctx: Context,
+        consent: Annotated[ElicitationResult[Consent], Resolve(may_leave)],
         subscription_id: Annotated[str | None, Field(description="The handle that start, resume or fork gave")] = None,
         thread_id: Annotated[str | None, Field(description="Thread id, prefix or name, without a handle")] = None,
+        caller_thread_id: CallerThread = None,
         request_id: RequestId = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.UnsubscribeResult]:
         """Stop following a loaded thread. When the last subscriber leaves, a running turn is interrupted, the thread is
-        closed and its lock freed; a thread without any message vanishes. To put it away for good use thread_archive."""
+        closed and its lock freed; a thread without any message vanishes. To put it away for good use thread_archive.
+        You can't so interrupt your own thread or one you run under: end your turn first."""
         service = await app.ready(ctx)
+        if not agreed(consent):
+            target = await service.lifecycle.interrupted_by_leaving(thread_id, subscription_id, app.caller(ctx))
+            await service.guard.check(target or "", app.caller(ctx, caller_thread_id), WouldInterruptSelf)
         result = await service.lifecycle.unsubscribe(thread_id, subscription_id, app.caller(ctx))
         return reply(result, f"{result.status} {result.thread_id}".strip())
 
@@ -278,7 +289,9 @@ def archive_tools(app: App) -> list[Tool]:
     async def may_archive(
         ctx: Context, thread_id: str, dry_run: bool, caller_thread_id: str | None
     ) -> Consent | Elicit[Consent]:
-        return await consent_of(app, ctx, thread_id, dry_run, caller_thread_id, WouldArchiveSelf)
+        if dry_run:
+            return GO_ON
+        return await consent_of(app, ctx, thread_id, caller_thread_id, WouldArchiveSelf)
 
     async def thread_archive(
         ctx: Context,
@@ -316,23 +329,37 @@ def archive_tools(app: App) -> list[Tool]:
         result = await service.cascade.unarchive(thread_id, include=include_descendants, dry_run=dry_run)
         return reply(result, render.cascade("unarchived", result.unarchived, result))
 
-    async def may_delete(
-        ctx: Context, thread_id: str, dry_run: bool, confirm_thread_id: str | None, caller_thread_id: str | None
-    ) -> Consent | Elicit[Consent]:
-        consent = await consent_of(app, ctx, thread_id, dry_run, caller_thread_id, WouldDeleteSelf)
+    async def what_goes(ctx: Context, thread_id: str) -> AtStake:
         service = await app.ready(ctx)
-        target = await service.catalog.resolve(thread_id)
-        if dry_run or (confirm_thread_id is not None and confirm_thread_id.strip().lower() == target):
+        return await service.cascade.at_stake(thread_id)
+
+    async def may_delete(
+        ctx: Context,
+        stake: Annotated[AtStake, Resolve(what_goes)],
+        thread_id: str,
+        dry_run: bool,
+        confirm_thread_id: str | None,
+        caller_thread_id: str | None,
+    ) -> Consent | Elicit[Consent]:
+        if dry_run:
+            return GO_ON
+        if confirm_thread_id is not None and confirm_thread_id.strip().lower() != stake.thread_id:
+            raise ConfirmationRequired(stake.thread_id, confirm_thread_id)
+        consent = await consent_of(app, ctx, thread_id, caller_thread_id, WouldDeleteSelf)
+        if isinstance(consent, Elicit):
             return consent
-        if confirm_thread_id is None and isinstance(consent, Elicit):
-            return consent
-        if confirm_thread_id is None and can_elicit(ctx):
-            return Elicit(f"Delete thread {thread_id} and all its sub-agents for ever?", Consent)
-        raise ConfirmationRequired(target, confirm_thread_id)
+        if can_elicit(ctx):
+            service = await app.ready(ctx)
+            if (await service.cascade.delete(thread_id, dry_run=True)).deleted:
+                return Elicit(f"Delete {shown(stake)} for ever? There is no way back.", Consent)
+        elif confirm_thread_id is None:
+            raise ConfirmationRequired(stake.thread_id, None)
+        return GO_ON
 
     async def thread_delete(
         ctx: Context,
         thread_id: ThreadRef,
+        stake: Annotated[AtStake, Resolve(what_goes)],
         consent: Annotated[ElicitationResult[Consent], Resolve(may_delete)],
         confirm_thread_id: Annotated[str | None, Field(description="The full id again, to confirm")] = None,
         dry_run: Annotated[bool, Field(description="Only show what would be deleted")] = False,
@@ -340,13 +367,14 @@ def archive_tools(app: App) -> list[Tool]:
         request_id: RequestId = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.DeleteResult]:
-        """Delete a thread and all its sub-agents for ever; there is no way back. Prefer thread_archive. Needs
-        confirm_thread_id unless the client can ask a person. A thread that is gone already is a success."""
+        """Delete a thread and all its sub-agents for ever; there is no way back. Prefer thread_archive. A person is
+        asked where the client can ask, and their no is final; else it needs confirm_thread_id. A thread that is gone
+        already is a success."""
         service = await app.ready(ctx)
         if not agreed(consent):
             await service.guard.check(thread_id, app.caller(ctx, caller_thread_id), WouldDeleteSelf)
-            raise ConfirmationRequired(await service.catalog.resolve(thread_id), None)
-        result = await service.cascade.delete(thread_id, dry_run=dry_run)
+            raise ConfirmationRequired(stake.thread_id, declined=True)
+        result = await service.cascade.delete(thread_id, dry_run=dry_run, at_stake=stake)
         return reply(result, render.cascade("deleted", result.deleted, result, result.already_gone))
 
     return [
@@ -354,23 +382,3 @@ def archive_tools(app: App) -> list[Tool]:
         tool(thread_unarchive, "Unarchive a thread", SETS),
         tool(thread_delete, "Delete a thread for ever", DESTROYS),
     ]
-
-
-async def consent_of(
-    app: App, ctx: AnyContext, thread_id: str, dry_run: bool, caller_thread_id: str | None, refusal: type[SelfHarm]
-) -> Consent | Elicit[Consent]:
-    """Go on without a question unless the caller would end itself; then a person is asked, where the client can."""
-    if dry_run:
-        return Consent(confirm=True)
-    service = await app.ready(ctx)
-    harm = await service.guard.threatened(thread_id, app.caller(ctx, caller_thread_id))
-    if harm is None:
-        return Consent(confirm=True)
-    if not can_elicit(ctx):
-        raise refusal(*harm)
-    return Elicit(f"Agent thread {harm[0]} wants to {refusal.verb} {harm[1]}, which it runs in. Allow it?", Consent)
-
-
-def agreed(answer: ElicitationResult[Consent]) -> bool:
-    """Whether the person said yes; declining and closing the question are a no."""
-    return isinstance(answer, AcceptedElicitation) and answer.data.confirm

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, WithJsonSchema
 from mcp_server.errors import InvalidArgument, WouldInterruptSelf
 from mcp_server.handlers import render
 from mcp_server.handlers.app import App
+from mcp_server.handlers.consent import Consent, agreed, consent_of
 from mcp_server.handlers.schema import (
     ADDS,
     READS,
@@ -23,7 +24,6 @@ from mcp_server.handlers.schema import (
     reply,
     tool,
 )
-from mcp_server.handlers.thread_tools import Consent, agreed, consent_of
 from mcp_server.models import results as r
 from mcp_server.models.params import ItemsParams, ReadParams, SearchOrder, SearchParams, ThreadFilter, UserInput
 from mcp_server.models.thread import SortDirection, SourceKind
@@ -108,15 +108,16 @@ def turn_tools(app: App) -> list[Tool]:
         result = await service.turns.append(thread_id, [item.model_dump() for item in items])
         return reply(result, f"wrote {len(items)} to turn {result.turn_id}: {', '.join(result.item_ids)}")
 
-    async def may_interrupt(
+    async def may_end(
         ctx: Context, thread_id: str, status: str, caller_thread_id: str | None
     ) -> Consent | Elicit[Consent]:
-        return await consent_of(app, ctx, thread_id, status != "interrupted", caller_thread_id, WouldInterruptSelf)
+        itself = status == "interrupted"  # to end its own turn otherwise is how an agent records itself
+        return await consent_of(app, ctx, thread_id, caller_thread_id, WouldInterruptSelf, itself=itself)
 
     async def turn_complete(
         ctx: Context,
         thread_id: ThreadRef,
-        consent: Annotated[ElicitationResult[Consent], Resolve(may_interrupt)],
+        consent: Annotated[ElicitationResult[Consent], Resolve(may_end)],
         status: Annotated[
             Literal["completed", "interrupted", "failed"], Field(description="How it ended")
         ] = "completed",
@@ -126,11 +127,12 @@ def turn_tools(app: App) -> list[Tool]:
         request_id: RequestId = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.TurnResult]:
-        """End the running turn of a loaded thread. You can't interrupt the turn of your own thread or of one you run
+        """End the running turn of a loaded thread. You can't interrupt your own turn, nor end that of a thread you run
         under."""
         service = await app.ready(ctx)
         if not agreed(consent):
-            await service.guard.check(thread_id, app.caller(ctx, caller_thread_id), WouldInterruptSelf)
+            caller, itself = app.caller(ctx, caller_thread_id), status == "interrupted"
+            await service.guard.check(thread_id, caller, WouldInterruptSelf, itself=itself)
         result = await service.turns.complete(thread_id, status, message, error)
         return reply(result, render.turn_text(result.turn, response_format == "detailed"))
 

@@ -21,12 +21,13 @@ SearchOrder = Literal["time", "rank"]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: the client, its connection if that has an end of its own, and the thread it acts for."""
+    """Who calls: the client, its connection if that has an end of its own, and what names the thread it acts for, the
+    most trusted name first. A name need not be one that this home knows."""
 
     client_name: str = "unknown"
     client_version: str = ""
     connection: str | None = None
-    thread_id: str | None = None
+    thread_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import uuid_utils
@@ -19,8 +19,11 @@ from anyio import CancelScope
 from mcp_server.errors import (
     ActiveWriter,
     ArchivedThreadNotFound,
+    ConfirmationRequired,
+    DamagedRollout,
     EphemeralThread,
     StoreFailure,
+    ThreadNotFound,
     TurnsRunning,
 )
 from mcp_server.models.results import ArchiveResult, DeleteResult, Failure, UnarchiveResult
@@ -33,9 +36,20 @@ from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.plans import Descend, Plan, Planner
 from mcp_server.threads.reading import Reader
+from mcp_server.threads.tree import descendants
 from mcp_server.threads.turns import TurnWriter
+from mcp_server.threads.views import title_of
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AtStake:
+    """What a cascade would touch: a thread, what people call it, and the threads below it."""
+
+    thread_id: str
+    title: str
+    sub_agents: tuple[str, ...]
 
 
 class Cascade:
@@ -78,8 +92,23 @@ class Cascade:
             thread = self._reader.view(row_after(root, _moved(root_id, file), self._now())) if file else None
             return UnarchiveResult(thread=thread, **_told(operation))
 
-    async def delete(self, reference: str, *, dry_run: bool) -> DeleteResult:
-        """Delete a thread with every descendant for ever: descendants first, the root last."""
+    async def at_stake(self, reference: str) -> AtStake:
+        """What a person is told who is asked."""
+        root_id = await self._catalog.resolve(reference)
+        tree = await self._catalog.tree_below(root_id)
+        below = tuple(node.thread_id for node in descendants(root_id, tree.edges))
+        try:
+            title = title_of(await self._catalog.known(root_id))
+        except (ThreadNotFound, DamagedRollout):
+            title = "(unreadable rollout)"
+        return AtStake(root_id, title, below)
+
+    async def delete(self, reference: str, *, dry_run: bool, at_stake: AtStake | None = None) -> DeleteResult:
+        """Delete a thread with every descendant for ever: descendants first, the root last.
+
+        Raises:
+            ConfirmationRequired: there is more to delete than was `at_stake` when a person was asked.
+        """
         root_id = await self._catalog.resolve(reference)
         async with self._live.permit:
             live = self._live.get(root_id)
@@ -88,6 +117,8 @@ class Cascade:
             plan = await self._planner.delete(root_id)
             if dry_run or not plan.moves:
                 return DeleteResult(dry_run=dry_run, deleted=plan.ids(), already_gone=plan.already, failed=plan.failed)
+            if at_stake and (more := set(plan.ids()) - {at_stake.thread_id, *at_stake.sub_agents}):
+                raise ConfirmationRequired(root_id, added=sorted(more))
             await self._planner.check_forks(plan)
             operation, _ = await self._run("delete", plan)
             return DeleteResult(already_gone=plan.already, interrupted=plan.interrupted, **_told(operation))

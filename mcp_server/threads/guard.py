@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcp_server.errors import SelfHarm, ThreadNotFound
+from mcp_server.errors import AmbiguousReference, DamagedRollout, InvalidThreadId, SelfHarm, ThreadNotFound
 from mcp_server.models.params import Caller
 from mcp_server.threads.catalog import Catalog
 
@@ -11,20 +11,47 @@ class Guard:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    async def threatened(self, reference: str, caller: Caller) -> tuple[str, str] | None:
-        """(caller, target) if the target is the caller's own thread or an ancestor of it; None if it may go on."""
-        if caller.thread_id is None:
-            return None
-        try:
-            caller_id = await self._catalog.resolve(caller.thread_id)
-        except ThreadNotFound:
-            return None
-        target_id = await self._catalog.resolve(reference)
-        if target_id == caller_id or target_id in await self._catalog.parents(caller_id):
-            return caller_id, target_id
+    async def caller_id(self, caller: Caller) -> str | None:
+        """The thread that a call comes from: the first of the caller's names that is a thread of this home.
+
+        Raises:
+            AmbiguousReference: none is, and one fits several threads.
+        """
+        ambiguous: AmbiguousReference | None = None
+        for name in caller.thread_names:
+            try:
+                thread_id = await self._catalog.resolve(name)
+                if await self._is_there(thread_id):
+                    return thread_id
+            except (ThreadNotFound, InvalidThreadId):
+                continue
+            except AmbiguousReference as error:
+                ambiguous = ambiguous or error
+        if ambiguous is not None:
+            raise ambiguous
         return None
 
-    async def check(self, reference: str, caller: Caller, refusal: type[SelfHarm]) -> None:
+    async def _is_there(self, thread_id: str) -> bool:
+        try:
+            await self._catalog.known(thread_id)
+        except ThreadNotFound:
+            return False
+        except DamagedRollout:  # unreadable now; its edges are on record
+            return True
+        return True
+
+    async def threatened(self, reference: str, caller: Caller, *, itself: bool = True) -> tuple[str, str] | None:
+        """(caller, target) if the target is an ancestor of the caller's thread, or that thread `itself`; None if the
+        call may go on."""
+        caller_id = await self.caller_id(caller)
+        if caller_id is None:
+            return None
+        target_id = await self._catalog.resolve(reference)
+        if target_id == caller_id:
+            return (caller_id, target_id) if itself else None
+        return (caller_id, target_id) if target_id in await self._catalog.parents(caller_id) else None
+
+    async def check(self, reference: str, caller: Caller, refusal: type[SelfHarm], *, itself: bool = True) -> None:
         """Raises the refusal if the caller would end itself or an ancestor."""
-        if (harm := await self.threatened(reference, caller)) is not None:
+        if (harm := await self.threatened(reference, caller, itself=itself)) is not None:
             raise refusal(*harm)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import uuid_utils
 from anyio import CancelScope, get_cancelled_exc_class
 from msgspec.structs import asdict, replace
 
 from mcp_server.errors import (
+    AmbiguousReference,
     CompressedRollout,
     InvalidArgument,
     NotMaterialized,
@@ -31,6 +32,7 @@ from mcp_server.stores.records import Change
 from mcp_server.stores.writer_locks import WriterLocks
 from mcp_server.threads import notices, recording
 from mcp_server.threads.catalog import Catalog, checked_name, parse_id
+from mcp_server.threads.guard import Guard
 from mcp_server.threads.live import LiveThread
 from mcp_server.threads.reading import Reader
 from mcp_server.threads.settings import Defaults, differing, override, recorded_settings
@@ -57,7 +59,7 @@ class Lifecycle:
         version: str = "",
     ) -> None:
         self._catalog, self._locks, self._reader, self._turns = catalog, locks, reader, turns
-        self._live = catalog.live
+        self._live, self._guard = catalog.live, Guard(catalog)
         self._defaults, self._new_memory, self._now, self._version = defaults, new_memory, now_ms, version
         self._unload_delay_ms = unload_delay * 1000
 
@@ -78,7 +80,9 @@ class Lifecycle:
         live.pending = pending
         handle = await self._load(live, caller)
         await self._catalog.record(Change(events=(notices.started(self.view(live)),)))
-        suggested = caller.thread_id if caller.thread_id and not parent else None
+        suggested: str | None = None
+        with suppress(AmbiguousReference):
+            suggested = await self._guard.caller_id(caller) if not parent else None
         return self._answer(live, handle, suggested=suggested)
 
     async def _parent(self, params: StartParams) -> StoredThread | None:
@@ -239,27 +243,36 @@ class Lifecycle:
         self, reference: str | None, subscription_id: str | None, caller: Caller
     ) -> UnsubscribeResult:
         """Leave by handle, else by connection. When the last subscriber leaves, the thread is closed."""
+        thread_id = await self._thread_to_leave(reference, subscription_id)
+        if self._live.get(thread_id) is None:
+            return UnsubscribeResult(thread_id=thread_id, status="notLoaded" if thread_id else "notSubscribed")
+        if not self._live.leaving(thread_id, subscription_id, caller.connection):
+            return UnsubscribeResult(thread_id=thread_id, status="notSubscribed")
+        if subscription_id is not None:
+            self._live.unsubscribe_handle(subscription_id)
+        elif caller.connection is not None:
+            self._live.unsubscribe_connection(caller.connection, thread_id)
+        await self.release_if_unwatched(thread_id)
+        return UnsubscribeResult(thread_id=thread_id, status="unsubscribed")
+
+    async def interrupted_by_leaving(
+        self, reference: str | None, subscription_id: str | None, caller: Caller
+    ) -> str | None:
+        """The thread whose running turn `unsubscribe` would interrupt, if it would."""
+        thread_id = await self._thread_to_leave(reference, subscription_id)
+        live = self._live.get(thread_id)
+        if live is None or live.turn is None or self._unload_delay_ms:
+            return None
+        leaving = self._live.leaving(thread_id, subscription_id, caller.connection)
+        return thread_id if leaving and not self._live.subscribed(thread_id, without=leaving) else None
+
+    async def _thread_to_leave(self, reference: str | None, subscription_id: str | None) -> str:
+        """Its id, "" for a handle that is unknown."""
         if reference is None and subscription_id is None:
             raise InvalidArgument("subscription_id", None, "nothing says which thread", "pass it, or thread_id")
-        subscription = self._live.handle(subscription_id) if subscription_id else None
-        if subscription_id and subscription is None and reference is None:
-            return UnsubscribeResult(thread_id="", status="notSubscribed")
-        if reference is not None:
-            thread_id = await self._known_id(reference)
-        else:
-            thread_id = subscription.thread_id if subscription else ""
-        if self._live.get(thread_id) is None:
-            return UnsubscribeResult(thread_id=thread_id, status="notLoaded")
-        if subscription_id is not None:
-            left = bool(subscription and subscription.thread_id == thread_id)
-            left = left and self._live.unsubscribe_handle(subscription_id)
-        else:
-            left = caller.connection is not None and self._live.unsubscribe_connection(caller.connection, thread_id)
-        if left:
-            await self.release_if_unwatched(thread_id)
-        return UnsubscribeResult(thread_id=thread_id, status="unsubscribed" if left else "notSubscribed")
-
-    async def _known_id(self, reference: str) -> str:
+        if reference is None:
+            subscription = self._live.handle(subscription_id) if subscription_id else None
+            return subscription.thread_id if subscription else ""
         try:
             return await self._catalog.resolve(reference)
         except ThreadNotFound:

@@ -218,9 +218,24 @@ class LiveThreads:
     def threads_of(self, connection: str) -> list[str]:
         return sorted(self._connections.get(connection, set()))
 
-    def subscribed(self, thread_id: str) -> bool:
-        return any(s.thread_id == thread_id for s in self._handles.values()) or any(
-            thread_id in threads for threads in self._connections.values()
+    def leaving(self, thread_id: str, subscription_id: str | None, connection: str | None) -> frozenset[str]:
+        """Who would leave the thread by a handle, or without one by a connection: handles and connections; nobody if
+        the thread has no such subscriber."""
+        of_thread = [s for s in self._handles.values() if s.thread_id == thread_id]
+        if subscription_id is None:
+            if connection is None or thread_id not in self._connections.get(connection, set()):
+                return frozenset()
+            return frozenset({connection, *(s.id for s in of_thread if s.connection == connection)})
+        handle = next((s for s in of_thread if s.id == subscription_id), None)
+        if handle is None:
+            return frozenset()
+        last = not any(s.connection == handle.connection for s in of_thread if s is not handle)
+        return frozenset({handle.id, handle.connection} if handle.connection and last else {handle.id})
+
+    def subscribed(self, thread_id: str, without: Collection[str] = ()) -> bool:
+        """Whether anybody but these subscribes to the thread."""
+        return any(s.thread_id == thread_id and s.id not in without for s in self._handles.values()) or any(
+            thread_id in threads and connection not in without for connection, threads in self._connections.items()
         )
 
     def touch(self, thread_id: str, now_ms: int) -> None:

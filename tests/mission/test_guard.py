@@ -1,36 +1,16 @@
-"""An agent does not end itself or what it runs under; a person who can be asked decides, of deletions too."""
+"""An agent does not end itself or what it runs under; a person who can be asked decides."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from mcp.client import ClientRequestContext
-from mcp_types import ElicitRequestParams, ElicitResult
+from mcp_types import ElicitResult
 
 from tests.mission.conftest import Connect, Refused, Tools, grow
+from tests.mission.person import NO, YES, Person
 
 pytestmark = pytest.mark.anyio
-
-YES = ElicitResult(action="accept", content={"confirm": True})
-NO = [
-    ElicitResult(action="accept", content={"confirm": False}),
-    ElicitResult(action="decline"),
-    ElicitResult(action="cancel"),
-]
-
-
-@dataclass
-class Person:
-    """Gives one answer to every question, and remembers the questions."""
-
-    answer: ElicitResult
-    asked: list[str] = field(default_factory=list[str])
-
-    async def __call__(self, _: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        self.asked.append(params.message)
-        return self.answer
 
 
 @pytest.mark.parametrize(
@@ -62,7 +42,61 @@ async def test_an_agent_neither_deletes_nor_interrupts_what_it_runs_under(tools:
     with pytest.raises(Refused, match="may not interrupt its ancestor") as refused:
         await tools("turn_complete", thread_id=tree.root, status="interrupted", caller_thread_id=tree.leaf)
     assert refused.value.code == "would_interrupt_self"
-    await tools("turn_complete", thread_id=tree.root, status="completed", caller_thread_id=tree.leaf)
+
+
+@pytest.mark.parametrize("ending", [{"status": "completed"}, {"status": "failed", "error": "it failed"}])
+async def test_an_agent_ends_its_own_turn_and_no_ancestors(tools: Tools, ending: dict[str, Any]) -> None:
+    tree = await grow(tools)
+    for thread_id in (tree.left, tree.leaf):
+        await tools("thread_resume", thread_id=thread_id)
+        await tools("turn_start", thread_id=thread_id, input="work")
+    with pytest.raises(Refused) as refused:
+        await tools("turn_complete", thread_id=tree.left, caller_thread_id=tree.leaf, **ending)
+    assert refused.value.code == "would_interrupt_self"
+    ended = await tools("turn_complete", thread_id=tree.leaf, caller_thread_id=tree.leaf, **ending)
+    assert ended["turn"]["status"] == ending["status"]
+
+
+@pytest.mark.parametrize("target", ["leaf", "left"])
+async def test_an_agent_interrupts_no_turn_of_its_own_or_an_ancestor_by_leaving(tools: Tools, target: str) -> None:
+    tree = await grow(tools)
+    thread_id = getattr(tree, target)
+    handle = (await tools("thread_resume", thread_id=thread_id))["subscription_id"]
+    await tools("turn_start", thread_id=thread_id, input="work")
+    by: dict[str, str]
+    for by in ({"thread_id": thread_id}, {"subscription_id": handle}):
+        with pytest.raises(Refused) as refused:
+            await tools("thread_unsubscribe", meta={"threadId": tree.leaf}, **by)
+        assert refused.value.code == "would_interrupt_self"
+    second = (await tools("thread_resume", thread_id=thread_id))["subscription_id"]
+    left = await tools("thread_unsubscribe", subscription_id=second, caller_thread_id=tree.leaf)
+    assert left["status"] == "unsubscribed", "others stay, so nothing is interrupted"
+    await tools("turn_complete", thread_id=thread_id)
+    left = await tools("thread_unsubscribe", thread_id=thread_id, caller_thread_id=tree.leaf)
+    assert left["status"] == "unsubscribed", "no turn runs, so nothing is interrupted"
+
+
+@pytest.mark.parametrize("odd", ["", "  \n", 7, [], ["x"], {}, True, "nobody", "01a20564-0000-7000-8000-000000000000"])
+async def test_an_odd_id_from_the_host_gives_way_to_the_next_source(tools: Tools, odd: Any) -> None:
+    tree = await grow(tools)
+    sources: list[dict[str, Any]] = [
+        {"meta": {"threadId": odd, "threadstore/callerThreadId": tree.leaf}},
+        {"meta": {"threadId": odd}, "caller_thread_id": tree.leaf},
+        {"meta": {"threadId": odd, "threadstore/callerThreadId": odd}, "caller_thread_id": tree.leaf},
+    ]
+    for source in sources:
+        with pytest.raises(Refused) as refused:
+            await tools("thread_archive", thread_id=tree.root, **source)
+        assert refused.value.code == "would_archive_self"
+
+
+async def test_a_caller_that_several_threads_are_called_is_told_apart_first(tools: Tools) -> None:
+    tree = await grow(tools)
+    for thread_id in (tree.leaf, tree.right):
+        await tools("thread_set_name", thread_id=thread_id, name="twin")
+    with pytest.raises(Refused) as refused:
+        await tools("thread_archive", thread_id=tree.root, caller_thread_id="twin")
+    assert refused.value.code == "ambiguous_reference"
 
 
 async def test_what_the_clients_host_says_goes_before_what_the_model_says(tools: Tools) -> None:
@@ -148,38 +182,3 @@ async def test_nobody_is_asked_about_a_thread_that_the_agent_does_not_run_under(
         await tools("thread_archive", thread_id=tree.right, caller_thread_id=tree.leaf)
         await tools("thread_archive", thread_id=tree.root, dry_run=True, caller_thread_id=tree.leaf)
     assert person.asked == []
-
-
-@pytest.mark.parametrize("answer", [YES, *NO])
-async def test_a_person_is_asked_before_anything_is_deleted(connect: Connect, answer: ElicitResult) -> None:
-    person = Person(answer)
-    async with connect(elicitation_callback=person) as tools:
-        thread_id = await tools.written()
-        if answer is YES:
-            assert (await tools("thread_delete", thread_id=thread_id))["deleted"] == [thread_id]
-        else:
-            with pytest.raises(Refused) as refused:
-                await tools("thread_delete", thread_id=thread_id)
-            assert refused.value.code == "confirmation_required"
-            assert await tools.listed() == [thread_id]
-    assert len(person.asked) == 1
-
-
-async def test_an_id_that_is_not_the_threads_confirms_nothing_and_asks_nobody(connect: Connect) -> None:
-    person = Person(YES)
-    async with connect(elicitation_callback=person) as tools:
-        tree = await grow(tools)
-        for caller in (None, tree.leaf):
-            with pytest.raises(Refused) as refused:
-                await tools("thread_delete", thread_id=tree.left, confirm_thread_id=tree.right, caller_thread_id=caller)
-            assert refused.value.code == "confirmation_required"
-    assert person.asked == []
-
-
-async def test_one_yes_answers_one_request_id(connect: Connect) -> None:
-    person = Person(YES)
-    async with connect(elicitation_callback=person) as tools:
-        thread_id = await tools.written()
-        first = await tools("thread_delete", thread_id=thread_id, request_id="r1")
-        assert await tools("thread_delete", thread_id=thread_id, request_id="r1") == first
-    assert len(person.asked) == 1

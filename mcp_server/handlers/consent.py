@@ -1,0 +1,72 @@
+"""What a person is asked before an agent's call does harm, and which answers are a yes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
+from mcp.server.mcpserver import Elicit
+from pydantic import BaseModel, Field, field_validator
+
+from mcp_server.errors import SelfHarm
+from mcp_server.handlers.app import AnyContext, App
+from mcp_server.models.quoting import quoted
+from mcp_server.threads.archive import AtStake
+
+_TITLE_CHARS = 80
+
+
+class Consent(BaseModel):
+    """A person's answer."""
+
+    confirm: bool = Field(description="Yes, go on")
+
+    @field_validator("confirm", mode="before")
+    @classmethod
+    def _only_true_is_a_yes(cls, value: Any) -> bool:
+        """Not "yes", not 1: what a client fills in by itself is no consent."""
+        return value is True
+
+
+GO_ON = Consent(confirm=True)
+
+
+def can_elicit(ctx: AnyContext) -> bool:
+    """Whether the client can put a question to a person in a form."""
+    capabilities = ctx.client_capabilities
+    asks = capabilities.elicitation if capabilities is not None else None
+    return asks is not None and (asks.form is not None or asks.url is None)
+
+
+def agreed(answer: ElicitationResult[Consent]) -> bool:
+    """Whether the person said yes; declining and closing the question are a no."""
+    return isinstance(answer, AcceptedElicitation) and answer.data.confirm
+
+
+def shown(stake: AtStake) -> str:
+    """A thread in a question: its title in quotes, so that it can't pose as words of ours, its id, what is below."""
+    count = len(stake.sub_agents)
+    below = f"{count} sub-agent{'' if count == 1 else 's'}"
+    return f"thread {quoted(stake.title, _TITLE_CHARS)} (id {stake.thread_id}, {below})"
+
+
+async def consent_of(
+    app: App,
+    ctx: AnyContext,
+    thread_id: str,
+    caller_thread_id: str | None,
+    refusal: type[SelfHarm],
+    *,
+    itself: bool = True,
+) -> Consent | Elicit[Consent]:
+    """Go on without a question unless the caller would end itself or an ancestor; then a person is asked, where the
+    client can. `itself`: whether its own thread counts."""
+    service = await app.ready(ctx)
+    harm = await service.guard.threatened(thread_id, app.caller(ctx, caller_thread_id), itself=itself)
+    if harm is None:
+        return GO_ON
+    if not can_elicit(ctx):
+        raise refusal(*harm)
+    stake = await service.cascade.at_stake(harm[1])
+    relation = "itself" if harm[0] == harm[1] else "which it runs under"
+    return Elicit(f"Agent thread {harm[0]} wants to {refusal.verb} {shown(stake)}, {relation}. Allow it?", Consent)
