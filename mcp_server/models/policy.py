@@ -45,13 +45,14 @@ def sandbox_of_mode(mode: SandboxMode) -> dict[str, Any]:
 
 
 def sandbox_from_rollout(policy: Any) -> dict[str, Any]:
-    """The wire form of a recorded policy. Bare words are older Codex's; what can't be read is read-only."""
+    """The wire form of a recorded policy. Bare words are older Codex's, `mode` in place of `type` is that of 2025 (0.40
+    to 0.46); what can't be read is read-only."""
     if isinstance(policy, str):
         policy = {"type": policy}
     match policy:
-        case {"type": str(kind)} if kind in _WIRE_TYPES:
-            rest: dict[str, Any] = {_WIRE_FIELDS.get(str(k), str(k)): v for k, v in policy.items() if k != "type"}
-            return {"type": _WIRE_TYPES[kind], **rest}
+        case {"type": str(kind)} | {"mode": str(kind)} if kind in _WIRE_TYPES:
+            fields = {str(name): value for name, value in policy.items() if name not in ("type", "mode")}
+            return {"type": _WIRE_TYPES[kind], **{_WIRE_FIELDS.get(name, name): v for name, v in fields.items()}}
         case _:
             return dict(READ_ONLY)
 
