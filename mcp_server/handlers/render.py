@@ -165,7 +165,8 @@ def _parts(value: Any) -> list[dict[str, Any]]:
 def _part(part: dict[str, Any]) -> str:
     if "text" in part:
         return str(part["text"])
-    return f"[{part.get('type', 'part')}: {part.get('path') or part.get('url', '')[:80] or part.get('name', '')}]"
+    place = next((str(part[name]) for name in ("path", "url", "image_url", "name") if part.get(name)), "")
+    return f"[{part.get('type', 'part')}: {place[:80]}]"
 
 
 def items(result: r.ItemsResult, detailed: bool) -> str:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-REVISION = "0007"
+REVISION = "0008"
 
 
 class SchemaVersion(SQLModel, table=True):

@@ -1,113 +1,25 @@
 """Rollout lines -> turns and items. `TurnFolder` folds line by line and does no I/O.
 
-The rules are those of Codex 0.169.0, observed on the real binary, with one difference on purpose: a tool call that
-only the model's history holds (`function_call` with its output) is shown as a `dynamicToolCall`.
+The rules are those of Codex 0.169.0, observed on the real binary, with differences on purpose: what the agent did and
+only the model's history tells is shown too (`calls`), and messages that no event tells (`stand_ins`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
-from functools import cache
 from itertools import count
-from typing import Any
 
 from mcp_server.models.history import Piece, Place
 from mcp_server.models.rollout import Json, RolloutLine
-from mcp_server.models.turn import Item, Turn, TurnError, TurnStatus
+from mcp_server.models.turn import Item, Turn, TurnStatus
+from mcp_server.threads import calls
 from mcp_server.threads import items as shapes
+from mcp_server.threads.drafts import Draft
 
 PIECE_BYTES = 128 << 10
 """A turn of more bytes is cut into pieces of so many or a little more, where it can be."""
 
-_OUTPUTS = ("function_call_output", "custom_tool_call_output")
-_BEGINNING = Place()
 _SHOWN_BY_EVENTS = ("UserMessage", "AgentMessage", "Reasoning", "ContextCompaction")
-
-
-@dataclass(slots=True)
-class Draft:
-    """A turn being folded. `items` are keyed by the recorded id, or by the number of a synthetic one. `added` holds
-    the keys of items that Codex doesn't show, and so doesn't count when it numbers. `lines` has, by key, the bytes
-    `(start, end)` of the line that told an item last.
-
-    Folding the bytes from `place.start` to `end`, beginning at `place`, makes this turn again. Lines that belong to
-    another turn may lie between: `strangers` are the turn and call ids that they name.
-
-    Folding on from one of the `pieces` makes the items that follow it, unless the turn is `tangled`: an id that came
-    twice is known by what stands before.
-    """
-
-    id: str
-    explicit: bool
-    status: TurnStatus
-    place: Place = _BEGINNING
-    end: int = 0
-    root_turn_id: str | None = None
-    error: TurnError | None = None
-    started_at: int | None = None
-    completed_at: int | None = None
-    duration_ms: int | None = None
-    compacted: bool = False
-    items: dict[str | int, Item] = field(default_factory=dict[str | int, Item])
-    added: set[str | int] = field(default_factory=set[str | int])
-    lines: dict[str | int, tuple[int, int]] = field(default_factory=dict[str | int, tuple[int, int]])
-    ids: set[str] = field(default_factory=set[str])
-    strangers: set[str] = field(default_factory=set[str])
-    pieces: list[Piece] = field(default_factory=list[Piece])
-    tangled: bool = False
-    forgotten: bool = False
-
-    @property
-    def shown(self) -> bool:
-        return bool(self.items) or self.explicit or self.compacted
-
-    @property
-    def counted(self) -> int:
-        """How many items Codex counts in this turn when it numbers."""
-        return len(self.items) - len(self.added)
-
-    def forget(self) -> None:
-        """Let the items go, which may be large; their keys and types stay."""
-        self.forgotten = True
-        for key, item in self.items.items():
-            self.items[key] = _husk(item.type)
-        self.lines, self.ids = {}, set()
-
-    def looks_back(self, key: str | int) -> None:
-        """A line tells more of an item: nothing can be cut between the two."""
-        told, _ = self.lines.get(key, (0, 0))
-        while self.pieces and self.pieces[-1].start > told:
-            self.pieces.pop()
-
-    def ends(self, payload: Json) -> None:
-        self.started_at = _first(payload.get("started_at"), self.started_at)
-        self.completed_at = _first(payload.get("completed_at"), self.completed_at)
-        self.duration_ms = _first(payload.get("duration_ms"), self.duration_ms)
-
-    def last_shown_by_codex(self) -> str | int | None:
-        return next((key for key in reversed(self.items) if key not in self.added), None)
-
-    def holds_bare_call(self, key: str) -> bool:
-        """Whether the item is a call of the model's, for which no item of its own has come."""
-        return key in self.added and self.items[key].type == "dynamicToolCall"
-
-    def as_turn(self) -> Turn:
-        return Turn(
-            id=self.id,
-            root_turn_id=self.root_turn_id,
-            status=self.status,
-            error=self.error,
-            items=list(self.items.values()),
-            started_at=self.started_at,
-            completed_at=self.completed_at,
-            duration_ms=self.duration_ms,
-        )
-
-
-@cache
-def _husk(kind: str) -> Item:
-    return Item(type=kind, id="")
 
 
 class TurnFolder:
@@ -130,6 +42,7 @@ class TurnFolder:
         self._current: Draft | None = None
         self._by_id: dict[str, Draft] = {}
         self._calls: dict[str, Draft] = {}
+        self._aborted: Draft | None = None
         self._delimiters: dict[str, Callable[[Json], None]] = {
             "task_started": self._start,
             "turn_started": self._start,
@@ -220,6 +133,7 @@ class TurnFolder:
 
     def _open(self, turn_id: str, *, explicit: bool) -> Draft:
         self._close()
+        self._aborted = None
         place = Place(self._span[0], self._lines, self._next_item, self._counted)
         status: TurnStatus = "inProgress" if explicit else "completed"
         self._current = self._by_id[turn_id] = Draft(turn_id, explicit, status, place, self._span[1])
@@ -274,6 +188,7 @@ class TurnFolder:
             return
         draft.ends(payload)
         draft.status = "interrupted"
+        self._aborted = draft if draft is self._current else self._aborted
         self._end(draft)
 
     def _end(self, draft: Draft) -> None:
@@ -284,6 +199,7 @@ class TurnFolder:
     def _roll_back(self, payload: Json) -> None:
         """Drop the last turns and number on from what is left, as Codex does."""
         self._close()
+        self._aborted = None
         dropped = shapes.int_of(payload.get("num_turns")) or 0
         if dropped > 0:
             self.rolled_past = self.rolled_past or dropped > len(self.done)
@@ -323,38 +239,64 @@ class TurnFolder:
             self._put(draft, item.id, item, added=not self._paginated and kind != "Plan")
 
     def _response_item(self, payload: Json) -> None:
-        if payload.get("type") in _OUTPUTS:
+        kind = payload.get("type")
+        if kind in calls.OUTPUTS:
             self._call_output(payload)
-        elif call := shapes.tool_call(payload):
-            self._call(call)
-        elif not self._paginated and (prompt := shapes.hook_prompt(payload, f"hook-{self._lines}")):
+        elif call := calls.call_of(payload, self._lines):
+            self._call(call, payload)
+        elif kind != "message":
+            return
+        elif command := calls.user_shell(payload, f"shell-{self._lines}"):
+            self._call(command, payload)
+        elif not self._paginated and (prompt := calls.hook_prompt(payload, f"hook-{self._lines}")):
             self._put(self._ensure(), prompt.id, prompt)
 
-    def _call(self, call: Item) -> None:
-        draft = self._current
+    def _call(self, call: Item, payload: Json) -> None:
+        """Add what the agent did, unless an event has told it."""
+        draft = self._turn_of(payload)
+        if draft is None and call.type == "commandExecution" and call.get("source") == "userShell":
+            draft = self._ensure()
         if draft is None:
             return
-        if call.id in draft.items and not draft.holds_bare_call(call.id):
+        if (twin := calls.twin_key(call)) is not None:
+            draft.twins[twin] -= 1
+        told = call.id in draft.items and call.id not in draft.bare
+        if told or (twin is not None and draft.twins[twin] >= 0):
             draft.tangled = True
             return
-        self._calls[call.id] = draft
-        self._put(draft, call.id, call, added=True)
+        if payload.get("type") in calls.AWAIT_OUTPUT:
+            self._calls[call.id] = draft
+        self._put(draft, call.id, call, added=True, bare=True)
+
+    def _turn_of(self, payload: Json) -> Draft | None:
+        """The turn of a response item: the one it names, else the running one; the model's history goes on for a while
+        after an abort, which is of the aborted turn."""
+        named = calls.turn_id_of(payload)
+        if named and named != (self._current and self._current.id) and (draft := self._turn({"turn_id": named})):
+            return draft
+        return self._current or (self._aborted and self._touched(self._aborted, self._aborted.id))
 
     def _call_output(self, payload: Json) -> None:
-        call_id = shapes.text_of(payload.get("call_id")) or ""
+        call_id = shapes.text_of(payload.get("call_id")) or shapes.text_of(payload.get("id")) or self._searching()
         draft = self._calls.pop(call_id, None)
         if draft is None:
             if call_id and call_id not in self._strangers:
                 self.unknown.add(call_id)
             return
         self._touched(draft, call_id)
-        if draft.holds_bare_call(call_id):
-            self._retell(draft, call_id, shapes.with_output(draft.items[call_id], payload))
+        if call_id in draft.bare:
+            self._retell(draft, call_id, calls.with_output(draft.items[call_id], payload))
 
-    def _put(self, draft: Draft, key: str | int, item: Item, *, added: bool = False) -> None:
+    def _searching(self) -> str:
+        """The first tool search that waits for its output, which names none where the provider has made it."""
+        return next((call_id for call_id in self._calls if call_id.startswith(calls.UNNAMED_SEARCH)), "")
+
+    def _put(self, draft: Draft, key: str | int, item: Item, *, added: bool = False, bare: bool = False) -> None:
         """Add an item, or replace the one with the same key. One that Codex shows takes its place in Codex's order
         even if the bare call stood before it."""
         before = draft.counted
+        if not bare and (key not in draft.items or key in draft.bare):
+            self._replace_twin(draft, key, item)
         replaced = draft.items.get(key)
         item_id = replaced.id if replaced else _unused(item.id, draft.ids)
         draft.tangled = draft.tangled or item_id != item.id
@@ -362,12 +304,28 @@ class TurnFolder:
             draft.looks_back(key)
         if key in draft.added:
             draft.added.discard(key)
+            draft.bare.discard(key)
             del draft.items[key]
         if added:
             draft.added.add(key)
+        if bare:
+            draft.bare.add(key)
         draft.ids.add(item_id)
         self._retell(draft, key, item if item.id == item_id else item.changed(id=item_id))
         self._counted += draft.counted - before
+
+    def _replace_twin(self, draft: Draft, told: str | int, item: Item) -> None:
+        """An event tells of what the model's history may have told before with another id."""
+        if (twin := calls.twin_key(item)) is None:
+            return
+        draft.twins[twin] += 1
+        alike = (key for key, one in draft.items.items() if key in draft.bare and calls.twin_key(one) == twin)
+        if draft.twins[twin] <= 0 and told not in draft.bare and (key := next(alike, None)) is not None:
+            draft.looks_back(key)
+            draft.tangled = True
+            draft.added.discard(key)
+            draft.bare.discard(key)
+            del draft.items[key]
 
     def _retell(self, draft: Draft, key: str | int, item: Item) -> None:
         if key in draft.items:
@@ -382,8 +340,3 @@ def _unused(item_id: str, taken: Collection[str]) -> str:
     if item_id not in taken:
         return item_id
     return next(other for n in count(2) if (other := f"{item_id}~{n}") not in taken)
-
-
-def _first(value: Any, otherwise: int | None) -> int | None:
-    number = shapes.int_of(value)
-    return otherwise if number is None else number

@@ -18,7 +18,8 @@ from mcp_server.models.turn import Item, ItemsView, Turn, TurnError
 from mcp_server.stores.base import BadLine, RolloutStore
 from mcp_server.stores.finding import Source
 from mcp_server.stores.rawlines import split_lines
-from mcp_server.threads.folding import Draft, TurnFolder
+from mcp_server.threads.drafts import Draft
+from mcp_server.threads.folding import TurnFolder
 
 MAX_LINEAGE = 64
 """How many rollouts one history may be pieced together from; Codex knows no bound, damage does."""

@@ -6,7 +6,6 @@ Nothing here raises on odd payloads: a field of the wrong type counts as missing
 
 from __future__ import annotations
 
-import html
 import posixpath
 import re
 import shlex
@@ -14,14 +13,12 @@ from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import unquote
 
-import msgspec
-
+from mcp_server.models.binary import left_out, without_base64
 from mcp_server.models.rollout import Json
 from mcp_server.models.turn import HEAD, Item, TurnError
 
 _REVIEW_REQUESTED = "Review requested."
 _REVIEW_FAILED = "Reviewer failed to output a response."
-_HOOK_PROMPT = re.compile(r'<hook_prompt hook_run_id="([^"]*)">(.*)</hook_prompt>', re.DOTALL)
 
 # ---------------------------------------------------------------------------------------------- values
 
@@ -42,7 +39,7 @@ def list_of(value: Any) -> list[Any]:
     return cast("list[Any]", value) if isinstance(value, list) else []
 
 
-def _camel(value: Any) -> Any:
+def camel(value: Any) -> Any:
     """`unified_exec_startup` -> `unifiedExecStartup`; what is not text stays."""
     if not isinstance(value, str):
         return value
@@ -67,7 +64,7 @@ def _local_path(value: Any) -> Any:
     return value
 
 
-def _item(kind: str, item_id: str, fields: Json, started: Any = None, completed: Any = None) -> Item:
+def new_item(kind: str, item_id: str, fields: Json, started: Any = None, completed: Any = None) -> Item:
     item = Item(type=kind, id=item_id, started_at_ms=int_of(started), completed_at_ms=int_of(completed))
     item.update((name, value) for name, value in fields.items() if name not in HEAD)
     return item
@@ -80,10 +77,10 @@ def turn_error(value: Any) -> TurnError | None:
     if not error:
         return None
     info = error.get("codex_error_info")
-    named = {_camel(name): detail for name, detail in dict_of(info).items()}
+    named = {camel(name): detail for name, detail in dict_of(info).items()}
     return TurnError(
         message=text_of(error.get("message")) or "",
-        codex_error_info=named or _camel(info),
+        codex_error_info=named or camel(info),
         additional_details=text_of(error.get("additional_details")),
     )
 
@@ -100,13 +97,14 @@ def completed_item(payload: Json) -> Item | None:
         return None
     fields = _SHAPES.get(kind, _other)(item)
     times = payload.get("started_at_ms"), payload.get("completed_at_ms")
-    return _item(kind[0].lower() + kind[1:], item_id, fields, *times)
+    return new_item(kind[0].lower() + kind[1:], item_id, fields, *times)
 
 
 def _other(item: Json) -> Json:
-    fields = {_snake(name): value for name, value in item.items() if name not in ("type", "id", "duration")}
+    told = without_base64(item)
+    fields = {_snake(name): value for name, value in told.items() if name not in ("type", "id", "duration")}
     if "status" in fields:
-        fields["status"] = _camel(fields["status"])
+        fields["status"] = camel(fields["status"])
     if "duration" in item:
         fields["duration_ms"] = _milliseconds(item["duration"])
     return fields
@@ -126,7 +124,7 @@ def _user_input(part: Any) -> Any:
         case {"type": "image", "image_url": url}:
             return {"type": "image", "url": url} | _present(dict_of(part), "detail")
         case {"type": str(kind)}:
-            return dict_of(part) | {"type": _camel(kind)}
+            return dict_of(part) | {"type": camel(kind)}
         case _:
             return part
 
@@ -150,10 +148,10 @@ def _command_execution(item: Json) -> Json:
         "command": shlex.join(word for word in list_of(item.get("command")) if isinstance(word, str)),
         "cwd": cwd,
         "process_id": item.get("process_id"),
-        "source": _camel(item.get("source")),
-        "status": _camel(item.get("status")),
+        "source": camel(item.get("source")),
+        "status": camel(item.get("status")),
         "command_actions": [_command_action(dict_of(action), cwd) for action in list_of(item.get("parsed_cmd"))],
-        "aggregated_output": text_of(item.get("aggregated_output")) or None,
+        "aggregated_output": without_base64(text_of(item.get("aggregated_output"))) or None,
         "exit_code": int_of(item.get("exit_code")),
         "duration_ms": _milliseconds(item.get("duration")),
     }
@@ -161,7 +159,7 @@ def _command_execution(item: Json) -> Json:
 
 def _command_action(action: Json, cwd: Any) -> Json:
     wire = {"command" if name == "cmd" else name: value for name, value in action.items()}
-    wire["type"] = _camel(action.get("type"))
+    wire["type"] = camel(action.get("type"))
     path = action.get("path")
     if wire["type"] == "read" and isinstance(path, str) and isinstance(cwd, str):
         wire["path"] = posixpath.join(cwd, path)
@@ -171,11 +169,11 @@ def _command_action(action: Json, cwd: Any) -> Json:
 def _file_change(item: Json) -> Json:
     changes = sorted(dict_of(item.get("changes")).items())
     updates = [_update(path, dict_of(change)) for path, change in changes]
-    return {"changes": updates, "status": _camel(item.get("status"))}
+    return {"changes": updates, "status": camel(item.get("status"))}
 
 
 def _update(path: str, change: Json) -> Json:
-    kind: Json = {"type": _camel(change.get("type"))}
+    kind: Json = {"type": camel(change.get("type"))}
     diff = text_of(change.get("content")) or text_of(change.get("unified_diff")) or ""
     if kind["type"] == "update":
         kind["move_path"] = change.get("move_path")
@@ -188,8 +186,8 @@ def _mcp_tool_call(item: Json) -> Json:
     return {
         "server": item.get("server"),
         "tool": item.get("tool"),
-        "status": _camel(item.get("status")),
-        "arguments": item.get("arguments"),
+        "status": camel(item.get("status")),
+        "arguments": without_base64(item.get("arguments")),
         "result": _mcp_result(item.get("result")),
         "error": item.get("error"),
         "duration_ms": _milliseconds(item.get("duration")),
@@ -197,7 +195,7 @@ def _mcp_tool_call(item: Json) -> Json:
 
 
 def _mcp_result(value: Any) -> Json | None:
-    result = dict_of(value)
+    result = dict_of(without_base64(value))
     if not result:
         return None
     structured = result.get("structured_content", result.get("structuredContent"))
@@ -207,8 +205,8 @@ def _mcp_result(value: Any) -> Json | None:
 def _collab_agent_tool_call(item: Json) -> Json:
     states = dict_of(item.get("agents_states"))
     return {
-        "tool": _camel(item.get("tool")),
-        "status": _camel(item.get("status")),
+        "tool": camel(item.get("tool")),
+        "status": camel(item.get("status")),
         "sender_thread_id": item.get("sender_thread_id"),
         "receiver_thread_ids": list_of(item.get("receiver_thread_ids")),
         "prompt": item.get("prompt"),
@@ -221,13 +219,19 @@ def _collab_agent_tool_call(item: Json) -> Json:
 def _agent_state(state: Any) -> Json:
     """`"pending_init"` or `{"completed": "message"}`, as Codex records them."""
     status, message = next(iter(dict_of(state).items()), (state, None))
-    return {"status": _camel(status), "message": message}
+    return {"status": camel(status), "message": message}
 
 
-def _web_search(item: Json) -> Json:
+def web_search(item: Json) -> Json:
     action = dict_of(item.get("action"))
-    wire = action | {"type": _camel(action.get("type"))} if action else None
-    return {"query": text_of(item.get("query")) or "", "action": wire} | _present(item, "results")
+    wire = action | {"type": camel(action.get("type"))} if action else None
+    return without_base64({"query": text_of(item.get("query")) or "", "action": wire} | _present(item, "results"))
+
+
+def image_generation(item: Json) -> Json:
+    fields = _present(item, "status", "revised_prompt", "result")
+    picture = text_of(fields.get("result"))
+    return fields | {"result": left_out("base64", len(picture))} if picture else fields
 
 
 def _image_view(item: Json) -> Json:
@@ -261,7 +265,7 @@ _SHAPES: dict[str, Callable[[Json], Json]] = {
     "FileChange": _file_change,
     "McpToolCall": _mcp_tool_call,
     "CollabAgentToolCall": _collab_agent_tool_call,
-    "WebSearch": _web_search,
+    "WebSearch": web_search,
     "ImageView": _image_view,
     "EnteredReviewMode": _entered_review,
     "ExitedReviewMode": _exited_review,
@@ -275,19 +279,19 @@ def legacy_item(event: str, payload: Json, item_id: str) -> Item | None:
     """The item of a legacy event that has no id of its own. None where Codex shows nothing (an empty message)."""
     match event:
         case "user_message":
-            return _item("userMessage", item_id, _legacy_user_message(payload))
+            return new_item("userMessage", item_id, _legacy_user_message(payload))
         case "agent_message" if text := text_of(payload.get("message")):
-            return _item("agentMessage", item_id, {"text": text, "phase": text_of(payload.get("phase"))})
+            return new_item("agentMessage", item_id, {"text": text, "phase": text_of(payload.get("phase"))})
         case "agent_reasoning" if text := text_of(payload.get("text")):
-            return _item("reasoning", item_id, {"summary": [text], "content": []})
+            return new_item("reasoning", item_id, {"summary": [text], "content": []})
         case "agent_reasoning_raw_content" if text := text_of(payload.get("text")):
-            return _item("reasoning", item_id, {"summary": [], "content": [text]})
+            return new_item("reasoning", item_id, {"summary": [], "content": [text]})
         case "context_compacted":
-            return _item("contextCompaction", item_id, {})
+            return new_item("contextCompaction", item_id, {})
         case "entered_review_mode":
-            return _item("enteredReviewMode", item_id, _entered_review(payload))
+            return new_item("enteredReviewMode", item_id, _entered_review(payload))
         case "exited_review_mode":
-            return _item("exitedReviewMode", item_id, _exited_review(payload))
+            return new_item("exitedReviewMode", item_id, _exited_review(payload))
         case _:
             return None
 
@@ -315,13 +319,13 @@ def ended_item(event: str, payload: Json) -> Item | None:
         return None
     match event:
         case "patch_apply_end":
-            return _item("fileChange", call_id, _file_change(payload))
+            return new_item("fileChange", call_id, _file_change(payload))
         case "mcp_tool_call_end":
-            return _item("mcpToolCall", call_id, _ended_mcp_call(payload))
+            return new_item("mcpToolCall", call_id, _ended_mcp_call(payload))
         case "web_search_end":
-            return _item("webSearch", call_id, _web_search(payload))
+            return new_item("webSearch", call_id, web_search(payload))
         case "image_generation_end":
-            return _item("imageGeneration", call_id, _present(payload, "status", "revised_prompt", "result"))
+            return new_item("imageGeneration", call_id, image_generation(payload))
         case _:
             return None
 
@@ -335,55 +339,3 @@ def _ended_mcp_call(payload: Json) -> Json:
         | {"status": "failed" if failed else "completed", "duration": payload.get("duration"), "result": result}
         | {"error": None if failure is None else {"message": failure}}
     )
-
-
-# ---------------------------------------------------------------------------------------------- response items
-
-
-def tool_call(payload: Json) -> Item | None:
-    """A `function_call` or `custom_tool_call` as a `dynamicToolCall` in progress; None for any other response item.
-
-    Codex shows no such item for a call that it only knows from the model's own history; we do (CONTRACT.md,
-    turn_append). `arguments` is the decoded JSON where it decodes, else the text.
-    """
-    call_id = text_of(payload.get("call_id"))
-    if not call_id or payload.get("type") not in ("function_call", "custom_tool_call"):
-        return None
-    written = payload.get("arguments" if payload["type"] == "function_call" else "input")
-    fields: Json = {"tool": text_of(payload.get("name")) or "", "arguments": _decoded(written)}
-    state: Json = {"status": "inProgress", "content_items": None, "success": None}
-    return _item("dynamicToolCall", call_id, fields | _present(payload, "namespace") | state)
-
-
-def with_output(call: Item, payload: Json) -> Item:
-    """The call with what its `*_output` says. `success` is None where the output doesn't record it."""
-    output = payload.get("output")
-    success = payload.get("success", dict_of(output).get("success"))
-    output = dict_of(output).get("content", output)
-    parts = [{"type": "input_text", "text": output}] if isinstance(output, str) else list_of(output)
-    return call.changed(
-        status="failed" if success is False else "completed",
-        content_items=[dict_of(part) | {"type": _camel(dict_of(part).get("type"))} for part in parts],
-        success=success if isinstance(success, bool) else None,
-    )
-
-
-def hook_prompt(payload: Json, default_id: str) -> Item | None:
-    """A user message that consists of hook prompts is Codex's `hookPrompt` item; any other message is None."""
-    if payload.get("type") != "message" or payload.get("role") != "user":
-        return None
-    texts = [text_of(dict_of(part).get("text")) or "" for part in list_of(payload.get("content"))]
-    found = [_HOOK_PROMPT.fullmatch(text.strip()) for text in texts]
-    fragments = [{"text": html.unescape(hit[2]), "hook_run_id": html.unescape(hit[1])} for hit in found if hit]
-    if not fragments or len(fragments) < len(found):
-        return None
-    return _item("hookPrompt", text_of(payload.get("id")) or default_id, {"fragments": fragments})
-
-
-def _decoded(written: Any) -> Any:
-    if not isinstance(written, str):
-        return written
-    try:
-        return msgspec.json.decode(written)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return written

@@ -11,7 +11,8 @@ from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.turn import Item
 from mcp_server.models.value import plain
-from mcp_server.threads.folding import Draft, TurnFolder
+from mcp_server.threads.drafts import Draft
+from mcp_server.threads.folding import TurnFolder
 from mcp_server.threads.history import HistoryText
 from mcp_server.threads.texts import searchable
 

@@ -18,7 +18,7 @@ from mcp_server.stores.history import FirstLook, TextPlace, TextQuery
 from mcp_server.stores.naming import COMPRESSED
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.threads.catalog import Catalog
-from mcp_server.threads.folding import Draft
+from mcp_server.threads.drafts import Draft
 from mcp_server.threads.histories import History
 from mcp_server.threads.history import HistoryText, read_draft
 from mcp_server.threads.reading import Reader

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mcp_server.models.binary import without_base64
 from mcp_server.models.turn import Item
 
 _SAID = frozenset({"userMessage", "agentMessage", "plan"})
@@ -14,10 +15,15 @@ def searchable(item: Item) -> tuple[list[str], bool]:
     """The texts of an item, and whether tools said them. Reasoning is not searched in, nor what is no text."""
     if item.type == "userMessage":
         parts = item.get("content", [])
-        return texts_of([part.get("text") for part in parts if isinstance(part, dict)]), False  # pyright: ignore[reportUnknownMemberType]
+        return _plain([part.get("text") for part in parts if isinstance(part, dict)]), False  # pyright: ignore[reportUnknownMemberType]
     if item.type in _SAID:
-        return texts_of(item.get("text")), False
+        return _plain(item.get("text")), False
     return (texts_of(item.fields), True) if item.type in _TOOLS else ([], False)
+
+
+def _plain(said: Any) -> list[str]:
+    """What was said, without base64; what tools said has none (`calls`, `items`)."""
+    return texts_of(without_base64(said))
 
 
 def texts_of(value: Any) -> list[str]:

@@ -24,8 +24,12 @@ from sqlmodel import Session
 
 from mcp_server.errors import StoreFailure
 from mcp_server.models.event import ThreadEvent
+from mcp_server.models.history import HistoryMark, HistoryStep, TextPiece
+from mcp_server.models.policy import READ_ONLY
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores import schema
+from mcp_server.stores.history import TextQuery
+from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.records import BackfillState, Change, Move, SpawnEdge
 from mcp_server.stores.state import StateDb
 from mcp_server.stores.tables import REVISION
@@ -284,6 +288,22 @@ async def test_rows_with_an_effort_that_is_no_text_are_taken_from_their_files_ag
     with closing(StateDb.open(path)) as db:
         again = {key for key, (_, stamp) in (await db.stamps()).items() if stamp.mtime_ns == 0}
     assert again == {"object", "number", "list"}
+
+
+async def test_histories_that_were_indexed_by_an_older_version_are_read_again(path: Path) -> None:
+    mark = HistoryMark(THREAD.id, THREAD.stamp, 0, 9, "", turns=0, items=0, next_item=1, next_ordinal=0)
+    piece = TextPiece(0, 0, 9, "of an older reading", False)
+    query = TextQuery(("older",), ThreadQuery(archived=None, with_preview=None), tools=False, limit=9)
+    with closing(StateDb.open(path)) as db:
+        await db.commit(Change(threads=(THREAD, replace(THREAD, id="writes", recorded={"sandbox": READ_ONLY}))))
+        await db.step([HistoryStep(mark, None, 0, (), (piece,))])
+        assert len(await db.places(query)) == 1
+    run_sql(path, "UPDATE alembic_version SET version_num = '0007'")
+    with closing(StateDb.open(path)) as db:
+        assert await db.places(query) == []
+        assert set(await db.unread(9)) == {THREAD.id, "writes"}
+        assert await db.marks([THREAD.id]) == {}
+        assert [key for key, (_, stamp) in (await db.stamps()).items() if stamp.mtime_ns == 0] == ["writes"]
 
 
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(path: Path) -> None:

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from rollout_lines import aborted, agent, call, completed, ended, event, line, output, rolled_back, started, user
+from rollout_lines import (
+    aborted,
+    agent,
+    call,
+    completed,
+    ended,
+    event,
+    line,
+    output,
+    response,
+    rolled_back,
+    started,
+    user,
+)
 
 from mcp_server.models.rollout import RolloutLine
 
 
 def searched(call_id: str) -> RolloutLine:
     return event("web_search_end", call_id=call_id, query="q")
+
+
+USER_SHELL = "<user_shell_command><command>ls</command></user_shell_command>"
+
+
+def said(role: str, text: str) -> RolloutLine:
+    return response("message", role=role, content=[{"type": "input_text", "text": text}])
 
 
 _names = st.sampled_from(["a", "b", "item-1", "item-2", "rollout-1", ""])
@@ -51,6 +71,8 @@ _well_formed = st.one_of(
     st.builds(output, _names, _junk),
     st.builds(completed, _names, _items),
     st.builds(searched, _names),
+    st.builds(response, st.sampled_from(["web_search_call", "local_shell_call", "tool_search_call"]), call_id=_names),
+    st.builds(said, st.sampled_from(["user", "assistant"]), _texts | st.just(USER_SHELL)),
     st.just(event("agent_reasoning", text="r")),
     st.just(line("compacted", message="m")),
 )
@@ -68,6 +90,11 @@ _event_types = [
     "function_call",
     "function_call_output",
     "custom_tool_call",
+    "local_shell_call",
+    "web_search_call",
+    "tool_search_call",
+    "tool_search_output",
+    "image_generation_call",
     "message",
 ]
 _random = st.builds(

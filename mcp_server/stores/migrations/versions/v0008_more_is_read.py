@@ -1,0 +1,19 @@
+"""More is read of histories, and base64 no more: they are read again. So are rows with a sandbox that was not
+understood."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("UPDATE threads SET mtime_ns = 0 WHERE recorded LIKE '%\"readOnly\"%'")
+    op.execute("DELETE FROM histories")
+    for table in ("said_text", "tool_text"):
+        op.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
+    op.execute("INSERT OR IGNORE INTO unread SELECT id, updated_at_ms FROM threads")

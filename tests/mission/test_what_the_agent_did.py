@@ -1,0 +1,71 @@
+"""Searches, commands and pictures that the model's history alone tells of, by way of the tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.mission.conftest import Connect, Tools
+from tests.mission.searches import ONE, add, put, search, snippets
+from tests.threads.rollout_lines import aborted, agent, call, output, response, started, user
+
+pytestmark = pytest.mark.anyio
+
+SHELL = "<user_shell_command>\n<command>\nls narwhal\n</command>\n</user_shell_command>"
+
+
+async def kinds(tools: Tools, thread_id: str) -> list[str]:
+    return [entry["item"]["type"] for entry in (await tools("thread_items", thread_id=thread_id))["data"]]
+
+
+async def test_searches_and_commands_are_listed_and_searched_among_the_tool_calls(home: Path, connect: Connect) -> None:
+    put(
+        home,
+        ONE,
+        user("q"),
+        response("web_search_call", status="completed", action={"type": "search", "query": "axolotl habitat"}),
+        response("local_shell_call", call_id="l", status="completed", action={"command": ["grep", "okapi"]}),
+        output("l", "okapi found"),
+        response("message", role="user", content=[{"type": "input_text", "text": SHELL}]),
+        agent("a"),
+    )
+    async with connect() as tools:
+        assert await kinds(tools, ONE) == [
+            "userMessage",
+            "webSearch",
+            "commandExecution",
+            "commandExecution",
+            "agentMessage",
+        ]
+        for word in ("axolotl", "okapi found", "narwhal"):
+            (hit,) = await search(tools, word, include_tool_calls=True)
+            assert hit["thread"]["id"] == ONE
+            assert await search(tools, word) == []
+
+
+async def test_a_call_that_comes_after_the_abort_joins_the_turn_that_is_indexed_already(
+    home: Path, connect: Connect
+) -> None:
+    put(home, ONE, started("a"), user("one"), aborted("a"))
+    async with connect() as tools:
+        assert await kinds(tools, ONE) == ["userMessage"]
+        add(home, ONE, call("c"), output("c", "the wombat"), started("b"), user("two"))
+        read = await tools("thread_read", thread_id=ONE, include_turns=True, items_view="full", sort_direction="asc")
+        assert [[item["type"] for item in turn["items"]] for turn in read["thread"]["turns"]] == [
+            ["userMessage", "dynamicToolCall"],
+            ["userMessage"],
+        ]
+        assert len(await search(tools, "wombat", include_tool_calls=True)) == 1
+
+
+async def test_base64_is_found_by_no_search_and_takes_no_room_in_answers(home: Path, connect: Connect) -> None:
+    picture = "data:image/png;base64," + "Zm9ydHktdHdv" * 50_000
+    put(home, ONE, user("q"), call("c"), output("c", [{"type": "input_image", "image_url": picture}]), agent("a newt"))
+    async with connect() as tools:
+        assert await search(tools, "9ydHktdHdv", include_tool_calls=True) == []
+        (told,) = await snippets(tools, "left out", include_tool_calls=True)
+        assert "image/png, 450 kB" in told
+        (entry,) = [e for e in (await tools("thread_items", thread_id=ONE))["data"] if e["item"]["id"] == "c"]
+        assert entry["item"]["content_items"] == [{"type": "inputImage", "image_url": "[image/png, 450 kB, left out]"}]
+        assert entry["truncated"] == {}
