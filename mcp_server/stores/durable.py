@@ -20,8 +20,10 @@ from mcp_server.models.thread import FileStamp
 logger = logging.getLogger(__name__)
 
 _BINARY = getattr(os, "O_BINARY", 0)
-# What file systems without hard links answer (FAT, some network and FUSE mounts), or a kernel that protects them.
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+# What file systems without hard links answer (FAT, some network and FUSE mounts), or a kernel that protects them; and
+# what is answered from one file system to another.
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+_COPIED_BYTES = 1 << 20
 
 
 def make_folders(folder: Path) -> None:
@@ -69,12 +71,14 @@ class Draft:
         assert self._fd is not None
         _write(self._fd, data)
 
-    def put(self) -> os.stat_result:
-        """Give the file its name.
+    def put(self, like: os.stat_result | None = None) -> os.stat_result:
+        """Give the file its name, and the times that another has.
 
         Raises:
             FileExistsError: the path is taken.
         """
+        if like is not None:
+            os.utime(self._hidden, ns=(like.st_atime_ns, like.st_mtime_ns))
         self._flush()
         _put(self._hidden, self._path)
         return self._path.stat()
@@ -136,7 +140,8 @@ def append(path: Path, data: bytes, *, create: bool = False) -> os.stat_result:
 
 
 def move(source: Path, target: Path) -> None:
-    """Move a file without overwriting another. A move that was cut short is finished.
+    """Move a file without overwriting another, to another file system too: then its content is on that disk before it
+    goes here. A move that was cut short is finished.
 
     Raises:
         FileExistsError: another file has the target's name.
@@ -146,8 +151,8 @@ def move(source: Path, target: Path) -> None:
     try:
         _put(source, target)
     except FileExistsError:
-        # Killed between link and unlink, the one file has both names: drop the old one.
-        if not same_file(source, target):
+        # Killed between link and unlink, the one file has both names, or what was copied both places: drop the old one.
+        if not (same_file(source, target) or same_content(source, target)):
             raise
         source.unlink(missing_ok=True)
     _forget_names([str(source.parent)])
@@ -233,15 +238,34 @@ def same_file(source: Path | str, target: Path | str) -> bool:
         return False
 
 
+def same_content(source: Path, target: Path) -> bool:
+    """Whether two regular files hold the same bytes."""
+    if source.is_symlink() or target.is_symlink() or not (source.is_file() and target.is_file()):
+        return False
+    with source.open("rb") as one, target.open("rb") as other:
+        if os.fstat(one.fileno()).st_size != os.fstat(other.fileno()).st_size:
+            return False
+        while (part := one.read(_COPIED_BYTES)) == other.read(_COPIED_BYTES):
+            if not part:
+                return True
+    return False
+
+
 def _put(source: Path, target: Path) -> None:
     """Give a file another name. On an error it has the old one alone, unless the disk refuses that too."""
     if source.is_symlink() or not _link(source, target):
         # No hard links here: a file made between the check and the rename would be lost.
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-        source.rename(target)
-        sync_folder(target.parent)
-        return
+        try:
+            source.rename(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            _copy(source, target)
+        else:
+            sync_folder(target.parent)
+            return
     try:
         sync_folder(target.parent)  # the new name is on the disk before the old one goes
         source.unlink()
@@ -249,6 +273,28 @@ def _put(source: Path, target: Path) -> None:
         with suppress(OSError):
             target.unlink()
         raise
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Put a file with the same content and mtime on another file system: under its name it is whole, or not there.
+
+    Raises:
+        FileExistsError: another file has the target's name.
+        OSError: EAGAIN if somebody writes to the source meanwhile.
+    """
+    draft = Draft(target)
+    try:
+        with source.open("rb") as file:
+            before = os.fstat(file.fileno())
+            while part := file.read(_COPIED_BYTES):
+                draft.add(part)
+            draft.put(before)
+            after = os.fstat(file.fileno())
+        if stamp_of(before) != stamp_of(after):
+            target.unlink()
+            raise OSError(errno.EAGAIN, "somebody wrote to it while it was copied to another file system")
+    finally:
+        draft.drop()
 
 
 def _link(source: Path | str, target: Path | str) -> bool:

@@ -35,10 +35,13 @@ class Moves:
         return self._move(path, source, target)
 
     def _move(self, path: str, source: Path, target: str) -> RolloutFile:
+        """Of a link, which would lead nowhere from its new place, the file that it leads to is moved."""
         full = inside(self._home, target, ACTIVE, ARCHIVED)
         with writing(target, missing=path):
             if source.exists() or not full.exists():
-                durable.move(source, full)
+                durable.move(source.resolve(strict=True) if source.is_symlink() else source, full)
+            if source.is_symlink():
+                durable.remove(source)
             return rollout_file(target, full.stat())
 
     def many(self, paths: Sequence[str], folder: str) -> list[RolloutFile | StoreFailure]:

@@ -274,7 +274,8 @@ class RolloutFiles(RolloutStore):
 
     def _abandoned(self) -> list[str]:
         found: list[str] = []
-        for folder, _, names in os.walk(self._home / ACTIVE):
+        folders = (where for top in (ACTIVE, ARCHIVED) for where in os.walk(self._home / top))
+        for folder, _, names in folders:
             for name in filter(durable.is_draft, names):
                 with suppress(FileNotFoundError):
                     if time.time() - os.stat(f"{folder}/{name}").st_mtime > _ABANDONED_SECONDS:
@@ -390,5 +391,8 @@ class RolloutFiles(RolloutStore):
         self._leavings.pop(full, None)
 
     def _remove(self, path: str) -> None:
+        full = self._inside(path, ACTIVE, ARCHIVED)
         with writing(path):
-            durable.remove(self._inside(path, ACTIVE, ARCHIVED))
+            if full.is_symlink():  # what it leads to is the thread
+                durable.remove(full.resolve())
+            durable.remove(full)

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from tests.disks import mounted
 from tests.mission.conftest import Connect, Era, Refused, rollouts
 from tests.mission.conftest import connect as connect
 from tests.mission.conftest import era as era
 from tests.mission.conftest import home as home
 
 pytestmark = pytest.mark.anyio
-
-
-@contextmanager
-def mounted(*arguments: str, on: Path) -> Generator[None]:
-    on.mkdir(exist_ok=True)
-    mount = shutil.which("mount")
-    if mount is None or subprocess.run([mount, *arguments, str(on)], capture_output=True, check=False).returncode:
-        pytest.skip("this process may not mount anything")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(on)], check=True)
 
 
 @pytest.fixture
