@@ -13,24 +13,34 @@ import anyio
 
 # Time for what is under way, the last answers and the state DB's closing, once the threads are closed.
 _LINGER_SECONDS = 0.5
+_HANG_UP = getattr(signal, "SIGHUP", None)
 
 
-async def until_stopped(serve: Callable[[], Awaitable[object]]) -> None:
-    """Serve until that ends by itself, or SIGINT or SIGTERM cancels it. A second signal ends the process at once."""
+async def until_stopped(serve: Callable[[], Awaitable[object]], end: Callable[[], None] | None = None) -> None:
+    """Serve until that ends by itself, or a signal tells it to: SIGINT, SIGTERM, or the SIGHUP of a terminal or an SSH
+    session that goes away. `end` makes it end in order; without it, it is cancelled. A second SIGINT or SIGTERM ends
+    the process at once."""
     loop = asyncio.get_running_loop()
+    told = False
     with anyio.CancelScope() as scope:
 
         def stop(number: int, frame: FrameType | None) -> None:
-            if scope.cancel_called:
+            nonlocal told
+            # The kernel and the shell may each tell of the same hang-up.
+            if told and number != _HANG_UP:
                 os._exit(128 + number)
-            loop.call_soon_threadsafe(scope.cancel)
+            told = True
+            loop.call_soon_threadsafe(end or scope.cancel)
 
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        taken = [signal.SIGINT, signal.SIGTERM]
+        if _HANG_UP is not None and signal.getsignal(_HANG_UP) is not signal.SIG_IGN:  # as nohup has it
+            taken.append(_HANG_UP)
+        before = {number: signal.signal(number, stop) for number in taken}
         try:
             await serve()
         finally:
-            # What lingers after a cancellation must still be open to a second signal, so only a plain end restores.
-            if not scope.cancel_called:
+            # What lingers after that must still be open to a second signal, so only a plain end restores.
+            if not told:
                 for number, handler in before.items():
                     signal.signal(number, handler)
 

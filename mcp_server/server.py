@@ -385,4 +385,6 @@ def run(
         log_level="warning",
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    anyio.run(until_stopped, uvicorn.Server(config).serve)
+    listening = uvicorn.Server(config)
+    # SIGINT and SIGTERM it takes itself, and repeats them once it has ended.
+    anyio.run(until_stopped, listening.serve, lambda: setattr(listening, "should_exit", True))

@@ -5,14 +5,18 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import socket
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types import JSONRPCError
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mcp_server.handlers.malformed import fault_of
 
 # A message of 10 MB and its JSON escapes fit; a larger body is refused with 413 before it is parsed.
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -42,6 +46,54 @@ def security_of(host: str, more_hosts: Sequence[str] = ()) -> TransportSecurityS
         allowed_hosts=hosts,
         allowed_origins=[f"{scheme}://{name}" for scheme in ("http", "https") for name in hosts],
     )
+
+
+class AnswerMalformed:
+    """Answers a body that is no message with an error that names its request. The SDK names none, says less, and takes
+    half characters from clients of 2026-07-28."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope) if scope["type"] == "http" and scope["method"] == "POST" else Headers()
+        if not headers.get("content-type", "").startswith("application/json") or _length(headers) > MAX_BODY_BYTES:
+            await self._app(scope, receive, send)
+            return
+        body, came = await _body_of(receive)
+        if body is not None and (fault := fault_of(body)) is not None:
+            answers = fault.answers() or [JSONRPCError(jsonrpc="2.0", id=None, error=fault.error)]
+            told = [answer.model_dump(mode="json", exclude_unset=True) for answer in answers]
+            await JSONResponse(told[0] if len(told) == 1 else told, 400)(scope, receive, send)
+            return
+        if body is not None and body.startswith(BOM_UTF8):
+            body = b" " * len(BOM_UTF8) + body[len(BOM_UTF8) :]  # as long as its header says
+            came = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def again() -> Message:
+            return came.pop(0) if came else await receive()
+
+        await self._app(scope, again, send)
+
+
+def _length(headers: Headers) -> int:
+    value = headers.get("content-length", "")
+    return int(value) if value.isdecimal() and len(value) < 20 else 0
+
+
+async def _body_of(receive: Receive) -> tuple[bytes | None, list[Message]]:
+    """The whole body, None if it is too long or its sender went away; and what came to tell of it."""
+    came, parts, size = list[Message](), list[bytes](), 0
+    while True:
+        came.append(message := await receive())
+        if message["type"] != "http.request":
+            return None, came
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BODY_BYTES:
+            return None, came
+        if not message.get("more_body", False):
+            return b"".join(parts), came
 
 
 class RequireToken:
@@ -75,4 +127,5 @@ def http_app(
         session_idle_timeout=session_timeout,
         host=host,
     )
-    return RequireToken(app, token) if token else app
+    answering = AnswerMalformed(app)
+    return RequireToken(answering, token) if token else answering

@@ -1,8 +1,11 @@
 """Ready-made prompts for what people ask of their threads."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import MCPServer
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, Prompt
 from pydantic import Field
 
 
@@ -34,3 +37,19 @@ def add_prompts(server: MCPServer[Any]) -> None:
         )
 
     _ = (find_thread, carry_on, archive_project)
+
+
+def check_prompt(name: str, given: Mapping[str, Any], known: Sequence[Prompt]) -> None:
+    """Raises MCPError, with a sentence, if there is no such prompt, or it can't be made of what is given."""
+    prompt = next((prompt for prompt in known if prompt.name == name), None)
+    if prompt is None:
+        names = ", ".join(prompt.name for prompt in known)
+        raise MCPError(INVALID_PARAMS, f"there is no prompt {name!r}; take one of {names}")
+    wanted = prompt.arguments or []
+    for one in wanted:
+        if not str(given.get(one.name, "")).strip():
+            means = f" ({one.description})" if one.description else ""
+            raise MCPError(INVALID_PARAMS, f"prompt {name} needs the argument {one.name}{means}; pass it in arguments")
+    names = [one.name for one in wanted]
+    if unknown := [key for key in given if key not in names]:
+        raise MCPError(INVALID_PARAMS, f"prompt {name} has no argument {unknown[0]!r}; it takes {', '.join(names)}")

@@ -9,15 +9,16 @@ from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
-from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult, InputRequiredResult
+from mcp_types import CallToolResult, GetPromptResult, InputRequiredResult
 from pydantic import ValidationError
 
 from mcp_server.errors import RequestIdReused, StateDamaged, ThreadstoreError
 from mcp_server.handlers.app import AnyContext, App
 from mcp_server.handlers.errors import argument_failure, crash, domain_failure, failure, unanswered, unknown_tool
+from mcp_server.handlers.prompts import check_prompt
 from mcp_server.handlers.stdio import claimed_stdin, claimed_stdout
+from mcp_server.handlers.wire import lines_as_messages
 from mcp_server.stores.records import Receipt
 
 logger = logging.getLogger(__name__)
@@ -29,9 +30,18 @@ class ThreadstoreServer(MCPServer[str]):
     app: App
 
     async def run_stdio_async(self) -> None:
-        """As the SDK's own, but a line has a bound, and pipes are waited for without threads."""
-        async with stdio_server(claimed_stdin(), claimed_stdout()) as (read, write):
+        """As the SDK's own, but a line has a bound, pipes are waited for without threads, and all is answered."""
+        at_end = self.app.service.stop_waiting
+        async with lines_as_messages(claimed_stdin(), claimed_stdout(), at_end) as (read, write):
             await self._lowlevel_server.run(read, write, self._lowlevel_server.create_initialization_options())
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: AnyContext | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """The SDK's own error says nothing to a client of 2026-07-28, so what it would refuse is refused before."""
+        given = {key: value for key, value in (arguments or {}).items() if value is not None}
+        check_prompt(name, given, await self.list_prompts())
+        return await super().get_prompt(name, given, context)
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: AnyContext | None = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import io
-import logging
 import os
 import select
 import sys
@@ -20,8 +19,6 @@ import anyio
 
 from mcp_server.handlers.http import MAX_BODY_BYTES
 
-logger = logging.getLogger(__name__)
-
 Stream = anyio.AsyncFile[str]
 """What the SDK asks of its streams: `async for`, `write` and `flush`."""
 
@@ -30,10 +27,17 @@ _READ_BYTES = 1 << 16
 _NO_SUCH_WRITE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ESPIPE, errno.EPERM)
 
 
+class LineTooLong(Exception):
+    """A line goes on beyond the limit, and nothing after it is read. `head` is what was read of it."""
+
+    def __init__(self, head: str) -> None:
+        self.head = head
+        super().__init__("the line is too long")
+
+
 def claimed_stdin() -> Stream:
     """The standard input: whatever else reads descriptor 0 finds it at its end. A line of more than `MAX_BODY_BYTES`
-    ends it: who sent it waits for an answer that can't be given, since its id is in what was not read, and an end it is
-    told of at once."""
+    ends it, as `LineTooLong`."""
     fd = _claimed(0, os.open(os.devnull, os.O_RDONLY))
     if _can_be_awaited(fd):
         return cast("Stream", PipeReader(fd, MAX_BODY_BYTES))
@@ -85,9 +89,10 @@ class PipeReader:
             self._ended = not await self._more()
         end = end or len(self._held)
         if end > self._limit:
-            _tell_too_long(self._limit)
-            self._ended, end = True, 0
+            head = self._held[: self._limit].decode("utf-8", "replace")
+            self._ended = True
             self._held.clear()
+            raise LineTooLong(head)
         if not end:
             raise StopAsyncIteration
         line = self._held[:end].decode("utf-8", "replace")
@@ -145,6 +150,10 @@ class PipeWriter:
     async def flush(self) -> None:
         """Nothing is held back."""
 
+    def is_unread(self) -> bool:
+        """Whether the other end is closed, so that nobody can read what is written."""
+        return any(event & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, event in self._poll.poll(0))
+
 
 # ---------------------------------------------------------------------------------------------- in worker threads
 
@@ -161,10 +170,5 @@ class BoundedLines(io.TextIOWrapper):
         line = "" if self._ended else super().readline(self._limit + 1)
         if len(line) > self._limit:
             self._ended = True
-            _tell_too_long(self._limit)
-            return ""
+            raise LineTooLong(line)
         return line
-
-
-def _tell_too_long(limit: int) -> None:
-    logger.error("a message of more than %d bytes came; the connection is ended", limit)

@@ -95,6 +95,7 @@ class ThreadService:
         self._now = now_ms
         self._once: dict[str, anyio.Lock] = {}
         self._waiters = 0
+        self._may_wait = True
 
     @asynccontextmanager
     async def once(self, request_id: str) -> AsyncGenerator[None]:
@@ -126,7 +127,7 @@ class ThreadService:
             log = self.catalog.log
             events = await log.events_after(params.after, limit=limit + 1, thread_id=thread_id, types=types)
             left = (deadline - self._now()) / 1000
-            if events or left <= 0:
+            if events or left <= 0 or not self._may_wait:
                 break
             with self._waiting():
                 await self.bus.grown(left)
@@ -136,6 +137,11 @@ class ThreadService:
             for e in page
         ]
         return EventsResult(data=rows, last_seq=rows[-1].seq if rows else params.after, more=len(events) > limit)
+
+    def stop_waiting(self) -> None:
+        """Have each call that waits for events answer with those that there are: its client is about to leave."""
+        self._may_wait = False
+        self.bus.wake()
 
     @contextmanager
     def _waiting(self) -> Generator[None]:

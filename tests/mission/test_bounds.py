@@ -22,22 +22,19 @@ from mcp_server.handlers import notifications
 from mcp_server.handlers.http import MAX_BODY_BYTES
 from mcp_server.server import build_server
 from mcp_server.threads import live, service
+from tests.bare import bare, request
 from tests.mission.conftest import Refused, Tools
-from tests.servers import stdio_server
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_line_over_stdio_that_is_too_long_ends_the_connection_in_order(home: Path) -> None:
-    server = stdio_server(home)
-    async with await anyio.open_process([server.command, *server.args]) as process:
-        assert process.stdin is not None
-        assert process.stderr is not None
+async def test_a_line_over_stdio_that_is_too_long_is_answered_and_ends_the_connection_in_order(home: Path) -> None:
+    async with bare(home) as server:
         with anyio.fail_after(60), suppress(anyio.BrokenResourceError):  # it stops reading in the middle
-            await process.stdin.send(b" " * (MAX_BODY_BYTES + 1) + b"\n")
-        told = b"".join([chunk async for chunk in process.stderr])
-        assert await process.wait() == 0
-    assert b"a message of more than 33554432 bytes came; the connection is ended" in told
+            await server.send(request(5, "x" * MAX_BODY_BYTES))
+        (answer,) = await server.rest()
+    assert answer["id"] == 5
+    assert "a message of more than 33554432 bytes; the connection ends here" in answer["error"]["message"]
 
 
 async def test_one_thread_too_many_is_refused_and_the_others_stay(

@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 import pytest
 
-from mcp_server.handlers.stdio import BoundedLines, PipeReader, PipeWriter
+from mcp_server.handlers.stdio import BoundedLines, LineTooLong, PipeReader, PipeWriter
 
 pytestmark = [
     pytest.mark.anyio,
@@ -95,11 +95,19 @@ async def test_a_line_of_the_allowed_length_is_read_and_nothing_after_a_longer_o
     pipe: tuple[int, int], sent: bytes
 ) -> None:
     os.write(pipe[1], sent)
+    reader = PipeReader(pipe[0], limit=4)
     # The other end stays open: a line that is too long ends the input, whoever waits behind it.
     with anyio.fail_after(10):
-        assert await lines_of(pipe[0], limit=4) == ["123\n"]
+        assert await anext(reader) == "123\n"
+        with pytest.raises(LineTooLong) as told:
+            await anext(reader)
+        assert told.value.head.startswith("1234")
+        assert [line async for line in reader] == []
     lines = BoundedLines(io.BufferedReader(io.BytesIO(sent)), limit=4)
-    assert [lines.readline(), lines.readline(), lines.readline()] == ["123\n", "", ""]
+    assert lines.readline() == "123\n"
+    with pytest.raises(LineTooLong):
+        lines.readline()
+    assert lines.readline() == ""
 
 
 async def test_a_socket_whose_other_end_is_gone_is_at_its_end() -> None:
@@ -170,7 +178,9 @@ async def test_a_message_larger_than_the_pipe_holds_up_nobody_else(
 
 
 async def test_a_reader_that_is_gone_is_an_error(pipe: tuple[int, int]) -> None:
+    assert not PipeWriter(pipe[1]).is_unread()
     os.close(pipe[0])
+    assert PipeWriter(pipe[1]).is_unread()
     with pytest.raises(BrokenPipeError):
         await PipeWriter(pipe[1]).write("x")
 

@@ -1,0 +1,173 @@
+"""One client over two streams of lines. Every request gets its answer: also one that can't be taken, and also those
+that came before the client closed its side.
+
+The SDK's own transport drops what it can't parse, and cancels what is under way at the end of its input.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.shared.dispatcher import as_request_id, coerce_request_id
+from mcp.shared.message import SessionMessage
+from mcp_types import (
+    CONNECTION_CLOSED,
+    INTERNAL_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    RequestId,
+)
+from pydantic_core import PydanticSerializationError
+
+from mcp_server.handlers.http import MAX_BODY_BYTES
+from mcp_server.handlers.malformed import Malformed, read_message, too_long
+from mcp_server.handlers.stdio import LineTooLong, PipeWriter, Stream
+
+logger = logging.getLogger(__name__)
+
+# The longest a server goes on for answers once its client closed its side. A first call may wait so long for the index.
+_LINGER_SECONDS = 40.0
+_LOOK_SECONDS = 0.1
+# Streams that the client opened: their answer is their end.
+_ENDLESS = "subscriptions/listen"
+
+Reading = MemoryObjectReceiveStream[SessionMessage | Exception]
+Writing = MemoryObjectSendStream[SessionMessage]
+
+
+@asynccontextmanager
+async def lines_as_messages(
+    stdin: Stream, stdout: Stream, at_end: Callable[[], None]
+) -> AsyncGenerator[tuple[Reading, Writing]]:
+    """The two streams that the SDK serves. `at_end` is called when no request can come any more."""
+    to_server, for_server = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    to_client, for_client = anyio.create_memory_object_stream[SessionMessage](0)
+    wire = _Wire(stdin, stdout, to_server, to_client.clone())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wire.read, at_end)
+        tasks.start_soon(wire.write, for_client)
+        yield for_server, to_client
+
+
+class _Wire:
+    def __init__(
+        self,
+        stdin: Stream,
+        stdout: Stream,
+        to_server: MemoryObjectSendStream[SessionMessage | Exception],
+        to_client: Writing,
+    ) -> None:
+        self._stdin, self._stdout, self._to_server, self._to_client = stdin, stdout, to_server, to_client
+        self._open = Counter[RequestId]()
+        """Requests of the client without an answer."""
+        self._asked = set[RequestId]()
+        """Requests of the server without an answer."""
+        self._ended = False
+        self._settled = anyio.Event()
+        self._reading = anyio.CancelScope()
+
+    # ------------------------------------------------------------------------------------------ from the client
+
+    async def read(self, at_end: Callable[[], None]) -> None:
+        async with self._to_server, self._to_client:
+            with self._reading:
+                try:
+                    async for line in self._stdin:
+                        if not line.isspace():
+                            await self._take(line)
+                except LineTooLong as error:
+                    await self._refuse(too_long(error.head, MAX_BODY_BYTES))
+                self._ended = True
+                at_end()
+                for request_id in list(self._asked):
+                    await self._give_up(request_id)
+                await self._settle()
+
+    async def _take(self, line: str) -> None:
+        message = read_message(line)
+        if isinstance(message, Malformed):
+            await self._refuse(message)
+        else:
+            self._note(message)
+            await self._to_server.send(SessionMessage(message))
+
+    async def _refuse(self, message: Malformed) -> None:
+        logger.warning("a message can't be taken: %s", message.error.message)
+        for answer in message.answers():
+            await self._to_client.send(SessionMessage(answer))
+        for outcome in message.outcomes():
+            await self._to_server.send(SessionMessage(outcome))
+
+    def _note(self, message: JSONRPCMessage) -> None:
+        if isinstance(message, JSONRPCRequest):
+            if message.method != _ENDLESS:
+                self._open[coerce_request_id(message.id)] += 1
+        elif isinstance(message, JSONRPCNotification):
+            cancelled = as_request_id((message.params or {}).get("requestId"))
+            if message.method == "notifications/cancelled" and cancelled is not None:
+                self._open.pop(coerce_request_id(cancelled), None)  # it is not answered
+        elif message.id is not None:
+            self._asked.discard(coerce_request_id(message.id))
+
+    async def _give_up(self, request_id: RequestId) -> None:
+        """Answer a request of the server in the place of a client that won't."""
+        self._asked.discard(request_id)
+        error = ErrorData(code=CONNECTION_CLOSED, message="the client closed the connection")
+        await self._to_server.send(SessionMessage(JSONRPCError(jsonrpc="2.0", id=request_id, error=error)))
+
+    async def _settle(self) -> None:
+        """Wait until all is answered, with a bound, and only as long as somebody may read it."""
+        with anyio.move_on_after(_LINGER_SECONDS):
+            while self._open and not self._is_unread():
+                with anyio.move_on_after(_LOOK_SECONDS):
+                    await self._settled.wait()
+
+    def _is_unread(self) -> bool:
+        return isinstance(self._stdout, PipeWriter) and self._stdout.is_unread()
+
+    # ------------------------------------------------------------------------------------------ to the client
+
+    async def write(self, messages: MemoryObjectReceiveStream[SessionMessage]) -> None:
+        async with messages, anyio.create_task_group() as tasks:
+            async for session_message in messages:
+                message = session_message.message
+                if isinstance(message, JSONRPCRequest):
+                    self._asked.add(coerce_request_id(message.id))
+                    if self._ended:
+                        tasks.start_soon(self._give_up, coerce_request_id(message.id))
+                try:
+                    await self._stdout.write(_line(message))
+                    await self._stdout.flush()
+                except OSError as error:
+                    logger.info("the client takes no answers any more: %s", error)
+                    self._reading.cancel()
+                    break
+                if isinstance(message, JSONRPCResponse | JSONRPCError) and message.id is not None:
+                    self._answered(coerce_request_id(message.id))
+
+    def _answered(self, request_id: RequestId) -> None:
+        self._open[request_id] -= 1
+        if self._open[request_id] <= 0:
+            del self._open[request_id]
+        if not self._open:
+            self._settled.set()
+            self._settled = anyio.Event()
+
+
+def _line(message: JSONRPCMessage) -> str:
+    try:
+        return message.model_dump_json(by_alias=True, exclude_unset=True) + "\n"
+    except PydanticSerializationError as error:
+        if not isinstance(message, JSONRPCResponse):
+            raise
+        told = ErrorData(code=INTERNAL_ERROR, message=f"the answer can't be written as JSON: {error}")
+        return _line(JSONRPCError(jsonrpc="2.0", id=message.id, error=told))
