@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from mcp_server.errors import DamagedRollout, InvalidCursor, ThreadNotFound, ThreadstoreError
 from mcp_server.models.history import TurnSpan
@@ -20,7 +22,7 @@ from mcp_server.stores.queries import ThreadQuery
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.drafts import Draft
 from mcp_server.threads.histories import History
-from mcp_server.threads.history import HistoryText, read_draft
+from mcp_server.threads.history import HistoryText, off_loop, read_draft
 from mcp_server.threads.reading import Reader
 from mcp_server.threads.terms import Terms, parse_terms
 from mcp_server.threads.texts import searchable
@@ -40,16 +42,20 @@ _CURSOR = re.compile(r"(?P<stage>[nat])(?P<place>-?\d{1,19})(?:#(?P<hit>\d{1,9})
 _RANK_CURSOR = re.compile(r"r(?P<skip>\d{1,9})")
 
 
+class _OutOfTime(Exception):
+    """The deadline came while a text was looked through."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Hit:
-    """A match, the cursor that begins with it, and the offset of the line that told it."""
+    """A match, the cursor that begins with it, and how well it answers, where that counts."""
 
     thread: StoredThread
     cursor: str
-    text: str
+    snippet: str
+    score: float = 0.0
     turn_id: str | None = None
     item_id: str | None = None
-    told: int = 0
 
 
 @dataclass(slots=True)
@@ -62,6 +68,7 @@ class _Search:
     threads: ThreadQuery
     thread_id: str | None
     tools: bool
+    ranked: bool
     batch: int
     deadline: float
     incomplete: list[str]
@@ -76,6 +83,19 @@ class _Search:
     @property
     def late(self) -> bool:
         return time.monotonic() > self.deadline
+
+    def check(self) -> None:
+        """Raises _OutOfTime once time is up."""
+        if self.late:
+            raise _OutOfTime
+
+    def hit(self, thread: StoredThread, text: str) -> _Hit | None:
+        """What a text answers, if it does."""
+        found = self.terms.find(text, self.check)
+        if found is None:
+            return None
+        score = self.terms.score(text, self.check) if self.ranked else 0.0
+        return _Hit(thread, "", self.terms.snippet(text, found), score)
 
     def query(self, before: int | None) -> TextQuery:
         return TextQuery(self.terms.literals, self.threads, self.tools, self.thread_id, before, self.batch)
@@ -134,7 +154,8 @@ class Searcher:
         ranked = params.sort_by == "rank"
         batch = min(max(_RANKED if ranked else limit + 1, _LEAST_PLACES), _MOST_PLACES)
         deadline = time.monotonic() + _SECONDS
-        search = _Search(store, terms, threads, thread_id, params.include_tool_calls, batch, deadline, incomplete)
+        tools = params.include_tool_calls
+        search = _Search(store, terms, threads, thread_id, tools, ranked, batch, deadline, incomplete)
         if thread_id is None and params.cursor is None:
             search.first = await search.store.first_look(search.query(None), _NAMES + 1)
         if search.first is None or not search.first.complete:
@@ -149,7 +170,7 @@ class Searcher:
                 break
         more = len(hits) > limit
         return SearchResult(
-            data=self._shown(terms, hits[:limit]),
+            data=self._shown(hits[:limit]),
             next_cursor=hits[limit].cursor if more else search.rest,
             total=None if more or params.cursor or search.incomplete else len(hits),
             incomplete=search.incomplete,
@@ -166,23 +187,23 @@ class Searcher:
                 search.leave_out(f"only the {_RANKED} newest matches are ranked; sort by time shows all")
                 break
             hits.append(hit)
-        hits.sort(key=lambda hit: search.terms.score(hit.text) + (hit.item_id is None), reverse=True)
+        hits.sort(key=lambda hit: hit.score + (hit.item_id is None), reverse=True)
         page = hits[skip : skip + limit]
         more = skip + limit < len(hits)
         return SearchResult(
-            data=self._shown(search.terms, page),
+            data=self._shown(page),
             next_cursor=f"r{skip + limit}" if more else None,
             total=None if search.incomplete else len(hits),
             incomplete=search.incomplete,
         )
 
-    def _shown(self, terms: Terms, hits: Sequence[_Hit]) -> list[SearchHit]:
+    def _shown(self, hits: Sequence[_Hit]) -> list[SearchHit]:
         return [
             SearchHit(
                 thread=self._reader.view(hit.thread),
                 turn_id=hit.turn_id,
                 item_id=hit.item_id,
-                snippet=terms.snippet(hit.text),
+                snippet=hit.snippet,
             )
             for hit in hits
         ]
@@ -237,11 +258,21 @@ class Searcher:
                 return
             fetched = await self._fetch(places)
             for found in places:
-                for number, hit in enumerate(await self._in_text(search, found, fetched.get(found.number))):
+                begun = time.monotonic()
+                try:
+                    hits = await self._in_text(search, found, fetched.get(found.number))
+                except _OutOfTime:
+                    hits = []
+                    if search.deadline - begun > _SECONDS / 2:  # it would be too long the next time too
+                        thread_id, turn_id = found.thread.id, found.span.turn_id if found.span else ""
+                        search.leave_out(f"a text of turn {turn_id} of thread {thread_id} is too long to be searched")
+                    else:
+                        search.rest = f"t{found.number}" + (f"#{first}" if found.number == place else "")
+                for number, hit in enumerate(hits):
                     if stage != "t" or found.number != place or number >= first:
                         yield hit
                 if search.late:
-                    search.rest = f"t{found.number - 1}"
+                    search.rest = search.rest or f"t{found.number - 1}"
                     search.leave_out("time was up before all texts were searched; go on with next_cursor")
                     return
             if len(places) < search.batch:
@@ -257,9 +288,12 @@ class Searcher:
             named = await search.store.named(search.terms.literals, search.threads, _NAMES + 1)
         if len(named) > _NAMES:
             search.leave_out(f"of the threads that are called so, the {_NAMES} last changed are shown")
-        for number, thread in enumerate(named[:_NAMES]):
-            if number >= skip and thread.name is not None and search.terms.match(thread.name):
-                yield _Hit(thread, f"n{number}", thread.name)
+        size = sum(len(thread.name or "") for thread in named[:_NAMES]) * len(search.terms.terms)
+        try:
+            for hit in await off_loop(size, partial(_in_names_of, search, named[:_NAMES], skip)):
+                yield hit
+        except _OutOfTime:
+            search.leave_out("time was up before all names were searched")
 
     async def _fetch(self, places: Sequence[TextPlace]) -> dict[int, bytes]:
         """The bytes of the turns of these places, by the places' numbers, in one trip to the disk; but for those that
@@ -287,8 +321,17 @@ class Searcher:
         except ThreadstoreError as error:
             search.leave_out(str(error))
             return []
-        found = [hit for hit in _matches(search, text, span, draft) if place.start <= hit.told < place.end]
+        found = await self._matches(search, text, span, draft, range(place.start, place.end))
         return [replace(hit, cursor=f"t{place.number}#{n}") for n, hit in enumerate(found)]
+
+    async def _matches(
+        self, search: _Search, text: HistoryText, span: TurnSpan, draft: Draft | None, told: range | None = None
+    ) -> list[_Hit]:
+        """The matching items of a turn, the last first: all, or those that were `told` at these offsets."""
+        if draft is None:
+            return []
+        size = (len(told) if told is not None else span.end - span.place.start) * len(search.terms.terms)
+        return await off_loop(size, partial(_matches, search, text.thread, span, draft, told))
 
     async def _apart(self, search: _Search, skip: int) -> AsyncIterator[_Hit]:
         """What is in no index is looked through, the newest turns first."""
@@ -296,7 +339,10 @@ class Searcher:
         for history in search.apart:
             for span in reversed(await history.spans(0, history.mark.turns)):
                 draft = await search.turn(history.text, span)
-                for hit in _matches(search, history.text, span, draft):
+                hits: list[_Hit] = []
+                with suppress(_OutOfTime):
+                    hits = await self._matches(search, history.text, span, draft)
+                for hit in hits:
                     if number >= skip:
                         yield replace(hit, cursor=f"a{number}")
                     number += 1
@@ -316,14 +362,22 @@ class Searcher:
             return text, await search.turn(text, span)
 
 
-def _matches(search: _Search, text: HistoryText, span: TurnSpan, draft: Draft | None) -> list[_Hit]:
-    """The matching items of a turn, the last first."""
+def _in_names_of(search: _Search, named: Sequence[StoredThread], skip: int) -> list[_Hit]:
+    hits: list[_Hit] = []
+    for number, thread in enumerate(named):
+        if number >= skip and thread.name is not None and (hit := search.hit(thread, thread.name)):
+            hits.append(replace(hit, cursor=f"n{number}"))
+    return hits
+
+
+def _matches(search: _Search, thread: StoredThread, span: TurnSpan, draft: Draft, told: range | None) -> list[_Hit]:
     found: list[_Hit] = []
-    for key, item in draft.items.items() if draft else ():
+    for key, item in draft.items.items():
+        if told is not None and draft.lines[key][0] not in told:
+            continue
         texts, by_tools = searchable(item)
-        said = "\n".join(texts)
-        if draft and (search.tools or not by_tools) and search.terms.match(said):
-            found.append(_Hit(text.thread, "", said, span.turn_id, item.id, draft.lines[key][0]))
+        if (search.tools or not by_tools) and (hit := search.hit(thread, "\n".join(texts))):
+            found.append(replace(hit, turn_id=span.turn_id, item_id=item.id))
     return found[::-1]
 
 

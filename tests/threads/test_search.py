@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from threading import get_ident
+from types import SimpleNamespace
+
 import pytest
 from rollout_lines import agent, ended, line, started, user
 
 from mcp_server.models.params import SearchParams
 from mcp_server.models.rollout import encode_line
+from mcp_server.models.turn import Item
 from mcp_server.stores.memory_rollouts import MemoryRollouts
 from mcp_server.stores.memory_state import MemoryState
 from mcp_server.stores.reconcile import sync
+from mcp_server.threads import search as search_module
+from mcp_server.threads.search import Searcher
+from mcp_server.threads.texts import searchable
 from tests.worlds import World
 
 pytestmark = pytest.mark.anyio
@@ -37,3 +44,63 @@ async def test_a_turn_is_read_once_however_many_texts_of_it_answer() -> None:
     rollouts.read = seen  # type: ignore[method-assign, assignment]
     assert len((await searcher.search(SearchParams("words", limit=100))).data) == 30
     assert 0 < sum(read) < 1.5 * len(data)
+
+
+async def said_in_one_turn(*texts: str) -> Searcher:
+    rollouts, state = MemoryRollouts(), MemoryState()
+    meta = line("session_meta", id=ID, timestamp="2026-11-22T10:00:00.000Z", cwd="/w", source="cli")
+    data = b"".join(map(encode_line, (meta, started("a"), user("go"), *map(agent, texts), ended("a"))))
+    await rollouts.create(rollouts.path_of(ID, 0), data)
+    await sync(rollouts, state, quiet=True)
+    return World(rollouts, state).service().searcher
+
+
+async def test_long_texts_are_looked_through_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    searcher = await said_in_one_turn("needle " + "x" * 1_000_000)
+    seen: set[int] = set()
+
+    def noted(item: Item) -> tuple[list[str], bool]:
+        if len(str(item.get("text"))) > 1_000_000:
+            seen.add(get_ident())
+        return searchable(item)
+
+    monkeypatch.setattr(search_module, "searchable", noted)
+    assert len((await searcher.search(SearchParams("needle"))).data) == 1
+    assert seen
+    assert get_ident() not in seen
+
+
+async def test_time_that_is_up_within_a_text_is_said_and_the_next_call_begins_with_that_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    searcher = await said_in_one_turn("a needle", "another needle")
+    await searcher.search(SearchParams("needle"))  # which indexes it
+    monkeypatch.setattr(search_module, "_SECONDS", -1.0)
+    cut = await searcher.search(SearchParams("needle"))
+    assert (cut.data, cut.total) == ([], None)
+    assert any("time was up" in reason for reason in cut.incomplete)
+    monkeypatch.undo()
+    whole = await searcher.search(SearchParams("needle", cursor=cut.next_cursor))
+    assert [hit.snippet for hit in whole.data] == ["another **needle**", "a **needle**"]
+
+
+async def test_a_text_that_takes_all_the_time_there_is_is_named_and_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    searcher = await said_in_one_turn("a needle" + " x" * 20_000, "an endless needle")
+    await searcher.search(SearchParams("needle"))  # which indexes it
+    now = 0.0
+
+    def endless(item: Item) -> tuple[list[str], bool]:
+        nonlocal now
+        now += 1_000 if "endless" in str(item.get("text")) else 0
+        return searchable(item)
+
+    monkeypatch.setattr(search_module, "searchable", endless)
+    monkeypatch.setattr(search_module, "time", SimpleNamespace(monotonic=lambda: now))
+    cut = await searcher.search(SearchParams("needle"))
+    assert cut.data == []
+    assert any(ID in reason and "too long to be searched" in reason for reason in cut.incomplete)
+    rest = await searcher.search(SearchParams("needle", cursor=cut.next_cursor))
+    assert len(rest.data) == 1
+    assert rest.data[0].snippet.startswith("a **needle**")

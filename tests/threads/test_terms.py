@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_server.errors import InvalidArgument
-from mcp_server.threads.terms import parse_terms
+from mcp_server.threads import terms as terms_module
+from mcp_server.threads.terms import MAX_TERMS, parse_terms
 
 TEXT = "The parser in session.py:88 says: 编译器的错误, not a\nsyntax  error (see /docs/Errors)"
 
@@ -40,17 +41,17 @@ NOT_ANSWERED = {
 
 @pytest.mark.parametrize("typed", ANSWERED.values(), ids=ANSWERED)
 def test_a_text_answers(typed: str) -> None:
-    assert parse_terms(typed).match(TEXT)
+    assert parse_terms(typed).find(TEXT)
 
 
 @pytest.mark.parametrize("typed", NOT_ANSWERED.values(), ids=NOT_ANSWERED)
 def test_a_text_does_not_answer(typed: str) -> None:
-    assert not parse_terms(typed).match(TEXT)
+    assert not parse_terms(typed).find(TEXT)
 
 
 def test_quotation_marks_alone_are_looked_for_as_they_are() -> None:
-    assert parse_terms('""').match('x = ""')
-    assert not parse_terms('""').match('x = "1"')
+    assert parse_terms('""').find('x = ""')
+    assert not parse_terms('""').find('x = "1"')
 
 
 @pytest.mark.parametrize("typed", ["", " \t\n", "x" * 10_001, "lone \ud800"])
@@ -70,28 +71,70 @@ def test_any_string_parses_or_is_refused(typed: str) -> None:
 PLAIN = st.text(st.characters(exclude_categories=["Cs"], exclude_characters='"*'), max_size=200)
 
 
-@given(PLAIN, PLAIN.filter(str.strip), PLAIN)
+@given(PLAIN, PLAIN.filter(lambda typed: 0 < len(typed.split()) <= MAX_TERMS), PLAIN)
 def test_a_text_that_holds_the_string_as_typed_answers(before: str, typed: str, after: str) -> None:
     text = before + typed + after
     terms = parse_terms(typed)
-    assert terms.match(text)
+    found = terms.find(text)
+    assert found
     assert all(re.search(re.escape(literal), text, re.IGNORECASE) for literal in terms.literals)
-    snippet = terms.snippet(text)
+    snippet = terms.snippet(text, found)
     assert re.search(r"\*\*[^*]+\*\*", snippet)
     assert len(snippet.splitlines()) == 1
     assert terms.score(text) > 0
 
 
+def test_a_search_has_at_most_sixty_four_words_those_of_phrases_among_them() -> None:
+    words = [f"w{n}" for n in range(MAX_TERMS)]
+    assert parse_terms(" ".join(words)).find(" ".join(reversed(words)))
+    for typed in (" ".join([*words, "more"]), f'"{" ".join(words)}" more'):
+        with pytest.raises(InvalidArgument, match=r"65 words; use at most 64") as refused:
+            parse_terms(typed)
+        assert refused.value.name == "search_term"
+
+
+@given(
+    st.text("ab \n", max_size=60),
+    st.lists(st.sampled_from(["a", "ab", '"a b"', '"b  a b"', "b*", "aba"]), min_size=1, max_size=3),
+)
+def test_a_text_that_is_looked_through_in_windows_answers_as_if_it_were_looked_through_at_once(
+    text: str, typed: list[str]
+) -> None:
+    terms = parse_terms(" ".join(typed))
+    at_once = terms.find(text), terms.score(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(terms_module, "_WINDOW", 7)
+        assert (terms.find(text), terms.score(text)) == at_once
+
+
+def test_a_look_at_one_long_text_can_be_ended_within_it() -> None:
+    looks = 0
+
+    def check() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        parse_terms("absent").find("x" * 10_000_000, check)
+
+
+def snippet_of(typed: str, text: str) -> str:
+    terms = parse_terms(typed)
+    return terms.snippet(text, terms.find(text))
+
+
 def test_a_snippet_shows_what_is_around_the_first_match_with_every_match_marked() -> None:
     text = "x " * 500 + "the Needle,\r\n\u2028and another needle " + "y " * 500
-    snippet = parse_terms("needle").snippet(text)
+    snippet = snippet_of("needle", text)
     assert "x the **Needle**, and another **needle** y" in snippet
     assert snippet.startswith("…x")
     assert snippet.endswith("y…")
     assert len(snippet) < 250
-    assert parse_terms("needle").snippet("a needle") == "a **needle**"
-    assert parse_terms("a b").snippet("b a") == "**b** **a**"
-    assert parse_terms("absent").snippet(text) == ""
+    assert snippet_of("needle", "a needle") == "a **needle**"
+    assert snippet_of("a b", "b a") == "**b** **a**"
+    assert snippet_of("absent", text) == ""
 
 
 def test_whole_words_early_often_and_in_short_texts_score_more() -> None:
