@@ -7,8 +7,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from mcp_server.models.cwd import place_of
 from mcp_server.stores.index import IDS_BELOW, below_values
-from mcp_server.stores.queries import ThreadQuery, cwd_forms
+from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.statements import clamped
 
 KEYS = {"created_at": "created_at_ms", "updated_at": "updated_at_ms", "recency_at": "recency_at_ms"}
@@ -37,7 +38,7 @@ def of_group(query: ThreadQuery) -> Conditions:
 def of_cwd(query: ThreadQuery) -> Conditions:
     if query.cwds is None:
         return [], []
-    return [f"cwd {_AMONG}"], [_json_list(cwd_forms(query.cwds))]
+    return [f"cwd IN (SELECT cwd FROM cwds WHERE place {_AMONG})"], [_json_list({*map(place_of, query.cwds)})]
 
 
 def _json_list(values: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Table
 from sqlmodel import Session, col, select
 
+from mcp_server.models.cwd import place_of
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.rollout import HistoryBase
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
@@ -46,6 +47,8 @@ def write_threads(session: Session, threads: Sequence[StoredThread]) -> list[Thr
     writings.pop("", None)
     for sql, values in writings.items():
         _write(session, sql, _COLUMNS, values)
+    cwds = {thread.cwd for thread in rows.values()}
+    run_each(session, "INSERT OR IGNORE INTO cwds VALUES (?, ?)", [(cwd, place_of(cwd)) for cwd in cwds])
     return events
 
 

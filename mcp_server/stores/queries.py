@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from mcp_server.models.cwd import place_of
 from mcp_server.models.thread import SortDirection, SourceKind, StoredThread, ThreadSortKey
 
 COUNTED = 500
@@ -25,6 +26,7 @@ class ThreadQuery:
     """Which stored threads, in which order. `None` means no restriction, an empty collection nothing at all.
 
     `search_term` is a literal, case-sensitive part of name or preview. `since_ms` and `until_ms` bound the sort key.
+    `cwds` find every spelling of these places.
     """
 
     archived: bool | None = False
@@ -110,7 +112,7 @@ def fits(thread: Listed, key_ms: int, query: ThreadQuery) -> bool:
     """Whether the query lets a thread through that has this value of the sort key; but for its term and its tree."""
     return (
         fits_group(thread, query)
-        and (query.cwds is None or thread.cwd in cwd_forms(query.cwds))
+        and (query.cwds is None or place_of(thread.cwd) in set(map(place_of, query.cwds)))
         and in_time(key_ms, query)
     )
 
@@ -130,9 +132,3 @@ def beyond(key_ms: int, thread_id: str, query: ThreadQuery) -> bool:
         return key_ms < anchor.at_ms if descending else key_ms > anchor.at_ms
     place, end = (key_ms, thread_id), (anchor.at_ms, anchor.thread_id)
     return place < end if descending else place > end
-
-
-def cwd_forms(cwds: Collection[str]) -> set[str]:
-    """The spellings that a recorded cwd may have for these: with and without a slash at the end."""
-    stripped = {cwd.rstrip("/") or cwd[:1] for cwd in cwds}
-    return stripped | {f"{cwd}/" for cwd in stripped if cwd not in ("", "/")}

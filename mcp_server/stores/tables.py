@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-REVISION = "0008"
+REVISION = "0009"
 
 
 class SchemaVersion(SQLModel, table=True):
@@ -103,6 +103,16 @@ class ThreadCountRow(SQLModel, table=True):
     model_provider: str = Field(primary_key=True)
     cwd: str = Field(primary_key=True)
     n: int
+
+
+class CwdRow(SQLModel, table=True):
+    """A spelling of a working directory that some row has, or had, and what `place_of` makes of it."""
+
+    __tablename__ = "cwds"
+    __table_args__ = (Index("ix_cwds_place", "place"), {"sqlite_with_rowid": False})
+
+    cwd: str = Field(primary_key=True)
+    place: str
 
 
 class SpawnEdgeRow(SQLModel, table=True):

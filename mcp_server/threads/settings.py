@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from mcp_server.errors import InvalidArgument
+from mcp_server.models.cwd import is_windows_path
 from mcp_server.models.params import SettingsRequest
 from mcp_server.models.policy import READ_ONLY, sandbox_of_mode
 from mcp_server.models.thread import Settings
@@ -73,7 +74,10 @@ def differing(live: Settings, request: SettingsRequest) -> list[str]:
 
 
 def absolute_cwd(cwd: str, base: str) -> str:
-    """A cwd made absolute against the one in force, without a trailing slash. It need not exist."""
+    """A cwd made absolute against the one in force, without a trailing slash. It need not exist, nor be of this system:
+    the threads of a home that was carried here from Windows have such."""
     if not cwd.strip() or "\0" in cwd:
         raise InvalidArgument("cwd", cwd, "it is blank or holds a null byte", "pass an absolute path")
+    if is_windows_path(cwd):
+        return cwd
     return os.path.normpath(os.path.join(base, os.path.expanduser(cwd)))  # noqa: PTH111, PTH118

@@ -18,3 +18,13 @@ def run_sql(path: Path, *statements: str) -> list[tuple[object, ...]]:
         for statement in statements:
             rows = connection.execute(statement).fetchall()
     return rows
+
+
+_MADE_SINCE = {"0009": ("DROP TABLE cwds",)}
+"""What takes back each revision that has made something, so far as the tests go back."""
+
+
+def set_back(path: Path, revision: str) -> None:
+    """Make a database one that an older version has left."""
+    made = [statement for since, statements in _MADE_SINCE.items() if since > revision for statement in statements]
+    run_sql(path, *made, f"UPDATE alembic_version SET version_num = '{revision}'")

@@ -33,7 +33,7 @@ from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.records import BackfillState, Change, Move, SpawnEdge
 from mcp_server.stores.state import StateDb
 from mcp_server.stores.tables import REVISION
-from tests.stores.databases import THREAD, run_sql
+from tests.stores.databases import THREAD, run_sql, set_back
 
 pytestmark = pytest.mark.anyio
 
@@ -284,7 +284,7 @@ async def test_rows_with_an_effort_that_is_no_text_are_taken_from_their_files_ag
             for key, effort in efforts.items()
         ]
         await db.commit(Change(threads=(*rows, replace(THREAD, id="other", recorded={}))))
-    run_sql(path, "UPDATE alembic_version SET version_num = '0006'")
+    set_back(path, "0006")
     with closing(StateDb.open(path)) as db:
         again = {key for key, (_, stamp) in (await db.stamps()).items() if stamp.mtime_ns == 0}
     assert again == {"object", "number", "list"}
@@ -298,12 +298,22 @@ async def test_histories_that_were_indexed_by_an_older_version_are_read_again(pa
         await db.commit(Change(threads=(THREAD, replace(THREAD, id="writes", recorded={"sandbox": READ_ONLY}))))
         await db.step([HistoryStep(mark, None, 0, (), (piece,))])
         assert len(await db.places(query)) == 1
-    run_sql(path, "UPDATE alembic_version SET version_num = '0007'")
+    set_back(path, "0007")
     with closing(StateDb.open(path)) as db:
         assert await db.places(query) == []
         assert set(await db.unread(9)) == {THREAD.id, "writes"}
         assert await db.marks([THREAD.id]) == {}
         assert [key for key, (_, stamp) in (await db.stamps()).items() if stamp.mtime_ns == 0] == ["writes"]
+
+
+async def test_a_place_is_found_by_all_its_spellings_after_a_migration_too(path: Path) -> None:
+    query = ThreadQuery(with_preview=None, cwds=["c:/Users/ME"])
+    with closing(StateDb.open(path)) as db:
+        await db.commit(Change(threads=(replace(THREAD, cwd="C:\\Users\\Me\\"),)))
+        assert len((await db.list(query)).rows) == 1
+    set_back(path, "0008")
+    with closing(StateDb.open(path)) as db:
+        assert len((await db.list(query)).rows) == 1
 
 
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(path: Path) -> None:
