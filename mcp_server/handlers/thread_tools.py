@@ -192,6 +192,9 @@ def list_tools(app: App) -> list[Tool]:
         ] = None,
         parent_thread_id: Annotated[str | None, Field(description="Only its direct sub-agents")] = None,
         ancestor_thread_id: Annotated[str | None, Field(description="Only sub-agents below it")] = None,
+        include_without_preview: Annotated[
+            bool, Field(description="Also those without a text of the user: attachments only, or the agent spoke first")
+        ] = False,
         since: Annotated[str | None, Field(description="Sort key at or after this RFC 3339 time")] = None,
         until: Annotated[str | None, Field(description="Sort key at or before this RFC 3339 time")] = None,
         sort_key: Annotated[ThreadSortKey, Field(description="What to sort by")] = "created_at",
@@ -213,6 +216,7 @@ def list_tools(app: App) -> list[Tool]:
                 ancestor_thread_id=ancestor_thread_id,
                 since=since,
                 until=until,
+                include_without_preview=include_without_preview,
             ),
             sort_key=sort_key,
             sort_direction=sort_direction,

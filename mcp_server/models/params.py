@@ -65,7 +65,9 @@ class ForkParams:
 
 @dataclass(frozen=True, slots=True)
 class ThreadFilter:
-    """The filters of list and search. `source_kinds` None: every source but sub-agents, unless a tree is named."""
+    """The filters of list and search. `source_kinds` None: every source but sub-agents, unless a tree is named.
+
+    A thread has no preview where its first message is an attachment or blank, or where the agent spoke first."""
 
     archived: bool = False
     model_providers: Sequence[str] | None = None
@@ -76,6 +78,7 @@ class ThreadFilter:
     ancestor_thread_id: str | None = None
     since: str | None = None
     until: str | None = None
+    include_without_preview: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,13 @@ class Hidden(Value):
 
     sub_agents: Annotated[int, about("Sub-agent threads (source_kinds or ancestor_thread_id shows them)")] = 0
     archived: Annotated[int, about("Archived threads (archived=true shows them)")] = 0
-    without_preview: Annotated[int, about("Threads that no user message was written to yet")] = 0
+    without_preview: Annotated[
+        int,
+        about(
+            "Threads without a text of the user: only attachments, blank, the agent spoke first, or nothing was said "
+            "yet (include_without_preview=true shows them)"
+        ),
+    ] = 0
     file_missing: Annotated[int, about("Rows whose rollout was gone; they were dropped from the index")] = 0
     are_minimums: Annotated[bool, about("True if there are at least so many: counted to a bound only")] = False
 

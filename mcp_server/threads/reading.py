@@ -159,13 +159,18 @@ class Reader:
             archived=filter.archived,
             source_kinds=kinds,
             model_providers=filter.model_providers or None,
-            cwds=None if filter.cwd is None else [absolute_cwd(cwd, self._cwd) for cwd in filter.cwd],
+            cwds=None if filter.cwd is None else self._places(filter.cwd),
             search_term=filter.search_term or None,
             parent_id=await self._tree_id(filter.parent_thread_id),
             ancestor_id=await self._tree_id(filter.ancestor_thread_id),
             since_ms=_time("since", filter.since),
             until_ms=_until(filter.until),
+            with_preview=None if filter.include_without_preview else True,
         )
+
+    def _places(self, cwds: Sequence[str]) -> list[str]:
+        """These cwds as they are, since one that is recorded may be relative too, and as they mean it here."""
+        return [spelling for cwd in cwds for spelling in (cwd, absolute_cwd(cwd, self._cwd))]
 
     async def _tree_id(self, reference: str | None) -> str | None:
         return None if reference is None else await self._catalog.resolve(reference)
@@ -329,7 +334,7 @@ def _range(number: int | None, direction: SortDirection, limit: int, total: int)
 
 def _left_out(query: ThreadQuery, filter: ThreadFilter) -> dict[str, ThreadQuery]:  # noqa: A002
     """What the default filters leave out, by its name in `Hidden`."""
-    others = {"without_preview": replace(query, with_preview=False)}
+    others = {"without_preview": replace(query, with_preview=False)} if query.with_preview else {}
     if not filter.source_kinds and query.source_kinds is not None:
         others["sub_agents"] = replace(query, source_kinds=SUB_AGENT_KINDS)
     if not filter.archived:

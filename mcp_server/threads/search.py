@@ -143,7 +143,7 @@ class Searcher:
 
     async def _search(self, params: SearchParams, store: StateStore, incomplete: list[str]) -> SearchResult:
         terms = parse_terms(params.search_term)
-        threads = await self._reader.query(params.filter)
+        threads = replace(await self._reader.query(params.filter), with_preview=None)
         if not params.filter.source_kinds:
             threads = replace(threads, source_kinds=None)
         thread_id = None
