@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from mcp_server.models.cwd import is_windows_path, place_of
 
 _parts = st.sampled_from(["C:", "mnt", "c", "x", "X", "..", ".", "", "?", "wsl$", "Ubuntu", "UNC", "a b", "é", "\0"])
-_paths = st.tuples(st.sampled_from(["/", "//", "\\\\", "\\\\?\\", "C:\\", "c:/"]), st.lists(_parts), st.sampled_from("/\\"))
+_roots = st.sampled_from(["/", "//", "\\\\", "\\\\?\\", "C:\\", "c:/"])
+_paths = st.tuples(_roots, st.lists(_parts), st.sampled_from("/\\"))
 PATHS = _paths.map(lambda made: made[0] + made[2].join(made[1]))
 
 
