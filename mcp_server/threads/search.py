@@ -29,6 +29,8 @@ from mcp_server.threads.texts import searchable
 
 # One answer may take this long; what was not reached by then is said, and the cursor goes on from there.
 _SECONDS = 10.0
+# But each text that is begun has so long, so that every call gets on.
+_TEXT_SECONDS = 1.0
 # Of these, so many at most for what is not indexed yet.
 _READING_SECONDS = 2.0
 _UNREAD = 1_000
@@ -78,6 +80,8 @@ class _Search:
     """What there is to be looked at first, where all is indexed."""
     rest: str | None = None
     """Where to go on if time was up."""
+    until: float = 0.0
+    """When the look through the present text ends."""
     _turn: tuple[str, TurnSpan, Draft | None] | None = None
 
     @property
@@ -85,9 +89,15 @@ class _Search:
         return time.monotonic() > self.deadline
 
     def check(self) -> None:
-        """Raises _OutOfTime once time is up."""
-        if self.late:
+        """Raises _OutOfTime once time is up for the present text."""
+        if time.monotonic() > self.until:
             raise _OutOfTime
+
+    def begin_text(self) -> float:
+        """The time now, from which on the next text is looked through."""
+        now = time.monotonic()
+        self.until = max(self.deadline, now + _TEXT_SECONDS)
+        return now
 
     def hit(self, thread: StoredThread, text: str) -> _Hit | None:
         """What a text answers, if it does."""
@@ -258,14 +268,13 @@ class Searcher:
                 return
             fetched = await self._fetch(places)
             for found in places:
-                begun = time.monotonic()
+                begun = search.begin_text()
                 try:
                     hits = await self._in_text(search, found, fetched.get(found.number))
                 except _OutOfTime:
                     hits = []
                     if search.deadline - begun > _SECONDS / 2:  # it would be too long the next time too
-                        thread_id, turn_id = found.thread.id, found.span.turn_id if found.span else ""
-                        search.leave_out(f"a text of turn {turn_id} of thread {thread_id} is too long to be searched")
+                        search.leave_out(f"a text of thread {found.thread.id} is too long to be searched")
                     else:
                         search.rest = f"t{found.number}" + (f"#{first}" if found.number == place else "")
                 for number, hit in enumerate(hits):
@@ -288,6 +297,7 @@ class Searcher:
             named = await search.store.named(search.terms.literals, search.threads, _NAMES + 1)
         if len(named) > _NAMES:
             search.leave_out(f"of the threads that are called so, the {_NAMES} last changed are shown")
+        search.begin_text()
         size = sum(len(thread.name or "") for thread in named[:_NAMES]) * len(search.terms.terms)
         try:
             for hit in await off_loop(size, partial(_in_names_of, search, named[:_NAMES], skip)):
@@ -340,6 +350,7 @@ class Searcher:
             for span in reversed(await history.spans(0, history.mark.turns)):
                 draft = await search.turn(history.text, span)
                 hits: list[_Hit] = []
+                search.begin_text()
                 with suppress(_OutOfTime):
                     hits = await self._matches(search, history.text, span, draft)
                 for hit in hits:
@@ -363,11 +374,8 @@ class Searcher:
 
 
 def _in_names_of(search: _Search, named: Sequence[StoredThread], skip: int) -> list[_Hit]:
-    hits: list[_Hit] = []
-    for number, thread in enumerate(named):
-        if number >= skip and thread.name is not None and (hit := search.hit(thread, thread.name)):
-            hits.append(replace(hit, cursor=f"n{number}"))
-    return hits
+    looked = ((n, search.hit(thread, thread.name or "")) for n, thread in enumerate(named) if n >= skip)
+    return [replace(hit, cursor=f"n{n}") for n, hit in looked if hit is not None]
 
 
 def _matches(search: _Search, thread: StoredThread, span: TurnSpan, draft: Draft, told: range | None) -> list[_Hit]:

@@ -76,6 +76,7 @@ async def test_time_that_is_up_within_a_text_is_said_and_the_next_call_begins_wi
     searcher = await said_in_one_turn("a needle", "another needle")
     await searcher.search(SearchParams("needle"))  # which indexes it
     monkeypatch.setattr(search_module, "_SECONDS", -1.0)
+    monkeypatch.setattr(search_module, "_TEXT_SECONDS", -1.0)
     cut = await searcher.search(SearchParams("needle"))
     assert (cut.data, cut.total) == ([], None)
     assert any("time was up" in reason for reason in cut.incomplete)
