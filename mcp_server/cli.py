@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,6 +19,13 @@ HttpOption = Annotated[
 NoStateOption = Annotated[bool, typer.Option("--no-state", help="Serve from the files alone, without a state DB.")]
 ReadOnlyOption = Annotated[
     bool, typer.Option("--read-only", help="Offer no tool that changes anything; open nothing for writing.")
+]
+CodexDbOption = Annotated[
+    Literal["follow", "read-only"] | None,
+    typer.Option(
+        help="Whether Codex's own database follows what is archived, named or given git info here "
+        "(default: THREADSTORE_CODEX_DB, else follow)."
+    ),
 ]
 DelayOption = Annotated[
     float, typer.Option(min=0, help="Seconds that a thread without subscribers stays loaded.", metavar="SECONDS")
@@ -45,6 +52,7 @@ def serve(
     http: HttpOption = None,
     no_state: NoStateOption = False,
     read_only: ReadOnlyOption = False,
+    codex_db: CodexDbOption = None,
     unload_delay: DelayOption = 0.0,
     session_timeout: SessionOption = 1_800.0,
     allow_host: AllowHostOption = None,
@@ -60,7 +68,7 @@ def serve(
 
     share_one_heap()
     address = _address(http) if http is not None else None
-    config = Config.load(home, state=not no_state, unload_delay=unload_delay, read_only=read_only)
+    config = Config.load(home, state=not no_state, unload_delay=unload_delay, read_only=read_only, codex_db=codex_db)
     if config.home.exists() and not config.home.is_dir():
         raise typer.BadParameter(f"it is no folder: {config.home}", param_hint="--home")
     with uncollected():

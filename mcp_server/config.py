@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mcp_server.models.policy import sandbox_of_mode
 from mcp_server.threads.settings import DEFAULT_APPROVAL_POLICY, DEFAULT_PROVIDER, Defaults
@@ -16,6 +16,9 @@ from mcp_server.threads.settings import DEFAULT_APPROVAL_POLICY, DEFAULT_PROVIDE
 logger = logging.getLogger(__name__)
 
 STATE_FILE = "threadstore.sqlite"
+
+CodexDb = Literal["follow", "read-only"]
+"""Whether the rows of Codex's own database follow what is done to their threads here, or are never changed."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,13 @@ class Config:
     wait_seconds: float = 30.0
     watch: bool = True
     read_only: bool = False
+    codex_sqlite_home: Path | None = None
+    """Where Codex keeps the databases of this home; None: in the home itself."""
+    codex_db: CodexDb = "follow"
+
+    @property
+    def codex_databases(self) -> Path:
+        return self.codex_sqlite_home or self.home
 
     @classmethod
     def load(
@@ -39,19 +49,23 @@ class Config:
         unload_delay: float = 0.0,
         wait_seconds: float = 30.0,
         read_only: bool = False,
+        codex_db: CodexDb | None = None,
     ) -> Config:
         """Choose the home and read its config.toml. Creates nothing. A read-only server has no state DB either: SQLite
         can't read one without writing beside it."""
         chosen = find_home(home)
         sqlite_home = os.environ.get("THREADSTORE_SQLITE_HOME")
         folder = Path(sqlite_home).expanduser() if sqlite_home else chosen
+        table = read_table(chosen / "config.toml")
         return cls(
             home=chosen,
             state_path=folder / STATE_FILE if state and not read_only else None,
-            defaults=read_defaults(chosen / "config.toml"),
+            defaults=read_defaults(table),
             unload_delay=unload_delay,
             wait_seconds=wait_seconds,
             read_only=read_only,
+            codex_sqlite_home=find_codex_databases(chosen, table),
+            codex_db=codex_db or read_codex_db(),
         )
 
 
@@ -75,15 +89,34 @@ def find_home(given: Path | None = None) -> Path:
     return Path(platformdirs.user_data_dir("threadstore", appauthor=False))
 
 
-def read_defaults(path: Path) -> Defaults:
-    """What config.toml says of models and policies. A file that can't be read says nothing, and stderr says so."""
-    table: dict[str, Any] = {}
+def read_codex_db() -> CodexDb:
+    """THREADSTORE_CODEX_DB, else `follow`. Whoever sets it to something else wants the database left alone."""
+    return "follow" if os.environ.get("THREADSTORE_CODEX_DB", "") in ("", "follow") else "read-only"
+
+
+def find_codex_databases(home: Path, table: dict[str, Any]) -> Path:
+    """Where Codex looks for the databases of a home: `sqlite_home` of config.toml (relative to the home), else
+    CODEX_SQLITE_HOME (relative to the working directory), else the home itself."""
+    given = table.get("sqlite_home")
+    if isinstance(given, str) and given:
+        return home / Path(given).expanduser()
+    from_environment = os.environ.get("CODEX_SQLITE_HOME")
+    return Path(from_environment).expanduser().absolute() if from_environment else home
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """config.toml, empty if it can't be read; stderr says so then."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         pass
     except (OSError, ValueError, RecursionError) as error:
         logger.warning("%s is ignored: %s", path, error)
+    return {}
+
+
+def read_defaults(table: dict[str, Any]) -> Defaults:
+    """What config.toml says of models and policies."""
 
     def text(name: str) -> str | None:
         value = table.get(name)

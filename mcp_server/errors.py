@@ -200,11 +200,11 @@ class TurnsRunning(WrongState):
 
 
 class PaginatedHistory(WrongState):
-    def __init__(self, thread_id: str) -> None:
-        self.thread_id = thread_id
+    def __init__(self, thread_id: str, reason: str) -> None:
+        self.thread_id, self.reason = thread_id, reason
         super().__init__(
             f"thread {thread_id} has a paginated history, and Codex keeps the git info of such a thread in its own "
-            "database; set it in Codex, or call thread_fork with this id and set it on the copy"
+            f"database alone ({reason}); set it in Codex, or call thread_fork with this id and set it on the copy"
         )
 
 

@@ -56,7 +56,9 @@ async def _doctor(config: Config, repair: bool, yes: bool) -> int:
     state.close()
     writable = await anyio.to_thread.run_sync(StateDb.open, state.path)
     try:
-        done = await doctor.repair(rollouts, writable, locks, more_names=lambda: codex_state.names(config.home))
+        done = await doctor.repair(
+            rollouts, writable, locks, more_names=lambda: codex_state.names(config.codex_databases)
+        )
     finally:
         writable.close()
     if done.done is not None:
@@ -134,8 +136,8 @@ async def _reindex(config: Config) -> int:
                 now_ms=now_ms,
                 wait_s=3_600,
                 progress=lambda done, found: progress.update(bar, completed=done, total=found or 1),
-                more_names=lambda: codex_state.names(config.home),
-                closed_edges=lambda: codex_state.closed_edges(config.home),
+                more_names=lambda: codex_state.names(config.codex_databases),
+                closed_edges=lambda: codex_state.closed_edges(config.codex_databases),
             )
             bar = progress.add_task("reading histories", total=await state.unread_count())
             indexer = Indexer(RolloutFiles(config.home), state)

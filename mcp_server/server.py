@@ -37,6 +37,7 @@ from mcp_server.heap import uncollected
 from mcp_server.models.results import StatusResult
 from mcp_server.status import is_small, status_of
 from mcp_server.stores import codex_state, doctor
+from mcp_server.stores.codex_follow import CodexDatabase
 from mcp_server.stores.locks import CodexWriterLocks
 from mcp_server.stores.memory_rollouts import MemoryRollouts
 from mcp_server.stores.memory_state import MemoryState
@@ -100,7 +101,11 @@ class Runtime:
         self.feed = EventFeed()
         self.rollouts = RolloutFiles(config.home)
         self.locks = CodexWriterLocks(config.home)
-        stores = Stores(self.rollouts, self.locks, None, MemoryState(), MemoryRollouts, more_names=self._codex_names)
+        stores = Stores(
+            *(self.rollouts, self.locks, None, MemoryState(), MemoryRollouts),
+            more_names=self._codex_names,
+            codex=CodexDatabase(config.home, config.codex_databases, read_only=config.codex_db == "read-only"),
+        )
         self.service = ThreadService(
             stores,
             self.feed,
@@ -275,16 +280,19 @@ class Runtime:
                 self.service.catalog.ahead = None
                 self.app.open()
         await self.service.catalog.attach(state)
-        for operation in await self.service.cascade.finish():
+        for operation in [*await self.service.cascade.finish(), *await self.service.metadata.finish()]:
             logger.warning("finished %s of %s, which was cut short", operation.kind, operation.root_id)
         report = await doctor.row_counts(state)
         logger.info("home %s holds %d active and %d archived threads", self.config.home, report.active, report.archived)
 
     async def _codex_names(self) -> dict[str, str]:
-        return await codex_state.names(self.config.home)
+        """Where our names don't get into Codex's database, those that it has count only where we have none."""
+        names = await codex_state.names(self.config.codex_databases)
+        ours = await self.rollouts.names() if names and self.config.codex_db == "read-only" else {}
+        return {thread_id: name for thread_id, name in names.items() if thread_id not in ours}
 
     async def _codex_closed_edges(self) -> list[Any]:
-        return await codex_state.closed_edges(self.config.home)
+        return await codex_state.closed_edges(self.config.codex_databases)
 
     # ------------------------------------------------------------------------------------------ status
 

@@ -205,9 +205,15 @@ def cascade(verb: str, done: list[str], result: r.CascadeResult, already: list[s
     if result.interrupted:
         lines.append(f"turn interrupted in: {', '.join(result.interrupted)}")
     lines += [f"passed over {failure.thread_id}: {failure.reason}" for failure in result.failed]
+    lines += left_alone(result.codex_db)
     if result.operation_id:
         lines.append(f"operation_id: {result.operation_id}")
     return capped("\n".join(lines), "the structured result has them all")
+
+
+def left_alone(codex_db: str | None) -> list[str]:
+    """What a receipt says where Codex does not see a change that was made."""
+    return [f"{codex_db}. Codex itself does not see this change"] if codex_db else []
 
 
 def events(result: r.EventsResult) -> str:

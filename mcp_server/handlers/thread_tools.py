@@ -268,7 +268,7 @@ def change_tools(app: App) -> list[Tool]:
         can be changed, not removed. Writes the rollout of a fresh thread. Not for archived threads."""
         service = await app.ready(ctx)
         result = await service.metadata.set_name(thread_id, name)
-        return reply(result, render.thread_line(result.thread))
+        return reply(result, "\n".join([render.thread_line(result.thread), *render.left_alone(result.codex_db)]))
 
     async def thread_update_metadata(
         ctx: Context,
@@ -281,7 +281,7 @@ def change_tools(app: App) -> list[Tool]:
         service = await app.ready(ctx)
         fields: Any = git_info.model_dump(exclude_unset=True) if git_info else {}
         result = await service.metadata.set_git(thread_id, GitPatch(fields))
-        return reply(result, render.thread_block(result.thread))
+        return reply(result, "\n".join([render.thread_block(result.thread), *render.left_alone(result.codex_db)]))
 
     return [
         tool(thread_set_name, "Name a thread", SETS),

@@ -125,11 +125,14 @@ class SearchParams:
     limit: int = 25
 
 
+GitField = Literal["sha", "branch", "origin_url"]
+
+
 @dataclass(frozen=True, slots=True)
 class GitPatch:
     """Git fields to set; a field that is not in `fields` is left, one with None is cleared."""
 
-    fields: dict[Literal["sha", "branch", "origin_url"], str | None]
+    fields: dict[GitField, str | None]
 
 
 @dataclass(frozen=True, slots=True)

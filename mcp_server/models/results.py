@@ -8,6 +8,10 @@ from mcp_server.models.thread import Settings, Thread, ThreadHead
 from mcp_server.models.turn import Item, Turn
 from mcp_server.models.value import Value, about
 
+CodexLeft = Annotated[
+    str | None, about("Why Codex's own database was left as it is, so that Codex does not see the change; else null")
+]
+
 
 class Page(Value):
     next_cursor: Annotated[str | None, about("Pass as cursor for the rows that follow; null at the end")] = None
@@ -132,6 +136,7 @@ class CascadeResult(Value):
     dry_run: Annotated[bool, about("Whether this is only the plan")] = False
     failed: Annotated[list[Failure], about("Passed over, with reasons")] = []
     interrupted: Annotated[list[str], about("Threads whose running turn was interrupted")] = []
+    codex_db: CodexLeft = None
 
 
 class ArchiveResult(CascadeResult):
@@ -151,6 +156,7 @@ class DeleteResult(CascadeResult):
 
 class ThreadResult(Value):
     thread: Annotated[ThreadHead, about("The thread after the change, without turns")]
+    codex_db: CodexLeft = None
 
 
 class UnsubscribeResult(Value):

@@ -197,8 +197,8 @@ class Adoption:
             self._names_applied = True
 
     async def _read_names(self) -> dict[str, str]:
-        names = dict(await self.more_names()) if self.more_names else dict[str, str]()
-        return names | await self.rollouts.names()
+        names = await self.rollouts.names()
+        return names | dict(await self.more_names()) if self.more_names else names
 
     async def _current(self, files: Sequence[RolloutFile]) -> Sequence[RolloutFile]:
         """The files without those that a revert has replaced, as far as the rows tell: these need not be read again."""

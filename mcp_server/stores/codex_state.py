@@ -21,15 +21,21 @@ _BUSY_S = 0.2
 
 
 async def names(sqlite_home: Path) -> dict[str, str]:
-    """Names of paginated threads by id (`threads.name`), trimmed.
+    """Names by thread id, trimmed, as Codex shows them, whatever session_index.jsonl says: `name` of a paginated
+    thread, and `title` of a legacy one unless that is only its first message (as in Codex 0.169 and 0.171).
 
-    They only fill in what session_index.jsonl doesn't have, since its newest line is the name (CODEX_FORMAT 1).
     `sqlite_home` is the folder that holds Codex's databases.
     """
-    rows = await anyio.to_thread.run_sync(
+    named = await anyio.to_thread.run_sync(
         _read, sqlite_home, "SELECT id, name FROM threads WHERE trim(coalesce(name, '')) <> '' ORDER BY id"
     )
-    return {str(thread_id): str(name).strip() for thread_id, name in rows}
+    titled = await anyio.to_thread.run_sync(
+        _read,
+        sqlite_home,
+        "SELECT id, title FROM threads WHERE history_mode = 'legacy' AND trim(title) <> '' "
+        "AND trim(title) NOT IN (trim(first_user_message), trim(preview)) ORDER BY id",
+    )
+    return {str(thread_id): str(name).strip() for thread_id, name in (*titled, *named)}
 
 
 async def closed_edges(sqlite_home: Path) -> list[SpawnEdge]:
@@ -45,21 +51,26 @@ async def closed_edges(sqlite_home: Path) -> list[SpawnEdge]:
 
 def _read(sqlite_home: Path, query: str) -> Sequence[tuple[object, object]]:
     try:
-        path = _newest(sqlite_home)
+        path = newest(sqlite_home)
         if path is None:
             return []
-        with closing(sqlite3.connect(_uri(path), uri=True, timeout=_BUSY_S)) as connection:
+        with closing(sqlite3.connect(uri(path), uri=True, timeout=_BUSY_S)) as connection:
             return connection.execute(query).fetchall()
     except (OSError, ValueError, sqlite3.Error):
         return []
 
 
-def _newest(sqlite_home: Path) -> Path | None:
-    found = {int(match[1]): path for path in sqlite_home.iterdir() if (match := _FILE.fullmatch(path.name))}
+def newest(sqlite_home: Path) -> Path | None:
+    """The file of the newest generation, None if there is none."""
+    try:
+        found = {int(match[1]): path for path in sqlite_home.iterdir() if (match := _FILE.fullmatch(path.name))}
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     return found[max(found)] if found else None
 
 
-def _uri(path: Path) -> str:
+def uri(path: Path) -> str:
+    """To open the database with, so that nothing is made beside it."""
     # Even a read-only connection to a WAL database creates -wal and -shm when they aren't there. Both exist while
     # Codex runs; without them nobody writes, and the main file alone can be read as immutable.
     with path.open("rb") as file:

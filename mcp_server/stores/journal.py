@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores.changes import claimable, may_checkpoint
-from mcp_server.stores.records import BackfillState, Move, Operation, Receipt
+from mcp_server.stores.records import BackfillState, Move, Operation, OperationKind, Receipt
 from mcp_server.stores.statements import clamped, fetch_all, fetch_listed, fetch_one, run, run_each
 from mcp_server.stores.tables import BackfillRow, EventRow, MetaRow, MoveRow, OperationRow, ReceiptRow, TombstoneRow
 
@@ -110,7 +110,7 @@ def _operation(session: Session, row: OperationRow) -> Operation:
     moves = session.exec(select(MoveRow).where(MoveRow.operation_id == row.id).order_by(col(MoveRow.position)))
     return Operation(
         id=row.id,
-        kind=cast("Literal['archive', 'unarchive', 'delete']", row.kind),
+        kind=cast("OperationKind", row.kind),
         root_id=row.root_id,
         moves=tuple(Move(move.thread_id, move.path) for move in moves),
         state=cast("Literal['running', 'done']", row.state),

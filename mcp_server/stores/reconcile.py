@@ -6,7 +6,7 @@ work at once, and the store announces each difference once.
 Several functions take the same keywords:
     own: tells the threads whose writer this process holds (`WriterLocks.held`). Their owner keeps the rows itself, so
         these are left alone.
-    more_names: a second source of names, for ids that session_index.jsonl doesn't have.
+    more_names: a second source of names, which count more than those in session_index.jsonl.
     sink: is told of every line and every file that had to be skipped.
 """
 

@@ -11,6 +11,7 @@ import msgspec
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread
 
+OperationKind = Literal["archive", "unarchive", "delete", "name", "git"]
 EdgeStatus = Literal["open", "closed"]
 
 
@@ -55,10 +56,12 @@ class Moved(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A cascade in the journal. `moves` are in the order of work; `result` is the receipt once it is `done`."""
+    """What takes several steps, in the journal: a cascade, or a change of a name or of git info that Codex's own row is
+    to follow. `moves` are in the order of work; `result` is the receipt once it is `done`, and until then what was
+    asked for."""
 
     id: str
-    kind: Literal["archive", "unarchive", "delete"]
+    kind: OperationKind
     root_id: str
     moves: tuple[Move, ...]
     state: Literal["running", "done"]

@@ -1,8 +1,8 @@
 """Cascades over a sub-agent tree: archive, unarchive, delete. Planned, journalled, repeatable, with a receipt.
 
-The order of work: take every writer lock, journal the plan, move the files, then record rows, events and the receipt in
-one transaction, then let the locks go. Killed anywhere in between, `finish` completes what the journal holds; a caller
-who goes away meanwhile stops nothing.
+The order of work: take every writer lock, journal the plan, move the files, let Codex's own rows follow, then record
+rows, events and the receipt in one transaction, then let the locks go. Killed anywhere in between, `finish` completes
+what the journal holds; a caller who goes away meanwhile stops nothing.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from mcp_server.models.results import ArchiveResult, DeleteResult, Failure, Unar
 from mcp_server.models.value import plain
 from mcp_server.stores.base import RolloutFile
 from mcp_server.stores.changes import row_after
+from mcp_server.stores.codex_rows import CodexRows
 from mcp_server.stores.records import Change, Move, Moved, Operation
 from mcp_server.stores.writer_locks import WriterLocks
 from mcp_server.threads import notices
@@ -41,6 +42,8 @@ from mcp_server.threads.turns import TurnWriter
 from mcp_server.threads.views import title_of
 
 logger = logging.getLogger(__name__)
+
+_VERBS = {"archive": "archived", "unarchive": "unarchived", "delete": "deleted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,16 @@ class Cascade:
     """The three verbs that move whole trees. One runs at a time in a process."""
 
     def __init__(
-        self, catalog: Catalog, locks: WriterLocks, turns: TurnWriter, reader: Reader, now_ms: Callable[[], int]
+        self,
+        catalog: Catalog,
+        locks: WriterLocks,
+        turns: TurnWriter,
+        reader: Reader,
+        codex: CodexRows,
+        now_ms: Callable[[], int],
     ) -> None:
         self._catalog, self._locks, self._turns, self._reader, self._now = catalog, locks, turns, reader, now_ms
+        self._codex = codex
         self._live, self._planner = catalog.live, Planner(catalog)
 
     # ------------------------------------------------------------------------------------------ verbs
@@ -128,6 +138,8 @@ class Cascade:
         finished: list[Operation] = []
         async with self._live.permit:
             for operation in await self._catalog.log.running_operations():
+                if operation.kind not in _VERBS:
+                    continue
                 try:
                     finished += await self._finish(operation)
                 except ActiveWriter as error:
@@ -209,8 +221,8 @@ class Cascade:
     async def _apply(
         self, operation: Operation, *, failed: Sequence[Failure]
     ) -> tuple[Operation, dict[str, RolloutFile | None]]:
-        """Move the files, then record everything in one transaction. Repeatable: what is moved already counts. Tells
-        of each thread that could be moved where its rollout lies now."""
+        """Move the files, let Codex's rows follow, then record everything in one transaction. Repeatable: what is moved
+        already counts. Tells of each thread that could be moved where its rollout lies now."""
         files: dict[str, RolloutFile | None] = {}
         reasons = {failure.thread_id: failure.reason for failure in failed}
         # What could not be moved, and what it hangs from if it could not be deleted: else nothing would lead there.
@@ -233,7 +245,9 @@ class Cascade:
                     files.pop(move.thread_id, None)
                     kept.update(await self._above(move.thread_id, operation))
         failures = [Failure(thread_id=thread_id, reason=reason) for thread_id, reason in reasons.items()]
-        return await self._record(operation, files, failures), files
+        moved = tuple(_moved(thread_id, file) for thread_id, file in files.items() if file is not None)
+        left = await self._codex.move(moved)
+        return await self._record(operation, files, moved, failures, left), files
 
     async def _above(self, thread_id: str, operation: Operation) -> list[str]:
         try:
@@ -264,24 +278,26 @@ class Cascade:
         self,
         operation: Operation,
         files: Mapping[str, RolloutFile | None],
+        moved: tuple[Moved, ...],
         failures: Sequence[Failure],
+        left: str | None,
     ) -> Operation:
         """One transaction for all. A move that another process's watcher saw first is announced once; a deletion leaves
         no row that could tell."""
-        key = {"archive": "archived", "unarchive": "unarchived", "delete": "deleted"}[operation.kind]
         finished = replace(
             operation,
             state="done",
             result={
                 "operation_id": operation.id,
-                key: list(files),
+                _VERBS[operation.kind]: list(files),
                 "failed": [plain(failure) for failure in failures],
-            },
+            }
+            | ({"codex_db": left} if left else {}),
         )
         gone = tuple(files) if operation.kind == "delete" else ()
         await self._catalog.record(
             Change(
-                moved=tuple(_moved(thread_id, file) for thread_id, file in files.items() if file is not None),
+                moved=moved,
                 forgotten=gone,
                 tombstones=gone,
                 operation=finished,

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 import anyio
+from msgspec.structs import replace
 
 from mcp_server.errors import (
     AmbiguousReference,
@@ -191,6 +192,11 @@ class Catalog:
         if (stored := await self.stored(thread_id)) is not None:
             return stored
         raise ThreadNotFound(thread_id)
+
+    async def named_by_codex(self, thread: StoredThread) -> StoredThread:
+        """The thread by the name that Codex's row gives it, which is what the next look will show."""
+        names = await self._more_names() if self._more_names else dict[str, str]()
+        return replace(thread, name=names.get(thread.id, thread.name))
 
     async def known_many(
         self, thread_ids: Collection[str]

@@ -1,19 +1,37 @@
-"""Names and git info."""
+"""Names and git info.
+
+Codex keeps both in its own database too, and believes that one: its row of the thread follows. Where there is such a
+row the change is journalled first, so that `finish` completes what a killed process has begun.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+import dataclasses
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
+import uuid_utils
+from anyio import CancelScope
 from msgspec.structs import replace
 
-from mcp_server.errors import DamagedRollout, EphemeralThread, InvalidArgument, PaginatedHistory, ThreadArchived
+from mcp_server.errors import (
+    ActiveWriter,
+    DamagedRollout,
+    EphemeralThread,
+    InvalidArgument,
+    PaginatedHistory,
+    ThreadArchived,
+    ThreadstoreError,
+)
 from mcp_server.models.params import GitPatch
 from mcp_server.models.results import ThreadResult
 from mcp_server.models.rollout import MalformedLine, decode_line, encode_line
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
 from mcp_server.stores.base import RolloutStore
-from mcp_server.stores.records import Change
+from mcp_server.stores.codex_rows import CodexRows
+from mcp_server.stores.records import Change, Move, Operation, OperationKind
 from mcp_server.stores.writer_locks import WriterLocks
 from mcp_server.threads import notices, recording
 from mcp_server.threads.catalog import Catalog, checked_name, checked_text
@@ -21,18 +39,27 @@ from mcp_server.threads.live import LiveThread
 from mcp_server.threads.reading import Reader
 from mcp_server.threads.turns import TurnWriter, stamped
 
+logger = logging.getLogger(__name__)
+
 
 class Metadata:
     def __init__(
-        self, catalog: Catalog, locks: WriterLocks, turns: TurnWriter, reader: Reader, now_ms: Callable[[], int]
+        self,
+        catalog: Catalog,
+        locks: WriterLocks,
+        turns: TurnWriter,
+        reader: Reader,
+        codex: CodexRows,
+        now_ms: Callable[[], int],
     ) -> None:
         self._catalog, self._locks, self._turns, self._reader, self._now = catalog, locks, turns, reader, now_ms
+        self._codex = codex
         self._live = catalog.live
 
     async def set_name(self, reference: str, name: str) -> ThreadResult:
         """Set a name, trimmed. A fresh thread is materialised first. Works while another process writes the thread.
 
-        The name goes into session_index.jsonl, where Codex keeps it and reads it back; its rollout gets no line.
+        The name goes into session_index.jsonl and into Codex's row; the rollout gets no line.
 
         Raises:
             InvalidArgument: a blank name.
@@ -50,13 +77,18 @@ class Metadata:
             raise EphemeralThread(thread_id, "thread_set_name")
         async with live.writing():
             await self._turns.materialise(live)
-            live.thread = replace(live.thread, name=trimmed)
-            return await self._named(live.thread)
+            result = await self._named(replace(live.thread, name=trimmed))
+            live.thread = replace(live.thread, name=result.thread.name)
+            return result
 
     async def _named(self, thread: StoredThread) -> ThreadResult:
-        await self._catalog.rollouts.append_name(thread.id, thread.name or "", self._now())
-        await self._catalog.record(Change(threads=(thread,), events=(notices.name_updated(thread),)))
-        return ThreadResult(thread=self._reader.view(thread))
+        async with self._journalled("name", thread, {"name": thread.name}) as operation:
+            await self._catalog.rollouts.append_name(thread.id, thread.name or "", self._now())
+            if left := await self._codex.name(thread.id, thread.name or ""):
+                thread = await self._catalog.named_by_codex(thread)
+            named = Change(threads=(thread,), events=(notices.name_updated(thread),), operation=operation)
+            await self._catalog.record(named)
+        return ThreadResult(thread=self._reader.view(thread), codex_db=left)
 
     async def _active(self, thread_id: str) -> StoredThread:
         stored = await self._catalog.known(thread_id)
@@ -65,11 +97,12 @@ class Metadata:
         return stored
 
     async def set_git(self, reference: str, patch: GitPatch) -> ThreadResult:
-        """Set, clear or leave each git field. Appends a session_meta line with the new values, as Codex does.
+        """Set, clear or leave each git field. Appends a session_meta line with the new values, as Codex does; a
+        paginated thread has them in Codex's row alone.
 
         Raises:
             InvalidArgument: no field, or a blank one.
-            PaginatedHistory: Codex keeps such a thread's git info in its own database.
+            PaginatedHistory: Codex's row of such a thread is not there, or was left as it is.
             ActiveWriter: another process writes the thread.
         """
         if not patch.fields:
@@ -85,27 +118,88 @@ class Metadata:
             return await self._set_git_live(live, patch)
         async with AsyncExitStack() as stack:
             stored = await self._catalog.known(thread_id)
-            if stored.history_mode != "legacy":
-                raise PaginatedHistory(thread_id)
             await self._locks.acquire(thread_id)
             stack.push_async_callback(self._locks.release, thread_id)
+            changed, left = await self._set_git_stored(stored, patch)
+            return ThreadResult(thread=self._reader.view(changed), codex_db=left)
+
+    async def _set_git_stored(self, stored: StoredThread, patch: GitPatch) -> tuple[StoredThread, str | None]:
+        if stored.history_mode != "legacy":
+            changed = await self._set_git_paginated(stored, patch)
+            await self._catalog.record(Change(threads=(changed,)))
+            return changed, None
+        async with self._journalled("git", stored, {"git": patch.fields}) as operation:
             changed = replace(stored, git=_patched(stored.git, patch))
             stamp = await self._append(self._catalog.rollouts, changed)
+            left = (await self._codex.git(stored.id, patch.fields)).left
             changed = replace(changed, stamp=stamp, updated_at_ms=stamp.mtime_ns // 1_000_000)
-            await self._catalog.record(Change(threads=(changed,)))
-            return ThreadResult(thread=self._reader.view(changed))
+            await self._catalog.record(Change(threads=(changed,), operation=operation))
+        return changed, left
+
+    async def _set_git_paginated(self, thread: StoredThread, patch: GitPatch) -> StoredThread:
+        followed = await self._codex.git(thread.id, patch.fields)
+        if followed.git is None:
+            raise PaginatedHistory(thread.id, followed.left or "which does not know the thread yet")
+        return replace(thread, git=None if followed.git == GitInfo() else followed.git)
 
     async def _set_git_live(self, live: LiveThread, patch: GitPatch) -> ThreadResult:
         if live.ephemeral:
             raise EphemeralThread(live.thread.id, "metadata updates")
         async with live.writing():
             await self._turns.materialise(live)
-            changed = replace(live.thread, git=_patched(live.thread.git, patch))
-            stamp = await self._append(live.rollouts, changed)
-            live.thread = changed
-            live.thread = stamped(live, stamp)
-            await self._catalog.record(Change(threads=(live.thread,)))
-            return ThreadResult(thread=self._reader.view(live.thread))
+            if live.paginated:
+                live.thread = await self._set_git_paginated(live.thread, patch)
+                await self._catalog.record(Change(threads=(live.thread,)))
+                return ThreadResult(thread=self._reader.view(live.thread))
+            async with self._journalled("git", live.thread, {"git": patch.fields}) as operation:
+                changed = replace(live.thread, git=_patched(live.thread.git, patch))
+                stamp = await self._append(live.rollouts, changed)
+                live.thread = changed
+                live.thread = stamped(live, stamp)
+                left = (await self._codex.git(live.thread.id, patch.fields)).left
+                await self._catalog.record(Change(threads=(live.thread,), operation=operation))
+            return ThreadResult(thread=self._reader.view(live.thread), codex_db=left)
+
+    async def finish(self) -> list[Operation]:
+        """Complete what a killed process left in the journal. What is locked is another process's, still at work."""
+        finished: list[Operation] = []
+        for operation in await self._catalog.log.running_operations():
+            try:
+                if operation.kind == "name":
+                    await self.set_name(operation.root_id, operation.result["name"])
+                elif operation.kind == "git":
+                    await self.set_git(operation.root_id, GitPatch(operation.result["git"]))
+                else:
+                    continue
+            except ActiveWriter as error:
+                logger.info("operation %s is left to its owner: %s", operation.id, error)
+                continue
+            except ThreadstoreError as error:  # the thread is gone, or archived by now
+                logger.warning("%s of %s can't be finished: %s", operation.kind, operation.root_id, error)
+            await self._catalog.record(Change(operation=dataclasses.replace(operation, state="done")))
+            finished.append(operation)
+        return finished
+
+    @asynccontextmanager
+    async def _journalled(
+        self, kind: OperationKind, thread: StoredThread, asked: dict[str, Any]
+    ) -> AsyncGenerator[Operation | None]:
+        """Yields what is to be recorded with the change once it is made; None where it takes one step alone."""
+        operation = None
+        with CancelScope(shield=True):  # stopped half-way, it would stay half done until the next start
+            if await self._codex.follows(thread.id):
+                moves = (Move(thread.id, thread.path),)
+                operation = Operation(
+                    f"op_{uuid_utils.uuid7().hex}", kind, thread.id, moves, "running", self._now(), asked
+                )
+                await self._catalog.commit(Change(operation=operation))
+            done = operation and dataclasses.replace(operation, state="done")
+            try:
+                yield done
+            except ThreadstoreError:
+                if done is not None:
+                    await self._catalog.record(Change(operation=done))
+                raise
 
     async def _append(self, rollouts: RolloutStore, thread: StoredThread) -> FileStamp:
         async for batch in rollouts.lines(thread.path):

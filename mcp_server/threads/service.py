@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 
@@ -18,6 +18,7 @@ from mcp_server.models.params import EventsParams
 from mcp_server.models.results import EventRow, EventsResult
 from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore, StateStore
+from mcp_server.stores.codex_rows import CodexRows, NoCodexRows
 from mcp_server.stores.writer_locks import WriterLocks
 from mcp_server.threads.archive import Cascade
 from mcp_server.threads.catalog import Catalog
@@ -40,7 +41,7 @@ MAX_WAITERS = 256
 @dataclass(frozen=True)
 class Stores:
     """The concrete stores, chosen by the composition root. `state` is the one handle, or None. `more_names` names
-    threads that session_index.jsonl does not (Codex keeps some names in its own database alone)."""
+    threads as Codex does, whatever session_index.jsonl says; `codex` are the rows of Codex that follow what is done."""
 
     rollouts: RolloutStore
     locks: WriterLocks
@@ -48,6 +49,7 @@ class Stores:
     memory: StateStore
     new_memory: Callable[[], RolloutStore]
     more_names: NameSource | None = None
+    codex: CodexRows = field(default_factory=NoCodexRows)
 
 
 class ThreadService:
@@ -86,8 +88,8 @@ class ThreadService:
             unload_delay=unload_delay,
             version=version,
         )
-        self.metadata = Metadata(self.catalog, stores.locks, self.turns, self.reader, now_ms)
-        self.cascade = Cascade(self.catalog, stores.locks, self.turns, self.reader, now_ms)
+        self.metadata = Metadata(self.catalog, stores.locks, self.turns, self.reader, stores.codex, now_ms)
+        self.cascade = Cascade(self.catalog, stores.locks, self.turns, self.reader, stores.codex, now_ms)
         self.family = Family(self.catalog, self.reader)
         self.searcher = Searcher(self.catalog, self.reader)
         self.guard = Guard(self.catalog)

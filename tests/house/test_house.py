@@ -29,7 +29,10 @@ TESTS = Path(__file__).parents[1]
 FLOORS = ("errors", "models", "stores", "threads", "handlers", "top")
 ROOT_FILES = {"errors.py": "errors"}
 # config.py chooses defaults for the service and is read by whoever starts a server.
-CONCRETE_STORES = ("state", "rollouts", "locks", "memory_rollouts", "memory_state", "watch", "codex_state")
+CONCRETE_STORES = (
+    *("state", "rollouts", "locks", "memory_rollouts", "memory_state", "watch"),
+    *("codex_state", "codex_follow"),
+)
 SPEAKS_MCP = ("handlers", "server.py", "demo.py")
 MAX_LINES = 400
 

@@ -62,7 +62,7 @@ class TestBackfill:
         assert (await row(state, A)).name == "Second"
         assert await state.names_stamp() == await home.rollouts.names_stamp()
 
-    async def test_a_second_source_only_fills_in_names_that_the_index_file_lacks(
+    async def test_a_second_source_of_names_counts_more_than_the_index_file(
         self, home: Home, state: StateStore
     ) -> None:
         home.write(path_of(A), rollout(A))
@@ -73,7 +73,7 @@ class TestBackfill:
             return {A: "theirs", B: "only theirs"}
 
         await build(home, state, more_names=more)
-        assert [(await row(state, key)).name for key in (A, B)] == ["ours", "only theirs"]
+        assert [(await row(state, key)).name for key in (A, B)] == ["theirs", "only theirs"]
 
     async def test_edges_follow_from_the_sources(self, home: Home, state: StateStore) -> None:
         home.write(path_of(A), rollout(A))

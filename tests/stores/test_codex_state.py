@@ -129,8 +129,11 @@ async def test_a_home_whose_path_has_signs_of_a_uri_is_read(tmp_path: Path) -> N
     assert await codex_state.names(home) == {"a": "x"}
 
 
-async def test_the_golden_home_names_its_paginated_thread(golden_home: Path) -> None:
+async def test_the_golden_home_names_its_paginated_and_its_legacy_thread(golden_home: Path) -> None:
     before = snapshot(golden_home)
-    assert await codex_state.names(golden_home) == {"01a20581-4c44-79a1-9c14-fad668f78416": "Golden Name P"}
+    assert await codex_state.names(golden_home) == {
+        "01a20581-4c44-79a1-9c14-fad668f78416": "Golden Name P",
+        "01a20581-4d62-7592-9cd6-fa35b8a718d9": "Golden Name L",
+    }
     assert await codex_state.closed_edges(golden_home) == []
     assert snapshot(golden_home) == before
