@@ -91,16 +91,31 @@ class CodexHome:
             file.unlink()
 
 
-@pytest.fixture(scope="session")
-def peer(tmp_path_factory: pytest.TempPathFactory) -> Peer:
-    binary = os.environ.get("CODEX_BIN")
+def binaries() -> list[str]:
+    """The Codex binaries to test beside: CODEX_BINS (several, as in PATH), else CODEX_BIN."""
+    several = os.environ.get("CODEX_BINS", "").split(os.pathsep)
+    return [binary for binary in several if binary] or [os.environ.get("CODEX_BIN", "")]
+
+
+def label(binary: str) -> str:
+    """For a binary from npm the folder that it is installed in, which tells one version from another."""
+    path = Path(binary)
+    return path.parents[2].name if path.parts[-3:-1] == ("node_modules", ".bin") else path.stem or "no Codex"
+
+
+@pytest.fixture(scope="session", params=binaries(), ids=label)
+def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Peer:
+    """Each test runs once beside each binary."""
+    binary: str = request.param
     if not binary:
-        pytest.skip("CODEX_BIN names no Codex binary")
+        pytest.skip("neither CODEX_BINS nor CODEX_BIN names a Codex binary")
     shared = Path(os.environ.get("THREADSTORE_SHARED", CHECKOUT / ".." / "shared")).resolve()
     if not (shared / "peer").is_dir():
         pytest.skip("THREADSTORE_SHARED holds no peer drivers")
     os.environ["PEER_DIR"] = str(tmp_path_factory.mktemp("peer"))
-    return Peer(_load(shared / "peer/appserver.py"), _load(shared / "peer/mock_model.py"), shared / "golden")
+    appserver = _load(shared / "peer/appserver.py")
+    appserver.CODEX = binary
+    return Peer(appserver, _load(shared / "peer/mock_model.py"), shared / "golden")
 
 
 @pytest.fixture

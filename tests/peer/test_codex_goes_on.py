@@ -1,0 +1,178 @@
+"""Codex goes on with its own threads after we have archived, unarchived, named or given git info to them.
+
+Its database has a row for each of them, which it trusts more than the files.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from mcp import Client
+
+from mcp_server.models.rollout import Json
+from tests.mission.conftest import Tools
+from tests.peer.conftest import CodexHome
+from tests.servers import stdio_server
+
+pytestmark = pytest.mark.anyio
+
+MODES = pytest.mark.parametrize("mode", ["paginated", "legacy"])
+BESIDE = pytest.mark.parametrize("beside", [True, False], ids=["while Codex runs", "while Codex rests"])
+GIT = {"branch": "ours", "sha": "ab" * 20, "origin_url": "https://example.org/ours"}
+
+
+@pytest.fixture
+async def tools(home: CodexHome) -> AsyncIterator[Tools]:
+    async with Client(stdio_server(home.path)) as client:
+        tools = Tools(client)
+        await tools.listed()
+        yield tools
+
+
+class Codexes:
+    """The app-server: one that runs on beside us, or one for each question."""
+
+    def __init__(self, home: CodexHome, *, beside: bool) -> None:
+        self._home, self._beside, self._running = home, beside, None
+
+    def __enter__(self) -> Codexes:
+        self._running = self._home.server() if self._beside else None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._running is not None:
+            self._running.close()
+
+    def ask(self, method: str, **params: Any) -> Any:
+        if self._running is not None:
+            return self._running.request(method, params)
+        with self._home.server() as once:
+            return once.request(method, params)
+
+    def refuses(self, method: str, **params: Any) -> str:
+        with pytest.raises(self._home.peer.appserver.RpcError) as refused:
+            self.ask(method, **params)
+        return refused.value.err["message"]
+
+    def start(self, mode: str, *messages: str, **params: Any) -> str:
+        """A thread with turns that nobody holds any more."""
+        codex = self._running or self._home.server()
+        thread_id = codex.request("thread/start", {"cwd": "/work", "historyMode": mode, **params})["thread"]["id"]
+        for message in messages:
+            codex.turn(thread_id, message)
+        codex.request("thread/archive", {"threadId": thread_id})  # the only verb that lets the writer lock go at once
+        codex.request("thread/unarchive", {"threadId": thread_id})
+        if self._running is None:
+            codex.close()
+        return thread_id
+
+    def say(self, thread_id: str, message: str) -> list[str]:
+        """Resume, one more turn, let go; what Codex then shows as said."""
+        codex = self._running or self._home.server()
+        codex.request("thread/resume", {"threadId": thread_id})
+        codex.turn(thread_id, message)
+        turns = codex.request("thread/read", {"threadId": thread_id, "includeTurns": True})["thread"]["turns"]
+        codex.request("thread/archive", {"threadId": thread_id})
+        codex.request("thread/unarchive", {"threadId": thread_id})
+        if self._running is None:
+            codex.close()
+        return questions(turns)
+
+    def listed(self, *, archived: bool, **params: Any) -> list[str]:
+        params |= {"archived": archived, "limit": 100}
+        rows = self.ask("thread/list", **params)["data"]
+        assert [row["id"] for row in rows] == [
+            row["id"] for row in self.ask("thread/list", useStateDbOnly=True, **params)["data"]
+        ]
+        return [row["id"] for row in rows]
+
+
+def questions(turns: list[Json]) -> list[str]:
+    return [item["content"][0]["text"] for turn in turns for item in turn["items"] if item["type"] == "userMessage"]
+
+
+@MODES
+@BESIDE
+async def test_a_thread_that_we_archive_is_archived_for_codex_too(
+    home: CodexHome, tools: Tools, mode: str, beside: bool
+) -> None:
+    with Codexes(home, beside=beside) as codex:
+        thread_id = codex.start(mode, "the question")
+        receipt = await tools("thread_archive", thread_id=thread_id)
+        assert (receipt["archived"], receipt["codex_db"]) == ([thread_id], None)
+        assert (codex.listed(archived=False), codex.listed(archived=True)) == ([], [thread_id])
+        theirs = codex.ask("thread/read", threadId=thread_id, includeTurns=True)["thread"]
+        assert questions(theirs["turns"]) == ["the question"]
+        assert theirs["path"] == str(home.rollout(thread_id))
+        for method in ("thread/resume", "thread/fork"):
+            assert "is archived" in codex.refuses(method, threadId=thread_id)
+        assert codex.ask("thread/unarchive", threadId=thread_id)["thread"]["path"] == str(home.rollout(thread_id))
+        assert home.rollout(thread_id).is_relative_to(home.path / "sessions")
+        assert codex.say(thread_id, "and on") == ["the question", "and on"]
+
+
+@MODES
+@BESIDE
+async def test_a_thread_that_we_unarchive_codex_goes_on_with(
+    home: CodexHome, tools: Tools, mode: str, beside: bool
+) -> None:
+    with Codexes(home, beside=beside) as codex:
+        thread_id = codex.start(mode, "the question")
+        codex.ask("thread/archive", threadId=thread_id)
+        receipt = await tools("thread_unarchive", thread_id=thread_id)
+        assert (receipt["unarchived"], receipt["codex_db"]) == ([thread_id], None)
+        assert (codex.listed(archived=False), codex.listed(archived=True)) == ([thread_id], [])
+        theirs = codex.ask("thread/read", threadId=thread_id, includeTurns=True)["thread"]
+        assert questions(theirs["turns"]) == ["the question"]
+        assert codex.say(thread_id, "and on") == ["the question", "and on"]
+        fork = codex.ask("thread/fork", threadId=thread_id)["thread"]
+        assert questions(fork["turns"]) == ["the question", "and on"]
+        codex.ask("thread/archive", threadId=thread_id)
+        assert home.rollout(thread_id).parent == home.path / "archived_sessions"
+
+
+@MODES
+@BESIDE
+async def test_a_name_that_we_give_is_the_one_that_codex_shows(
+    home: CodexHome, tools: Tools, mode: str, beside: bool
+) -> None:
+    with Codexes(home, beside=beside) as codex:
+        thread_id = codex.start(mode, "the question")
+        for name in ("the first name", "the second name"):
+            answer = await tools("thread_set_name", thread_id=thread_id, name=name)
+            assert (answer["thread"]["name"], answer["codex_db"]) == (name, None)
+            assert codex.ask("thread/read", threadId=thread_id)["thread"]["name"] == name
+            assert [row["name"] for row in codex.ask("thread/list")["data"]] == [name]
+        codex.ask("thread/name/set", threadId=thread_id, name="the name by Codex")
+        answer = await tools("thread_set_name", thread_id=thread_id, name="the last name")
+        assert codex.ask("thread/resume", threadId=thread_id)["thread"]["name"] == "the last name"
+        found = codex.ask("thread/list", searchTerm="the last name")["data"]
+        assert [row["id"] for row in found] == [thread_id]
+
+
+@MODES
+@BESIDE
+async def test_git_info_that_we_record_is_what_codex_shows(
+    home: CodexHome, tools: Tools, mode: str, beside: bool
+) -> None:
+    with Codexes(home, beside=beside) as codex:
+        thread_id = codex.start(mode, "the question")
+        codex.ask("thread/metadata/update", threadId=thread_id, gitInfo={"branch": "theirs", "sha": "cd" * 20})
+        answer = await tools("thread_update_metadata", thread_id=thread_id, git_info=GIT)
+        assert (answer["thread"]["git_info"], answer["codex_db"]) == (GIT, None)
+        theirs = {"branch": GIT["branch"], "sha": GIT["sha"], "originUrl": GIT["origin_url"]}
+        assert codex.ask("thread/read", threadId=thread_id)["thread"]["gitInfo"] == theirs
+        assert [row["gitInfo"] for row in codex.ask("thread/list")["data"]] == [theirs]
+        answer = await tools("thread_update_metadata", thread_id=thread_id, git_info={"branch": None})
+        assert answer["thread"]["git_info"] == GIT | {"branch": None}
+        assert codex.say(thread_id, "and on") == ["the question", "and on"]
+        assert codex.ask("thread/read", threadId=thread_id)["thread"]["gitInfo"] == theirs | {"branch": None}
+
+
+def rows(home: CodexHome, query: str = "SELECT id, archived FROM threads") -> dict[str, Any]:
+    with closing(sqlite3.connect(home.path / "state_5.sqlite")) as db:
+        return dict(db.execute(query).fetchall())
