@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from mcp_types import CallToolResult, TextContent
-from pydantic import ValidationError
 
 from mcp_server import errors
 from mcp_server.errors import ThreadstoreError
@@ -111,14 +110,3 @@ def unanswered(tool: str) -> CallToolResult:
         "done; ask the user to do it from a client that can show such questions"
     )
     return failure(CODES[errors.ConfirmationRequired], sentence)
-
-
-def argument_failure(tool: str, error: ValidationError) -> CallToolResult:
-    """Arguments that don't fit the schema: each with its name, its value and what is expected."""
-    parts: list[str] = []
-    for one in error.errors(include_url=False):
-        name = ".".join(str(part) for part in one["loc"]) or "arguments"
-        given = "" if one["type"] == "missing" else f" (given {ascii(one['input'])[:80]})"
-        parts.append(f"{name}: {one['msg']}{given}")
-    sentence = f"invalid arguments for {tool}: {'; '.join(parts)}. See the input schema of {tool} and call again."
-    return failure("invalid_argument", sentence)

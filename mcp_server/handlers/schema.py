@@ -13,8 +13,9 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from msgspec.json import schema_components
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from mcp_server.handlers.arguments import Arguments
 from mcp_server.models import results
 from mcp_server.models.turn import Item, ItemHead
 from mcp_server.models.value import Value, plain
@@ -23,10 +24,20 @@ ToolFunction = Callable[..., Awaitable[CallToolResult]]
 
 ThreadRef = Annotated[str, Field(description="Thread id, its first 8+ characters, or exact name")]
 Cursor = Annotated[str | None, Field(description="A cursor of an earlier answer")]
-Limit = Annotated[int, Field(description="Rows, 1 to 100")]
+Limit = Annotated[int, Field(description="Rows at most", ge=1, le=100)]
 Format = Annotated[Literal["concise", "detailed"], Field(description="How much text")]
 RequestId = Annotated[str | None, Field(description="Same id again: first result, done once", max_length=200)]
 CallerThread = Annotated[str | None, Field(description="The thread you run in, if you are an agent")]
+
+
+TOLD = "told"
+"""Of a parameter's extra schema: what is published in place of its own."""
+
+
+class Part(BaseModel):
+    """An object among the arguments; it takes the fields that it names and no others."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +75,9 @@ def tool(fn: ToolFunction, title: str, kind: Kind) -> Tool:
         structured_output=False,  # every answer is a model already: the SDK need not check it again
     )
     _, result = get_args(inspect.signature(fn).return_annotation)
-    made.parameters = slim(made.parameters)
-    made.fn_metadata.output_schema = _answer(result.__name__)
+    check = Arguments.of(made.fn_metadata)
+    check.output_schema = _answer(result.__name__)
+    made.fn_metadata, made.parameters = check, slim(check.whole)
     return made
 
 
@@ -102,10 +114,45 @@ def _open(kind: type) -> dict[str, Any]:
 
 
 def slim(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema without what a model does not need: generated titles, and null where a parameter may be left out."""
+    """The schema without what a model does not need.
+
+    Every optional parameter may be null: where a model has to fill in all of them (OpenAI's strict mode), null is the
+    only way to leave one out, and some clients hold the arguments against the schema. Words stand beside null in
+    `anyOf`, not in one enum with it, since Gemini takes an enum of texts alone.
+    """
     out = _untitled(schema)
-    out["properties"] = {name: _unnulled(part) for name, part in out.get("properties", {}).items()}
-    return out
+    required = out.get("required", ())
+    parts = {name: _told(part) for name, part in out.get("properties", {}).items()}
+    out["properties"] = {name: part if name in required else _nullable(part) for name, part in parts.items()}
+    out["$defs"] = {name: _lean_object(part) for name, part in out.get("$defs", {}).items() if _refers(out, name)}
+    return out if out["$defs"] else {key: value for key, value in out.items() if key != "$defs"}
+
+
+def _told(part: dict[str, Any]) -> dict[str, Any]:
+    """What is published of a parameter: it may tell another schema than the one that is checked."""
+    if "items" in part:  # of alternatives by type, each says itself which it is
+        part = {**part, "items": {key: value for key, value in part["items"].items() if key != "discriminator"}}
+    return {"description": part["description"], **part[TOLD]} if TOLD in part else part
+
+
+def _nullable(part: dict[str, Any]) -> dict[str, Any]:
+    choices = part.get("anyOf") or [{key: part[key] for key in part if key not in ("description", "default")}]
+    about = {key: part[key] for key in ("description", "default") if part.get(key) is not None}
+    others = [choice for choice in choices if choice != {"type": "null"}]
+    return _joined({"anyOf": [*others, {"type": "null"}], **about})
+
+
+def _lean_object(schema: dict[str, Any]) -> dict[str, Any]:
+    required = schema.get("required", ())
+    properties = {
+        name: part if name in required or "anyOf" not in part else _nullable(part)
+        for name, part in schema["properties"].items()
+    }
+    return {**schema, "properties": properties}
+
+
+def _refers(schema: dict[str, Any], name: str) -> bool:
+    return any(name == one for one, _ in _named(schema["properties"]))
 
 
 @cache
@@ -198,14 +245,6 @@ def _untitled(schema: dict[str, Any]) -> dict[str, Any]:
         elif not (key == "title" and isinstance(value, str)):
             out[key] = clean(value)
     return out
-
-
-def _unnulled(schema: dict[str, Any]) -> dict[str, Any]:
-    if "anyOf" not in schema or schema.get("default", ...) is not None:
-        return schema
-    kinds = [part for part in schema["anyOf"] if part != {"type": "null"}]
-    rest = {key: value for key, value in schema.items() if key not in ("anyOf", "default")}
-    return {**(kinds[0] if len(kinds) == 1 else {"anyOf": kinds}), **rest}
 
 
 class _Reply(CallToolResult):

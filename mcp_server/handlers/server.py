@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from mcp_server.errors import RequestIdReused, StateDamaged, ThreadstoreError
 from mcp_server.handlers.app import AnyContext, App
-from mcp_server.handlers.errors import argument_failure, crash, domain_failure, failure, unanswered, unknown_tool
+from mcp_server.handlers.arguments import Arguments
+from mcp_server.handlers.errors import crash, domain_failure, failure, unanswered, unknown_tool
 from mcp_server.handlers.prompts import check_prompt
 from mcp_server.handlers.stdio import claimed_stdin, claimed_stdout
 from mcp_server.handlers.wire import lines_as_messages
@@ -51,7 +52,7 @@ class ThreadstoreServer(MCPServer[str]):
         request_id = arguments.get("request_id")
         try:
             if isinstance(request_id, str) and request_id:
-                return await self._once(request_id, name, arguments, context)
+                return await self._once(request_id, name, self.check_of(name).pre_parse_json(arguments), context)
             return await self._run(name, arguments, context)
         except ThreadstoreError as error:
             return domain_failure(error)
@@ -73,7 +74,7 @@ class ThreadstoreServer(MCPServer[str]):
             if isinstance(cause, ThreadstoreError):
                 raise cause from error
             if isinstance(cause, ValidationError):
-                return argument_failure(name, cause)
+                return self.check_of(name).refusal(name, arguments, cause)
             if type(cause) is ToolError:  # the SDK's own: it could not use what the client answered to a question
                 return unanswered(name)
             raise
@@ -114,6 +115,13 @@ class ThreadstoreServer(MCPServer[str]):
     def _asks(self, name: str) -> bool:
         tool = self._tool_manager.get_tool(name)
         return bool(tool and tool.resolved_params)
+
+    def check_of(self, name: str) -> Arguments:
+        """What a tool takes."""
+        tool = self._tool_manager.get_tool(name)
+        assert tool is not None
+        assert isinstance(tool.fn_metadata, Arguments)
+        return tool.fn_metadata
 
     def is_read_only(self, name: str) -> bool:
         tool = self._tool_manager.get_tool(name)

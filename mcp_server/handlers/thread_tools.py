@@ -8,7 +8,7 @@ from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver import Context, Elicit, Resolve
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from mcp_server.errors import ConfirmationRequired, WouldArchiveSelf, WouldDeleteSelf, WouldInterruptSelf
 from mcp_server.handlers import render
@@ -23,6 +23,7 @@ from mcp_server.handlers.schema import (
     Cursor,
     Format,
     Limit,
+    Part,
     RequestId,
     ThreadRef,
     reply,
@@ -55,7 +56,7 @@ Sandbox = Annotated[SandboxMode | None, Field(description="Sandbox mode")]
 Effort = Annotated[ReasoningEffort | None, Field(description="Reasoning effort")]
 
 
-class GitFields(BaseModel):
+class GitFields(Part):
     """Leave a field out to keep it, pass null to clear it."""
 
     sha: str | None = Field(default=None, description="Commit hash")

@@ -6,7 +6,7 @@ from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver import Context, Elicit, Resolve
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import Field
 
 from mcp_server.errors import InvalidArgument, WouldInterruptSelf
 from mcp_server.handlers import render
@@ -15,10 +15,12 @@ from mcp_server.handlers.consent import Consent, agreed, consent_of
 from mcp_server.handlers.schema import (
     ADDS,
     READS,
+    TOLD,
     CallerThread,
     Cursor,
     Format,
     Limit,
+    Part,
     RequestId,
     ThreadRef,
     reply,
@@ -30,28 +32,28 @@ from mcp_server.models.thread import SortDirection, SourceKind
 from mcp_server.models.turn import ItemsView
 
 
-class MessageItem(BaseModel):
+class MessageItem(Part):
     """What was said."""
 
     type: Literal["agentMessage", "reasoning", "plan", "userMessage"] = Field(description="Who says it, or a plan")
     text: str = Field(description="The text")
 
 
-class ToolCallItem(BaseModel):
+class ToolCallItem(Part):
     type: Literal["toolCall"]
     call_id: str = Field(description="Your id of the call", min_length=1, max_length=200)
     name: str = Field(description="Name of the tool", min_length=1)
     arguments: Any = Field(default=None, description="Its arguments as JSON")
 
 
-class ToolOutputItem(BaseModel):
+class ToolOutputItem(Part):
     type: Literal["toolOutput"]
     call_id: str = Field(description="The id of the toolCall", min_length=1, max_length=200)
     output: str = Field(description="What the tool answered")
     success: bool | None = Field(default=None, description="False if the tool failed")
 
 
-class InputPart(BaseModel):
+class InputPart(Part):
     """Codex's UserInput."""
 
     type: Literal["text", "image", "localImage", "skill", "mention"] = Field(description="What the part is")
@@ -64,13 +66,10 @@ class InputPart(BaseModel):
 # Most messages are plain text; the parts of the others are told in words, which models read with less effort.
 Message = Annotated[
     str | list[InputPart],
-    WithJsonSchema(
-        {
-            "type": ["string", "array"],
-            "items": {"type": "object"},
-            "description": "The user message: text, or Codex's parts, each {type: text, text}, {type: image, url}, "
-            "{type: localImage, path}, {type: skill or mention, name, path}",
-        }
+    Field(
+        description="The user message: text, or Codex's parts, each {type: text, text}, {type: image, url}, "
+        "{type: localImage, path}, {type: skill or mention, name, path}",
+        json_schema_extra={TOLD: {"type": ["string", "array"], "items": {"type": "object"}}},
     ),
 ]
 AppendItem = Annotated[MessageItem | ToolCallItem | ToolOutputItem, Field(discriminator="type")]

@@ -32,7 +32,7 @@ SUB_AGENT_KINDS: tuple[SourceKind, ...] = (
 
 ApprovalPolicy = Literal["untrusted", "on-failure", "on-request", "never"]
 SandboxMode = Literal["read-only", "workspace-write", "danger-full-access"]
-ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"]
 ThreadSortKey = Literal["created_at", "updated_at", "recency_at"]
 SortDirection = Literal["asc", "desc"]
 

@@ -55,13 +55,6 @@ async def test_the_newest_come_first_and_the_last_page_has_no_cursor(tools: Tool
     assert (row["preview"], row["status"], row["turns"], row["git_info"]) == ("third", {"type": "notLoaded"}, [], None)
 
 
-# Codex: thread_list_enforces_max_limit
-@pytest.mark.parametrize(("limit", "shown"), [(0, 1), (-5, 1), (2, 2), (10_000, 3)])
-async def test_a_limit_is_clamped_not_refused(tools: Tools, limit: int, shown: int) -> None:
-    await closed(tools, "1", "2", "3")
-    assert len(await tools.listed(limit=limit)) == shown
-
-
 # Codex: thread_list_sort_updated_at_orders_by_mtime, thread_list_updated_at_uses_mtime,
 # thread_list_updated_at_paginates_with_cursor, thread_list_updated_at_tie_breaks_by_uuid
 async def test_updated_at_is_the_files_time_and_orders_with_ties_by_id(home: Path, connect: Connect) -> None:
