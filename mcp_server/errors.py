@@ -37,6 +37,7 @@ ThreadstoreError
     ├── DamagedRollout
     ├── PathOutsideHome
     ├── RolloutNameTaken
+    ├── NotStorable
     └── StateDamaged
 
 Each carries typed fields and builds its own sentence: the value, the reason, the way out. Where Codex has a message
@@ -340,6 +341,14 @@ class RolloutNameTaken(StoreFailure):
     def __init__(self, path: str) -> None:
         self.path = path
         super().__init__(f"`{path}` exists already and was not overwritten; move it away, then repeat")
+
+
+class NotStorable(StoreFailure):
+    """One of the rows that were to be written together is at fault, and neither the disk nor the database."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the state DB has no room for a value that a rollout holds: {reason}; store_status names it")
 
 
 class StateDamaged(StoreFailure):

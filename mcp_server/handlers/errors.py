@@ -51,6 +51,7 @@ CODES: dict[type[ThreadstoreError], str] = {
     errors.DamagedRollout: "damaged_rollout",
     errors.PathOutsideHome: "path_outside_home",
     errors.RolloutNameTaken: "rollout_name_taken",
+    errors.NotStorable: "not_storable",
     errors.StateDamaged: "state_damaged",
 }
 

@@ -15,6 +15,7 @@ _THREAD_CURSOR = re.compile(
 _ITEM_PLACE = re.compile(r"(?P<number>\d{1,18})@(?P<turn>[^/]*)/(?P<item>.+)", re.DOTALL)
 _MAX_LIMIT = 100
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- one without a zone is written in half the time
+_EARLIEST_MS, _LATEST_MS = -62_135_596_800_000, 253_402_300_799_999
 
 
 def clamp_limit(limit: int) -> int:
@@ -22,19 +23,25 @@ def clamp_limit(limit: int) -> int:
     return max(1, min(limit, _MAX_LIMIT))
 
 
+def in_calendar(ms: int) -> int:
+    """The nearest time that has a date: from the year 1 to 9999 in UTC, which RFC 3339 can write."""
+    return max(_EARLIEST_MS, min(ms, _LATEST_MS))
+
+
 def rfc3339(ms: int) -> str:
     """A time in UTC with milliseconds, such as `2026-11-22T23:04:50.082Z`."""
-    seconds, millis = divmod(ms, 1000)
+    seconds, millis = divmod(in_calendar(ms), 1000)
     return f"{(_EPOCH + timedelta(0, seconds)).isoformat()}.{millis:03d}Z"
 
 
 def parse_time(text: str) -> int | None:
-    """Unix milliseconds of an RFC 3339 time, None if it is none. A time without a zone is UTC."""
+    """Unix milliseconds of an RFC 3339 time, None if it is none. A time without a zone is UTC. One that its zone takes
+    out of the calendar counts as the calendar's first or last."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return in_calendar(round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000))
 
 
 def thread_cursor(at_ms: int, thread_id: str | None) -> str:

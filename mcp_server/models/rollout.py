@@ -6,12 +6,21 @@ Only what every reader needs is typed here; payloads stay plain dicts, since Cod
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 Json = dict[str, Any]
+
+MAX_DEPTH = 100
+"""How deep a payload may be nested. Codex reads no line that is nested deeper than 128; and what is shown of a line is
+nested a little deeper in an answer, which clients bound too."""
+
+MAX_OFFSET = 1 << 53
+"""No file is longer; and what 64 of them have together is an integer of 64 bits."""
+MAX_ORDINAL = 1 << 62
 
 
 class RolloutLine(msgspec.Struct, frozen=True):
@@ -42,11 +51,20 @@ class RawLine:
 
 
 class HistoryBase(msgspec.Struct, frozen=True):
-    """What a paginated fork borrows: the source's first `end_byte_offset` bytes (ordinals below the end)."""
+    """What a paginated fork borrows: the source's first `end_byte_offset` bytes (ordinals below the end). Bounds that
+    no file comes to are brought to the nearest that one may."""
 
     thread_id: str
     end_ordinal_exclusive: int = 0
     end_byte_offset: int = 0
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "end_ordinal_exclusive", _within(self.end_ordinal_exclusive, MAX_ORDINAL))
+        msgspec.structs.force_setattr(self, "end_byte_offset", _within(self.end_byte_offset, MAX_OFFSET))
+
+
+def _within(value: int, most: int) -> int:
+    return max(0, min(value, most))
 
 
 class SessionMeta(msgspec.Struct, frozen=True):
@@ -74,6 +92,7 @@ class SessionMeta(msgspec.Struct, frozen=True):
 
 _decoder = msgspec.json.Decoder(RolloutLine)
 _encoder = msgspec.json.Encoder()
+_BOM = b"\xef\xbb\xbf"
 
 
 class MalformedLine(ValueError):
@@ -81,25 +100,97 @@ class MalformedLine(ValueError):
 
 
 def decode_line(data: bytes) -> RolloutLine:
-    """Decode one line.
+    """Decode one line. A byte order mark before it is passed over, which editors put at the start of a file.
 
     Raises:
-        MalformedLine: not JSON, not UTF-8, or without `type` and `payload`.
+        MalformedLine: not JSON, not UTF-8, without `type` and `payload`, or nested deeper than `MAX_DEPTH`.
     """
     try:
-        return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        line = _decoder.decode(data.removeprefix(_BOM))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedLine(str(error)) from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _is_deeper(line.payload, MAX_DEPTH):
+        raise _too_deep()
+    return line
 
 
-def decode_meta(payload: Json) -> SessionMeta:
-    """Read the payload of a `session_meta` line.
+def decode_value(text: str) -> Any:
+    """The value of a JSON text that stands in a line.
 
     Raises:
-        MalformedLine: `id` is missing, or a field has a type that no version of Codex writes.
+        MalformedLine: not JSON, or nested deeper than `MAX_DEPTH`.
+    """
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise MalformedLine(str(error)) from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    if text.count("{") + text.count("[") > MAX_DEPTH and _is_deeper([value], MAX_DEPTH + 1):
+        raise _too_deep()
+    return value
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    level: list[Any] = [value]
+    for _ in range(depth):
+        parts: list[Iterable[Any]] = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [part for one in parts for part in one if isinstance(part, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _too_deep() -> MalformedLine:
+    return MalformedLine(f"JSON is nested deeper than {MAX_DEPTH} levels")
+
+
+def decode_first(data: bytes, said: list[str]) -> RolloutLine:
+    """Decode a line that tells what a file is. Bytes that are no UTF-8 are replaced, and a time or a number of another
+    type counts as missing; that is `said`.
+
+    Raises:
+        MalformedLine: as `decode_line`, but for that.
+    """
+    try:
+        return decode_line(data)
+    except MalformedLine as error:
+        why = error
+    record = decode_value(data.removeprefix(_BOM).decode("utf-8", "replace"))
+    if not isinstance(record, dict):
+        raise why
+    known: Json = {name: record[name] for name in ("type", "payload") if name in record}  # pyright: ignore[reportUnknownVariableType]
+    try:
+        line = msgspec.convert(known, RolloutLine)
+    except msgspec.ValidationError as error:
+        raise why from error
+    said.append(f"not all of it can be used: {why}")
+    return line
+
+
+def decode_meta(payload: Json, said: list[str] | None = None) -> SessionMeta:
+    """Read the payload of a `session_meta` line. A field that is null, or of a type that no version of Codex writes,
+    counts as missing; the latter is `said`.
+
+    Raises:
+        MalformedLine: `id` is missing or no text.
     """
     try:
         return msgspec.convert(payload, SessionMeta)
+    except msgspec.ValidationError:
+        pass
+    misfits: dict[str, str] = {}
+    for field in msgspec.structs.fields(SessionMeta):
+        try:
+            msgspec.convert(payload.get(field.name), field.type)
+        except msgspec.ValidationError as error:
+            misfits[field.name] = str(error)
+    if said is not None:
+        said += [f"{name} is left out: {why}" for name, why in misfits.items() if payload.get(name) is not None]
+    try:
+        return msgspec.convert({name: payload[name] for name in payload.keys() - misfits.keys()}, SessionMeta)
     except msgspec.ValidationError as error:
         raise MalformedLine(str(error)) from error
 

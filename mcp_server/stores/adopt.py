@@ -13,12 +13,13 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from mcp_server.errors import DamagedRollout
+from mcp_server.errors import DamagedRollout, NotStorable
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, StateStore
 from mcp_server.stores.naming import succession
 from mcp_server.stores.records import Change
+from mcp_server.stores.unreadable import Unreadable
 from mcp_server.stores.which_file import standing
 
 NameSource = Callable[[], Awaitable[Mapping[str, str]]]
@@ -87,6 +88,7 @@ class Adoption:
     _carried: dict[str, str] = field(default_factory=dict[str, str])
     _damaged: dict[tuple[str, FileStamp], BadLine] = field(default_factory=dict[tuple[str, FileStamp], BadLine])
     _met: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict[str, list[str]](list))
+    _remembered: frozenset[str] | None = None
     _bad_lines: int = 0
     _events: list[ThreadEvent] = field(default_factory=list[ThreadEvent])
 
@@ -105,6 +107,8 @@ class Adoption:
     async def catch_up(self) -> None:
         """Adopt and drop whatever differs between the folders and the rows, by stamps."""
         differs = await self.state.compare(self.rollouts.walk)
+        if differs.lapsed:
+            await self.state.note_unreadable([], differs.lapsed)
         await self.adopt(newest_first((await self.rollouts.stat_many(differs.files)).values()))
         if not differs.rows:
             return
@@ -130,12 +134,16 @@ class Adoption:
         carry, for a `drop` that follows: a first build looks once more at what it can't settle, and has no need."""
         files = await self._current([file for file in files if file.thread_id not in self.own()])
         by_id: defaultdict[str, list[StoredThread]] = defaultdict(list)
+        bad: list[tuple[RolloutFile, BadLine]] = []
         for file, result in zip(files, await self.rollouts.describe_many(files), strict=True):
             self._note(file, result)
-            if isinstance(result, Description):
+            if isinstance(result, BadLine):
+                bad.append((file, result))
+            elif result is not None:
                 by_id[result.thread.id].append(result.thread)
                 if remember:
                     self._carried[file.path] = result.thread.id
+        await self._note_unreadable(bad, [thread.path for threads in by_id.values() for thread in threads])
         rows = await self.state.get_many(by_id)
         chosen: list[tuple[StoredThread, StoredThread | None]] = []
         barred = {*await self.state.deleted(by_id), *self.own()}
@@ -174,7 +182,17 @@ class Adoption:
         threads = tuple(thread for thread, _ in pairs)
         if not threads:
             return
-        self._events += await self.state.commit(Change(threads=threads) if self.quiet else Change(observed=threads))
+        try:
+            self._events += await self.state.commit(Change(threads=threads) if self.quiet else Change(observed=threads))
+        except NotStorable as error:
+            for pair in pairs if len(pairs) > 1 else ():
+                await self.put([pair])
+            if len(pairs) == 1:
+                (thread,) = threads
+                file, bad = RolloutFile(thread.path, thread.stamp), BadLine(thread.path, 0, str(error))
+                self._note(file, bad)
+                await self._note_unreadable([(file, bad)], [])
+            return
         for thread, row in pairs if not self.fresh else ():
             what = "added" if row is None else "changed" if row.path == thread.path else "moved"
             self._met[what].append(thread.id)
@@ -223,6 +241,18 @@ class Adoption:
             bad = result.bad_lines
         if bad and self.sink is not None:
             self.sink.report(bad)
+
+    async def _note_unreadable(self, bad: Sequence[tuple[RolloutFile, BadLine]], good: Sequence[str]) -> None:
+        """Have the store remember what can't be read, and forget what can again."""
+        if self._remembered is None:
+            self._remembered = frozenset(one.path for one in await self.state.unreadable())
+        settled = self._remembered.intersection(good)
+        if bad or settled:
+            found = [
+                Unreadable(file.path, None if why.passing else file.stamp, why.offset, why.reason) for file, why in bad
+            ]
+            await self.state.note_unreadable(found, settled)
+            self._remembered = self._remembered.difference(settled).union(one.path for one in found)
 
     def _lost(self, thread_id: str, path: str) -> bool:
         """Whether the file at the path was read and carries another id."""

@@ -12,61 +12,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
-
-import msgspec
 
 from mcp_server.errors import StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryMark
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.stores.files import BadLine, Description, RolloutFile
 from mcp_server.stores.history import HistoryStore
-from mcp_server.stores.naming import is_archived, thread_id_of
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
 from mcp_server.stores.records import BackfillState, Change, Operation, Receipt, SpawnEdge
-from mcp_server.stores.which_file import standing
+from mcp_server.stores.unreadable import UnreadableStore
 
 # ---------------------------------------------------------------------------------------------- rollouts
-
-
-class RolloutFile(msgspec.Struct, frozen=True, gc=False):
-    """A rollout file as a listing of the folders shows it."""
-
-    path: str
-    stamp: FileStamp
-
-    @property
-    def thread_id(self) -> str | None:
-        """What its name says, None if nothing."""
-        return thread_id_of(self.path.rpartition("/")[2])
-
-    @property
-    def archived(self) -> bool:
-        return is_archived(self.path)
-
-
-def current_first(files: Iterable[RolloutFile], thread_id: str | None = None) -> list[RolloutFile]:
-    """Files of one thread (None: of which their names tell) in the order of `standing`."""
-    return sorted(files, key=lambda file: standing(file.path, thread_id or file.thread_id or ""))
-
-
-@dataclass(frozen=True, slots=True)
-class BadLine:
-    """A line that was skipped: where, and why."""
-
-    path: str
-    offset: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What a whole read of one rollout told: the thread, and the lines that could not be used."""
-
-    thread: StoredThread
-    bad_lines: tuple[BadLine, ...] = ()
 
 
 class RolloutStore(Protocol):
@@ -266,7 +225,7 @@ class Trees(NamedTuple):
     files: dict[str, RolloutFile]
 
 
-class StateStore(HistoryStore, Protocol):
+class StateStore(HistoryStore, UnreadableStore, Protocol):
     """Rows, edges, events, journal, receipts. A read sees all that was committed before it began."""
 
     async def commit(self, change: Change) -> list[ThreadEvent]:

@@ -5,6 +5,7 @@ Decoding is what costs: only lines whose head says that they could matter are de
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from typing import Any, cast
@@ -18,6 +19,7 @@ from mcp_server.models.rollout import (
     RawLine,
     RolloutLine,
     SessionMeta,
+    decode_first,
     decode_line,
     decode_meta,
 )
@@ -42,6 +44,8 @@ _head = re.compile(
     rb'\s*"payload"\s*:\s*\{\s*(?:"type"\s*:\s*"(\w+)")?'
 )
 
+logger = logging.getLogger(__name__)
+
 OpenBase = Callable[[str], RolloutText | None]
 """Opens the rollout with an id; None if the home has none."""
 
@@ -52,6 +56,16 @@ def describe(file: RolloutFile, text: RolloutText, open_base: OpenBase) -> Descr
     Raises:
         DamagedRollout: empty, unreadable, or without session metadata at the start.
     """
+    try:
+        return _described(file, text, open_base)
+    except StoreFailure:
+        raise
+    except Exception as error:
+        logger.exception("%s is not understood", file.path)
+        raise DamagedRollout(file.path, f"is not understood: {error!r}") from error
+
+
+def _described(file: RolloutFile, text: RolloutText, open_base: OpenBase) -> Description:
     fold = _fold(text, text.size)
     meta, thread_id = fold.identity
     preview, recorded = _borrowed(meta.history_base, open_base)
@@ -190,19 +204,21 @@ class _Fold:
         for raw in batch:
             if self._identity is not None and not may_matter(raw.data):
                 continue
+            said: list[str] = []
             try:
-                line = decode_line(raw.data)
+                line = decode_line(raw.data) if self._identity else decode_first(raw.data, said)
             except MalformedLine as error:
                 if raw.whole:  # a torn tail is a write that did not finish, no damage
                     self.bad_lines.append(BadLine(self.path, raw.offset, str(error)))
                 continue
             if self._identity is None:
-                self._identity = self._begin(line, raw.offset)
+                self._identity = self._begin(line, raw.offset, said)
+                self.bad_lines += [BadLine(self.path, raw.offset, f"session metadata: {what}") for what in said]
             self._apply(line)
 
-    def _begin(self, line: RolloutLine, offset: int) -> tuple[SessionMeta, str]:
+    def _begin(self, line: RolloutLine, offset: int, said: list[str]) -> tuple[SessionMeta, str]:
         try:
-            meta = decode_meta(line.payload) if line.type == "session_meta" else None
+            meta = decode_meta(line.payload, said) if line.type == "session_meta" else None
         except MalformedLine as error:
             raise DamagedRollout(self.path, f"does not start with session metadata: {error}", offset) from error
         thread_id = parse_id(meta.id) if meta else None

@@ -22,6 +22,7 @@ from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutSto
 from mcp_server.stores.queries import Difference, ThreadQuery
 from mcp_server.stores.reconcile import sync
 from mcp_server.stores.records import BackfillState, Operation
+from mcp_server.stores.unreadable import Unreadable
 from mcp_server.stores.which_file import sort_out
 from mcp_server.stores.writer_locks import Holder, WriterLocks
 
@@ -126,6 +127,7 @@ async def examine(
         await exam.read_all(rollouts, await rollouts.files(), await state.stamps() if state else {})
     else:
         await exam.read(rollouts, (await rollouts.stat_many(differs.files)).values())
+        exam.recall([one for one in (await state.unreadable() if state else ()) if one.path not in differs.changed])
     exam.malformed += await rollouts.unusable()
     rows = await state.stamps(exam.held) if state else {}
     deleted = await state.deleted(exam.held) if state else frozenset[str]()
@@ -168,6 +170,7 @@ async def repair(
         return RepairReport(before)
     for path in before.abandoned:
         await rollouts.remove(path)
+    await state.note_unreadable([], [one.path for one in await state.unreadable()])  # so that all of it is tried again
     done = await sync(rollouts, state, own=own or locks.held, more_names=more_names)
     return RepairReport(before, done, await examine(rollouts, state, locks, deep=deep))
 
@@ -205,6 +208,12 @@ class _Examination:
         async for file, result in self._described(rollouts, files):
             self.malformed += result.bad_lines
             self.held[result.thread.id].append(file)
+
+    def recall(self, unreadable: Iterable[Unreadable]) -> None:
+        """Take in what is known to be unreadable, and need not be read again."""
+        for one in unreadable:
+            self.malformed.append(BadLine(one.path, one.offset, one.reason))
+            self.unusable.add(one.path)
 
     async def read_all(
         self, rollouts: RolloutStore, files: Iterable[RolloutFile], rows: Mapping[str, tuple[str, FileStamp]]

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mcp_server.errors import DamagedRollout, RolloutNameTaken, WriteFailed
+from mcp_server.models.number import clamped
 from mcp_server.models.thread import FileStamp
 
 logger = logging.getLogger(__name__)
@@ -321,7 +322,8 @@ def _write(fd: int, data: bytes | bytearray) -> None:
 
 
 def stamp_of(stat: os.stat_result) -> FileStamp:
-    return FileStamp(stat.st_size, stat.st_mtime_ns)
+    """A file system may give any time, a state DB has room for 64 bits: those until April 2262."""
+    return FileStamp(stat.st_size, clamped(stat.st_mtime_ns))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from mcp_server.errors import DamagedRollout, StoreFailure
 from mcp_server.models.history import HistoryMark
-from mcp_server.models.rollout import HistoryBase, decode_line, decode_meta
+from mcp_server.models.rollout import HistoryBase, decode_first, decode_meta
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.adopt import Adoption, NameSource
 from mcp_server.stores.base import RolloutFile, RolloutStore, StateStore, Trees
@@ -104,7 +104,7 @@ async def find_rollout(rollouts: RolloutStore, state: StateStore | None, rollout
 async def _base_of(rollouts: RolloutStore, file: RolloutFile) -> HistoryBase | None:
     (head,) = await rollouts.read(file.path, [(0, _META_BYTES)])
     try:
-        line = decode_line(head[: head.index(b"\n")])
+        line = decode_first(head[: head.index(b"\n")], [])
         return decode_meta(line.payload).history_base
     except ValueError:  # no newline so far, or damage
         return (await rollouts.describe(file)).thread.history_base

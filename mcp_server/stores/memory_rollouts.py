@@ -13,8 +13,9 @@ from pathlib import PurePosixPath
 from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken, StoreFailure
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp
-from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, current_first
+from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore
 from mcp_server.stores.describe import describe
+from mcp_server.stores.files import current_first
 from mcp_server.stores.locks import holder_sentence
 from mcp_server.stores.naming import (
     ACTIVE,
@@ -34,7 +35,7 @@ from mcp_server.stores.naming import (
     thread_id_of,
     without_name,
 )
-from mcp_server.stores.rawlines import RolloutText
+from mcp_server.stores.rawlines import RolloutText, damage_of
 from mcp_server.stores.writer_locks import Holder, WriterLocks
 
 
@@ -181,8 +182,8 @@ class MemoryRollouts(RolloutStore):
         try:
             with self._open(file.path) as text:
                 return describe(file, text, self._open_base)
-        except DamagedRollout as damage:
-            return BadLine(file.path, damage.offset, damage.reason)
+        except StoreFailure as failure:
+            return damage_of(failure, file.path)
 
     def _file(self, path: str) -> RolloutFile:
         data, mtime_ns = self._files[path]

@@ -28,6 +28,7 @@ from mcp_server.stores.changes import (
 from mcp_server.stores.memory_history import MemoryHistory
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows, beyond, fits
 from mcp_server.stores.records import BackfillState, Change, Moved, Operation, Receipt, SpawnEdge, chain_of
+from mcp_server.stores.unreadable import Unreadable
 
 EVENT_LIMIT = 10_000
 """Events kept. At the bound the oldest is dropped for each new one; a reader further behind sees a gap in seq."""
@@ -52,6 +53,7 @@ class MemoryState(MemoryHistory, StateStore):
         self._tombstones: set[str] = set()
         self._names_stamp: FileStamp | None = None
         self._backfill = BackfillState()
+        self._unreadable: dict[str, Unreadable] = {}
 
     async def commit(self, change: Change) -> list[ThreadEvent]:
         barred = self._tombstones | set(change.tombstones)
@@ -177,9 +179,11 @@ class MemoryState(MemoryHistory, StateStore):
     async def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
         listed = await to_thread.run_sync(lambda: {file.path: file.stamp for file in walk()})
         known = {thread.path: thread.stamp for thread in self._threads.values()}
+        bad = {path: one.stamp for path, one in self._unreadable.items()}
         return Difference(
-            frozenset(path for path, stamp in listed.items() if known.get(path) != stamp),
+            frozenset(path for path, stamp in listed.items() if stamp not in (known.get(path), bad.get(path))),
             {key: row.path for key, row in self._threads.items() if listed.get(row.path) != row.stamp},
+            frozenset(bad.keys() - listed.keys()),
         )
 
     async def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
@@ -218,6 +222,14 @@ class MemoryState(MemoryHistory, StateStore):
     async def forks_of(self, thread_id: str) -> list[str]:
         forks = (t.id for t in self._threads.values() if t.history_base and t.history_base.thread_id == thread_id)
         return sorted(forks)
+
+    # what can't be read
+    async def note_unreadable(self, found: Sequence[Unreadable], settled: Collection[str] = ()) -> None:
+        self._unreadable = {path: one for path, one in self._unreadable.items() if path not in settled}
+        self._unreadable |= {one.path: one for one in found}
+
+    async def unreadable(self) -> list[Unreadable]:
+        return [self._unreadable[path] for path in sorted(self._unreadable)]
 
     # events
     async def events_after(
@@ -276,6 +288,7 @@ class MemoryState(MemoryHistory, StateStore):
     async def reopen_backfill(self) -> None:
         if self._backfill.status == "complete":
             self._backfill = BackfillState()
+            self._unreadable.clear()
             self._forget_all()
 
     async def checkpoint_backfill(self, state: BackfillState) -> None:

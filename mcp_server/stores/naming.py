@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from mcp_server.errors import DamagedRollout, InvalidThreadId, PathOutsideHome
-from mcp_server.models.page import rfc3339
+from mcp_server.models.page import in_calendar, rfc3339
 
 ACTIVE = "sessions"
 ARCHIVED = "archived_sessions"
@@ -61,12 +61,13 @@ def id_time_ms(thread_id: str) -> int | None:
 
 
 def parse_time_ms(text: str) -> int | None:
-    """Unix milliseconds of an RFC 3339 time, or of the form in file names, which is read as UTC (as Codex does)."""
+    """Unix milliseconds of an RFC 3339 time, or of the form in file names, which is read as UTC (as Codex does). One
+    that its zone takes out of the calendar counts as the calendar's first or last."""
     if _file_time.fullmatch(text):
         text = f"{text[:10]}T{text[11:].replace('-', ':')}"
     try:
         moment = datetime.fromisoformat(text)
-        return _unix_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        return in_calendar(_unix_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC)))
     except (ValueError, OverflowError):
         return None
 

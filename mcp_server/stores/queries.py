@@ -71,11 +71,18 @@ class ThreadRows:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`files`: paths that no row names with the stamp that the file has. `rows`: thread id and path of rows whose path
-    is not among the files, or is there with another stamp."""
+    """`files`: paths that no row names with the stamp that the file has, but for what is known to be unreadable as it
+    is. `rows`: thread id and path of rows whose path is not among the files, or is there with another stamp. `lapsed`:
+    paths that are known to be unreadable and are not among the files."""
 
     files: frozenset[str] = frozenset()
     rows: dict[str, str] = field(default_factory=dict[str, str])
+    lapsed: frozenset[str] = frozenset()
+
+    @property
+    def changed(self) -> frozenset[str]:
+        """The paths of which what is known, in a row or as unreadable, does not hold any more."""
+        return self.files | self.lapsed
 
 
 class Grouped(Protocol):

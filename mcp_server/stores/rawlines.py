@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from mcp_server.errors import DamagedRollout
+from mcp_server.errors import DamagedRollout, StoreFailure
 from mcp_server.models.rollout import RawLine
+from mcp_server.stores.base import BadLine
 from mcp_server.stores.naming import COMPRESSED
 
 if sys.version_info >= (3, 14):
@@ -113,6 +114,13 @@ def split_lines(data: bytes, offset: int = 0) -> list[RawLine]:
     if tail and not tail.isspace():
         lines.append(RawLine(offset, tail, whole=False))
     return lines
+
+
+def damage_of(error: StoreFailure, path: str) -> BadLine:
+    """Why a file can't be read, as it is told and remembered."""
+    if isinstance(error, DamagedRollout):
+        return BadLine(error.path, error.offset, error.reason, passing=isinstance(error.__cause__, OSError))
+    return BadLine(path, 0, str(error), passing=True)
 
 
 @contextmanager

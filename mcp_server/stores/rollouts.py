@@ -14,7 +14,6 @@ from anyio import CancelScope, to_thread
 
 from mcp_server.errors import (
     CompressedRollout,
-    DamagedRollout,
     PathOutsideHome,
     StoreFailure,
     WriteFailed,
@@ -22,9 +21,10 @@ from mcp_server.errors import (
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores import durable
-from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, current_first
+from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore
 from mcp_server.stores.describe import describe
 from mcp_server.stores.durable import Draft, stamp_of, writing
+from mcp_server.stores.files import current_first
 from mcp_server.stores.inside import ManyInside, inside
 from mcp_server.stores.moving import Moves, rollout_file
 from mcp_server.stores.name_index import NameIndex
@@ -42,7 +42,7 @@ from mcp_server.stores.naming import (
     rollout_path,
     thread_id_of,
 )
-from mcp_server.stores.rawlines import RolloutText, open_text
+from mcp_server.stores.rawlines import RolloutText, damage_of, open_text
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _HELD_BYTES = 1 << 20
@@ -326,8 +326,8 @@ class RolloutFiles(RolloutStore):
         try:
             with self._open_listed(file.path, many) as text:
                 return describe(file, text, self._open_base)
-        except DamagedRollout as damage:
-            return None if self.look_at(file.path) is None else BadLine(file.path, damage.offset, damage.reason)
+        except StoreFailure as failure:
+            return None if self.look_at(file.path) is None else damage_of(failure, file.path)
 
     def _open_listed(self, path: str, many: ManyInside) -> RolloutText:
         """Open one of many files."""

@@ -18,16 +18,18 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session
 
-from mcp_server.errors import StateDamaged, StoreFailure
+from mcp_server.errors import NotStorable, StateDamaged, StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores import index, journal, listing, schema, search, spans
+from mcp_server.stores import index, journal, listing, schema, search, spans, unreadable_rows
 from mcp_server.stores.base import Look, LookMany, Present, RolloutFile, RowsWithFiles, StateStore, Trees
 from mcp_server.stores.changes import edges_of
 from mcp_server.stores.history import FirstLook, TextPlace, TextQuery
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
 from mcp_server.stores.records import BackfillState, Change, Operation, Receipt, SpawnEdge
+from mcp_server.stores.statements import is_at_fault
+from mcp_server.stores.unreadable import Unreadable
 
 _READERS = 4
 _WRITE_SECONDS = 15
@@ -128,7 +130,9 @@ class StateDb(StateStore):
     async def _run(self, work: Callable[[], T], limiter: anyio.CapacityLimiter) -> T:
         try:
             return await anyio.to_thread.run_sync(work, limiter=limiter)
-        except (DBAPIError, sqlite3.Error, ValueError, msgspec.DecodeError) as error:
+        except (DBAPIError, sqlite3.Error, ValueError, OverflowError, RecursionError, msgspec.DecodeError) as error:
+            if is_at_fault(error):
+                raise NotStorable(f"{type(error).__name__}: {error}") from error
             if not schema.is_damage(error):
                 if not isinstance(error, DBAPIError | sqlite3.Error):
                     raise
@@ -235,6 +239,13 @@ class StateDb(StateStore):
     async def indexed_count(self) -> int:
         return await self.read(spans.indexed_count)
 
+    # what can't be read
+    async def note_unreadable(self, found: Sequence[Unreadable], settled: Collection[str] = ()) -> None:
+        await self.write(unreadable_rows.note, found, settled)
+
+    async def unreadable(self) -> list[Unreadable]:
+        return await self.read(unreadable_rows.everything)
+
     # events
     async def events_after(
         self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None
@@ -326,6 +337,7 @@ def _trees_with_files(session: Session, thread_ids: Collection[str], look: LookM
 def _reopen(session: Session) -> None:
     if journal.backfill(session).status == "complete":
         spans.forget_all(session)
+        unreadable_rows.forget_all(session)
     journal.reopen_backfill(session)
 
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from sqlmodel import Session
 
-_INT64 = 2**63 - 1
+from mcp_server.models.number import clamped as clamped
 
 
 def fetch_all(session: Session, sql: str, values: Sequence[Any] = ()) -> list[Any]:
@@ -47,11 +47,14 @@ def run_listed(session: Session, sql: str, values: Collection[Any]) -> None:
         run(session, sql, (json.dumps(list(values)),))
 
 
+def is_at_fault(error: Exception) -> bool:
+    """Whether a statement failed for what it was to write: a value that a column has no room for."""
+    if isinstance(error, sqlite3.ProgrammingError):
+        return "binding" in str(error)
+    refused = sqlite3.DataError | sqlite3.InterfaceError | sqlite3.IntegrityError
+    return isinstance(error, refused | OverflowError | UnicodeEncodeError | RecursionError)
+
+
 def driver(session: Session) -> sqlite3.Connection:
     """The connection that the session's transaction is on."""
     return cast("sqlite3.Connection", session.connection().connection.driver_connection)
-
-
-def clamped(value: int) -> int:
-    """SQLite's integers have 64 bits; a bound beyond them means the same as the last one within."""
-    return max(-_INT64 - 1, min(value, _INT64))

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-REVISION = "0009"
+REVISION = "0010"
 
 
 class SchemaVersion(SQLModel, table=True):
@@ -189,6 +189,19 @@ class UnreadRow(SQLModel, table=True):
 
     thread_id: str = Field(primary_key=True)
     updated_at_ms: int = Field(sa_type=BigInteger, index=True)
+
+
+class UnreadableRow(SQLModel, table=True):
+    """An `Unreadable`; `reader` is the `READER` that could not read it."""
+
+    __tablename__ = "unreadable"
+
+    path: str = Field(primary_key=True)
+    size: int | None = Field(sa_type=BigInteger)
+    mtime_ns: int | None = Field(sa_type=BigInteger)
+    reader: int
+    byte: int = Field(sa_type=BigInteger)
+    reason: str
 
 
 class EventRow(SQLModel, table=True):

@@ -10,10 +10,8 @@ import re
 import shlex
 from typing import Any
 
-import msgspec
-
 from mcp_server.models.binary import without_base64
-from mcp_server.models.rollout import Json
+from mcp_server.models.rollout import Json, MalformedLine, decode_value
 from mcp_server.models.turn import Item
 from mcp_server.threads import items as shapes
 from mcp_server.threads.items import camel, dict_of, int_of, list_of, text_of
@@ -200,6 +198,6 @@ def _decoded(written: Any) -> Any:
     if not isinstance(written, str):
         return written
     try:
-        return msgspec.json.decode(written)
-    except (msgspec.DecodeError, ValueError, RecursionError):
+        return decode_value(written)
+    except MalformedLine:
         return written

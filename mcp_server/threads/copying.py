@@ -14,7 +14,7 @@ import msgspec
 
 from mcp_server.errors import TurnNotFound
 from mcp_server.models.page import rfc3339
-from mcp_server.models.rollout import Json, RolloutLine
+from mcp_server.models.rollout import Json, MalformedLine, RolloutLine, decode_value
 from mcp_server.threads import recording
 
 _OPENING = ("task_started", "turn_started")
@@ -231,8 +231,8 @@ def _texts(value: Any) -> list[str]:
 
 def _value(arguments: str) -> Any:
     try:
-        return msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
+        return decode_value(arguments)
+    except MalformedLine:
         return arguments
 
 

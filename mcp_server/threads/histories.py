@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from anyio import to_thread
 from msgspec import structs
 
-from mcp_server.errors import DamagedRollout, PathOutsideHome
+from mcp_server.errors import DamagedRollout, NotStorable, PathOutsideHome
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.turn import Item, ItemsView, Turn
@@ -20,7 +20,7 @@ from mcp_server.threads.scan import CHECK_BYTES, HistoryScan, check_of
 logger = logging.getLogger(__name__)
 
 _SMALL_BATCH = 64 << 10
-UNREADABLE = (DamagedRollout, PathOutsideHome)
+UNREADABLE = (DamagedRollout, PathOutsideHome, NotStorable)
 """What the files of one thread are at fault for, and no other thread suffers from."""
 
 
@@ -161,4 +161,16 @@ async def index_small(store: HistoryStore, texts: Sequence[HistoryText]) -> None
         except UNREADABLE as error:
             logger.warning("the history of %s is not indexed: %s", text.thread.id, error)
     if steps:
+        await _step_each(store, steps)
+
+
+async def _step_each(store: HistoryStore, steps: Sequence[HistoryStep]) -> None:
+    """Index these steps together; one by one if something of one of them is no good, so that the others are indexed."""
+    try:
         await store.step(steps)
+    except NotStorable as error:
+        if len(steps) == 1:
+            logger.warning("the history of %s is not indexed: %s", steps[0].mark.thread_id, error)
+        else:
+            for step in steps:
+                await _step_each(store, [step])

@@ -14,6 +14,7 @@ from typing import Any, cast
 from urllib.parse import unquote
 
 from mcp_server.models.binary import left_out, without_base64
+from mcp_server.models.number import is_int64
 from mcp_server.models.rollout import Json
 from mcp_server.models.turn import HEAD, Item, TurnError
 
@@ -28,7 +29,8 @@ def text_of(value: Any) -> str | None:
 
 
 def int_of(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """Numbers of more than 64 bits are damage, and count as missing too."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and is_int64(value) else None
 
 
 def dict_of(value: Any) -> Json:
@@ -54,7 +56,7 @@ def _snake(name: str) -> str:
 def _milliseconds(duration: Any) -> int | None:
     """Milliseconds of a recorded `{secs, nanos}`."""
     seconds, nanos = int_of(dict_of(duration).get("secs")), int_of(dict_of(duration).get("nanos"))
-    return None if seconds is None else seconds * 1000 + (nanos or 0) // 1_000_000
+    return None if seconds is None else int_of(seconds * 1000 + (nanos or 0) // 1_000_000)
 
 
 def _local_path(value: Any) -> Any:

@@ -27,7 +27,7 @@ from mcp_server.errors import (
 )
 from mcp_server.models.params import GitPatch
 from mcp_server.models.results import ThreadResult
-from mcp_server.models.rollout import MalformedLine, decode_line, encode_line
+from mcp_server.models.rollout import MalformedLine, decode_first, encode_line
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
 from mcp_server.stores.base import RolloutStore
 from mcp_server.stores.codex_rows import CodexRows
@@ -205,7 +205,7 @@ class Metadata:
         async for batch in rollouts.lines(thread.path):
             for raw in batch:
                 try:
-                    line = decode_line(raw.data)
+                    line = decode_first(raw.data, [])
                 except MalformedLine:
                     continue
                 if line.type == "session_meta":

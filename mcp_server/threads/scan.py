@@ -8,7 +8,7 @@ from hashlib import blake2b
 from msgspec.structs import replace
 
 from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TextPiece, TurnFacts, TurnSpan
-from mcp_server.models.rollout import RawLine
+from mcp_server.models.rollout import MAX_ORDINAL, RawLine
 from mcp_server.models.turn import Item
 from mcp_server.models.value import plain
 from mcp_server.threads.drafts import Draft
@@ -23,8 +23,6 @@ _PIECE_CHARS = 16_384
 # A step is due when so much text has come: what is not indexed yet is held in memory.
 _STEP_CHARS = 4 << 20
 _MAX_OPEN_CALLS = 1_000
-# The index has no room for more; no thread comes to that, damage does.
-_MAX_ORDINAL = 1 << 62
 
 
 class HistoryScan:
@@ -64,7 +62,7 @@ class HistoryScan:
             if line is None:
                 continue
             self._folder.feed(line, raw.offset, raw.end)
-            if line.ordinal is not None and line.ordinal < _MAX_ORDINAL:
+            if line.ordinal is not None and 0 <= line.ordinal < MAX_ORDINAL:
                 self._next_ordinal = max(self._next_ordinal, line.ordinal + 1)
             if raw.end > self._known:
                 self._collect(raw.offset, raw.end)

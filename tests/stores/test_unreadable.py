@@ -1,0 +1,219 @@
+"""What can't be read is remembered: told without a second reading, and tried again when that may help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import homes
+import pytest
+from homes import A, B, D, E, Home, build, ids, path_of, rollout
+from msgspec.structs import replace
+
+from mcp_server.errors import NotStorable, StoreFailure
+from mcp_server.models.event import ThreadEvent
+from mcp_server.models.thread import FileStamp
+from mcp_server.stores import unreadable_rows
+from mcp_server.stores.base import StateStore
+from mcp_server.stores.doctor import examine, repair
+from mcp_server.stores.files import BadLine, RolloutFile
+from mcp_server.stores.memory_rollouts import MemoryLocks
+from mcp_server.stores.memory_state import MemoryState
+from mcp_server.stores.reconcile import sync
+from mcp_server.stores.records import Change
+from mcp_server.stores.state import StateDb
+from mcp_server.stores.unreadable import Unreadable
+
+pytestmark = pytest.mark.anyio
+home, built = homes.home, homes.built
+
+STAMP = FileStamp(1, 2)
+
+
+async def test_what_is_noted_is_told_by_path_and_replaces_what_was_known(state: StateStore) -> None:
+    first, second = Unreadable("sessions/b", STAMP, 5, "is odd"), Unreadable("sessions/a", None, 0, "can't be read")
+    await state.note_unreadable([first, second])
+    assert await state.unreadable() == [second, first]
+    await state.note_unreadable([replace(first, reason="is odder")], ["sessions/a", "sessions/none"])
+    assert await state.unreadable() == [replace(first, reason="is odder")]
+
+
+async def test_a_first_build_remembers_what_it_could_not_read(home: Home, state: StateStore) -> None:
+    home.write(path_of(A), rollout(A))
+    home.write(path_of(E), b"{nope\n")
+    await build(home, state)
+    (told,) = await state.unreadable()
+    assert (told.path, told.offset, told.reason) == (path_of(E), 0, "holds no readable line")
+    assert told.stamp is not None
+
+
+async def test_what_is_remembered_is_not_read_again_until_it_changes(built: Home, state: StateStore) -> None:
+    built.write(path_of(E), b"{nope\n")
+    assert [bad.path for bad in (await sync(built.rollouts, state)).damaged] == [path_of(E)]
+    built.described.clear()
+    await sync(built.rollouts, state)
+    assert built.described == []
+    built.write(path_of(E), rollout(E))
+    assert (await sync(built.rollouts, state)).added == (E,)
+    assert await state.unreadable() == []
+
+
+async def test_what_is_gone_is_forgotten(built: Home, state: StateStore) -> None:
+    built.write(path_of(E), b"{nope\n")
+    await sync(built.rollouts, state)
+    built.erase(path_of(E))
+    await sync(built.rollouts, state)
+    assert await state.unreadable() == []
+
+
+async def test_a_row_whose_file_can_not_be_read_any_more_stays_and_is_told_as_changed(
+    built: Home, state: StateStore
+) -> None:
+    built.write(path_of(A), b"{nope\n")
+    await sync(built.rollouts, state)
+    assert A in await ids(state)
+    report = await examine(built.rollouts, state, MemoryLocks())
+    assert [(row.thread_id, row.reason) for row in report.stale] == [(A, "changed")]
+    assert [bad.path for bad in report.malformed] == [path_of(A)]
+
+
+async def test_what_the_system_refused_is_tried_again_at_each_look(
+    built: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(files: list[RolloutFile]) -> list[BadLine]:
+        return [BadLine(file.path, 0, "can't be read: Permission denied", passing=True) for file in files]
+
+    built.write(path_of(D), rollout(D))
+    with monkeypatch.context() as patched:
+        patched.setattr(built, "describe_many", refused)
+        await sync(built.rollouts, state)
+    assert [(one.path, one.stamp) for one in await state.unreadable()] == [(path_of(D), None)]
+    assert (await sync(built.rollouts, state)).added == (D,)
+    assert await state.unreadable() == []
+
+
+@pytest.mark.parametrize("again", ["a repair", "a new build"])
+async def test_all_is_tried_again_by(again: str, built: Home, state: StateStore) -> None:
+    built.write(path_of(E), b"{nope\n")
+    await sync(built.rollouts, state)
+    built.described.clear()
+    if again == "a repair":
+        await repair(built.rollouts, state, MemoryLocks())
+    else:
+        await state.reopen_backfill()
+        await build(built, state)
+    assert path_of(E) in built.described
+    assert [one.path for one in await state.unreadable()] == [path_of(E)]
+
+
+async def test_the_examination_tells_what_is_remembered_without_reading_it(built: Home, state: StateStore) -> None:
+    built.write(path_of(E), b"{nope\n")
+    await sync(built.rollouts, state)
+    built.described.clear()
+    report = await examine(built.rollouts, state, MemoryLocks())
+    assert [(bad.path, bad.reason) for bad in report.malformed] == [(path_of(E), "holds no readable line")]
+    assert report.in_step
+    assert built.described == []
+
+
+async def test_a_reader_that_reads_more_tries_again_what_an_older_one_could_not(
+    built: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if isinstance(state, MemoryState):
+        pytest.skip("memory outlives no version")
+    built.write(path_of(E), b"{nope\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(unreadable_rows, "READER", 0)
+        await sync(built.rollouts, state)
+    built.described.clear()
+    await sync(built.rollouts, state)
+    assert built.described == [path_of(E)]
+
+
+# ---------------------------------------------------------------------------------------------- rows that don't fit
+
+
+class Choosy(MemoryState):
+    """Refuses every change that holds one thread, as a database does that has no room for one of its values."""
+
+    def __init__(self, refused: str, failure: StoreFailure) -> None:
+        super().__init__()
+        self.refused, self.failure = refused, failure
+        self.commits = 0
+
+    async def commit(self, change: Change) -> list[ThreadEvent]:
+        self.commits += 1
+        if self.refused in {thread.id for thread in (*change.threads, *change.observed)}:
+            raise self.failure
+        return await super().commit(change)
+
+
+async def test_of_a_batch_that_does_not_fit_each_row_is_tried_and_the_bad_one_remembered(home: Home) -> None:
+    for key in (A, B, D):
+        home.write(path_of(key), rollout(key))
+    state = Choosy(B, NotStorable("a number is too large"))
+    report = await sync(home.rollouts, state)
+    assert set(report.added) == {A, D}
+    assert [bad.path for bad in report.damaged] == [path_of(B)]
+    (told,) = await state.unreadable()
+    assert (told.path, "a number is too large" in told.reason) == (path_of(B), True)
+    assert (await sync(home.rollouts, state)).damaged == ()
+
+
+async def test_a_database_that_fails_is_not_asked_once_for_each_row(home: Home) -> None:
+    for key in (A, B, D):
+        home.write(path_of(key), rollout(key))
+    state = Choosy(B, StoreFailure("the disk is full"))
+    with pytest.raises(StoreFailure, match="full"):
+        await sync(home.rollouts, state)
+    assert state.commits == 1
+
+
+class TestStateDb:
+    @pytest.fixture
+    def db(self, state: StateStore) -> StateDb:
+        if not isinstance(state, StateDb):
+            pytest.skip("a store in memory has room for any value")
+        return state
+
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            {"created_at_ms": 2**63},
+            {"preview": "\ud800"},
+            {"cwd": None},
+            {"cwd": ["/"]},
+            {"stamp": FileStamp(2**64, 0)},
+        ],
+        ids=str,
+    )
+    async def test_a_value_that_has_no_room_is_told_as_such_and_nothing_of_the_change_is_kept(
+        self, built: Home, db: StateDb, odd: dict[str, Any]
+    ) -> None:
+        good, bad = [await homes.row(db, key) for key in (A, B)]
+        with pytest.raises(NotStorable):
+            await db.commit(Change(threads=(replace(good, preview="changed"), replace(bad, **odd))))
+        assert not db.damaged
+        assert (await homes.row(db, A)).preview == good.preview
+        await db.commit(Change(threads=(replace(good, preview="changed"),)))
+        assert (await homes.row(db, A)).preview == "changed"
+
+
+async def test_a_file_that_makes_the_reader_fail_is_told_and_costs_no_other(
+    home: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mcp_server.stores import describe
+
+    real = describe.parse_time_ms
+
+    def failing(text: str) -> int | None:
+        if text == "make it fail":
+            raise ZeroDivisionError("a mistake of ours")
+        return real(text)
+
+    monkeypatch.setattr(describe, "parse_time_ms", failing)
+    home.write(path_of(A), rollout(A))
+    home.write(path_of(E), rollout(E).replace(b"2026-01-02T03:04:05.000Z", b"make it fail"))
+    await build(home, state)
+    assert await ids(state) == {A}
+    (told,) = await state.unreadable()
+    assert "a mistake of ours" in told.reason
