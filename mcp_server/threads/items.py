@@ -20,6 +20,7 @@ from mcp_server.models.turn import HEAD, Item, TurnError
 
 _REVIEW_REQUESTED = "Review requested."
 _REVIEW_FAILED = "Reviewer failed to output a response."
+_MCP_DETAILS = frozenset({"app_context", "environment_id", "mcp_app_ui", "plugin_id", "read_only_hint"})
 
 # ---------------------------------------------------------------------------------------------- values
 
@@ -193,7 +194,7 @@ def _mcp_tool_call(item: Json) -> Json:
         "result": _mcp_result(item.get("result")),
         "error": item.get("error"),
         "duration_ms": _milliseconds(item.get("duration")),
-    }
+    } | {name: value for key, value in item.items() if (name := _snake(key)) in _MCP_DETAILS}
 
 
 def _mcp_result(value: Any) -> Json | None:
@@ -337,7 +338,8 @@ def _ended_mcp_call(payload: Json) -> Json:
     result, failure = dict_of(outcome.get("Ok")), outcome.get("Err")
     failed = failure is not None or result.get("isError") is True or result.get("is_error") is True
     return _mcp_tool_call(
-        invocation
+        {name: value for name, value in payload.items() if name in _MCP_DETAILS}
+        | invocation
         | {"status": "failed" if failed else "completed", "duration": payload.get("duration"), "result": result}
         | {"error": None if failure is None else {"message": failure}}
     )
