@@ -24,7 +24,8 @@ ThreadstoreError
 │   ├── UnknownHistoryMode
 │   ├── CompressedRollout
 │   ├── ThreadDeleted
-│   └── ForkedHistoryInUse
+│   ├── ForkedHistoryInUse
+│   └── AttachedThreadExists
 ├── ActiveWriter                another process holds the thread
 ├── SelfHarm                    an agent acts on its own thread or an ancestor
 │   ├── WouldArchiveSelf
@@ -239,6 +240,15 @@ class ForkedHistoryInUse(WrongState):
         super().__init__(
             f"cannot delete thread {thread_id}: forked history still references it ({', '.join(self.forks)}); "
             "delete those forks first, or archive this thread instead"
+        )
+
+
+class AttachedThreadExists(WrongState):
+    def __init__(self, thread_id: str, attached: str) -> None:
+        self.thread_id, self.attached = thread_id, attached
+        super().__init__(
+            f"cannot delete thread {thread_id} while attached thread {attached} exists; delete the attached thread "
+            "first, or archive this thread instead"
         )
 
 

@@ -37,6 +37,7 @@ from mcp_server.heap import uncollected
 from mcp_server.models.results import StatusResult
 from mcp_server.status import is_small, status_of
 from mcp_server.stores import codex_state, doctor
+from mcp_server.stores.codex_facts import CodexFacts
 from mcp_server.stores.codex_follow import CodexDatabase
 from mcp_server.stores.locks import CodexWriterLocks
 from mcp_server.stores.memory_rollouts import MemoryRollouts
@@ -105,6 +106,7 @@ class Runtime:
             *(self.rollouts, self.locks, None, MemoryState(), MemoryRollouts),
             more_names=self._codex_names,
             codex=CodexDatabase(config.home, config.codex_databases, read_only=config.codex_db == "read-only"),
+            facts=CodexFacts(config.codex_databases),
         )
         self.service = ThreadService(
             stores,

@@ -104,6 +104,7 @@ def thread_list(result: r.ThreadListResult, detailed: bool) -> str:
 def _hidden(hidden: r.Hidden) -> Iterable[tuple[str, int]]:
     yield "sub-agents (source_kinds=['subAgent'])", hidden.sub_agents
     yield "archived (archived=true)", hidden.archived
+    yield "attached (include_attached_threads=true)", hidden.attached
     yield "without a text of the user (include_without_preview=true)", hidden.without_preview
     yield "whose file is missing", hidden.file_missing
 

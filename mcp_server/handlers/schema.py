@@ -27,6 +27,9 @@ Cursor = Annotated[str | None, Field(description="A cursor of an earlier answer"
 Limit = Annotated[int, Field(description="Rows at most", ge=1, le=100)]
 Format = Annotated[Literal["concise", "detailed"], Field(description="How much text")]
 RequestId = Annotated[str | None, Field(description="Same id again: first result, done once", max_length=200)]
+AttachedTo = Annotated[str | None, Field(description="Only threads attached to this one")]
+WithAttached = Annotated[bool, Field(description="Attached threads too")]
+ThreadIds = Annotated[list[str] | None, Field(description="Only these threads, at most 100")]
 CallerThread = Annotated[str | None, Field(description="The thread you run in, if you are an agent")]
 
 

@@ -76,9 +76,19 @@ class ThreadFilter:
     search_term: str | None = None
     parent_thread_id: str | None = None
     ancestor_thread_id: str | None = None
+    attached_to_thread_id: str | None = None
+    include_attached_threads: bool = False
+    thread_ids: Sequence[str] | None = None
+    section_id: str | None = None
     since: str | None = None
     until: str | None = None
     include_without_preview: bool = False
+
+    @property
+    def names_threads(self) -> bool:
+        """Whether only certain threads are asked for, which may be any of all."""
+        trees = self.parent_thread_id, self.ancestor_thread_id, self.attached_to_thread_id
+        return (*trees, self.thread_ids, self.section_id) != (None,) * 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class Hidden(Value):
 
     sub_agents: Annotated[int, about("Sub-agent threads (source_kinds or ancestor_thread_id shows them)")] = 0
     archived: Annotated[int, about("Archived threads (archived=true shows them)")] = 0
+    attached: Annotated[int, about("Attached threads (include_attached_threads or attached_to_thread_id)")] = 0
     without_preview: Annotated[
         int,
         about(

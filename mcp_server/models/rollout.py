@@ -79,6 +79,7 @@ class SessionMeta(msgspec.Struct, frozen=True):
     session_id: str | None = None
     parent_thread_id: str | None = None
     forked_from_id: str | None = None
+    attached_thread: Any = None
     thread_source: str | None = None
     agent_nickname: str | None = None
     agent_role: str | None = None

@@ -43,6 +43,13 @@ class GitInfo(Value):
     origin_url: Annotated[str | None, about("URL of the remote")] = None
 
 
+class Section(Value):
+    """A heading under which Codex's own interface keeps threads; `Pinned` is one."""
+
+    id: Annotated[str, about("Section id")]
+    name: Annotated[str, about("Its name")]
+
+
 class ThreadStatus(Value):
     """Codex's ThreadStatus: `active` while a turn runs, `notLoaded` for anything this server doesn't hold."""
 
@@ -64,13 +71,18 @@ class ThreadHead(Value):
     id: Annotated[str, about("Thread id (UUID); every thread_id parameter takes it")]
     session_id: Annotated[str, about("Id shared by a root thread and all its sub-agents")]
     forked_from_id: Annotated[str | None, about("The thread this one was forked from")] = None
+    attached_to_thread_id: Annotated[
+        str | UnsetType, about("Only of an attached thread: the one whose history it goes on with and does not show")
+    ] = UNSET
     parent_thread_id: Annotated[str | None, about("The thread that spawned this sub-agent")] = None
     name: Annotated[str | None, about("The name that was set, or null")] = None
     preview: Annotated[str, about("The first user message; empty before it")]
     status: Annotated[ThreadStatus, about("Runtime state in this server")]
     archived: Annotated[bool, about("Whether the rollout lies in archived_sessions")]
     ephemeral: Annotated[bool, about("In memory only, never written")]
-    path: Annotated[str | None, about("Absolute path of the rollout, known before the file exists; null if ephemeral")]
+    path: Annotated[
+        str | None, about("Absolute path of the rollout, plain even where that is compressed; null if ephemeral")
+    ]
     cwd: Annotated[str, about("Working directory of the session")]
     created_at: UnixSeconds
     updated_at: UnixSeconds
@@ -86,6 +98,8 @@ class ThreadHead(Value):
     agent_nickname: Annotated[str | None, about("Nickname of a sub-agent")] = None
     agent_role: Annotated[str | None, about("Role of a sub-agent")] = None
     git_info: Annotated[GitInfo | None, about("Git state recorded for the thread")] = None
+    section: Annotated[Section | UnsetType, about("Only of a thread in a section of Codex's, such as Pinned")] = UNSET
+    section_entered_at: Annotated[int | UnsetType, about("Since when it is in the section, Unix time")] = UNSET
     turns: Annotated[list[Any], about("Empty here; thread_read has them")] = []
 
 
@@ -118,6 +132,8 @@ class StoredThread(msgspec.Struct, frozen=True):
 
     `source` is the rollout's own form (`"cli"`, `{"subagent": ...}`). `recorded` holds the settings last recorded in
     the rollout, in the form of `Settings`, as far as any were. `name` comes from session_index.jsonl, not the rollout.
+    A thread that is attached to another goes on with that one's history, and shows its own turns only. The section is
+    what Codex's own database tells at the moment, and in no index.
     """
 
     id: str
@@ -145,6 +161,9 @@ class StoredThread(msgspec.Struct, frozen=True):
     history_base: HistoryBase | None = None
     git: GitInfo | None = None
     recorded: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    attached_to_id: str | None = None
+    section: Section | None = None
+    section_entered_at_ms: int | None = None
 
     @property
     def source_kind(self) -> SourceKind:
@@ -153,6 +172,10 @@ class StoredThread(msgspec.Struct, frozen=True):
     @property
     def has_preview(self) -> bool:
         return self.preview != ""
+
+    @property
+    def attached(self) -> bool:
+        return self.attached_to_id is not None
 
 
 _SIMPLE_KINDS: dict[str, SourceKind] = {"cli": "cli", "vscode": "vscode", "exec": "exec", "mcp": "appServer"}

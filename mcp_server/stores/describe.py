@@ -99,6 +99,7 @@ def _described(file: RolloutFile, text: RolloutText, open_base: OpenBase) -> Des
         history_base=meta.history_base,
         git=fold.git,
         recorded=recorded,
+        attached_to_id=_attached_to(meta),
     )
     return Description(thread, tuple(fold.bad_lines))
 
@@ -314,6 +315,13 @@ def _text(payload: Json, key: str) -> str:
 def _spawn_text(source: Any, key: str) -> str | None:
     spawn = _object(_object(_object(source).get("subagent")).get("thread_spawn"))
     return _text(spawn, key) or None
+
+
+def _attached_to(meta: SessionMeta) -> str | None:
+    """The thread that this one is attached to (Codex: `attachToSource` of a fork)."""
+    if meta.attached_thread is not True:
+        return None
+    return _normal(meta.forked_from_id or (meta.history_base.thread_id if meta.history_base else None))
 
 
 def _normal(thread_id: str | None) -> str | None:

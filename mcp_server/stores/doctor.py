@@ -305,6 +305,6 @@ async def _names_current(rollouts: RolloutStore, state: StateStore, names: Mappi
 async def row_counts(state: StateStore) -> Counts:
     """Rows of active and archived threads, with those that have no preview."""
     active, archived = await state.counts(
-        [ThreadQuery(archived=False, with_preview=None), ThreadQuery(archived=True, with_preview=None)]
+        [ThreadQuery(archived=archived, with_preview=None, attached=None) for archived in (False, True)]
     )
     return Counts(active=active.n, archived=archived.n)

@@ -24,7 +24,8 @@ Conditions = tuple[list[str], list[Any]]
 def of_group(query: ThreadQuery) -> Conditions:
     """On what `queries.fits_group` looks at."""
     conditions, values = list[str](), list[Any]()
-    for name, wanted in (("archived", query.archived), ("has_preview", query.with_preview)):
+    wants = (("archived", query.archived), ("has_preview", query.with_preview), ("attached", query.attached))
+    for name, wanted in wants:
         if wanted is not None:
             conditions.append(f"{name} = ?")
             values.append(wanted)
@@ -74,6 +75,18 @@ def of_parent(query: ThreadQuery) -> Conditions:
     if query.parent_id is None:
         return [], []
     return ["id IN (SELECT child_id FROM spawn_edges WHERE parent_id = ?)"], [query.parent_id]
+
+
+def of_attached_to(query: ThreadQuery) -> Conditions:
+    if query.attached_to_id is None:
+        return [], []
+    return ["attached_to_id = ?"], [query.attached_to_id]
+
+
+def of_ids(query: ThreadQuery) -> Conditions:
+    if query.ids is None:
+        return [], []
+    return [f"id {_AMONG}"], [_json_list(query.ids)]
 
 
 def of_tree(query: ThreadQuery) -> Conditions:

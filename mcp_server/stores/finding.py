@@ -29,10 +29,11 @@ T = TypeVar("T")
 
 
 class Source(NamedTuple):
-    """A rollout that others borrow from: where it lies, and what it borrows itself."""
+    """A rollout that others borrow from: where it lies, what it borrows itself, and whether it does not show that."""
 
     path: str
     history_base: HistoryBase | None
+    attached: bool
 
 
 async def find(
@@ -94,20 +95,22 @@ async def find_rollout(rollouts: RolloutStore, state: StateStore | None, rollout
     """
     row = await state.get(rollout_id) if state is not None else None
     if row is not None and (rollout_id_of(row.path) or row.id) == rollout_id and await rollouts.stat(row.path):
-        return Source(row.path, row.history_base)
+        return Source(row.path, row.history_base, row.attached)
     if files := await rollouts.locate_rollout(rollout_id):
-        return Source(files[0].path, await _base_of(rollouts, files[0]))
+        return await _source_at(rollouts, files[0])
     thread = await find(rollouts, state, rollout_id)  # a file that is not called after its thread
-    return thread and Source(thread.path, thread.history_base)
+    return thread and Source(thread.path, thread.history_base, thread.attached)
 
 
-async def _base_of(rollouts: RolloutStore, file: RolloutFile) -> HistoryBase | None:
+async def _source_at(rollouts: RolloutStore, file: RolloutFile) -> Source:
     (head,) = await rollouts.read(file.path, [(0, _META_BYTES)])
     try:
         line = decode_first(head[: head.index(b"\n")], [])
-        return decode_meta(line.payload).history_base
+        meta = decode_meta(line.payload)
+        return Source(file.path, meta.history_base, meta.attached_thread is True)
     except ValueError:  # no newline so far, or damage
-        return (await rollouts.describe(file)).thread.history_base
+        thread = (await rollouts.describe(file)).thread
+        return Source(file.path, thread.history_base, thread.attached)
 
 
 async def find_many(

@@ -236,6 +236,11 @@ def forks_of(session: Session, thread_id: str) -> list[str]:
     return list(session.exec(select(ThreadRow.id).where(ThreadRow.history_base_id == thread_id).order_by(_id)))
 
 
+def attached_to(session: Session, thread_ids: Collection[str]) -> dict[str, str]:
+    sql = "SELECT id, attached_to_id FROM threads WHERE attached_to_id IN (SELECT value FROM json_each(?)) ORDER BY id"
+    return dict(fetch_listed(session, sql, thread_ids))
+
+
 # ---------------------------------------------------------------------------------------------- values and rows
 
 _COLUMNS = [c.name for c in _THREADS.columns if c.computed is None and not c.primary_key]
@@ -252,7 +257,10 @@ _SAME = [name for name in StoredThread.__struct_fields__ if name in _AT and name
 _same_of_thread = attrgetter(*_SAME)
 # The fields of a StoredThread in their order, each by the column that holds it or its first part.
 _HELD_IN = {"stamp": "size", "history_base": "history_base_id"}
-_fields_of = itemgetter(*(_AT[_HELD_IN.get(name, name)] for name in StoredThread.__struct_fields__))
+_NOT_HELD = ("section", "section_entered_at_ms")  # which are its last
+_fields_of = itemgetter(
+    *(_AT[_HELD_IN.get(name, name)] for name in StoredThread.__struct_fields__ if name not in _NOT_HELD)
+)
 _STAMP, _ARCHIVED, _SOURCE, _RECORDED, _BASE, _GIT = map(
     StoredThread.__struct_fields__.index, ("stamp", "archived", "source", "recorded", "history_base", "git")
 )

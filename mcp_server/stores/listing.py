@@ -2,8 +2,8 @@
 
 Rows are of groups (archived, source, provider, cwd, ...), and `thread_counts` holds how many each group has. So a list
 is the merge of one walk for each group that fits, along an index that has the group's rows in order; it ends after a
-page. Two kinds of queries name so few rows that all of these are looked at instead, once for the page and the counts:
-those for the threads below another, and those for a term that few rows can hold.
+page. Some queries name so few rows that all of these are looked at instead, once for the page and the counts: those for
+the threads below another, attached to another or named by their ids, and those for a term that few rows can hold.
 """
 
 from __future__ import annotations
@@ -14,7 +14,19 @@ from typing import Any, NamedTuple
 from sqlmodel import Session
 
 from mcp_server.stores.base import Present
-from mcp_server.stores.filters import KEYS, all_of, expression, of_anchor, of_cwd, of_group, of_parent, of_term, of_time
+from mcp_server.stores.filters import (
+    KEYS,
+    all_of,
+    expression,
+    of_anchor,
+    of_attached_to,
+    of_cwd,
+    of_group,
+    of_ids,
+    of_parent,
+    of_term,
+    of_time,
+)
 from mcp_server.stores.index import IDS_BELOW, below_values, get_numbered
 from mcp_server.stores.queries import COUNTED, Count, ThreadQuery, ThreadRows, fits_group
 from mcp_server.stores.statements import fetch_all, fetch_one
@@ -33,6 +45,7 @@ class _Group(NamedTuple):
 
     archived: bool
     has_preview: bool
+    attached: bool
     source_kind: str
     model_provider: str
     cwd: str | None = None
@@ -152,8 +165,8 @@ def _count(session: Session, query: ThreadQuery, groups: _Groups) -> Count:
 
 def _named(query: ThreadQuery) -> tuple[Any, ...]:
     """What decides which rows are looked at for a query."""
-    tree = query.parent_id, query.ancestor_id
-    return query.search_term, *tree, query.cwds, query.sort_key, query.since_ms, query.until_ms
+    rows = query.parent_id, query.ancestor_id, query.attached_to_id, query.ids
+    return query.search_term, *rows, query.cwds, query.sort_key, query.since_ms, query.until_ms
 
 
 def _few(session: Session, query: ThreadQuery) -> _Few | None:
@@ -162,14 +175,14 @@ def _few(session: Session, query: ThreadQuery) -> _Few | None:
     complete = True
     if query.ancestor_id is not None:
         source, values = _BELOW, below_values(query.ancestor_id)
-    elif query.parent_id is None:
+    elif query.parent_id is None and query.attached_to_id is None and query.ids is None:
         grams = None if query.search_term is None else _grams(query.search_term)
         if grams is None:
             return None
         source = _HOLDING
         complete = fetch_one(session, f"SELECT count(*) FROM ({_HELD})", (grams, COUNTED + 1))[0] <= COUNTED
         values = [grams, COUNTED if complete else _GLANCED]
-    conditions, of_rows = all_of(of_parent(query), of_term(query))
+    conditions, of_rows = all_of(of_parent(query), of_attached_to(query), of_ids(query), of_term(query))
     return _Few(source, expression(conditions), [*values, *of_rows], complete)
 
 
@@ -179,11 +192,12 @@ def _look(session: Session, few: _Few, query: ThreadQuery, limit: int) -> tuple[
     named, named_values = all_of(([few.condition], few.values), of_cwd(query), of_time(query))
     page, page_values = all_of(of_group(query), of_anchor(query))
     key, way, groups = KEYS[query.sort_key], "DESC" if query.direction == "desc" else "ASC", ", ".join(_GROUPED_BY)
+    # rows of the page have NULL for a count
+    nulls = ", NULL" * (len(_GROUPED_BY) - 2)
     sql = (
         f"WITH few AS (SELECT {key}, id, number, {groups} FROM {few.source} WHERE {expression(named)}) "
         f"SELECT {groups}, count(*) FROM few GROUP BY {groups} "
-        # rows of the page have NULL for a count
-        f"UNION ALL SELECT * FROM (SELECT {key}, id, number, NULL, NULL FROM few WHERE {expression(page)} "
+        f"UNION ALL SELECT * FROM (SELECT {key}, id, number{nulls} FROM few WHERE {expression(page)} "
         f"ORDER BY {key} {way}, id {way} LIMIT ?)"
     )
     found = fetch_all(session, sql, (*named_values, *page_values, limit))

@@ -150,11 +150,14 @@ class MemoryState(MemoryHistory, StateStore):
         if query.ancestor_id is not None:
             below = {edge.child_id for edge in self._below([query.ancestor_id])} - {query.ancestor_id}
             among = below if among is None else among & below
+        if query.ids is not None:
+            among = set(query.ids) if among is None else among & set(query.ids)
         key = _KEYS[query.sort_key]
         return [
             thread
             for thread in self._threads.values()
             if (among is None or thread.id in among)
+            and query.attached_to_id in (None, thread.attached_to_id)
             and fits(thread, key(thread), query)
             and (query.search_term is None or _holds(thread, query.search_term))
         ]
@@ -222,6 +225,10 @@ class MemoryState(MemoryHistory, StateStore):
     async def forks_of(self, thread_id: str) -> list[str]:
         forks = (t.id for t in self._threads.values() if t.history_base and t.history_base.thread_id == thread_id)
         return sorted(forks)
+
+    async def attached_to(self, thread_ids: Collection[str]) -> dict[str, str]:
+        rows = sorted(self._threads.items())
+        return {key: row.attached_to_id for key, row in rows if row.attached_to_id in thread_ids and row.attached_to_id}
 
     # what can't be read
     async def note_unreadable(self, found: Sequence[Unreadable], settled: Collection[str] = ()) -> None:

@@ -36,9 +36,12 @@ class ThreadQuery:
     search_term: str | None = None
     parent_id: str | None = None
     ancestor_id: str | None = None
+    attached_to_id: str | None = None
+    ids: Collection[str] | None = None
     since_ms: int | None = None
     until_ms: int | None = None
     with_preview: bool | None = True
+    attached: bool | None = False
     sort_key: ThreadSortKey = "created_at"
     direction: SortDirection = "desc"
     after: Anchor | None = None
@@ -93,6 +96,8 @@ class Grouped(Protocol):
     @property
     def has_preview(self) -> bool: ...
     @property
+    def attached(self) -> bool: ...
+    @property
     def source_kind(self) -> str: ...
     @property
     def model_provider(self) -> str: ...
@@ -110,6 +115,7 @@ def fits_group(threads: Grouped, query: ThreadQuery) -> bool:
     return (
         (query.archived is None or threads.archived == query.archived)
         and (query.with_preview is None or threads.has_preview == query.with_preview)
+        and (query.attached is None or threads.attached == query.attached)
         and (query.source_kinds is None or threads.source_kind in query.source_kinds)
         and (query.model_providers is None or threads.model_provider in query.model_providers)
     )

@@ -21,7 +21,17 @@ from sqlmodel import Session
 from mcp_server.models.case import folded, spellings
 from mcp_server.models.history import HistoryStep, TextPiece
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.filters import Conditions, all_of, expression, of_cwd, of_group, of_time, of_tree
+from mcp_server.stores.filters import (
+    Conditions,
+    all_of,
+    expression,
+    of_attached_to,
+    of_cwd,
+    of_group,
+    of_ids,
+    of_time,
+    of_tree,
+)
 from mcp_server.stores.history import TextPlace, TextQuery
 from mcp_server.stores.index import get_numbered
 from mcp_server.stores.queries import ThreadQuery
@@ -189,4 +199,5 @@ def _quoted(gram: str) -> str:
 def _conditions(query: ThreadQuery) -> Conditions:
     """The filters of a query, whose time is that of the last change."""
     when = of_time(replace(query, sort_key="updated_at"))
-    return all_of(of_group(query), of_cwd(query), when, of_tree(query))
+    rows = all_of(of_tree(query), of_attached_to(query), of_ids(query))
+    return all_of(of_group(query), of_cwd(query), when, rows)

@@ -36,7 +36,7 @@ class SchemaVersion(SQLModel, table=True):
     version_num: str = Field(sa_column=Column(String(32), nullable=False))
 
 
-_GROUP = ("archived", "has_preview", "source_kind", "model_provider")
+_GROUP = ("archived", "has_preview", "attached", "source_kind", "model_provider")
 
 
 class ThreadRow(SQLModel, table=True):
@@ -89,6 +89,10 @@ class ThreadRow(SQLModel, table=True):
     history_base_end_offset: int | None = Field(sa_type=BigInteger)
     git: dict[str, Any] | None = Field(sa_column=Column(JSON(none_as_null=True)))
     recorded: dict[str, Any] = Field(sa_type=JSON)
+    attached_to_id: str | None = Field(index=True)
+    attached: bool = Field(
+        sa_column=Column(Boolean, Computed("attached_to_id IS NOT NULL", persisted=False), nullable=False),
+    )
 
 
 class ThreadCountRow(SQLModel, table=True):
@@ -99,6 +103,7 @@ class ThreadCountRow(SQLModel, table=True):
 
     archived: bool = Field(primary_key=True)
     has_preview: bool = Field(primary_key=True)
+    attached: bool = Field(primary_key=True)
     source_kind: str = Field(primary_key=True)
     model_provider: str = Field(primary_key=True)
     cwd: str = Field(primary_key=True)
@@ -326,8 +331,10 @@ KEPT_BY_SQLITE = (
     f"CREATE TRIGGER threads_insert AFTER INSERT ON threads BEGIN {_one_more()} {_TEXT_COMES} END",
     f"CREATE TRIGGER threads_delete AFTER DELETE ON threads BEGIN {_one_less()} {_TEXT_GOES} END",
     # A trigger is limited to the columns that it keeps: one that writes to the text index costs every change as much as
-    # all the rest of it, even where nothing follows. (has_preview follows from preview.)
-    "CREATE TRIGGER threads_recount AFTER UPDATE OF archived, preview, source_kind, model_provider, cwd ON threads "
+    # all the rest of it, even where nothing follows. (has_preview follows from preview, attached from
+    # attached_to_id.)
+    "CREATE TRIGGER threads_recount "
+    "AFTER UPDATE OF archived, preview, attached_to_id, source_kind, model_provider, cwd ON threads "
     f"WHEN ({_of('old')}) IS NOT ({_of('new')}) BEGIN {_one_less()} {_one_more()} END",
     "CREATE TRIGGER threads_reword AFTER UPDATE OF name, preview ON threads "
     "WHEN (old.name, old.preview) IS NOT (new.name, new.preview) "

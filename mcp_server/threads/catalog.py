@@ -25,6 +25,7 @@ from mcp_server.models.history import HistoryMark
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore, StateStore, Trees
+from mcp_server.stores.codex_facts import CodexFacts
 from mcp_server.stores.finding import Source, find, find_many, find_paths, find_rollout
 from mcp_server.stores.reconcile import sync
 from mcp_server.stores.records import Change, SpawnEdge, chain_of
@@ -58,6 +59,7 @@ class Catalog:
         live: LiveThreads,
         bus: EventBus,
         more_names: NameSource | None = None,
+        facts: CodexFacts | None = None,
     ) -> None:
         self.rollouts = rollouts
         self.state = state
@@ -69,6 +71,7 @@ class Catalog:
         self._bus = bus
         self._memory = memory
         self._more_names = more_names
+        self._facts = facts
         self._waiting: deque[Change] = deque()
         self._recording = anyio.Lock()
         self._handed_on = 0
@@ -174,7 +177,16 @@ class Catalog:
 
     async def stored(self, thread_id: str) -> StoredThread | None:
         """The thread as its file tells it now, or None if there is no rollout. Repairs the row on the way."""
-        return await find(self.rollouts, self.state, thread_id, own=self.live.own, more_names=self._more_names)
+        found = await find(self.rollouts, self.state, thread_id, own=self.live.own, more_names=self._more_names)
+        return found and (await self.with_facts([found]))[0]
+
+    async def with_facts(self, threads: Sequence[StoredThread]) -> list[StoredThread]:
+        """The threads, with what Codex's database tells of them beside their files."""
+        return list(threads) if self._facts is None else await self._facts.added_to(threads)
+
+    async def in_section(self, section: str) -> list[str]:
+        """The ids of the threads in one of Codex's sections, by its id or name."""
+        return [] if self._facts is None else await self._facts.in_section(section)
 
     async def paths(self, thread_ids: Sequence[str], trees: Trees) -> dict[str, str | DamagedRollout | None]:
         """Where the rollouts of these threads lie, which are of these trees, in the same way."""

@@ -116,14 +116,17 @@ class HistoryText:
             return None
 
 
-async def history_text(rollouts: RolloutStore, thread: StoredThread, base_of: BaseOf) -> HistoryText:
+async def history_text(
+    rollouts: RolloutStore, thread: StoredThread, base_of: BaseOf, *, whole: bool = False
+) -> HistoryText:
     """The history of a thread; `base_of` finds a rollout by id. A base that is missing, and a lineage that runs in a
-    circle, are said in `bad`."""
+    circle, are said in `bad`. An attached thread, and what borrows from it, shows nothing of what that borrows, as in
+    Codex; it is in the `whole` history, with which a model goes on."""
     bad: list[BadLine] = []
     borrowed: list[tuple[str, int]] = []
     seen = {thread.path}
-    fork = Source(thread.path, thread.history_base)
-    while base := fork.history_base:
+    fork = Source(thread.path, thread.history_base, thread.attached)
+    while (base := fork.history_base) and (whole or not fork.attached):
         try:
             source = await base_of(base.thread_id)
         except DamagedRollout as error:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from mcp_server.errors import (
     ArchivedThreadNotFound,
+    AttachedThreadExists,
     DamagedRollout,
     EphemeralThread,
     ForkedHistoryInUse,
@@ -158,9 +159,12 @@ class Planner:
                 ]
 
     async def check_forks(self, plan: Plan) -> None:
-        """A paginated fork reads its source's bytes (Codex refuses such a delete too)."""
+        """A paginated fork reads its source's bytes, an attached thread goes on with them (Codex refuses too)."""
         index = await self._catalog.index()
         going = set(plan.ids())
+        for attached, source in (await index.attached_to(going)).items():
+            if attached not in going:
+                raise AttachedThreadExists(source, attached)
         for move in plan.files():
             rollout_id = rollout_id_of(move.path) or move.thread_id
             forks = [fork for fork in await index.forks_of(rollout_id) if fork not in going]

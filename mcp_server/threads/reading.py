@@ -41,6 +41,7 @@ from mcp_server.threads.live import LiveThread
 from mcp_server.threads.settings import absolute_cwd
 from mcp_server.threads.views import thread_view
 
+_MOST_IDS = 100
 _TOP_KINDS: tuple[SourceKind, ...] = ("cli", "vscode", "exec", "appServer", "unknown")
 
 
@@ -70,13 +71,14 @@ class Reader:
 
         Rollouts are read newest first, and their names tell when a thread was created. So a page of active threads, by
         creation and newest first, is right once a row more than it holds is known that is newer than all rollouts left
-        (`BackfillState.horizon_ms`); every list of active threads is once no active rollout is left. Trees wait for the
-        whole, since any rollout may belong to one; and so does all once this server has changed something meanwhile.
+        (`BackfillState.horizon_ms`); every list of active threads is once no active rollout is left. Trees and threads
+        that are named wait for the whole, since any rollout may be one of them; and so does all once this server has
+        changed something meanwhile.
         """
         parts = [part for part in (self._catalog.building, self._catalog.ahead) if part is not None]
         if not parts or params.filter.archived or await self._catalog.log.last_seq():
             return None
-        if params.filter.parent_thread_id is not None or params.filter.ancestor_thread_id is not None:
+        if params.filter.names_threads:
             return None
         for part in parts:
             if (page := await self._early_page(part, params)) is not None:
@@ -117,7 +119,7 @@ class Reader:
             are_minimums=any(count.minimum for count in page.beside),
         )
         return ThreadListResult(
-            data=[self.view(row) for row in shown],
+            data=[self.view(row) for row in await self._catalog.with_facts(shown)],
             total=page.total.n - (len(rows) - len(shown)),
             total_is_minimum=page.total.minimum,
             next_cursor=thread_cursor(keys[-1], rows[-1].id) if page.more else None,
@@ -152,6 +154,7 @@ class Reader:
                 "pass one of the two",
             )
         in_tree = filter.parent_thread_id is not None or filter.ancestor_thread_id is not None
+        attached_to = await self._known_id(filter.attached_to_thread_id)
         kinds = filter.source_kinds or (None if in_tree else _TOP_KINDS)
         if kinds is not None and "subAgent" in kinds:
             kinds = (*kinds, *SUB_AGENT_KINDS)
@@ -161,19 +164,34 @@ class Reader:
             model_providers=filter.model_providers or None,
             cwds=None if filter.cwd is None else self._places(filter.cwd),
             search_term=filter.search_term or None,
-            parent_id=await self._tree_id(filter.parent_thread_id),
-            ancestor_id=await self._tree_id(filter.ancestor_thread_id),
+            parent_id=await self._known_id(filter.parent_thread_id),
+            ancestor_id=await self._known_id(filter.ancestor_thread_id),
+            attached_to_id=attached_to,
+            ids=await self._ids(filter),
             since_ms=_time("since", filter.since),
             until_ms=_until(filter.until),
-            with_preview=None if filter.include_without_preview else True,
+            # Agents of Codex's second kind have no first message.
+            with_preview=None if in_tree or filter.include_without_preview else True,
+            attached=None if filter.include_attached_threads or attached_to else False,
         )
 
     def _places(self, cwds: Sequence[str]) -> list[str]:
         """These cwds as they are, since one that is recorded may be relative too, and as they mean it here."""
         return [spelling for cwd in cwds for spelling in (cwd, absolute_cwd(cwd, self._cwd))]
 
-    async def _tree_id(self, reference: str | None) -> str | None:
+    async def _known_id(self, reference: str | None) -> str | None:
         return None if reference is None else await self._catalog.resolve(reference)
+
+    async def _ids(self, filter: ThreadFilter) -> set[str] | None:  # noqa: A002
+        in_section = None if filter.section_id is None else set(await self._catalog.in_section(filter.section_id))
+        if filter.thread_ids is None:
+            return in_section
+        if (number := len(filter.thread_ids)) > _MOST_IDS:
+            raise InvalidArgument(
+                "thread_ids", f"{number} ids", f"it takes at most {_MOST_IDS}", "ask for the others in another call"
+            )
+        named = {await self._catalog.resolve(reference) for reference in filter.thread_ids}
+        return named if in_section is None else named & in_section
 
     def loaded(self, cursor: str | None, limit: int) -> LoadedListResult:
         """Ids loaded in this process, sorted, after the cursor (an id, which need not be there any more)."""
@@ -192,6 +210,8 @@ class Reader:
         """One thread without loading it, with a page of its turns if asked."""
         thread_id = await self._catalog.resolve(params.thread_id)
         stored = await self._catalog.known(thread_id)
+        if self._live.get(thread_id) is not None:
+            (stored,) = await self._catalog.with_facts([stored])
         if not params.include_turns:
             return ThreadReadResult(thread=self.view(stored))
         self._check_turns(thread_id)
@@ -334,7 +354,11 @@ def _range(number: int | None, direction: SortDirection, limit: int, total: int)
 
 def _left_out(query: ThreadQuery, filter: ThreadFilter) -> dict[str, ThreadQuery]:  # noqa: A002
     """What the default filters leave out, by its name in `Hidden`."""
-    others = {"without_preview": replace(query, with_preview=False)} if query.with_preview else {}
+    others: dict[str, ThreadQuery] = {}
+    if query.with_preview:
+        others["without_preview"] = replace(query, with_preview=False)
+    if query.attached is False:
+        others["attached"] = replace(query, attached=True)
     if not filter.source_kinds and query.source_kinds is not None:
         others["sub_agents"] = replace(query, source_kinds=SUB_AGENT_KINDS)
     if not filter.archived:

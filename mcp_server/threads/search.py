@@ -143,7 +143,7 @@ class Searcher:
         where that is no answer: within one thread or tree, whose rows may not be there, and once this server has
         changed something meanwhile, which has to be found."""
         building = self._catalog.building
-        if building is None or params.thread_id is not None or params.filter.ancestor_thread_id is not None:
+        if building is None or params.thread_id is not None or params.filter.names_threads:
             return None
         if await self._catalog.log.last_seq():
             return None
@@ -159,7 +159,7 @@ class Searcher:
         thread_id = None
         if params.thread_id is not None:
             thread_id = (await self._catalog.known(await self._catalog.resolve(params.thread_id))).id
-            threads = ThreadQuery(archived=None, with_preview=None)
+            threads = ThreadQuery(archived=None, with_preview=None, attached=None)
         limit = clamp_limit(params.limit)
         ranked = params.sort_by == "rank"
         batch = min(max(_RANKED if ranked else limit + 1, _LEAST_PLACES), _MOST_PLACES)
@@ -180,7 +180,7 @@ class Searcher:
                 break
         more = len(hits) > limit
         return SearchResult(
-            data=self._shown(hits[:limit]),
+            data=await self._shown(hits[:limit]),
             next_cursor=hits[limit].cursor if more else search.rest,
             total=None if more or params.cursor or search.incomplete else len(hits),
             incomplete=search.incomplete,
@@ -201,16 +201,18 @@ class Searcher:
         page = hits[skip : skip + limit]
         more = skip + limit < len(hits)
         return SearchResult(
-            data=self._shown(page),
+            data=await self._shown(page),
             next_cursor=f"r{skip + limit}" if more else None,
             total=None if search.incomplete else len(hits),
             incomplete=search.incomplete,
         )
 
-    def _shown(self, hits: Sequence[_Hit]) -> list[SearchHit]:
+    async def _shown(self, hits: Sequence[_Hit]) -> list[SearchHit]:
+        threads = await self._catalog.with_facts(list({hit.thread.id: hit.thread for hit in hits}.values()))
+        views = {thread.id: self._reader.view(thread) for thread in threads}
         return [
             SearchHit(
-                thread=self._reader.view(hit.thread),
+                thread=views[hit.thread.id],
                 turn_id=hit.turn_id,
                 item_id=hit.item_id,
                 snippet=hit.snippet,
@@ -314,7 +316,7 @@ class Searcher:
             for place in places
             if (span := place.span) is not None
             and span.end - span.place.start <= _FETCHED_BYTES
-            and place.thread.history_base is None
+            and (place.thread.history_base is None or place.thread.attached)
             and not place.thread.path.endswith(COMPRESSED)
         }
         read = await self._catalog.rollouts.read_many(list(pieces.values())) if pieces else []

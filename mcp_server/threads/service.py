@@ -18,6 +18,7 @@ from mcp_server.models.params import EventsParams
 from mcp_server.models.results import EventRow, EventsResult
 from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore, StateStore
+from mcp_server.stores.codex_facts import CodexFacts
 from mcp_server.stores.codex_rows import CodexRows, NoCodexRows
 from mcp_server.stores.writer_locks import WriterLocks
 from mcp_server.threads.archive import Cascade
@@ -41,7 +42,8 @@ MAX_WAITERS = 256
 @dataclass(frozen=True)
 class Stores:
     """The concrete stores, chosen by the composition root. `state` is the one handle, or None. `more_names` names
-    threads as Codex does, whatever session_index.jsonl says; `codex` are the rows of Codex that follow what is done."""
+    threads as Codex does, whatever session_index.jsonl says; `codex` are the rows of Codex that follow what is done, and
+    `facts` what those rows alone tell of single threads."""
 
     rollouts: RolloutStore
     locks: WriterLocks
@@ -50,6 +52,7 @@ class Stores:
     new_memory: Callable[[], RolloutStore]
     more_names: NameSource | None = None
     codex: CodexRows = field(default_factory=NoCodexRows)
+    facts: CodexFacts | None = None
 
 
 class ThreadService:
@@ -74,6 +77,7 @@ class ThreadService:
             live=self.live,
             bus=bus,
             more_names=stores.more_names,
+            facts=stores.facts,
         )
         self.reader = Reader(self.catalog, default_provider=defaults.model_provider, cwd=defaults.cwd, now_ms=now_ms)
         self.turns = TurnWriter(self.catalog, now_ms)

@@ -121,7 +121,7 @@ class TurnWriter:
             TurnNotFound: at the end, if the turn that bounds the copy isn't there.
         """
         copy = HistoryCopy(source.id, now_ms, last_turn_id=params.last_turn_id, before_turn_id=params.before_turn_id)
-        text = await history_text(rollouts, source, self._catalog.source)
+        text = await history_text(rollouts, source, self._catalog.source, whole=True)
 
         def translated(batch: Sequence[RawLine]) -> bytes:
             lines = [made for raw in batch if (line := text.decode(raw)) is not None for made in copy.feed(line)]

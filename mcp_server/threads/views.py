@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import UNSET, UnsetType
+
 from mcp_server.models.thread import NOT_LOADED, StoredThread, Thread, ThreadStatus, wire_source
 from mcp_server.models.turn import Turn
 from mcp_server.stores.base import RolloutStore
@@ -30,13 +32,14 @@ def thread_view(
         id=stored.id,
         session_id=stored.session_id or stored.id,
         forked_from_id=stored.forked_from_id,
+        attached_to_thread_id=stored.attached_to_id or UNSET,
         parent_thread_id=stored.parent_thread_id,
         name=stored.name,
         preview=shortened(stored.preview, _PREVIEW_CHARS),
         status=status,
         archived=stored.archived,
         ephemeral=live.ephemeral if live else False,
-        path=None if live and live.ephemeral else rollouts.absolute(stored.path),
+        path=None if live and live.ephemeral else rollouts.absolute(stored.path.removesuffix(".zst")),
         cwd=stored.cwd,
         created_at=stored.created_at_ms // 1000,
         updated_at=stored.updated_at_ms // 1000,
@@ -52,8 +55,14 @@ def thread_view(
         agent_nickname=stored.agent_nickname,
         agent_role=stored.agent_role,
         git_info=stored.git,
+        section=stored.section or UNSET,
+        section_entered_at=_seconds(stored.section_entered_at_ms),
         turns=list(turns),
     )
+
+
+def _seconds(ms: int | None) -> int | UnsetType:
+    return UNSET if ms is None else ms // 1000
 
 
 def title_of(stored: StoredThread, length: int = 60) -> str:
