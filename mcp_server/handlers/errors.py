@@ -40,6 +40,7 @@ CODES: dict[type[ThreadstoreError], str] = {
     errors.CompressedRollout: "compressed_rollout",
     errors.ThreadDeleted: "thread_deleted",
     errors.ForkedHistoryInUse: "forked_history_in_use",
+    errors.AttachedThreadExists: "attached_thread_exists",
     errors.ActiveWriter: "active_writer",
     errors.WouldArchiveSelf: "would_archive_self",
     errors.WouldDeleteSelf: "would_delete_self",

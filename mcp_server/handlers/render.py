@@ -186,7 +186,7 @@ def search(result: r.SearchResult) -> str:
     count = str(result.total) if result.total is not None else f"first {len(result.data)}"
     lines = [f"{count} matches"]
     for hit in result.data:
-        place = f"turn {hit.turn_id} item {hit.item_id}" if hit.turn_id else "name"
+        place = f"turn {hit.turn_id} item {hit.item_id}" if hit.turn_id else "name, or between turns"
         lines.append(f"{thread_line(hit.thread)}\n  {place}: {quoted(hit.snippet, 240)}")
     lines += [f"not searched: {reason}" for reason in result.incomplete]
     return capped("\n".join(lines + _more(result)), "ask for a smaller limit")

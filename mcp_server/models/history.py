@@ -90,7 +90,7 @@ class HistoryMark(msgspec.Struct, frozen=True, gc=False):
 
 class TextPiece(msgspec.Struct, frozen=True, gc=False):
     """Text to search in, told by the lines in `[start, end)` of the turn that begins at `turn`. `tools`: by tool calls
-    and their outputs."""
+    and their outputs. A message between turns is a piece of its own, at whose beginning no turn begins."""
 
     turn: int
     start: int

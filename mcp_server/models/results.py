@@ -114,8 +114,8 @@ class TreeResult(Value):
 
 class SearchHit(Value):
     thread: Annotated[ThreadHead, about("The thread, without turns")]
-    turn_id: Annotated[str | None, about("Null if the name matched")] = None
-    item_id: Annotated[str | None, about("Null if the name matched")] = None
+    turn_id: Annotated[str | None, about("Null if the name matched, or a message between turns")] = None
+    item_id: Annotated[str | None, about("Null as turn_id is")] = None
     snippet: Annotated[str, about("Text around the match, the match between ** and **")]
 
 

@@ -310,10 +310,6 @@ class StateStore(HistoryStore, UnreadableStore, Protocol):
         """Ids of the paginated forks that borrow this thread's bytes (`history_base`), sorted."""
         ...
 
-    async def attached_to(self, thread_ids: Collection[str]) -> dict[str, str]:
-        """The threads that are attached to these, by id, each with the one that it is attached to."""
-        ...
-
     # events
     async def events_after(
         self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None

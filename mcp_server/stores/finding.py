@@ -33,7 +33,7 @@ class Source(NamedTuple):
 
     path: str
     history_base: HistoryBase | None
-    attached: bool
+    attached: bool = False
 
 
 async def find(

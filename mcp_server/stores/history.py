@@ -30,8 +30,8 @@ class TextQuery:
 
 @dataclass(frozen=True, slots=True)
 class TextPlace:
-    """A text that may hold what was asked for: the lines in `[start, end)` of the turn at `span`, None if that is gone.
-    `number` falls from newer texts to older ones."""
+    """A text that may hold what was asked for: the lines in `[start, end)` of the turn at `span`; None if that is gone,
+    or if a message between turns is there. `number` falls from newer texts to older ones."""
 
     number: int
     thread: StoredThread

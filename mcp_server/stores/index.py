@@ -236,11 +236,6 @@ def forks_of(session: Session, thread_id: str) -> list[str]:
     return list(session.exec(select(ThreadRow.id).where(ThreadRow.history_base_id == thread_id).order_by(_id)))
 
 
-def attached_to(session: Session, thread_ids: Collection[str]) -> dict[str, str]:
-    sql = "SELECT id, attached_to_id FROM threads WHERE attached_to_id IN (SELECT value FROM json_each(?)) ORDER BY id"
-    return dict(fetch_listed(session, sql, thread_ids))
-
-
 # ---------------------------------------------------------------------------------------------- values and rows
 
 _COLUMNS = [c.name for c in _THREADS.columns if c.computed is None and not c.primary_key]

@@ -226,10 +226,6 @@ class MemoryState(MemoryHistory, StateStore):
         forks = (t.id for t in self._threads.values() if t.history_base and t.history_base.thread_id == thread_id)
         return sorted(forks)
 
-    async def attached_to(self, thread_ids: Collection[str]) -> dict[str, str]:
-        rows = sorted(self._threads.items())
-        return {key: row.attached_to_id for key, row in rows if row.attached_to_id in thread_ids and row.attached_to_id}
-
     # what can't be read
     async def note_unreadable(self, found: Sequence[Unreadable], settled: Collection[str] = ()) -> None:
         self._unreadable = {path: one for path, one in self._unreadable.items() if path not in settled}

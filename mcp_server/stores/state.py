@@ -202,9 +202,6 @@ class StateDb(StateStore):
     async def forks_of(self, thread_id: str) -> list[str]:
         return await self.read(index.forks_of, thread_id)
 
-    async def attached_to(self, thread_ids: Collection[str]) -> dict[str, str]:
-        return await self.read(index.attached_to, thread_ids)
-
     # histories
     async def marks(self, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
         return await self.read(spans.marks, thread_ids)

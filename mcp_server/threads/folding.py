@@ -91,6 +91,11 @@ class TurnFolder:
         """Go on within this turn, from a piece of it."""
         self._open(turn_id, explicit=True)
 
+    def stands_apart(self, payload: Json) -> bool:
+        """Whether the response item that was told last belongs to no turn."""
+        running = self._current is not None and self._current.explicit
+        return not running and calls.turn_id_of(payload) not in self._by_id
+
     @property
     def next_item(self) -> int:
         """The number that the next synthetic item id gets."""

@@ -18,7 +18,9 @@ from mcp_server.errors import (
 )
 from mcp_server.models.results import Failure
 from mcp_server.models.thread import StoredThread
+from mcp_server.stores.base import StateStore
 from mcp_server.stores.naming import archived_path, is_archived, rollout_id_of, succession
+from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.records import Move
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.tree import descendants
@@ -162,11 +164,20 @@ class Planner:
         """A paginated fork reads its source's bytes, an attached thread goes on with them (Codex refuses too)."""
         index = await self._catalog.index()
         going = set(plan.ids())
-        for attached, source in (await index.attached_to(going)).items():
-            if attached not in going:
-                raise AttachedThreadExists(source, attached)
+        await self._check_attached(index, going)
         for move in plan.files():
             rollout_id = rollout_id_of(move.path) or move.thread_id
             forks = [fork for fork in await index.forks_of(rollout_id) if fork not in going]
             if forks:
                 raise ForkedHistoryInUse(move.thread_id, forks)
+
+    async def _check_attached(self, index: StateStore, going: set[str]) -> None:
+        queries = [
+            ThreadQuery(archived=None, with_preview=None, attached=True, attached_to_id=thread_id, limit=len(going) + 1)
+            for thread_id in sorted(going)
+        ]
+        for query, count in zip(queries, await index.counts(queries), strict=True):
+            rows = (await index.list(query)).rows if count.n and query.attached_to_id else ()
+            for row in rows:
+                if row.id not in going:
+                    raise AttachedThreadExists(query.attached_to_id or "", row.id)

@@ -14,6 +14,7 @@ from mcp_server.models.value import plain
 from mcp_server.threads.drafts import Draft
 from mcp_server.threads.folding import TurnFolder
 from mcp_server.threads.history import HistoryText
+from mcp_server.threads.injected import BetweenTurns, Injected
 from mcp_server.threads.texts import searchable
 
 # The bytes before the end of what is indexed that tell whether it is still the same.
@@ -39,6 +40,7 @@ class HistoryScan:
         self._base_items = last.items if last else 0
         self.begin = last.place if last else Place()
         self._folder = TurnFolder(paginated=text.paginated, begin=self.begin)
+        self._between = BetweenTurns(self._folder)
         self._spans: list[TurnSpan] = []
         self._kept = 0
         self._late: dict[int, Draft] = {}
@@ -66,6 +68,7 @@ class HistoryScan:
                 self._next_ordinal = max(self._next_ordinal, line.ordinal + 1)
             if raw.end > self._known:
                 self._collect(raw.offset, raw.end)
+            self._collect_injected(self._between.take(line, raw.offset, raw.end))
             if len(self._folder.done) != len(self._spans) or self._folder.late:
                 self._settle()
 
@@ -99,6 +102,12 @@ class HistoryScan:
             else:
                 self._texts.append(TextPiece(turn, start, end, text, tools))
 
+    def _collect_injected(self, messages: Sequence[Injected]) -> None:
+        for start, end, text in messages:
+            if end > self._known:
+                self._chars += len(text)
+                self._texts.append(TextPiece(start, start, end, text))
+
     # ------------------------------------------------------------------------------------------ steps
 
     @property
@@ -122,6 +131,7 @@ class HistoryScan:
     def step(self) -> HistoryStep:
         """What has come since the last step."""
         self._settle()
+        self._collect_injected(self._between.rest())
         spans = list(self._spans)
         drafts = self._folder.drafts()
         if len(drafts) > len(spans):

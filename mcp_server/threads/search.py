@@ -14,6 +14,7 @@ from mcp_server.models.history import TurnSpan
 from mcp_server.models.page import clamp_limit
 from mcp_server.models.params import SearchParams
 from mcp_server.models.results import SearchHit, SearchResult
+from mcp_server.models.rollout import MalformedLine, decode_line
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.base import StateStore
 from mcp_server.stores.history import FirstLook, TextPlace, TextQuery
@@ -23,6 +24,7 @@ from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.drafts import Draft
 from mcp_server.threads.histories import History
 from mcp_server.threads.history import HistoryText, off_loop, read_draft
+from mcp_server.threads.injected import message_of
 from mcp_server.threads.reading import Reader
 from mcp_server.threads.terms import Terms, parse_terms
 from mcp_server.threads.texts import searchable
@@ -58,6 +60,10 @@ class _Hit:
     score: float = 0.0
     turn_id: str | None = None
     item_id: str | None = None
+
+    @property
+    def in_name(self) -> bool:
+        return self.cursor.startswith("n")
 
 
 @dataclass(slots=True)
@@ -197,7 +203,7 @@ class Searcher:
                 search.leave_out(f"only the {_RANKED} newest matches are ranked; sort by time shows all")
                 break
             hits.append(hit)
-        hits.sort(key=lambda hit: hit.score + (hit.item_id is None), reverse=True)
+        hits.sort(key=lambda hit: hit.score + hit.in_name, reverse=True)
         page = hits[skip : skip + limit]
         more = skip + limit < len(hits)
         return SearchResult(
@@ -324,9 +330,9 @@ class Searcher:
 
     async def _in_text(self, search: _Search, place: TextPlace, data: bytes | None) -> list[_Hit]:
         """The matching items of a place, the last first; none if it is not what it was."""
-        if (span := place.span) is None:
-            return []
         try:
+            if (span := place.span) is None:
+                return await self._between_turns(search, place)
             text, draft = await self._turn(search, place.thread, span, data)
         except ThreadNotFound:
             return []  # deleted, or gone from the home, meanwhile
@@ -344,6 +350,17 @@ class Searcher:
             return []
         size = (len(told) if told is not None else span.end - span.place.start) * len(search.terms.terms)
         return await off_loop(size, partial(_matches, search, text.thread, span, draft, told))
+
+    async def _between_turns(self, search: _Search, place: TextPlace) -> list[_Hit]:
+        """The message that stands between turns at a place, if it matches."""
+        text = await self._catalog.text(place.thread)
+        (data,) = await text.read([(place.start, place.end)])
+        try:
+            said = message_of(decode_line(data))
+        except MalformedLine:  # a turn was here, and is gone
+            return []
+        hit = await off_loop(len(said) * len(search.terms.terms), partial(search.hit, place.thread, said))
+        return [replace(hit, cursor=f"t{place.number}#0")] if hit is not None else []
 
     async def _apart(self, search: _Search, skip: int) -> AsyncIterator[_Hit]:
         """What is in no index is looked through, the newest turns first."""

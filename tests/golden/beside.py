@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 
 from mcp import Client
 
+from mcp_server.handlers.errors import failure_code
 from tests.golden.differences import FILTERS_NOT_OFFERED, SEGMENTS_OF_REVERTED, Differences
 
 Json = dict[str, Any]
@@ -88,10 +89,9 @@ class Beside:
         assert not result.is_error, f"{tool} {arguments}: {result.content}"
         return dict(result.structured_content or {})
 
-    async def error(self, tool: str, **arguments: Any) -> str:
-        result = await self.client.call_tool(tool, arguments)
-        assert result.is_error, f"{tool} {arguments} succeeds"
-        return "".join(getattr(part, "text", "") for part in result.content)
+    async def refusal(self, tool: str, **arguments: Any) -> str | None:
+        """The code of the error, None of an answer."""
+        return failure_code(await self.client.call_tool(tool, arguments))
 
     def answers(self, method: str) -> Iterator[Json]:
         for answer in self.golden.answers(self.databases):

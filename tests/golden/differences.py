@@ -67,7 +67,8 @@ REBUILT_BY_CODEX: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
 """Of Codex's answers without its databases."""
 
 TURNS_OF_PAGINATED = "without its database of turns Codex shows none of a paginated thread"
-TOOL_CALLS_OF_LEGACY = "Codex hides the tool calls of legacy histories; ours shows them"
+WORK_OF_LEGACY = "Codex hides what the agent did where no event tells of it; ours shows it"
+WORK = ("dynamicToolCall", "commandExecution", "webSearch", "imageGeneration")
 SEGMENTS_OF_REVERTED = "Codex lists each rollout of a reverted thread; ours lists the thread once"
 BORROWED_IN_FORKS = "Codex searches the lines of a rollout; ours what its thread shows, which a fork borrows in part"
 NAMES = "Codex looks for names in lists alone; ours does in searches too"
@@ -129,10 +130,10 @@ class Differences:
         if theirs["error"] is not None:
             self._fields(ours["error"], theirs["error"], f"{where}.error")
         shown = {item["id"] for item in theirs["items"]}
-        calls = {item["id"] for item in ours["items"] if item["type"] == "dynamicToolCall"} - shown
-        if calls:
-            self.seen.add(TOOL_CALLS_OF_LEGACY)
-        self.items([item for item in ours["items"] if item["id"] not in calls], theirs["items"], where)
+        work = {item["id"] for item in ours["items"] if item["type"] in WORK} - shown
+        if work:
+            self.seen.add(WORK_OF_LEGACY)
+        self.items([item for item in ours["items"] if item["id"] not in work], theirs["items"], where)
 
     def items(self, ours: list[Json], theirs: list[Json], where: str) -> None:
         assert [item["id"] for item in ours] == [item["id"] for item in theirs], where

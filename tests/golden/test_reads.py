@@ -15,7 +15,8 @@ async def test_every_thread_is_read_as_codex_reads_it(beside: Beside) -> None:
     for answer in beside.answers("thread/read"):
         thread_id, include = answer["params"]["threadId"], answer["params"].get("includeTurns", False)
         if "error" in answer:  # unmaterialised and ephemeral threads ended with the Codex that held them
-            assert thread_id in await beside.error("thread_read", thread_id=thread_id, include_turns=include)
+            refusal = await beside.refusal("thread_read", thread_id=thread_id, include_turns=include)
+            assert refusal == "thread_not_found", answer["label"]
             continue
         ours = await beside.call(
             "thread_read", thread_id=thread_id, include_turns=include, items_view="full", sort_direction="asc"
@@ -28,7 +29,7 @@ async def test_pages_of_turns_are_those_of_codex(beside: Beside) -> None:
     for answer in beside.answers("thread/turns/list"):
         arguments: Json = {"thread_id": answer["params"]["threadId"], "include_turns": True}
         if "error" in answer:
-            await beside.error("thread_read", **arguments)
+            assert await beside.refusal("thread_read", **arguments) == "thread_not_found", answer["label"]
             continue
         page = await beside.call("thread_read", **arguments, limit=answer["params"]["limit"])
         beside.differences.turns(page["thread"]["turns"], snake(answer["ok"]["data"]), answer["label"])

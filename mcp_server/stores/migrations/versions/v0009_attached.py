@@ -1,4 +1,5 @@
-"""Attached threads are told apart in every list and count; forks are taken from their files again, which tell."""
+"""Attached threads are told apart in every list and count; forks are taken from their files again, which tell.
+Messages between turns are searched: histories are read again."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
@@ -79,6 +80,10 @@ def upgrade() -> None:
     op.execute(f"INSERT INTO thread_counts ({_NAMES}, n) SELECT {_NAMES}, count(*) FROM threads GROUP BY {_NAMES}")
     for statement in _TRIGGERS:
         op.execute(statement)
+    op.execute("DELETE FROM histories")
+    for table in ("said_text", "tool_text"):
+        op.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
+    op.execute("INSERT OR IGNORE INTO unread SELECT id, updated_at_ms FROM threads")
 
 
 def _column(name: str, kind: Any = None, *, nullable: bool = False) -> sa.Column[Any]:
