@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 from mcp_server.errors import DamagedRollout, InvalidCursor, ThreadNotFound, ThreadstoreError
@@ -17,23 +17,20 @@ from mcp_server.models.results import SearchHit, SearchResult
 from mcp_server.models.rollout import MalformedLine, decode_line
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.base import StateStore
-from mcp_server.stores.history import FirstLook, TextPlace, TextQuery
+from mcp_server.stores.history import TextPlace
 from mcp_server.stores.naming import COMPRESSED
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.drafts import Draft
-from mcp_server.threads.histories import History
-from mcp_server.threads.history import HistoryText, off_loop, read_draft
+from mcp_server.threads.history import HistoryText, off_loop
 from mcp_server.threads.injected import message_of
+from mcp_server.threads.looking import Hit, OutOfTime, Search, in_names_of, matches_in
 from mcp_server.threads.reading import Reader
-from mcp_server.threads.terms import Terms, parse_terms
-from mcp_server.threads.texts import searchable
+from mcp_server.threads.terms import parse_terms
 
 # One answer may take this long; what was not reached by then is said, and the cursor goes on from there.
 _SECONDS = 10.0
-# But each text that is begun has so long, so that every call gets on.
-_TEXT_SECONDS = 1.0
-# Of these, so many at most for what is not indexed yet.
+# So many of these at most for what is not indexed yet.
 _READING_SECONDS = 2.0
 _UNREAD = 1_000
 # Places that are looked at together: as many as fill a page, then more of them, within these bounds.
@@ -44,88 +41,6 @@ _RANKED = 200
 _NAMES = 1_000
 _CURSOR = re.compile(r"(?P<stage>[nat])(?P<place>-?\d{1,19})(?:#(?P<hit>\d{1,9}))?")
 _RANK_CURSOR = re.compile(r"r(?P<skip>\d{1,9})")
-
-
-class _OutOfTime(Exception):
-    """The deadline came while a text was looked through."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Hit:
-    """A match, the cursor that begins with it, and how well it answers, where that counts."""
-
-    thread: StoredThread
-    cursor: str
-    snippet: str
-    score: float = 0.0
-    turn_id: str | None = None
-    item_id: str | None = None
-
-    @property
-    def in_name(self) -> bool:
-        return self.cursor.startswith("n")
-
-
-@dataclass(slots=True)
-class _Search:
-    """One search under way. It asks one `store`, also if the server goes over to another meanwhile: a text that both
-    know of would be found twice."""
-
-    store: StateStore
-    terms: Terms
-    threads: ThreadQuery
-    thread_id: str | None
-    tools: bool
-    ranked: bool
-    batch: int
-    deadline: float
-    incomplete: list[str]
-    apart: list[History] = field(default_factory=list[History])
-    """What the index can't have: an ephemeral thread, or all that is new while the state DB can't be written."""
-    first: FirstLook | None = None
-    """What there is to be looked at first, where all is indexed."""
-    rest: str | None = None
-    """Where to go on if time was up."""
-    until: float = 0.0
-    """When the look through the present text ends."""
-    _turn: tuple[str, TurnSpan, Draft | None] | None = None
-
-    @property
-    def late(self) -> bool:
-        return time.monotonic() > self.deadline
-
-    def check(self) -> None:
-        """Raises _OutOfTime once time is up for the present text."""
-        if time.monotonic() > self.until:
-            raise _OutOfTime
-
-    def begin_text(self) -> float:
-        """The time now, from which on the next text is looked through."""
-        now = time.monotonic()
-        self.until = max(self.deadline, now + _TEXT_SECONDS)
-        return now
-
-    def hit(self, thread: StoredThread, text: str) -> _Hit | None:
-        """What a text answers, if it does."""
-        found = self.terms.find(text, self.check)
-        if found is None:
-            return None
-        score = self.terms.score(text, self.check) if self.ranked else 0.0
-        return _Hit(thread, "", self.terms.snippet(text, found), score)
-
-    def query(self, before: int | None) -> TextQuery:
-        return TextQuery(self.terms.literals, self.threads, self.tools, self.thread_id, before, self.batch)
-
-    async def turn(self, text: HistoryText, span: TurnSpan, data: bytes | None = None) -> Draft | None:
-        """A turn as its bytes tell it. The last one is kept: many places may lie in it, one after the other."""
-        if self._turn is None or self._turn[:2] != (text.thread.id, span):
-            self._turn = (text.thread.id, span, await read_draft(text, span, data))
-        return self._turn[2]
-
-    def leave_out(self, what: str) -> None:
-        """Say what is not searched, once."""
-        if what not in self.incomplete:
-            self.incomplete.append(what)
 
 
 class Searcher:
@@ -171,7 +86,7 @@ class Searcher:
         batch = min(max(_RANKED if ranked else limit + 1, _LEAST_PLACES), _MOST_PLACES)
         deadline = time.monotonic() + _SECONDS
         tools = params.include_tool_calls
-        search = _Search(store, terms, threads, thread_id, tools, ranked, batch, deadline, incomplete)
+        search = Search(store, terms, threads, thread_id, tools, ranked, batch, deadline, incomplete)
         if thread_id is None and params.cursor is None:
             search.first = await search.store.first_look(search.query(None), _NAMES + 1)
         if search.first is None or not search.first.complete:
@@ -179,7 +94,7 @@ class Searcher:
             await self._read_unread(search)
         if ranked:
             return await self._ranked(search, params.cursor, limit)
-        hits: list[_Hit] = []
+        hits: list[Hit] = []
         async for hit in self._hits(search, params.cursor):
             hits.append(hit)
             if len(hits) > limit:
@@ -192,12 +107,12 @@ class Searcher:
             incomplete=search.incomplete,
         )
 
-    async def _ranked(self, search: _Search, cursor: str | None, limit: int) -> SearchResult:
+    async def _ranked(self, search: Search, cursor: str | None, limit: int) -> SearchResult:
         match = _RANK_CURSOR.fullmatch(cursor) if cursor is not None else None
         if cursor is not None and match is None:
             raise InvalidCursor(cursor)
         skip = int(match["skip"]) if match else 0
-        hits: list[_Hit] = []
+        hits: list[Hit] = []
         async for hit in self._hits(search, None):
             if len(hits) == _RANKED:
                 search.leave_out(f"only the {_RANKED} newest matches are ranked; sort by time shows all")
@@ -213,7 +128,7 @@ class Searcher:
             incomplete=search.incomplete,
         )
 
-    async def _shown(self, hits: Sequence[_Hit]) -> list[SearchHit]:
+    async def _shown(self, hits: Sequence[Hit]) -> list[SearchHit]:
         threads = await self._catalog.with_facts(list({hit.thread.id: hit.thread for hit in hits}.values()))
         views = {thread.id: self._reader.view(thread) for thread in threads}
         return [
@@ -228,7 +143,7 @@ class Searcher:
 
     # ------------------------------------------------------------------------------------------ what is not indexed
 
-    async def _read_unread(self, search: _Search) -> None:
+    async def _read_unread(self, search: Search) -> None:
         """Index what came since, so that it is found: the answer is complete, or says what it leaves out."""
         if search.thread_id is not None:
             await self._read(search, search.thread_id)
@@ -246,7 +161,7 @@ class Searcher:
                 tried.add(thread_id)
                 await self._read(search, thread_id)
 
-    async def _read(self, search: _Search, thread_id: str) -> None:
+    async def _read(self, search: Search, thread_id: str) -> None:
         live = self._catalog.live.get(thread_id)
         if live is not None and not live.materialised:
             return  # nothing was said yet
@@ -260,7 +175,7 @@ class Searcher:
 
     # ------------------------------------------------------------------------------------------ matches
 
-    async def _hits(self, search: _Search, cursor: str | None) -> AsyncIterator[_Hit]:
+    async def _hits(self, search: Search, cursor: str | None) -> AsyncIterator[Hit]:
         stage, place, first = _parse_cursor(cursor)
         if stage == "n":
             async for hit in self._in_names(search, place):
@@ -279,7 +194,7 @@ class Searcher:
                 begun = search.begin_text()
                 try:
                     hits = await self._in_text(search, found, fetched.get(found.number))
-                except _OutOfTime:
+                except OutOfTime:
                     hits = []
                     if search.deadline - begun > _SECONDS / 2:  # it would be too long the next time too
                         search.leave_out(f"a text of thread {found.thread.id} is too long to be searched")
@@ -296,7 +211,7 @@ class Searcher:
                 return
             before, search.batch = places[-1].number, min(2 * search.batch, _MOST_PLACES)
 
-    async def _in_names(self, search: _Search, skip: int) -> AsyncIterator[_Hit]:
+    async def _in_names(self, search: Search, skip: int) -> AsyncIterator[Hit]:
         if search.first is not None:
             named = search.first.named
         elif search.thread_id is not None:
@@ -308,9 +223,9 @@ class Searcher:
         search.begin_text()
         size = sum(len(thread.name or "") for thread in named[:_NAMES]) * len(search.terms.terms)
         try:
-            for hit in await off_loop(size, partial(_in_names_of, search, named[:_NAMES], skip)):
+            for hit in await off_loop(size, partial(in_names_of, search, named[:_NAMES], skip)):
                 yield hit
-        except _OutOfTime:
+        except OutOfTime:
             search.leave_out("time was up before all names were searched")
 
     async def _fetch(self, places: Sequence[TextPlace]) -> dict[int, bytes]:
@@ -328,7 +243,7 @@ class Searcher:
         read = await self._catalog.rollouts.read_many(list(pieces.values())) if pieces else []
         return {n: data for n, data in zip(pieces, read, strict=True) if isinstance(data, bytes)}
 
-    async def _in_text(self, search: _Search, place: TextPlace, data: bytes | None) -> list[_Hit]:
+    async def _in_text(self, search: Search, place: TextPlace, data: bytes | None) -> list[Hit]:
         """The matching items of a place, the last first; none if it is not what it was."""
         try:
             if (span := place.span) is None:
@@ -343,15 +258,15 @@ class Searcher:
         return [replace(hit, cursor=f"t{place.number}#{n}") for n, hit in enumerate(found)]
 
     async def _matches(
-        self, search: _Search, text: HistoryText, span: TurnSpan, draft: Draft | None, told: range | None = None
-    ) -> list[_Hit]:
+        self, search: Search, text: HistoryText, span: TurnSpan, draft: Draft | None, told: range | None = None
+    ) -> list[Hit]:
         """The matching items of a turn, the last first: all, or those that were `told` at these offsets."""
         if draft is None:
             return []
         size = (len(told) if told is not None else span.end - span.place.start) * len(search.terms.terms)
-        return await off_loop(size, partial(_matches, search, text.thread, span, draft, told))
+        return await off_loop(size, partial(matches_in, search, text.thread, span, draft, told))
 
-    async def _between_turns(self, search: _Search, place: TextPlace) -> list[_Hit]:
+    async def _between_turns(self, search: Search, place: TextPlace) -> list[Hit]:
         """The message that stands between turns at a place, if it matches."""
         text = await self._catalog.text(place.thread)
         (data,) = await text.read([(place.start, place.end)])
@@ -362,15 +277,15 @@ class Searcher:
         hit = await off_loop(len(said) * len(search.terms.terms), partial(search.hit, place.thread, said))
         return [replace(hit, cursor=f"t{place.number}#0")] if hit is not None else []
 
-    async def _apart(self, search: _Search, skip: int) -> AsyncIterator[_Hit]:
+    async def _apart(self, search: Search, skip: int) -> AsyncIterator[Hit]:
         """What is in no index is looked through, the newest turns first."""
         number = 0
         for history in search.apart:
             for span in reversed(await history.spans(0, history.mark.turns)):
                 draft = await search.turn(history.text, span)
-                hits: list[_Hit] = []
+                hits: list[Hit] = []
                 search.begin_text()
-                with suppress(_OutOfTime):
+                with suppress(OutOfTime):
                     hits = await self._matches(search, history.text, span, draft)
                 for hit in hits:
                     if number >= skip:
@@ -381,7 +296,7 @@ class Searcher:
                     return
 
     async def _turn(
-        self, search: _Search, row: StoredThread, span: TurnSpan, data: bytes | None
+        self, search: Search, row: StoredThread, span: TurnSpan, data: bytes | None
     ) -> tuple[HistoryText, Draft | None]:
         """A turn. The row is trusted until its file turns out to be elsewhere."""
         try:
@@ -390,22 +305,6 @@ class Searcher:
         except DamagedRollout:
             text = await self._catalog.text(await self._catalog.known(row.id))
             return text, await search.turn(text, span)
-
-
-def _in_names_of(search: _Search, named: Sequence[StoredThread], skip: int) -> list[_Hit]:
-    looked = ((n, search.hit(thread, thread.name or "")) for n, thread in enumerate(named) if n >= skip)
-    return [replace(hit, cursor=f"n{n}") for n, hit in looked if hit is not None]
-
-
-def _matches(search: _Search, thread: StoredThread, span: TurnSpan, draft: Draft, told: range | None) -> list[_Hit]:
-    found: list[_Hit] = []
-    for key, item in draft.items.items():
-        if told is not None and draft.lines[key][0] not in told:
-            continue
-        texts, by_tools = searchable(item)
-        if (search.tools or not by_tools) and (hit := search.hit(thread, "\n".join(texts))):
-            found.append(replace(hit, turn_id=span.turn_id, item_id=item.id))
-    return found[::-1]
 
 
 def _parse_cursor(cursor: str | None) -> tuple[str, int, int]:

@@ -42,8 +42,8 @@ MAX_WAITERS = 256
 @dataclass(frozen=True)
 class Stores:
     """The concrete stores, chosen by the composition root. `state` is the one handle, or None. `more_names` names
-    threads as Codex does, whatever session_index.jsonl says; `codex` are its rows, which follow what is done; `facts` are
-    what those rows alone tell of single threads."""
+    threads as Codex does, whatever session_index.jsonl says; `codex` are its rows, which follow what is done; what they
+    alone tell of single threads are `facts`."""
 
     rollouts: RolloutStore
     locks: WriterLocks
