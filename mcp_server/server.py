@@ -103,8 +103,7 @@ class Runtime:
         self.rollouts = RolloutFiles(config.home)
         self.locks = CodexWriterLocks(config.home)
         stores = Stores(
-            *(self.rollouts, self.locks, None, MemoryState(), MemoryRollouts),
-            more_names=self._codex_names,
+            *(self.rollouts, self.locks, None, MemoryState(), MemoryRollouts, self._codex_names),
             codex=CodexDatabase(config.home, config.codex_databases, read_only=config.codex_db == "read-only"),
             facts=CodexFacts(config.codex_databases),
         )

@@ -22,15 +22,15 @@ from mcp_server.models.value import Value, plain
 
 ToolFunction = Callable[..., Awaitable[CallToolResult]]
 
-ThreadRef = Annotated[str, Field(description="Thread id, its first 8+ characters, or exact name")]
-Cursor = Annotated[str | None, Field(description="A cursor of an earlier answer")]
-Limit = Annotated[int, Field(description="Rows at most", ge=1, le=100)]
-Format = Annotated[Literal["concise", "detailed"], Field(description="How much text")]
-RequestId = Annotated[str | None, Field(description="Same id again: first result, done once", max_length=200)]
-AttachedTo = Annotated[str | None, Field(description="Only threads attached to this one")]
-WithAttached = Annotated[bool, Field(description="Attached threads too")]
-ThreadIds = Annotated[list[str] | None, Field(description="Only these threads, at most 100")]
-CallerThread = Annotated[str | None, Field(description="The thread you run in, if you are an agent")]
+ThreadRef = Annotated[str, Field(description="Thread id, its first 8+ characters or name")]
+Cursor = Annotated[str | None, Field(description="Cursor of an answer")]
+Limit = Annotated[int, Field(description="At most", ge=1, le=100)]
+Format = Annotated[Literal["concise", "detailed"], Field(description="Detail")]
+RequestId = Annotated[str | None, Field(description="Same id: first result, done once", max_length=200)]
+AttachedTo = Annotated[str | None, Field(description="Only those attached to it")]
+WithAttached = Annotated[bool, Field(description="Attached ones too")]
+ThreadIds = Annotated[list[str] | None, Field(description="Only these, at most 100")]
+CallerThread = Annotated[str | None, Field(description="Thread you run in, as an agent")]
 
 
 TOLD = "told"

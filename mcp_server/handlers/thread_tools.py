@@ -200,10 +200,8 @@ def list_tools(app: App) -> list[Tool]:
         attached_to_thread_id: AttachedTo = None,
         include_attached_threads: WithAttached = False,
         thread_ids: ThreadIds = None,
-        section_id: Annotated[str | None, Field(description="Only of this section of Codex, id or name")] = None,
-        include_without_preview: Annotated[
-            bool, Field(description="Also those without a text of the user: attachments only, or the agent spoke first")
-        ] = False,
+        section_id: Annotated[str | None, Field(description="Section of Codex, id or name")] = None,
+        include_without_preview: Annotated[bool, Field(description="Also those without a text of the user")] = False,
         since: Annotated[str | None, Field(description="Sort key at or after this RFC 3339 time")] = None,
         until: Annotated[str | None, Field(description="Sort key at or before this RFC 3339 time")] = None,
         sort_key: Annotated[ThreadSortKey, Field(description="What to sort by")] = "created_at",
@@ -214,28 +212,23 @@ def list_tools(app: App) -> list[Tool]:
     ) -> Annotated[CallToolResult, r.ThreadListResult]:
         """List stored threads, newest first. To find words that were said use thread_search. Says how many threads fit
         and how many the default filters hide."""
-        params = ListParams(
-            filter=ThreadFilter(
-                archived=archived,
-                model_providers=model_providers,
-                source_kinds=source_kinds,
-                cwd=[cwd] if isinstance(cwd, str) else cwd,
-                search_term=search_term,
-                parent_thread_id=parent_thread_id,
-                ancestor_thread_id=ancestor_thread_id,
-                attached_to_thread_id=attached_to_thread_id,
-                include_attached_threads=include_attached_threads,
-                thread_ids=thread_ids,
-                section_id=section_id,
-                since=since,
-                until=until,
-                include_without_preview=include_without_preview,
-            ),
-            sort_key=sort_key,
-            sort_direction=sort_direction,
-            cursor=cursor,
-            limit=limit,
+        where = ThreadFilter(
+            archived=archived,
+            model_providers=model_providers,
+            source_kinds=source_kinds,
+            cwd=[cwd] if isinstance(cwd, str) else cwd,
+            search_term=search_term,
+            parent_thread_id=parent_thread_id,
+            ancestor_thread_id=ancestor_thread_id,
+            attached_to_thread_id=attached_to_thread_id,
+            include_attached_threads=include_attached_threads,
+            thread_ids=thread_ids,
+            section_id=section_id,
+            since=since,
+            until=until,
+            include_without_preview=include_without_preview,
         )
+        params = ListParams(where, sort_key, sort_direction, cursor, limit)
         reader = app.service.reader
         result = await app.early(ctx, lambda: reader.early_list(params)) or await reader.list(params)
         return reply(result, render.thread_list(result, response_format == "detailed"))

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-REVISION = "0010"
+REVISION = "0011"
 
 
 class SchemaVersion(SQLModel, table=True):
