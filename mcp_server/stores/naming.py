@@ -165,6 +165,11 @@ def is_before(folder: str, other: str) -> bool:
     return _date_folder.fullmatch(folder) is not None and folder < other[: len(folder)]
 
 
+def is_above_days(folder: str) -> bool:
+    """Whether a folder is one of a year or a month."""
+    return len(folder) < len(f"{ACTIVE}/YYYY/MM/DD") and _date_folder.fullmatch(folder) is not None
+
+
 def check_path(path: str, *folders: str) -> str:
     """The path, if it is written as one below one of the folders.
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from operator import itemgetter
 from pathlib import Path, PurePosixPath
-from stat import S_ISREG
 
 from anyio import CancelScope, to_thread
 
 from mcp_server.errors import (
     CompressedRollout,
-    PathOutsideHome,
     StoreFailure,
     WriteFailed,
 )
@@ -24,21 +20,14 @@ from mcp_server.stores import durable
 from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore
 from mcp_server.stores.describe import describe
 from mcp_server.stores.durable import Draft, stamp_of, writing
-from mcp_server.stores.files import current_first
+from mcp_server.stores.folders import Folders
 from mcp_server.stores.inside import ManyInside, inside
-from mcp_server.stores.moving import Moves, rollout_file
+from mcp_server.stores.moving import Moves
 from mcp_server.stores.name_index import NameIndex
 from mcp_server.stores.naming import (
     ACTIVE,
     ARCHIVED,
     COMPRESSED,
-    id_in,
-    is_before,
-    is_plain,
-    is_rollout,
-    likely_folders,
-    parse_id,
-    rollout_id_of,
     rollout_path,
     thread_id_of,
 )
@@ -46,7 +35,6 @@ from mcp_server.stores.rawlines import RolloutText, damage_of, open_text
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _HELD_BYTES = 1 << 20
-_ABANDONED_SECONDS = 3_600
 
 
 class RolloutFiles(RolloutStore):
@@ -56,6 +44,7 @@ class RolloutFiles(RolloutStore):
         self._home = home
         self._index = NameIndex(home)
         self._moves = Moves(home)
+        self._folders = Folders(home)
         self._leavings: dict[Path, tuple[int | None, int]] = {}
 
     def path_of(self, thread_id: str, created_at_ms: int) -> str:
@@ -65,41 +54,34 @@ class RolloutFiles(RolloutStore):
         return f"{self._home}{os.sep}{path}"
 
     def walk(self) -> Iterator[RolloutFile]:
-        for folder in (ACTIVE, ARCHIVED):
-            for path, entry in self._entries(folder):
-                if (file := self._listed(path, entry)) is not None:
-                    yield file
+        return self._folders.walk()
 
     def paths(self) -> Iterator[str]:
-        for folder in (ACTIVE, ARCHIVED):
-            for path, _ in self._entries(folder):
-                yield path
+        return self._folders.paths()
 
     def look_at(self, path: str) -> RolloutFile | None:
-        try:
-            stat = self._inside(path, ACTIVE, ARCHIVED).stat()
-        except (OSError, PathOutsideHome):
-            return None
-        return rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
+        return self._folders.look_at(path)
+
+    def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+        return self._folders.look_at_many(paths)
 
     def present(self, paths: Collection[str]) -> frozenset[str]:
-        home, isfile = f"{self._home}/", os.path.isfile  # as Path objects they take four times as long
-        return frozenset([path for path in paths if isfile(home + path)])
+        return self._folders.present(paths)
 
     async def files(self) -> list[RolloutFile]:
         return await to_thread.run_sync(lambda: list(self.walk()))
 
     async def unusable(self) -> list[BadLine]:
-        return await to_thread.run_sync(self._unusable)
+        return await to_thread.run_sync(self._folders.unusable)
 
     async def abandoned(self) -> list[str]:
-        return await to_thread.run_sync(self._abandoned)
+        return await to_thread.run_sync(self._folders.abandoned)
 
     async def locate(self, thread_id: str) -> list[RolloutFile]:
-        return await to_thread.run_sync(self._locate, thread_id)
+        return await to_thread.run_sync(self._folders.locate, thread_id)
 
     async def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
-        return await to_thread.run_sync(self._rollout, rollout_id)
+        return await to_thread.run_sync(self._folders.rollout, rollout_id)
 
     async def stat(self, path: str) -> RolloutFile | None:
         return await to_thread.run_sync(self.look_at, path)
@@ -162,14 +144,14 @@ class RolloutFiles(RolloutStore):
     async def unarchive(self, path: str) -> RolloutFile:
         return await to_thread.run_sync(self._moves.unarchive, path)
 
-    async def archive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
-        return await to_thread.run_sync(self._moves.would if dry_run else self._moves.many, paths, ACTIVE)
+    async def archive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
+        return await to_thread.run_sync(self._moves.many, paths, ACTIVE)
 
-    async def unarchive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
-        return await to_thread.run_sync(self._moves.would if dry_run else self._moves.many, paths, ARCHIVED)
+    async def unarchive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
+        return await to_thread.run_sync(self._moves.many, paths, ARCHIVED)
 
-    async def remove(self, path: str, dry_run: bool = False) -> None:
-        return await to_thread.run_sync(self._moves.remove, path, dry_run)
+    async def remove(self, path: str) -> None:
+        return await to_thread.run_sync(self._remove, path)
 
     async def names(self) -> dict[str, str]:
         return await to_thread.run_sync(self._index.names)
@@ -182,115 +164,6 @@ class RolloutFiles(RolloutStore):
 
     async def forget_name(self, thread_id: str) -> None:
         await to_thread.run_sync(self._index.forget, thread_id)
-
-    # ------------------------------------------------------------------------------------------ finding
-
-    def _locate(self, thread_id: str) -> list[RolloutFile]:
-        wanted = parse_id(thread_id)
-        if wanted is None:
-            return []
-        # a revert lies in the folder of its own day
-        begun = min(likely_folders(wanted), default="")
-        found = [*self._walk(ACTIVE, wanted, id_in, since=begun), *self._walk(ARCHIVED, wanted, id_in)]
-        return current_first(found or self._walk(ACTIVE, wanted, id_in), wanted)
-
-    def _rollout(self, rollout_id: str) -> list[RolloutFile]:
-        wanted = parse_id(rollout_id)
-        if wanted is None:
-            return []
-        likely = (self._walk(folder, wanted, rollout_id_of) for folder in (*likely_folders(wanted), ARCHIVED))
-        found = [file for walk in likely for file in walk]
-        return current_first(found or self._walk(ACTIVE, wanted, rollout_id_of))
-
-    def _walk(
-        self, folder: str, wanted: str, id_of: Callable[[str], str | None], *, since: str = ""
-    ) -> Iterator[RolloutFile]:
-        """The rollouts of one id below a folder, date folders before `since` left out."""
-        tail = wanted[-12:]
-        for path, entry in self._entries(folder, since):
-            if (
-                tail in entry.name.lower()
-                and id_of(entry.name) == wanted
-                and (file := self._listed(path, entry)) is not None
-            ):
-                yield file
-
-    def _entries(
-        self, folder: str, since: str = "", odd: list[str] | None = None
-    ) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        """What is called a rollout below a folder, by path, descending. Names that can't be kept are passed over, and
-        added to `odd`."""
-        pending = [(folder, self._children(folder, odd))]
-        while pending:
-            here, children = pending[-1]
-            if not children:
-                pending.pop()
-                continue
-            key, entry = children.pop()
-            path = f"{here}/{entry.name}"
-            if not key.endswith("/"):
-                yield path, entry
-            elif not is_before(path, since):
-                pending.append((path, self._children(path, odd)))
-
-    def _children(self, folder: str, odd: list[str] | None) -> list[tuple[str, os.DirEntry[str]]]:
-        """The folders and rollouts in a folder, the last first to be taken; folders with the `/` by which they sort."""
-        found: list[tuple[str, os.DirEntry[str]]] = []
-        with suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(self._home / folder) as all_:
-            for one in all_:
-                key = f"{one.name}/" if one.is_dir(follow_symlinks=False) else one.name
-                if not (key.endswith("/") or is_rollout(key)):
-                    continue
-                if is_plain(one.name):
-                    found.append((key, one))
-                elif odd is not None:
-                    odd.append(f"{folder}/{one.name}")
-        return sorted(found, key=itemgetter(0))
-
-    def _listed(self, path: str, entry: os.DirEntry[str]) -> RolloutFile | None:
-        if entry.is_symlink():
-            return self.look_at(path)
-        try:
-            stat = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-        return rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
-
-    def _unusable(self) -> list[BadLine]:
-        found: list[BadLine] = []
-        odd: list[str] = []
-        for folder in (ACTIVE, ARCHIVED):
-            for path, entry in self._entries(folder, odd=odd):
-                full = self._home / path
-                if self._listed(path, entry) is not None or not os.path.lexists(full):
-                    continue
-                reason = "no regular file"
-                if entry.is_symlink():
-                    reason = f"a link that leads {f'out of {folder}' if full.is_file() else 'to no file'}"
-                found.append(BadLine(path, 0, f"is {reason}"))
-        told = (os.fsencode(path).decode("utf-8", "replace") for path in odd)
-        reason = "has a name that is not UTF-8, or with a backslash; it is left out until it is renamed"
-        return found + [BadLine(path, 0, reason) for path in told]
-
-    def _abandoned(self) -> list[str]:
-        found: list[str] = []
-        folders = (where for top in (ACTIVE, ARCHIVED) for where in os.walk(self._home / top))
-        for folder, _, names in folders:
-            for name in filter(durable.is_draft, names):
-                with suppress(FileNotFoundError):
-                    if time.time() - os.stat(f"{folder}/{name}").st_mtime > _ABANDONED_SECONDS:
-                        found.append(Path(folder, name).relative_to(self._home).as_posix())
-        return sorted(filter(is_plain, found))
-
-    def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
-        many = ManyInside(self._home)
-        found: dict[str, RolloutFile] = {}
-        for path in paths:
-            with suppress(OSError, PathOutsideHome):
-                _, stat = many.stat(path, ACTIVE, ARCHIVED)
-                if S_ISREG(stat.st_mode):
-                    found[path] = rollout_file(path, stat)
-        return found
 
     def _inside(self, path: str, *folders: str) -> Path:
         return inside(self._home, path, *folders)
@@ -311,7 +184,7 @@ class RolloutFiles(RolloutStore):
             return error
 
     def _open_base(self, rollout_id: str) -> RolloutText | None:
-        found = self._rollout(rollout_id)
+        found = self._folders.rollout(rollout_id)
         return self._open(found[0].path) if found else None
 
     def _describe(self, file: RolloutFile) -> Description:
@@ -389,3 +262,10 @@ class RolloutFiles(RolloutStore):
         if size != left and full.exists() and full.stat().st_size == left:
             full.unlink() if size is None else os.truncate(full, size)
         self._leavings.pop(full, None)
+
+    def _remove(self, path: str) -> None:
+        full = self._inside(path, ACTIVE, ARCHIVED)
+        with writing(path):
+            if full.is_symlink():  # what it leads to is the thread
+                durable.remove(full.resolve())
+            durable.remove(full)
