@@ -5,13 +5,27 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+if TYPE_CHECKING:
+    from mcp_server.config import Config
+
+
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise typer.BadParameter("it is empty; pass a folder, or leave it out for the default")
+    return Path(text)
+
+
 HomeOption = Annotated[
     Path | None,
-    typer.Option(help="Folder with sessions/ (default: THREADSTORE_HOME, CODEX_HOME, ~/.codex, or the data folder)."),
+    typer.Option(
+        parser=_folder,
+        metavar="FOLDER",
+        help="Folder with sessions/ (default: THREADSTORE_HOME, CODEX_HOME, ~/.codex, or the data folder).",
+    ),
 ]
 HttpOption = Annotated[
     str | None, typer.Option(help="Serve Streamable HTTP on this address instead of stdio.", metavar="HOST:PORT")
@@ -69,11 +83,11 @@ def serve(
     share_one_heap()
     address = _address(http) if http is not None else None
     config = Config.load(home, state=not no_state, unload_delay=unload_delay, read_only=read_only, codex_db=codex_db)
-    if config.home.exists() and not config.home.is_dir():
-        raise typer.BadParameter(f"it is no folder: {config.home}", param_hint="--home")
+    _check_home(config, new=not read_only)
     with uncollected():
         from mcp_server.errors import InvalidArgument
-        from mcp_server.server import build_server, run
+        from mcp_server.server import build_server
+        from mcp_server.serving import run
 
         server = build_server(config)
     try:
@@ -84,7 +98,10 @@ def serve(
 
 @app.command()
 def demo(
-    home: Annotated[Path | None, typer.Option(help="Use this home instead of a temporary one.")] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option(parser=_folder, metavar="FOLDER", help="Use this home instead of a temporary one."),
+    ] = None,
 ) -> None:
     """Start the real server as a child, drive it with the real MCP client, and show what happens."""
     from mcp_server.demo import run_demo
@@ -102,7 +119,9 @@ def doctor(
     from mcp_server.config import Config
     from mcp_server.maintenance import run_doctor
 
-    raise typer.Exit(run_doctor(Config.load(home), repair=repair, yes=yes))
+    config = Config.load(home)
+    _check_home(config, new=False)
+    raise typer.Exit(run_doctor(config, repair=repair, yes=yes))
 
 
 @app.command()
@@ -111,7 +130,9 @@ def reindex(home: HomeOption = None) -> None:
     from mcp_server.config import Config
     from mcp_server.maintenance import run_reindex
 
-    raise typer.Exit(run_reindex(Config.load(home)))
+    config = Config.load(home)
+    _check_home(config, new=False)
+    raise typer.Exit(run_reindex(config))
 
 
 @app.command()
@@ -120,6 +141,16 @@ def version() -> None:
     from mcp_server.config import package_version
 
     typer.echo(package_version())
+
+
+def _check_home(config: Config, *, new: bool) -> None:
+    from mcp_server.errors import InvalidArgument
+    from mcp_server.homes import check_home
+
+    try:
+        check_home(config.home, config.home_named_by, new=new)
+    except InvalidArgument as error:
+        raise typer.BadParameter(str(error), param_hint=error.name) from error
 
 
 def _address(text: str) -> tuple[str, int]:

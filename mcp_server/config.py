@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from mcp_server import homes
 from mcp_server.models.policy import sandbox_of_mode
 from mcp_server.threads.settings import DEFAULT_APPROVAL_POLICY, DEFAULT_PROVIDER, Defaults
 
@@ -23,7 +24,8 @@ CodexDb = Literal["follow", "read-only"]
 
 @dataclass(frozen=True)
 class Config:
-    """All settings of one server. `state_path` None: serve from the files alone. Delays are in seconds."""
+    """All settings of one server. `state_path` None: serve from the files alone. Delays are in seconds. `home_named_by`
+    is the option or variable that named the home, None for the default one."""
 
     home: Path
     state_path: Path | None
@@ -32,6 +34,7 @@ class Config:
     wait_seconds: float = 30.0
     watch: bool = True
     read_only: bool = False
+    home_named_by: str | None = None
     codex_sqlite_home: Path | None = None
     """Where Codex keeps the databases of this home; None: in the home itself."""
     codex_db: CodexDb = "follow"
@@ -53,7 +56,7 @@ class Config:
     ) -> Config:
         """Choose the home and read its config.toml. Creates nothing. A read-only server has no state DB either: SQLite
         can't read one without writing beside it."""
-        chosen = find_home(home)
+        chosen, named_by = find_home(home)
         sqlite_home = os.environ.get("THREADSTORE_SQLITE_HOME")
         folder = Path(sqlite_home).expanduser() if sqlite_home else chosen
         table = read_table(chosen / "config.toml")
@@ -66,6 +69,7 @@ class Config:
             read_only=read_only,
             codex_sqlite_home=find_codex_databases(chosen, table),
             codex_db=codex_db or read_codex_db(),
+            home_named_by=named_by,
         )
 
 
@@ -74,19 +78,17 @@ def http_token() -> str | None:
     return os.environ.get("THREADSTORE_TOKEN") or None
 
 
-def find_home(given: Path | None = None) -> Path:
-    """`--home`, else THREADSTORE_HOME, else CODEX_HOME, else ~/.codex where it exists, else the platform's folder."""
-    if given is not None:
-        return Path(os.path.abspath(given.expanduser()))  # noqa: PTH100 -- resolve() would follow links
-    for name in ("THREADSTORE_HOME", "CODEX_HOME"):
-        if value := os.environ.get(name):
-            return Path(os.path.abspath(Path(value).expanduser()))  # noqa: PTH100
-    codex = Path.home() / ".codex"
-    if codex.is_dir():
-        return codex
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("threadstore", appauthor=False))
+def find_home(given: Path | None = None) -> tuple[Path, str | None]:
+    """`--home`, else THREADSTORE_HOME, else CODEX_HOME, else ~/.codex where it exists (if only as a link that leads
+    nowhere), else the platform's folder; and which of the first three named it. An empty variable is one that is not
+    set, as for Codex; so is `${…}`, which some hosts pass on for a setting that was left empty."""
+    variables = ((name, os.environ.get(name, "")) for name in ("THREADSTORE_HOME", "CODEX_HOME"))
+    named = [("--home", given), *((name, value) for name, value in variables if not value.startswith("${"))]
+    for name, value in named:
+        if value:
+            return Path(os.path.abspath(Path(value).expanduser())), name  # noqa: PTH100 -- resolve() would follow links
+    codex = homes.codex_home()
+    return (codex if os.path.lexists(codex) else homes.data_home()), None
 
 
 def read_codex_db() -> CodexDb:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from mcp_server import homes
 from mcp_server.config import Config
 from mcp_server.errors import StoreFailure
 from mcp_server.server import now_ms
@@ -38,6 +39,8 @@ def run_reindex(config: Config) -> int:
 
 async def _doctor(config: Config, repair: bool, yes: bool) -> int:
     console = Console()
+    for note in homes.notes(config.home, config.home_named_by):
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
     state = await _guarded(lambda: _existing(config.state_path))
     rollouts, locks = RolloutFiles(config.home), CodexWriterLocks(config.home)
     report = await doctor.examine(rollouts, state, locks, deep=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -18,14 +18,14 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 from mcp.server.mcpserver import MCPServer
+from msgspec.structs import replace
 
+from mcp_server import homes
 from mcp_server.backlog import keep_indexed
-from mcp_server.config import Config, http_token, package_version
-from mcp_server.ending import leave_soon, until_stopped
-from mcp_server.errors import InvalidArgument, StoreFailure
+from mcp_server.config import Config, package_version
+from mcp_server.errors import StoreFailure
 from mcp_server.handlers.app import App
 from mcp_server.handlers.connections import Connections
-from mcp_server.handlers.http import http_app, is_loopback
 from mcp_server.handlers.notifications import ResourceNotifier
 from mcp_server.handlers.prompts import add_prompts
 from mcp_server.handlers.resources import add_completions, add_resources
@@ -67,8 +67,6 @@ _REOPEN_SECONDS = 10.0
 _CLOSE_SECONDS = 10.0
 # An index of no more rows is held against the files before the first call is answered; a larger one behind that.
 _SYNCED_FIRST = 5_000
-# Requests over HTTP that are under way when the server is told to end: long polls and streams never end by themselves.
-_GRACE_SECONDS = 2
 
 
 @cache
@@ -119,6 +117,7 @@ class Runtime:
         self.connections.leave = self.service.lifecycle.leave_connection
         self.notifier = ResourceNotifier(self.feed.attend, self.connections)
         self.app = App(self.service, self.examine, self.connections.of, wait_seconds=config.wait_seconds)
+        self.app.notes_of_home = self._notes
         # If so, the handle is handed out at once and brought in step behind: what others did while no server ran is
         # seen a moment later, and announced. Rows that are read meanwhile are held against their files, as always.
         self._behind = False
@@ -177,6 +176,8 @@ class Runtime:
     async def _serve_state(self) -> None:
         """Open, migrate, build or sync the index, finish what the journal holds, hand out; then follow the files."""
         path = self.config.state_path
+        for note in await self._notes():
+            logger.warning("%s", note)
         if path is None:
             logger.info("home %s, served from the files alone", self.config.home)
             self.app.open()
@@ -297,6 +298,9 @@ class Runtime:
 
     # ------------------------------------------------------------------------------------------ status
 
+    async def _notes(self) -> list[str]:
+        return await anyio.to_thread.run_sync(homes.notes, self.config.home, self.config.home_named_by)
+
     async def examine(self, *, repair: bool, dry_run: bool, deep: bool | None = None) -> StatusResult:
         """How index and files stand to each other, and what a repair did, or would do in a dry run. Every line is read
         if `deep`, or if that is not said and the home is small."""
@@ -316,7 +320,8 @@ class Runtime:
         else:
             report = await doctor.examine(self.rollouts, state, self.locks, deep=deep)
         histories = {"indexed": await state.indexed_count(), "unread": await state.unread_count()} if state else {}
-        return status_of(self.config, report, len(self.service.live.ids()), histories, repaired)
+        status = status_of(self.config, report, len(self.service.live.ids()), histories, repaired)
+        return replace(status, notes=await self._notes())
 
 
 class HomeServer(ThreadstoreServer):
@@ -358,42 +363,3 @@ def build_server(config: Config) -> HomeServer:
     add_prompts(server)
     runtime.notifier.serve_legacy(server)
     return server
-
-
-def run(
-    server: HomeServer,
-    address: tuple[str, int] | None,
-    more_hosts: Sequence[str] = (),
-    session_timeout: float = 1_800.0,
-) -> None:
-    """Serve stdio, or Streamable HTTP on an address, until the client or a signal ends it; the threads are closed then.
-
-    Raises:
-        InvalidArgument: an address that others can reach, and no token to keep them out.
-    """
-    if address is None:
-        server.runtime.closed = leave_soon
-        anyio.run(until_stopped, server.run_stdio_async)
-        return
-    host, port = address
-    token = http_token()
-    if token is None and not is_loopback(host):
-        raise InvalidArgument(
-            "--http",
-            f"{host}:{port}",
-            "others can reach this address, and no token keeps them out",
-            "set THREADSTORE_TOKEN, or serve on 127.0.0.1",
-        )
-    import uvicorn
-
-    server.runtime.closed = leave_soon
-    config = uvicorn.Config(
-        http_app(server, host, token, more_hosts, session_timeout),
-        host=host,
-        port=port,
-        log_level="warning",
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-    )
-    listening = uvicorn.Server(config)
-    # SIGINT and SIGTERM it takes itself, and repeats them once it has ended.
-    anyio.run(until_stopped, listening.serve, lambda: setattr(listening, "should_exit", True))

@@ -267,8 +267,8 @@ def test_the_version_is_printed() -> None:
 def test_what_the_start_does_not_need_is_not_loaded_before_it() -> None:
     """Each takes time from every client's start; the collector is back when the server serves."""
     script = (
-        "import gc, sys, mcp_server.server, mcp_server.cli\n"
-        "mcp_server.server.run = lambda *_: print(gc.isenabled(), [n for n in sys.argv[1:] if n in sys.modules])\n"
+        "import gc, sys, mcp_server.serving, mcp_server.cli\n"
+        "mcp_server.serving.run = lambda *_: print(gc.isenabled(), [n for n in sys.argv[1:] if n in sys.modules])\n"
         "mcp_server.cli.app(['serve', '--home', 'unused'])"
     )
     heavy = ("sqlmodel", "sqlalchemy", "alembic", "platformdirs")

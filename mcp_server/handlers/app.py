@@ -10,9 +10,10 @@ from typing import Any, Protocol, TypeVar
 import anyio
 from mcp.server.mcpserver import Context
 from mcp.shared.exceptions import MCPError
+from msgspec.structs import replace
 
 from mcp_server.models.params import Caller
-from mcp_server.models.results import StatusResult
+from mcp_server.models.results import StatusResult, ThreadListResult
 from mcp_server.threads.service import ThreadService
 
 AnyContext = Context[Any, Any]
@@ -41,6 +42,7 @@ class App:
     examine: Examine
     connection_of: Callable[[AnyContext], str | None]
     wait_seconds: float = 30.0
+    notes_of_home: Callable[[], Awaitable[list[str]]] | None = None
     opened: anyio.Event = field(default_factory=anyio.Event)
     _progress: tuple[int, int] = (0, 0)
     _told: tuple[int, int] = (-1, -1)
@@ -84,6 +86,12 @@ class App:
                 if ctx is not None and not self.opened.is_set():
                     await self._tell(ctx)
         return None
+
+    async def noted(self, listed: ThreadListResult) -> ThreadListResult:
+        """A list; of an empty one it is said what the home has to do with that."""
+        if listed.total or self.notes_of_home is None:
+            return listed
+        return replace(listed, note=" ".join(f"{note}." for note in await self.notes_of_home()) or None)
 
     async def _tell(self, ctx: AnyContext) -> None:
         done, found = self._progress

@@ -94,6 +94,8 @@ def thread_list(result: r.ThreadListResult, detailed: bool) -> str:
     lines = [f"{len(result.data)} of {least}{result.total} threads"]
     if result.incomplete:
         lines.append(result.incomplete)
+    if result.note:
+        lines.append(result.note)
     lines += [thread_block(t) + "\n" if detailed else thread_line(t) for t in result.data]
     hidden = [f"{n} {what}" for what, n in _hidden(result.hidden) if n]
     if hidden:
@@ -204,9 +206,7 @@ def cascade(verb: str, done: list[str], result: r.CascadeResult, already: list[s
     if already:
         lines.append(f"nothing to do for {len(already)}: {', '.join(already)}")
     if result.interrupted:
-        lines.append(f"turn {'would be ' if result.dry_run else ''}interrupted in: {', '.join(result.interrupted)}")
-    if result.needs:
-        lines.append(f"the call itself needs {result.needs}")
+        lines.append(f"turn interrupted in: {', '.join(result.interrupted)}")
     lines += [f"passed over {failure.thread_id}: {failure.reason}" for failure in result.failed]
     lines += left_alone(result.codex_db)
     if result.operation_id:
@@ -226,9 +226,10 @@ def events(result: r.EventsResult) -> str:
 
 
 def status(result: r.StatusResult) -> str:
-    lines = [f"home {result.home}", f"state DB {result.state_db or 'none (files only)'}"]
+    lines = [f"home {result.home}", *result.notes, f"state DB {result.state_db or 'none (files only)'}"]
     lines.append(f"backfill {json.dumps(result.backfill)}")
     lines += [f"{name}: {count}" for name, count in result.counts.items()]
+    lines += [f"duplicates {quoted(line, 1_000)}" for line in result.duplicates[:20]]
     lines += [f"malformed {b.path} at byte {b.offset}: {b.reason}" for b in result.malformed[:20]]
     lines += [f"lock {lock.thread_id}: {lock.holder}" for lock in result.locks[:20]]
     if result.repaired is not None:

@@ -63,6 +63,9 @@ class ThreadListResult(Page):
             "what is indexed so far"
         ),
     ] = None
+    note: Annotated[
+        str | None, about("Of an empty list: what to know of the home, such as that it is new or that another has some")
+    ] = None
 
 
 class LoadedListResult(Page):
@@ -138,7 +141,6 @@ class CascadeResult(Value):
     failed: Annotated[list[Failure], about("Passed over, with reasons")] = []
     interrupted: Annotated[list[str], about("Threads whose running turn was interrupted")] = []
     codex_db: CodexLeft = None
-    needs: Annotated[str | None, about("In a dry run: what the call itself needs besides, null if nothing")] = None
 
 
 class ArchiveResult(CascadeResult):
@@ -209,6 +211,7 @@ class SizeInfo(Value):
 
 class StatusResult(Value):
     home: Annotated[str, about("The folder served")]
+    notes: Annotated[list[str], about("What to know of it: new, not the only one, folders that are left out")] = []
     versions: Annotated[dict[str, str], about("Threadstore, Python, SQLite and the SDK")]
     state_db: Annotated[str | None, about("Path of the state DB; null if served from the files alone")] = None
     backfill: Annotated[dict[str, Any], about("status, done, found, completed_at")]

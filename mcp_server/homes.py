@@ -1,0 +1,85 @@
+"""What is no home is refused; what a person should know of the home that is served is said. Blocking."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from mcp_server.errors import InvalidArgument
+from mcp_server.stores.folders import Folders
+from mcp_server.stores.locks import LOCK_FOLDER
+from mcp_server.stores.naming import ACTIVE, ARCHIVED, NAME_INDEX
+
+_MARKS = (ACTIVE, ARCHIVED, NAME_INDEX, LOCK_FOLDER, "threadstore.sqlite", "config.toml", "auth.json", "state_5.sqlite")
+
+
+def check_home(home: Path, named_by: str | None, *, new: bool) -> None:
+    """Refuse a home that would be served as an empty one by mistake. `new`: one that isn't there yet will do, if the
+    folder that it would lie in is there, or if nobody named it (`named_by`).
+
+    Raises:
+        InvalidArgument: a link that leads nowhere, a path mistyped, no folder, no home, or one of its two folders so.
+    """
+    if (problem := _problem(home, named_by, new)) is not None:
+        raise InvalidArgument(named_by or "home", str(home), *problem)
+
+
+def _problem(home: Path, named_by: str | None, new: bool) -> tuple[str, str] | None:
+    another = "or name another folder with --home"
+    for folder in (home, home / ACTIVE, home / ARCHIVED):
+        what = "it" if folder == home else f"its {folder.name}"
+        if os.path.lexists(folder) and not folder.is_dir():
+            if folder.is_symlink():
+                return f"{what} is a link that leads to {folder.readlink()}, which is not there", f"mend it, {another}"
+            return f"{what} is no folder", f"move that away, {another}"
+    if not new and not home.exists():
+        return "there is no such folder", "check the path; `threadstore serve` begins a new home"
+    if not new and not any(os.path.lexists(home / mark) for mark in _MARKS):
+        return "it holds no threads, nor anything else of a home", f"check the path, {another}"
+    if named_by is not None and not home.exists() and not home.parent.is_dir():
+        return f"it is not there, nor is {home.parent}", "check the path, or make that folder first"
+    return None
+
+
+def notes(home: Path, named_by: str | None) -> list[str]:
+    """What to say of a home at each start: that it holds no threads, that another one does, and what is left out."""
+    holds = _holds_threads(home)
+    told: list[str] = []
+    if not holds:
+        by = f", named by {named_by}," if named_by else ""
+        new = "holds no threads" if home.is_dir() else "is new and holds no threads"
+        way_out = "check the path" if named_by else "pass --home or set THREADSTORE_HOME to serve another"
+        told.append(f"home {home}{by} {new}; if you expected some, {way_out}")
+    if not holds or named_by is None:
+        told += [
+            f"{other} holds threads too, and they are not shown: home {home} is served. To choose the other, pass "
+            f"--home {other} or set THREADSTORE_HOME"
+            for other in _usual_homes()
+            if not _is_same(other, home) and _holds_threads(other)
+        ]
+    linked = Folders(home).linked()
+    return told + [f"{json.dumps(path)} in the home is left out: it is a link, and {reason}" for path, reason in linked]
+
+
+def _holds_threads(home: Path) -> bool:
+    return next(Folders(home).paths(), None) is not None
+
+
+def _usual_homes() -> list[Path]:
+    return [codex_home(), data_home()]
+
+
+def codex_home() -> Path:
+    return Path.home() / ".codex"
+
+
+def data_home() -> Path:
+    """The home of those who have no Codex."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("threadstore", appauthor=False))
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
