@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
 from mcp.server.mcpserver import Elicit
 from pydantic import BaseModel, Field, field_validator
 
-from mcp_server.errors import SelfHarm
+from mcp_server.errors import ConfirmationRequired, SelfHarm, WouldDeleteSelf
 from mcp_server.handlers.app import AnyContext, App
 from mcp_server.models.quoting import quoted
 from mcp_server.threads.archive import AtStake
@@ -70,3 +71,42 @@ async def consent_of(
     stake = await service.cascade.at_stake(harm[1])
     relation = "itself" if harm[0] == harm[1] else "which it runs under"
     return Elicit(f"Agent thread {harm[0]} wants to {refusal.verb} {shown(stake)}, {relation}. Allow it?", Consent)
+
+
+async def consent_to_delete(
+    app: App,
+    ctx: AnyContext,
+    stake: AtStake,
+    confirm_thread_id: str | None,
+    caller_thread_id: str | None,
+    interrupt_running: bool,
+) -> Consent | Elicit[Consent]:
+    """Go on where nothing would be deleted, or nobody can be asked and the id is confirmed; else a person is asked.
+
+    Raises:
+        ConfirmationRequired: the confirmed id is another one, or nobody can be asked and none is given.
+    """
+    if confirm_thread_id is not None and confirm_thread_id.strip().lower() != stake.thread_id:
+        raise ConfirmationRequired(stake.thread_id, confirm_thread_id)
+    consent = await consent_of(app, ctx, stake.thread_id, caller_thread_id, WouldDeleteSelf)
+    if isinstance(consent, Elicit):
+        return consent
+    if can_elicit(ctx):
+        cascade = (await app.ready(ctx)).cascade
+        foretold = await cascade.delete(stake.thread_id, dry_run=True, interrupt_running=interrupt_running)
+        if foretold.deleted:
+            return Elicit(f"Delete {shown(stake)} for ever? There is no way back.", Consent)
+    elif confirm_thread_id is None:
+        raise ConfirmationRequired(stake.thread_id, None)
+    return GO_ON
+
+
+async def still_needed(asking: Awaitable[Consent | Elicit[Consent]]) -> str | None:
+    """What a call would need besides, as its dry run tells it. What would refuse the call refuses its dry run too."""
+    try:
+        asked = await asking
+    except ConfirmationRequired as error:
+        if error.given is not None:
+            raise
+        return f"confirm_thread_id={error.thread_id}"
+    return f"a person's yes to: {asked.message}" if isinstance(asked, Elicit) else None

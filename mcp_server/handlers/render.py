@@ -206,7 +206,9 @@ def cascade(verb: str, done: list[str], result: r.CascadeResult, already: list[s
     if already:
         lines.append(f"nothing to do for {len(already)}: {', '.join(already)}")
     if result.interrupted:
-        lines.append(f"turn interrupted in: {', '.join(result.interrupted)}")
+        lines.append(f"turn {'would be ' if result.dry_run else ''}interrupted in: {', '.join(result.interrupted)}")
+    if result.needs:
+        lines.append(f"the call itself needs {result.needs}")
     lines += [f"passed over {failure.thread_id}: {failure.reason}" for failure in result.failed]
     lines += left_alone(result.codex_db)
     if result.operation_id:

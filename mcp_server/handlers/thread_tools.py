@@ -8,12 +8,13 @@ from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver import Context, Elicit, Resolve
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult
+from msgspec.structs import replace
 from pydantic import Field
 
 from mcp_server.errors import ConfirmationRequired, WouldArchiveSelf, WouldDeleteSelf, WouldInterruptSelf
 from mcp_server.handlers import render
 from mcp_server.handlers.app import App
-from mcp_server.handlers.consent import GO_ON, Consent, agreed, can_elicit, consent_of, shown
+from mcp_server.handlers.consent import GO_ON, Consent, agreed, consent_of, consent_to_delete, still_needed
 from mcp_server.handlers.schema import (
     ADDS,
     DESTROYS,
@@ -306,7 +307,7 @@ def archive_tools(app: App) -> list[Tool]:
         ctx: Context,
         thread_id: ThreadRef,
         consent: Annotated[ElicitationResult[Consent], Resolve(may_archive)],
-        dry_run: Annotated[bool, Field(description="Only show what would be moved")] = False,
+        dry_run: Annotated[bool, Field(description="Only tell what the call would do, or why it would not")] = False,
         interrupt_running: Annotated[bool, Field(description="Interrupt running turns instead of refusing")] = False,
         caller_thread_id: CallerThread = None,
         request_id: RequestId = None,
@@ -318,7 +319,11 @@ def archive_tools(app: App) -> list[Tool]:
         service = await app.ready(ctx)
         if not agreed(consent):
             await service.guard.check(thread_id, app.caller(ctx, caller_thread_id), WouldArchiveSelf)
-        result = await service.cascade.archive(thread_id, dry_run=dry_run, interrupt_running=interrupt_running)
+        needs = None
+        if dry_run:
+            needs = await still_needed(consent_of(app, ctx, thread_id, caller_thread_id, WouldArchiveSelf))
+        receipt = await service.cascade.archive(thread_id, dry_run=dry_run, interrupt_running=interrupt_running)
+        result = replace(receipt, needs=needs)
         return reply(result, render.cascade("archived", result.archived, result, result.already_archived))
 
     async def thread_unarchive(
@@ -328,7 +333,7 @@ def archive_tools(app: App) -> list[Tool]:
             Literal["same_operation", "all", "none"],
             Field(description="Sub-agents archived together with it, all archived ones, or none"),
         ] = "same_operation",
-        dry_run: Annotated[bool, Field(description="Only show what would be moved")] = False,
+        dry_run: Annotated[bool, Field(description="Only tell what the call would do, or why it would not")] = False,
         request_id: RequestId = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.UnarchiveResult]:
@@ -345,25 +350,14 @@ def archive_tools(app: App) -> list[Tool]:
     async def may_delete(
         ctx: Context,
         stake: Annotated[AtStake, Resolve(what_goes)],
-        thread_id: str,
         dry_run: bool,
+        interrupt_running: bool,
         confirm_thread_id: str | None,
         caller_thread_id: str | None,
     ) -> Consent | Elicit[Consent]:
         if dry_run:
             return GO_ON
-        if confirm_thread_id is not None and confirm_thread_id.strip().lower() != stake.thread_id:
-            raise ConfirmationRequired(stake.thread_id, confirm_thread_id)
-        consent = await consent_of(app, ctx, thread_id, caller_thread_id, WouldDeleteSelf)
-        if isinstance(consent, Elicit):
-            return consent
-        if can_elicit(ctx):
-            service = await app.ready(ctx)
-            if (await service.cascade.delete(thread_id, dry_run=True)).deleted:
-                return Elicit(f"Delete {shown(stake)} for ever? There is no way back.", Consent)
-        elif confirm_thread_id is None:
-            raise ConfirmationRequired(stake.thread_id, None)
-        return GO_ON
+        return await consent_to_delete(app, ctx, stake, confirm_thread_id, caller_thread_id, interrupt_running)
 
     async def thread_delete(
         ctx: Context,
@@ -371,19 +365,27 @@ def archive_tools(app: App) -> list[Tool]:
         stake: Annotated[AtStake, Resolve(what_goes)],
         consent: Annotated[ElicitationResult[Consent], Resolve(may_delete)],
         confirm_thread_id: Annotated[str | None, Field(description="The full id again, to confirm")] = None,
-        dry_run: Annotated[bool, Field(description="Only show what would be deleted")] = False,
+        dry_run: Annotated[bool, Field(description="Only tell what the call would do, or why it would not")] = False,
+        interrupt_running: Annotated[bool, Field(description="Interrupt running turns instead of refusing")] = False,
         caller_thread_id: CallerThread = None,
         request_id: RequestId = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.DeleteResult]:
         """Delete a thread and all its sub-agents for ever; there is no way back. Prefer thread_archive. A person is
-        asked where the client can ask, and their no is final; else it needs confirm_thread_id. A thread that is gone
-        already is a success."""
+        asked where the client can ask, and their no is final; else it needs confirm_thread_id. Refused where
+        thread_archive is. A thread that is gone already is a success."""
         service = await app.ready(ctx)
         if not agreed(consent):
             await service.guard.check(thread_id, app.caller(ctx, caller_thread_id), WouldDeleteSelf)
             raise ConfirmationRequired(stake.thread_id, declined=True)
-        result = await service.cascade.delete(thread_id, dry_run=dry_run, at_stake=stake)
+        needs = None
+        if dry_run:
+            asking = consent_to_delete(app, ctx, stake, confirm_thread_id, caller_thread_id, interrupt_running)
+            needs = await still_needed(asking)
+        receipt = await service.cascade.delete(
+            thread_id, dry_run=dry_run, interrupt_running=interrupt_running, at_stake=stake
+        )
+        result = replace(receipt, needs=needs)
         return reply(result, render.cascade("deleted", result.deleted, result, result.already_gone))
 
     return [

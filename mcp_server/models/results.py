@@ -141,6 +141,7 @@ class CascadeResult(Value):
     failed: Annotated[list[Failure], about("Passed over, with reasons")] = []
     interrupted: Annotated[list[str], about("Threads whose running turn was interrupted")] = []
     codex_db: CodexLeft = None
+    needs: Annotated[str | None, about("In a dry run: what the call itself needs besides, null if nothing")] = None
 
 
 class ArchiveResult(CascadeResult):

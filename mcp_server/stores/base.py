@@ -165,17 +165,18 @@ class RolloutStore(Protocol):
         counts as done. Raises as `archive`, and DamagedRollout for a name without a date."""
         ...
 
-    async def archive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
+    async def archive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
         """`archive` for each path, in order, with one flush a folder for all; what `archive` raises for one of them
-        stands in its place, and the others are moved. All new names are on the disk before the first old one goes."""
+        stands in its place, and the others are moved. All new names are on the disk before the first old one goes. A
+        dry run changes nothing, and foretells what can be seen before."""
         ...
 
-    async def unarchive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
+    async def unarchive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
         """`unarchive` for each path, in the same way."""
         ...
 
-    async def remove(self, path: str) -> None:
-        """Delete a rollout, durably. Already gone counts as done.
+    async def remove(self, path: str, dry_run: bool = False) -> None:
+        """Delete a rollout, durably. Already gone counts as done. A dry run only raises what it would.
 
         Raises:
             PathOutsideHome: the path does not lie in one of the two folders.

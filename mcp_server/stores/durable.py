@@ -27,6 +27,15 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 _COPIED_BYTES = 1 << 20
 
 
+def check_writable(folder: Path) -> None:
+    """Raises the OSError that a file made in the folder would, as far as the system tells. Makes nothing."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        read_only = hasattr(os, "statvfs") and os.statvfs(there).f_flag & os.ST_RDONLY
+        code = errno.EROFS if read_only else errno.EACCES
+        raise OSError(code, os.strerror(code), str(there))
+
+
 def make_folders(folder: Path) -> None:
     if folder.is_dir():
         return

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from mcp_server.errors import ActiveWriter, StoreFailure, WriteFailed
 from mcp_server.models.page import rfc3339
-from mcp_server.stores.durable import make_folders
+from mcp_server.stores.durable import check_writable, make_folders
 from mcp_server.stores.naming import checked_id, parse_id
 from mcp_server.stores.writer_locks import Holder, WriterLocks
 
@@ -64,6 +64,10 @@ class CodexWriterLocks(WriterLocks):
         wanted = [checked_id(thread_id) for thread_id in thread_ids]
         if wanted:
             await to_thread.run_sync(self._acquire_guarded if len(wanted) <= GUARDED else self._acquire, wanted)
+
+    async def check_free(self, thread_ids: Sequence[str]) -> None:
+        if thread_ids:
+            await to_thread.run_sync(self._check_takeable, [checked_id(thread_id) for thread_id in thread_ids])
 
     async def release_many(self, thread_ids: Collection[str]) -> None:
         returned = self.held().intersection(map(checked_id, thread_ids))
@@ -129,6 +133,13 @@ class CodexWriterLocks(WriterLocks):
             self._release(taken)
             raise
 
+    def _check_takeable(self, thread_ids: Sequence[str]) -> None:
+        with self._written(thread_ids[0]):
+            check_writable(self._folder)
+        holders = self._holders([self._file(thread_id) for thread_id in thread_ids])
+        if held := [thread_id for thread_id in thread_ids if thread_id in holders]:
+            raise ActiveWriter(held[0], holder_sentence(holders[held[0]]))
+
     def _check_free(self, thread_ids: Sequence[str]) -> None:
         for thread_id in thread_ids:
             if thread_id in self._locks or thread_id in self._guarded:
@@ -146,12 +157,18 @@ class CodexWriterLocks(WriterLocks):
     @contextmanager
     def _refusals(self, thread_id: str) -> Generator[None]:
         """What the system refuses, as an error that names the thread."""
-        try:
+        with self._written(thread_id):
             make_folders(self._folder)
+            try:
+                yield
+            except Timeout as error:
+                holder = self._holders([self._file(thread_id)]).get(thread_id) or Holder()
+                raise ActiveWriter(thread_id, holder_sentence(holder)) from error
+
+    @contextmanager
+    def _written(self, thread_id: str) -> Generator[None]:
+        try:
             yield
-        except Timeout as error:
-            holder = self._holders([self._file(thread_id)]).get(thread_id) or Holder()
-            raise ActiveWriter(thread_id, holder_sentence(holder)) from error
         except OSError as error:
             raise WriteFailed(f"the writer lock of thread {thread_id}", error.strerror or str(error)) from error
 

@@ -5,8 +5,17 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Generator,
+    Iterator,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -145,11 +154,20 @@ class MemoryRollouts(RolloutStore):
     async def unarchive(self, path: str) -> RolloutFile:
         return self._move(check_path(path, ARCHIVED), active_path(path), time.time_ns())
 
-    async def archive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
-        return [await self._tried(self.archive, path) for path in paths]
+    async def archive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
+        with self._unchanged(dry_run):
+            return [await self._tried(self.archive, path) for path in paths]
 
-    async def unarchive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
-        return [await self._tried(self.unarchive, path) for path in paths]
+    async def unarchive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
+        with self._unchanged(dry_run):
+            return [await self._tried(self.unarchive, path) for path in paths]
+
+    @contextmanager
+    def _unchanged(self, dry_run: bool) -> Generator[None]:
+        before = dict(self._files)
+        yield
+        if dry_run:
+            self._files = before
 
     async def _tried(self, move: Callable[[str], Awaitable[RolloutFile]], path: str) -> RolloutFile | StoreFailure:
         try:
@@ -157,8 +175,10 @@ class MemoryRollouts(RolloutStore):
         except StoreFailure as error:
             return error
 
-    async def remove(self, path: str) -> None:
-        self._files.pop(check_path(path, ACTIVE, ARCHIVED), None)
+    async def remove(self, path: str, dry_run: bool = False) -> None:
+        checked = check_path(path, ACTIVE, ARCHIVED)
+        if not dry_run:
+            self._files.pop(checked, None)
 
     async def names(self) -> dict[str, str]:
         return names_in(self._index[0] if self._index else b"")
@@ -251,6 +271,10 @@ class MemoryLocks(WriterLocks):
         except BaseException:
             await self.release_many(taken)
             raise
+
+    async def check_free(self, thread_ids: Sequence[str]) -> None:
+        await self.acquire_many(thread_ids)
+        await self.release_many(thread_ids)
 
     async def release_many(self, thread_ids: Collection[str]) -> None:
         for thread_id in thread_ids:

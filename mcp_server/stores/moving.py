@@ -44,6 +44,39 @@ class Moves:
                 durable.remove(source)
             return rollout_file(target, full.stat())
 
+    def would(self, paths: Sequence[str], folder: str) -> list[RolloutFile | StoreFailure]:
+        """What `many` of the same would tell, as far as can be seen. Changes nothing."""
+        results: list[RolloutFile | StoreFailure] = []
+        for path in paths:
+            try:
+                target = archived_path(path) if folder == ACTIVE else active_path(path)
+                results.append(self._foretold(path, inside(self._home, path, folder), target))
+            except StoreFailure as error:
+                results.append(error)
+        return results
+
+    def _foretold(self, path: str, source: Path, target: str) -> RolloutFile:
+        full = inside(self._home, target, ACTIVE, ARCHIVED)
+        with writing(target, missing=path):
+            if not source.exists():
+                return rollout_file(target, full.stat())
+            if os.path.lexists(full) and not (durable.same_file(source, full) or durable.same_content(source, full)):
+                raise FileExistsError(target)
+            for touched in (source, full):
+                durable.check_writable(touched.parent)
+            return rollout_file(target, source.stat())
+
+    def remove(self, path: str, dry_run: bool = False) -> None:
+        """`RolloutStore.remove`."""
+        full = inside(self._home, path, ACTIVE, ARCHIVED)
+        with writing(path):
+            if dry_run:
+                durable.check_writable(full.parent)
+            else:
+                if full.is_symlink():  # what it leads to is the thread
+                    durable.remove(full.resolve())
+                durable.remove(full)
+
     def many(self, paths: Sequence[str], folder: str) -> list[RolloutFile | StoreFailure]:
         """`archive` or `unarchive`, by the folder that they lie in. What is usual goes together: a regular file that
         has the old name, and maybe the new one already."""

@@ -144,14 +144,14 @@ class RolloutFiles(RolloutStore):
     async def unarchive(self, path: str) -> RolloutFile:
         return await to_thread.run_sync(self._moves.unarchive, path)
 
-    async def archive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
-        return await to_thread.run_sync(self._moves.many, paths, ACTIVE)
+    async def archive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
+        return await to_thread.run_sync(self._moves.would if dry_run else self._moves.many, paths, ACTIVE)
 
-    async def unarchive_many(self, paths: Sequence[str]) -> list[RolloutFile | StoreFailure]:
-        return await to_thread.run_sync(self._moves.many, paths, ARCHIVED)
+    async def unarchive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
+        return await to_thread.run_sync(self._moves.would if dry_run else self._moves.many, paths, ARCHIVED)
 
-    async def remove(self, path: str) -> None:
-        return await to_thread.run_sync(self._remove, path)
+    async def remove(self, path: str, dry_run: bool = False) -> None:
+        return await to_thread.run_sync(self._moves.remove, path, dry_run)
 
     async def names(self) -> dict[str, str]:
         return await to_thread.run_sync(self._index.names)
@@ -262,10 +262,3 @@ class RolloutFiles(RolloutStore):
         if size != left and full.exists() and full.stat().st_size == left:
             full.unlink() if size is None else os.truncate(full, size)
         self._leavings.pop(full, None)
-
-    def _remove(self, path: str) -> None:
-        full = self._inside(path, ACTIVE, ARCHIVED)
-        with writing(path):
-            if full.is_symlink():  # what it leads to is the thread
-                durable.remove(full.resolve())
-            durable.remove(full)

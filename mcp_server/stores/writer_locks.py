@@ -33,6 +33,9 @@ class WriterLocks(Protocol):
         """`acquire` for each, all or none. For one piece of work: as long as it is short, another process that wants
         any lock may be made to wait, rather than be refused one of these."""
 
+    async def check_free(self, thread_ids: Sequence[str]) -> None:
+        """Raises what `acquire_many` would now, as far as can be seen; takes nothing, makes nothing."""
+
     async def release_many(self, thread_ids: Collection[str]) -> None:
         """`release` for each."""
 

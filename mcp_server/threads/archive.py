@@ -8,7 +8,7 @@ what the journal holds; a caller who goes away meanwhile stops nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -78,12 +78,12 @@ class Cascade:
         root_id = await self._catalog.resolve(reference)
         async with self._live.permit:
             plan = await self._planner.archive(root_id)
-            if dry_run or not plan.moves:
-                return ArchiveResult(
-                    dry_run=dry_run, archived=plan.ids(), already_archived=plan.already, failed=plan.failed
-                )
-            operation, _ = await self._run("archive", plan, interrupt=interrupt_running)
-            return ArchiveResult(already_archived=plan.already, interrupted=plan.interrupted, **_told(operation))
+            if not plan.moves:
+                return ArchiveResult(dry_run=dry_run, archived=[], already_archived=plan.already, failed=plan.failed)
+            operation, _ = await self._run("archive", plan, dry_run, interrupt=interrupt_running)
+            return ArchiveResult(
+                dry_run=dry_run, already_archived=plan.already, interrupted=plan.interrupted, **_told(operation)
+            )
 
     async def unarchive(self, reference: str, *, include: Descend, dry_run: bool = False) -> UnarchiveResult:
         """Bring an archived thread back, and the descendants that `include` names, parents first. Loads nothing."""
@@ -95,9 +95,9 @@ class Cascade:
             if not root.archived:
                 root = await self._planner.moved_in_part(root)
             plan = await self._planner.unarchive(root, include)
+            operation, files = await self._run("unarchive", plan, dry_run)
             if dry_run:
-                return UnarchiveResult(dry_run=True, unarchived=plan.ids(), failed=plan.failed)
-            operation, files = await self._run("unarchive", plan)
+                return UnarchiveResult(dry_run=True, **_told(operation))
             file = files.get(root_id)
             thread = self._reader.view(row_after(root, _moved(root_id, file), self._now())) if file else None
             return UnarchiveResult(thread=thread, **_told(operation))
@@ -113,7 +113,9 @@ class Cascade:
             title = "(unreadable rollout)"
         return AtStake(root_id, title, below)
 
-    async def delete(self, reference: str, *, dry_run: bool, at_stake: AtStake | None = None) -> DeleteResult:
+    async def delete(
+        self, reference: str, *, dry_run: bool, interrupt_running: bool = False, at_stake: AtStake | None = None
+    ) -> DeleteResult:
         """Delete a thread with every descendant for ever: descendants first, the root last.
 
         Raises:
@@ -125,13 +127,15 @@ class Cascade:
             if live is not None and live.ephemeral:
                 raise EphemeralThread(root_id, "thread_delete")
             plan = await self._planner.delete(root_id)
-            if dry_run or not plan.moves:
-                return DeleteResult(dry_run=dry_run, deleted=plan.ids(), already_gone=plan.already, failed=plan.failed)
+            if not plan.moves:
+                return DeleteResult(dry_run=dry_run, deleted=[], already_gone=plan.already, failed=plan.failed)
             if at_stake and (more := set(plan.ids()) - {at_stake.thread_id, *at_stake.sub_agents}):
                 raise ConfirmationRequired(root_id, added=sorted(more))
             await self._planner.check_forks(plan)
-            operation, _ = await self._run("delete", plan)
-            return DeleteResult(already_gone=plan.already, interrupted=plan.interrupted, **_told(operation))
+            operation, _ = await self._run("delete", plan, dry_run, interrupt=interrupt_running)
+            return DeleteResult(
+                dry_run=dry_run, already_gone=plan.already, interrupted=plan.interrupted, **_told(operation)
+            )
 
     async def finish(self) -> list[Operation]:
         """Complete what a killed process left in the journal. What is locked is another process's, still at work."""
@@ -166,11 +170,15 @@ class Cascade:
     # ------------------------------------------------------------------------------------------ work
 
     async def _run(
-        self, kind: Literal["archive", "unarchive", "delete"], plan: Plan, *, interrupt: bool = True
+        self, kind: Literal["archive", "unarchive", "delete"], plan: Plan, dry_run: bool, *, interrupt: bool = True
     ) -> tuple[Operation, dict[str, RolloutFile | None]]:
-        """The finished operation, and where the rollouts lie now."""
+        """The finished operation, and where the rollouts lie now. A dry run takes the same way without a change: what
+        would be refused is refused, and what would fail is told, as far as both can be seen before."""
         async with AsyncExitStack() as held:
-            await self._lock(plan.ids(), held)
+            if dry_run:
+                await self._locks.check_free([i for i in plan.ids() if self._live.get(i) is None])
+            else:
+                await self._lock(plan.ids(), held)
             plan.interrupted = self._running(plan)
             if plan.interrupted and not interrupt:
                 raise TurnsRunning(plan.interrupted)
@@ -183,6 +191,9 @@ class Cascade:
                 started_at_ms=self._now(),
             )
             files: dict[str, RolloutFile | None] = {}
+            if dry_run:
+                files, failures = await self._moved(operation, plan.failed, dry_run)
+                return _finished(operation, files, failures, operation_id=None), files
             # Stopped half-way by a caller who goes away, it would stay half done until the next start.
             with CancelScope(shield=True):
                 await self._catalog.commit(Change(operation=operation))
@@ -223,6 +234,18 @@ class Cascade:
     ) -> tuple[Operation, dict[str, RolloutFile | None]]:
         """Move the files, let Codex's rows follow, then record everything in one transaction. Repeatable: what is moved
         already counts. Tells of each thread that could be moved where its rollout lies now."""
+        try:
+            files, failures = await self._moved(operation, failed)
+        except StoreFailure:  # of the root, so that nothing is moved
+            await self._catalog.record(Change(operation=replace(operation, state="done")))
+            raise
+        moved = tuple(_moved(thread_id, file) for thread_id, file in files.items() if file is not None)
+        left = await self._codex.move(moved)
+        return await self._record(operation, files, moved, failures, left), files
+
+    async def _moved(
+        self, operation: Operation, failed: Sequence[Failure], dry_run: bool = False
+    ) -> tuple[dict[str, RolloutFile | None], list[Failure]]:
         files: dict[str, RolloutFile | None] = {}
         reasons = {failure.thread_id: failure.reason for failure in failed}
         # What could not be moved, and what it hangs from if it could not be deleted: else nothing would lead there.
@@ -232,22 +255,18 @@ class Cascade:
             for move in batch:
                 if move.thread_id in kept:
                     reasons.setdefault(move.thread_id, "a thread below it could not be deleted")
-            for move, outcome in zip(moves, await self._move(operation.kind, moves), strict=True):
+            for move, outcome in zip(moves, await self._move(operation.kind, moves, dry_run), strict=True):
                 if not isinstance(outcome, StoreFailure):
                     files.setdefault(move.thread_id, outcome)
                     continue
                 if not files and move.thread_id == operation.root_id and operation.kind != "delete":
-                    await self._catalog.record(Change(operation=replace(operation, state="done")))
                     raise outcome
                 reasons[move.thread_id] = str(outcome)
                 kept.add(move.thread_id)
                 if operation.kind == "delete":
                     files.pop(move.thread_id, None)
                     kept.update(await self._above(move.thread_id, operation))
-        failures = [Failure(thread_id=thread_id, reason=reason) for thread_id, reason in reasons.items()]
-        moved = tuple(_moved(thread_id, file) for thread_id, file in files.items() if file is not None)
-        left = await self._codex.move(moved)
-        return await self._record(operation, files, moved, failures, left), files
+        return files, [Failure(thread_id=thread_id, reason=reason) for thread_id, reason in reasons.items()]
 
     async def _above(self, thread_id: str, operation: Operation) -> list[str]:
         try:
@@ -255,19 +274,21 @@ class Cascade:
         except StoreFailure:  # it can't be told now, so all that is left of the cascade stays
             return operation.thread_ids
 
-    async def _move(self, kind: str, moves: Sequence[Move]) -> Sequence[RolloutFile | StoreFailure | None]:
+    async def _move(
+        self, kind: str, moves: Sequence[Move], dry_run: bool
+    ) -> Sequence[RolloutFile | StoreFailure | None]:
         """Some files. Tells of each where it is now (None if it is deleted), or why it could not be moved."""
         rollouts = self._catalog.rollouts
         try:
             if kind == "archive":
-                return await rollouts.archive_many([move.path for move in moves])
+                return await rollouts.archive_many([move.path for move in moves], dry_run)
             if kind == "unarchive":
-                return await rollouts.unarchive_many([move.path for move in moves])
+                return await rollouts.unarchive_many([move.path for move in moves], dry_run)
             for move in moves:
-                await rollouts.remove(move.path)
+                await rollouts.remove(move.path, dry_run)
         except StoreFailure as error:
             return [error] * len(moves)
-        for move in moves:
+        for move in moves if not dry_run else ():
             try:
                 await rollouts.forget_name(move.thread_id)
             except StoreFailure as error:  # a name of nothing, which nobody finds
@@ -284,16 +305,7 @@ class Cascade:
     ) -> Operation:
         """One transaction for all. A move that another process's watcher saw first is announced once; a deletion leaves
         no row that could tell."""
-        finished = replace(
-            operation,
-            state="done",
-            result={
-                "operation_id": operation.id,
-                _VERBS[operation.kind]: list(files),
-                "failed": [plain(failure) for failure in failures],
-            }
-            | ({"codex_db": left} if left else {}),
-        )
+        finished = _finished(operation, files, failures, operation_id=operation.id, left=left)
         gone = tuple(files) if operation.kind == "delete" else ()
         await self._catalog.record(
             Change(
@@ -305,6 +317,22 @@ class Cascade:
             )
         )
         return finished
+
+
+def _finished(
+    operation: Operation,
+    moved: Collection[str],
+    failures: Sequence[Failure],
+    *,
+    operation_id: str | None,
+    left: str | None = None,
+) -> Operation:
+    told = {
+        "operation_id": operation_id,
+        _VERBS[operation.kind]: list(moved),
+        "failed": [plain(failure) for failure in failures],
+    }
+    return replace(operation, state="done", result=told | ({"codex_db": left} if left else {}))
 
 
 def _told(operation: Operation) -> dict[str, Any]:

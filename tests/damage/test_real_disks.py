@@ -82,7 +82,11 @@ async def test_a_home_that_is_mounted_read_only_is_read_and_its_writes_are_refus
                     "thread_delete": {"thread_id": thread_id, "confirm_thread_id": thread_id},
                 }
                 for verb, arguments in refused.items():
-                    with pytest.raises(Refused, match=r"Read-only file system|readonly database"):
+                    with pytest.raises(Refused, match=r"Read-only file system|readonly database") as told:
                         await tools(verb, **arguments)
+                    if verb in ("thread_archive", "thread_unarchive", "thread_delete"):
+                        with pytest.raises(Refused) as foretold:
+                            await tools(verb, **arguments, dry_run=True)
+                        assert foretold.value.sentence == told.value.sentence
                 assert await tools.listed() == [thread_id]
                 assert await tools.loaded() == []

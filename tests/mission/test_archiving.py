@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -178,6 +179,7 @@ async def test_delete_wants_the_id_again_and_takes_the_tree_root_last(home: Path
         await tools("thread_delete", thread_id="the root")
     assert refused.value.code == "confirmation_required"
     plan = await tools("thread_delete", thread_id="the root", dry_run=True)
+    assert plan["needs"] == f"confirm_thread_id={tree.root}"
     assert len(rollouts(home)) == 4
     done = await tools("thread_delete", thread_id="the root", confirm_thread_id=tree.root)
     assert done["deleted"] == plan["deleted"] == [*in_order(tree)[1:], tree.root]
@@ -185,6 +187,23 @@ async def test_delete_wants_the_id_again_and_takes_the_tree_root_last(home: Path
     assert tree.root not in (home / "session_index.jsonl").read_text(encoding="utf-8")
     again = await tools("thread_delete", thread_id=tree.root, confirm_thread_id=tree.root)
     assert (again["deleted"], again["already_gone"]) == ([], [tree.root])
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_delete_refuses_a_running_turn_unless_it_may_interrupt_it(
+    home: Path, tools: Tools, dry_run: bool
+) -> None:
+    tree = await grow(tools)
+    await tools("thread_resume", thread_id=tree.leaf)
+    await tools("turn_start", thread_id=tree.leaf, input="still at work")
+    call: dict[str, Any] = {"thread_id": tree.root, "confirm_thread_id": tree.root, "dry_run": dry_run}
+    with pytest.raises(Refused, match=f"a turn is running in {tree.leaf}") as refused:
+        await tools("thread_delete", **call)
+    assert refused.value.code == "turns_running"
+    assert len(rollouts(home)) == 4
+    told = await tools("thread_delete", **call, interrupt_running=True)
+    assert (told["interrupted"], told["deleted"]) == ([tree.leaf], [*in_order(tree)[1:], tree.root])
+    assert len(rollouts(home)) == (4 if dry_run else 0)
 
 
 # Codex: thread_delete_handles_live_threads_before_rollout_exists

@@ -120,11 +120,15 @@ async def test_an_agent_that_has_said_nothing_yet_is_known_as_its_parents_child(
 
 
 @pytest.mark.parametrize("verb", ["thread_archive", "thread_delete"])
-async def test_a_plan_of_it_may_be_looked_at(tools: Tools, verb: str) -> None:
+async def test_a_dry_run_of_it_is_refused_as_the_call_is(tools: Tools, verb: str) -> None:
     tree = await grow(tools)
-    plan = await tools(verb, thread_id=tree.root, dry_run=True, caller_thread_id=tree.leaf)
-    assert (plan["dry_run"], plan["operation_id"]) == (True, None)
-    assert len(await tools.listed(source_kinds=["appServer", "subAgent"])) == 4
+    told: list[str] = []
+    for dry_run in (True, False):
+        with pytest.raises(Refused) as refused:
+            await tools(verb, thread_id=tree.root, dry_run=dry_run, caller_thread_id=tree.leaf)
+        told.append(refused.value.sentence)
+    assert told[0] == told[1]
+    assert tree.leaf in told[0]
 
 
 async def test_a_caller_that_this_home_does_not_know_is_no_obstacle(tools: Tools) -> None:
@@ -180,5 +184,8 @@ async def test_nobody_is_asked_about_a_thread_that_the_agent_does_not_run_under(
     async with connect(elicitation_callback=person) as tools:
         tree = await grow(tools)
         await tools("thread_archive", thread_id=tree.right, caller_thread_id=tree.leaf)
-        await tools("thread_archive", thread_id=tree.root, dry_run=True, caller_thread_id=tree.leaf)
+        plan = await tools("thread_archive", thread_id=tree.root, dry_run=True, caller_thread_id=tree.leaf)
+        assert len(plan["archived"]) == 3
+        assert plan["needs"].startswith("a person's yes to: Agent thread")
+        assert tree.leaf in plan["needs"]
     assert person.asked == []

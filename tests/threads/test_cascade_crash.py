@@ -35,7 +35,7 @@ async def do(service: ThreadService, kind: Kind, root: str) -> CascadeResult:
         return await service.cascade.archive(root, dry_run=False, interrupt_running=True)
     if kind == "unarchive":
         return await service.cascade.unarchive(root, include="same_operation")
-    return await service.cascade.delete(root, dry_run=False)
+    return await service.cascade.delete(root, dry_run=False, interrupt_running=True)
 
 
 class Case:
