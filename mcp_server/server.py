@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from mcp_server import homes
 from mcp_server.backlog import keep_indexed
 from mcp_server.config import Config, package_version
-from mcp_server.errors import StoreFailure
+from mcp_server.errors import InvalidArgument, StoreFailure
 from mcp_server.handlers.app import App
 from mcp_server.handlers.connections import Connections
 from mcp_server.handlers.notifications import ResourceNotifier
@@ -308,7 +308,12 @@ class Runtime:
             deep = await anyio.to_thread.run_sync(lambda: is_small(self.rollouts.walk()))
         state = self.state if self.service.catalog.state is not None else None
         repaired: dict[str, int] | None = None
-        if repair and state is not None:
+        if not repair:
+            report = await doctor.examine(self.rollouts, state, self.locks, deep=deep)
+        elif state is None:
+            reason = "there is no usable state DB that could be mended, so the threads are read from the files"
+            raise InvalidArgument("repair", True, reason, "leave it out to see how the files stand")
+        else:
             done = await doctor.repair(
                 *(self.rollouts, state, self.locks),
                 dry_run=dry_run,
@@ -317,8 +322,6 @@ class Runtime:
                 more_names=self._codex_names,
             )
             report, repaired = done.after or done.before, done.counts()
-        else:
-            report = await doctor.examine(self.rollouts, state, self.locks, deep=deep)
         histories = {"indexed": await state.indexed_count(), "unread": await state.unread_count()} if state else {}
         status = status_of(self.config, report, len(self.service.live.ids()), histories, repaired)
         return replace(status, notes=await self._notes())

@@ -65,14 +65,14 @@ class CodexDatabase(CodexRows):
 
         return not self._read_only and await to_thread.run_sync(look)
 
-    async def move(self, moves: Sequence[Moved]) -> str | None:
+    async def move(self, moves: Sequence[Moved], dry_run: bool = False) -> str | None:
         wanted = {moved.thread_id: moved for moved in moves}
 
         def work(connection: sqlite3.Connection) -> None:
             rows = self._rows(connection, wanted)
             changed = [new for row in rows if (new := _moved(row, wanted[row.thread_id])) != row]
             self._write(
-                connection,
+                None if dry_run else connection,
                 "UPDATE threads SET rollout_path = ?, archived = ?, archived_at = ? WHERE id = ?",
                 [(row.path, row.archived, row.archived_at, row.thread_id) for row in changed],
             )
@@ -148,10 +148,11 @@ class CodexDatabase(CodexRows):
             _check_kind(connection)
             yield connection
 
-    def _write(self, connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    def _write(self, connection: sqlite3.Connection | None, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """Without a connection only what would stand in the way is told."""
         if rows and self._read_only:
             raise _Left("this server was told not to change it (--codex-db read-only)")
-        if rows:
+        if rows and connection is not None:
             connection.executemany(statement, rows)
 
     def _rows(self, connection: sqlite3.Connection, thread_ids: Collection[str]) -> list[_Row]:

@@ -34,9 +34,9 @@ class CodexRows(Protocol):
         """Whether there is a row of this thread that can be expected to follow."""
         ...
 
-    async def move(self, moves: Sequence[Moved]) -> str | None:
+    async def move(self, moves: Sequence[Moved], dry_run: bool = False) -> str | None:
         """Let the rows tell where the rollouts lie now, and since when they are archived; all in one transaction. The
-        caller holds the writer locks of these threads."""
+        caller holds the writer locks of these threads. A dry run changes nothing, and answers what can be foretold."""
         ...
 
     async def name(self, thread_id: str, name: str) -> str | None:
@@ -54,7 +54,7 @@ class NoCodexRows(CodexRows):
     async def follows(self, thread_id: str) -> bool:
         return False
 
-    async def move(self, moves: Sequence[Moved]) -> str | None:
+    async def move(self, moves: Sequence[Moved], dry_run: bool = False) -> str | None:
         return None
 
     async def name(self, thread_id: str, name: str) -> str | None:

@@ -5,7 +5,7 @@ An examination reads and never writes. It is no snapshot: what changes while it 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import nlargest
@@ -19,6 +19,7 @@ from mcp_server.models.rollout import MalformedLine, decode_line
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores.adopt import NameSource, SyncReport, batches, newest_first
 from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, StateStore
+from mcp_server.stores.naming import id_in
 from mcp_server.stores.queries import Difference, ThreadQuery
 from mcp_server.stores.reconcile import sync
 from mcp_server.stores.records import BackfillState, Operation
@@ -51,7 +52,8 @@ class DoctorReport:
     `missing` are paths of usable files without a row, `duplicates` by id the paths of a thread's file and of its copies
     (`which_file`), `replaced` the number of rollouts that are kept beside the one that a revert has put in their place,
     `malformed` the files and lines that can't be used, `abandoned` the drafts that killed processes have left,
-    `names` the number of names in session_index.jsonl, `largest` the sizes of the largest threads.
+    `names` the number of names in session_index.jsonl, `largest` the sizes of the largest threads, `unreadable` the
+    threads of stale rows whose file can't be read any more, which a repair leaves as they are.
     """
 
     files: Counts
@@ -70,6 +72,7 @@ class DoctorReport:
     running: tuple[Operation, ...] = ()
     held: tuple[str, ...] = ()
     foreign: Mapping[str, Holder] = field(default_factory=dict[str, Holder])
+    unreadable: frozenset[str] = frozenset()
 
     @property
     def in_step(self) -> bool:
@@ -97,19 +100,25 @@ class DoctorReport:
 
 @dataclass(frozen=True, slots=True)
 class RepairReport:
-    """What was wrong, what a repair did about it, and how things are then; the last two are None in a dry run."""
+    """What was wrong, what a repair did about it, and how things are then; the last two are None in a dry run. `own`
+    are the threads that it leaves alone."""
 
     before: DoctorReport
     done: SyncReport | None = None
     after: DoctorReport | None = None
+    own: frozenset[str] = frozenset()
 
     def counts(self) -> dict[str, int]:
-        """What a repair would see to, or what it did."""
-        if self.done is None:
-            told = {"missing": self.before.missing, "stale": self.before.stale}
+        """What a repair did, or what it would do: rows by what happens to them, and drafts that it takes away."""
+        before, kinds = self.before, ("added", "changed", "moved", "vanished")
+        if self.done is not None:
+            told = Counter({kind: len(getattr(self.done, kind)) for kind in kinds})
         else:
-            told = {name: getattr(self.done, name) for name in ("added", "changed", "moved", "vanished")}
-        return {name: len(what) for name, what in (told | {"abandoned": self.before.abandoned}).items()}
+            left = self.own | before.unreadable
+            becomes = {"gone": "vanished", "moved": "moved", "changed": "changed"}
+            told = Counter(becomes[row.reason] for row in before.stale if row.thread_id not in left)
+            told["added"] = sum(id_in(path.rpartition("/")[2]) not in self.own for path in before.missing)
+        return {kind: told[kind] for kind in kinds} | {"abandoned": len(before.abandoned)}
 
 
 async def examine(
@@ -150,6 +159,7 @@ async def examine(
         running=tuple(await state.running_operations()) if state else (),
         held=tuple(sorted(locks.held())),
         foreign=await locks.foreign(),
+        unreadable=frozenset(exam.unreadable()),
     )
 
 
@@ -167,7 +177,7 @@ async def repair(
     nothing. `own` tells the threads that are left alone, by default those whose locks are held here."""
     before = await examine(rollouts, state, locks, deep=deep)
     if dry_run:
-        return RepairReport(before)
+        return RepairReport(before, own=frozenset((own or locks.held)()))
     for path in before.abandoned:
         await rollouts.remove(path)
     await state.note_unreadable([], [one.path for one in await state.unreadable()])  # so that all of it is tried again
@@ -258,10 +268,16 @@ class _Examination:
             if thread_id not in rows and thread_id not in deleted:
                 yield files[0].path
 
+    def unreadable(self) -> Iterator[str]:
+        for thread_id, path in self.differing.items():
+            if path in self.unusable and not self.held.get(thread_id):
+                yield thread_id
+
     def stale(self) -> Iterator[StaleRow]:
+        unreadable = set(self.unreadable())
         for thread_id, path in self.differing.items():
             paths = [file.path for file in self.held.get(thread_id, ())]
-            if path in paths or (path in self.unusable and not paths):
+            if path in paths or thread_id in unreadable:
                 yield StaleRow(thread_id, path, "changed")
             else:
                 yield StaleRow(thread_id, path, "moved" if paths else "gone")

@@ -193,7 +193,8 @@ class Cascade:
             files: dict[str, RolloutFile | None] = {}
             if dry_run:
                 files, failures = await self._moved(operation, plan.failed, dry_run)
-                return _finished(operation, files, failures, operation_id=None), files
+                left = await self._codex.move(_moves(files), dry_run)
+                return _finished(operation, files, failures, operation_id=None, left=left), files
             # Stopped half-way by a caller who goes away, it would stay half done until the next start.
             with CancelScope(shield=True):
                 await self._catalog.commit(Change(operation=operation))
@@ -239,7 +240,7 @@ class Cascade:
         except StoreFailure:  # of the root, so that nothing is moved
             await self._catalog.record(Change(operation=replace(operation, state="done")))
             raise
-        moved = tuple(_moved(thread_id, file) for thread_id, file in files.items() if file is not None)
+        moved = _moves(files)
         left = await self._codex.move(moved)
         return await self._record(operation, files, moved, failures, left), files
 
@@ -342,6 +343,10 @@ def _told(operation: Operation) -> dict[str, Any]:
 
 def _moved(thread_id: str, file: RolloutFile) -> Moved:
     return Moved(thread_id, file.path, file.archived, file.stamp)
+
+
+def _moves(files: Mapping[str, RolloutFile | None]) -> tuple[Moved, ...]:
+    return tuple(_moved(thread_id, file) for thread_id, file in files.items() if file is not None)
 
 
 def _batches(operation: Operation) -> list[Sequence[Move]]:

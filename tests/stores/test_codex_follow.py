@@ -166,14 +166,22 @@ async def test_the_databases_of_a_home_may_lie_elsewhere(tmp_path: Path) -> None
     assert rows_of(databases)[ID]["archived"] == 1
 
 
+async def test_a_dry_run_of_a_move_changes_nothing(tmp_path: Path) -> None:
+    make(tmp_path, row(tmp_path))
+    before = rows_of(tmp_path)
+    assert await CodexDatabase(tmp_path, tmp_path).move([moved()], dry_run=True) is None
+    assert rows_of(tmp_path) == before
+
+
 # ---------------------------------------------------------------------------------------------- left alone
 
 
 async def refused(home: Path, *, read_only: bool = False) -> str:
-    """The sentence that all three say."""
+    """The sentence that all three say, and a dry run before."""
     database = CodexDatabase(home, home, read_only=read_only)
     left = (await database.git(ID, {"sha": "a"})).left
-    said = {await database.move([moved()]), await database.name(ID, "name"), left}
+    foretold = await database.move([moved()], dry_run=True)
+    said = {foretold, await database.move([moved()]), await database.name(ID, "name"), left}
     assert not (read_only and await database.follows(ID))
     (sentence,) = said
     assert sentence is not None
