@@ -32,6 +32,8 @@ ThreadstoreError
 │   ├── WouldDeleteSelf
 │   └── WouldInterruptSelf
 ├── ConfirmationRequired
+├── RequestInProgress           the first call with a request_id is still being done
+├── OutcomeUnknown              nobody knows whether the first call was done
 ├── LimitReached                a bound that protects the server
 └── StoreFailure                the file system or the data is at fault
     ├── WriteFailed
@@ -308,12 +310,31 @@ class ConfirmationRequired(ThreadstoreError):
                 f"({', '.join(self.added)}), so nothing was deleted; call again, so that it is agreed to as it is now"
             )
         else:
-            got = "nothing was given" if given is None else f"{_shown(given)} was given"
             sentence = (
-                f"deleting thread {thread_id} can't be undone and needs a confirmation, but {got}; "
+                f"deleting thread {thread_id} can't be undone and needs a confirmation, but "
+                f"{'nothing' if given is None else _shown(given)} was given; "
                 f"call again with confirm_thread_id={thread_id}, or use thread_archive"
             )
         super().__init__(sentence)
+
+
+class RequestInProgress(ThreadstoreError):
+    def __init__(self, request_id: str, tool: str, since: str) -> None:
+        self.request_id, self.tool, self.since = request_id, tool, since
+        super().__init__(
+            f"the first call of {tool} with request_id {_shown(request_id)} is under way since {since}; repeat "
+            "the call in a while to get its result"
+        )
+
+
+class OutcomeUnknown(ThreadstoreError):
+    def __init__(self, request_id: str, tool: str, since: str, look: str) -> None:
+        self.request_id, self.tool, self.since, self.look = request_id, tool, since, look
+        super().__init__(
+            f"a call of {tool} with request_id {_shown(request_id)} began at {since}, and its server ended before the "
+            f"outcome was on record, so it may be done or not, and is not done a second time; {look}, and call again "
+            "with a new request_id if it was not done"
+        )
 
 
 class LimitReached(ThreadstoreError):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import cache
@@ -131,7 +130,7 @@ class Runtime:
     @asynccontextmanager
     async def lifespan(self, _: MCPServer[str]) -> AsyncGenerator[str]:
         """One connection in memory or over stdio, or the whole of an HTTP server. Yields the connection's key."""
-        key = f"lifespan:{uuid.uuid4().hex}"
+        key = self.connections.begin()
         self._open += 1
         if self._open > 1:
             try:
@@ -159,6 +158,7 @@ class Runtime:
                 self.state.close()
 
     async def _leave(self, key: str) -> None:
+        self.connections.end(key)
         with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
             await self.service.lifecycle.leave_connection(key)
 
@@ -169,7 +169,7 @@ class Runtime:
     async def _reap(self) -> None:
         while True:
             await anyio.sleep(_REAP_SECONDS)
-            await self.service.lifecycle.reap()
+            await self.service.tidy()
 
     # ------------------------------------------------------------------------------------------ the handle
 

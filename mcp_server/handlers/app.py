@@ -101,6 +101,12 @@ class App:
         with contextlib.suppress(MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             await ctx.report_progress(done, found or None, "building the index of threads")
 
+    def host_thread(self, ctx: AnyContext) -> str | None:
+        """The thread that the client's host says a call comes from, whether this home knows it or not."""
+        meta: Mapping[str, Any] = ctx.request_context.meta or {}
+        names = (meta.get(_META_THREAD_ID), meta.get(_META_CALLER_ID))
+        return next((name for name in names if isinstance(name, str) and name.strip()), None)
+
     def caller(self, ctx: AnyContext, caller_thread_id: str | None = None) -> Caller:
         """Who calls. What the client's host says in `_meta` goes before what the model says in a parameter; what can't
         be an id says nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Awaitable, Callable
 
 from mcp.server.connection import Connection
@@ -13,6 +14,15 @@ from mcp_server.handlers.app import AnyContext
 Leave = Callable[[str], Awaitable[None]]
 
 
+_standing: set[str] = set()
+"""The connections of this process that have not ended."""
+
+
+def stands(key: str) -> bool:
+    """Whether a connection of this process has not ended."""
+    return key in _standing
+
+
 class Connections:
     """Connections that have an end of their own.
 
@@ -21,8 +31,17 @@ class Connections:
     """
 
     def __init__(self) -> None:
-        self._known: set[str] = set()
         self.leave: Leave | None = None
+
+    def begin(self, key: str | None = None) -> str:
+        """A connection stands from now on, under a key that is made if none is given."""
+        key = key or f"lifespan:{uuid.uuid4().hex}"
+        _standing.add(key)
+        return key
+
+    def end(self, key: str) -> None:
+        """It does no more."""
+        _standing.discard(key)
 
     def of(self, ctx: AnyContext) -> str | None:
         """The key of the request's connection, None if it has none."""
@@ -33,13 +52,13 @@ class Connections:
         if connection.protocol_version in MODERN_PROTOCOL_VERSIONS or connection.session_id is None:
             return None
         key = f"http:{connection.session_id}"
-        if key not in self._known:
-            self._known.add(key)
+        if key not in _standing:
+            self.begin(key)
             connection.exit_stack.push_async_callback(self._ended, key)
         return key
 
     async def _ended(self, key: str) -> None:
-        self._known.discard(key)
+        self.end(key)
         if self.leave is not None:
             await self.leave(key)
 

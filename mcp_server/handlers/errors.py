@@ -46,6 +46,8 @@ CODES: dict[type[ThreadstoreError], str] = {
     errors.WouldDeleteSelf: "would_delete_self",
     errors.WouldInterruptSelf: "would_interrupt_self",
     errors.ConfirmationRequired: "confirmation_required",
+    errors.RequestInProgress: "request_in_progress",
+    errors.OutcomeUnknown: "outcome_unknown",
     errors.LimitReached: "limit_reached",
     errors.StoreFailure: "store_failure",
     errors.WriteFailed: "write_failed",

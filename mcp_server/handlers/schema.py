@@ -5,17 +5,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, wraps
+from functools import cache
 from typing import Annotated, Any, Literal, get_args
 
-from anyio import CancelScope
-from anyio.lowlevel import checkpoint_if_cancelled
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from msgspec.json import schema_components
 from pydantic import BaseModel, ConfigDict, Field
 
 from mcp_server.handlers.arguments import Arguments
+from mcp_server.handlers.idempotency import MAX_REQUEST_ID, to_its_end
 from mcp_server.models import results
 from mcp_server.models.turn import Item, ItemHead
 from mcp_server.models.value import Value, plain
@@ -26,7 +25,7 @@ ThreadRef = Annotated[str, Field(description="Thread id, its first 8+ characters
 Cursor = Annotated[str | None, Field(description="Cursor of an answer")]
 Limit = Annotated[int, Field(description="At most", ge=1, le=100)]
 Format = Annotated[Literal["concise", "detailed"], Field(description="Detail")]
-RequestId = Annotated[str | None, Field(description="Same id: first result, done once", max_length=200)]
+RequestId = Annotated[str | None, Field(description="Same id: first result, done once", max_length=MAX_REQUEST_ID)]
 AttachedTo = Annotated[str | None, Field(description="Only those attached to it")]
 WithAttached = Annotated[bool, Field(description="Attached ones too")]
 ThreadIds = Annotated[list[str] | None, Field(description="Only these, at most 100")]
@@ -71,7 +70,7 @@ DESTROYS = Kind(destructive=True, idempotent=True)
 def tool(fn: ToolFunction, title: str, kind: Kind) -> Tool:
     """A tool of a function: its docstring is the description, and its annotation says which model it answers with."""
     made = Tool.from_function(
-        fn if kind.read_only else _to_its_end(fn),
+        fn if kind.read_only else to_its_end(fn),
         title=title,
         description=inspect.cleandoc(fn.__doc__ or ""),
         annotations=kind.annotations(title),
@@ -82,22 +81,6 @@ def tool(fn: ToolFunction, title: str, kind: Kind) -> Tool:
     check.output_schema = _answer(result.__name__)
     made.fn_metadata, made.parameters = check, slim(check.whole)
     return made
-
-
-def _to_its_end(fn: ToolFunction) -> ToolFunction:
-    """The function, which can't be cancelled once it has begun: it must not stop between file and row. Until then, and
-    so while a person is asked, it can."""
-
-    @wraps(fn)
-    async def uncancelled(**arguments: Any) -> CallToolResult:
-        await checkpoint_if_cancelled()
-        result: CallToolResult | None = None
-        with CancelScope(shield=True):
-            result = await fn(**arguments)
-        assert result is not None
-        return result
-
-    return uncancelled
 
 
 @cache

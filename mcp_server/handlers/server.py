@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from typing import Any
 
@@ -13,14 +11,14 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, GetPromptResult, InputRequiredResult
 from pydantic import ValidationError
 
-from mcp_server.errors import RequestIdReused, StateDamaged, ThreadstoreError
+from mcp_server.errors import StateDamaged, ThreadstoreError
 from mcp_server.handlers.app import AnyContext, App
 from mcp_server.handlers.arguments import Arguments
 from mcp_server.handlers.errors import crash, domain_failure, failure, unanswered, unknown_tool
+from mcp_server.handlers.idempotency import current, request_of
 from mcp_server.handlers.prompts import check_prompt
 from mcp_server.handlers.stdio import claimed_stdin, claimed_stdout
 from mcp_server.handlers.wire import lines_as_messages
-from mcp_server.stores.records import Receipt
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +47,9 @@ class ThreadstoreServer(MCPServer[str]):
     ) -> CallToolResult | InputRequiredResult:
         if self._tool_manager.get_tool(name) is None:
             return unknown_tool(name, [tool.name for tool in self._tool_manager.list_tools()])
-        request_id = arguments.get("request_id")
         try:
-            if isinstance(request_id, str) and request_id:
-                return await self._once(request_id, name, self.check_of(name).pre_parse_json(arguments), context)
+            if context is not None and not self.is_read_only(name):
+                return await self._once(name, arguments, context)
             return await self._run(name, arguments, context)
         except ThreadstoreError as error:
             return domain_failure(error)
@@ -95,22 +92,26 @@ class ThreadstoreServer(MCPServer[str]):
             return await super().call_tool(name, arguments, context)
 
     async def _once(
-        self, request_id: str, name: str, arguments: dict[str, Any], context: AnyContext | None
+        self, name: str, arguments: dict[str, Any], context: AnyContext
     ) -> CallToolResult | InputRequiredResult:
-        """The first result of a request id, or the call. A failed call leaves no receipt, so it can be tried again."""
+        """The call; with a request id the first result of it."""
+        given = self.check_of(name).pre_parse_json(arguments)
+        request = request_of(self.app, context, name, given, repeatable=self._is_idempotent(name))
+        if request is None:
+            return await self._run(name, arguments, context)
         service = await self.app.ready(context)
-        fingerprint = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()
-        async with service.once(request_id):
-            receipt = await service.catalog.log.receipt(request_id)
-            if receipt is not None:
-                if (receipt.tool, receipt.fingerprint) != (name, fingerprint):
-                    raise RequestIdReused(request_id, receipt.tool)
-                return CallToolResult.model_validate(receipt.result)
-            result = await self._run(name, arguments, context)
-            if isinstance(result, CallToolResult) and not result.is_error:
-                saved = result.model_dump(mode="json", by_alias=True, exclude_none=True)
-                await service.catalog.log.save_receipt(Receipt(request_id, name, fingerprint, saved))
-            return result
+        async with service.once(request.claim.key):
+            if (earlier := await request.earlier()) is not None:
+                return earlier
+            before = current.set(request)
+            try:
+                return await self._run(name, arguments, context)
+            finally:
+                current.reset(before)
+
+    def _is_idempotent(self, name: str) -> bool:
+        tool = self._tool_manager.get_tool(name)
+        return bool(tool and tool.annotations and tool.annotations.idempotent_hint)
 
     def _asks(self, name: str) -> bool:
         tool = self._tool_manager.get_tool(name)

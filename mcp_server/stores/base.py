@@ -22,7 +22,8 @@ from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.files import BadLine, Description, RolloutFile
 from mcp_server.stores.history import HistoryStore
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
-from mcp_server.stores.records import BackfillState, Change, Operation, Receipt, SpawnEdge
+from mcp_server.stores.receipts import ReceiptStore
+from mcp_server.stores.records import BackfillState, Change, Operation, SpawnEdge
 from mcp_server.stores.unreadable import UnreadableStore
 
 # ---------------------------------------------------------------------------------------------- rollouts
@@ -226,7 +227,7 @@ class Trees(NamedTuple):
     files: dict[str, RolloutFile]
 
 
-class StateStore(HistoryStore, UnreadableStore, Protocol):
+class StateStore(HistoryStore, ReceiptStore, UnreadableStore, Protocol):
     """Rows, edges, events, journal, receipts. A read sees all that was committed before it began."""
 
     async def commit(self, change: Change) -> list[ThreadEvent]:
@@ -333,11 +334,7 @@ class StateStore(HistoryStore, UnreadableStore, Protocol):
         newest too. One is newer than another that was recorded before it."""
         ...
 
-    # receipts, tombstones, leases
-    async def receipt(self, request_id: str) -> Receipt | None: ...
-
-    async def save_receipt(self, receipt: Receipt) -> None: ...
-
+    # tombstones
     async def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
         """Which of these have a tombstone."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Literal, cast
 
 import msgspec
@@ -122,21 +122,28 @@ def _operation(session: Session, row: OperationRow) -> Operation:
 # ---------------------------------------------------------------------------------------------- receipts, tombstones
 
 
-def receipt(session: Session, request_id: str) -> Receipt | None:
-    row = session.get(ReceiptRow, request_id)
-    return None if row is None else Receipt(row.request_id, row.tool, row.fingerprint, row.result)
+def receipts(session: Session, client: str, request_id: str) -> list[Receipt]:
+    mine = select(ReceiptRow).where(ReceiptRow.client == client, ReceiptRow.request_id == request_id)
+    newest = mine.order_by(col(ReceiptRow.at_ms).desc(), col(ReceiptRow.connection))
+    return [Receipt(**row.model_dump()) for row in session.exec(newest)]
 
 
-def save_receipt(session: Session, receipt: Receipt, now_ms: int) -> None:
-    """The first receipt of a request_id stays."""
-    values = {
-        "request_id": receipt.request_id,
-        "tool": receipt.tool,
-        "fingerprint": receipt.fingerprint,
-        "result": receipt.result,
-        "saved_at_ms": now_ms,
-    }
-    _insert_new(session, ReceiptRow, "request_id", [values])
+def claim(session: Session, claim: Receipt, abandoned: Receipt | None) -> Receipt:
+    row = session.get(ReceiptRow, claim.key)
+    if row is not None and (there := Receipt(**row.model_dump())) != abandoned:
+        return there
+    save_receipt(session, claim)
+    return claim
+
+
+def save_receipt(session: Session, receipt: Receipt) -> None:
+    session.merge(ReceiptRow(**asdict(receipt)))
+
+
+def release_claim(session: Session, claim: Receipt) -> None:
+    row = session.get(ReceiptRow, claim.key)
+    if row is not None and Receipt(**row.model_dump()) == claim:
+        session.delete(row)
 
 
 def add_tombstones(session: Session, thread_ids: Collection[str], now_ms: int) -> None:
@@ -148,7 +155,7 @@ def deleted(session: Session, thread_ids: Collection[str]) -> frozenset[str]:
     return frozenset(row[0] for row in fetch_listed(session, sql, thread_ids))
 
 
-def _insert_new(session: Session, table: type[ReceiptRow | TombstoneRow], key: str, rows: list[dict[str, Any]]) -> None:
+def _insert_new(session: Session, table: type[TombstoneRow], key: str, rows: list[dict[str, Any]]) -> None:
     if rows:
         statement = insert(cast("Table", table.__table__))  # type: ignore[attr-defined]
         session.connection().execute(statement.on_conflict_do_nothing(index_elements=[key]), rows)

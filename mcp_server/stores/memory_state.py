@@ -49,7 +49,7 @@ class MemoryState(MemoryHistory, StateStore):
         self._events: deque[ThreadEvent] = deque(maxlen=EVENT_LIMIT)
         self._last_seq = 0
         self._operations: dict[str, Operation] = {}
-        self._receipts: dict[str, Receipt] = {}
+        self._receipts: dict[tuple[str, str, str], Receipt] = {}
         self._tombstones: set[str] = set()
         self._names_stamp: FileStamp | None = None
         self._backfill = BackfillState()
@@ -269,11 +269,22 @@ class MemoryState(MemoryHistory, StateStore):
                 return done
         return None
 
-    async def receipt(self, request_id: str) -> Receipt | None:
-        return self._receipts.get(request_id)
+    async def receipts(self, client: str, request_id: str) -> list[Receipt]:
+        found = (r for r in self._receipts.values() if (r.client, r.request_id) == (client, request_id))
+        return sorted(found, key=lambda receipt: (-receipt.at_ms, receipt.connection))
+
+    async def claim(self, claim: Receipt, abandoned: Receipt | None = None) -> Receipt:
+        there = self._receipts.get(claim.key)
+        if there is None or there == abandoned:
+            there = self._receipts[claim.key] = claim
+        return there
 
     async def save_receipt(self, receipt: Receipt) -> None:
-        self._receipts.setdefault(receipt.request_id, receipt)
+        self._receipts[receipt.key] = receipt
+
+    async def release_claim(self, claim: Receipt) -> None:
+        if self._receipts.get(claim.key) == claim:
+            del self._receipts[claim.key]
 
     async def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
         return frozenset(self._tombstones.intersection(thread_ids))

@@ -76,12 +76,24 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The outcome of a call with a `request_id`. `fingerprint` tells the same call from another with the same id."""
+    """What is on record of a call with a `request_id`: a claim before its work (`result` is None), its outcome after.
 
+    `client` and `connection` say whose the id is ("" where no connection sets the client's calls apart), `fingerprint`
+    tells the same call from another with the same id, `process` is the worker that has claimed it.
+    """
+
+    client: str
+    connection: str
     request_id: str
     tool: str
     fingerprint: str
-    result: dict[str, Any]
+    process: str
+    at_ms: int
+    result: dict[str, Any] | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.client, self.connection, self.request_id
 
 
 @dataclass(frozen=True, slots=True)

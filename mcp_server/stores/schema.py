@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from json import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -135,6 +135,12 @@ def take_log_over(engine: Engine) -> None:
     and write meanwhile."""
     with closing(engine.raw_connection()) as connection:
         connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def flush_log(path: Path) -> None:
+    """Have the disk hold what is committed. SQLite's locks are on other files, so this one may be opened and closed."""
+    with suppress(OSError), Path(f"{path}-wal").open("rb+") as log:
+        os.fsync(log.fileno())
 
 
 def log_of(path: Path) -> FileStamp | None:

@@ -266,11 +266,20 @@ class StateDb(StateStore):
         return await self.read(journal.moved_with, kind, thread_id)
 
     # receipts, tombstones
-    async def receipt(self, request_id: str) -> Receipt | None:
-        return await self.read(journal.receipt, request_id)
+    async def receipts(self, client: str, request_id: str) -> list[Receipt]:
+        return await self.read(journal.receipts, client, request_id)
+
+    async def claim(self, claim: Receipt, abandoned: Receipt | None = None) -> Receipt:
+        there = await self.write(journal.claim, claim, abandoned)
+        # A commit reaches the disk when the log is taken over into the file; a claim has to be there before its work.
+        await self._run(partial(schema.flush_log, self.path), self._writing)
+        return there
 
     async def save_receipt(self, receipt: Receipt) -> None:
-        await self.write(journal.save_receipt, receipt, _now_ms())
+        await self.write(journal.save_receipt, receipt)
+
+    async def release_claim(self, claim: Receipt) -> None:
+        await self.write(journal.release_claim, claim)
 
     async def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
         return await self.read(journal.deleted, thread_ids)

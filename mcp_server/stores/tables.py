@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-REVISION = "0011"
+REVISION = "0012"
 
 
 class SchemaVersion(SQLModel, table=True):
@@ -248,13 +248,19 @@ class MoveRow(SQLModel, table=True):
 
 
 class ReceiptRow(SQLModel, table=True):
-    __tablename__ = "receipts"
+    """Claims have no result yet."""
 
+    __tablename__ = "receipts"
+    __table_args__ = (Index("ix_receipts_request", "client", "request_id", "at_ms"),)
+
+    client: str = Field(primary_key=True)
+    connection: str = Field(primary_key=True)
     request_id: str = Field(primary_key=True)
     tool: str
     fingerprint: str
-    result: dict[str, Any] = Field(sa_type=JSON)
-    saved_at_ms: int = Field(sa_type=BigInteger)
+    process: str
+    at_ms: int = Field(sa_type=BigInteger)
+    result: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))
 
 
 class TombstoneRow(SQLModel, table=True):

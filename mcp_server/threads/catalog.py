@@ -82,6 +82,11 @@ class Catalog:
         """The store that holds events, journal and receipts of this server."""
         return self.state if self.state is not None else self._memory
 
+    @property
+    def early(self) -> StateStore:
+        """What is in memory of the times without a state DB."""
+        return self._memory
+
     async def attach(self, state: StateStore) -> None:
         """Go over to the state DB once it is open; what happened until then goes into its log and its rows."""
         if rows := self._loaded_rows():

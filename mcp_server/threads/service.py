@@ -30,6 +30,7 @@ from mcp_server.threads.lifecycle import Lifecycle
 from mcp_server.threads.live import LiveThreads
 from mcp_server.threads.metadata import Metadata
 from mcp_server.threads.reading import Reader
+from mcp_server.threads.receipts import Receipts
 from mcp_server.threads.search import Searcher
 from mcp_server.threads.settings import Defaults
 from mcp_server.threads.turns import TurnWriter
@@ -99,20 +100,26 @@ class ThreadService:
         self.guard = Guard(self.catalog)
         self.locks = stores.locks
         self._now = now_ms
-        self._once: dict[str, anyio.Lock] = {}
+        self.receipts = Receipts(self.catalog)
+        self._once: dict[object, anyio.Lock] = {}
         self._waiters = 0
         self._may_wait = True
 
     @asynccontextmanager
-    async def once(self, request_id: str) -> AsyncGenerator[None]:
-        """Calls with the same request id come one after the other."""
-        lock = self._once.setdefault(request_id, anyio.Lock())
+    async def once(self, key: object) -> AsyncGenerator[None]:
+        """Calls with the same key come one after the other."""
+        lock = self._once.setdefault(key, anyio.Lock())
         try:
             async with lock:
                 yield
         finally:
-            if not lock.statistics().tasks_waiting:
-                self._once.pop(request_id, None)
+            if not lock.statistics().tasks_waiting and not lock.locked():
+                self._once.pop(key, None)
+
+    async def tidy(self) -> None:
+        """Close what nobody watches, and try again to put on record what is not. To be called from time to time."""
+        await self.lifecycle.reap()
+        await self.receipts.flush()
 
     async def events(self, params: EventsParams) -> EventsResult:
         """The log after a seq; waits for the next event if asked to and there is none yet.

@@ -55,13 +55,37 @@ async def test_those_that_moved_with_a_thread_have_its_newest_finished_operation
     assert await state.moved_with("delete", "a") == set() == await state.moved_with("archive", "missing")
 
 
-async def test_the_first_receipt_of_a_request_stays(state: StateStore) -> None:
-    first = Receipt("r", "thread_archive", "f1", {"archived": ["a"]})
-    assert await state.receipt("r") is None
-    await state.save_receipt(first)
-    await state.save_receipt(Receipt("r", "thread_delete", "f2", {}))
-    assert await state.receipt("r") == first
-    assert await state.receipt("other") is None
+CLAIM = Receipt("client", "connection", "r", "thread_archive", "f1", "1:worker", at_ms=100)
+
+
+async def test_a_claim_stands_until_its_outcome_replaces_it(state: StateStore) -> None:
+    assert await state.receipts("client", "r") == []
+    assert await state.claim(CLAIM) == CLAIM
+    assert await state.claim(replace(CLAIM, process="2:worker", at_ms=200)) == CLAIM
+    assert await state.receipts("client", "r") == [CLAIM]
+    outcome = replace(CLAIM, result={"archived": ["a"]})
+    await state.save_receipt(outcome)
+    await state.release_claim(CLAIM)
+    assert await state.claim(replace(CLAIM, at_ms=200)) == outcome
+    assert await state.receipts("client", "r") == [outcome]
+
+
+async def test_a_claim_that_was_abandoned_gives_way_to_one_that_knows_it(state: StateStore) -> None:
+    await state.claim(CLAIM)
+    second = replace(CLAIM, process="2:worker", at_ms=200)
+    assert await state.claim(second, replace(CLAIM, at_ms=99)) == CLAIM
+    assert await state.claim(second, CLAIM) == second
+    await state.release_claim(CLAIM)
+    assert await state.receipts("client", "r") == [second], "it is another's claim by now"
+    await state.release_claim(second)
+    assert await state.receipts("client", "r") == []
+
+
+async def test_request_ids_of_two_clients_and_of_two_connections_are_apart(state: StateStore) -> None:
+    others = [replace(CLAIM, connection="later", at_ms=200), replace(CLAIM, connection="latest", at_ms=300)]
+    for one in (CLAIM, *others, replace(CLAIM, client="another"), replace(CLAIM, request_id="s")):
+        assert await state.claim(one) == one
+    assert await state.receipts("client", "r") == [*others[::-1], CLAIM]
 
 
 # ---------------------------------------------------------------------------------------------- backfill

@@ -256,7 +256,6 @@ async def test_migrating_the_first_schema_keeps_what_no_file_tells_and_builds_th
         command.upgrade(schema.alembic_config(connection), "0001")
         for statement in (
             "INSERT INTO events VALUES (7, 1, 'thread/closed', 'a', '{}')",
-            "INSERT INTO receipts VALUES ('r', 'thread_start', 'f', '{}', 1)",
             "INSERT INTO tombstones VALUES ('gone', 1)",
             "INSERT INTO operations VALUES ('op', 'archive', 'a', 'running', 1, '{}')",
             "INSERT INTO operation_moves VALUES ('op', 0, 'a', 'sessions/a.jsonl')",
@@ -268,7 +267,6 @@ async def test_migrating_the_first_schema_keeps_what_no_file_tells_and_builds_th
     with closing(StateDb.open(path)) as db:
         assert db.moved_aside is None
         assert [event.seq for event in await db.events_after(0, limit=9)] == [7]
-        assert await db.receipt("r") is not None
         assert await db.deleted(["gone"]) == {"gone"}
         assert [operation.moves for operation in await db.running_operations()] == [(Move("a", "sessions/a.jsonl"),)]
         assert await db.edges_above("child") == [SpawnEdge("a", "child", "closed")]
