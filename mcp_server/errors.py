@@ -147,7 +147,7 @@ class NotMaterialized(WrongState):
     def __init__(self, thread_id: str, verb: str) -> None:
         self.thread_id, self.verb = thread_id, verb
         lead = (
-            f"thread {thread_id} is not materialized yet; includeTurns is unavailable before first user message"
+            f"thread {thread_id} is not materialized yet; include_turns is unavailable before first user message"
             if verb == "include_turns"
             else f"no rollout found for thread id {thread_id}: it is started but not materialized yet"
         )
@@ -158,7 +158,7 @@ class EphemeralThread(WrongState):
     def __init__(self, thread_id: str, verb: str) -> None:
         self.thread_id, self.verb = thread_id, verb
         lead = (
-            "ephemeral threads do not support includeTurns"
+            "ephemeral threads do not support include_turns"
             if verb == "include_turns"
             else f"ephemeral thread does not support {verb}: {thread_id}"
         )

@@ -8,19 +8,21 @@ camelCase; a list or an object may come as its JSON. All else is refused, never 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
+import msgspec
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp_types import CallToolResult
 from pydantic import ValidationError, create_model
 
+from mcp_server.errors import InvalidArgument
 from mcp_server.handlers.errors import failure, folded_name, suggestion
+from mcp_server.threads.catalog import checked_text
 
 Schema = Mapping[str, Any]
 _SHOWN = 80
 _ANYTHING: Schema = {}
-_OPEN: Schema = {"properties": {}}  # of an object that is not described
 
 
 class Arguments(FuncMetadata):
@@ -34,19 +36,26 @@ class Arguments(FuncMetadata):
         return cls(arg_model=model, whole=model.model_json_schema(by_alias=True))
 
     def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
-        """The arguments in the form that is checked. It is that of every call that means the same."""
+        """The arguments in the form that is checked. It is that of every call that means the same.
+
+        Raises:
+            InvalidArgument: a text that no file and no answer could hold.
+        """
+        _check_unicode(data)
         required = self.whole.get("required", ())
         given = {name: value for name, value in data.items() if value is not None or name in required}
         return _settled(given, self.whole, self.whole.get("$defs", {}))
 
     def refusal(self, tool: str, arguments: dict[str, Any], error: ValidationError) -> CallToolResult:
         """Each argument that does not fit, with its name, its value and what is expected."""
-        settled = self.pre_parse_json(arguments)
+        settled, defs = self.pre_parse_json(arguments), self.whole.get("$defs", {})
+        found = [(*_located(one["loc"], settled, self.whole, defs), one) for one in error.errors(include_url=False)]
         parts: list[str] = []
-        for one in error.errors(include_url=False):
-            path = _path(one["loc"], settled)
+        for path, known, one in found:
+            if any(path == other[: len(path)] and path != other for other, _, _ in found):
+                continue  # of an alternative that another one, which fits better, says more about
             if one["type"] == "extra_forbidden":
-                parts.append(f"unknown '{_written(path)}'; {suggestion(str(path[-1]), self._names(path[:-1]))}")
+                parts.append(f"unknown '{_written(path)}'; {suggestion(str(path[-1]), known)}")
             else:
                 given = "" if one["type"] == "missing" else f" (given {_shown(one['input'])})"
                 parts.append(f"{_written(path) or 'arguments'}: {one['msg']}{given}")
@@ -54,21 +63,29 @@ class Arguments(FuncMetadata):
         sentence = f"invalid arguments for {tool}: {told}. See the input schema of {tool} and call again."
         return failure("invalid_argument", sentence)
 
-    def _names(self, path: Sequence[str | int]) -> list[str]:
-        """The names that an object takes which stands there."""
-        defs = self.whole.get("$defs", {})
-        found: list[Schema] = [self.whole]
-        for step in path:
-            choices = [choice for schema in found for choice in _choices(schema, defs)]
-            if isinstance(step, int):
-                found = [choice["items"] for choice in choices if "items" in choice]
-            else:
-                found = [choice["properties"][step] for choice in choices if step in choice.get("properties", {})]
-        return list(
-            dict.fromkeys(
-                name for schema in found for choice in _choices(schema, defs) for name in choice.get("properties", {})
-            )
-        )
+
+def _check_unicode(data: dict[str, Any]) -> None:
+    try:
+        msgspec.json.encode(data)
+    except UnicodeEncodeError:
+        for name, text in _texts(data, ""):
+            checked_text(name, text, blank=True)
+        raise
+    except RecursionError:
+        raise InvalidArgument("arguments", "", "they are nested too deeply", "send what is deep as a text") from None
+
+
+def _texts(value: Any, at: str) -> Iterator[tuple[str, str]]:
+    """All texts in a value, the names of fields too, each with where it stands."""
+    if isinstance(value, str):
+        yield at, value
+    elif isinstance(value, list):
+        for place, one in enumerate(cast("list[Any]", value)):
+            yield from _texts(one, f"{at}[{place}]")
+    elif isinstance(value, dict):
+        for name, one in cast("dict[str, Any]", value).items():
+            yield f"{at or 'the arguments'}", name
+            yield from _texts(one, f"{at}.{name}" if at else name)
 
 
 def _settled(value: Any, schema: Schema, defs: Schema) -> Any:
@@ -76,8 +93,7 @@ def _settled(value: Any, schema: Schema, defs: Schema) -> Any:
     if isinstance(value, str):
         return _settled_text(value, schema, choices, defs)
     if isinstance(value, list):
-        rows = next((choice["items"] for choice in choices if "items" in choice), _ANYTHING)
-        return [_settled(one, rows, defs) for one in cast("list[Any]", value)]
+        return [_settled(one, _rows(choices), defs) for one in cast("list[Any]", value)]
     if isinstance(value, dict):
         return _settled_object(cast("dict[str, Any]", value), schema, choices, defs)
     return value
@@ -104,8 +120,8 @@ def _settled_object(value: dict[str, Any], schema: Schema, choices: list[Schema]
         if kind not in kinds:
             return value
         value, choices = {**value, tag: kind}, list(_choices({"$ref": kinds[kind]}, defs))
-    shape = next((choice for choice in choices if "properties" in choice), _OPEN)
-    known, required = shape["properties"], shape.get("required", ())
+    known = _fields(choices)
+    required = {name for choice in choices for name in choice.get("required", ())}
     return {
         name: _settled(part, known[name], defs) if name in known else part
         for name, part in value.items()
@@ -123,6 +139,14 @@ def _choices(schema: Schema, defs: Schema) -> Iterable[Schema]:
             yield from _choices(one, defs)
     else:
         yield schema
+
+
+def _rows(choices: Iterable[Schema]) -> Schema:
+    return next((choice["items"] for choice in choices if "items" in choice), _ANYTHING)
+
+
+def _fields(choices: Iterable[Schema]) -> Mapping[str, Schema]:
+    return next((choice["properties"] for choice in choices if "properties" in choice), _ANYTHING)
 
 
 def _takes_text(choice: Schema) -> bool:
@@ -144,17 +168,28 @@ def _spelled(value: Any, words: Sequence[str]) -> Any:
     return next((word for word in words if folded_name(word) == folded_name(value)), value)
 
 
-def _path(loc: tuple[str | int, ...], arguments: dict[str, Any]) -> list[str | int]:
-    """Where an error is, by the names in the arguments alone: pydantic also tells which alternative it tried."""
+def _located(
+    loc: Sequence[str | int], value: Any, schema: Schema, defs: Schema
+) -> tuple[list[str | int], Sequence[str]]:
+    """Where an error is, by the names in the arguments alone (pydantic also tells which alternative it tried), and the
+    names that the object there takes."""
     path: list[str | int] = []
-    at: Any = arguments
-    for step in loc:
-        if (isinstance(at, dict) and step in at) or (isinstance(at, list) and isinstance(step, int)):
-            at = cast("Any", at)[step]
-            path.append(step)
-        elif step == loc[-1] and isinstance(at, dict):  # missing
-            path.append(step)
-    return path
+    known: Sequence[str] = ()
+    for place, step in enumerate(loc):
+        if "discriminator" in schema:
+            kinds = schema["discriminator"]["mapping"]
+            schema = {"$ref": kinds[step]} if step in kinds else _ANYTHING
+            continue
+        choices = list(_choices(schema, defs))
+        if isinstance(value, list) and isinstance(step, int):
+            value, schema = cast("list[Any]", value)[step], _rows(choices)
+        elif isinstance(value, dict) and (step in value or place == len(loc) - 1):
+            known = list(_fields(choices))
+            value, schema = cast("dict[Any, Any]", value).get(step), _fields(choices).get(str(step), _ANYTHING)
+        else:
+            continue
+        path.append(step)
+    return path, known
 
 
 def _written(path: Sequence[str | int]) -> str:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, cast
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from mcp_server.models import results as r
@@ -132,6 +133,11 @@ def turn_text(turn: Turn, detailed: bool = False) -> str:
     if turn.error:
         head += f" error: {quoted(turn.error.message, 200)}"
     return "\n".join([head, *(item_text(item, detailed) for item in turn.items)])
+
+
+def turn_begun(result: r.TurnResult, detailed: bool) -> str:
+    lost = [] if result.not_recorded is UNSET else [f"  not recorded: {', '.join(map(quoted, result.not_recorded))}"]
+    return "\n".join([turn_text(result.turn, detailed), *lost])
 
 
 def item_text(item: Item, detailed: bool = False) -> str:

@@ -1,12 +1,12 @@
 """The tools on turns and items."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver import Context, Elicit, Resolve
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult
-from pydantic import Field
+from pydantic import AliasChoices, Field, model_validator
 
 from mcp_server.errors import InvalidArgument, WouldInterruptSelf
 from mcp_server.handlers import render
@@ -54,16 +54,51 @@ class ToolOutputItem(Part):
     success: bool | None = Field(default=None, description="False if the tool failed")
 
 
-class InputPart(Part):
-    """Codex's UserInput."""
-
-    type: Literal["text", "image", "localImage", "skill", "mention"] = Field(description="What the part is")
-    text: str | None = Field(default=None, description="Of text")
-    url: str | None = Field(default=None, description="Of image")
-    path: str | None = Field(default=None, description="Of localImage, skill, mention")
-    name: str | None = Field(default=None, description="Of skill, mention")
+class ByteRange(Part):
+    start: int = Field(ge=0)
+    end: int
 
 
+class TextElement(Part):
+    """A part of the text that a client shows otherwise: the bytes it takes, in UTF-8, and what is shown for them."""
+
+    byte_range: ByteRange = Field(validation_alias=AliasChoices("byte_range", "byteRange"))
+    placeholder: str | None = None
+
+
+class TextPart(Part):
+    type: Literal["text"]
+    text: str
+    text_elements: list[TextElement] = Field(default=[], validation_alias=AliasChoices("text_elements", "textElements"))
+
+    @model_validator(mode="after")
+    def _elements_lie_in_the_text(self) -> Self:
+        size = len(self.text.encode("utf-8", "surrogatepass"))
+        for element in self.text_elements:
+            if not element.byte_range.start <= element.byte_range.end <= size:
+                raise ValueError(f"an element's bytes do not lie in the text, which has {size}")
+        return self
+
+
+class ImagePart(Part):
+    type: Literal["image"]
+    url: str = Field(min_length=1)
+
+
+class LocalImagePart(Part):
+    type: Literal["localImage"]
+    path: str = Field(min_length=1)
+
+
+class PointerPart(Part):
+    """What a client lays before the model besides; a rollout has no place for it."""
+
+    type: Literal["skill", "mention"]
+    name: str
+    path: str
+
+
+InputPart = Annotated[TextPart | ImagePart | LocalImagePart | PointerPart, Field(discriminator="type")]
 # Most messages are plain text; the parts of the others are told in words, which models read with less effort.
 Message = Annotated[
     str | list[InputPart],
@@ -91,7 +126,7 @@ def turn_tools(app: App) -> list[Tool]:
         does with turn_append and end it with turn_complete. One turn runs at a time."""
         service = await app.ready(ctx)
         result = await service.turns.start(thread_id, _user_input(input))
-        return reply(result, render.turn_text(result.turn, response_format == "detailed"))
+        return reply(result, render.turn_begun(result, response_format == "detailed"))
 
     async def turn_append(
         ctx: Context,
@@ -225,18 +260,7 @@ def read_tools(app: App) -> list[Tool]:
 
 
 def _user_input(value: str | list[InputPart]) -> UserInput:
-    """The message in Codex's wire form.
-
-    Raises:
-        InvalidArgument: nothing in it, or a part without its field.
-    """
+    """The message in Codex's wire form."""
     if isinstance(value, str):
-        value = [InputPart(type="text", text=value)]
-    parts: UserInput = []
-    for part in value:
-        needed = {"text": "text", "image": "url"}.get(part.type, "path")
-        if getattr(part, needed) is None:
-            raise InvalidArgument("input", part.type, f"a part of this type has no {needed}", f"pass {needed}")
-        fields = part.model_dump(exclude_none=True)
-        parts.append({**fields, "text_elements": []} if part.type == "text" else fields)
-    return parts
+        value = [TextPart(type="text", text=value)]
+    return [part.model_dump() for part in value]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from msgspec import UNSET, UnsetType
+
 from mcp_server.models.thread import Settings, Thread, ThreadHead
 from mcp_server.models.turn import Item, Turn
 from mcp_server.models.value import Value, about
@@ -172,6 +174,7 @@ class UnsubscribeResult(Value):
 class TurnResult(Value):
     thread_id: Annotated[str, about("The thread")]
     turn: Annotated[Turn, about("The turn as it stands now")]
+    not_recorded: Annotated[list[str] | UnsetType, about("Parts of a message that a rollout can't hold")] = UNSET
 
 
 class AppendResult(Value):

@@ -192,7 +192,7 @@ class Lifecycle:
             raise InvalidArgument(
                 "before_turn_id",
                 params.before_turn_id,
-                "`beforeTurnId` cannot be combined with `lastTurnId`",
+                "before_turn_id can't be combined with last_turn_id",
                 "pass one of the two",
             )
         self._live.check_room()

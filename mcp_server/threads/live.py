@@ -15,6 +15,7 @@ from mcp_server.models.rollout import RolloutLine
 from mcp_server.models.thread import ACTIVE, IDLE, SYSTEM_ERROR, Settings, StoredThread, ThreadStatus
 from mcp_server.models.turn import Item, Turn
 from mcp_server.stores.base import RolloutStore
+from mcp_server.threads.call_ids import Calls
 from mcp_server.threads.copying import Numbering
 from mcp_server.threads.folding import TurnFolder
 
@@ -33,6 +34,7 @@ class RunningTurn:
     started_at_ms: int
     root_id: str
     folder: TurnFolder
+    calls: Calls = field(default_factory=Calls)
     last_message: str | None = None
 
     def view(self) -> Turn:
@@ -60,6 +62,8 @@ class LiveThread:
     turn: RunningTurn | None = None
     # Number of the next synthetic item id (`item-7`), None until the history was counted.
     next_item: int | None = None
+    # Calls of ended turns that wait for an output.
+    open_calls: frozenset[str] = frozenset()
     # How lines are numbered in a paginated history; None in a legacy one.
     numbering: Numbering | None = None
     failed: bool = False

@@ -106,11 +106,11 @@ class Metadata:
             ActiveWriter: another process writes the thread.
         """
         if not patch.fields:
-            raise InvalidArgument("git_info", {}, "gitInfo must include at least one field", "pass one to set or null")
+            raise InvalidArgument("git_info", {}, "git_info must include at least one field", "pass one to set or null")
         for field, value in patch.fields.items():
             if value is not None and not checked_text(f"git_info.{field}", value, blank=True).strip():
                 raise InvalidArgument(
-                    f"git_info.{field}", value, f"gitInfo.{field} must not be empty", "pass a value, or null to clear"
+                    f"git_info.{field}", value, f"git_info.{field} must not be empty", "pass a value, or null to clear"
                 )
         thread_id = await self._catalog.resolve(reference)
         live = self._live.get(thread_id)

@@ -35,6 +35,7 @@ from mcp_server.stores.base import StateStore
 from mcp_server.stores.horizon import ALL_ACTIVE
 from mcp_server.stores.queries import Anchor, ThreadQuery
 from mcp_server.threads.catalog import Catalog, parse_id
+from mcp_server.threads.checks import check_no_page, check_one_item
 from mcp_server.threads.excerpt import ANSWER_CHARS, cut, fitted
 from mcp_server.threads.histories import History
 from mcp_server.threads.live import LiveThread
@@ -150,7 +151,7 @@ class Reader:
             raise InvalidArgument(
                 "ancestor_thread_id",
                 filter.ancestor_thread_id,
-                "parentThreadId and ancestorThreadId are mutually exclusive",
+                "parent_thread_id and ancestor_thread_id are mutually exclusive",
                 "pass one of the two",
             )
         in_tree = filter.parent_thread_id is not None or filter.ancestor_thread_id is not None
@@ -213,6 +214,7 @@ class Reader:
         if self._live.get(thread_id) is not None:
             (stored,) = await self._catalog.with_facts([stored])
         if not params.include_turns:
+            check_no_page(params)
             return ThreadReadResult(thread=self.view(stored))
         self._check_turns(thread_id)
         limit = clamp_limit(params.limit)
@@ -271,6 +273,7 @@ class Reader:
         history = await self._catalog.history(stored)
         span = await self._span(history, params.turn_id)
         if params.item_id is not None:
+            check_one_item(params)
             return await self._one_item(history, span, params)
         start = span.items if span else 0
         total = span.size if span else history.mark.items

@@ -27,6 +27,10 @@ TURN_ABORTED = (
 )
 
 
+NOT_RECORDED = ("skill", "mention")
+"""Parts of a user's input for which Codex's legacy histories have no place."""
+
+
 def new_id() -> str:
     """A UUIDv7, as Codex gives to threads, turns and items."""
     return str(uuid_utils.uuid7())
@@ -154,7 +158,7 @@ def turn_started(turn_id: str, root_turn_id: str, now_ms: int) -> list[RolloutLi
 
 
 def user_message(turn_id: str, content: Iterable[Json], now_ms: int) -> list[RolloutLine]:
-    """A user's input, given as Codex's UserInput list: `text`, `image`, `localImage`; others leave nothing.
+    """A user's input, given as Codex's UserInput list: `text`, `image`, `localImage`; `NOT_RECORDED` leave nothing.
 
     The file of a `localImage` is not read: the model gets its path where Codex would put the picture.
     """

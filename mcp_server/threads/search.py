@@ -21,6 +21,7 @@ from mcp_server.stores.history import TextPlace
 from mcp_server.stores.naming import COMPRESSED
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.threads.catalog import Catalog
+from mcp_server.threads.checks import only_thread
 from mcp_server.threads.drafts import Draft
 from mcp_server.threads.history import HistoryText, off_loop
 from mcp_server.threads.injected import message_of
@@ -77,9 +78,8 @@ class Searcher:
         threads = replace(await self._reader.query(params.filter), with_preview=None)
         if not params.filter.source_kinds:
             threads = replace(threads, source_kinds=None)
-        thread_id = None
-        if params.thread_id is not None:
-            thread_id = (await self._catalog.known(await self._catalog.resolve(params.thread_id))).id
+        thread_id = await only_thread(self._catalog, params)
+        if thread_id is not None:
             threads = ThreadQuery(archived=None, with_preview=None, attached=None)
         limit = clamp_limit(params.limit)
         ranked = params.sort_by == "rank"

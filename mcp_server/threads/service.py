@@ -133,7 +133,7 @@ class ThreadService:
                 "after", params.after, "a seq is not negative", "pass last_seq of the last answer, or 0"
             )
         types: list[EventType] | None = [_event_type(name) for name in params.types] if params.types else None
-        thread_id = await self.catalog.resolve(params.thread_id) if params.thread_id else None
+        thread_id = await self.catalog.resolve(params.thread_id) if params.thread_id is not None else None
         limit = clamp_limit(params.limit)
         deadline = self._now() + 1000 * min(max(params.wait_seconds, 0.0), MAX_WAIT_SECONDS)
         while True:

@@ -93,7 +93,7 @@ def parse_terms(text: str) -> Terms:
         InvalidArgument: blank, too long, too many terms, or no valid Unicode.
     """
     if not text.strip():
-        raise InvalidArgument("search_term", text, "thread/search requires a non-empty searchTerm", "pass some text")
+        raise InvalidArgument("search_term", text, "thread_search requires a non-empty search_term", "pass some text")
     checked_text("search_term", text)
     if len(text) > _MAX_CHARS:
         raise InvalidArgument("search_term", text[:40], f"it has {len(text)} characters", f"use at most {_MAX_CHARS}")

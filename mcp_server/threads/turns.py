@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Literal
 
 import uuid_utils
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from mcp_server.errors import DamagedRollout, InvalidArgument, NoTurnInProgress, StoreFailure, TurnInProgress
@@ -23,7 +24,9 @@ from mcp_server.models.value import plain
 from mcp_server.stores.base import RolloutStore
 from mcp_server.stores.records import Change
 from mcp_server.threads import notices, recording
+from mcp_server.threads.call_ids import Calls
 from mcp_server.threads.catalog import Catalog, checked_text
+from mcp_server.threads.checks import check_error
 from mcp_server.threads.copying import HistoryCopy, Numbering
 from mcp_server.threads.excerpt import windowed
 from mcp_server.threads.folding import TurnFolder
@@ -53,7 +56,7 @@ class TurnWriter:
             now = self._now()
             turn_id = str(uuid_utils.uuid7())
             folder = TurnFolder(paginated=live.paginated, begin=Place(item=await self._next_item(live)))
-            turn = RunningTurn(turn_id, now, root_id=turn_id, folder=folder)
+            turn = RunningTurn(turn_id, now, root_id=turn_id, folder=folder, calls=Calls(live.open_calls))
             lines = [
                 *recording.turn_started(turn_id, turn.root_id, now),
                 *recording.turn_context(turn_id, live.settings, now),
@@ -71,7 +74,8 @@ class TurnWriter:
             view = turn.view()
             events = [notices.status_changed(live), notices.turn_started(live.thread.id, view)]
             await self.record(live, [*events, *self._items(live, turn_id, items)])
-            return TurnResult(thread_id=live.thread.id, turn=windowed(view))
+            lost = [f"{part['type']} {part['name']}" for part in message if part["type"] in recording.NOT_RECORDED]
+            return TurnResult(thread_id=live.thread.id, turn=windowed(view), not_recorded=lost or UNSET)
 
     async def append(self, reference: str, items: Sequence[AppendItem]) -> AppendResult:
         """Add items to the running turn, in one write: all of them, or none."""
@@ -79,8 +83,10 @@ class TurnWriter:
         async with live.writing():
             turn = self._running(live)
             now = self._now()
+            calls = turn.calls.with_items(items)
             lines = [line for item in items for line in self._lines_of(live, turn, item, now)]
             fed = turn.feed(await self.write(live, lines, turn.id))
+            turn.calls = calls
             await self.record(live, self._items(live, turn.id, fed))
             return AppendResult(thread_id=live.thread.id, turn_id=turn.id, item_ids=[item.id for item in fed])
 
@@ -96,8 +102,7 @@ class TurnWriter:
         async with live.writing():
             turn = self._running(live)
             now = self._now()
-            if status == "failed" and not (error and error.strip()):
-                raise InvalidArgument("error", error, "a failed turn says why it failed", "pass error with a sentence")
+            check_error(status, error)
             lines: list[RolloutLine] = []
             if message is not None:
                 lines += recording.agent_message(turn.id, checked_text("message", message), now)
@@ -202,7 +207,7 @@ class TurnWriter:
         self, live: LiveThread, turn: RunningTurn, lines: Sequence[RolloutLine], *, failed: bool
     ) -> TurnResult:
         items = turn.feed(await self.write(live, lines, turn.id))
-        live.turn, live.failed = None, failed
+        live.turn, live.failed, live.open_calls = None, failed, turn.calls.waiting
         live.next_item = turn.folder.next_item
         view = turn.view()
         events = [*self._items(live, turn.id, items), notices.turn_completed(live.thread.id, view)]
@@ -251,7 +256,7 @@ class TurnWriter:
             live.next_item = 1
             if live.materialised:
                 mark = (await self._catalog.history(live.thread)).mark
-                live.next_item = mark.next_item
+                live.next_item, live.open_calls = mark.next_item, frozenset(mark.open_calls)
                 if live.paginated:
                     live.numbering = Numbering(live.thread.id, mark.next_ordinal)
         return live.next_item
@@ -261,14 +266,18 @@ class TurnWriter:
 
 
 def check_message(message: UserInput) -> None:
-    """A user message says something: without a preview its thread would be in no list.
+    """A user message says something that is recorded.
 
     Raises:
-        InvalidArgument: only blank text, or text that is not valid Unicode.
+        InvalidArgument: only blank text or parts that leave nothing, or text that is not valid Unicode.
     """
     texts = [checked_text("input", part["text"], blank=True) for part in message if part["type"] == "text"]
-    if not any(text.strip() for text in texts) and not any(part["type"] != "text" for part in message):
-        raise InvalidArgument("input", texts[0][:40] if texts else [], "the message is empty", "send some text")
+    if any(text.strip() for text in texts) or any(part["type"] in ("image", "localImage") for part in message):
+        return
+    if len(texts) < len(message):
+        why = "a rollout has no place for a skill or a mention alone"
+        raise InvalidArgument("input", message[0]["type"], why, "name it in a part of type text too")
+    raise InvalidArgument("input", texts[0][:40] if texts else [], "the message is empty", "send some text")
 
 
 def stamped(live: LiveThread, stamp: FileStamp) -> StoredThread:

@@ -204,6 +204,29 @@ async def test_a_bad_argument_is_told_by_its_name_alone(tools: Tools) -> None:
         await tools("turn_append", thread_id=thread_id, items=[{"type": "toolCall", "name": "ls"}])
 
 
+SURROGATES: list[tuple[str, Json, str]] = [
+    ("thread_start", {"model": "x\ud800"}, "model"),
+    ("thread_start", {"agent_nickname": "x\ud800"}, "agent_nickname"),
+    ("thread_list", {"model_providers": ["a", "x\ud800"]}, r"model_providers\[1\]"),
+    ("thread_update_metadata", {"git_info": {"branch": "x\ud800"}}, r"git_info\.branch"),
+    ("turn_append", {"items": [{"type": "toolCall", "call_id": "c", "name": "x\ud800"}]}, r"items\[0\]\.name"),
+    (
+        "turn_append",
+        {"items": [{"type": "toolCall", "call_id": "c", "name": "n", "arguments": {"\ud800": 1}}]},
+        r"items\[0\]\.arguments",
+    ),
+]
+
+
+@pytest.mark.parametrize(("tool", "arguments", "name"), SURROGATES)
+async def test_a_lone_surrogate_anywhere_is_refused_by_the_name_of_its_argument(
+    tools: Tools, tool: str, arguments: Json, name: str
+) -> None:
+    least = await sensible(tools, tool)
+    with pytest.raises(Refused, match=rf"invalid {name} .*lone surrogate at character \d; send valid Unicode"):
+        await tools(tool, **(least | arguments))
+
+
 # ---------------------------------------------------------------------------------------------- helpers
 
 

@@ -162,7 +162,7 @@ async def test_git_info_is_set_left_and_cleared_field_by_field(connect: Connect)
         assert (await tools("thread_list"))["data"][0]["git_info"] == everything
         empties: list[dict[str, str] | None] = [{}, None]
         for empty in empties:
-            with pytest.raises(Refused, match="gitInfo must include at least one field"):
+            with pytest.raises(Refused, match="git_info must include at least one field"):
                 await tools("thread_update_metadata", thread_id=thread_id, git_info=empty)
         await tools("thread_update_metadata", thread_id=thread_id, git_info={"branch": None})
         read = await tools("thread_read", thread_id=thread_id)

@@ -301,7 +301,7 @@ async def test_an_ephemeral_thread_is_never_written(home: Path, tools: Tools) ->
     await tools("turn_complete", thread_id=thread_id)
     assert rollouts(home) == []
     assert await tools.listed() == []
-    with pytest.raises(Refused, match="ephemeral threads do not support includeTurns"):
+    with pytest.raises(Refused, match="ephemeral threads do not support include_turns"):
         await tools("thread_read", thread_id=thread_id, include_turns=True)
 
 
