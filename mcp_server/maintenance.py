@@ -12,10 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from mcp_server import homes
+from mcp_server.codex import CodexBeside
 from mcp_server.config import Config
 from mcp_server.errors import StoreFailure
 from mcp_server.server import now_ms
-from mcp_server.stores import codex_state, doctor
+from mcp_server.stores import doctor
 from mcp_server.stores.adopt import SyncReport
 from mcp_server.stores.locks import CodexWriterLocks, holder_sentence
 from mcp_server.stores.reconcile import backfill
@@ -59,9 +60,8 @@ async def _doctor(config: Config, repair: bool, yes: bool) -> int:
     state.close()
     writable = await anyio.to_thread.run_sync(StateDb.open, state.path)
     try:
-        done = await doctor.repair(
-            rollouts, writable, locks, more_names=lambda: codex_state.names(config.codex_databases)
-        )
+        codex = CodexBeside(config, rollouts)
+        done = await doctor.repair(rollouts, writable, locks, more_names=codex.names, codex=codex.rows)
     finally:
         writable.close()
     if done.done is not None:
@@ -129,6 +129,7 @@ async def _reindex(config: Config) -> int:
     state = await anyio.to_thread.run_sync(StateDb.open, config.state_path)
     try:
         await state.reopen_backfill()
+        codex = CodexBeside(config, RolloutFiles(config.home))
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task("reading rollouts", total=None)
@@ -139,8 +140,8 @@ async def _reindex(config: Config) -> int:
                 now_ms=now_ms,
                 wait_s=3_600,
                 progress=lambda done, found: progress.update(bar, completed=done, total=found or 1),
-                more_names=lambda: codex_state.names(config.codex_databases),
-                closed_edges=lambda: codex_state.closed_edges(config.codex_databases),
+                more_names=codex.names,
+                closed_edges=codex.closed_edges,
             )
             bar = progress.add_task("reading histories", total=await state.unread_count())
             indexer = Indexer(RolloutFiles(config.home), state)

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from mcp_server import homes
 from mcp_server.backlog import keep_indexed
+from mcp_server.codex import CodexBeside
 from mcp_server.config import Config, package_version
 from mcp_server.errors import InvalidArgument, StoreFailure
 from mcp_server.handlers.app import App
@@ -35,9 +36,7 @@ from mcp_server.handlers.turn_tools import read_tools, turn_tools
 from mcp_server.heap import uncollected
 from mcp_server.models.results import StatusResult
 from mcp_server.status import is_small, status_of
-from mcp_server.stores import codex_state, doctor
-from mcp_server.stores.codex_facts import CodexFacts
-from mcp_server.stores.codex_follow import CodexDatabase
+from mcp_server.stores import doctor
 from mcp_server.stores.locks import CodexWriterLocks
 from mcp_server.stores.memory_rollouts import MemoryRollouts
 from mcp_server.stores.memory_state import MemoryState
@@ -99,10 +98,11 @@ class Runtime:
         self.feed = EventFeed()
         self.rollouts = RolloutFiles(config.home)
         self.locks = CodexWriterLocks(config.home)
+        self.codex = CodexBeside(config, self.rollouts)
         stores = Stores(
-            *(self.rollouts, self.locks, None, MemoryState(), MemoryRollouts, self._codex_names),
-            codex=CodexDatabase(config.home, config.codex_databases, read_only=config.codex_db == "read-only"),
-            facts=CodexFacts(config.codex_databases),
+            *(self.rollouts, self.locks, None, MemoryState(), MemoryRollouts, self.codex.names),
+            codex=self.codex.rows,
+            facts=self.codex.facts,
         )
         self.service = ThreadService(
             stores,
@@ -217,13 +217,13 @@ class Runtime:
                 self.config.home,
                 WatchTurn(state.path.with_name(f"{state.path.name}.watch")),
                 own=self.service.live.own,
-                more_names=self._codex_names,
+                more_names=self.codex.names,
                 wake=self.feed.wake,
                 behind=self._behind,
             )
         elif self._behind:
             try:
-                await sync(self.rollouts, state, own=self.service.live.own, more_names=self._codex_names)
+                await sync(self.rollouts, state, own=self.service.live.own, more_names=self.codex.names)
                 self.feed.wake()
             except StoreFailure as error:
                 logger.warning("the index could not be brought in step with the files: %s", error)
@@ -252,7 +252,7 @@ class Runtime:
         quarter of a second."""
         ahead = MemoryState()
         with suppress(StoreFailure):
-            if await look_ahead(self.rollouts, ahead, more_names=self._codex_names):
+            if await look_ahead(self.rollouts, ahead, more_names=self.codex.names):
                 self.service.catalog.ahead = ahead
                 self.app.advance(0, (await ahead.backfill()).found)
 
@@ -260,7 +260,7 @@ class Runtime:
         self._behind = (await state.backfill()).status == "complete"
         rows = await doctor.row_counts(state)
         if self._behind and rows.active + rows.archived <= _SYNCED_FIRST:
-            await sync(self.rollouts, state, own=self.service.live.own, more_names=self._codex_names)
+            await sync(self.rollouts, state, own=self.service.live.own, more_names=self.codex.names)
             self._behind = False
         elif not self._behind:
             self.service.catalog.building = state
@@ -273,8 +273,8 @@ class Runtime:
                     now_ms=now_ms,
                     wait_s=self.config.wait_seconds,
                     progress=self.app.advance,
-                    more_names=self._codex_names,
-                    closed_edges=self._codex_closed_edges,
+                    more_names=self.codex.names,
+                    closed_edges=self.codex.closed_edges,
                 )
                 if result.status == "complete":
                     break
@@ -286,15 +286,6 @@ class Runtime:
             logger.warning("finished %s of %s, which was cut short", operation.kind, operation.root_id)
         report = await doctor.row_counts(state)
         logger.info("home %s holds %d active and %d archived threads", self.config.home, report.active, report.archived)
-
-    async def _codex_names(self) -> dict[str, str]:
-        """Where our names don't get into Codex's database, those that it has count only where we have none."""
-        names = await codex_state.names(self.config.codex_databases)
-        ours = await self.rollouts.names() if names and self.config.codex_db == "read-only" else {}
-        return {thread_id: name for thread_id, name in names.items() if thread_id not in ours}
-
-    async def _codex_closed_edges(self) -> list[Any]:
-        return await codex_state.closed_edges(self.config.codex_databases)
 
     # ------------------------------------------------------------------------------------------ status
 
@@ -319,7 +310,8 @@ class Runtime:
                 dry_run=dry_run,
                 deep=deep,
                 own=self.service.live.own,
-                more_names=self._codex_names,
+                more_names=self.codex.names,
+                codex=self.codex.rows,
             )
             report, repaired = done.after or done.before, done.counts()
         histories = {"indexed": await state.indexed_count(), "unread": await state.unread_count()} if state else {}

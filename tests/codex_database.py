@@ -44,6 +44,11 @@ def make(folder: Path, *rows: Row, without: str | None = None, migrations: dict[
     return folder / FILE
 
 
+def row_of(path: Path) -> Row:
+    """What Codex's row tells of the rollout at this path."""
+    return {"id": path.stem[-36:], "rollout_path": str(path), "archived": int(path.parent.name == "archived_sessions")}
+
+
 @contextmanager
 def opened(folder: Path) -> Generator[sqlite3.Connection]:
     with closing(sqlite3.connect(folder / FILE, isolation_level=None)) as db:

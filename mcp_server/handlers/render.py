@@ -216,9 +216,9 @@ def cascade(verb: str, done: list[str], result: r.CascadeResult, already: list[s
     if result.needs:
         lines.append(f"the call itself needs {result.needs}")
     lines += [f"passed over {failure.thread_id}: {failure.reason}" for failure in result.failed]
-    lines += left_alone(result.codex_db)
     if result.operation_id:
         lines.append(f"operation_id: {result.operation_id}")
+    lines += left_alone(result.codex_db)
     return capped("\n".join(lines), "the structured result has them all")
 
 

@@ -22,8 +22,7 @@ from mcp_server.models.params import GitField
 from mcp_server.models.thread import GitInfo
 from mcp_server.stores import codex_state
 from mcp_server.stores.codex_rows import CodexRows, FollowedGit
-from mcp_server.stores.naming import COMPRESSED
-from mcp_server.stores.records import Moved
+from mcp_server.stores.naming import COMPRESSED, is_archived
 
 _GENERATION = 5
 _BUSY_S = 2.0
@@ -58,26 +57,34 @@ class CodexDatabase(CodexRows):
     async def follows(self, thread_id: str) -> bool:
         def look() -> bool:
             try:
-                with self._opened() as connection:
+                with self._opened(look=True) as connection:
                     return connection is not None and bool(self._rows(connection, [thread_id]))
             except (_Left, OSError, sqlite3.Error):
                 return False
 
         return not self._read_only and await to_thread.run_sync(look)
 
-    async def move(self, moves: Sequence[Moved], dry_run: bool = False) -> str | None:
-        wanted = {moved.thread_id: moved for moved in moves}
+    async def behind(self, paths: Mapping[str, str]) -> list[str]:
+        def look() -> list[str]:
+            try:
+                with self._opened(look=True) as connection:
+                    return [new.thread_id for new in self._due(connection, paths)] if connection is not None else []
+            except (_Left, OSError, sqlite3.Error):
+                return []
 
+        return await to_thread.run_sync(look) if paths else []
+
+    async def move(self, paths: Mapping[str, str], dry_run: bool = False) -> str | None:
         def work(connection: sqlite3.Connection) -> None:
-            rows = self._rows(connection, wanted)
-            changed = [new for row in rows if (new := _moved(row, wanted[row.thread_id])) != row]
+            due = self._due(connection, paths)
             self._write(
                 None if dry_run else connection,
                 "UPDATE threads SET rollout_path = ?, archived = ?, archived_at = ? WHERE id = ?",
-                [(row.path, row.archived, row.archived_at, row.thread_id) for row in changed],
+                [(row.path, row.archived, row.archived_at, row.thread_id) for row in due],
             )
 
-        return await to_thread.run_sync(self._said, work, wanted) if moves else None
+        way_out = "call store_status with repair=true later to let it follow"
+        return await to_thread.run_sync(self._said, work, paths, way_out, dry_run) if paths else None
 
     async def name(self, thread_id: str, name: str) -> str | None:
         def work(connection: sqlite3.Connection) -> None:
@@ -108,16 +115,22 @@ class CodexDatabase(CodexRows):
 
     # ------------------------------------------------------------------------------------------ the database
 
-    def _said(self, work: Callable[[sqlite3.Connection], None], thread_ids: Collection[str]) -> str | None:
-        """Do the work in one transaction; what stood in the way, as a sentence."""
+    def _said(
+        self,
+        work: Callable[[sqlite3.Connection], None],
+        thread_ids: Collection[str],
+        way_out: str = "repeat the call",
+        look: bool = False,
+    ) -> str | None:
+        """Do the work in one transaction; what stood in the way, as a sentence. `way_out` is for what passes."""
         path: Path | None = self._sqlite_home
         self._known.clear()
         try:
             path = codex_state.newest(self._sqlite_home)
-            with self._opened() as connection:
+            with self._opened(look=look) as connection:
                 if connection is None:
                     return None
-                connection.execute("BEGIN" if self._read_only else "BEGIN IMMEDIATE")
+                connection.execute("BEGIN" if look or self._read_only else "BEGIN IMMEDIATE")
                 try:
                     work(connection)
                     foreign = [row for row in _fetch(connection, thread_ids) if self._spelled(row.path) is None]
@@ -129,12 +142,12 @@ class CodexDatabase(CodexRows):
                 raise _Left(f"its row of thread {row.thread_id} tells of a file that is not in this home, {row.path}")
             return None
         except (_Left, OSError, sqlite3.Error) as error:
-            reason = "another program is writing to it" if _is_busy(error) else str(error)
+            reason = f"another program is writing to it; {way_out}" if _is_busy(error) else str(error)
             return f"Codex's own database {path} was left as it is: {reason}"
 
     @contextmanager
-    def _opened(self) -> Generator[sqlite3.Connection | None]:
-        """The database, if Codex has one and it is of a kind that is known."""
+    def _opened(self, *, look: bool = False) -> Generator[sqlite3.Connection | None]:
+        """The database, if Codex has one and it is of a kind that is known; to be changed, unless only for a `look`."""
         path = codex_state.newest(self._sqlite_home)
         if path is None:
             yield None
@@ -143,7 +156,9 @@ class CodexDatabase(CodexRows):
             raise _Left("it is no regular file")
         if path.name != f"state_{_GENERATION}.sqlite":
             raise _Left(f"it is newer than what this version knows, state_{_GENERATION}.sqlite")
-        uri = codex_state.uri(path) if self._read_only else f"{path.absolute().as_uri()}?mode=rw"
+        uri = f"{path.absolute().as_uri()}?mode={'ro' if look else 'rw'}"
+        if self._read_only or (look and not _has_wal(path)):
+            uri = codex_state.uri(path)
         with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)) as connection:
             _check_kind(connection)
             yield connection
@@ -154,6 +169,11 @@ class CodexDatabase(CodexRows):
             raise _Left("this server was told not to change it (--codex-db read-only)")
         if rows and connection is not None:
             connection.executemany(statement, rows)
+
+    def _due(self, connection: sqlite3.Connection, paths: Mapping[str, str]) -> list[_Row]:
+        """The rows as they should be, of those that are not."""
+        rows = self._rows(connection, paths)
+        return [new for row in rows if (new := _moved(row, paths[row.thread_id])) != row]
 
     def _rows(self, connection: sqlite3.Connection, thread_ids: Collection[str]) -> list[_Row]:
         """The rows of these threads that tell of rollouts in this home."""
@@ -171,12 +191,13 @@ class CodexDatabase(CodexRows):
         return None
 
 
-def _moved(row: _Row, moved: Moved) -> _Row:
+def _moved(row: _Row, path: str) -> _Row:
     separator = "\\" if "\\" in row.path else "/"
     # Codex names the plain file where it has compressed it.
-    path = moved.path.removesuffix(".zst") if moved.path.endswith(COMPRESSED) else moved.path
-    at = (row.archived_at or int(time.time())) if moved.archived else None
-    return row._replace(path=separator.join((row.home, *path.split("/"))), archived=int(moved.archived), archived_at=at)
+    plain = path.removesuffix(".zst") if path.endswith(COMPRESSED) else path
+    archived = is_archived(path)
+    at = (row.archived_at or int(time.time())) if archived else None
+    return row._replace(path=separator.join((row.home, *plain.split("/"))), archived=int(archived), archived_at=at)
 
 
 def _fetch(connection: sqlite3.Connection, thread_ids: Collection[str]) -> list[_Row]:
@@ -196,6 +217,14 @@ def _check_kind(connection: sqlite3.Connection) -> None:
         raise _Left("its schema is unknown to this version, its migrations are not numbered in a row")
     if not all(success for _, success in migrations):
         raise _Left("a migration of its schema is not complete")
+
+
+def _has_wal(path: Path) -> bool:
+    """Whether there are changes beside the file: a Codex that was killed leaves them, and nobody may have it open."""
+    try:
+        return path.with_name(f"{path.name}-wal").stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _same(folder: str, home: Path) -> bool:

@@ -6,12 +6,11 @@ A row that says otherwise than the files makes Codex refuse to read, resume, for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from mcp_server.models.params import GitField
 from mcp_server.models.thread import GitInfo
-from mcp_server.stores.records import Moved
 
 
 class FollowedGit(NamedTuple):
@@ -27,16 +26,22 @@ class CodexRows(Protocol):
 
     What stands in the way (another program is at the database, or it is read-only, damaged, of an unknown kind) is no
     error: the database is left as it is, and the answer is a sentence that says so. It is None where all rows follow,
-    or where Codex knows none of the threads.
+    or where Codex knows none of the threads. Paths are relative to the home.
     """
 
     async def follows(self, thread_id: str) -> bool:
         """Whether there is a row of this thread that can be expected to follow."""
         ...
 
-    async def move(self, moves: Sequence[Moved], dry_run: bool = False) -> str | None:
-        """Let the rows tell where the rollouts lie now, and since when they are archived; all in one transaction. The
-        caller holds the writer locks of these threads. A dry run changes nothing, and answers what can be foretold."""
+    async def behind(self, paths: Mapping[str, str]) -> list[str]:
+        """Those of these threads, each with where its rollout lies, whose row tells otherwise; none where that can't be
+        seen."""
+        ...
+
+    async def move(self, paths: Mapping[str, str], dry_run: bool = False) -> str | None:
+        """Let the rows of these threads tell where the rollouts lie now, and since when they are archived; all in one
+        transaction. The caller holds their writer locks. A dry run says what would stand in the way, as far as that can
+        be seen before."""
         ...
 
     async def name(self, thread_id: str, name: str) -> str | None:
@@ -54,7 +59,10 @@ class NoCodexRows(CodexRows):
     async def follows(self, thread_id: str) -> bool:
         return False
 
-    async def move(self, moves: Sequence[Moved], dry_run: bool = False) -> str | None:
+    async def behind(self, paths: Mapping[str, str]) -> list[str]:
+        return []
+
+    async def move(self, paths: Mapping[str, str], dry_run: bool = False) -> str | None:
         return None
 
     async def name(self, thread_id: str, name: str) -> str | None:

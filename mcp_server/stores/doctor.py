@@ -14,11 +14,12 @@ from typing import Literal
 
 from anyio import to_thread
 
-from mcp_server.errors import DamagedRollout
+from mcp_server.errors import ActiveWriter, DamagedRollout
 from mcp_server.models.rollout import MalformedLine, decode_line
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores.adopt import NameSource, SyncReport, batches, newest_first
 from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, StateStore
+from mcp_server.stores.codex_rows import CodexRows, NoCodexRows
 from mcp_server.stores.naming import id_in
 from mcp_server.stores.queries import Difference, ThreadQuery
 from mcp_server.stores.reconcile import sync
@@ -107,6 +108,8 @@ class RepairReport:
     done: SyncReport | None = None
     after: DoctorReport | None = None
     own: frozenset[str] = frozenset()
+    codex_rows: int = 0
+    """Rows of Codex that tell otherwise than the files where their threads are; those that followed, if it was done."""
 
     def counts(self) -> dict[str, int]:
         """What a repair did, or what it would do: rows by what happens to them, and drafts that it takes away."""
@@ -118,7 +121,8 @@ class RepairReport:
             becomes = {"gone": "vanished", "moved": "moved", "changed": "changed"}
             told = Counter(becomes[row.reason] for row in before.stale if row.thread_id not in left)
             told["added"] = sum(id_in(path.rpartition("/")[2]) not in self.own for path in before.missing)
-        return {kind: told[kind] for kind in kinds} | {"abandoned": len(before.abandoned)}
+        counts = {kind: told[kind] for kind in kinds}
+        return counts | {"abandoned": len(before.abandoned), "codex_rows": self.codex_rows}
 
 
 async def examine(
@@ -172,17 +176,47 @@ async def repair(
     deep: bool = False,
     own: Callable[[], Collection[str]] | None = None,
     more_names: NameSource | None = None,
+    codex: CodexRows | None = None,
 ) -> RepairReport:
-    """Examine, then sync and take abandoned drafts away, then examine again. A dry run only examines, and changes
-    nothing. `own` tells the threads that are left alone, by default those whose locks are held here."""
-    before = await examine(rollouts, state, locks, deep=deep)
+    """Examine, then sync, take abandoned drafts away and let Codex's rows follow the files, then examine again. A dry
+    run only examines, and changes nothing. `own` tells the threads that are left alone, by default those whose locks
+    are held here."""
+    before, own = await examine(rollouts, state, locks, deep=deep), own or locks.held
     if dry_run:
-        return RepairReport(before, own=frozenset((own or locks.held)()))
+        behind = await _behind(state, codex or NoCodexRows(), own)
+        return RepairReport(before, own=frozenset(own()), codex_rows=len(behind))
     for path in before.abandoned:
         await rollouts.remove(path)
     await state.note_unreadable([], [one.path for one in await state.unreadable()])  # so that all of it is tried again
-    done = await sync(rollouts, state, own=own or locks.held, more_names=more_names)
-    return RepairReport(before, done, await examine(rollouts, state, locks, deep=deep))
+    done = await sync(rollouts, state, own=own, more_names=more_names)
+    followed = await _let_follow(state, locks, codex or NoCodexRows(), own)
+    return RepairReport(before, done, await examine(rollouts, state, locks, deep=deep), codex_rows=followed)
+
+
+async def _behind(state: StateStore, codex: CodexRows, own: Callable[[], Collection[str]]) -> dict[str, str]:
+    """Where the rollouts lie of the threads that Codex's rows tell otherwise of."""
+    paths = {thread_id: path for thread_id, (path, _) in (await state.stamps()).items() if thread_id not in own()}
+    return {thread_id: paths[thread_id] for thread_id in await codex.behind(paths)}
+
+
+async def _let_follow(
+    state: StateStore, locks: WriterLocks, codex: CodexRows, own: Callable[[], Collection[str]]
+) -> int:
+    """Those that another process holds are left to it. Returns how many rows followed."""
+    behind = await _behind(state, codex, own)
+    followed = 0
+    for thread_id in behind:
+        try:
+            await locks.acquire(thread_id)
+        except ActiveWriter:
+            continue
+        try:
+            stamps = await state.stamps([thread_id])  # it may have been moved until it was ours
+            if thread_id in stamps and await codex.move({thread_id: stamps[thread_id][0]}) is None:
+                followed += 1
+        finally:
+            await locks.release(thread_id)
+    return followed
 
 
 class _Walked:

@@ -58,7 +58,8 @@ async def find(
     """
     if state is None:
         thread = await _search(rollouts, await rollouts.locate(thread_id), thread_id)
-        return thread and replace(thread, name=(await rollouts.names()).get(thread_id))
+        names = await rollouts.names() | dict(await more_names() if more_names else {})
+        return thread and replace(thread, name=names.get(thread_id))
     work = Adoption(rollouts, state, quiet=quiet, own=own, more_names=more_names)
     row, file = await state.get_with_file(thread_id, rollouts.look_at)
     if row is None and await state.deleted([thread_id]):  # what is deleted has no row

@@ -78,12 +78,14 @@ class Cascade:
         root_id = await self._catalog.resolve(reference)
         async with self._live.permit:
             plan = await self._planner.archive(root_id)
+            left = None if dry_run else await self._let_follow(plan.lying)
             if not plan.moves:
-                return ArchiveResult(dry_run=dry_run, archived=[], already_archived=plan.already, failed=plan.failed)
+                return ArchiveResult(
+                    dry_run=dry_run, archived=[], already_archived=plan.already, failed=plan.failed, codex_db=left
+                )
             operation, _ = await self._run("archive", plan, dry_run, interrupt=interrupt_running)
-            return ArchiveResult(
-                dry_run=dry_run, already_archived=plan.already, interrupted=plan.interrupted, **_told(operation)
-            )
+            told: dict[str, Any] = {"codex_db": left} | _told(operation)
+            return ArchiveResult(dry_run=dry_run, already_archived=plan.already, interrupted=plan.interrupted, **told)
 
     async def unarchive(self, reference: str, *, include: Descend, dry_run: bool = False) -> UnarchiveResult:
         """Bring an archived thread back, and the descendants that `include` names, parents first. Loads nothing."""
@@ -152,6 +154,17 @@ class Cascade:
                     logger.warning("%s of %s can't be finished: %s", operation.kind, operation.root_id, error)
         return finished
 
+    async def _let_follow(self, paths: Mapping[str, str]) -> str | None:
+        """Codex's rows of threads that were moved before, which could not follow then."""
+        if not (behind := await self._codex.behind(paths)):
+            return None
+        try:
+            async with AsyncExitStack() as held:
+                await self._lock(behind, held)
+                return await self._codex.move({thread_id: paths[thread_id] for thread_id in behind})
+        except ActiveWriter as error:
+            return str(error)
+
     async def _finish(self, operation: Operation) -> list[Operation]:
         async with AsyncExitStack() as held:
             await self._lock(operation.thread_ids, held)
@@ -193,7 +206,7 @@ class Cascade:
             files: dict[str, RolloutFile | None] = {}
             if dry_run:
                 files, failures = await self._moved(operation, plan.failed, dry_run)
-                left = await self._codex.move(_moves(files), dry_run)
+                left = await self._codex.move(_places(files), dry_run)
                 return _finished(operation, files, failures, operation_id=None, left=left), files
             # Stopped half-way by a caller who goes away, it would stay half done until the next start.
             with CancelScope(shield=True):
@@ -240,9 +253,8 @@ class Cascade:
         except StoreFailure:  # of the root, so that nothing is moved
             await self._catalog.record(Change(operation=replace(operation, state="done")))
             raise
-        moved = _moves(files)
-        left = await self._codex.move(moved)
-        return await self._record(operation, files, moved, failures, left), files
+        left = await self._codex.move(_places(files))
+        return await self._record(operation, files, failures, left), files
 
     async def _moved(
         self, operation: Operation, failed: Sequence[Failure], dry_run: bool = False
@@ -300,7 +312,6 @@ class Cascade:
         self,
         operation: Operation,
         files: Mapping[str, RolloutFile | None],
-        moved: tuple[Moved, ...],
         failures: Sequence[Failure],
         left: str | None,
     ) -> Operation:
@@ -310,7 +321,7 @@ class Cascade:
         gone = tuple(files) if operation.kind == "delete" else ()
         await self._catalog.record(
             Change(
-                moved=moved,
+                moved=tuple(_moved(thread_id, file) for thread_id, file in files.items() if file is not None),
                 forgotten=gone,
                 tombstones=gone,
                 operation=finished,
@@ -318,6 +329,10 @@ class Cascade:
             )
         )
         return finished
+
+
+def _places(files: Mapping[str, RolloutFile | None]) -> dict[str, str]:
+    return {thread_id: file.path for thread_id, file in files.items() if file is not None}
 
 
 def _finished(
@@ -343,10 +358,6 @@ def _told(operation: Operation) -> dict[str, Any]:
 
 def _moved(thread_id: str, file: RolloutFile) -> Moved:
     return Moved(thread_id, file.path, file.archived, file.stamp)
-
-
-def _moves(files: Mapping[str, RolloutFile | None]) -> tuple[Moved, ...]:
-    return tuple(_moved(thread_id, file) for thread_id, file in files.items() if file is not None)
 
 
 def _batches(operation: Operation) -> list[Sequence[Move]]:

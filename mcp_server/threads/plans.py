@@ -33,12 +33,13 @@ _MISSING = "its rollout is missing"
 class Plan:
     """What a cascade will do: `moves`, the current rollouts in the order of work, and what it passes over. `replaced`
     are the paths of the rollouts that reverts have replaced; they go with their thread (as in Codex), since it reads on
-    in them."""
+    in them. `lying` are the rollouts that are `already` where they should be."""
 
     root_id: str
     moves: list[Move] = field(default_factory=list[Move])
     replaced: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     already: list[str] = field(default_factory=list[str])
+    lying: dict[str, str] = field(default_factory=dict[str, str])
     failed: list[Failure] = field(default_factory=list[Failure])
     interrupted: list[str] = field(default_factory=list[str])
 
@@ -84,6 +85,7 @@ class Planner:
                 continue
             if is_archived(path):
                 plan.already.append(thread_id)
+                plan.lying[thread_id] = path
             else:
                 plan.moves.append(Move(thread_id, path))
         await self._with_replaced(plan, archived=False)

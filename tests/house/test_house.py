@@ -15,6 +15,8 @@ import mcp_server
 from mcp_server import errors
 from mcp_server.handlers.errors import CODES
 from mcp_server.stores import base
+from mcp_server.stores.codex_follow import CodexDatabase
+from mcp_server.stores.codex_rows import CodexRows, NoCodexRows
 from mcp_server.stores.locks import CodexWriterLocks
 from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
 from mcp_server.stores.memory_state import MemoryState
@@ -159,6 +161,7 @@ def test_the_drawn_tree_of_errors_is_the_real_one() -> None:
         (base.RolloutStore, (RolloutFiles, MemoryRollouts)),
         (base.StateStore, (StateDb, MemoryState)),
         (WriterLocks, (CodexWriterLocks, MemoryLocks)),
+        (CodexRows, (CodexDatabase, NoCodexRows)),
     ],
 )
 def test_every_store_has_every_method_of_its_contract_with_the_same_parameters(

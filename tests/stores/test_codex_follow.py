@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from mcp_server.models.thread import FileStamp, GitInfo
+from mcp_server.models.thread import GitInfo
 from mcp_server.stores import codex_follow
 from mcp_server.stores.codex_follow import CodexDatabase
 from mcp_server.stores.codex_rows import FollowedGit
-from mcp_server.stores.records import Moved
 from tests.codex_database import FILE, Row, make, opened, rows_of
 
 pytestmark = pytest.mark.anyio
 
 ID, OTHER = "01a20573-6cf9-7571-8ffd-987dd4a20146", "01a20573-7404-7300-90d9-4e235fcb4094"
-NAME, OTHER_NAME = f"rollout-2026-11-22T22-49-40-{ID}.jsonl", f"rollout-2026-11-22T22-49-42-{OTHER}.jsonl"
+NAME = f"rollout-2026-11-22T22-49-40-{ID}.jsonl"
 ACTIVE, ARCHIVED = f"sessions/2026/11/22/{NAME}", f"archived_sessions/{NAME}"
+OTHER_ARCHIVED = f"archived_sessions/rollout-2026-11-22T22-49-42-{OTHER}.jsonl"
 
 
 @pytest.fixture(autouse=True)
@@ -31,10 +31,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def row(home: Path, path: str = ACTIVE, **fields: Any) -> Row:
     return {"id": ID, "rollout_path": f"{home}/{path}", "history_mode": "paginated", **fields}
-
-
-def moved(path: str = ARCHIVED, thread_id: str = ID) -> Moved:
-    return Moved(thread_id, path, path.startswith("archived"), FileStamp(1, 1))
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -47,7 +43,7 @@ def files(folder: Path) -> dict[str, bytes]:
 async def test_an_archived_thread_is_archived_now_and_where_its_file_is(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path), row(tmp_path, id=OTHER))
     before, began = rows_of(tmp_path), int(time.time())
-    assert await CodexDatabase(tmp_path, tmp_path).move([moved()]) is None
+    assert await CodexDatabase(tmp_path, tmp_path).move({ID: ARCHIVED}) is None
     after = rows_of(tmp_path)
     assert began <= after[ID].pop("archived_at") <= time.time()
     assert after[ID] == {
@@ -61,7 +57,7 @@ async def test_an_archived_thread_is_archived_now_and_where_its_file_is(tmp_path
 async def test_an_unarchived_thread_is_archived_since_never(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path, ARCHIVED, archived=1, archived_at=5))
     before = rows_of(tmp_path)
-    assert await CodexDatabase(tmp_path, tmp_path).move([moved(ACTIVE)]) is None
+    assert await CodexDatabase(tmp_path, tmp_path).move({ID: ACTIVE}) is None
     changed = {"rollout_path": f"{tmp_path}/{ACTIVE}", "archived": 0, "archived_at": None}
     assert rows_of(tmp_path) == {ID: before[ID] | changed}
 
@@ -69,7 +65,7 @@ async def test_an_unarchived_thread_is_archived_since_never(tmp_path: Path) -> N
 async def test_a_row_that_tells_so_already_keeps_its_time(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path, ARCHIVED, archived=1, archived_at=5))
     before = rows_of(tmp_path)
-    assert await CodexDatabase(tmp_path, tmp_path).move([moved()]) is None
+    assert await CodexDatabase(tmp_path, tmp_path).move({ID: ARCHIVED}) is None
     assert rows_of(tmp_path) == before
 
 
@@ -87,7 +83,7 @@ async def test_a_thousand_rows_follow_in_one_transaction_and_none_is_made(tmp_pa
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sqlite3, "connect", traced)
-        all_of_them = [moved(f"archived_sessions/rollout-{i}.jsonl", i) for i in [*ids, "a thread of ours"]]
+        all_of_them = {i: f"archived_sessions/rollout-{i}.jsonl" for i in [*ids, "a thread of ours"]}
         assert await database.move(all_of_them) is None
     assert statements.count("BEGIN IMMEDIATE") == statements.count("COMMIT") == 1
     after = rows_of(tmp_path)
@@ -99,7 +95,7 @@ async def test_a_thousand_rows_follow_in_one_transaction_and_none_is_made(tmp_pa
 
 async def test_codex_names_the_plain_file_of_a_compressed_rollout(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path))
-    assert await CodexDatabase(tmp_path, tmp_path).move([moved(f"{ARCHIVED}.zst")]) is None
+    assert await CodexDatabase(tmp_path, tmp_path).move({ID: f"{ARCHIVED}.zst"}) is None
     assert rows_of(tmp_path)[ID]["rollout_path"] == f"{tmp_path}/{ARCHIVED}"
 
 
@@ -108,7 +104,7 @@ async def test_a_home_that_we_reach_by_a_link_stays_as_codex_spells_it(tmp_path:
     real, link = tmp_path / "real sessions", tmp_path / "link"
     make(real, row(real))
     link.symlink_to(real)
-    assert await CodexDatabase(link, link).move([moved()]) is None
+    assert await CodexDatabase(link, link).move({ID: ARCHIVED}) is None
     assert rows_of(real)[ID]["rollout_path"] == f"{real}/{ARCHIVED}"
 
 
@@ -116,12 +112,12 @@ async def test_a_row_of_another_home_is_left_and_the_others_follow(tmp_path: Pat
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
     elsewhere.mkdir()
     make(home, row(elsewhere), row(home, id=OTHER))
-    left = await CodexDatabase(home, home).move([moved(), moved(f"archived_sessions/{OTHER_NAME}", OTHER)])
+    left = await CodexDatabase(home, home).move({ID: ARCHIVED, OTHER: OTHER_ARCHIVED})
     assert left is not None
     assert f"its row of thread {ID} tells of a file that is not in this home, {elsewhere}/{ACTIVE}" in left
     after = rows_of(home)
     assert (after[ID]["rollout_path"], after[ID]["archived"]) == (f"{elsewhere}/{ACTIVE}", 0)
-    assert (after[OTHER]["rollout_path"], after[OTHER]["archived"]) == (f"{home}/archived_sessions/{OTHER_NAME}", 1)
+    assert (after[OTHER]["rollout_path"], after[OTHER]["archived"]) == (f"{home}/{OTHER_ARCHIVED}", 1)
 
 
 # ---------------------------------------------------------------------------------------------- named, git
@@ -146,7 +142,7 @@ async def test_a_thread_that_codex_does_not_know_gets_no_row(tmp_path: Path) -> 
     make(tmp_path, row(tmp_path))
     before, database = rows_of(tmp_path), CodexDatabase(tmp_path, tmp_path)
     assert not await database.follows(OTHER)
-    assert await database.move([moved(f"archived_sessions/{OTHER_NAME}", OTHER)]) is None
+    assert await database.move({OTHER: OTHER_ARCHIVED}) is None
     assert await database.name(OTHER, "name") is None
     assert await database.git(OTHER, {"sha": "abc"}) == FollowedGit()
     assert rows_of(tmp_path) == before
@@ -154,7 +150,7 @@ async def test_a_thread_that_codex_does_not_know_gets_no_row(tmp_path: Path) -> 
 
 async def test_without_a_database_there_is_nothing_to_say_and_none_is_made(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "not there"):
-        assert await CodexDatabase(tmp_path, folder).move([moved()]) is None
+        assert await CodexDatabase(tmp_path, folder).move({ID: ARCHIVED}) is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -162,14 +158,14 @@ async def test_the_databases_of_a_home_may_lie_elsewhere(tmp_path: Path) -> None
     home, databases = tmp_path / "home", tmp_path / "databases"
     home.mkdir()
     make(databases, row(home))
-    assert await CodexDatabase(home, databases).move([moved()]) is None
+    assert await CodexDatabase(home, databases).move({ID: ARCHIVED}) is None
     assert rows_of(databases)[ID]["archived"] == 1
 
 
 async def test_a_dry_run_of_a_move_changes_nothing(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path))
     before = rows_of(tmp_path)
-    assert await CodexDatabase(tmp_path, tmp_path).move([moved()], dry_run=True) is None
+    assert await CodexDatabase(tmp_path, tmp_path).move({ID: ARCHIVED}, dry_run=True) is None
     assert rows_of(tmp_path) == before
 
 
@@ -179,12 +175,11 @@ async def test_a_dry_run_of_a_move_changes_nothing(tmp_path: Path) -> None:
 async def refused(home: Path, *, read_only: bool = False) -> str:
     """The sentence that all three say, and a dry run before."""
     database = CodexDatabase(home, home, read_only=read_only)
-    left = (await database.git(ID, {"sha": "a"})).left
-    foretold = await database.move([moved()], dry_run=True)
-    said = {foretold, await database.move([moved()]), await database.name(ID, "name"), left}
+    git = (await database.git(ID, {"sha": "a"})).left
+    foretold = await database.move({ID: ARCHIVED}, dry_run=True)
+    said = [foretold, await database.move({ID: ARCHIVED}), await database.name(ID, "name"), git]
     assert not (read_only and await database.follows(ID))
-    (sentence,) = said
-    assert sentence is not None
+    (sentence,) = {str(one).partition(";")[0] for one in said}
     assert sentence.startswith("Codex's own database ")
     assert "was left as it is: " in sentence
     return sentence
@@ -252,5 +247,5 @@ async def test_a_server_that_was_told_so_changes_nothing_and_says_it(tmp_path: P
     assert "(--codex-db read-only)" in await refused(tmp_path, read_only=True)
     assert files(tmp_path) == before
     quiet = CodexDatabase(tmp_path, tmp_path, read_only=True)
-    assert await quiet.move([moved(ACTIVE)]) is None  # it tells so already
-    assert await quiet.move([moved(f"archived_sessions/{OTHER_NAME}", OTHER)]) is None
+    assert await quiet.move({ID: ACTIVE}) is None  # it tells so already
+    assert await quiet.move({OTHER: OTHER_ARCHIVED}) is None
