@@ -38,7 +38,7 @@ _SQLITE_SAYS = {
     "EROFS": "attempt to write a readonly database",
 }
 
-real_write = os.write
+real_write, real_connect = os.write, sqlite3.connect
 
 
 class Points:
@@ -68,7 +68,7 @@ class Points:
                     setattr(store, name, self._around(name, getattr(store, name)))
         os.write, os.fsync = self._write, self._before_sync(os.fsync)
         sys.addaudithook(self._audit)
-        dbapi2.connect = self._connect  # the one that SQLAlchemy takes
+        dbapi2.connect = sqlite3.connect = self._connect  # the one that SQLAlchemy takes, and our own
 
     def _around(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
@@ -114,7 +114,7 @@ class Points:
             self.reach("step", step)
 
     def _connect(self, *args: Any, **options: Any) -> _Connection:
-        connection = sqlite3.connect(*args, **options, factory=_Connection)
+        connection = real_connect(*args, **options, factory=_Connection)
         connection.reach = self.reach
         return connection
 

@@ -14,10 +14,12 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from mcp_server.models.rollout import MalformedLine, decode_line
+from tests.codex_database import row_of, rows_of
 from tests.mission.conftest import Tools, rollouts
 from tests.struck.process import End, failing, killed, planted, seen
 from tests.struck.verbs import VERBS, Story, Verb, standing
@@ -36,6 +38,8 @@ def kill_sweep(verb: Verb, folder: Path, *, first: int = 1, every: int = 1) -> C
         at = str(end.said.get("at", "the end"))
         try:
             tally[_check(home, verb, end.story, torn=at == "half of a write")] += 1
+            if verb.codex:
+                _check_codex(home, end.story)
         except AssertionError as failure:
             failure.add_note(f"killed at point {number}: {at}")
             raise
@@ -114,6 +118,24 @@ def _check(home: Path, verb: Verb, story: Story, *, torn: bool, cut: bool = True
     outcome = seen(home, look)
     _whole_lines(home, torn=torn or not cut)
     return outcome
+
+
+def _check_codex(home: Path, story: Story) -> None:
+    """Codex's rows tell where the files lie, and the name and git info that a server shows."""
+    rows = rows_of(home)
+    place = ("id", "rollout_path", "archived")
+    assert [{key: row[key] for key in place} for row in rows.values()] == sorted(
+        (row_of(path) for path in rollouts(home) if path.stem[-36:] in rows), key=itemgetter("id")
+    )
+
+    async def look(tools: Tools) -> str:
+        thread: dict[str, Any] = (await tools("thread_read", thread_id=story.ids[-1]))["thread"]
+        return json.dumps([thread["name"], thread["git_info"]])
+
+    row = rows[story.ids[-1]]
+    name, git_info = json.loads(seen(home, look))
+    assert (row["title"] == "renamed") == (name == "renamed")
+    assert row["git_branch"] == (git_info["branch"] if git_info else None)
 
 
 async def _in_order(tools: Tools) -> None:

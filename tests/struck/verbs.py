@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from tests.mission.conftest import Tools
+from tests.codex_database import make, row_of
+from tests.mission.conftest import Tools, rollouts
 
 _KINDS = ["appServer", "subAgent"]
 
@@ -33,7 +35,8 @@ class Verb:
     struck in `call` alone. `tree` says how the planted threads stand before and after: archived, or gone (None);
     `says` is what the call adds to its thread. `shows` is a field of the thread
     and the value that it has then. `from_the_start`: the planted index is lost, and the server is struck
-    from its start on."""
+    from its start on. `codex`: Codex has a row of each planted thread, which must tell the same as our server in the
+    end."""
 
     call: Step
     plant: tuple[Step, ...] = ()
@@ -41,6 +44,7 @@ class Verb:
     tree: tuple[bool, bool | None] | None = None
     says: tuple[str, ...] = ()
     from_the_start: bool = False
+    codex: bool = False
     shows: tuple[str, object] | None = None
 
 
@@ -121,7 +125,14 @@ async def working(tools: Tools, story: Story) -> None:
     story.tell(leaf, "still at work")
 
 
+async def known_to_codex(tools: Tools, _: Story) -> None:
+    """Codex has seen all threads that are there."""
+    home = Path((await tools("store_status"))["home"])
+    make(home, *map(row_of, rollouts(home)))
+
+
 WRITTEN = (start, first_message, complete, unsubscribe)
+KNOWN = (*WRITTEN, known_to_codex)
 
 
 async def look(tools: Tools, _: Story) -> None:
@@ -145,6 +156,16 @@ VERBS: dict[str, Verb] = {
     "thread_archive of working threads": Verb(archive, plant=(tree,), ready=(working,), tree=(False, True)),
     "thread_unarchive": Verb(unarchive, plant=(tree, archive), tree=(True, False)),
     "thread_delete": Verb(delete, plant=(tree,), tree=(False, None)),
+    "thread_archive where Codex has been": Verb(
+        archive, plant=(tree, known_to_codex), ready=(working,), tree=(False, True), codex=True
+    ),
+    "thread_unarchive where Codex has been": Verb(
+        unarchive, plant=(tree, archive, known_to_codex), tree=(True, False), codex=True
+    ),
+    "thread_set_name where Codex has been": Verb(rename, plant=KNOWN, shows=("name", "renamed"), codex=True),
+    "thread_update_metadata where Codex has been": Verb(
+        git, plant=KNOWN, shows=("git_info", {"branch": "struck"}), codex=True
+    ),
     "thread_delete of working threads": Verb(delete, plant=(tree,), ready=(working,), tree=(False, None)),
 }
 
