@@ -142,13 +142,23 @@ def home(peer: Peer, model: Model, tmp_path: Path) -> CodexHome:
 @pytest.fixture
 def golden_home(peer: Peer, model: Model, tmp_path: Path) -> CodexHome:
     """A copy of the real home, with its databases, that talks to the mock model."""
-    path = tmp_path / "golden"
-    shutil.copytree(peer.golden / "home", path)
+    return _copied(peer, model, "golden", tmp_path)
+
+
+@pytest.fixture
+def golden171_home(peer: Peer, model: Model, tmp_path: Path) -> CodexHome:
+    """The same of the one that Codex 0.171 made, with more kinds of threads."""
+    return _copied(peer, model, "golden171", tmp_path)
+
+
+def _copied(peer: Peer, model: Model, name: str, tmp_path: Path) -> CodexHome:
+    path = tmp_path / name
+    shutil.copytree(peer.golden.parent / name / "home", path)
     config = path / "config.toml"
     config.write_text(re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{model.port}", config.read_text()))
     # Codex keeps absolute paths.
     with closing(sqlite3.connect(path / "state_5.sqlite")) as db, db:
-        db.execute("UPDATE threads SET rollout_path = replace(rollout_path, '/golden/home', ?)", (str(path),))
+        db.execute("UPDATE threads SET rollout_path = replace(rollout_path, ?, ?)", (f"/{name}/home", str(path)))
     return CodexHome(path, peer, model)
 
 

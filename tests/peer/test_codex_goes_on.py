@@ -5,11 +5,13 @@ Its database has a row for each of them, which it trusts more than the files.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from typing import Any
 
+import anyio
 import pytest
 from mcp import Client
 
@@ -64,11 +66,15 @@ class Codexes:
         thread_id = codex.request("thread/start", {"cwd": "/work", "historyMode": mode, **params})["thread"]["id"]
         for message in messages:
             codex.turn(thread_id, message)
-        codex.request("thread/archive", {"threadId": thread_id})  # the only verb that lets the writer lock go at once
+        self._let_go(codex, thread_id)
+        return thread_id
+
+    def _let_go(self, codex: Any, thread_id: str) -> None:
+        """Archive, the only verb that lets the writer locks go at once, and back."""
+        codex.request("thread/archive", {"threadId": thread_id})
         codex.request("thread/unarchive", {"threadId": thread_id})
         if self._running is None:
             codex.close()
-        return thread_id
 
     def say(self, thread_id: str, message: str) -> list[str]:
         """Resume, one more turn, let go; what Codex then shows as said."""
@@ -76,11 +82,24 @@ class Codexes:
         codex.request("thread/resume", {"threadId": thread_id})
         codex.turn(thread_id, message)
         turns = codex.request("thread/read", {"threadId": thread_id, "includeTurns": True})["thread"]["turns"]
-        codex.request("thread/archive", {"threadId": thread_id})
-        codex.request("thread/unarchive", {"threadId": thread_id})
-        if self._running is None:
-            codex.close()
+        self._let_go(codex, thread_id)
         return questions(turns)
+
+    def said(self, thread_id: str) -> list[str]:
+        return questions(self.ask("thread/read", threadId=thread_id, includeTurns=True)["thread"]["turns"])
+
+    async def grow(self, mode: str) -> list[str]:
+        """root -> two children -> two grandchildren each, all at rest and let go; the root first."""
+        codex = self._running or self._home.server()
+        root = codex.request("thread/start", {"cwd": "/work", "historyMode": mode})["thread"]["id"]
+        codex.turn(root, "SPAWN 2x2")
+        below: list[Json] = []
+        with anyio.fail_after(60):
+            while len(below) < 6 or any(thread["status"]["type"] == "active" for thread in below):
+                await anyio.sleep(0.1)  # grandchildren start after the turn of the root
+                below = codex.request("thread/list", {"ancestorThreadId": root, "limit": 100})["data"]
+        self._let_go(codex, root)
+        return [root, *(thread["id"] for thread in below)]
 
     def listed(self, *, archived: bool, **params: Any) -> list[str]:
         params |= {"archived": archived, "limit": 100}
@@ -171,6 +190,90 @@ async def test_git_info_that_we_record_is_what_codex_shows(
         assert answer["thread"]["git_info"] == GIT | {"branch": None}
         assert codex.say(thread_id, "and on") == ["the question", "and on"]
         assert codex.ask("thread/read", threadId=thread_id)["thread"]["gitInfo"] == theirs | {"branch": None}
+
+
+@MODES
+@BESIDE
+async def test_a_tree_that_codex_spawned_goes_there_and_back_by_either(
+    home: CodexHome, tools: Tools, mode: str, beside: bool
+) -> None:
+    config = home.path / "config.toml"
+    config.write_text(config.read_text() + "\n[agents]\nmax_depth = 3\nmax_threads = 16\n")
+    with Codexes(home, beside=beside) as codex:
+        root, *below = await codex.grow(mode)
+        assert len(below) == 6
+        said = {i: codex.said(i) for i in (root, *below)}
+        with anyio.fail_after(30):
+            while set(await tools.listed(ancestor_thread_id=root)) != set(below):  # noqa: ASYNC110 - told of one by one
+                await anyio.sleep(0.1)
+        receipt = await tools("thread_archive", thread_id=root)
+        assert (set(receipt["archived"]), receipt["codex_db"]) == ({root, *below}, None)
+        assert {i: codex.said(i) for i in said} == said
+        assert set(codex.listed(archived=True, ancestorThreadId=root)) == set(below)
+        codex.ask("thread/unarchive", threadId=root)
+        assert set(codex.listed(archived=False, ancestorThreadId=root)) == set(below)
+        codex.ask("thread/archive", threadId=root)
+        receipt = await tools("thread_unarchive", thread_id=root, include_descendants="all")
+        assert (set(receipt["unarchived"]), receipt["codex_db"]) == (set(said), None)
+        assert set(codex.listed(archived=False, ancestorThreadId=root)) == set(below)
+        assert {i: codex.say(i, "and on") for i in said} == {i: [*texts, "and on"] for i, texts in said.items()}
+
+
+async def test_a_thread_that_was_forked_off_one_that_we_move_goes_on(home: CodexHome, tools: Tools) -> None:
+    with Codexes(home, beside=True) as codex:
+        source = codex.start("paginated", "the question")
+        fork = codex.ask("thread/fork", threadId=source, excludeTurns=True)["thread"]["id"]
+        assert codex.say(fork, "in the fork") == ["the question", "in the fork"]
+        for verb in ("thread_archive", "thread_unarchive"):
+            await tools(verb, thread_id=source)
+            assert codex.said(fork) == ["the question", "in the fork"]
+        await tools("thread_archive", thread_id=source)
+        assert codex.say(fork, "and on") == ["the question", "in the fork", "and on"]
+
+
+async def test_every_kind_of_thread_of_a_real_home_goes_there_and_back(
+    golden171_home: CodexHome,
+) -> None:
+    home = golden171_home
+    ids = json.loads((home.peer.golden.parent / "golden171/expected.json").read_text())["ids"]
+    kept = rows(home, "SELECT id, archived FROM threads WHERE attached_thread_parent_id IS NULL")
+    kinds = {name: thread_id for name, thread_id in ids.items() if kept.get(thread_id) == 0}
+    assert {"p_reverted", "l_zst", "p_zst", "p_fork_of_fork", "tree_v2", "p_goal", "l_fork"} <= kinds.keys()
+    async with Client(stdio_server(home.path)) as client:
+        tools = Tools(client)
+        with Codexes(home, beside=True) as codex:
+            said = {name: codex.said(thread_id) for name, thread_id in kinds.items()}
+            for thread_id in kinds.values():
+                receipt = await tools("thread_archive", thread_id=thread_id)
+                assert (receipt["failed"], receipt["codex_db"]) == ([], None)
+            assert {name: codex.said(thread_id) for name, thread_id in kinds.items()} == said
+            assert not set(codex.listed(archived=False)) & set(kinds.values())
+            for thread_id in kinds.values():
+                codex.ask("thread/unarchive", threadId=thread_id)
+                await tools("thread_archive", thread_id=thread_id)
+                receipt = await tools("thread_unarchive", thread_id=thread_id, include_descendants="all")
+                assert (receipt["failed"], receipt["codex_db"]) == ([], None)
+            assert {name: codex.said(thread_id) for name, thread_id in kinds.items()} == said
+            for thread_id in kinds.values():
+                codex.ask("thread/resume", threadId=thread_id)
+                codex.ask("thread/archive", threadId=thread_id)
+
+
+@MODES
+async def test_a_thread_that_we_delete_is_out_of_codexs_lists_and_codex_deletes_its_row(
+    home: CodexHome, tools: Tools, mode: str
+) -> None:
+    """No row is ever deleted by us: until then Codex still tells of it when asked by id, and says that it is gone."""
+    with Codexes(home, beside=True) as codex:
+        thread_id = codex.start(mode, "the question")
+        await tools("thread_delete", thread_id=thread_id, confirm_thread_id=thread_id)
+        assert codex.listed(archived=False) == codex.listed(archived=True) == []
+        assert codex.ask("thread/read", threadId=thread_id)["thread"]["preview"] == "the question"
+        for method in ("thread/resume", "thread/fork", "thread/archive", "thread/unarchive"):
+            said = codex.refuses(method, threadId=thread_id)
+            assert any(words in said for words in ("rollout found", "does not exist", "missing source rollout")), said
+        codex.ask("thread/delete", threadId=thread_id)
+        assert rows(home) == {}
 
 
 def rows(home: CodexHome, query: str = "SELECT id, archived FROM threads") -> dict[str, Any]:
