@@ -7,6 +7,7 @@ from mcp_server.stores import codex_state
 from mcp_server.stores.base import RolloutStore
 from mcp_server.stores.codex_facts import CodexFacts
 from mcp_server.stores.codex_follow import CodexDatabase
+from mcp_server.stores.codex_names import CodexNames
 from mcp_server.stores.records import SpawnEdge
 
 
@@ -14,16 +15,10 @@ class CodexBeside:
     """The databases that Codex keeps for the home of this configuration, if it has been there."""
 
     def __init__(self, config: Config, rollouts: RolloutStore) -> None:
-        self._folder, self._rollouts = config.codex_databases, rollouts
-        self._read_only = config.codex_db == "read-only"
+        self._folder, read_only = config.codex_databases, config.codex_db == "read-only"
+        self.names = CodexNames(self._folder, rollouts, ours_first=read_only)
         self.facts = CodexFacts(self._folder)
-        self.rows = CodexDatabase(config.home, self._folder, read_only=self._read_only)
-
-    async def names(self) -> dict[str, str]:
-        """Codex's own names. Where ours don't get into its database, those count only where we have none."""
-        names = await codex_state.names(self._folder)
-        ours = await self._rollouts.names() if names and self._read_only else dict[str, str]()
-        return {thread_id: name for thread_id, name in names.items() if thread_id not in ours}
+        self.rows = CodexDatabase(config.home, self._folder, read_only=read_only)
 
     async def closed_edges(self) -> list[SpawnEdge]:
         return await codex_state.closed_edges(self._folder)

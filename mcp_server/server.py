@@ -223,7 +223,7 @@ class Runtime:
             )
         elif self._behind:
             try:
-                await sync(self.rollouts, state, own=self.service.live.own, more_names=self.codex.names)
+                await self._sync(state)
                 self.feed.wake()
             except StoreFailure as error:
                 logger.warning("the index could not be brought in step with the files: %s", error)
@@ -260,7 +260,7 @@ class Runtime:
         self._behind = (await state.backfill()).status == "complete"
         rows = await doctor.row_counts(state)
         if self._behind and rows.active + rows.archived <= _SYNCED_FIRST:
-            await sync(self.rollouts, state, own=self.service.live.own, more_names=self.codex.names)
+            await self._sync(state)
             self._behind = False
         elif not self._behind:
             self.service.catalog.building = state
@@ -286,6 +286,10 @@ class Runtime:
             logger.warning("finished %s of %s, which was cut short", operation.kind, operation.root_id)
         report = await doctor.row_counts(state)
         logger.info("home %s holds %d active and %d archived threads", self.config.home, report.active, report.archived)
+
+    async def _sync(self, state: StateDb) -> None:
+        own = self.service.live.own
+        await sync(self.rollouts, state, own=own, more_names=self.codex.names, whole=True)
 
     # ------------------------------------------------------------------------------------------ status
 

@@ -7,7 +7,7 @@ files to the one that `which_file` names. A file is read again only when its sta
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,7 +22,12 @@ from mcp_server.stores.records import Change
 from mcp_server.stores.unreadable import Unreadable
 from mcp_server.stores.which_file import standing
 
-NameSource = Callable[[], Awaitable[Mapping[str, str]]]
+
+class NameSource(Protocol):
+    """Tells names of threads by id: of these, or of all, which may take a second where there are very many."""
+
+    async def __call__(self, thread_ids: Collection[str] | None = None) -> Mapping[str, str]: ...
+
 
 BATCH_ROWS = 256
 _BATCH_BYTES = 64 << 20  # keeps one batch well within a backfill's lease, however large the rollouts are
@@ -83,7 +88,9 @@ class Adoption:
     own: Callable[[], Collection[str]] = frozenset[str]
     more_names: NameSource | None = None
     sink: BadLines | None = None
-    _names: Mapping[str, str] | None = None
+    _listed: Mapping[str, str] | None = None
+    _names: Mapping[str, str] = field(default_factory=dict[str, str])
+    _asked: frozenset[str] = frozenset()
     _names_applied: bool = False
     _carried: dict[str, str] = field(default_factory=dict[str, str])
     _damaged: dict[tuple[str, FileStamp], BadLine] = field(default_factory=dict[tuple[str, FileStamp], BadLine])
@@ -147,6 +154,7 @@ class Adoption:
         rows = await self.state.get_many(by_id)
         chosen: list[tuple[StoredThread, StoredThread | None]] = []
         barred = {*await self.state.deleted(by_id), *self.own()}
+        await self._ask_for_names(by_id)
         for thread_id, threads in by_id.items():
             row = rows.get(thread_id)
             best = None if thread_id in barred else await self._settle(threads, row)
@@ -171,8 +179,8 @@ class Adoption:
     async def merged(self, thread: StoredThread, row: StoredThread | None) -> StoredThread:
         """The thread as its file tells it, with what others tell: the name (of a row that has one, only `apply_names`
         changes it), and when it was archived."""
-        if self._names is None:
-            self._names = await self._read_names()
+        if thread.id not in self._asked:
+            await self._ask_for_names([thread.id])
         name = (row.name if row else None) or self._names.get(thread.id)
         archived_at = row.archived_at_ms if row is not None and row.archived and thread.archived else None
         return replace(thread, name=name, archived_at_ms=archived_at or thread.archived_at_ms)
@@ -207,16 +215,26 @@ class Adoption:
             self._events += await self.state.commit(Change(vanished=tuple(vanished)))
             self._met["vanished"] += vanished
 
-    async def apply_names(self, *, force: bool = False) -> None:
-        """Take over the names if session_index.jsonl has changed."""
+    async def apply_names(self, *, whole: bool = False) -> None:
+        """Take over the names if session_index.jsonl has changed; or, if `whole`, whatever has changed of any name."""
         stamp = await self.rollouts.names_stamp()  # before the names: a line that comes between is taken again later
-        if force or stamp != await self.state.names_stamp():
-            self._events += await self.state.apply_names(await self._read_names(), stamp)
-            self._names_applied = True
-
-    async def _read_names(self) -> dict[str, str]:
+        if not whole and stamp == await self.state.names_stamp():
+            return
         names = await self.rollouts.names()
-        return names | dict(await self.more_names()) if self.more_names else names
+        if self.more_names is not None:
+            held = {} if whole else await self.state.names()
+            differing = {key for key in held.keys() | names.keys() if held.get(key) != names.get(key)}
+            names |= await self.more_names(None if whole else differing)
+        self._events += await self.state.apply_names(names, stamp)
+        self._names_applied = True
+
+    async def _ask_for_names(self, thread_ids: Collection[str]) -> None:
+        """Have the names of these threads at hand. Those of all threads would take too much room."""
+        if self._listed is None:
+            self._listed = await self.rollouts.names()
+        names = {key: self._listed[key] for key in thread_ids if key in self._listed}
+        self._names = names | dict(await self.more_names(thread_ids)) if self.more_names else names
+        self._asked = frozenset(thread_ids)
 
     async def _current(self, files: Sequence[RolloutFile]) -> Sequence[RolloutFile]:
         """The files without those that a revert has replaced, as far as the rows tell: these need not be read again."""

@@ -288,6 +288,10 @@ class StateStore(HistoryStore, ReceiptStore, UnreadableStore, Protocol):
     async def names_stamp(self) -> FileStamp | None:
         """The stamp of session_index.jsonl that the rows' names were last taken from."""
 
+    async def names(self) -> dict[str, str]:
+        """The names that rows have, by thread id."""
+        ...
+
     async def apply_names(self, names: dict[str, str], stamp: FileStamp | None) -> list[ThreadEvent]:
         """Set the rows' names to these, remember the stamp; returns the events of the names that changed."""
         ...

@@ -6,9 +6,10 @@ damaged or locked database) means that nothing is known: the answer is empty, an
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -18,24 +19,25 @@ from mcp_server.stores.records import SpawnEdge
 
 _FILE = re.compile(r"state_(\d+)\.sqlite")
 _BUSY_S = 0.2
+_NAMED = "trim(coalesce(name, '')) <> ''"
+_TITLED = (
+    "history_mode = 'legacy' AND trim(title) <> '' AND trim(title) NOT IN (trim(first_user_message), trim(preview))"
+)
 
 
-async def names(sqlite_home: Path) -> dict[str, str]:
+async def names(sqlite_home: Path, thread_ids: Collection[str] | None = None) -> dict[str, str]:
     """Names by thread id, trimmed, as Codex shows them, whatever session_index.jsonl says: `name` of a paginated
     thread, and `title` of a legacy one unless that is only its first message (as in Codex 0.169 and 0.171).
 
-    `sqlite_home` is the folder that holds Codex's databases.
+    `sqlite_home` is the folder that holds Codex's databases. Of all threads (None) it takes a look at every row.
     """
-    named = await anyio.to_thread.run_sync(
-        _read, sqlite_home, "SELECT id, name FROM threads WHERE trim(coalesce(name, '')) <> '' ORDER BY id"
-    )
-    titled = await anyio.to_thread.run_sync(
-        _read,
-        sqlite_home,
-        "SELECT id, title FROM threads WHERE history_mode = 'legacy' AND trim(title) <> '' "
-        "AND trim(title) NOT IN (trim(first_user_message), trim(preview)) ORDER BY id",
-    )
-    return {str(thread_id): str(name).strip() for thread_id, name in (*titled, *named)}
+    asked = () if thread_ids is None else (json.dumps(list(thread_ids)),)
+    among = "" if thread_ids is None else "id IN (SELECT value FROM json_each(?)) AND "
+    found: dict[str, str] = {}
+    for names in (f"title FROM threads WHERE {among}{_TITLED}", f"name FROM threads WHERE {among}{_NAMED}"):
+        rows = await anyio.to_thread.run_sync(_read, sqlite_home, f"SELECT id, {names} ORDER BY id", asked)
+        found |= {str(thread_id): str(name).strip() for thread_id, name in rows}
+    return found
 
 
 async def closed_edges(sqlite_home: Path) -> list[SpawnEdge]:
@@ -49,13 +51,13 @@ async def closed_edges(sqlite_home: Path) -> list[SpawnEdge]:
     return [SpawnEdge(str(parent), str(child), "closed") for parent, child in rows]
 
 
-def _read(sqlite_home: Path, query: str) -> Sequence[tuple[object, object]]:
+def _read(sqlite_home: Path, query: str, values: Sequence[str] = ()) -> Sequence[tuple[object, object]]:
     try:
         path = newest(sqlite_home)
         if path is None:
             return []
         with closing(sqlite3.connect(uri(path), uri=True, timeout=_BUSY_S)) as connection:
-            return connection.execute(query).fetchall()
+            return connection.execute(query, values).fetchall()
     except (OSError, ValueError, sqlite3.Error):
         return []
 

@@ -160,6 +160,10 @@ def _stamps(rows: Iterable[Sequence[Any]]) -> dict[str, tuple[str, FileStamp]]:
     return {key: (path, FileStamp(size, mtime_ns)) for key, path, size, mtime_ns in rows}
 
 
+def names(session: Session) -> dict[str, str]:
+    return dict(fetch_all(session, "SELECT id, name FROM threads WHERE name IS NOT NULL"))
+
+
 def apply_names(session: Session, names: dict[str, str]) -> list[ThreadEvent]:
     """Give each row the name that `names` has for it, None where it has none."""
     # Those that have a name or get one: to look at all rows would take seconds where there are very many.

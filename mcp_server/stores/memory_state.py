@@ -203,6 +203,9 @@ class MemoryState(MemoryHistory, StateStore):
     async def names_stamp(self) -> FileStamp | None:
         return self._names_stamp
 
+    async def names(self) -> dict[str, str]:
+        return {key: row.name for key, row in self._threads.items() if row.name is not None}
+
     async def apply_names(self, names: dict[str, str], stamp: FileStamp | None) -> list[ThreadEvent]:
         self._names_stamp = stamp
         changed = [self._threads[key] for key in sorted(self._threads) if self._threads[key].name != names.get(key)]

@@ -128,16 +128,17 @@ async def sync(
     quiet: bool = False,
     own: Callable[[], Collection[str]] = frozenset[str],
     more_names: NameSource | None = None,
+    whole: bool = False,
     sink: BadLines | None = None,
 ) -> SyncReport:
     """Bring all rows in step: compare stamps, read what differs, remove rows whose file is gone, apply new names.
 
     `quiet` writes rows without deriving events; threads that vanished and names that changed are announced all the
-    same.
+    same. `whole` asks for all names, also those that changed in the second source alone.
     """
     work = Adoption(rollouts, state, quiet=quiet, own=own, more_names=more_names, sink=sink)
     await work.catch_up()
-    await work.apply_names()
+    await work.apply_names(whole=whole)
     return work.report()
 
 
@@ -238,7 +239,7 @@ class _Build:
 
     async def _finish(self) -> bool:
         await self.work.catch_up()
-        await self.work.apply_names(force=True)
+        await self.work.apply_names(whole=True)
         return await self._checkpoint("complete")
 
     async def _checkpoint(self, status: Literal["pending", "running", "complete"]) -> bool:

@@ -186,6 +186,9 @@ class StateDb(StateStore):
     async def names_stamp(self) -> FileStamp | None:
         return await self.read(journal.names_stamp)
 
+    async def names(self) -> dict[str, str]:
+        return await self.read(index.names)
+
     async def apply_names(self, names: dict[str, str], stamp: FileStamp | None) -> list[ThreadEvent]:
         return await self.write(_apply_names, names, stamp, _now_ms())
 

@@ -212,7 +212,7 @@ class Catalog:
 
     async def named_by_codex(self, thread: StoredThread) -> StoredThread:
         """The thread by the name that Codex's row gives it, which is what the next look will show."""
-        names = await self._more_names() if self._more_names else dict[str, str]()
+        names = await self._more_names([thread.id]) if self._more_names else dict[str, str]()
         return replace(thread, name=names.get(thread.id, thread.name))
 
     async def known_many(

@@ -69,7 +69,7 @@ class TestBackfill:
         home.write(path_of(B), rollout(B))
         home.name(A, "ours")
 
-        async def more() -> dict[str, str]:
+        async def more(_: object = None) -> dict[str, str]:
             return {A: "theirs", B: "only theirs"}
 
         await build(home, state, more_names=more)

@@ -103,7 +103,7 @@ async def test_a_caller_who_goes_away_leaves_no_fork_loaded_or_half_made(
 class Broken(Files):
     """Not even what was begun can be taken away."""
 
-    async def remove(self, path: str) -> None:
+    async def remove(self, path: str, dry_run: bool = False) -> None:
         raise WriteFailed(path, "the disk is gone")
 
 

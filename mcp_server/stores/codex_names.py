@@ -1,0 +1,23 @@
+"""The names that Codex's own state DB has, as far as they count here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from mcp_server.stores import codex_state
+from mcp_server.stores.adopt import NameSource
+from mcp_server.stores.base import RolloutStore
+
+
+class CodexNames(NameSource):
+    """Asks the database each time. Where our names don't get into it (`ours_first`), those that it has count only where
+    we have none."""
+
+    def __init__(self, sqlite_home: Path, rollouts: RolloutStore, *, ours_first: bool) -> None:
+        self._folder, self._rollouts, self._ours_first = sqlite_home, rollouts, ours_first
+
+    async def __call__(self, thread_ids: Collection[str] | None = None) -> dict[str, str]:
+        names = await codex_state.names(self._folder, thread_ids)
+        ours = await self._rollouts.names() if names and self._ours_first else {}
+        return {thread_id: name for thread_id, name in names.items() if thread_id not in ours}
