@@ -11,10 +11,11 @@ import shlex
 from typing import Any
 
 from mcp_server.models.binary import without_base64
+from mcp_server.models.loose import dict_of, int_of, list_of, text_of
 from mcp_server.models.rollout import Json, MalformedLine, decode_value
 from mcp_server.models.turn import Item
 from mcp_server.threads import items as shapes
-from mcp_server.threads.items import camel, dict_of, int_of, list_of, text_of
+from mcp_server.threads.items import camel
 
 OUTPUTS = (
     "function_call_output",

@@ -20,7 +20,8 @@ class Draft:
     """A turn being folded. `items` are keyed by the recorded id, or by the number of a synthetic one. `added` holds
     the keys of items that Codex doesn't show, and so doesn't count when it numbers; `bare` those of them that the
     model's history alone tells, so far. `twins` counts, of what may be told with two ids, how often events told it more
-    often than the model's history. `lines` has, by key, the bytes `(start, end)` of the line that told an item last.
+    often than the model's history. `stand_ins` are messages of that history, which give way as soon as an event has
+    `told` one. `lines` has, by key, the bytes `(start, end)` of the line that told an item last.
 
     Folding the bytes from `place.start` to `end`, beginning at `place`, makes this turn again. Lines that belong to
     another turn may lie between: `strangers` are the turn and call ids that they name.
@@ -43,6 +44,8 @@ class Draft:
     items: dict[str | int, Item] = field(default_factory=dict[str | int, Item])
     added: set[str | int] = field(default_factory=set[str | int])
     bare: set[str | int] = field(default_factory=set[str | int])
+    stand_ins: set[str | int] = field(default_factory=set[str | int])
+    told: bool = False
     twins: Counter[str] = field(default_factory=Counter[str])
     lines: dict[str | int, tuple[int, int]] = field(default_factory=dict[str | int, tuple[int, int]])
     ids: set[str] = field(default_factory=set[str])
@@ -66,6 +69,14 @@ class Draft:
         for key, item in self.items.items():
             self.items[key] = _husk(item.type)
         self.lines, self.ids = {}, set()
+
+    def drop(self, key: str | int) -> None:
+        """Take an item back that the model's history told: an event has told the same."""
+        self.looks_back(key)
+        self.tangled = True
+        del self.items[key]
+        for keys in (self.added, self.bare, self.stand_ins):
+            keys.discard(key)
 
     def looks_back(self, key: str | int) -> None:
         """A line tells more of an item: nothing can be cut between the two."""

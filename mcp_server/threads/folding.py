@@ -12,13 +12,14 @@ from itertools import count
 from mcp_server.models.history import Piece, Place
 from mcp_server.models.rollout import Json, RolloutLine
 from mcp_server.models.turn import Item, Turn, TurnStatus
-from mcp_server.threads import calls
+from mcp_server.threads import calls, messages
 from mcp_server.threads import items as shapes
 from mcp_server.threads.drafts import Draft
 
 PIECE_BYTES = 128 << 10
 """A turn of more bytes is cut into pieces of so many or a little more, where it can be."""
 
+_TELLING = ("userMessage", "agentMessage", "reasoning", "contextCompaction")
 _SHOWN_BY_EVENTS = ("UserMessage", "AgentMessage", "Reasoning", "ContextCompaction")
 
 
@@ -43,6 +44,7 @@ class TurnFolder:
         self._by_id: dict[str, Draft] = {}
         self._calls: dict[str, Draft] = {}
         self._aborted: Draft | None = None
+        self._told = False
         self._delimiters: dict[str, Callable[[Json], None]] = {
             "task_started": self._start,
             "turn_started": self._start,
@@ -83,18 +85,22 @@ class TurnFolder:
     def _cut(self, draft: Draft) -> None:
         """Begin another piece of the turn here if the last has become long, and no call waits for its output."""
         last = draft.pieces[-1].start if draft.pieces else draft.place.start
-        long_enough = draft.end - last >= PIECE_BYTES and draft.explicit
+        long_enough = draft.end - last >= PIECE_BYTES and draft.explicit and draft.told
         if long_enough and not any(waiting is draft for waiting in self._calls.values()):
             draft.pieces.append(Piece(draft.end, self._lines, self._next_item, self._counted, len(draft.items)))
 
     def resume(self, turn_id: str) -> None:
-        """Go on within this turn, from a piece of it."""
+        """Go on within this turn, from a piece of it; events have told of messages before."""
+        self._open(turn_id, explicit=True).told = True
+
+    def begin_in(self, turn_id: str) -> None:
+        """Begin with one line of this turn, of which nothing has been told yet."""
         self._open(turn_id, explicit=True)
 
     def stands_apart(self, payload: Json) -> bool:
-        """Whether the response item that was told last belongs to no turn."""
+        """Whether the response item that was fed last belongs to no turn, and is no item."""
         running = self._current is not None and self._current.explicit
-        return not running and calls.turn_id_of(payload) not in self._by_id
+        return not self.told and not running and calls.turn_id_of(payload) not in self._by_id
 
     @property
     def next_item(self) -> int:
@@ -133,7 +139,8 @@ class TurnFolder:
             draft = self._turn(payload) if payload.get("turn_id") else self._ensure()
             if draft:
                 self._put(draft, item.id, item)
-        elif shapes.legacy_item(event, payload, ""):
+        elif item := shapes.legacy_item(event, payload, ""):
+            self._tell(item.type)
             self._append(self._ensure(), event, payload)
 
     def _open(self, turn_id: str, *, explicit: bool) -> Draft:
@@ -150,7 +157,13 @@ class TurnFolder:
         self._current = None
 
     def _ensure(self) -> Draft:
-        return self._current or self._open(f"rollout-{self._lines}", explicit=False)
+        """The running turn, or one that nothing but what it holds has opened. From here on it is events that tell."""
+        self._told = True
+        if self._current is not None:
+            return self._current
+        draft = self._open(f"rollout-{self._lines}", explicit=False)
+        draft.told = True
+        return draft
 
     def _turn(self, payload: Json) -> Draft | None:
         """The turn that a line names. What is told of a stranger is told to nobody."""
@@ -172,6 +185,7 @@ class TurnFolder:
         return draft
 
     def _start(self, payload: Json) -> None:
+        self._told = True
         turn_id = shapes.text_of(payload.get("turn_id"))
         draft = self._open(turn_id or f"rollout-{self._lines}", explicit=True)
         draft.root_turn_id = shapes.text_of(payload.get("root_turn_id"))
@@ -218,6 +232,7 @@ class TurnFolder:
     # ------------------------------------------------------------------------------------------ items
 
     def _user_message(self, payload: Json) -> None:
+        self._tell("userMessage")
         draft = self._current
         if draft and not draft.explicit and draft.items:
             self._close()
@@ -249,18 +264,20 @@ class TurnFolder:
             self._call_output(payload)
         elif call := calls.call_of(payload, self._lines):
             self._call(call, payload)
-        elif kind != "message":
-            return
         elif command := calls.user_shell(payload, f"shell-{self._lines}"):
             self._call(command, payload)
         elif not self._paginated and (prompt := calls.hook_prompt(payload, f"hook-{self._lines}")):
             self._put(self._ensure(), prompt.id, prompt)
+        elif not self._paginated and (item := messages.stand_in(payload, f"message-{self._lines}")):
+            self._stand_in(item, payload)
 
     def _call(self, call: Item, payload: Json) -> None:
         """Add what the agent did, unless an event has told it."""
         draft = self._turn_of(payload)
         if draft is None and call.type == "commandExecution" and call.get("source") == "userShell":
             draft = self._ensure()
+        if draft is None and not self._told:
+            draft = self._open(f"rollout-{self._lines}", explicit=False)
         if draft is None:
             return
         if (twin := calls.twin_key(call)) is not None:
@@ -272,6 +289,35 @@ class TurnFolder:
         if payload.get("type") in calls.AWAIT_OUTPUT:
             self._calls[call.id] = draft
         self._put(draft, call.id, call, added=True, bare=True)
+
+    def _stand_in(self, item: Item, payload: Json) -> None:
+        """Add a message that no event has told, so far. Between turns that events tell there is none to be shown: Codex
+        puts there what it injects."""
+        draft = self._turn_of(payload)
+        if draft is None or (item.type == "userMessage" and not draft.explicit and not draft.told and draft.items):
+            if self._told:
+                return
+            draft = self._open(f"rollout-{self._lines}", explicit=False)
+        if not draft.told and item.id not in draft.items:
+            self._put(draft, item.id, item, added=True, bare=True)
+            draft.stand_ins.add(item.id)
+
+    def _tell(self, kind: str) -> None:
+        """An event is to tell of a message: what stands in for it goes. In a turn without a beginning that is the last
+        item alone; those before it are told by nobody else."""
+        self._told = True
+        draft = self._current
+        if draft is None or draft.told or kind not in _TELLING:
+            return
+        draft.told = True
+        gone = set(draft.stand_ins)
+        if not draft.explicit:
+            gone &= {key for key in list(draft.items)[-1:] if draft.items[key].type == kind}
+        for key in gone:
+            draft.drop(key)
+        if not draft.shown:
+            self._by_id.pop(draft.id, None)
+            self._current = None
 
     def _turn_of(self, payload: Json) -> Draft | None:
         """The turn of a response item: the one it names, else the running one; the model's history goes on for a while
@@ -326,11 +372,7 @@ class TurnFolder:
         draft.twins[twin] += 1
         alike = (key for key, one in draft.items.items() if key in draft.bare and calls.twin_key(one) == twin)
         if draft.twins[twin] <= 0 and told not in draft.bare and (key := next(alike, None)) is not None:
-            draft.looks_back(key)
-            draft.tangled = True
-            draft.added.discard(key)
-            draft.bare.discard(key)
-            del draft.items[key]
+            draft.drop(key)
 
     def _retell(self, draft: Draft, key: str | int, item: Item) -> None:
         if key in draft.items:

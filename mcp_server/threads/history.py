@@ -17,6 +17,7 @@ from mcp_server.models.thread import StoredThread
 from mcp_server.models.turn import Item, ItemsView, Turn, TurnError
 from mcp_server.stores.base import BadLine, RolloutStore
 from mcp_server.stores.finding import Source
+from mcp_server.stores.naming import is_text
 from mcp_server.stores.rawlines import split_lines
 from mcp_server.threads.drafts import Draft
 from mcp_server.threads.folding import TurnFolder
@@ -83,8 +84,7 @@ class HistoryText:
 
     def _is_small(self, first: int) -> bool:
         """Whether what was there of the own rollout, from an offset on, can be had in one trip to a worker thread."""
-        plain = not self.thread.path.endswith(".zst")
-        return plain and first < self.thread.stamp.size <= first + _SMALL_BYTES
+        return is_text(self.thread.path) and first < self.thread.stamp.size <= first + _SMALL_BYTES
 
     async def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each range. Raises as `lines`; what is borrowed and can't be read is empty."""
@@ -225,8 +225,7 @@ def _header(span: TurnSpan, view: ItemsView) -> Turn:
 
 def _item(text: HistoryText, span: TurnSpan, place: ItemPlace, data: bytes) -> Item | None:
     folder = TurnFolder(paginated=text.paginated)
-    opened = {"type": "task_started", "turn_id": span.turn_id}
-    folder.feed(RolloutLine("event_msg", opened))
+    folder.begin_in(span.turn_id)
     for line in _decoded(text, place.start, data):
         folder.feed(line)
     told = [item for _, item in folder.told]

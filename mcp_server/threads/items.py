@@ -10,11 +10,11 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote
 
 from mcp_server.models.binary import left_out, without_base64
-from mcp_server.models.number import is_int64
+from mcp_server.models.loose import dict_of, int_of, list_of, text_of
 from mcp_server.models.rollout import Json
 from mcp_server.models.turn import HEAD, Item, TurnError
 
@@ -23,23 +23,6 @@ _REVIEW_FAILED = "Reviewer failed to output a response."
 _MCP_DETAILS = frozenset({"app_context", "environment_id", "mcp_app_ui", "plugin_id", "read_only_hint"})
 
 # ---------------------------------------------------------------------------------------------- values
-
-
-def text_of(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def int_of(value: Any) -> int | None:
-    """Numbers of more than 64 bits are damage, and count as missing too."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and is_int64(value) else None
-
-
-def dict_of(value: Any) -> Json:
-    return cast("Json", value) if isinstance(value, dict) else {}
-
-
-def list_of(value: Any) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []
 
 
 def camel(value: Any) -> Any:
