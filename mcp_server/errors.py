@@ -22,6 +22,7 @@ ThreadstoreError
 │   ├── TurnsRunning
 │   ├── PaginatedHistory
 │   ├── UnknownHistoryMode
+│   ├── OldFormat
 │   ├── CompressedRollout
 │   ├── ThreadDeleted
 │   ├── ForkedHistoryInUse
@@ -218,6 +219,15 @@ class UnknownHistoryMode(WrongState):
         super().__init__(
             f"thread {thread_id} has a history of kind {_shown(mode)}, which this version can't append to; "
             "call thread_fork with this id and go on in the copy"
+        )
+
+
+class OldFormat(WrongState):
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(
+            f"thread {thread_id} is kept in a format that Codex left in September 2025 and that is not written to: no "
+            "Codex of today would read on in it; call thread_fork with this id and go on in the copy"
         )
 
 

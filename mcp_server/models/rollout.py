@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from mcp_server.models.old_rollout import told_today
+
 Json = dict[str, Any]
 
 MAX_DEPTH = 100
@@ -104,10 +106,16 @@ def decode_line(data: bytes) -> RolloutLine:
     """Decode one line. A byte order mark before it is passed over, which editors put at the start of a file.
 
     Raises:
-        MalformedLine: not JSON, not UTF-8, without `type` and `payload`, or nested deeper than `MAX_DEPTH`.
+        MalformedLine: not JSON, not UTF-8, without `type` and `payload` and no line of an old rollout either, or nested
+            deeper than `MAX_DEPTH`.
     """
+    data = data.removeprefix(_BOM)
     try:
-        line = _decoder.decode(data.removeprefix(_BOM))
+        line = _decoder.decode(data)
+    except msgspec.ValidationError as error:
+        if (old := _old(data)) is None:
+            raise MalformedLine(str(error)) from error
+        line = old
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedLine(str(error)) from error
     except RecursionError as error:
@@ -115,6 +123,15 @@ def decode_line(data: bytes) -> RolloutLine:
     if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _is_deeper(line.payload, MAX_DEPTH):
         raise _too_deep()
     return line
+
+
+def _old(data: bytes) -> RolloutLine | None:
+    """A line of an old rollout as one of today."""
+    try:
+        told = told_today(msgspec.json.decode(data))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return told and RolloutLine(*told)
 
 
 def decode_value(text: str) -> Any:
@@ -160,6 +177,9 @@ def decode_first(data: bytes, said: list[str]) -> RolloutLine:
     except MalformedLine as error:
         why = error
     record = decode_value(data.removeprefix(_BOM).decode("utf-8", "replace"))
+    if (told := told_today(record)) is not None:
+        said.append(f"not all of it can be used: {why}")
+        return RolloutLine(*told)
     if not isinstance(record, dict):
         raise why
     known: Json = {name: record[name] for name in ("type", "payload") if name in record}  # pyright: ignore[reportUnknownVariableType]

@@ -94,7 +94,10 @@ class ThreadHead(Value):
     thread_source: Annotated[str | None, about("user or subagent, where recorded")] = None
     originator: Annotated[str | None, about("Name of the client that created it")] = None
     cli_version: Annotated[str, about("Version of the program that created it")]
-    history_mode: Annotated[str, about("legacy or paginated (Codex's two rollout layouts)")]
+    history_mode: Annotated[
+        str,
+        about("legacy or paginated (Codex's two rollout layouts); bare: of before September 2025, to read and to fork"),
+    ]
     agent_nickname: Annotated[str | None, about("Nickname of a sub-agent")] = None
     agent_role: Annotated[str | None, about("Role of a sub-agent")] = None
     git_info: Annotated[GitInfo | None, about("Git state recorded for the thread")] = None

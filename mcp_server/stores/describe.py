@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from mcp_server.errors import DamagedRollout, StoreFailure
+from mcp_server.models.old_rollout import BARE
 from mcp_server.models.policy import sandbox_from_rollout
 from mcp_server.models.rollout import (
     HistoryBase,
@@ -23,6 +24,7 @@ from mcp_server.models.rollout import (
     decode_line,
     decode_meta,
 )
+from mcp_server.models.spoken import recorded_cwd, said_by_user
 from mcp_server.models.thread import GitInfo, StoredThread, spawn_parent
 from mcp_server.stores.base import BadLine, Description, RolloutFile
 from mcp_server.stores.naming import name_time_ms, parse_id, parse_time_ms
@@ -139,7 +141,8 @@ def _fold(text: RolloutText, end: int | None) -> _Fold:
         head_end = batch[-1].end if batch else head_end
         if fold.knows_identity and (fold.preview or head_end >= HEAD_BYTES):
             break
-    fold.take(_tail(text, head_end, end))
+    if not fold.is_bare:  # what these record of themselves stands at their head
+        fold.take(_tail(text, head_end, end))
     return fold
 
 
@@ -201,6 +204,10 @@ class _Fold:
             raise DamagedRollout(self.path, "is empty" if not self.bad_lines else "holds no readable line")
         return self._identity
 
+    @property
+    def is_bare(self) -> bool:
+        return self._identity is not None and self._identity[0].history_mode == BARE
+
     def take(self, batch: list[RawLine]) -> None:
         for raw in batch:
             if self._identity is not None and not may_matter(raw.data):
@@ -241,6 +248,10 @@ class _Fold:
                 self.turn_started_ms = parse_time_ms(line.timestamp) or self.turn_started_ms
             case _, "thread_name_updated":
                 self.name = _text(payload, "thread_name").strip() or self.name
+            case "response_item", _ if self.is_bare:
+                self.context_cwd = self.context_cwd or recorded_cwd(payload)
+                if parts := said_by_user(payload):
+                    self._said(line, parts)
             case _, "user_message":
                 images = bool(payload.get("images") or payload.get("local_images"))
                 self._user_message(line, _text(payload, "message"), images)
@@ -265,7 +276,9 @@ class _Fold:
     def _item(self, line: RolloutLine, item: Json) -> None:
         if item.get("type") != "UserMessage":
             return
-        parts = _objects(item.get("content"))
+        self._said(line, _objects(item.get("content")))
+
+    def _said(self, line: RolloutLine, parts: list[Json]) -> None:
         text = "".join(_text(part, "text") for part in parts if part.get("type") == "text")
         self._user_message(line, text, any("image" in _text(part, "type").lower() for part in parts))
 

@@ -30,6 +30,7 @@ from mcp_server.stores.naming import (
     ACTIVE,
     ARCHIVED,
     COMPRESSED,
+    DOCUMENT,
     active_path,
     archived_path,
     check_path,
@@ -44,7 +45,7 @@ from mcp_server.stores.naming import (
     thread_id_of,
     without_name,
 )
-from mcp_server.stores.rawlines import RolloutText, damage_of
+from mcp_server.stores.rawlines import RolloutText, damage_of, document_text
 from mcp_server.stores.writer_locks import Holder, WriterLocks
 
 
@@ -222,7 +223,7 @@ class MemoryRollouts(RolloutStore):
         if path not in self._files:
             raise DamagedRollout(path, "is gone")
         data = self._files[path][0]
-        return RolloutText(path, io.BytesIO(data), len(data))
+        return document_text(path, data) if path.endswith(DOCUMENT) else RolloutText(path, io.BytesIO(data), len(data))
 
     def _open_base(self, rollout_id: str) -> RolloutText | None:
         found = self._rollout(rollout_id)

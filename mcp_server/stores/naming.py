@@ -14,11 +14,14 @@ ACTIVE = "sessions"
 ARCHIVED = "archived_sessions"
 NAME_INDEX = "session_index.jsonl"
 COMPRESSED = ".jsonl.zst"
+DOCUMENT = ".json"
+"""The TypeScript CLI of April to August 2025 kept each session as one document, flat in `sessions`."""
+SUFFIXES = (".jsonl", COMPRESSED, DOCUMENT)
 
 _ID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-fA-F]{32}"
 _ID_CHARS = 36
 _id = re.compile(_ID)
-_name_ids = re.compile(rf"rollout-(?:.*-)?({_ID})(?:_({_ID}))?\.jsonl(?:\.zst)?")
+_name_ids = re.compile(rf"rollout-(?:.*-)?({_ID})(?:_({_ID}))?\.json(?:l(?:\.zst)?)?")
 _file_time = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d")
 _name_time = re.compile(rf"rollout-({_file_time.pattern})-.*")
 _name_date = re.compile(r"rollout-(\d{4})-(\d\d)-(\d\d).*")
@@ -80,7 +83,12 @@ def _unix_ms(moment: datetime) -> int:
 
 
 def is_rollout(name: str) -> bool:
-    return name.startswith("rollout-") and name.endswith((".jsonl", COMPRESSED))
+    return name.startswith("rollout-") and name.endswith(SUFFIXES)
+
+
+def is_text(path: str) -> bool:
+    """Whether the lines of a rollout are the bytes of its file: neither compressed nor in a document."""
+    return not path.endswith((COMPRESSED, DOCUMENT))
 
 
 def is_plain(path: str) -> bool:

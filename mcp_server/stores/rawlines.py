@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Generator, Iterator
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import Protocol
 
 from mcp_server.errors import DamagedRollout, StoreFailure
+from mcp_server.models.old_rollout import lines_of_document
 from mcp_server.models.rollout import RawLine
 from mcp_server.stores.base import BadLine
-from mcp_server.stores.naming import COMPRESSED
+from mcp_server.stores.naming import COMPRESSED, DOCUMENT
 
 if sys.version_info >= (3, 14):
     from compression.zstd import ZstdError, ZstdFile
@@ -20,6 +22,7 @@ else:
     from backports.zstd import ZstdError, ZstdFile
 
 BATCH_BYTES = 1 << 20
+_DOCUMENT_BYTES = 64 << 20
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
@@ -100,7 +103,25 @@ def open_text(file: Path, path: str, flags: int = 0) -> RolloutText:
         if path.endswith(COMPRESSED):
             return RolloutText(path, ZstdFile(file), None)
         stream = os.fdopen(os.open(file, os.O_RDONLY | _BINARY | flags), "rb")
-        return RolloutText(path, stream, os.fstat(stream.fileno()).st_size)
+        size = os.fstat(stream.fileno()).st_size
+        if not path.endswith(DOCUMENT):
+            return RolloutText(path, stream, size)
+        with stream:
+            if size > _DOCUMENT_BYTES:
+                raise DamagedRollout(path, f"is a document of {size} bytes; {_DOCUMENT_BYTES} are read at most")
+            return document_text(path, stream.read())
+
+
+def document_text(path: str, data: bytes) -> RolloutText:
+    """A session of the TypeScript CLI, as the lines that its successor would have written.
+
+    Raises:
+        DamagedRollout: no such document.
+    """
+    try:
+        return RolloutText(path, io.BytesIO(lines_of_document(data)), None)
+    except (ValueError, RecursionError) as error:
+        raise DamagedRollout(path, f"is in an old format, and no session of the TypeScript CLI: {error}") from error
 
 
 def split_lines(data: bytes, offset: int = 0) -> list[RawLine]:

@@ -28,7 +28,7 @@ from mcp_server.stores.base import BadLine, RolloutFile, RolloutStore, StateStor
 from mcp_server.stores.changes import claimable
 from mcp_server.stores.finding import moved_to
 from mcp_server.stores.horizon import Horizon
-from mcp_server.stores.naming import is_rollout
+from mcp_server.stores.naming import SUFFIXES, is_rollout
 from mcp_server.stores.records import BackfillState, Change, SpawnEdge
 from mcp_server.stores.workers import has_died
 
@@ -156,7 +156,7 @@ async def sync_paths(
     Paths that are no rollouts are ignored; names are applied if they changed, whatever the paths are.
     """
     present = await rollouts.stat_many(paths)
-    gone = {path for path in paths if path.endswith((".jsonl", ".jsonl.zst"))} - present.keys()
+    gone = {path for path in paths if path.endswith(SUFFIXES)} - present.keys()
     rows = await _rows_at(state, present.values(), gone)
     known = dict(rows.values())
     todo = {

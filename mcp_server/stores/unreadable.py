@@ -9,7 +9,7 @@ import msgspec
 
 from mcp_server.models.thread import FileStamp
 
-READER = 1
+READER = 2
 """Raised with each version that reads more than the one before: what that could not read is tried again then."""
 
 

@@ -16,6 +16,7 @@ from watchfiles import Change, awatch  # pyright: ignore[reportUnknownVariableTy
 from mcp_server.errors import StoreFailure
 from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore, StateStore
+from mcp_server.stores.naming import SUFFIXES
 from mcp_server.stores.reconcile import sync, sync_paths
 from mcp_server.stores.watch_turn import WatchTurn
 
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 _FOLDERS = ("sessions/", "archived_sessions/")
 _INDEX = "session_index.jsonl"
-_FILES = (".jsonl", ".zst", ".tmp")
+_FILES = (*SUFFIXES, ".tmp")
 # Changes within this time are taken together; a writer that never pauses is seen at least this often.
 _DEBOUNCE_MS = 400
 # How often the watching thread looks whether it is to end.

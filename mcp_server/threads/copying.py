@@ -15,9 +15,12 @@ import msgspec
 from mcp_server.errors import TurnNotFound
 from mcp_server.models.page import rfc3339
 from mcp_server.models.rollout import Json, MalformedLine, RolloutLine, decode_value
+from mcp_server.models.spoken import said_by_user
 from mcp_server.threads import recording
+from mcp_server.threads.messages import stand_in
 
 _OPENING = ("task_started", "turn_started")
+_TELLING = (*_OPENING, "agent_message", "agent_reasoning", "agent_reasoning_raw_content")
 _CLOSING = ("task_complete", "turn_complete", "turn_aborted")
 
 
@@ -28,18 +31,20 @@ class HistoryCopy:
 
     Copied whole, up to the end of `last_turn_id`, or up to the start of `before_turn_id`. As in Codex, every line is
     stamped with the fork's time, the source's session metadata stays among them, and a turn still open at the end is
-    closed as interrupted.
+    closed as interrupted. An `old` source holds response items alone; events are made that tell what was said.
     """
 
     source_id: str
     now_ms: int
     last_turn_id: str | None = None
     before_turn_id: str | None = None
+    old: bool = False
     done: bool = field(default=False, init=False)
     _turn_id: str | None = field(default=None, init=False)
     _open: Json | None = field(default=None, init=False)
     _count: int = field(default=0, init=False)
     _found: bool = field(default=False, init=False)
+    _told: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._stamp = rfc3339(self.now_ms)
@@ -55,7 +60,8 @@ class HistoryCopy:
         if line.event in _CLOSING and self._open is not None and _concerns(line.payload, self._open):
             self._open = None
             self.done = self._turn_id == self.last_turn_id
-        return [msgspec.structs.replace(made, timestamp=self._stamp) for made in to_legacy(line)]
+        made = _with_events(line) if self.old else to_legacy(line)
+        return [msgspec.structs.replace(one, timestamp=self._stamp) for one in made]
 
     def close(self) -> list[RolloutLine]:
         """What ends the copy: the interruption of a turn in progress.
@@ -79,15 +85,17 @@ class HistoryCopy:
         return [recording.interruption_note(self._open["turn_id"], self.now_ms), event]
 
     def _opened_by(self, line: RolloutLine) -> str | None:
+        told_by_user = line.event == "user_message" or _item(line).get("type") == "UserMessage"
+        self._told = self._told or told_by_user or line.event in _TELLING
         match line.payload.get("turn_id"):
             case str(turn_id) if line.event in _OPENING:
                 return turn_id
             case _:
                 pass
         # Before Codex marked turns, each user message began one; it names these by the number of their line.
-        if self._open is None and (line.event == "user_message" or _item(line).get("type") == "UserMessage"):
-            return f"rollout-{self._count}"
-        return None
+        # Where no event has told of anything, each message of the user that the model's history holds.
+        bare = not self._told and line.type == "response_item" and bool(said_by_user(line.payload))
+        return f"rollout-{self._count}" if self._open is None and (told_by_user or bare) else None
 
     def _enter(self, turn_id: str, line: RolloutLine) -> bool:
         """Note that a turn begins; true if the copy ends before it."""
@@ -135,6 +143,21 @@ def to_legacy(line: RolloutLine) -> list[RolloutLine]:
         case _:
             payloads = [line.payload]
     return [_with_payload(line, payload) for payload in payloads]
+
+
+def _with_events(line: RolloutLine) -> list[RolloutLine]:
+    """A line of an old rollout, with the event that Codex would write beside it today."""
+    if line.type != "response_item":
+        return []
+    said = stand_in(line.payload, "")
+    match said and said.type:
+        case "userMessage":
+            return [line, recording.user_event(said["content"] if said else [], 0)]
+        case "agentMessage":
+            event = {"type": "agent_message", "message": said["text"] if said else "", "phase": None}
+            return [RolloutLine("event_msg", event), line]
+        case _:
+            return [line]
 
 
 @dataclass

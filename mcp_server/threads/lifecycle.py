@@ -12,7 +12,6 @@ from msgspec.structs import asdict, replace
 
 from mcp_server.errors import (
     AmbiguousReference,
-    CompressedRollout,
     InvalidArgument,
     NotMaterialized,
     RolloutNameTaken,
@@ -20,7 +19,6 @@ from mcp_server.errors import (
     ThreadArchived,
     ThreadDeleted,
     ThreadNotFound,
-    UnknownHistoryMode,
 )
 from mcp_server.models.params import Caller, ForkParams, SettingsRequest, StartParams
 from mcp_server.models.results import LoadedThread, UnsubscribeResult
@@ -36,7 +34,7 @@ from mcp_server.threads.guard import Guard
 from mcp_server.threads.live import LiveThread
 from mcp_server.threads.reading import Reader
 from mcp_server.threads.settings import Defaults, differing, override, recorded_settings
-from mcp_server.threads.turns import TurnWriter
+from mcp_server.threads.turns import TurnWriter, check_form
 from mcp_server.threads.views import thread_view
 
 logger = logging.getLogger(__name__)
@@ -178,10 +176,7 @@ class Lifecycle:
             raise ThreadNotFound(thread_id)
         if stored.archived:
             raise ThreadArchived(thread_id)
-        if stored.path.endswith(".zst"):
-            raise CompressedRollout(thread_id)
-        if stored.history_mode not in ("legacy", "paginated"):
-            raise UnknownHistoryMode(thread_id, stored.history_mode)
+        check_form(stored)
         return stored
 
     # ------------------------------------------------------------------------------------------ fork

@@ -21,10 +21,12 @@ from mcp_server.errors import (
     DamagedRollout,
     EphemeralThread,
     InvalidArgument,
+    OldFormat,
     PaginatedHistory,
     ThreadArchived,
     ThreadstoreError,
 )
+from mcp_server.models.old_rollout import BARE
 from mcp_server.models.params import GitPatch
 from mcp_server.models.results import ThreadResult
 from mcp_server.models.rollout import MalformedLine, decode_first, encode_line
@@ -102,6 +104,7 @@ class Metadata:
 
         Raises:
             InvalidArgument: no field, or a blank one.
+            OldFormat: the thread is not written to.
             PaginatedHistory: Codex's row of such a thread is not there, or was left as it is.
             ActiveWriter: another process writes the thread.
         """
@@ -118,6 +121,8 @@ class Metadata:
             return await self._set_git_live(live, patch)
         async with AsyncExitStack() as stack:
             stored = await self._catalog.known(thread_id)
+            if stored.history_mode == BARE:
+                raise OldFormat(thread_id)
             await self._locks.acquire(thread_id)
             stack.push_async_callback(self._locks.release, thread_id)
             changed, left = await self._set_git_stored(stored, patch)

@@ -18,7 +18,7 @@ from mcp_server.models.rollout import MalformedLine, decode_line
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.base import StateStore
 from mcp_server.stores.history import TextPlace
-from mcp_server.stores.naming import COMPRESSED
+from mcp_server.stores.naming import is_text
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.checks import only_thread
@@ -238,7 +238,7 @@ class Searcher:
             if (span := place.span) is not None
             and span.end - span.place.start <= _FETCHED_BYTES
             and (place.thread.history_base is None or place.thread.attached)
-            and not place.thread.path.endswith(COMPRESSED)
+            and is_text(place.thread.path)
         }
         read = await self._catalog.rollouts.read_many(list(pieces.values())) if pieces else []
         return {n: data for n, data in zip(pieces, read, strict=True) if isinstance(data, bytes)}

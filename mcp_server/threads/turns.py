@@ -12,9 +12,19 @@ import uuid_utils
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from mcp_server.errors import DamagedRollout, InvalidArgument, NoTurnInProgress, StoreFailure, TurnInProgress
+from mcp_server.errors import (
+    CompressedRollout,
+    DamagedRollout,
+    InvalidArgument,
+    NoTurnInProgress,
+    OldFormat,
+    StoreFailure,
+    TurnInProgress,
+    UnknownHistoryMode,
+)
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.history import Place
+from mcp_server.models.old_rollout import BARE
 from mcp_server.models.params import ForkParams, UserInput
 from mcp_server.models.results import AppendResult, TurnResult
 from mcp_server.models.rollout import RawLine, RolloutLine, encode_line
@@ -22,6 +32,7 @@ from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.models.turn import Item
 from mcp_server.models.value import plain
 from mcp_server.stores.base import RolloutStore
+from mcp_server.stores.naming import COMPRESSED
 from mcp_server.stores.records import Change
 from mcp_server.threads import notices, recording
 from mcp_server.threads.call_ids import Calls
@@ -125,7 +136,8 @@ class TurnWriter:
             DamagedRollout: a rollout that it is in is gone or can't be read.
             TurnNotFound: at the end, if the turn that bounds the copy isn't there.
         """
-        copy = HistoryCopy(source.id, now_ms, last_turn_id=params.last_turn_id, before_turn_id=params.before_turn_id)
+        bounds = {"last_turn_id": params.last_turn_id, "before_turn_id": params.before_turn_id}
+        copy = HistoryCopy(source.id, now_ms, **bounds, old=source.history_mode == BARE)
         text = await history_text(rollouts, source, self._catalog.source, whole=True)
 
         def translated(batch: Sequence[RawLine]) -> bytes:
@@ -263,6 +275,20 @@ class TurnWriter:
 
     def _items(self, live: LiveThread, turn_id: str, items: Sequence[Item]) -> list[ThreadEvent]:
         return [notices.item_completed(live.thread.id, turn_id, item) for item in items]
+
+
+def check_form(stored: StoredThread) -> None:
+    """Whether the rollout is of a form that is appended to.
+
+    Raises:
+        CompressedRollout, OldFormat, UnknownHistoryMode: it is not; a fork would be.
+    """
+    if stored.path.endswith(COMPRESSED):
+        raise CompressedRollout(stored.id)
+    if stored.history_mode == BARE:
+        raise OldFormat(stored.id)
+    if stored.history_mode not in ("legacy", "paginated"):
+        raise UnknownHistoryMode(stored.id, stored.history_mode)
 
 
 def check_message(message: UserInput) -> None:
