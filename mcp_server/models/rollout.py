@@ -20,6 +20,9 @@ MAX_DEPTH = 100
 """How deep a payload may be nested. Codex reads no line that is nested deeper than 128; and what is shown of a line is
 nested a little deeper in an answer, which clients bound too."""
 
+MAX_LINE_BYTES = 64 << 20
+"""How long a line may be; a longer one is not taken into memory. Images make lines of some 20 MB."""
+
 MAX_OFFSET = 1 << 53
 """No file is longer; and what 64 of them have together is an integer of 64 bits."""
 MAX_ORDINAL = 1 << 62
@@ -41,15 +44,17 @@ class RolloutLine(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class RawLine:
-    """One undecoded line and where it lies. `end` is the offset after its newline; `whole` is False for a torn tail."""
+    """One undecoded line and where it lies. `end` is the offset after its newline; `whole` is False for a torn tail.
+    Of a line of more than `MAX_LINE_BYTES`, `data` has the end alone, and `cut` is how many bytes came before."""
 
     offset: int
     data: bytes
     whole: bool = True
+    cut: int = 0
 
     @property
     def end(self) -> int:
-        return self.offset + len(self.data) + (1 if self.whole else 0)
+        return self.offset + self.cut + len(self.data) + (1 if self.whole else 0)
 
 
 class HistoryBase(msgspec.Struct, frozen=True):
@@ -134,6 +139,17 @@ def _old(data: bytes) -> RolloutLine | None:
     return told and RolloutLine(*told)
 
 
+def decode_raw(raw: RawLine) -> RolloutLine:
+    """`decode_line` of a line as it was read.
+
+    Raises:
+        MalformedLine: as `decode_line`, or longer than `MAX_LINE_BYTES`.
+    """
+    if raw.cut or len(raw.data) > MAX_LINE_BYTES:
+        raise MalformedLine(f"the line is longer than {MAX_LINE_BYTES >> 20} MB")
+    return decode_line(raw.data)
+
+
 def decode_value(text: str) -> Any:
     """The value of a JSON text that stands in a line.
 
@@ -165,18 +181,20 @@ def _too_deep() -> MalformedLine:
     return MalformedLine(f"JSON is nested deeper than {MAX_DEPTH} levels")
 
 
-def decode_first(data: bytes, said: list[str]) -> RolloutLine:
+def decode_first(raw: RawLine, said: list[str]) -> RolloutLine:
     """Decode a line that tells what a file is. Bytes that are no UTF-8 are replaced, and a time or a number of another
     type counts as missing; that is `said`.
 
     Raises:
-        MalformedLine: as `decode_line`, but for that.
+        MalformedLine: as `decode_raw`, but for that.
     """
     try:
-        return decode_line(data)
+        return decode_raw(raw)
     except MalformedLine as error:
+        if raw.cut:
+            raise
         why = error
-    record = decode_value(data.removeprefix(_BOM).decode("utf-8", "replace"))
+    record = decode_value(raw.data.removeprefix(_BOM).decode("utf-8", "replace"))
     if (told := told_today(record)) is not None:
         said.append(f"not all of it can be used: {why}")
         return RolloutLine(*told)

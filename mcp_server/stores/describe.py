@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, cast
 
 from mcp_server.errors import DamagedRollout, StoreFailure
 from mcp_server.models.old_rollout import BARE
 from mcp_server.models.policy import sandbox_from_rollout
 from mcp_server.models.rollout import (
+    MAX_LINE_BYTES,
     HistoryBase,
     Json,
     MalformedLine,
@@ -21,21 +23,23 @@ from mcp_server.models.rollout import (
     RolloutLine,
     SessionMeta,
     decode_first,
-    decode_line,
     decode_meta,
+    decode_raw,
 )
 from mcp_server.models.spoken import recorded_cwd, said_by_user
 from mcp_server.models.thread import GitInfo, StoredThread, spawn_parent
 from mcp_server.stores.base import BadLine, Description, RolloutFile
+from mcp_server.stores.files import tell
 from mcp_server.stores.naming import name_time_ms, parse_id, parse_time_ms
 from mcp_server.stores.rawlines import RolloutText
 
 # Up to this size a rollout is read whole. Beyond it: the head until the preview is known, but no further than
-# HEAD_BYTES, and a tail that begins with TAIL_BYTES and grows until a turn starts in it. Names and git states that
-# were recorded in between are not seen then.
+# HEAD_BYTES, and a tail that begins with TAIL_BYTES and grows until a turn starts in it, or to MOST_TAIL_BYTES. Names
+# and git states that were recorded in between are not seen then.
 WHOLE_READ_BYTES = 8 << 20
 HEAD_BYTES = 4 << 20
 TAIL_BYTES = 1 << 20
+MOST_TAIL_BYTES = 256 << 20
 MAX_BASES = 32
 
 REQUEST_MARKER = "## My request for Codex:"
@@ -136,28 +140,32 @@ def _fold(text: RolloutText, end: int | None) -> _Fold:
             fold.take(batch)
         return fold
     head_end = 0
-    for batch in text.batches(0, end):
+    for batch in text.batches(0, min(end, HEAD_BYTES + MAX_LINE_BYTES)):
         fold.take(batch)
-        head_end = batch[-1].end if batch else head_end
+        head_end = max((raw.end for raw in batch if raw.whole), default=head_end)
         if fold.knows_identity and (fold.preview or head_end >= HEAD_BYTES):
             break
-    if not fold.is_bare:  # what these record of themselves stands at their head
-        fold.take(_tail(text, head_end, end))
+    if fold.knows_identity and not fold.is_bare:  # what a bare one records of itself stands at its head
+        _take_tail(fold, text, head_end, end)
     return fold
 
 
-def _tail(text: RolloutText, floor: int, end: int) -> list[RawLine]:
-    """The lines that may matter at the end of `[floor, end)`, a turn's start among them if there is one."""
+def _take_tail(fold: _Fold, text: RolloutText, floor: int, end: int) -> None:
+    """Fold the lines at the end of `[floor, end)`, a turn's start among them if there is one. They are read twice, and
+    never held: there may be any number of them before it."""
     window = TAIL_BYTES
-    while True:
-        start = max(floor, end - window)
-        lines = [raw for batch in text.batches(start, end) for raw in batch]
-        if start > floor and lines:
-            del lines[0]  # begins in the middle
-        lines = [raw for raw in lines if may_matter(raw.data)]
-        if start == floor or any(_starts_turn(raw.data) for raw in lines):
-            return lines
+    while (start := max(floor, end - window)) > floor and window < MOST_TAIL_BYTES:
+        if any(_starts_turn(raw) for raw in _lines(text, start, end, torn=True)):
+            break
         window *= 4
+    for raw in _lines(text, start, end, torn=start > floor):
+        fold.take([raw])
+
+
+def _lines(text: RolloutText, start: int, end: int, *, torn: bool) -> Iterator[RawLine]:
+    """The lines in `[start, end)`. The first is left out if it may be `torn`, since the bytes begin within it."""
+    lines = (raw for batch in text.batches(start, end) for raw in batch)
+    return islice(lines, 1 if torn else 0, None)
 
 
 def may_matter(data: bytes) -> bool:
@@ -171,8 +179,8 @@ def may_matter(data: bytes) -> bool:
     return event is None or event in _EVENTS or (event == b"item_completed" and b'"UserMessage"' in data)
 
 
-def _starts_turn(data: bytes) -> bool:
-    match = _head.match(data)
+def _starts_turn(raw: RawLine) -> bool:
+    match = None if raw.cut else _head.match(raw.data)
     return match is not None and match[2] in _TURN_STARTS
 
 
@@ -210,14 +218,14 @@ class _Fold:
 
     def take(self, batch: list[RawLine]) -> None:
         for raw in batch:
-            if self._identity is not None and not may_matter(raw.data):
+            if self._identity is not None and not raw.cut and not may_matter(raw.data):
                 continue
             said: list[str] = []
             try:
-                line = decode_line(raw.data) if self._identity else decode_first(raw.data, said)
+                line = decode_raw(raw) if self._identity else decode_first(raw, said)
             except MalformedLine as error:
-                if raw.whole:  # a torn tail is a write that did not finish, no damage
-                    self.bad_lines.append(BadLine(self.path, raw.offset, str(error)))
+                if raw.whole or raw.cut:  # a torn tail is a write that did not finish, no damage
+                    tell(self.bad_lines, BadLine(self.path, raw.offset, str(error)))
                 continue
             if self._identity is None:
                 self._identity = self._begin(line, raw.offset, said)

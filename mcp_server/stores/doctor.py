@@ -15,11 +15,12 @@ from typing import Literal
 from anyio import to_thread
 
 from mcp_server.errors import ActiveWriter, DamagedRollout
-from mcp_server.models.rollout import MalformedLine, decode_line
+from mcp_server.models.rollout import MalformedLine, decode_raw
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores.adopt import NameSource, SyncReport, batches, newest_first
 from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, StateStore
 from mcp_server.stores.codex_rows import CodexRows, NoCodexRows
+from mcp_server.stores.files import tell
 from mcp_server.stores.naming import id_in
 from mcp_server.stores.queries import Difference, ThreadQuery
 from mcp_server.stores.reconcile import sync
@@ -145,7 +146,7 @@ async def examine(
     rows = await state.stamps(exam.held) if state else {}
     deleted = await state.deleted(exam.held) if state else frozenset[str]()
     exam.hold_rows(rows)
-    names = await rollouts.names()
+    names = await _names(rollouts)
     return DoctorReport(
         files=Counts(active=walked.active, archived=walked.archived),
         rows=await row_counts(state) if state else None,
@@ -157,8 +158,8 @@ async def examine(
         replaced=exam.replaced(),
         malformed=tuple(exam.malformed),
         abandoned=tuple(await rollouts.abandoned()),
-        names=len(names),
-        names_current=state is None or await _names_current(rollouts, state, names),
+        names=len(names or ()),
+        names_current=state is None or names is None or await _names_current(rollouts, state, names),
         backfill=await state.backfill() if state else None,
         running=tuple(await state.running_operations()) if state else (),
         held=tuple(sorted(locks.held())),
@@ -335,13 +336,21 @@ async def _bad_lines(rollouts: RolloutStore, file: RolloutFile) -> list[BadLine]
         async for batch in rollouts.lines(file.path):
             for raw in batch:
                 try:
-                    decode_line(raw.data)
+                    decode_raw(raw)
                 except MalformedLine as error:
                     reason = str(error) if raw.whole else f"torn line without a newline: {error}"
-                    bad.append(BadLine(file.path, raw.offset, reason))
+                    tell(bad, BadLine(file.path, raw.offset, reason))
     except DamagedRollout as damage:
         bad.append(BadLine(file.path, damage.offset, damage.reason))
     return bad
+
+
+async def _names(rollouts: RolloutStore) -> dict[str, str] | None:
+    """The names of session_index.jsonl, None if it can't be read; the rows keep what they have then."""
+    try:
+        return await rollouts.names()
+    except DamagedRollout:
+        return None
 
 
 async def _names_current(rollouts: RolloutStore, state: StateStore, names: Mapping[str, str]) -> bool:

@@ -11,6 +11,8 @@ from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.naming import is_archived, thread_id_of
 from mcp_server.stores.which_file import standing
 
+MOST_TOLD = 1_000
+
 
 class RolloutFile(msgspec.Struct, frozen=True, gc=False):
     """A rollout file as a listing of the folders shows it."""
@@ -41,6 +43,14 @@ class BadLine:
     offset: int
     reason: str
     passing: bool = False
+
+
+def tell(bad: list[BadLine], line: BadLine) -> None:
+    """Add a line to those of a file that can't be used. Of very many, the first are told one by one."""
+    if len(bad) < MOST_TOLD:
+        bad.append(line)
+    elif len(bad) == MOST_TOLD:
+        bad.append(BadLine(line.path, line.offset, "and more lines behind it can't be used either"))
 
 
 @dataclass(frozen=True, slots=True)

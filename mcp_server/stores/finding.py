@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from mcp_server.errors import DamagedRollout, StoreFailure
 from mcp_server.models.history import HistoryMark
-from mcp_server.models.rollout import HistoryBase, decode_first, decode_meta
+from mcp_server.models.rollout import HistoryBase, RawLine, decode_first, decode_meta
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.adopt import Adoption, NameSource
 from mcp_server.stores.base import RolloutFile, RolloutStore, StateStore, Trees
@@ -58,8 +58,10 @@ async def find(
     """
     if state is None:
         thread = await _search(rollouts, await rollouts.locate(thread_id), thread_id)
-        names = await rollouts.names() | dict(await more_names() if more_names else {})
-        return thread and replace(thread, name=names.get(thread_id))
+        with suppress(DamagedRollout):
+            names = await rollouts.names() | dict(await more_names() if more_names else {})
+            thread = thread and replace(thread, name=names.get(thread_id))
+        return thread
     work = Adoption(rollouts, state, quiet=quiet, own=own, more_names=more_names)
     row, file = await state.get_with_file(thread_id, rollouts.look_at)
     if row is None and await state.deleted([thread_id]):  # what is deleted has no row
@@ -106,7 +108,7 @@ async def find_rollout(rollouts: RolloutStore, state: StateStore | None, rollout
 async def _source_at(rollouts: RolloutStore, file: RolloutFile) -> Source:
     (head,) = await rollouts.read(file.path, [(0, _META_BYTES)])
     try:
-        line = decode_first(head[: head.index(b"\n")], [])
+        line = decode_first(RawLine(0, head[: head.index(b"\n")]), [])
         meta = decode_meta(line.payload)
         return Source(file.path, meta.history_base, meta.attached_thread is True)
     except ValueError:  # no newline so far, or damage

@@ -7,12 +7,14 @@ import os
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Protocol
 
 from mcp_server.errors import DamagedRollout, StoreFailure
 from mcp_server.models.old_rollout import lines_of_document
-from mcp_server.models.rollout import RawLine
+from mcp_server.models.rollout import MAX_LINE_BYTES, RawLine
+from mcp_server.stores import regular
 from mcp_server.stores.base import BadLine
 from mcp_server.stores.naming import COMPRESSED, DOCUMENT
 
@@ -23,7 +25,12 @@ else:
 
 BATCH_BYTES = 1 << 20
 _DOCUMENT_BYTES = 64 << 20
-_BINARY = getattr(os, "O_BINARY", 0)
+MAX_READ_BYTES = 128 << 20
+"""How many bytes are read at once; what is longer is gone through line by line."""
+MAX_EXPANDED_BYTES = 1 << 30
+"""How much a compressed rollout may expand to."""
+# Enough of a line's end to tell whether the file is still the same (see threads/scan.py).
+_KEPT_BYTES = 4 << 10
 
 
 class ByteStream(Protocol):
@@ -59,27 +66,32 @@ class RolloutText:
         """The lines in `[start, end)`, blank ones left out. A line may be longer than a batch."""
         with reading(self.path):
             self._stream.seek(start)
-        offset, position, parts = start, start, list[bytes]()
+        position = start
+        line = _Line(start)
         while chunk := self._chunk(position, end):
             position += len(chunk)
-            parts.append(chunk)
             if b"\n" not in chunk:
+                line.add(chunk)
                 continue
-            *whole, rest = b"".join(parts).split(b"\n")
-            batch = list[RawLine]()
+            first, *whole = chunk.split(b"\n")
+            rest = whole.pop()
+            batch = line.closed(first)
+            offset = line.offset
             for data in whole:
                 if data and not data.isspace():
                     batch.append(RawLine(offset, data))
                 offset += len(data) + 1
-            parts = [rest]
+            line = _Line(offset, rest)
             yield batch
-        tail = b"".join(parts)
-        if tail and not tail.isspace():
-            yield [RawLine(offset, tail, whole=False)]
+        if tail := line.torn():
+            yield tail
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes `[start, end)`, fewer where the text ends before."""
+        """The bytes `[start, end)`, fewer where the text ends before. More than `MAX_READ_BYTES` are refused."""
         parts = list[bytes]()
+        end = end if self.size is None else min(end, self.size)
+        if end - start > MAX_READ_BYTES:
+            raise DamagedRollout(self.path, f"has {end - start >> 20} MB in one piece, too much to read", start)
         with reading(self.path):
             self._stream.seek(start)
             while start < end and (part := self._stream.read(end - start)):
@@ -93,16 +105,74 @@ class RolloutText:
             return self._stream.read(wanted)
 
 
+class _Line:
+    """A line that is read in parts. One that proves too long is not held, but for its end."""
+
+    def __init__(self, offset: int, begun: bytes = b"") -> None:
+        self.offset = offset
+        self._parts = [begun]
+        self._held, self._cut = len(begun), 0
+
+    def add(self, part: bytes) -> None:
+        self._parts.append(part)
+        self._held += len(part)
+        if self._held > MAX_LINE_BYTES or self._cut:
+            end = b"".join(self._parts[-2:] if self._cut else self._parts)[-_KEPT_BYTES:]
+            self._cut += self._held - len(end)
+            self._parts, self._held = [end], len(end)
+
+    def closed(self, last: bytes) -> list[RawLine]:
+        """The line with its last part, unless it is blank; the next one begins at `offset`."""
+        self.add(last)
+        found = self._made(whole=True)
+        self.offset += self._cut + self._held + 1
+        return found
+
+    def torn(self) -> list[RawLine]:
+        """The line without an end, unless it is blank."""
+        return self._made(whole=False)
+
+    def _made(self, *, whole: bool) -> list[RawLine]:
+        data = b"".join(self._parts)
+        blank = not self._cut and (not data or data.isspace())
+        return [] if blank else [RawLine(self.offset, data, whole, self._cut)]
+
+
+class _Expanded:
+    """What a compressed file expands to, as far as the bound: a small file may make any number of bytes."""
+
+    def __init__(self, path: str, source: BufferedReader) -> None:
+        self._path, self._source = path, source
+        self._file = ZstdFile(source)
+
+    def seek(self, offset: int, /) -> int:
+        return self._within(self._file.seek(min(offset, MAX_EXPANDED_BYTES + 1)))
+
+    def read(self, size: int, /) -> bytes:
+        data = self._file.read(size)
+        self._within(self._file.tell())
+        return data
+
+    def _within(self, position: int) -> int:
+        if position > MAX_EXPANDED_BYTES:
+            raise DamagedRollout(self._path, f"expands to more than {MAX_EXPANDED_BYTES >> 20} MB")
+        return position
+
+    def close(self) -> None:
+        self._file.close()
+        self._source.close()
+
+
 def open_text(file: Path, path: str, flags: int = 0) -> RolloutText:
-    """Open a rollout file, by its suffix. `path` is what errors call it; `flags` go to open(2) of a plain one.
+    """Open a rollout file, by its suffix. `path` is what errors call it; `flags` go to open(2).
 
     Raises:
         DamagedRollout: there is no such file, or it can't be opened.
     """
     with reading(path):
+        stream = regular.opened(file, flags)
         if path.endswith(COMPRESSED):
-            return RolloutText(path, ZstdFile(file), None)
-        stream = os.fdopen(os.open(file, os.O_RDONLY | _BINARY | flags), "rb")
+            return RolloutText(path, _Expanded(path, stream), None)
         size = os.fstat(stream.fileno()).st_size
         if not path.endswith(DOCUMENT):
             return RolloutText(path, stream, size)

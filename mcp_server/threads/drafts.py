@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -68,7 +69,14 @@ class Draft:
         self.forgotten = True
         for key, item in self.items.items():
             self.items[key] = _husk(item.type)
-        self.lines, self.ids = {}, set()
+        self.lines, self.ids, self.twins = {}, set(), Counter()
+
+    def shed(self, kept: Collection[str | int]) -> None:
+        """Let all items go but the last and the `kept`, which more is to be told of; the ids of the others stay."""
+        last = next(reversed(self.items), None)
+        for key, item in self.items.items():
+            if key != last and key not in kept:
+                self.items[key] = Item(type=item.type, id=item.id)
 
     def drop(self, key: str | int) -> None:
         """Take an item back that the model's history told: an event has told the same."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
 from anyio import to_thread
@@ -14,12 +14,14 @@ from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.turn import Item, ItemsView, Turn
 from mcp_server.stores.history import HistoryStore
+from mcp_server.stores.rawlines import MAX_READ_BYTES
 from mcp_server.threads.history import HistoryText, fold, read_items, read_turns
 from mcp_server.threads.scan import CHECK_BYTES, HistoryScan, check_of
 
 logger = logging.getLogger(__name__)
 
 _SMALL_BATCH = 64 << 10
+_ITEMS_AT_ONCE = 1_000
 UNREADABLE = (DamagedRollout, PathOutsideHome, NotStorable)
 """What the files of one thread are at fault for, and no other thread suffers from."""
 
@@ -57,6 +59,12 @@ class History:
         first, end = max(0, first), min(end, self.mark.items)
         spans = await self.store.spans_of_items(self.mark.thread_id, first, end) if first < end else []
         return await read_items(self.text, spans, first, end)
+
+    async def items_of(self, span: TurnSpan) -> AsyncGenerator[Item]:
+        """The items of a turn, however long it is."""
+        for first in range(span.items, span.items + span.size, _ITEMS_AT_ONCE):
+            for _, item in await self.items(first, min(first + _ITEMS_AT_ONCE, span.items + span.size)):
+                yield item
 
     def _settled(self, turn: Turn) -> Turn:
         if turn.status != "inProgress" or turn.id == self.active_turn_id:
@@ -122,6 +130,8 @@ async def _take(scan: HistoryScan, batch: Sequence[RawLine]) -> None:
 
 async def _mend(text: HistoryText, scan: HistoryScan) -> None:
     for number, span, strangers in scan.late():
+        if span.end - span.place.start > MAX_READ_BYTES:
+            continue  # what came late of it is not shown
         (data,) = await text.read([(span.place.start, span.end)])
         again = replace(text, bad=[])  # what is bad was said when it was read first
         drafts = fold(again, span.place, data, tuple(strangers)).drafts()

@@ -10,15 +10,16 @@ from typing import TypeVar
 from anyio import to_thread
 from msgspec import structs
 
-from mcp_server.errors import DamagedRollout
+from mcp_server.errors import DamagedRollout, LimitReached
 from mcp_server.models.history import ItemPlace, Place, TurnSpan
-from mcp_server.models.rollout import MalformedLine, RawLine, RolloutLine, decode_line
+from mcp_server.models.rollout import MalformedLine, RawLine, RolloutLine, decode_raw
 from mcp_server.models.thread import StoredThread
 from mcp_server.models.turn import Item, ItemsView, Turn, TurnError
 from mcp_server.stores.base import BadLine, RolloutStore
+from mcp_server.stores.files import tell
 from mcp_server.stores.finding import Source
 from mcp_server.stores.naming import is_text
-from mcp_server.stores.rawlines import split_lines
+from mcp_server.stores.rawlines import MAX_READ_BYTES, split_lines
 from mcp_server.threads.drafts import Draft
 from mcp_server.threads.folding import TurnFolder
 
@@ -108,11 +109,11 @@ class HistoryText:
     def decode(self, raw: RawLine) -> RolloutLine | None:
         """The line; None, and said in `bad`, if it can't be used."""
         try:
-            return decode_line(raw.data)
+            return decode_raw(raw)
         except MalformedLine as error:
             reason = str(error) if raw.whole else f"torn line without a newline: {error}"
             part = next(part for part in reversed(self.parts) if part.start <= raw.offset)
-            self.bad.append(BadLine(part.path, raw.offset - part.start, reason))
+            tell(self.bad, BadLine(part.path, raw.offset - part.start, reason))
             return None
 
 
@@ -152,19 +153,44 @@ async def history_text(
 
 async def read_turns(text: HistoryText, spans: Sequence[TurnSpan], view: ItemsView) -> list[Turn]:
     """These turns, with as much of their items as a view shows: none, the first user and the last agent message, or
-    all. Reads the bytes of what is shown and no more."""
+    all. Reads the bytes of what is shown and no more. Turns that are too long to be read with those behind them are
+    shown with less, and say so in `items_view`."""
     if view == "notLoaded":
         return [_header(span, view) for span in spans]
     if view == "summary":
         return await _summaries(text, spans)
+    whole = _read_together(spans, lambda span: span.end - span.place.start)
+    if len(whole) < len(spans):
+        long = [span for span in spans if span not in whole]
+        read = [*await _summaries(text, long), *await read_turns(text, whole, view)]
+        by_number = {span.number: turn for span, turn in zip([*long, *whole], read, strict=True)}
+        return [by_number[span.number] for span in spans]
     data = await text.read([(span.place.start, span.end) for span in spans])
     return await off_loop(sum(map(len, data)), lambda: list(map(partial(_folded, text), spans, data)))
 
 
+def _read_together(spans: Sequence[TurnSpan], size: Callable[[TurnSpan], int]) -> list[TurnSpan]:
+    """Those that may be read together: the last ones first, as far as the bound goes."""
+    left = MAX_READ_BYTES
+    chosen: list[TurnSpan] = []
+    for span in reversed(spans):
+        if size(span) <= left:
+            left -= size(span)
+            chosen.append(span)
+    return chosen[::-1]
+
+
 async def read_items(text: HistoryText, spans: Sequence[TurnSpan], first: int, end: int) -> list[tuple[str, Item]]:
     """The items with these numbers in the thread, each with its turn's id; they lie in these turns. Of a long turn only
-    the pieces are read that hold them."""
+    the pieces are read that hold them.
+
+    Raises:
+        LimitReached: the lines that tell them are too long to be read together.
+    """
     parts = [_part_of(span, first - span.items, end - span.items) for span in spans]
+    if sum(stop - place.start for place, stop, _ in parts) > MAX_READ_BYTES:
+        what = f"the lines of items {first} to {end - 1} of thread {text.thread.id} are too long to be read together"
+        raise LimitReached(what, MAX_READ_BYTES, "ask for fewer with limit, or for the summary of their turn")
     data = await text.read([(place.start, stop) for place, stop, _ in parts])
 
     def folded() -> list[tuple[str, Item]]:
@@ -193,20 +219,28 @@ def _part_of(span: TurnSpan, first: int, end: int) -> tuple[Place, int, int]:
 
 
 async def read_draft(text: HistoryText, span: TurnSpan, data: bytes | None = None) -> Draft | None:
-    """A turn with the lines that told its items; `data` are its bytes where they are read already."""
+    """A turn with the lines that told its items; `data` are its bytes where they are read already. A turn that is too
+    long to be read is a DamagedRollout."""
     told = data if data is not None else (await text.read([(span.place.start, span.end)]))[0]
     folder = await off_loop(len(told), lambda: fold(text, span.place, told, span.facts.strangers))
     return next(iter(folder.drafts()), None)
 
 
 async def _summaries(text: HistoryText, spans: Sequence[TurnSpan]) -> list[Turn]:
-    shown = [[place for place in (span.facts.asked, span.facts.answered) if place] for span in spans]
-    data = iter(await text.read([(place.start, place.end) for places in shown for place in places]))
+    read = _read_together(spans, lambda span: sum(place.end - place.start for place in _summary_of(span)))
+    data = iter(await text.read([(place.start, place.end) for span in read for place in _summary_of(span)]))
     turns: list[Turn] = []
-    for span, places in zip(spans, shown, strict=True):
-        items = [_item(text, span, place, next(data)) for place in places]
+    for span in spans:
+        if span not in read:
+            turns.append(_header(span, "notLoaded"))
+            continue
+        items = [_item(text, span, place, next(data)) for place in _summary_of(span)]
         turns.append(structs.replace(_header(span, "summary"), items=[item for item in items if item]))
     return turns
+
+
+def _summary_of(span: TurnSpan) -> list[ItemPlace]:
+    return [place for place in (span.facts.asked, span.facts.answered) if place]
 
 
 def _header(span: TurnSpan, view: ItemsView) -> Turn:

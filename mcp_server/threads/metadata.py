@@ -210,7 +210,7 @@ class Metadata:
         async for batch in rollouts.lines(thread.path):
             for raw in batch:
                 try:
-                    line = decode_first(raw.data, [])
+                    line = decode_first(raw, [])
                 except MalformedLine:
                     continue
                 if line.type == "session_meta":

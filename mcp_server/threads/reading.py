@@ -324,10 +324,9 @@ class Reader:
         """The item with an id. Where the turn is not said, turns are read until it is found."""
         spans = [span] if span else await history.spans(0, history.mark.turns)
         for each in spans:
-            (turn,) = await history.show([each], "full")
-            for item in turn.items:
+            async for item in history.items_of(each):
                 if item.id == params.item_id:
-                    entry = self._entry(turn.id, item, params, 1)
+                    entry = self._entry(each.turn_id, item, params, 1)
                     return ItemsResult(thread_id=history.mark.thread_id, data=[entry], total=1)
         raise InvalidArgument(
             "item_id",

@@ -7,10 +7,12 @@ from hashlib import blake2b
 
 from msgspec.structs import replace
 
+from mcp_server.errors import DamagedRollout
 from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TextPiece, TurnFacts, TurnSpan
 from mcp_server.models.rollout import MAX_ORDINAL, RawLine
 from mcp_server.models.turn import Item
 from mcp_server.models.value import plain
+from mcp_server.stores.rawlines import MAX_READ_BYTES
 from mcp_server.threads.drafts import Draft
 from mcp_server.threads.folding import TurnFolder
 from mcp_server.threads.history import HistoryText
@@ -24,6 +26,10 @@ _PIECE_CHARS = 16_384
 # A step is due when so much text has come: what is not indexed yet is held in memory.
 _STEP_CHARS = 4 << 20
 _MAX_OPEN_CALLS = 1_000
+# What came of the running turn is held while it may be told more of; beyond so many bytes of lines only its outline.
+_OPEN_BYTES = MAX_READ_BYTES
+# Some 300 MB: a turn takes as much as eight items.
+_MOST_HELD, _TURN_WEIGHT = 2_000_000, 8
 
 
 class HistoryScan:
@@ -48,12 +54,18 @@ class HistoryScan:
         self._tail = b""
         self._next_ordinal = mark.next_ordinal if mark else 0
         self._open_calls = mark.open_calls if mark else ()
+        self._closed_items = self._open_bytes = 0
         self._texts: list[TextPiece] = []
         self._chars = 0
 
     # ------------------------------------------------------------------------------------------ lines
 
     def take(self, batch: Sequence[RawLine]) -> None:
+        """Go on with these lines.
+
+        Raises:
+            DamagedRollout: they tell of more turns or items than the index can be made of in memory.
+        """
         for raw in batch:
             line = self._text.decode(raw)
             if line is None and not raw.whole:
@@ -71,6 +83,13 @@ class HistoryScan:
             self._collect_injected(self._between.take(line, raw.offset, raw.end))
             if len(self._folder.done) != len(self._spans) or self._folder.late:
                 self._settle()
+                self._open_bytes = 0
+            self._open_bytes += len(raw.data)
+            if self._open_bytes > _OPEN_BYTES:
+                self._folder.shed()
+                self._open_bytes = 0
+        if self._closed_items + self._folder.held + _TURN_WEIGHT * len(self._spans) > _MOST_HELD:
+            raise DamagedRollout(self._text.thread.path, "tells of more turns and items than can be indexed", self._end)
 
     def _settle(self) -> None:
         """Write down the turns that have ended, cross out those that were rolled back."""
@@ -82,6 +101,7 @@ class HistoryScan:
         self._folder.late.clear()
         for draft in done[len(self._spans) :]:
             self._spans.append(self._span(draft, len(self._spans)))
+            self._closed_items += len(draft.items)
             draft.forget()
 
     def _span(self, draft: Draft, number: int) -> TurnSpan:
