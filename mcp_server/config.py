@@ -12,11 +12,13 @@ from typing import Any, Literal
 
 from mcp_server import homes
 from mcp_server.models.policy import sandbox_of_mode
+from mcp_server.stores import regular
 from mcp_server.threads.settings import DEFAULT_APPROVAL_POLICY, DEFAULT_PROVIDER, Defaults
 
 logger = logging.getLogger(__name__)
 
 STATE_FILE = "threadstore.sqlite"
+_CONFIG_BYTES = 4 << 20
 
 CodexDb = Literal["follow", "read-only"]
 """Whether the rows of Codex's own database follow what is done to their threads here, or are never changed."""
@@ -109,7 +111,7 @@ def find_codex_databases(home: Path, table: dict[str, Any]) -> Path:
 def read_table(path: Path) -> dict[str, Any]:
     """config.toml, empty if it can't be read; stderr says so then."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(regular.content(path, _CONFIG_BYTES).decode())
     except FileNotFoundError:
         pass
     except (OSError, ValueError, RecursionError) as error:

@@ -18,6 +18,7 @@ from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, StateStore
 from mcp_server.stores.naming import succession
+from mcp_server.stores.rawlines import damage_of
 from mcp_server.stores.records import Change
 from mcp_server.stores.unreadable import Unreadable
 from mcp_server.stores.which_file import standing
@@ -220,7 +221,11 @@ class Adoption:
         stamp = await self.rollouts.names_stamp()  # before the names: a line that comes between is taken again later
         if not whole and stamp == await self.state.names_stamp():
             return
-        names = await self.rollouts.names()
+        try:
+            names = await self.rollouts.names()
+        except DamagedRollout as damage:  # the rows keep the names that they have
+            self._note(RolloutFile(damage.path, stamp or FileStamp(0, 0)), damage_of(damage, damage.path))
+            return
         if self.more_names is not None:
             held = {} if whole else await self.state.names()
             differing = {key for key in held.keys() | names.keys() if held.get(key) != names.get(key)}
@@ -231,7 +236,10 @@ class Adoption:
     async def _ask_for_names(self, thread_ids: Collection[str]) -> None:
         """Have the names of these threads at hand. Those of all threads would take too much room."""
         if self._listed is None:
-            self._listed = await self.rollouts.names()
+            try:
+                self._listed = await self.rollouts.names()
+            except DamagedRollout:
+                self._listed = {}
         names = {key: self._listed[key] for key in thread_ids if key in self._listed}
         self._names = names | dict(await self.more_names(thread_ids)) if self.more_names else names
         self._asked = frozenset(thread_ids)

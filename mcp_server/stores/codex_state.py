@@ -15,6 +15,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
+from mcp_server.stores import regular
 from mcp_server.stores.records import SpawnEdge
 
 _FILE = re.compile(r"state_(\d+)\.sqlite")
@@ -63,9 +64,13 @@ def _read(sqlite_home: Path, query: str, values: Sequence[str] = ()) -> Sequence
 
 
 def newest(sqlite_home: Path) -> Path | None:
-    """The file of the newest generation, None if there is none."""
+    """The file of the newest generation, None if there is none. A regular file goes before what else is called so."""
     try:
-        found = {int(match[1]): path for path in sqlite_home.iterdir() if (match := _FILE.fullmatch(path.name))}
+        found = {
+            (path.is_file(), int(match[1])): path
+            for path in sqlite_home.iterdir()
+            if (match := _FILE.fullmatch(path.name))
+        }
     except (FileNotFoundError, NotADirectoryError):
         return None
     return found[max(found)] if found else None
@@ -75,7 +80,7 @@ def uri(path: Path) -> str:
     """To open the database with, so that nothing is made beside it."""
     # Even a read-only connection to a WAL database creates -wal and -shm when they aren't there. Both exist while
     # Codex runs; without them nobody writes, and the main file alone can be read as immutable.
-    with path.open("rb") as file:
+    with regular.opened(path) as file:
         wal = file.read(20)[18:] == b"\x02\x02"
     in_use = all(path.with_name(path.name + suffix).exists() for suffix in ("-wal", "-shm"))
     return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if wal and not in_use else ''}"

@@ -17,6 +17,7 @@ from pathlib import Path
 from mcp_server.errors import DamagedRollout, RolloutNameTaken, WriteFailed
 from mcp_server.models.number import clamped
 from mcp_server.models.thread import FileStamp
+from mcp_server.stores import regular
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +131,7 @@ def append(path: Path, data: bytes, *, create: bool = False) -> os.stat_result:
         FileNotFoundError: there is no such file, and `create` is off.
     """
     fresh = create and not path.exists()
-    fd = os.open(path, os.O_RDWR | os.O_APPEND | _BINARY | (os.O_CREAT if create else 0), 0o600)
+    fd = regular.opened_fd(path, os.O_RDWR | os.O_APPEND | (os.O_CREAT if create else 0))
     try:
         size = os.fstat(fd).st_size
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -29,6 +30,8 @@ from mcp_server.stores.naming import (
 )
 
 _ABANDONED_SECONDS = 3_600
+_NOT_PLAIN = "has a name that is not UTF-8, or with a backslash; it is left out until it is renamed"
+_READ_BESIDE = re.compile(r"session_index\.jsonl|config\.toml|state_\d+\.sqlite")
 
 
 class Folders:
@@ -100,10 +103,10 @@ class Folders:
                 yield file
 
     def _entries(
-        self, folder: str, since: str = "", odd: list[str] | None = None
+        self, folder: str, since: str = "", odd: list[BadLine] | None = None
     ) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        """What is called a rollout below a folder, by path, descending. Names that can't be kept are passed over, and
-        added to `odd`."""
+        """What is called a rollout below a folder, by path, descending. To `odd` go names that can't be kept, and
+        folders that can't be looked into."""
         pending = [(folder, self._children(folder, odd))]
         while pending:
             here, children = pending[-1]
@@ -117,18 +120,26 @@ class Folders:
             elif not is_before(path, since):
                 pending.append((path, self._children(path, odd)))
 
-    def _children(self, folder: str, odd: list[str] | None) -> list[tuple[str, os.DirEntry[str]]]:
+    def _children(self, folder: str, odd: list[BadLine] | None) -> list[tuple[str, os.DirEntry[str]]]:
         """The folders and rollouts in a folder, the last first to be taken; folders with the `/` by which they sort."""
         found: list[tuple[str, os.DirEntry[str]]] = []
-        with suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(self._home / folder) as all_:
-            for one in all_:
-                key = f"{one.name}/" if one.is_dir(follow_symlinks=False) else one.name
-                if not (key.endswith("/") or is_rollout(key)):
-                    continue
-                if is_plain(one.name):
-                    found.append((key, one))
-                elif odd is not None:
-                    odd.append(f"{folder}/{one.name}")
+        said: list[BadLine] = []
+        try:
+            with os.scandir(self._home / folder) as all_:
+                for one in all_:
+                    key = f"{one.name}/" if one.is_dir(follow_symlinks=False) else one.name
+                    if not (key.endswith("/") or is_rollout(key)):
+                        continue
+                    if is_plain(one.name):
+                        found.append((key, one))
+                    else:
+                        said.append(BadLine(_told(f"{folder}/{one.name}"), 0, _NOT_PLAIN))
+        except FileNotFoundError:
+            pass
+        except OSError as error:  # of any kind: a path may be too long for the system
+            said.append(BadLine(_told(folder), 0, f"can't be looked into: {error.strerror}", passing=True))
+        if odd is not None:
+            odd += said
         return sorted(found, key=itemgetter(0))
 
     def _listed(self, path: str, entry: os.DirEntry[str]) -> RolloutFile | None:
@@ -136,13 +147,13 @@ class Folders:
             return self.look_at(path)
         try:
             stat = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
+        except OSError:
             return None
         return rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
 
     def unusable(self) -> list[BadLine]:
         found: list[BadLine] = []
-        odd: list[str] = []
+        odd: list[BadLine] = []
         for folder in (ACTIVE, ARCHIVED):
             for path, entry in self._entries(folder, odd=odd):
                 full = self._home / path
@@ -153,16 +164,21 @@ class Folders:
                     reason = f"a link that leads {f'out of {folder}' if full.is_file() else 'to no file'}"
                 found.append(BadLine(path, 0, f"is {reason}"))
         found += [BadLine(path, 0, f"is left out: it is a link, and {why}") for path, why in self.linked()]
-        told = (os.fsencode(path).decode("utf-8", "replace") for path in odd)
-        reason = "has a name that is not UTF-8, or with a backslash; it is left out until it is renamed"
-        return found + [BadLine(path, 0, reason) for path in told]
+        return [*found, *odd, *self._beside()]
+
+    def _beside(self) -> list[BadLine]:
+        """What is called like a file that is read beside the rollouts, and is none."""
+        with suppress(OSError):
+            names = sorted(filter(_READ_BESIDE.fullmatch, os.listdir(self._home)))
+            return [BadLine(n, 0, "is no regular file") for n in names if not os.path.isfile(self._home / n)]
+        return []
 
     def abandoned(self) -> list[str]:
         found: list[str] = []
         folders = (where for top in (ACTIVE, ARCHIVED) for where in os.walk(self._home / top))
         for folder, _, names in folders:
             for name in filter(durable.is_draft, names):
-                with suppress(FileNotFoundError):
+                with suppress(OSError):
                     if time.time() - os.stat(f"{folder}/{name}").st_mtime > _ABANDONED_SECONDS:
                         found.append(Path(folder, name).relative_to(self._home).as_posix())
         return sorted(filter(is_plain, found))
@@ -191,3 +207,8 @@ def _why_left_out(link: os.DirEntry[str]) -> str | None:
     if link.is_dir():
         return "links to folders are not followed; put the folder itself there"
     return None if os.path.exists(link.path) else "it leads to nothing that is there"
+
+
+def _told(path: str) -> str:
+    """A path as the disk has it, as a text."""
+    return os.fsencode(path).decode("utf-8", "replace")

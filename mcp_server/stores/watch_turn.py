@@ -10,8 +10,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mcp_server.stores import regular
+
 # A holder without a sign of life for this long is superseded: it may be suspended, and only its death frees the lock.
 SILENT_SECONDS = 10.0
+_SIGN_BYTES = 1 << 10
 
 
 class WatchTurn:
@@ -27,22 +30,22 @@ class WatchTurn:
 
     def take(self) -> bool:
         """Take the turn if nobody has it, or if whoever has it has been silent for too long."""
-        if self._is_silent():
-            # Two that find this at the same time may both go on until the one that was overtaken looks at the sign.
-            Path(self._lock.lock_file).unlink(missing_ok=True)
         try:
+            if self._is_silent():
+                # Two that find this at the same time may both go on until the one that was overtaken looks at the sign.
+                Path(self._lock.lock_file).unlink(missing_ok=True)
             self._lock.acquire(blocking=False)
-            self._sign.write_bytes(self._me)
+            with os.fdopen(regular.opened_fd(self._sign, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
+                file.write(self._me)
         except (Timeout, OSError):
             self.give_back()
             return False
-        self._sign.chmod(0o600)
         return True
 
     def keep(self) -> bool:
         """Give a sign of life; False if another process has superseded this one, which then must not go on."""
         try:
-            if self._sign.read_bytes() != self._me:
+            if regular.content(self._sign, _SIGN_BYTES) != self._me:
                 return False
             os.utime(self._sign)
         except OSError:
