@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -10,9 +9,8 @@ import anyio
 from filelock import FileLock, Timeout
 
 from mcp_server.stores.base import RolloutStore, StateStore
+from mcp_server.stores.supervision import Failures, Pauses
 from mcp_server.threads.indexing import Indexer
-
-logger = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 3.0
 
@@ -24,14 +22,15 @@ async def keep_indexed(
 
     Half of the time is left to the calls: reading lines keeps the interpreter busy.
     """
-    indexer = Indexer(rollouts, state, own)
+    indexer, pauses, failures = Indexer(rollouts, state, own), Pauses(_PAUSE_SECONDS), Failures()
     while True:
         began = anyio.current_time()
         try:
             done = await _one_batch(path, indexer)
         except Exception as error:  # whatever it is, the server goes on: search reads what is not indexed
-            logger.warning("histories are not indexed for the moment: %r", error)
-            done = 0
+            failures.log("histories are not indexed for the moment", error)
+            await anyio.sleep(pauses.next())
+            continue
         await anyio.sleep(anyio.current_time() - began if done else _PAUSE_SECONDS)
 
 

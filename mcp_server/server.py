@@ -42,6 +42,7 @@ from mcp_server.stores.memory_rollouts import MemoryRollouts
 from mcp_server.stores.memory_state import MemoryState
 from mcp_server.stores.reconcile import backfill, look_ahead, sync
 from mcp_server.stores.rollouts import RolloutFiles
+from mcp_server.stores.supervision import Failures, Pauses, kept_up
 from mcp_server.stores.watch import watch_home
 from mcp_server.stores.watch_turn import WatchTurn
 from mcp_server.stores.workers import worker_name
@@ -142,9 +143,9 @@ class Runtime:
         try:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
-                tasks.start_soon(self._serve_state)
-                tasks.start_soon(self._reap)
-                tasks.start_soon(self.feed.follow, lambda: self.service.catalog.log, self.notifier.publish)
+                tasks.start_soon(kept_up, "the state DB's serving", self._serve_state)
+                tasks.start_soon(kept_up, "the closing of threads", self._reap)
+                tasks.start_soon(kept_up, "the event feed", self._feed)
                 try:
                     yield key
                 finally:
@@ -166,6 +167,9 @@ class Runtime:
         with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
             await self.service.lifecycle.close_all()
 
+    async def _feed(self) -> None:
+        await self.feed.follow(lambda: self.service.catalog.log, self.notifier.publish)
+
     async def _reap(self) -> None:
         while True:
             await anyio.sleep(_REAP_SECONDS)
@@ -184,30 +188,47 @@ class Runtime:
             return
         if not _is_there(path):
             await self._look_ahead()
+        pauses, failures = Pauses(first=0.0), Failures()
         while True:
             while self.service.catalog.state is None:
                 try:
                     await self._attach(await self._open_state())
-                except StoreFailure as error:
-                    logger.error("the state DB can't be used yet, so the files are: %s", error)
+                except Exception as error:
                     self.service.catalog.ahead = None
                     self.app.open()
-                    await anyio.sleep(0 if self.state is not None and self.state.damaged else _REOPEN_SECONDS)
+                    if isinstance(error, StoreFailure):
+                        logger.error("the state DB can't be used yet, so the files are: %s", error)
+                    else:
+                        failures.log("the state DB can't be used yet, so the files are", error)
+                    damaged = self.state is not None and self.state.damaged
+                    await anyio.sleep(max(pauses.next(), 0 if damaged else _REOPEN_SECONDS))
             self.app.open()
             assert self.state is not None
-            async with anyio.create_task_group() as following:
-                following.start_soon(self._follow_files, self.state)
-                if not self.config.read_only:
-                    own = self.service.live.own
-                    following.start_soon(keep_indexed, self.rollouts, self.state, path, own)
-                while not self.state.is_lost():  # another process moves a file and tells nobody
-                    await anyio.sleep(_REAP_SECONDS)
-                    if not self.config.read_only:
-                        with suppress(StoreFailure):  # what can't be written is told by the calls that write
-                            await self.state.tidy()
-                following.cancel_scope.cancel()
+            await self._serve_until_lost(self.state, path)
             logger.error("the state DB %s was damaged or taken away; the files are used until it is rebuilt", path)
             self.service.catalog.detach()
+            await anyio.sleep(pauses.next())  # one that is lost again and again is not rebuilt without a rest
+
+    async def _serve_until_lost(self, state: StateDb, path: Path) -> None:
+        failures = Failures()
+        async with anyio.create_task_group() as following:
+            following.start_soon(kept_up, "the watch of the files", lambda: self._follow_files(state))
+            if not self.config.read_only:
+                own = self.service.live.own
+                following.start_soon(
+                    kept_up, "the index of histories", lambda: keep_indexed(self.rollouts, state, path, own)
+                )
+            while not state.is_lost():  # another process moves a file and tells nobody
+                await anyio.sleep(_REAP_SECONDS)
+                if self.config.read_only:
+                    continue
+                try:
+                    await state.tidy()
+                except StoreFailure:
+                    pass  # what can't be written is told by the calls that write
+                except Exception as error:
+                    failures.log(f"the log of {path} is not taken over", error)
+            following.cancel_scope.cancel()
 
     async def _follow_files(self, state: StateDb) -> None:
         if self.config.watch:

@@ -121,9 +121,7 @@ class ResourceNotifier:
         for uri in dict.fromkeys(uri for event in events for uri in uris_of(event)):
             await self.bus.publish(ResourceUpdated(uri=uri))
             for key, session in self._watchers.of(uri):
-                with anyio.move_on_after(_SEND_SECONDS) as scope:
-                    await session.send_resource_updated(uri)
-                if scope.cancelled_caught:
+                if not await _sent(session, uri):
                     logger.warning("a client did not take updates; its resource subscriptions are dropped")
                     self._watchers.forget(key)
 
@@ -143,3 +141,14 @@ class ResourceNotifier:
         lowlevel = server._lowlevel_server  # pyright: ignore[reportPrivateUsage] -- MCPServer has no public way yet
         lowlevel.add_request_handler("resources/subscribe", SubscribeRequestParams, subscribe)
         lowlevel.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
+
+
+async def _sent(session: ServerSession, uri: str) -> bool:
+    """Whether a client took an update in time. One that went meanwhile costs no other its updates."""
+    with anyio.move_on_after(_SEND_SECONDS) as scope:
+        try:
+            await session.send_resource_updated(uri)
+        except Exception as error:
+            logger.info("an update could not be sent: %r", error)
+            return False
+    return not scope.cancelled_caught

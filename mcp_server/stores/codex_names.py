@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
+from mcp_server.errors import DamagedRollout
 from mcp_server.stores import codex_state
 from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore
@@ -19,5 +21,8 @@ class CodexNames(NameSource):
 
     async def __call__(self, thread_ids: Collection[str] | None = None) -> dict[str, str]:
         names = await codex_state.names(self._folder, thread_ids)
-        ours = await self._rollouts.names() if names and self._ours_first else {}
+        ours: dict[str, str] = {}
+        if names and self._ours_first:
+            with suppress(DamagedRollout):
+                ours = await self._rollouts.names()
         return {thread_id: name for thread_id, name in names.items() if thread_id not in ours}

@@ -51,7 +51,9 @@ def is_at_fault(error: Exception) -> bool:
     """Whether a statement failed for what it was to write: a value that a column has no room for."""
     if isinstance(error, sqlite3.ProgrammingError):
         return "binding" in str(error)
-    refused = sqlite3.DataError | sqlite3.InterfaceError | sqlite3.IntegrityError
+    if isinstance(error, sqlite3.IntegrityError):  # a trigger refuses for reasons of its own
+        return error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_TRIGGER
+    refused = sqlite3.DataError | sqlite3.InterfaceError
     return isinstance(error, refused | OverflowError | UnicodeEncodeError | RecursionError)
 
 

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
@@ -18,6 +18,7 @@ from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore, StateStore
 from mcp_server.stores.naming import SUFFIXES
 from mcp_server.stores.reconcile import sync, sync_paths
+from mcp_server.stores.supervision import Failures
 from mcp_server.stores.watch_turn import WatchTurn
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ _STEP_MS = 100
 _RETRIES = 5
 _RETRY_SECONDS = 1.0
 _POLL_SECONDS = 30.0
+_TOLD_CHARS = 300
 # How often a server that does not watch looks whether it is its turn, and the one that does shows that it lives.
 _TURN_SECONDS = 1.0
 
@@ -81,6 +83,7 @@ class _Follower:
     own: Callable[[], Collection[str]]
     more_names: NameSource | None
     wake: Callable[[], None]
+    failures: Failures = field(default_factory=Failures)
 
     async def follow(self, in_step: bool) -> None:
         if not in_step:
@@ -98,15 +101,14 @@ class _Follower:
                             await self._step(None)
                         elif changes:
                             await self._step(await to_thread.run_sync(self._touched, changes))
-                except* (OSError, RuntimeError) as errors:
+                except* Exception as errors:
                     # Something went while the watch was set up, such as a draft of Codex's; or no watch can be had; or
                     # what changed has a name that watchfiles can't tell (its errors come in a group).
                     failures += 1
                     pause = _RETRY_SECONDS if failures <= _RETRIES else _POLL_SECONDS
                     if failures in (1, _RETRIES + 1):
-                        logger.warning(
-                            "%s can't be watched; looked at every %d s: %s", self.home, pause, errors.exceptions[0]
-                        )
+                        why = str(errors.exceptions[0])[:_TOLD_CHARS]  # it may name a path of any length
+                        logger.warning("%s can't be watched; looked at every %d s: %s", self.home, pause, why)
                     in_step = False
                     await anyio.sleep(pause)
                     await self._step(None)
@@ -132,6 +134,9 @@ class _Follower:
                 self.wake()
         except StoreFailure as error:
             logger.warning("a change in the files could not be indexed: %s", error)
+        except Exception as error:
+            some = ", ".join(sorted(paths or ())[:5]) or "the home"
+            self.failures.log(f"a change in the files could not be indexed ({some})", error)
 
     def _touched(self, changes: set[tuple[Change, str]]) -> set[str]:
         """The paths that have changed; with a folder the rollouts in it. Of what is put into a new folder before the

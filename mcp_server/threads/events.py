@@ -12,6 +12,7 @@ import anyio
 from mcp_server.errors import StoreFailure
 from mcp_server.models.event import ThreadEvent
 from mcp_server.stores.base import StateStore
+from mcp_server.stores.supervision import Failures
 
 Listener = Callable[[Sequence[ThreadEvent]], Awaitable[None]]
 
@@ -87,6 +88,7 @@ class EventFeed(EventBus):
     async def follow(self, state: Callable[[], StateStore], listener: Listener) -> None:
         """Hand on what is appended, oldest first, until cancelled."""
         source, seq, looked_ms = state(), 0, 0
+        failures = Failures()
         while True:
             try:
                 if not self._attending:
@@ -109,6 +111,9 @@ class EventFeed(EventBus):
                     await self._wait(_POLL_SECONDS)
             except StoreFailure as error:
                 logger.warning("the log can't be followed for the moment: %s", error)
+                await anyio.sleep(_RETRY_SECONDS)
+            except Exception as error:  # of a listener, too: it has been told, and the next events are for it again
+                failures.log(f"events up to {seq} are not told everywhere", error)
                 await anyio.sleep(_RETRY_SECONDS)
 
     async def _seq_before(self, source: StateStore, told: int) -> int:
