@@ -59,9 +59,15 @@ def _item(kind: type, fields: dict[str, Any]) -> Item:
     return Item(fields)
 
 
-def fork_lines(source: Iterable[RolloutLine], source_id: str, now_ms: int, **bound: str) -> Iterator[RolloutLine]:
+def fork_lines(
+    source: Iterable[RolloutLine],
+    source_id: str,
+    now_ms: int,
+    last_turn_id: str | None = None,
+    before_turn_id: str | None = None,
+) -> Iterator[RolloutLine]:
     """What a legacy fork copies of these lines."""
-    copy = HistoryCopy(source_id, now_ms, **bound)
+    copy = HistoryCopy(source_id, now_ms, last_turn_id=last_turn_id, before_turn_id=before_turn_id)
     for line in source:
         yield from copy.feed(line)
         if copy.done:
