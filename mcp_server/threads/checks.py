@@ -22,12 +22,10 @@ async def only_thread(catalog: Catalog, params: SearchParams) -> str | None:
 
 
 def check_no_page(params: ReadParams) -> None:
-    """What asks for turns is not lost where turns are not asked for."""
-    way_out = "pass include_turns=true, or leave it out"
+    """Where no turns are asked for, there is nothing to page through."""
     if params.cursor is not None:
+        way_out = "pass include_turns=true, or leave it out"
         raise InvalidArgument("cursor", params.cursor, "a cursor pages through turns", way_out)
-    if params.items_view == "full":
-        raise InvalidArgument("items_view", params.items_view, "only turns have items", way_out)
 
 
 def check_one_item(params: ItemsParams) -> None:

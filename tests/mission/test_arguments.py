@@ -212,8 +212,8 @@ SURROGATES: list[tuple[str, Json, str]] = [
     ("turn_append", {"items": [{"type": "toolCall", "call_id": "c", "name": "x\ud800"}]}, r"items\[0\]\.name"),
     (
         "turn_append",
-        {"items": [{"type": "toolCall", "call_id": "c", "name": "n", "arguments": {"\ud800": 1}}]},
-        r"items\[0\]\.arguments",
+        {"items": [{"type": "toolCall", "call_id": "c", "name": "n", "arguments": {"a": "x\ud800"}}]},
+        r"items\[0\]\.arguments\.a",
     ),
 ]
 

@@ -156,7 +156,6 @@ async def test_a_pointer_beside_a_text_is_told_as_not_recorded(tools: Tools) -> 
 
 ALONE: list[tuple[str, Json, str]] = [
     ("thread_read", {"cursor": "at:x"}, "cursor .*pass include_turns=true"),
-    ("thread_read", {"items_view": "full"}, "items_view .*pass include_turns=true"),
     ("thread_items", {"item_id": "item-1", "cursor": "at:x"}, "cursor .*pass one of the two"),
     ("thread_search", {"search_term": "hello", "cwd": "/x"}, "cwd .*leave it out, or thread_id"),
     ("thread_search", {"search_term": "hello", "since": "2026-01-01T00:00:00Z"}, "since .*leave it out, or thread_id"),
