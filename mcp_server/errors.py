@@ -50,7 +50,10 @@ for the case, the sentence starts with it, so that a caller who knows Codex's wo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+_WORD = re.compile(r"[\w.:@/\\+~=#$-]{1,300}")
 
 
 class ThreadstoreError(Exception):
@@ -80,7 +83,7 @@ class InvalidCursor(InvalidRequest):
     def __init__(self, value: str, reason: str = "it is not one that this server gave out") -> None:
         self.value, self.reason = value, reason
         super().__init__(
-            f"invalid cursor: {_clip(value)} ({reason}); pass next_cursor or backwards_cursor of an earlier answer "
+            f"invalid cursor: {_named(value)} ({reason}); pass next_cursor or backwards_cursor of an earlier answer "
             "as it was, or leave cursor out to begin at the start"
         )
 
@@ -111,7 +114,7 @@ class ThreadNotFound(NotFound):
     def __init__(self, reference: str) -> None:
         self.reference = reference
         super().__init__(
-            f"no rollout found for thread id {_clip(reference)}: no thread of this home has that id, prefix or name; "
+            f"no rollout found for thread id {_named(reference)}: no thread of this home has that id, prefix or name; "
             "look it up with thread_list (archived=true for archived ones) or thread_search"
         )
 
@@ -129,7 +132,7 @@ class TurnNotFound(NotFound):
     def __init__(self, turn_id: str, thread_id: str) -> None:
         self.turn_id, self.thread_id = turn_id, thread_id
         super().__init__(
-            f"turn not found: {_clip(turn_id)} is no turn of thread {thread_id}; "
+            f"turn not found: {_named(turn_id)} is no turn of thread {thread_id}; "
             "thread_read with include_turns lists their ids"
         )
 
@@ -369,19 +372,20 @@ class WriteFailed(StoreFailure):
 class DamagedRollout(StoreFailure):
     def __init__(self, path: str, reason: str, offset: int = 0) -> None:
         self.path, self.reason, self.offset = path, reason, offset
-        super().__init__(f"failed to read thread: rollout at {path} {reason} (byte {offset}); store_status tells more")
+        place = f"rollout at {_named(path)} {reason} (byte {offset})"
+        super().__init__(f"failed to read thread: {place}; store_status tells more")
 
 
 class PathOutsideHome(StoreFailure):
     def __init__(self, path: str, folder: str) -> None:
         self.path, self.folder = path, folder
-        super().__init__(f"rollout path `{_clip(path)}` must be in {folder} directory of the home; it was left alone")
+        super().__init__(f"rollout path {_named(path)} must be in {folder} directory of the home; it was left alone")
 
 
 class RolloutNameTaken(StoreFailure):
     def __init__(self, path: str) -> None:
         self.path = path
-        super().__init__(f"`{path}` exists already and was not overwritten; move it away, then repeat")
+        super().__init__(f"{_named(path)} exists already and was not overwritten; move it away, then repeat")
 
 
 class NotStorable(StoreFailure):
@@ -399,6 +403,11 @@ class StateDamaged(StoreFailure):
             f"the state DB {path} is damaged: {reason}; no thread is lost, since the rollouts hold them. It is set "
             "aside and rebuilt now, and the files answer meanwhile: repeat the call"
         )
+
+
+def _named(text: str) -> str:
+    """A name that was made by a program: as it is if it is one word, else in quotes."""
+    return text if _WORD.fullmatch(text) else _shown(text)
 
 
 def _clip(text: str, limit: int = 120) -> str:

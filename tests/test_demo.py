@@ -19,8 +19,10 @@ def test_it_plays_every_step_and_ends_well() -> None:
     done = run()
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    tree = [number for number, line in enumerate(lines) if line.startswith(("  * auth race", "  ├─ Ada", "  └─ Bob"))]
-    assert lines[tree[0] + 2].startswith("  │  └─ Cleo (worker): Run the new test")
+    tree = [
+        number for number, line in enumerate(lines) if line.startswith(('  * "auth race', '  ├─ "Ada"', '  └─ "Bob"'))
+    ]
+    assert lines[tree[0] + 2].startswith('  │  └─ "Cleo" ("worker"): "Run the new test')
     assert [number - tree[0] for number in tree] == [0, 1, 3]
     receipt = lines.index("  archived: 4")
     thread_ids = [line.strip() for line in lines[receipt + 1 : receipt + 5]]

@@ -14,6 +14,7 @@ from mcp_types import CallToolResult, TextContent
 
 from mcp_server import errors
 from mcp_server.errors import ThreadstoreError
+from mcp_server.models.quoting import visible
 
 ERROR_META = "threadstore/error"
 """Where `_meta` of a tool error has `{"code": ...}`."""
@@ -71,8 +72,9 @@ def failure(code: str, sentence: str) -> CallToolResult:
 
 
 def coded(code: str, sentence: str) -> str:
-    """The sentence with its code, for clients that show a model nothing else."""
-    return f"{sentence} (code: {code})"
+    """The sentence on one line with its code, for clients that show a model nothing else. Names that it tells of may
+    be anything."""
+    return f"{visible(sentence)} (code: {code})"
 
 
 def domain_failure(error: ThreadstoreError) -> CallToolResult:

@@ -8,13 +8,17 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, Prompt
 from pydantic import Field
 
+from mcp_server.models.quoting import plain_or_quoted, quoted
+
+_CHARS = 1_000
+
 
 def add_prompts(server: MCPServer[Any]) -> None:
     @server.prompt(title="Find a thread")
     def find_thread(about: Annotated[str, Field(description="What the thread was about")]) -> str:
         """Find the thread in which something was discussed."""
         return (
-            f"Find the thread about: {about}\n\n"
+            f"Find the thread about {quoted(about, _CHARS)}.\n\n"
             "Call thread_search with the most telling word; if nothing fits, try other words and thread_list with "
             "search_term. Show me the best matches with id, name, date and the matching snippet."
         )
@@ -23,17 +27,17 @@ def add_prompts(server: MCPServer[Any]) -> None:
     def carry_on(thread: Annotated[str, Field(description="Id or name of the thread")]) -> str:
         """Resume a thread and sum up where it stands."""
         return (
-            f"Resume the thread {thread} with thread_resume, read its last turns, and tell me in five lines what was "
-            "done, what is open and what you would do next. Record what we do from here with turn_start, turn_append "
-            "and turn_complete. If another process holds it, say who and offer thread_fork."
+            f"Resume the thread {plain_or_quoted(thread, _CHARS)} with thread_resume, read its last turns, and tell me "
+            "in five lines what was done, what is open and what you would do next. Record what we do from here with "
+            "turn_start, turn_append and turn_complete. If another process holds it, say who and offer thread_fork."
         )
 
     @server.prompt(title="Archive a project")
     def archive_project(cwd: Annotated[str, Field(description="The project's working directory")]) -> str:
         """Archive all threads of a project, after showing them."""
         return (
-            f"List all active threads with cwd {cwd} (thread_list, every page). Show me the list and wait for my yes. "
-            "Then call thread_archive for each, first with dry_run, and show me the receipts."
+            f"List all active threads with cwd {quoted(cwd, _CHARS)} (thread_list, every page). Show me the list and "
+            "wait for my yes. Then call thread_archive for each, first with dry_run, and show me the receipts."
         )
 
     _ = (find_thread, carry_on, archive_project)

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from mcp_server.errors import ActiveWriter, StoreFailure, WriteFailed
 from mcp_server.models.page import rfc3339
+from mcp_server.models.quoting import plain_or_quoted
 from mcp_server.stores.durable import check_writable, make_folders
 from mcp_server.stores.naming import checked_id, parse_id
 from mcp_server.stores.writer_locks import Holder, WriterLocks
@@ -268,7 +269,7 @@ def holder_sentence(holder: Holder) -> str:
     """A holder in words, as far as known: `codex (pid 123) since 2026-11-22T23:04:50Z`."""
     who = "another process"
     if holder.pid is not None:
-        who = f"{holder.program or 'a process'} (pid {holder.pid})"
+        who = f"{plain_or_quoted(holder.program) if holder.program else 'a process'} (pid {holder.pid})"
     return who if holder.since_ms is None else f"{who} since {rfc3339(holder.since_ms // 1000 * 1000)[:19]}Z"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from mcp_server.errors import DamagedRollout, InvalidCursor, ThreadNotFound, ThreadstoreError
 from mcp_server.models.history import HistoryMark
 from mcp_server.models.page import clamp_limit
+from mcp_server.models.quoting import quoted
 from mcp_server.models.results import TreeNode, TreeResult
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.records import EdgeStatus
@@ -101,11 +102,14 @@ class Family:
 
 
 def _label(node: TreeNode, *, marked: bool) -> str:
-    who = " ".join(part for part in (node.nickname, f"({node.role})" if node.role else None) if part)
+    """A line of the picture; nickname, role and title are others' words, and stand in quotes."""
+    role = f"({quoted(node.role)})" if node.role else ""
+    who = " ".join(part for part in (quoted(node.nickname) if node.nickname else "", role) if part)
     facts = [node.status]
     if node.turns is not None:
         facts.append(f"{node.turns} turn{'' if node.turns == 1 else 's'}")
     if node.archived:
         facts.append("archived")
-    name = f"{who}: {node.title}" if who else node.title
+    title = node.title if node.status == "missing" else quoted(node.title)
+    name = f"{who}: {title}" if who else title
     return f"{'* ' if marked else ''}{name} [{', '.join(facts)}] {node.thread_id}"
