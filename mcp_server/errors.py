@@ -22,7 +22,6 @@ ThreadstoreError
 │   ├── TurnsRunning
 │   ├── PaginatedHistory
 │   ├── UnknownHistoryMode
-│   ├── OldFormat
 │   ├── CompressedRollout
 │   ├── ThreadDeleted
 │   ├── ForkedHistoryInUse
@@ -220,17 +219,8 @@ class UnknownHistoryMode(WrongState):
     def __init__(self, thread_id: str, mode: str) -> None:
         self.thread_id, self.mode = thread_id, mode
         super().__init__(
-            f"thread {thread_id} has a history of kind {_shown(mode)}, which this version can't append to; "
+            f"thread {thread_id} has a history of kind {_shown(mode)}, which is not written to; "
             "call thread_fork with this id and go on in the copy"
-        )
-
-
-class OldFormat(WrongState):
-    def __init__(self, thread_id: str) -> None:
-        self.thread_id = thread_id
-        super().__init__(
-            f"thread {thread_id} is kept in a format that Codex left in September 2025 and that is not written to: no "
-            "Codex of today would read on in it; call thread_fork with this id and go on in the copy"
         )
 
 

@@ -38,7 +38,6 @@ CODES: dict[type[ThreadstoreError], str] = {
     errors.TurnsRunning: "turns_running",
     errors.PaginatedHistory: "paginated_history",
     errors.UnknownHistoryMode: "unknown_history_mode",
-    errors.OldFormat: "old_format",
     errors.CompressedRollout: "compressed_rollout",
     errors.ThreadDeleted: "thread_deleted",
     errors.ForkedHistoryInUse: "forked_history_in_use",

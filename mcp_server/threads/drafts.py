@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from typing import Any
 
 from mcp_server.models.history import Piece, Place
@@ -121,3 +122,10 @@ def _husk(kind: str) -> Item:
 def first_number(value: Any, otherwise: int | None) -> int | None:
     number = shapes.int_of(value)
     return otherwise if number is None else number
+
+
+def unused_id(item_id: str, taken: Collection[str]) -> str:
+    """Clients page by item id, and a recorded one may look like a synthetic one of the same turn."""
+    if item_id not in taken:
+        return item_id
+    return next(other for n in count(2) if (other := f"{item_id}~{n}") not in taken)

@@ -7,14 +7,13 @@ only the model's history tells is shown too (`calls`), and messages that no even
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from itertools import count
 
 from mcp_server.models.history import Piece, Place
 from mcp_server.models.rollout import Json, RolloutLine
 from mcp_server.models.turn import Item, Turn, TurnStatus
 from mcp_server.threads import calls, messages
 from mcp_server.threads import items as shapes
-from mcp_server.threads.drafts import Draft
+from mcp_server.threads.drafts import Draft, unused_id
 
 PIECE_BYTES = 128 << 10
 """A turn of more bytes is cut into pieces of so many or a little more, where it can be."""
@@ -360,7 +359,7 @@ class TurnFolder:
         if not bare and (key not in draft.items or key in draft.bare):
             self._replace_twin(draft, key, item)
         replaced = draft.items.get(key)
-        item_id = replaced.id if replaced else _unused(item.id, draft.ids)
+        item_id = replaced.id if replaced else unused_id(item.id, draft.ids)
         draft.tangled = draft.tangled or item_id != item.id
         if replaced:
             draft.looks_back(key)
@@ -391,10 +390,3 @@ class TurnFolder:
         draft.items[key] = item
         draft.lines[key] = self._span
         self.told.append((draft, item))
-
-
-def _unused(item_id: str, taken: Collection[str]) -> str:
-    """Clients page by item id, and a recorded one may look like a synthetic one of the same turn."""
-    if item_id not in taken:
-        return item_id
-    return next(other for n in count(2) if (other := f"{item_id}~{n}") not in taken)

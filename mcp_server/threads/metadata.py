@@ -21,10 +21,10 @@ from mcp_server.errors import (
     DamagedRollout,
     EphemeralThread,
     InvalidArgument,
-    OldFormat,
     PaginatedHistory,
     ThreadArchived,
     ThreadstoreError,
+    UnknownHistoryMode,
 )
 from mcp_server.models.old_rollout import BARE
 from mcp_server.models.params import GitPatch
@@ -104,7 +104,7 @@ class Metadata:
 
         Raises:
             InvalidArgument: no field, or a blank one.
-            OldFormat: the thread is not written to.
+            UnknownHistoryMode: the thread is not written to.
             PaginatedHistory: Codex's row of such a thread is not there, or was left as it is.
             ActiveWriter: another process writes the thread.
         """
@@ -122,7 +122,7 @@ class Metadata:
         async with AsyncExitStack() as stack:
             stored = await self._catalog.known(thread_id)
             if stored.history_mode == BARE:
-                raise OldFormat(thread_id)
+                raise UnknownHistoryMode(thread_id, BARE)
             await self._locks.acquire(thread_id)
             stack.push_async_callback(self._locks.release, thread_id)
             changed, left = await self._set_git_stored(stored, patch)

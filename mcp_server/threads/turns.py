@@ -17,7 +17,6 @@ from mcp_server.errors import (
     DamagedRollout,
     InvalidArgument,
     NoTurnInProgress,
-    OldFormat,
     StoreFailure,
     TurnInProgress,
     UnknownHistoryMode,
@@ -281,12 +280,10 @@ def check_form(stored: StoredThread) -> None:
     """Whether the rollout is of a form that is appended to.
 
     Raises:
-        CompressedRollout, OldFormat, UnknownHistoryMode: it is not; a fork would be.
+        CompressedRollout, UnknownHistoryMode: it is not; a fork would be.
     """
     if stored.path.endswith(COMPRESSED):
         raise CompressedRollout(stored.id)
-    if stored.history_mode == BARE:
-        raise OldFormat(stored.id)
     if stored.history_mode not in ("legacy", "paginated"):
         raise UnknownHistoryMode(stored.id, stored.history_mode)
 

@@ -134,7 +134,7 @@ async def test_an_old_rollout_is_moved_and_deleted_and_never_written_to(
         for verb, more in (("thread_resume", {}), ("thread_update_metadata", {"git_info": {"branch": "x"}})):
             with pytest.raises(Refused, match="thread_fork") as refused:
                 await tools(verb, thread_id=BARE, **more)
-            assert refused.value.code == "old_format"
+            assert refused.value.code == "unknown_history_mode"
         await tools("thread_set_name", thread_id=BARE, name="the old one")
         await tools("thread_archive", thread_id=BARE)
         assert (home / "archived_sessions" / path.name).read_bytes() == data
