@@ -14,6 +14,7 @@ from mcp_server.models.turn import Item
 from mcp_server.stores.memory_rollouts import MemoryRollouts
 from mcp_server.stores.memory_state import MemoryState
 from mcp_server.stores.reconcile import sync
+from mcp_server.threads import looking
 from mcp_server.threads import search as search_module
 from mcp_server.threads.search import Searcher
 from mcp_server.threads.texts import searchable
@@ -64,7 +65,7 @@ async def test_long_texts_are_looked_through_beside_the_event_loop(monkeypatch: 
             seen.add(get_ident())
         return searchable(item)
 
-    monkeypatch.setattr(search_module, "searchable", noted)
+    monkeypatch.setattr(looking, "searchable", noted)
     assert len((await searcher.search(SearchParams("needle"))).data) == 1
     assert seen
     assert get_ident() not in seen
@@ -76,7 +77,7 @@ async def test_time_that_is_up_within_a_text_is_said_and_the_next_call_begins_wi
     searcher = await said_in_one_turn("a needle", "another needle")
     await searcher.search(SearchParams("needle"))  # which indexes it
     monkeypatch.setattr(search_module, "_SECONDS", -1.0)
-    monkeypatch.setattr(search_module, "_TEXT_SECONDS", -1.0)
+    monkeypatch.setattr(looking, "_TEXT_SECONDS", -1.0)
     cut = await searcher.search(SearchParams("needle"))
     assert (cut.data, cut.total) == ([], None)
     assert any("time was up" in reason for reason in cut.incomplete)
@@ -97,8 +98,10 @@ async def test_a_text_that_takes_all_the_time_there_is_is_named_and_passed_over(
         now += 1_000 if "endless" in str(item.get("text")) else 0
         return searchable(item)
 
-    monkeypatch.setattr(search_module, "searchable", endless)
-    monkeypatch.setattr(search_module, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(looking, "searchable", endless)
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr(search_module, "time", clock)
+    monkeypatch.setattr(looking, "time", clock)
     cut = await searcher.search(SearchParams("needle"))
     assert cut.data == []
     assert any(ID in reason and "too long to be searched" in reason for reason in cut.incomplete)
