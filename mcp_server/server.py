@@ -272,7 +272,7 @@ class Runtime:
         """Before a first build, for a list that is asked for meanwhile: to import the state DB's parts alone takes a
         quarter of a second."""
         ahead = MemoryState()
-        with suppress(StoreFailure):
+        with suppress(Exception):  # whatever it is, the build meets it again
             if await look_ahead(self.rollouts, ahead, more_names=self.codex.names):
                 self.service.catalog.ahead = ahead
                 self.app.advance(0, (await ahead.backfill()).found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace as replace_fields
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -86,6 +87,17 @@ def edges_of(change: Change, barred: Collection[str]) -> list[SpawnEdge]:
     told = ((spawn_parent(thread.source), thread.id) for thread in threads)
     edges = (*change.edges, *(SpawnEdge(parent, child) for parent, child in told if parent is not None))
     return [edge for edge in edges if edge.child_id not in barred and edge.child_id != edge.parent_id]
+
+
+def parts_of(change: Change) -> list[Change]:
+    """The same in as many changes as it can be taken apart into: what is not of one row or event stays together."""
+    rest = replace_fields(change, threads=(), observed=(), events=())
+    parts = [
+        *(Change(threads=(thread,)) for thread in change.threads),
+        *(Change(observed=(thread,)) for thread in change.observed),
+        *(Change(events=(event,)) for event in change.events),
+    ]
+    return parts if rest == Change() else [rest, *parts]
 
 
 def claimable(state: BackfillState, now_ms: int, lease_ms: int) -> bool:

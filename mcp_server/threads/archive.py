@@ -152,6 +152,8 @@ class Cascade:
                     logger.info("operation %s is left to its owner: %s", operation.id, error)
                 except StoreFailure as error:
                     logger.warning("%s of %s can't be finished: %s", operation.kind, operation.root_id, error)
+                except Exception:  # the others are finished all the same
+                    logger.exception("%s of %s can't be finished", operation.kind, operation.root_id)
         return finished
 
     async def _let_follow(self, paths: Mapping[str, str]) -> str | None:

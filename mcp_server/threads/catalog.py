@@ -17,6 +17,7 @@ from mcp_server.errors import (
     DamagedRollout,
     InvalidArgument,
     InvalidThreadId,
+    NotStorable,
     StoreFailure,
     ThreadNotFound,
 )
@@ -25,6 +26,7 @@ from mcp_server.models.history import HistoryMark
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore, StateStore, Trees
+from mcp_server.stores.changes import parts_of
 from mcp_server.stores.codex_facts import CodexFacts
 from mcp_server.stores.finding import Source, find, find_many, find_paths, find_rollout
 from mcp_server.stores.reconcile import sync
@@ -90,11 +92,11 @@ class Catalog:
     async def attach(self, state: StateStore) -> None:
         """Go over to the state DB once it is open; what happened until then goes into its log and its rows."""
         if rows := self._loaded_rows():
-            await state.commit(Change(threads=rows))
+            await _commit(state, Change(threads=rows))
         # Until nothing has happened meanwhile, and the rows of what has are right before anyone sees them. Its events
         # are told already.
         while early := await self._early():
-            await state.commit(Change(threads=self._loaded_rows(), events=tuple(early)))
+            await _commit(state, Change(threads=self._loaded_rows(), events=tuple(early)))
             self._handed_on = early[-1].seq
             for thread_id in {event.thread_id for event in early} - self.live.own():
                 with suppress(StoreFailure):
@@ -144,7 +146,7 @@ class Catalog:
         async with self._recording:
             while self._waiting:
                 try:
-                    await self.log.commit(self._waiting[0])
+                    await _commit(self.log, self._waiting[0])
                 except StoreFailure as error:
                     logger.warning("%d changes wait for the state DB: %s", len(self._waiting), error)
                     return
@@ -292,6 +294,19 @@ class Catalog:
     def _fresh(self) -> dict[str, str | None]:
         """The threads that live in memory only, each with its parent."""
         return {live.thread.id: live.thread.parent_thread_id for live in self.live.all() if not live.materialised}
+
+
+async def _commit(state: StateStore, change: Change) -> None:
+    """Record a change; in parts if something in it has no room in the store, so that nothing else waits for that."""
+    try:
+        await state.commit(change)
+    except NotStorable as error:
+        parts = parts_of(change)
+        for part in parts if len(parts) > 1 else ():
+            await _commit(state, part)
+        if len(parts) == 1:
+            told = {*(row.id for row in (*change.threads, *change.observed)), *(e.thread_id for e in change.events)}
+            logger.error("a change of %s is not on record: %s", ", ".join(sorted(told)) or "several threads", error)
 
 
 def _with_fresh(edges: list[SpawnEdge], fresh: Mapping[str, str | None]) -> list[SpawnEdge]:

@@ -116,16 +116,13 @@ class TurnFolder:
         """The ids of the calls of closed turns whose outputs have not come."""
         return [call_id for call_id, draft in self._calls.items() if draft is not self._current]
 
-    @property
-    def held(self) -> int:
-        """How many things are known of the running turn, and of what is not known where it belongs."""
-        here = len(self._current.items) + len(self._current.strangers) if self._current else 0
-        return here + len(self._calls) + len(self.unknown)
-
-    def shed(self) -> None:
-        """Let the items of the running turn go that nothing more is told of, as far as that is known."""
-        if self._current:
-            self._current.shed(set(self._calls))
+    def held(self, shed: bool = False) -> int:
+        """How many things are known of the running turn, and of what is not known where it belongs. It may `shed` the
+        items that nothing more is told of, as far as that is known."""
+        draft = self._current
+        if draft and shed:
+            draft.shed(set(self._calls))
+        return (len(draft.items) + len(draft.strangers) if draft else 0) + len(self._calls) + len(self.unknown)
 
     def drafts(self) -> list[Draft]:
         """The turns so far, oldest first, the running one with them."""

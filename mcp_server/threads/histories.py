@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from anyio import to_thread
 from msgspec import structs
 
-from mcp_server.errors import DamagedRollout, NotStorable, PathOutsideHome
+from mcp_server.errors import DamagedRollout, NotStorable, PathOutsideHome, StoreFailure
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.turn import Item, ItemsView, Turn
@@ -170,6 +170,10 @@ async def index_small(store: HistoryStore, texts: Sequence[HistoryText]) -> None
             steps.append(scan.step())
         except UNREADABLE as error:
             logger.warning("the history of %s is not indexed: %s", text.thread.id, error)
+        except StoreFailure:
+            raise
+        except Exception:  # a history that we make a mistake with costs no other
+            logger.exception("the history of %s (%s) is not indexed", text.thread.id, text.thread.path)
     if steps:
         await _step_each(store, steps)
 

@@ -38,6 +38,7 @@ from mcp_server.threads.turns import TurnWriter, check_form
 from mcp_server.threads.views import thread_view
 
 logger = logging.getLogger(__name__)
+_RETRY_MS = 60_000
 
 
 class Lifecycle:
@@ -300,7 +301,11 @@ class Lifecycle:
         for live in self._live.all():
             idle_since = live.unsubscribed_at_ms
             if idle_since is not None and live.turn is None and now - idle_since >= self._unload_delay_ms:
-                await self.close(live)
+                try:
+                    await self.close(live)
+                except Exception:  # the others are closed all the same
+                    logger.exception("thread %s can't be closed now", live.thread.id)
+                    live.closing, live.unsubscribed_at_ms = False, now + _RETRY_MS
 
     async def close(self, live: LiveThread) -> None:
         """Interrupt what runs and record it so, let the lock go, then tell: status notLoaded, then closed."""

@@ -181,6 +181,8 @@ class Metadata:
                 continue
             except ThreadstoreError as error:  # the thread is gone, or archived by now
                 logger.warning("%s of %s can't be finished: %s", operation.kind, operation.root_id, error)
+            except Exception:  # so it would be at each start
+                logger.exception("%s of %s can't be finished", operation.kind, operation.root_id)
             await self._catalog.record(Change(operation=dataclasses.replace(operation, state="done")))
             finished.append(operation)
         return finished

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from mcp_server.errors import StoreFailure
+from mcp_server.errors import NotStorable, StoreFailure
 from mcp_server.stores.records import Receipt
 from mcp_server.threads.catalog import Catalog
 
@@ -64,6 +64,9 @@ class Receipts:
         try:
             log = self._catalog.log
             await (log.save_receipt(receipt) if done else log.release_claim(receipt))
+        except NotStorable as error:
+            logger.error("the receipt of %s is not on record: %s", receipt.tool, error)
+            self._unsaved.pop(receipt.key, None)
         except StoreFailure as error:
             logger.warning("the receipt of %s waits for the state DB: %s", receipt.tool, error)
             self._retry_at = time.monotonic() + _RETRY_SECONDS

@@ -86,9 +86,9 @@ class HistoryScan:
                 self._open_bytes = 0
             self._open_bytes += len(raw.data)
             if self._open_bytes > _OPEN_BYTES:
-                self._folder.shed()
+                self._folder.held(shed=True)
                 self._open_bytes = 0
-        if self._closed_items + self._folder.held + _TURN_WEIGHT * len(self._spans) > _MOST_HELD:
+        if self._closed_items + self._folder.held() + _TURN_WEIGHT * len(self._spans) > _MOST_HELD:
             raise DamagedRollout(self._text.thread.path, "tells of more turns and items than can be indexed", self._end)
 
     def _settle(self) -> None:

@@ -116,6 +116,31 @@ async def test_a_log_that_fails_for_a_while_is_followed_on(monkeypatch: pytest.M
         await told.until("in spite of it")
 
 
+async def test_a_listener_that_fails_is_told_what_comes_next(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(events, "_RETRY_SECONDS", 0.01)
+    feed, log, told = EventFeed(), Log(), Told()
+
+    async def choosy(handed: Sequence[ThreadEvent]) -> None:
+        if any(event.thread_id == "bad" for event in handed):
+            raise ZeroDivisionError("a mistake of ours")
+        await told.listen(handed)
+
+    feed.attend()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(feed.follow, lambda: log, choosy)
+        for thread_id in ("one", "bad"):
+            await log.append(thread_id)
+        feed.wake()
+        await anyio.wait_all_tasks_blocked()
+        await log.append("two")
+        feed.wake()
+        await told.until("two")
+        tasks.cancel_scope.cancel()
+    assert "a mistake of ours" in caplog.text
+
+
 async def test_what_others_append_to_a_state_db_before_it_is_taken_over_is_told() -> None:
     """However much it is: a cascade of another process appends an event for each thread of its tree."""
     feed, memory, state = EventFeed(), Log(), Log()

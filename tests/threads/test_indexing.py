@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -17,16 +17,19 @@ import anyio
 import pytest
 from filelock import FileLock
 from rollout_lines import agent, ended, event, line, started, user
+from sqlmodel import Session
 
 from mcp_server.backlog import keep_indexed
 from mcp_server.errors import StoreFailure
-from mcp_server.models.rollout import RolloutLine, encode_line
+from mcp_server.models.history import HistoryStep
+from mcp_server.models.rollout import RawLine, RolloutLine, encode_line
 from mcp_server.stores.history import TextQuery
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.reconcile import sync
 from mcp_server.stores.rollouts import RolloutFiles
 from mcp_server.stores.state import StateDb
 from mcp_server.threads.indexing import BATCH, QUIET_SECONDS, Indexer
+from mcp_server.threads.scan import HistoryScan
 from tests.damage import fuzz
 
 pytestmark = pytest.mark.anyio
@@ -153,6 +156,46 @@ async def test_what_the_state_db_did_not_take_is_tried_again(home: Home) -> None
         db.execute("DROP TRIGGER full")
     assert await home.indexer.step() == 1
     assert await home.indexed() == [1]
+
+
+async def test_a_history_that_the_index_has_no_room_for_keeps_no_other_from_being_indexed(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mcp_server.stores import spans
+
+    for number in range(3):
+        home.put(number)
+    await home.seen()
+    real = spans.step
+
+    def choosy(session: Session, steps: Sequence[HistoryStep]) -> list[int | None]:
+        if thread_id(1) in {step.mark.thread_id for step in steps}:
+            raise OverflowError("Python int too large to convert to SQLite INTEGER")
+        return real(session, steps)
+
+    monkeypatch.setattr(spans, "step", choosy)
+    assert [await home.indexer.step(), await home.indexer.step()] == [3, 0]
+    assert await home.indexed() == [0, 2]
+
+
+async def test_a_history_that_makes_the_reader_fail_keeps_no_other_from_being_indexed(
+    home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(3):
+        home.put(number)
+    await home.seen()
+    real = HistoryScan.take
+
+    def failing(scan: HistoryScan, batch: Sequence[RawLine]) -> None:
+        if any(b"words of 1" in raw.data for raw in batch):
+            raise ZeroDivisionError("a mistake of ours")
+        real(scan, batch)
+
+    monkeypatch.setattr(HistoryScan, "take", failing)
+    assert [await home.indexer.step(), await home.indexer.step()] == [3, 0]
+    assert await home.indexed() == [0, 2]
+    assert f"{thread_id(1)}.jsonl" in caplog.text
+    assert "a mistake of ours" in caplog.text
 
 
 STRANGE = {
