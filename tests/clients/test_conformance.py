@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.clients.installed import client
 from tests.servers import serving_http
 
-CONFORMANCE = shutil.which("conformance")
-pytestmark = pytest.mark.skipif(CONFORMANCE is None, reason="conformance is not on PATH (npm can't be had)")
+pytestmark = pytest.mark.xdist_group("conformance")
 
 SCENARIOS = (
     "server-initialize",
@@ -35,8 +34,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_scenario_passes(url: str, scenario: str) -> None:
-    assert CONFORMANCE is not None
-    command = [CONFORMANCE, "server", "--url", url, "--scenario", scenario]
+    command = [client("CONFORMANCE_BIN", "conformance"), "server", "--url", url, "--scenario", scenario]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
     assert "0 failed" in done.stdout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import Any
 
 import pytest
 
-INSPECTOR = shutil.which("mcp-inspector")
-pytestmark = pytest.mark.skipif(INSPECTOR is None, reason="mcp-inspector is not on PATH (npm can't be had)")
+from tests.clients.installed import client
+
+_SUCCESS, _TOOL_ERROR = 0, 5
+pytestmark = pytest.mark.xdist_group("Inspector")
 
 
 @pytest.fixture(params=["legacy", "modern"])
@@ -20,11 +21,11 @@ def era(request: pytest.FixtureRequest) -> list[str]:
     return ["--protocol-era", "modern"] if request.param == "modern" else []
 
 
-def inspect(home: Path, *arguments: str) -> Any:
-    assert INSPECTOR is not None
+def inspect(home: Path, *arguments: str, ends: int = _SUCCESS) -> Any:
     server = [sys.executable, "-m", "mcp_server", "serve", "--home", str(home)]
-    done = subprocess.run([INSPECTOR, "--cli", *server, *arguments], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    command = [client("INSPECTOR_BIN", "mcp-inspector"), "--cli", *server, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == ends, done.stderr
     return json.loads(done.stdout)
 
 
@@ -38,6 +39,13 @@ def test_it_calls_a_tool(tmp_path: Path, era: list[str]) -> None:
     answer = inspect(tmp_path, *era, *call)
     assert answer["structuredContent"]["thread"]["name"] == "from the inspector"
     assert answer["structuredContent"]["thread"]["originator"].startswith("inspector")
+
+
+def test_it_shows_an_error_with_our_sentence_and_its_code(tmp_path: Path, era: list[str]) -> None:
+    call = ("--method", "tools/call", "--tool-name", "thread_read", "--tool-arg", "thread_id=no such thread")
+    answer = inspect(tmp_path, *era, *call, ends=_TOOL_ERROR)
+    assert answer["content"][0]["text"].startswith("no rollout found for thread id no such thread")
+    assert answer["_meta"]["threadstore/error"] == {"code": "thread_not_found"}
 
 
 def test_it_reads_a_resource(tmp_path: Path, era: list[str]) -> None:
