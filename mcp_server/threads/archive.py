@@ -221,10 +221,10 @@ class Cascade:
         """Hold all the writer locks until the work is done. Those of threads that are loaded here this process has; it
         holds still whoever writes to them, and whoever would let them go."""
         held.enter_context(self._live.keeping(thread_ids))
+        await held.enter_async_context(self._live.alone(thread_ids))
         for thread_id in thread_ids:
             if (live := self._live.get(thread_id)) is not None:
                 await held.enter_async_context(live.lock)
-        # Never loaded, or it left while we waited.
         free = [thread_id for thread_id in thread_ids if self._live.get(thread_id) is None]
         await self._locks.acquire_many(free)
         held.push_async_callback(self._locks.release_many, free)

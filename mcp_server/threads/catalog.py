@@ -6,8 +6,9 @@ import logging
 import re
 import uuid
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 import anyio
 from msgspec.structs import replace
@@ -38,11 +39,14 @@ from mcp_server.threads.live import LiveThreads
 
 _PREFIX = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{7,}")
 _CANDIDATES = 10
+_MOVES = 3
 _NAME_CHARS = 5_000
 # Changes that wait for a state DB which fails. Beyond it the oldest goes: a sync restores its row, its event is lost.
 _MAX_WAITING = 1_000
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Catalog:
@@ -228,6 +232,17 @@ class Catalog:
         if unmarked := loaded if self.state is not None else thread_ids:
             marks |= await self.log.marks(unmarked)
         return stored | loaded, marks
+
+    async def following(self, thread_id: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Work that reads a thread's rollout; done again where the rollout was moved meanwhile."""
+        for _ in range(_MOVES):
+            try:
+                return await work()
+            except DamagedRollout as error:
+                await self.live.settled(thread_id)
+                if (await self.known(thread_id)).path == error.path:
+                    raise
+        return await work()
 
     async def text(self, stored: StoredThread) -> HistoryText:
         """The bytes of the thread's history."""

@@ -139,11 +139,16 @@ class Lifecycle:
         """Load a stored thread for appending, or rejoin a loaded one. Touches neither file nor updated_at."""
         thread_id = await self._catalog.resolve(reference)
         async with self._live.permit:
-            if self._live.get(thread_id) is not None:
-                return await self._rejoin(thread_id, request, caller, turns)
-            return await self._cold_resume(thread_id, request, caller, turns)
+            async with self._live.alone([thread_id]):
+                live = self._live.get(thread_id)
+                ignored = differing(live.settings, request) if live is not None else []
+                if live is None:
+                    live, handle = await self._cold_resume(thread_id, request, caller)
+                else:
+                    handle = self._rejoin(live, caller)
+            return await self._with_turns(live, handle, turns, ignored=ignored)
 
-    async def _cold_resume(self, thread_id: str, request: SettingsRequest, caller: Caller, turns: int) -> LoadedThread:
+    async def _cold_resume(self, thread_id: str, request: SettingsRequest, caller: Caller) -> tuple[LiveThread, str]:
         stored = await self._loadable(thread_id)
         settings = override(self._settings_of(stored), request)
         self._live.check_room()
@@ -160,14 +165,12 @@ class Lifecycle:
             raise
         live.thread = current
         await self._catalog.record(Change(events=(notices.status_changed(live),)))
-        return await self._with_turns(live, handle, turns)
+        return live, handle
 
-    async def _rejoin(self, thread_id: str, request: SettingsRequest, caller: Caller, turns: int) -> LoadedThread:
-        live = self._live.require(thread_id)
+    def _rejoin(self, live: LiveThread, caller: Caller) -> str:
         if not live.materialised and not live.ephemeral:
-            raise NotMaterialized(thread_id, "thread_resume")
-        handle = self._live.subscribe(thread_id, caller.connection, self._now())
-        return await self._with_turns(live, handle, turns, ignored=differing(live.settings, request))
+            raise NotMaterialized(live.thread.id, "thread_resume")
+        return self._live.subscribe(live.thread.id, caller.connection, self._now())
 
     async def _loadable(self, thread_id: str) -> StoredThread:
         stored = await self._catalog.stored(thread_id)
@@ -184,6 +187,10 @@ class Lifecycle:
 
     async def fork(self, params: ForkParams, caller: Caller) -> LoadedThread:
         """Copy a thread's history, whole or up to a turn, into a new thread. The source's bytes stay as they are."""
+        source_id = await self._catalog.resolve(params.thread_id)
+        return await self._catalog.following(source_id, lambda: self._fork(source_id, params, caller))
+
+    async def _fork(self, source_id: str, params: ForkParams, caller: Caller) -> LoadedThread:
         if params.last_turn_id is not None and params.before_turn_id is not None:
             raise InvalidArgument(
                 "before_turn_id",
@@ -192,7 +199,6 @@ class Lifecycle:
                 "pass one of the two",
             )
         self._live.check_room()
-        source_id = await self._catalog.resolve(params.thread_id)
         live_source = self._live.get(source_id)
         if live_source is not None and not live_source.materialised:
             raise NotMaterialized(source_id, "thread_fork")
@@ -240,6 +246,7 @@ class Lifecycle:
     ) -> UnsubscribeResult:
         """Leave by handle, else by connection. When the last subscriber leaves, the thread is closed."""
         thread_id = await self._thread_to_leave(reference, subscription_id)
+        await self._live.settled(thread_id)
         if self._live.get(thread_id) is None:
             return UnsubscribeResult(thread_id=thread_id, status="notLoaded" if thread_id else "notSubscribed")
         if not self._live.leaving(thread_id, subscription_id, caller.connection):
@@ -307,24 +314,28 @@ class Lifecycle:
                     logger.exception("thread %s can't be closed now", live.thread.id)
                     live.closing, live.unsubscribed_at_ms = False, now + _RETRY_MS
 
-    async def close(self, live: LiveThread) -> None:
-        """Interrupt what runs and record it so, let the lock go, then tell: status notLoaded, then closed."""
-        live.closing = True
-        async with live.lock:
-            if self._live.get(live.thread.id) is not live:  # a cascade took it meanwhile
+    async def close(self, live: LiveThread, *, at_the_end: bool = False) -> None:
+        """Interrupt what runs and record it so, let the lock go, then tell: status notLoaded, then closed. Not if
+        somebody has come back meanwhile, unless the server ends."""
+        thread_id = live.thread.id
+        async with self._live.alone([thread_id]):
+            taken = self._live.get(thread_id) is not live  # by a cascade, while this call waited
+            if taken or (not at_the_end and self._live.subscribed(thread_id)):
                 return
-            if live.turn is not None:
-                try:
-                    await self._turns.interrupt(live)
-                except StoreFailure as error:  # a turn without an end is read as interrupted
-                    logger.warning("the interruption of a turn of %s is not recorded: %s", live.thread.id, error)
-            await self._unload(live)
-        await self._catalog.record(Change(events=(notices.not_loaded(live.thread.id), notices.closed(live.thread.id))))
+            live.closing = True
+            async with live.lock:
+                if live.turn is not None:
+                    try:
+                        await self._turns.interrupt(live)
+                    except StoreFailure as error:  # a turn without an end is read as interrupted
+                        logger.warning("the interruption of a turn of %s is not recorded: %s", thread_id, error)
+                await self._unload(live)
+            await self._catalog.record(Change(events=(notices.not_loaded(thread_id), notices.closed(thread_id))))
 
     async def close_all(self) -> None:
         """The server ends: everything that is loaded is closed."""
         for live in self._live.all():
-            await self.close(live)
+            await self.close(live, at_the_end=True)
 
     # ------------------------------------------------------------------------------------------ shared
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,6 +108,14 @@ class Subscription:
     used_at_ms: int
 
 
+@dataclass
+class _Gate:
+    """`users` hold the lock, or wait for it."""
+
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    users: int = 0
+
+
 class LiveThreads:
     """The loaded threads of this process and who subscribes to them.
 
@@ -117,10 +125,39 @@ class LiveThreads:
     def __init__(self) -> None:
         # Resume, archive, unarchive and delete run one at a time in a process, as in Codex.
         self.permit = anyio.Lock()
+        self._gates: dict[str, _Gate] = {}
         self._threads: dict[str, LiveThread] = {}
         self._handles: dict[str, Subscription] = {}
         self._connections: dict[str, set[str]] = {}
         self._kept: frozenset[str] = frozenset()
+
+    @asynccontextmanager
+    async def alone(self, thread_ids: Collection[str]) -> AsyncGenerator[None]:
+        """Load threads, let them go, move them, or write to those that are not loaded, while no other call of this
+        process does: it waits its turn. (The writer locks keep other processes out.) To be taken after the permit and
+        before the lock of a loaded thread, and not within another."""
+        async with AsyncExitStack() as held:
+            for thread_id in sorted(set(thread_ids)):
+                await held.enter_async_context(self._through(thread_id))
+            yield
+
+    async def settled(self, thread_id: str) -> None:
+        """Wait until no call loads the thread, lets it go or moves it."""
+        if thread_id in self._gates:
+            async with self._through(thread_id):
+                pass
+
+    @asynccontextmanager
+    async def _through(self, thread_id: str) -> AsyncGenerator[None]:
+        gate = self._gates.setdefault(thread_id, _Gate())
+        gate.users += 1
+        try:
+            async with gate.lock:
+                yield
+        finally:
+            gate.users -= 1
+            if not gate.users:
+                del self._gates[thread_id]
 
     def ids(self) -> list[str]:
         return sorted(self._threads)

@@ -71,17 +71,18 @@ class Metadata:
             raise InvalidArgument("name", name, "thread name must not be empty", "pass a name with at least one letter")
         trimmed = checked_name(name)
         thread_id = await self._catalog.resolve(reference)
-        live = self._live.get(thread_id)
-        if live is None:
-            named = replace(await self._active(thread_id), name=trimmed)
-            return await self._named(named)
-        if live.ephemeral:
-            raise EphemeralThread(thread_id, "thread_set_name")
-        async with live.writing():
-            await self._turns.materialise(live)
-            result = await self._named(replace(live.thread, name=trimmed))
-            live.thread = replace(live.thread, name=result.thread.name)
-            return result
+        async with self._live.alone([thread_id]):
+            live = self._live.get(thread_id)
+            if live is None:
+                named = replace(await self._active(thread_id), name=trimmed)
+                return await self._named(named)
+            if live.ephemeral:
+                raise EphemeralThread(thread_id, "thread_set_name")
+            async with live.writing():
+                await self._turns.materialise(live)
+                result = await self._named(replace(live.thread, name=trimmed))
+                live.thread = replace(live.thread, name=result.thread.name)
+                return result
 
     async def _named(self, thread: StoredThread) -> ThreadResult:
         async with self._journalled("name", thread, {"name": thread.name}) as operation:
@@ -116,10 +117,11 @@ class Metadata:
                     f"git_info.{field}", value, f"git_info.{field} must not be empty", "pass a value, or null to clear"
                 )
         thread_id = await self._catalog.resolve(reference)
-        live = self._live.get(thread_id)
-        if live is not None:
-            return await self._set_git_live(live, patch)
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._live.alone([thread_id]))
+            live = self._live.get(thread_id)
+            if live is not None:
+                return await self._set_git_live(live, patch)
             stored = await self._catalog.known(thread_id)
             if stored.history_mode == BARE:
                 raise UnknownHistoryMode(thread_id, BARE)

@@ -210,6 +210,9 @@ class Reader:
     async def read(self, params: ReadParams) -> ThreadReadResult:
         """One thread without loading it, with a page of its turns if asked."""
         thread_id = await self._catalog.resolve(params.thread_id)
+        return await self._catalog.following(thread_id, lambda: self._read(thread_id, params))
+
+    async def _read(self, thread_id: str, params: ReadParams) -> ThreadReadResult:
         stored = await self._catalog.known(thread_id)
         if self._live.get(thread_id) is not None:
             (stored,) = await self._catalog.with_facts([stored])
@@ -268,6 +271,9 @@ class Reader:
     async def items(self, params: ItemsParams) -> ItemsResult:
         """The items of a thread or of one turn, long texts windowed."""
         thread_id = await self._catalog.resolve(params.thread_id)
+        return await self._catalog.following(thread_id, lambda: self._items(thread_id, params))
+
+    async def _items(self, thread_id: str, params: ItemsParams) -> ItemsResult:
         stored = await self._catalog.known(thread_id)
         self._check_turns(thread_id)
         history = await self._catalog.history(stored)

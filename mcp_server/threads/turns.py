@@ -253,7 +253,9 @@ class TurnWriter:
                 return recording.tool_output(turn.id, item["call_id"], output, item.get("success"), now)
 
     async def _loaded(self, reference: str) -> LiveThread:
-        live = self._live.require(await self._catalog.resolve(reference))
+        thread_id = await self._catalog.resolve(reference)
+        await self._live.settled(thread_id)
+        live = self._live.require(thread_id)
         self._live.touch(live.thread.id, self._now())
         return live
 
