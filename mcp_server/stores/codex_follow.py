@@ -76,15 +76,12 @@ class CodexDatabase(CodexRows):
 
     async def move(self, paths: Mapping[str, str], dry_run: bool = False) -> str | None:
         def work(connection: sqlite3.Connection) -> None:
-            due = self._due(connection, paths)
-            self._write(
-                None if dry_run else connection,
-                "UPDATE threads SET rollout_path = ?, archived = ?, archived_at = ? WHERE id = ?",
-                [(row.path, row.archived, row.archived_at, row.thread_id) for row in due],
-            )
+            due = [(row.path, row.archived, row.archived_at, row.thread_id) for row in self._due(connection, paths)]
+            update = "UPDATE threads SET rollout_path = ?, archived = ?, archived_at = ? WHERE id = ?"
+            self._write(None if dry_run else connection, update, due)
 
         way_out = "call store_status with repair=true later to let it follow"
-        return await to_thread.run_sync(self._said, work, paths, way_out, dry_run) if paths else None
+        return await to_thread.run_sync(self._said, work, paths, way_out) if paths else None
 
     async def name(self, thread_id: str, name: str) -> str | None:
         def work(connection: sqlite3.Connection) -> None:
@@ -120,17 +117,16 @@ class CodexDatabase(CodexRows):
         work: Callable[[sqlite3.Connection], None],
         thread_ids: Collection[str],
         way_out: str = "repeat the call",
-        look: bool = False,
     ) -> str | None:
         """Do the work in one transaction; what stood in the way, as a sentence. `way_out` is for what passes."""
         path: Path | None = self._sqlite_home
         self._known.clear()
         try:
             path = codex_state.newest(self._sqlite_home)
-            with self._opened(look=look) as connection:
+            with self._opened() as connection:
                 if connection is None:
                     return None
-                connection.execute("BEGIN" if look or self._read_only else "BEGIN IMMEDIATE")
+                connection.execute("BEGIN" if self._read_only else "BEGIN IMMEDIATE")
                 try:
                     work(connection)
                     foreign = [row for row in _fetch(connection, thread_ids) if self._spelled(row.path) is None]

@@ -40,8 +40,7 @@ class CodexRows(Protocol):
 
     async def move(self, paths: Mapping[str, str], dry_run: bool = False) -> str | None:
         """Let the rows of these threads tell where the rollouts lie now, and since when they are archived; all in one
-        transaction. The caller holds their writer locks. A dry run says what would stand in the way, as far as that can
-        be seen before."""
+        transaction. The caller holds their writer locks. A dry run changes nothing, and tells what it can foretell."""
         ...
 
     async def name(self, thread_id: str, name: str) -> str | None:
