@@ -101,6 +101,7 @@ def _hidden(hidden: r.Hidden) -> Iterable[tuple[str, int]]:
     yield "archived (archived=true)", hidden.archived
     yield "attached (include_attached_threads=true)", hidden.attached
     yield "without a text of the user (include_without_preview=true)", hidden.without_preview
+    yield "copies of threads' files (store_status)", hidden.duplicates
     yield "whose file is missing", hidden.file_missing
 
 
@@ -205,6 +206,7 @@ def cascade(verb: str, done: list[str], result: r.CascadeResult, already: list[s
         lines.append(f"turn {'would be ' if result.dry_run else ''}interrupted in: {', '.join(result.interrupted)}")
     if result.needs:
         lines.append(f"the call itself needs {result.needs}")
+    lines += [f"a copy is left as it is: {quoted(path, 400)}" for path in result.copies]
     lines += [f"passed over {failure.thread_id}: {visible(failure.reason)}" for failure in result.failed]
     if result.operation_id:
         lines.append(f"operation_id: {result.operation_id}")

@@ -49,6 +49,9 @@ class Hidden(Value):
             "yet (include_without_preview=true shows them)"
         ),
     ] = 0
+    duplicates: Annotated[
+        int, about("Copies of threads' files, under other names or in other places (store_status names them)")
+    ] = 0
     file_missing: Annotated[int, about("Rows whose rollout was gone; they were dropped from the index")] = 0
     are_minimums: Annotated[bool, about("True if there are at least so many: counted to a bound only")] = False
 
@@ -142,6 +145,7 @@ class CascadeResult(Value):
     dry_run: Annotated[bool, about("Whether this is only the plan")] = False
     failed: Annotated[list[Failure], about("Passed over, with reasons")] = []
     interrupted: Annotated[list[str], about("Threads whose running turn was interrupted")] = []
+    copies: Annotated[list[str], about("Copies of these threads' files, which are left as they are")] = []
     codex_db: CodexLeft = None
     needs: Annotated[str | None, about("In a dry run: what the call itself needs besides, null if nothing")] = None
 

@@ -17,11 +17,12 @@ from mcp_server.errors import DamagedRollout, NotStorable
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, StateStore
-from mcp_server.stores.naming import succession
+from mcp_server.stores.copies import Copy, KnownCopies
+from mcp_server.stores.naming import id_in, succession
 from mcp_server.stores.rawlines import damage_of
 from mcp_server.stores.records import Change
 from mcp_server.stores.unreadable import Unreadable
-from mcp_server.stores.which_file import standing
+from mcp_server.stores.which_file import Standing, is_copy, standing
 
 
 class NameSource(Protocol):
@@ -97,8 +98,12 @@ class Adoption:
     _damaged: dict[tuple[str, FileStamp], BadLine] = field(default_factory=dict[tuple[str, FileStamp], BadLine])
     _met: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict[str, list[str]](list))
     _remembered: frozenset[str] | None = None
+    _copies: KnownCopies = field(init=False)
     _bad_lines: int = 0
     _events: list[ThreadEvent] = field(default_factory=list[ThreadEvent])
+
+    def __post_init__(self) -> None:
+        self._copies = KnownCopies(self.state)
 
     def report(self) -> SyncReport:
         return SyncReport(
@@ -117,6 +122,7 @@ class Adoption:
         differs = await self.state.compare(self.rollouts.walk)
         if differs.lapsed:
             await self.state.note_unreadable([], differs.lapsed)
+            await self.forget(differs.lapsed)
         await self.adopt(newest_first((await self.rollouts.stat_many(differs.files)).values()))
         if not differs.rows:
             return
@@ -151,19 +157,34 @@ class Adoption:
                 by_id[result.thread.id].append(result.thread)
                 if remember:
                     self._carried[file.path] = result.thread.id
-        await self._note_unreadable(bad, [thread.path for threads in by_id.values() for thread in threads])
-        rows = await self.state.get_many(by_id)
+        read = [thread.path for threads in by_id.values() for thread in threads]
+        await self._note_unreadable(bad, read)
+        rows = await self.state.get_many({*by_id, *(thread_id for file, _ in bad if (thread_id := _told_id(file)))})
+        for file, why in bad:
+            row = rows.get(_told_id(file) or "")
+            if row is not None and row.path == file.path and not why.passing:  # another is the thread then, if any is
+                by_id[row.id] += await self._described(await self.rollouts.locate(row.id), row.id)
         chosen: list[tuple[StoredThread, StoredThread | None]] = []
-        barred = {*await self.state.deleted(by_id), *self.own()}
+        copies, others = list[Copy](), {*read, *(file.path for file, _ in bad)}
+        own, deleted = self.own(), await self.state.deleted(by_id)
         await self._ask_for_names(by_id)
         for thread_id, threads in by_id.items():
             row = rows.get(thread_id)
-            best = None if thread_id in barred else await self._settle(threads, row)
+            if thread_id in deleted or (thread_id in own and row is None):
+                continue
+            claims = threads if thread_id in own else await self._candidates(threads, row)
+            best = row if thread_id in own else min(claims, key=_standing, default=None)
             if best is None:
+                continue
+            known = await self._copies.of([thread_id])
+            copies += (_copy(one) for one in claims if is_copy(one.path, best.path, thread_id))
+            others.update(copy.path for copy in known if not is_copy(copy.path, best.path, thread_id))
+            if thread_id in own:
                 continue
             if row is None or self.fresh or (row.path, row.stamp) != (best.path, best.stamp):
                 chosen.append((await self.merged(best, row), row))
         await self.put(chosen)
+        await self._copies.note(copies, others.difference(copy.path for copy in copies))
 
     async def verify(self, row: StoredThread, file: RolloutFile | None) -> StoredThread | DamagedRollout | None:
         """The row itself while its file is unchanged, else what the file tells now, or why it can't be told; None if
@@ -202,19 +223,30 @@ class Adoption:
                 self._note(file, bad)
                 await self._note_unreadable([(file, bad)], [])
             return
+        await self._copies.note([], [thread.path for thread in threads])
         for thread, row in pairs if not self.fresh else ():
             what = "added" if row is None else "changed" if row.path == thread.path else "moved"
             self._met[what].append(thread.id)
 
+    async def forget(self, gone: Collection[str]) -> None:
+        """Forget what was known of copies that are gone, by path."""
+        await self._copies.note([], gone)
+
     async def drop(self, paths: Mapping[str, str]) -> None:
         """Remove the rows, by thread id, that still name these paths if the files are gone or carry another id."""
-        rows = await self.state.stamps(paths.keys() - set(self.own()))
-        named = {thread_id: path for thread_id, (path, _) in sorted(rows.items()) if path == paths[thread_id]}
-        there = await self.rollouts.stat_many(named.values())
-        vanished = [thread_id for thread_id, path in named.items() if self._lost(thread_id, path) or path not in there]
+        vanished = await self._vanished(paths)
+        if vanished and (copies := await self._copies.of(vanished)):
+            await self.adopt(newest_first((await self.rollouts.stat_many([copy.path for copy in copies])).values()))
+            vanished = await self._vanished(paths)
         if vanished:
             self._events += await self.state.commit(Change(vanished=tuple(vanished)))
             self._met["vanished"] += vanished
+
+    async def _vanished(self, paths: Mapping[str, str]) -> list[str]:
+        rows = await self.state.stamps(paths.keys() - set(self.own()))
+        named = {thread_id: path for thread_id, (path, _) in sorted(rows.items()) if path == paths[thread_id]}
+        there = await self.rollouts.stat_many(named.values())
+        return [thread_id for thread_id, path in named.items() if self._lost(thread_id, path) or path not in there]
 
     async def apply_names(self, *, whole: bool = False) -> None:
         """Take over the names if session_index.jsonl has changed; or, if `whole`, whatever has changed of any name."""
@@ -284,12 +316,38 @@ class Adoption:
         """Whether the file at the path was read and carries another id."""
         return self._carried.get(path, thread_id) != thread_id
 
-    async def _settle(self, threads: list[StoredThread], row: StoredThread | None) -> StoredThread | None:
-        """Which of several files with one id its row is to name. None if all of them are gone again."""
+    async def _candidates(self, threads: list[StoredThread], row: StoredThread | None) -> list[StoredThread]:
+        """The files of one thread as far as they matter: those that were read, the row's, and, where that is gone or
+        can't be read, the known copies."""
+        found = list(threads)
         if row is not None and all(thread.path != row.path for thread in threads):
             # they may have been moved to where the row says after they were read
-            threads = [thread for thread in threads if await self.rollouts.stat(thread.path) is not None]
+            found = [thread for thread in threads if await self.rollouts.stat(thread.path) is not None]
             current = await self.verify(row, await self.rollouts.stat(row.path))
             if isinstance(current, StoredThread):
-                threads.append(current)
-        return min(threads, key=lambda one: standing(one.path, one.id), default=None)
+                return [*found, current]
+        elif row is not None:
+            return found
+        thread_id = row.id if row else threads[0].id if threads else ""
+        met = {thread.path for thread in threads}
+        known = [copy.path for copy in await self._copies.of([thread_id]) if copy.path not in met]
+        files = list((await self.rollouts.stat_many(known)).values()) if known else []
+        return found + await self._described(files, thread_id)
+
+    async def _described(self, files: Sequence[RolloutFile], thread_id: str) -> list[StoredThread]:
+        """Those of some files that can be read and carry an id."""
+        results = await self.rollouts.describe_many(files)
+        return [one.thread for one in results if isinstance(one, Description) and one.thread.id == thread_id]
+
+
+def _copy(thread: StoredThread) -> Copy:
+    return Copy(thread.path, thread.stamp, thread.id)
+
+
+def _standing(thread: StoredThread) -> Standing:
+    return standing(thread.path, thread.id)
+
+
+def _told_id(file: RolloutFile) -> str | None:
+    """The thread that a file's name tells of."""
+    return id_in(file.path.rpartition("/")[2])

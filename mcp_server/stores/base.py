@@ -19,6 +19,7 @@ from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryMark
 from mcp_server.models.rollout import RawLine
 from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.stores.copies import CopyStore
 from mcp_server.stores.files import BadLine, Description, RolloutFile
 from mcp_server.stores.history import HistoryStore
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
@@ -227,7 +228,7 @@ class Trees(NamedTuple):
     files: dict[str, RolloutFile]
 
 
-class StateStore(HistoryStore, ReceiptStore, UnreadableStore, Protocol):
+class StateStore(HistoryStore, ReceiptStore, UnreadableStore, CopyStore, Protocol):
     """Rows, edges, events, journal, receipts. A read sees all that was committed before it began."""
 
     async def commit(self, change: Change) -> list[ThreadEvent]:

@@ -20,6 +20,7 @@ from mcp_server.models.thread import FileStamp
 from mcp_server.stores.adopt import NameSource, SyncReport, batches, newest_first
 from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, StateStore
 from mcp_server.stores.codex_rows import CodexRows, NoCodexRows
+from mcp_server.stores.copies import Copy
 from mcp_server.stores.files import tell
 from mcp_server.stores.naming import id_in
 from mcp_server.stores.queries import Difference, ThreadQuery
@@ -142,6 +143,7 @@ async def examine(
     else:
         await exam.read(rollouts, (await rollouts.stat_many(differs.files)).values())
         exam.recall([one for one in (await state.unreadable() if state else ()) if one.path not in differs.changed])
+        exam.recall_copies([one for one in (await state.copies() if state else ()) if one.path not in differs.changed])
     exam.malformed += await rollouts.unusable()
     rows = await state.stamps(exam.held) if state else {}
     deleted = await state.deleted(exam.held) if state else frozenset[str]()
@@ -259,6 +261,11 @@ class _Examination:
         for one in unreadable:
             self.malformed.append(BadLine(one.path, one.offset, one.reason))
             self.unusable.add(one.path)
+
+    def recall_copies(self, copies: Iterable[Copy]) -> None:
+        """The same of what is known as a copy."""
+        for one in copies:
+            self.held[one.thread_id].append(RolloutFile(one.path, one.stamp))
 
     async def read_all(
         self, rollouts: RolloutStore, files: Iterable[RolloutFile], rows: Mapping[str, tuple[str, FileStamp]]

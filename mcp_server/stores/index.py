@@ -17,7 +17,7 @@ from mcp_server.models.event import ThreadEvent
 from mcp_server.models.rollout import HistoryBase
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
 from mcp_server.models.value import plain
-from mcp_server.stores import unreadable_rows
+from mcp_server.stores import copy_rows, unreadable_rows
 from mcp_server.stores.base import RolloutFile
 from mcp_server.stores.changes import Known, derive_events, merged, move_events, name_event
 from mcp_server.stores.queries import Difference
@@ -125,12 +125,13 @@ def compare(session: Session, walk: Callable[[], Iterable[RolloutFile]]) -> Diff
         files = ((file.path, file.stamp.size, file.stamp.mtime_ns) for file in walk())
         connection.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?, ?)", files)
         same = "SELECT path FROM threads JOIN listed USING (path, size, mtime_ns)"
-        changed = connection.execute(f"SELECT path FROM listed EXCEPT {same} EXCEPT {unreadable_rows.SAME}")
+        known = f"{same} UNION {unreadable_rows.SAME} UNION {copy_rows.SAME}"
+        changed = connection.execute(f"SELECT path FROM listed EXCEPT SELECT path FROM ({known})")
         gone = connection.execute(
             "SELECT id, threads.path FROM threads LEFT JOIN listed USING (path) "
             "WHERE (threads.size, threads.mtime_ns) IS NOT (listed.size, listed.mtime_ns)"
         )
-        lapsed = connection.execute(unreadable_rows.LAPSED)
+        lapsed = connection.execute(f"{unreadable_rows.LAPSED} UNION {copy_rows.LAPSED}")
         return Difference(
             frozenset(path for (path,) in changed), dict(gone.fetchall()), frozenset(path for (path,) in lapsed)
         )

@@ -25,6 +25,7 @@ from mcp_server.stores.changes import (
     name_event,
     row_after,
 )
+from mcp_server.stores.copies import Copy
 from mcp_server.stores.memory_history import MemoryHistory
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows, beyond, fits
 from mcp_server.stores.records import BackfillState, Change, Moved, Operation, Receipt, SpawnEdge, chain_of
@@ -54,6 +55,7 @@ class MemoryState(MemoryHistory, StateStore):
         self._names_stamp: FileStamp | None = None
         self._backfill = BackfillState()
         self._unreadable: dict[str, Unreadable] = {}
+        self._copies: dict[str, Copy] = {}
 
     async def commit(self, change: Change) -> list[ThreadEvent]:
         barred = self._tombstones | set(change.tombstones)
@@ -65,6 +67,7 @@ class MemoryState(MemoryHistory, StateStore):
         for thread_id in (*change.forgotten, *change.vanished):
             self._threads.pop(thread_id, None)
             self._forget(thread_id)
+            self._copies = {path: one for path, one in self._copies.items() if one.thread_id != thread_id}
         for thread_id in change.forgotten:
             self._edges.pop(thread_id, None)
         self._tombstones.update(change.tombstones)
@@ -134,6 +137,7 @@ class MemoryState(MemoryHistory, StateStore):
             more=len(rows) > query.limit,
             beside=tuple(await self.counts(beside)),
             present=frozenset() if present is None else await to_thread.run_sync(present, paths),
+            copies=len(self._copies),
         )
 
     async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
@@ -182,11 +186,16 @@ class MemoryState(MemoryHistory, StateStore):
     async def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
         listed = await to_thread.run_sync(lambda: {file.path: file.stamp for file in walk()})
         known = {thread.path: thread.stamp for thread in self._threads.values()}
-        bad = {path: one.stamp for path, one in self._unreadable.items()}
+        bad: dict[str, FileStamp | None] = {path: one.stamp for path, one in self._unreadable.items()}
+        copies = {path: one.stamp for path, one in self._copies.items() if one.thread_id in self._threads}
         return Difference(
-            frozenset(path for path, stamp in listed.items() if stamp not in (known.get(path), bad.get(path))),
+            frozenset(
+                path
+                for path, stamp in listed.items()
+                if stamp not in (known.get(path), bad.get(path), copies.get(path))
+            ),
             {key: row.path for key, row in self._threads.items() if listed.get(row.path) != row.stamp},
-            frozenset(bad.keys() - listed.keys()),
+            frozenset((bad.keys() | self._copies.keys()) - listed.keys()),
         )
 
     async def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
@@ -236,6 +245,15 @@ class MemoryState(MemoryHistory, StateStore):
 
     async def unreadable(self) -> list[Unreadable]:
         return [self._unreadable[path] for path in sorted(self._unreadable)]
+
+    # copies
+    async def note_copies(self, found: Sequence[Copy], settled: Collection[str] = ()) -> None:
+        self._copies = {path: one for path, one in self._copies.items() if path not in settled}
+        self._copies |= {one.path: one for one in found}
+
+    async def copies(self, thread_ids: Collection[str] | None = None) -> list[Copy]:
+        of_these = (one for one in self._copies.values() if thread_ids is None or one.thread_id in thread_ids)
+        return sorted(of_these, key=lambda one: one.path)
 
     # events
     async def events_after(
@@ -306,6 +324,7 @@ class MemoryState(MemoryHistory, StateStore):
         if self._backfill.status == "complete":
             self._backfill = BackfillState()
             self._unreadable.clear()
+            self._copies.clear()
             self._forget_all()
 
     async def checkpoint_backfill(self, state: BackfillState) -> None:

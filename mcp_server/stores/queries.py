@@ -63,20 +63,22 @@ class Count(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class ThreadRows:
     """A page: `total` counts what fits the query, wherever the page begins; `more` tells whether rows follow; `beside`
-    counts what fits the queries that were asked beside it; `present` are the paths that are there, where asked for."""
+    counts what fits the queries that were asked beside it; `present` are the paths that are there, where asked for;
+    `copies` is the number of copies of threads' files, whatever the query."""
 
     rows: tuple[StoredThread, ...]
     total: Count
     more: bool
     beside: tuple[Count, ...] = ()
     present: frozenset[str] = frozenset()
+    copies: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`files`: paths that no row names with the stamp that the file has, but for what is known to be unreadable as it
-    is. `rows`: thread id and path of rows whose path is not among the files, or is there with another stamp. `lapsed`:
-    paths that are known to be unreadable and are not among the files."""
+    """`files`: paths that no row names with the stamp that the file has, but for what is known, as it is, to be
+    unreadable or a copy of a thread that has a row. `rows`: thread id and path of rows whose path is not among the
+    files, or is there with another stamp. `lapsed`: paths that are known as unreadable or as copies and are gone."""
 
     files: frozenset[str] = frozenset()
     rows: dict[str, str] = field(default_factory=dict[str, str])
@@ -84,7 +86,7 @@ class Difference:
 
     @property
     def changed(self) -> frozenset[str]:
-        """The paths of which what is known, in a row or as unreadable, does not hold any more."""
+        """The paths of which what is known, in a row, as unreadable or as a copy, does not hold any more."""
         return self.files | self.lapsed
 
 

@@ -171,6 +171,7 @@ async def sync_paths(
     for thread_id, path in lost.items():
         todo |= {file.path: file for file in await moved_to(rollouts, thread_id, path)}
     work = Adoption(rollouts, state, own=own, more_names=more_names, sink=sink)
+    await work.forget(gone)
     await work.adopt(newest_first(todo.values()))
     await work.drop({thread_id: path for thread_id, (path, _) in rows.items()})
     await work.apply_names()

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -22,9 +23,10 @@ from mcp_server.errors import NotStorable, StateDamaged, StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores import index, journal, listing, schema, search, spans, unreadable_rows
+from mcp_server.stores import copy_rows, index, journal, listing, schema, search, spans, unreadable_rows
 from mcp_server.stores.base import Look, LookMany, Present, RolloutFile, RowsWithFiles, StateStore, Trees
 from mcp_server.stores.changes import edges_of
+from mcp_server.stores.copies import Copy
 from mcp_server.stores.history import FirstLook, TextPlace, TextQuery
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
 from mcp_server.stores.records import BackfillState, Change, Operation, Receipt, SpawnEdge
@@ -160,7 +162,7 @@ class StateDb(StateStore):
     async def list(
         self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), present: Present | None = None
     ) -> ThreadRows:
-        return await self.read(listing.list_threads, query, beside, present)
+        return await self.read(_list, query, beside, present)
 
     async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
         return await self.read(listing.counts, queries)
@@ -249,6 +251,13 @@ class StateDb(StateStore):
     async def unreadable(self) -> list[Unreadable]:
         return await self.read(unreadable_rows.everything)
 
+    # copies
+    async def note_copies(self, found: Sequence[Copy], settled: Collection[str] = ()) -> None:
+        await self.write(copy_rows.note, found, settled)
+
+    async def copies(self, thread_ids: Collection[str] | None = None) -> list[Copy]:
+        return await self.read(copy_rows.copies, thread_ids)
+
     # events
     async def events_after(
         self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None
@@ -312,11 +321,16 @@ def _apply(session: Session, change: Change, now_ms: int) -> list[ThreadEvent]:
     index.add_edges(session, edges_of(change, barred))
     index.remove_rows(session, {*change.forgotten, *change.vanished})
     spans.forget(session, {*change.forgotten, *change.vanished})
+    copy_rows.forget(session, {*change.forgotten, *change.vanished})
     index.remove_edges(session, change.forgotten)
     journal.add_tombstones(session, change.tombstones, now_ms)
     if change.operation is not None:
         journal.save_operation(session, change.operation)
     return journal.append_events(session, [*derived, *change.events], now_ms)
+
+
+def _list(session: Session, query: ThreadQuery, beside: Sequence[ThreadQuery], present: Present | None) -> ThreadRows:
+    return replace(listing.list_threads(session, query, beside, present), copies=copy_rows.count(session))
 
 
 def _first_look(session: Session, query: TextQuery, names: int) -> FirstLook:
@@ -350,6 +364,7 @@ def _reopen(session: Session) -> None:
     if journal.backfill(session).status == "complete":
         spans.forget_all(session)
         unreadable_rows.forget_all(session)
+        copy_rows.forget_all(session)
     journal.reopen_backfill(session)
 
 

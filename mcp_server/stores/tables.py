@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-REVISION = "0012"
+REVISION = "0013"
 
 
 class SchemaVersion(SQLModel, table=True):
@@ -207,6 +207,17 @@ class UnreadableRow(SQLModel, table=True):
     reader: int
     byte: int = Field(sa_type=BigInteger)
     reason: str
+
+
+class CopyRow(SQLModel, table=True):
+    """A `Copy`."""
+
+    __tablename__ = "copies"
+
+    path: str = Field(primary_key=True)
+    size: int = Field(sa_type=BigInteger)
+    mtime_ns: int = Field(sa_type=BigInteger)
+    thread_id: str = Field(index=True)
 
 
 class EventRow(SQLModel, table=True):

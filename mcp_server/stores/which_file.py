@@ -55,6 +55,14 @@ def is_own(path: str, thread_id: str) -> bool:
     return not (found.strange or found.misplaced)
 
 
+def is_copy(path: str, current: str, thread_id: str) -> bool:
+    """Whether a file with a thread's id is one of the thread's current file too many. The others with a name of the
+    thread's own are what reverts have replaced."""
+    if thread_id_of(path.rpartition("/")[2]) == thread_id and succession(path) != succession(current):
+        return False
+    return standing(path, thread_id) > standing(current, thread_id)
+
+
 class Sorted(NamedTuple):
     """The files of one thread by path: the one that is the thread, those that reverts have replaced and it reads on in,
     and those that are there once too often, which nobody writes to."""

@@ -84,7 +84,7 @@ class Cascade:
                     dry_run=dry_run, archived=[], already_archived=plan.already, failed=plan.failed, codex_db=left
                 )
             operation, _ = await self._run("archive", plan, dry_run, interrupt=interrupt_running)
-            told: dict[str, Any] = {"codex_db": left} | _told(operation)
+            told: dict[str, Any] = {"codex_db": left, "copies": plan.copies} | _told(operation)
             return ArchiveResult(dry_run=dry_run, already_archived=plan.already, interrupted=plan.interrupted, **told)
 
     async def unarchive(self, reference: str, *, include: Descend, dry_run: bool = False) -> UnarchiveResult:
@@ -99,10 +99,10 @@ class Cascade:
             plan = await self._planner.unarchive(root, include)
             operation, files = await self._run("unarchive", plan, dry_run)
             if dry_run:
-                return UnarchiveResult(dry_run=True, **_told(operation))
+                return UnarchiveResult(dry_run=True, copies=plan.copies, **_told(operation))
             file = files.get(root_id)
             thread = self._reader.view(row_after(root, _moved(root_id, file), self._now())) if file else None
-            return UnarchiveResult(thread=thread, **_told(operation))
+            return UnarchiveResult(thread=thread, copies=plan.copies, **_told(operation))
 
     async def at_stake(self, reference: str) -> AtStake:
         """What a person is told who is asked."""
@@ -135,9 +135,8 @@ class Cascade:
                 raise ConfirmationRequired(root_id, added=sorted(more))
             await self._planner.check_forks(plan)
             operation, _ = await self._run("delete", plan, dry_run, interrupt=interrupt_running)
-            return DeleteResult(
-                dry_run=dry_run, already_gone=plan.already, interrupted=plan.interrupted, **_told(operation)
-            )
+            told: dict[str, Any] = {"copies": plan.copies} | _told(operation)
+            return DeleteResult(dry_run=dry_run, already_gone=plan.already, interrupted=plan.interrupted, **told)
 
     async def finish(self) -> list[Operation]:
         """Complete what a killed process left in the journal. What is locked is another process's, still at work."""

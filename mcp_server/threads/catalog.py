@@ -32,6 +32,7 @@ from mcp_server.stores.codex_facts import CodexFacts
 from mcp_server.stores.finding import Source, find, find_many, find_paths, find_rollout
 from mcp_server.stores.reconcile import sync
 from mcp_server.stores.records import Change, SpawnEdge, chain_of
+from mcp_server.stores.which_file import is_own, standing
 from mcp_server.threads.events import EventBus
 from mcp_server.threads.histories import History, open_history
 from mcp_server.threads.history import HistoryText, history_text
@@ -198,6 +199,22 @@ class Catalog:
     async def in_section(self, section: str) -> list[str]:
         """The ids of the threads in one of Codex's sections, by its id or name."""
         return [] if self._facts is None else await self._facts.in_section(section)
+
+    async def check_own(self, stored: StoredThread) -> None:
+        """Keep writers from a copy that is read while the thread's own file can't be.
+
+        Raises:
+            DamagedRollout: another file would be the thread if it could be read.
+        """
+        if is_own(stored.path, stored.id):
+            return
+        for file in (await self.rollouts.locate(stored.id))[:1]:
+            if standing(file.path, stored.id) < standing(stored.path, stored.id):
+                raise DamagedRollout(
+                    file.path,
+                    f"can't be used now; `{stored.path}`, which is shown in its place, is a copy, and copies are not "
+                    "written to: mend the file or move it away, or fork the thread",
+                )
 
     async def paths(self, thread_ids: Sequence[str], trees: Trees) -> dict[str, str | DamagedRollout | None]:
         """Where the rollouts of these threads lie, which are of these trees, in the same way."""

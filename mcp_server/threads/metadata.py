@@ -125,6 +125,7 @@ class Metadata:
             stored = await self._catalog.known(thread_id)
             if stored.history_mode == BARE:
                 raise UnknownHistoryMode(thread_id, BARE)
+            await self._catalog.check_own(stored)
             await self._locks.acquire(thread_id)
             stack.push_async_callback(self._locks.release, thread_id)
             changed, left = await self._set_git_stored(stored, patch)

@@ -19,9 +19,10 @@ from mcp_server.errors import (
 from mcp_server.models.results import Failure
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.base import StateStore
-from mcp_server.stores.naming import archived_path, is_archived, rollout_id_of, succession
+from mcp_server.stores.naming import active_date, archived_path, is_archived, rollout_id_of, succession
 from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.records import Move
+from mcp_server.stores.which_file import sort_out
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.tree import descendants
 
@@ -33,7 +34,7 @@ _MISSING = "its rollout is missing"
 class Plan:
     """What a cascade will do: `moves`, the current rollouts in the order of work, and what it passes over. `replaced`
     are the paths of the rollouts that reverts have replaced; they go with their thread (as in Codex), since it reads on
-    in them. `lying` are the rollouts that are `already` where they should be."""
+    in them. `lying` are the rollouts that are `already` where they should be, `copies` what is left as it is."""
 
     root_id: str
     moves: list[Move] = field(default_factory=list[Move])
@@ -42,6 +43,7 @@ class Plan:
     lying: dict[str, str] = field(default_factory=dict[str, str])
     failed: list[Failure] = field(default_factory=list[Failure])
     interrupted: list[str] = field(default_factory=list[str])
+    copies: list[str] = field(default_factory=list[str])
 
     def ids(self) -> list[str]:
         return [move.thread_id for move in self.moves]
@@ -89,14 +91,14 @@ class Planner:
             else:
                 plan.moves.append(Move(thread_id, path))
         await self._with_replaced(plan, archived=False)
-        return plan
+        return await self._with_copies(plan)
 
     async def unarchive(self, root: StoredThread, include: Descend) -> Plan:
         plan = Plan(root.id, moves=[Move(root.id, root.path)])
         if include != "none":
             await self._add_below(plan, together=include == "same_operation")
         await self._with_replaced(plan, archived=True)
-        return plan
+        return await self._with_copies(plan)
 
     async def _add_below(self, plan: Plan, *, together: bool) -> None:
         """Add the archived threads below the root, or those of them that were archived `together` with it."""
@@ -151,16 +153,33 @@ class Planner:
             elif (usable := self._usable(thread_id, path, plan)) is not None:
                 plan.moves.append(Move(thread_id, usable))
         await self._with_replaced(plan)
-        return plan
+        await self._with_halves(plan)
+        return await self._with_copies(plan)
 
     async def _with_replaced(self, plan: Plan, *, archived: bool | None = None) -> None:
         """Note the other rollouts of the threads that were reverted; only those in one of the two folders if told."""
         for move in plan.moves:
             if succession(move.path):
                 files = await self._catalog.rollouts.locate(move.thread_id)
+                found = sort_out({move.path, *(file.path for file in files)}, move.thread_id)
                 plan.replaced[move.thread_id] = [
-                    file.path for file in files if file.path != move.path and archived in (None, file.archived)
+                    path for path in found.replaced if path != move.path and archived in (None, is_archived(path))
                 ]
+
+    async def _with_halves(self, plan: Plan) -> None:
+        """Note the second names that a move cut short has left of files that are to be deleted."""
+        twins = {move.path: twin for move in plan.moves if (twin := _twin(move.path))}
+        there = await self._catalog.rollouts.stat_many({*twins, *twins.values()})
+        for move in plan.moves:
+            file, twin = there.get(move.path), there.get(twins.get(move.path, ""))
+            if file is not None and twin is not None and file.stamp == twin.stamp:
+                plan.replaced.setdefault(move.thread_id, []).append(twin.path)
+
+    async def _with_copies(self, plan: Plan) -> Plan:
+        index = await self._catalog.index()
+        going = {move.path for move in plan.files()}
+        plan.copies = [copy.path for copy in await index.copies(plan.ids()) if copy.path not in going]
+        return plan
 
     async def check_forks(self, plan: Plan) -> None:
         """A paginated fork reads its source's bytes, an attached thread goes on with them (Codex refuses too)."""
@@ -183,3 +202,12 @@ class Planner:
             for row in rows:
                 if row.id not in going:
                     raise AttachedThreadExists(query.attached_to_id or "", row.id)
+
+
+def _twin(path: str) -> str | None:
+    """The name that a file has on the other side of the archive; None if its own tells none."""
+    if not is_archived(path):
+        return archived_path(path)
+    name = path.rpartition("/")[2]
+    folder = active_date(name)
+    return folder and f"{folder}/{name}"

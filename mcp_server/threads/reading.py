@@ -116,6 +116,7 @@ class Reader:
         shown, gone = await self._verified(rows, page.present)
         hidden = Hidden(
             **{name: count.n for name, count in zip(others, page.beside, strict=True)},
+            duplicates=page.copies,
             file_missing=gone,
             are_minimums=any(count.minimum for count in page.beside),
         )

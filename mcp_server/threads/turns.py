@@ -191,13 +191,14 @@ class TurnWriter:
         """A row that outlived its file's sense (emptied, without metadata) may still be shown, but not written to.
 
         Raises:
-            DamagedRollout: the file is not what the row says, and can't be read as a rollout.
+            DamagedRollout: the file is not what the row says, and can't be read as a rollout; or it is a copy.
         """
         file = await self._catalog.rollouts.stat(stored.path)
         if file is None:
             raise DamagedRollout(stored.path, "is gone")
         if file.stamp != stored.stamp:
             await self._catalog.rollouts.describe(file)
+        await self._catalog.check_own(stored)
 
     async def reread(self, live: LiveThread) -> None:
         """Take the thread's metadata from its file, and its name with it (a fork inherits one)."""

@@ -124,6 +124,64 @@ async def test_a_deletion_takes_away_what_a_link_leads_to(home: Path, connect: C
     assert (own.is_symlink(), (home / "sessions" / "kept elsewhere").exists()) == (False, False)
 
 
+@pytest.mark.parametrize("copy", ["Syncthing's", "iCloud's", "one in another folder"])
+async def test_a_copy_is_counted_by_lists_and_named_by_status_and_receipts(
+    home: Path, connect: Connect, copy: str
+) -> None:
+    thread_id, own = await copied(home, connect, COPIES[copy])
+    async with connect() as tools:
+        assert (await tools("thread_list"))["hidden"]["duplicates"] == 1
+        status = await tools("store_status")
+        assert status["counts"]["duplicate"] == 1
+        (other,) = (path.relative_to(home).as_posix() for path in others(home, own))
+        assert status["duplicates"] == [f"{thread_id}: {own.relative_to(home).as_posix()}, {other}"]
+        for dry_run in (True, False):
+            assert (await tools("thread_archive", thread_id=thread_id, dry_run=dry_run))["copies"] == [other]
+        assert (await tools("thread_list"))["hidden"]["duplicates"] == 1
+        receipt = await tools("thread_delete", thread_id=thread_id, confirm_thread_id=thread_id)
+        assert (receipt["deleted"], receipt["copies"]) == ([thread_id], [other])
+        assert (home / other).is_file()
+        assert (await tools("thread_list"))["hidden"]["duplicates"] == 0
+
+
+async def test_a_copy_that_is_read_while_the_threads_own_file_can_not_be_is_not_written_to(
+    home: Path, connect: Connect
+) -> None:
+    thread_id, own = await copied(home, connect, COPIES["iCloud's"])
+    (copy,) = others(home, own)
+    content, before = own.read_bytes(), copy.read_bytes()
+    own.write_bytes(b"")  # as a sync tool leaves a file whose content it has not fetched yet
+    async with connect() as tools:
+        assert (await tools("thread_read", thread_id=thread_id, include_turns=True))["total"] == 1
+        refusals = {"thread_resume": {}, "thread_update_metadata": {"git_info": {"branch": "b"}}}
+        for verb, arguments in refusals.items():
+            with pytest.raises(Refused, match="is a copy, and copies are not written to") as refused:
+                await tools(verb, thread_id=thread_id, **arguments)
+            assert refused.value.code == "damaged_rollout"
+        await tools("thread_fork", thread_id=thread_id)
+        assert (own.read_bytes(), copy.read_bytes()) == (b"", before)
+    own.write_bytes(content)
+    async with connect() as tools:
+        await tools.go_on(thread_id, "NEW TURN")
+    assert b"NEW TURN" in own.read_bytes()
+    assert copy.read_bytes() == before
+
+
+async def test_an_archive_takes_what_reverts_have_replaced_and_leaves_copies(home: Path, connect: Connect) -> None:
+    thread_id, first = await copied(home, connect, lambda home, own: None)
+    reverted = first.with_name(f"{first.stem}_01a22222-0000-7000-8000-000000000001.jsonl")
+    shutil.copy2(first, reverted)
+    for named, own in ((" 2", first), (" (1)", reverted)):
+        _named(named)(home, own)
+    async with connect() as tools:
+        receipt = await tools("thread_archive", thread_id=thread_id)
+        assert (receipt["failed"], len(receipt["copies"])) == ([], 2)
+        assert {path.name for path in (home / "archived_sessions").iterdir()} == {first.name, reverted.name}
+        assert await tools.listed(archived=True) == [thread_id]
+        back = await tools("thread_unarchive", thread_id=thread_id)
+        assert (back["failed"], first.is_file(), reverted.is_file()) == ([], True, True)
+
+
 async def test_another_file_of_the_same_name_in_the_archive_is_not_overwritten(home: Path, connect: Connect) -> None:
     thread_id, own = await copied(home, connect, _in_the_archive)
     other = home / "archived_sessions" / own.name

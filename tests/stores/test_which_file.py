@@ -11,10 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_server.stores import adopt
+from mcp_server.stores.adopt import SyncReport
 from mcp_server.stores.base import StateStore
+from mcp_server.stores.doctor import examine
+from mcp_server.stores.memory_rollouts import MemoryLocks
 from mcp_server.stores.memory_state import MemoryState
 from mcp_server.stores.naming import active_path, archived_path
+from mcp_server.stores.queries import ThreadQuery
 from mcp_server.stores.reconcile import sync, sync_paths
+from mcp_server.stores.records import Change
 from mcp_server.stores.which_file import best_first, is_own, sort_out
 
 pytestmark = pytest.mark.anyio
@@ -132,24 +137,127 @@ async def test_an_index_that_knew_one_of_them_before_says_the_same(
     assert await chosen(home, state) == (OWN, f"said in {OWN}")
 
 
-@given(st.permutations(FILES), st.integers(1, len(FILES)), st.data())
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(FILES), st.integers(-9, 9), st.sampled_from(["build", "watch", "sync", "nothing"])),
+        min_size=1,
+        unique_by=lambda step: step[0],
+    )
+)
 async def test_the_same_files_give_the_same_answer_in_whatever_order_and_way_they_are_met(
-    files: list[str], count: int, data: st.DataObject
+    steps: list[tuple[str, int, str]],
 ) -> None:
-    files = files[:count]
     home, state = HomeInMemory(), MemoryState()
-    for place, path in enumerate(files):
-        put(home, path, NOW_MS + data.draw(st.integers(-9, 9)) * HOUR_MS)
-        way = data.draw(st.sampled_from(["build", "watch", "sync", "nothing"]))
+    for path, hours, way in steps:
+        put(home, path, NOW_MS + hours * HOUR_MS)
         if way == "build":
             await state.reopen_backfill()
             await build(home, state)
         elif way == "watch":
-            await sync_paths(home.rollouts, state, [path, *data.draw(st.lists(st.sampled_from(files[: place + 1])))])
+            await sync_paths(home.rollouts, state, [path])
         elif way == "sync":
             await sync(home.rollouts, state)
     await sync(home.rollouts, state)
-    assert await chosen(home, state) == (expected := best_first(files, A)[0], f"said in {expected}")
+    best = best_first([path for path, _, _ in steps], A)[0]
+    assert await chosen(home, state) == (best, f"said in {best}")
     anew = MemoryState()
     await build(home, anew)
     assert await chosen(home, anew) == await chosen(home, state)
+
+
+# ---------------------------------------------------------------------------------------------- copies are counted
+
+
+async def copies(state: StateStore) -> set[str]:
+    """The paths that are counted as copies, both ways that they are told."""
+    told = {copy.path for copy in await state.copies()}
+    assert (await state.list(ThreadQuery())).copies == len(told)
+    return told
+
+
+async def test_copies_are_counted_and_not_read_again_until_they_change(home: Home, state: StateStore) -> None:
+    put(home, OWN, NOW_MS)
+    put(home, MADE_BY["iCloud"], NOW_MS)
+    await build(home, state)
+    assert await copies(state) == {MADE_BY["iCloud"]}
+    home.described.clear()
+    assert await sync(home.rollouts, state) == SyncReport()
+    assert home.described == []
+    put(home, MADE_BY["iCloud"], NOW_MS + HOUR_MS)
+    put(home, MADE_BY["Syncthing"], NOW_MS)
+    await sync(home.rollouts, state)
+    assert set(home.described) == {MADE_BY["iCloud"], MADE_BY["Syncthing"]}
+    assert await copies(state) == {MADE_BY["iCloud"], MADE_BY["Syncthing"]}
+
+
+async def test_doctor_names_the_file_that_is_the_thread_and_then_its_copies(home: Home, state: StateStore) -> None:
+    put(home, OWN, NOW_MS)
+    put(home, MADE_BY["iCloud"], NOW_MS)
+    put(home, MADE_BY["Syncthing"], NOW_MS)
+    for _ in ("before the index knows them", "after"):
+        for deep in (False, True):
+            report = await examine(home.rollouts, state, MemoryLocks(), deep=deep)
+            assert report.duplicates == {A: (OWN, MADE_BY["iCloud"], MADE_BY["Syncthing"])}
+            assert report.counts()["duplicate"] == 1
+        await build(home, state)
+    assert report.in_step
+
+
+@pytest.mark.parametrize("seen", ["by the watch", "by a sync"])
+async def test_a_copy_that_goes_is_not_counted_any_more(home: Home, state: StateStore, seen: str) -> None:
+    put(home, OWN, NOW_MS)
+    put(home, MADE_BY["iCloud"], NOW_MS)
+    await build(home, state)
+    home.erase(MADE_BY["iCloud"])
+    await (sync(home.rollouts, state) if seen == "by a sync" else sync_paths(home.rollouts, state, [MADE_BY["iCloud"]]))
+    assert await copies(state) == set()
+
+
+async def test_a_copy_of_a_thread_that_this_process_writes_is_counted_too(home: Home, state: StateStore) -> None:
+    put(home, OWN, NOW_MS)
+    await build(home, state)
+    put(home, MADE_BY["iCloud"], NOW_MS)
+    await sync_paths(home.rollouts, state, [MADE_BY["iCloud"]], own=lambda: {A})
+    assert await copies(state) == {MADE_BY["iCloud"]}
+
+
+async def test_the_copies_of_a_deleted_thread_are_not_counted(home: Home, state: StateStore) -> None:
+    put(home, OWN, NOW_MS)
+    put(home, MADE_BY["iCloud"], NOW_MS)
+    await build(home, state)
+    await state.commit(Change(forgotten=(A,), tombstones=(A,)))
+    assert await copies(state) == set()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["put", "put", "erase", "spoil"]),
+            st.sampled_from(FILES[-9:]),
+            st.sampled_from(["watch", "watch", "sync", "nothing"]),
+        ),
+        max_size=12,
+    )
+)
+async def test_whatever_comes_and_goes_an_old_index_says_what_a_new_one_does(steps: list[tuple[str, str, str]]) -> None:
+    """One copy can be read all the time: a thread of which nothing can be read is kept by an old index alone."""
+    home, state = HomeInMemory(), MemoryState()
+    put(home, MADE_BY["Finder"], NOW_MS)
+    await build(home, state)
+    for what, path, way in steps:
+        if what == "put":
+            put(home, path, NOW_MS)
+        elif what == "spoil":
+            home.write(path, b"no rollout\n")
+        elif path in home.content():
+            home.erase(path)
+        if way == "watch":
+            await sync_paths(home.rollouts, state, [path])
+        elif way == "sync":
+            await sync(home.rollouts, state)
+    if any(way == "nothing" for _, _, way in steps):
+        await sync(home.rollouts, state)
+    anew = MemoryState()
+    await build(home, anew)
+    assert await state.stamps() == await anew.stamps()
+    assert await copies(state) == await copies(anew)

@@ -1,0 +1,65 @@
+"""What is remembered of copies: files that carry the id of a thread whose file is another (`which_file`)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from mcp_server.models.thread import FileStamp
+
+
+class Copy(msgspec.Struct, frozen=True, gc=False):
+    """A file by its path, with the stamp that it had when it was read, and the thread whose id it carries."""
+
+    path: str
+    stamp: FileStamp
+    thread_id: str
+
+
+class CopyStore(Protocol):
+    """Remembers copies, so that they are counted without reading them again, and found where the thread's file goes."""
+
+    async def note_copies(self, found: Sequence[Copy], settled: Collection[str] = ()) -> None:
+        """Remember these, in place of what was known of them; and forget those at the `settled` paths."""
+
+    async def copies(self, thread_ids: Collection[str] | None = None) -> list[Copy]:
+        """All that are remembered, or those of these threads, by path."""
+        ...
+
+
+class KnownCopies:
+    """The copies that a store remembers, read once and kept in step with what one run finds."""
+
+    def __init__(self, store: CopyStore) -> None:
+        self._store = store
+        self._known: dict[str, Copy] | None = None
+        self._of: defaultdict[str, set[str]] = defaultdict(set)
+
+    async def of(self, thread_ids: Iterable[str]) -> list[Copy]:
+        known = await self._all()
+        return [known[path] for thread_id in thread_ids for path in sorted(self._of.get(thread_id, ()))]
+
+    async def note(self, found: Iterable[Copy], others: Iterable[str] = ()) -> None:
+        """Have the store remember these copies, and forget those of the `others`, by path, that it took for copies."""
+        known = await self._all()
+        new = [copy for copy in found if known.get(copy.path) != copy]
+        settled = known.keys() & set(others)
+        if new or settled:
+            await self._store.note_copies(new, settled)
+            for path in (*settled, *(copy.path for copy in new if copy.path in known)):
+                self._of[known.pop(path).thread_id].discard(path)
+            self._take(known, new)
+
+    async def _all(self) -> dict[str, Copy]:
+        if self._known is None:
+            self._known = {}
+            self._take(self._known, await self._store.copies())
+        return self._known
+
+    def _take(self, known: dict[str, Copy], copies: Iterable[Copy]) -> None:
+        for copy in copies:
+            known[copy.path] = copy
+            self._of[copy.thread_id].add(copy.path)
