@@ -1,4 +1,5 @@
-"""What a server has of Codex's own databases: names, edges, and the rows that follow what is done to their threads."""
+"""What a server has of Codex's own databases: names, edges, the rows that follow what is done to their threads, and the
+looks that tell what Codex or anybody else has just done."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from mcp_server.stores.base import RolloutStore
 from mcp_server.stores.codex_facts import CodexFacts
 from mcp_server.stores.codex_follow import CodexDatabase
 from mcp_server.stores.codex_names import CodexNames
+from mcp_server.stores.fresh import Freshness
 from mcp_server.stores.records import SpawnEdge
 
 
@@ -17,7 +19,8 @@ class CodexBeside:
     def __init__(self, config: Config, rollouts: RolloutStore) -> None:
         self._folder, read_only = config.codex_databases, config.codex_db == "read-only"
         self.names = CodexNames(self._folder, rollouts, ours_first=read_only)
-        self.facts = CodexFacts(self._folder)
+        self.facts = CodexFacts(self._folder, ours_first=read_only)
+        self.fresh = Freshness(config.home, self._folder, rollouts, self.names)
         self.rows = CodexDatabase(config.home, self._folder, read_only=read_only)
 
     async def closed_edges(self) -> list[SpawnEdge]:

@@ -104,6 +104,7 @@ class Runtime:
             *(self.rollouts, self.locks, None, MemoryState(), MemoryRollouts, self.codex.names),
             codex=self.codex.rows,
             facts=self.codex.facts,
+            fresh=self.codex.fresh,
         )
         self.service = ThreadService(
             stores,
@@ -118,8 +119,7 @@ class Runtime:
         self.notifier = ResourceNotifier(self.feed.attend, self.connections)
         self.app = App(self.service, self.examine, self.connections.of, wait_seconds=config.wait_seconds)
         self.app.notes_of_home = self._notes
-        # If so, the handle is handed out at once and brought in step behind: what others did while no server ran is
-        # seen a moment later, and announced. Rows that are read meanwhile are held against their files, as always.
+        # If so, the handle is handed out at once, and the whole of it held against the files behind.
         self._behind = False
         # Called once the threads are closed, while what can't be cancelled may still keep the lifespan.
         self.closed: Callable[[], None] = lambda: None
@@ -310,7 +310,7 @@ class Runtime:
 
     async def _sync(self, state: StateDb) -> None:
         own = self.service.live.own
-        await sync(self.rollouts, state, own=own, more_names=self.codex.names, whole=True)
+        await sync(self.rollouts, state, own=own, more_names=self.codex.names, all_names=True)
 
     # ------------------------------------------------------------------------------------------ status
 

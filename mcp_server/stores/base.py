@@ -10,7 +10,17 @@ relative to the home, with `/`, such as `sessions/2026/11/22/rollout-….jsonl`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
@@ -88,10 +98,6 @@ class RolloutStore(Protocol):
         """`stat`, which blocks meanwhile, so it is for a worker thread."""
         ...
 
-    def present(self, paths: Collection[str]) -> frozenset[str]:
-        """Which of these paths are there: cheap, for a page of a list. It blocks too."""
-        ...
-
     async def describe(self, file: RolloutFile) -> Description:
         """Read a rollout's metadata.
 
@@ -152,6 +158,16 @@ class RolloutStore(Protocol):
         """
         ...
 
+    async def restore(self, path: str) -> RolloutFile:
+        """Put the plain file in the place of a compressed one, durably; it has the same mtime. The caller holds the
+        writer lock. Where this ends half-way both are there, and the plain one is the thread.
+
+        Raises:
+            DamagedRollout: it can't be read to its end.
+            RolloutNameTaken: the plain file is there.
+        """
+        ...
+
     async def archive(self, path: str) -> RolloutFile:
         """Move an active rollout to `archived_sessions`, durably; mtime stays. Already moved counts as done.
 
@@ -207,9 +223,6 @@ Look = Callable[[str], RolloutFile | None]
 LookMany = Callable[[Collection[str]], dict[str, RolloutFile]]
 """`RolloutStore.look_at_many`."""
 
-Present = Callable[[Collection[str]], frozenset[str]]
-"""`RolloutStore.present`."""
-
 
 class RowsWithFiles(NamedTuple):
     """Rows and marks by thread id, and the files that are there by path."""
@@ -249,11 +262,11 @@ class StateStore(HistoryStore, ReceiptStore, UnreadableStore, CopyStore, Protoco
         ...
 
     async def list(
-        self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), present: Present | None = None
+        self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), look: LookMany | None = None
     ) -> ThreadRows:
         """One page, and the `counts` of the queries `beside` it, all in one look. Ties of the sort key are broken by
-        id, in the direction of the sort. `present` is asked for the paths of the page, on the same way to a worker
-        thread."""
+        id, in the direction of the sort. `look` is asked for the files at the paths of the page, on the same way to a
+        worker thread."""
         ...
 
     async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
@@ -271,6 +284,15 @@ class StateStore(HistoryStore, ReceiptStore, UnreadableStore, CopyStore, Protoco
 
     async def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
         """How the rows stand to all the files that there are. Holds no more than what differs."""
+        ...
+
+    async def compare_folders(self, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
+        """How the rows stand to the rollouts that lie directly in these folders, by folder and by path; where a stamp
+        is not known, a row that names the file is enough."""
+        ...
+
+    async def written_last(self, limit: int) -> dict[str, FileStamp]:
+        """Paths and stamps of the rollouts with the newest mtimes, as the rows tell them; a look at every row."""
         ...
 
     async def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:

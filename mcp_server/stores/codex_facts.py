@@ -1,5 +1,5 @@
-"""What Codex's own state DB alone tells of single threads: the git info of paginated ones, and sections. Read at each
-look, since nothing else tells that it changed, and never kept.
+"""What Codex's own state DB alone tells of single threads: names, the git info of paginated ones, and sections. Read
+when a thread is shown, and kept no longer than the database stays as it is.
 
 As in `codex_state`, whatever stands in the way means that nothing is known.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
+import time
 from collections.abc import Collection, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -16,11 +18,17 @@ from anyio import to_thread
 from msgspec.structs import replace
 
 from mcp_server.models.thread import GitInfo, Section, StoredThread
-from mcp_server.stores.codex_state import newest, uri
+from mcp_server.stores.codex_state import database_files, newest, uri
+from mcp_server.stores.stamps import Stamps, settled, stamps_of
 
 _BUSY_S = 0.2
+_KEPT = 5_000
+_NAME = (
+    "CASE WHEN t.history_mode <> 'legacy' THEN trim(t.name) "
+    "WHEN trim(t.title) NOT IN (trim(t.first_user_message), trim(t.preview)) THEN trim(t.title) END"
+)
 _KNOWN = (
-    "SELECT t.id, t.history_mode, t.git_sha, t.git_branch, t.git_origin_url, {sections} "
+    f"SELECT t.id, t.history_mode, {_NAME}, t.git_sha, t.git_branch, t.git_origin_url, {{sections}} "
     "WHERE t.id IN (SELECT value FROM json_each(?))"
 )
 _SECTIONS = (
@@ -32,29 +40,44 @@ _IN_SECTION = (
 )
 
 
-class CodexFacts:
-    """Looks into the newest state DB in a folder."""
+Row = Sequence[object]
 
-    def __init__(self, sqlite_home: Path) -> None:
-        self._folder = sqlite_home
+
+class CodexFacts:
+    """Looks into the newest state DB in a folder. Where our names don't get into it (`ours_first`), those that it has
+    count only where we have none."""
+
+    def __init__(self, sqlite_home: Path, *, ours_first: bool = False) -> None:
+        self._folder, self._ours_first = sqlite_home, ours_first
+        self._lock = threading.Lock()
+        self._stamps: Stamps | None = None
+        self._kept: dict[str, Row | None] = {}
 
     async def added_to(self, threads: Sequence[StoredThread]) -> list[StoredThread]:
         """The threads, each with what Codex's row of it tells beside its files."""
         if not threads:
             return []
         told = await to_thread.run_sync(self._rows, [thread.id for thread in threads])
-        return [_with(thread, told[thread.id]) if thread.id in told else thread for thread in threads]
+        return [self._with(thread, told[thread.id]) if thread.id in told else thread for thread in threads]
 
     async def in_section(self, section: str) -> list[str]:
         """The ids of the threads in the section with this id or name, in no order."""
         rows = await to_thread.run_sync(self._read, (_IN_SECTION,), section)
         return [str(row[0]) for row in rows]
 
-    def _rows(self, thread_ids: Collection[str]) -> dict[str, Sequence[object]]:
-        both = (_KNOWN.format(sections=_SECTIONS), _KNOWN.format(sections=_NO_SECTIONS))
-        return {str(row[0]): row for row in self._read(both, json.dumps(list(thread_ids)))}
+    def _rows(self, thread_ids: Collection[str]) -> dict[str, Row]:
+        with self._lock:
+            now_ns, stamps = time.time_ns(), stamps_of(database_files(self._folder))
+            if stamps != self._stamps or len(self._kept) > _KEPT:
+                self._kept.clear()
+            self._stamps = settled(stamps, now_ns)
+            if stamps and (missing := [thread_id for thread_id in thread_ids if thread_id not in self._kept]):
+                both = (_KNOWN.format(sections=_SECTIONS), _KNOWN.format(sections=_NO_SECTIONS))
+                self._kept |= dict.fromkeys(missing)
+                self._kept |= {str(row[0]): row for row in self._read(both, json.dumps(missing))}
+            return {key: row for key in thread_ids if (row := self._kept.get(key)) is not None}
 
-    def _read(self, queries: Sequence[str], value: str) -> Sequence[Sequence[object]]:
+    def _read(self, queries: Sequence[str], value: str) -> Sequence[Row]:
         """What the first of the queries gives that the schema has all columns for."""
         try:
             if (path := newest(self._folder)) is None:
@@ -69,16 +92,17 @@ class CodexFacts:
             pass
         return []
 
-
-def _with(thread: StoredThread, row: Sequence[object]) -> StoredThread:
-    _, mode, sha, branch, origin_url, section_id, section_name, entered_ms = row
-    section = Section(id=str(section_id), name=str(section_name)) if section_id is not None else None
-    entered = entered_ms if section is not None and isinstance(entered_ms, int) else None
-    thread = replace(thread, section=section, section_entered_at_ms=entered)
-    if mode != "paginated":
-        return thread
-    git = GitInfo(sha=_text(sha), branch=_text(branch), origin_url=_text(origin_url))
-    return replace(thread, git=git if git != GitInfo() else None)
+    def _with(self, thread: StoredThread, row: Row) -> StoredThread:
+        _, mode, name, sha, branch, origin_url, section_id, section_name, entered_ms = row
+        section = Section(id=str(section_id), name=str(section_name)) if section_id is not None else None
+        entered = entered_ms if section is not None and isinstance(entered_ms, int) else None
+        told = _text(name)
+        name = thread.name or told if self._ours_first else told or thread.name
+        thread = replace(thread, name=name, section=section, section_entered_at_ms=entered)
+        if mode != "paginated":
+            return thread
+        git = GitInfo(sha=_text(sha), branch=_text(branch), origin_url=_text(origin_url))
+        return replace(thread, git=git if git != GitInfo() else None)
 
 
 def _text(value: object) -> str | None:

@@ -20,6 +20,7 @@ from mcp_server.stores.records import SpawnEdge
 
 _FILE = re.compile(r"state_(\d+)\.sqlite")
 _BUSY_S = 0.2
+_SLACK_MS = 2_000
 _NAMED = "trim(coalesce(name, '')) <> ''"
 _TITLED = (
     "history_mode = 'legacy' AND trim(title) <> '' AND trim(title) NOT IN (trim(first_user_message), trim(preview))"
@@ -39,6 +40,19 @@ async def names(sqlite_home: Path, thread_ids: Collection[str] | None = None) ->
         rows = await anyio.to_thread.run_sync(_read, sqlite_home, f"SELECT id, {names} ORDER BY id", asked)
         found |= {str(thread_id): str(name).strip() for thread_id, name in rows}
     return found
+
+
+async def changed_since(sqlite_home: Path, at_ms: int | None, limit: int = 200) -> dict[str, int]:
+    """The threads that Codex has written to last, with when (Unix milliseconds), the last first: since a time, and a
+    little before it, or at all."""
+    since = 0 if at_ms is None else at_ms - _SLACK_MS
+    rows = await anyio.to_thread.run_sync(
+        _read,
+        sqlite_home,
+        f"SELECT id, updated_at_ms FROM threads WHERE updated_at_ms >= {since:d} "
+        f"ORDER BY updated_at_ms DESC LIMIT {limit:d}",
+    )
+    return {str(thread_id): at for thread_id, at in rows if isinstance(at, int)}
 
 
 async def closed_edges(sqlite_home: Path) -> list[SpawnEdge]:
@@ -74,6 +88,15 @@ def newest(sqlite_home: Path) -> Path | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return found[max(found)] if found else None
+
+
+def database_files(sqlite_home: Path) -> list[Path]:
+    """What the newest generation is kept in, whose stamps tell of changes; nothing if there is none."""
+    try:
+        path = newest(sqlite_home)
+    except OSError:
+        return []
+    return [] if path is None else [path, path.with_name(f"{path.name}-wal")]
 
 
 def uri(path: Path) -> str:

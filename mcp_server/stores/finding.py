@@ -165,6 +165,11 @@ async def find_paths(
     return paths
 
 
+def borne_out(row: StoredThread, files: Mapping[str, RolloutFile]) -> bool:
+    """Whether the file at the row's path is what the row was taken from."""
+    return row.path in files and files[row.path].stamp == row.stamp
+
+
 async def _borne_out(
     state: StateStore,
     thread_ids: Sequence[str],

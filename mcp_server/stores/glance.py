@@ -1,8 +1,7 @@
 """What tells cheaply that others have changed a home: stamps of its folders, of some of its rollouts, of
 session_index.jsonl and of Codex's state DB. Blocking.
 
-A new, moved, replaced or removed rollout gives its folder another mtime; one that was written to does not. Two changes
-within one tick of the file system's clock give one mtime, so a stamp that is as young as that tells nothing.
+A new, moved, replaced or removed rollout gives its folder another mtime; one that was written to does not.
 """
 
 from __future__ import annotations
@@ -15,17 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcp_server.models.thread import FileStamp
-from mcp_server.stores.codex_state import newest
+from mcp_server.stores.codex_state import database_files
 from mcp_server.stores.durable import stamp_of
 from mcp_server.stores.locks import LOCK_FOLDER
 from mcp_server.stores.naming import ACTIVE, ARCHIVED, NAME_INDEX, is_plain, is_rollout, parse_id
+from mcp_server.stores.stamps import Stamps, is_settled, settled, stamps_of
 
-_TICK_NS = 50_000_000
-_COARSE_TICK_NS = 2_000_000_000
 # In a folder that has changed, each rollout is looked at too, since one may have been put in the place of another.
 _LOOKED_AT = 1_000
-
-_Stamps = tuple[FileStamp | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +51,21 @@ class Glance:
     def __init__(self, home: Path, sqlite_home: Path) -> None:
         self._home, self._sqlite_home = home, sqlite_home
         self._folders: dict[str, int | None] = {}
-        self._names: _Stamps | None = None
-        self._codex: _Stamps | None = None
-        self._now: tuple[dict[str, int | None], _Stamps | None, _Stamps | None] = ({}, None, None)
+        self._names: Stamps | None = None
+        self._codex: Stamps | None = None
+        self._now: tuple[dict[str, int | None], Stamps | None, Stamps | None] = ({}, None, None)
 
     def look(self, rollouts: Mapping[str, FileStamp]) -> Seen:
         """Look at all folders, and at these rollouts, which had these stamps."""
         folders: dict[str, int | None] = {}
         listings = list(self._changed_folders(folders))
         began = time.time_ns()
-        names = self._stamps(self._home / NAME_INDEX)
-        database = newest_or_none(self._sqlite_home)
-        codex = self._stamps(database, database and database.with_name(f"{database.name}-wal"))
-        self._now = folders, _settled(names, began), _settled(codex, began)
+        names = stamps_of([self._home / NAME_INDEX])
+        codex = stamps_of(database_files(self._sqlite_home))
+        self._now = folders, settled(names, began), settled(codex, began)
         return Seen(
             listings,
-            {path: stamp for path, before in rollouts.items() if (stamp := self._stamp(path)) != before},
+            dict(self._written(rollouts)),
             self._writers(),
             names=names != self._names,
             codex=codex != self._codex,
@@ -87,11 +82,16 @@ class Glance:
         first = not self._folders
         pending = [ACTIVE, ARCHIVED, *(self._folders.keys() - {ACTIVE, ARCHIVED})]
         known = set(pending)
+        home, before = f"{self._home}/", self._folders.get
+        began = time.time_ns()
         for folder in pending:
-            began, mtime = time.time_ns(), self._mtime(folder)
-            if mtime == self._folders.get(folder):
+            try:
+                mtime = os.stat(home + folder).st_mtime_ns
+            except OSError:
+                mtime = _GONE
+            if mtime == before(folder):
                 continue
-            seen[folder] = mtime if mtime == _GONE or _is_settled(mtime, began) else None
+            seen[folder] = mtime if mtime == _GONE or is_settled(mtime, began) else None
             below: list[str] = []
             yield self._listed(folder, below, looked_at=not first)
             pending += [path for path in below if path not in known]
@@ -116,26 +116,16 @@ class Glance:
             stamps[f"{folder}/{entry.name}"] = stamp
         return Listing(folder, stamps)
 
-    def _mtime(self, folder: str) -> int:
-        try:
-            return os.stat(f"{self._home}/{folder}").st_mtime_ns
-        except OSError:
-            return _GONE
-
-    def _stamp(self, path: str) -> FileStamp | None:
-        try:
-            return stamp_of(os.stat(f"{self._home}/{path}"))
-        except OSError:
-            return None
-
-    def _stamps(self, *paths: Path | None) -> _Stamps:
-        found: list[FileStamp | None] = []
-        for path in paths:
+    def _written(self, rollouts: Mapping[str, FileStamp]) -> Iterator[tuple[str, FileStamp | None]]:
+        home = f"{self._home}/"
+        for path, before in rollouts.items():
             try:
-                found.append(None if path is None else stamp_of(path.stat()))
+                stat = os.stat(home + path)
             except OSError:
-                found.append(None)
-        return tuple(found)
+                yield path, None
+                continue
+            if stat.st_mtime_ns != before.mtime_ns or stat.st_size != before.size:
+                yield path, stamp_of(stat)
 
     def _writers(self) -> frozenset[str]:
         """The threads that have a writer lock, whoever holds it."""
@@ -148,25 +138,6 @@ class Glance:
 
 
 _GONE = -1
-
-
-def newest_or_none(sqlite_home: Path) -> Path | None:
-    """Codex's newest state DB, if the folder can be read."""
-    try:
-        return newest(sqlite_home)
-    except OSError:
-        return None
-
-
-def _is_settled(mtime_ns: int, now_ns: int) -> bool:
-    """Whether a change from now on would give another mtime."""
-    tick = _TICK_NS if mtime_ns % 1_000_000_000 else _COARSE_TICK_NS
-    return abs(now_ns - mtime_ns) > tick
-
-
-def _settled(stamps: _Stamps, now_ns: int) -> _Stamps | None:
-    """The stamps, if each change from now on would change them."""
-    return stamps if all(stamp is None or _is_settled(stamp.mtime_ns, now_ns) for stamp in stamps) else None
 
 
 def within(rollouts: Mapping[str, FileStamp], most: int, beyond: Collection[str] = ()) -> dict[str, FileStamp]:

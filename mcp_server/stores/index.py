@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, cast
 
@@ -139,6 +139,27 @@ def compare(session: Session, walk: Callable[[], Iterable[RolloutFile]]) -> Diff
         connection.execute("DROP TABLE listed")
 
 
+def compare_folders(session: Session, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
+    files, rows = set[str](), dict[str, str]()
+    sql = "SELECT id, path, size, mtime_ns FROM threads WHERE path > ? AND path < ?"
+    for folder, listed in folders.items():
+        missing = set(listed)
+        for key, path, size, mtime_ns in fetch_all(session, sql, (f"{folder}/", f"{folder}0")):  # 0 comes after /
+            if path in listed:
+                stamp = listed[path]
+                if stamp is None or stamp == FileStamp(size, mtime_ns):
+                    missing.discard(path)
+            elif "/" not in path[len(folder) + 1 :]:
+                rows[key] = path
+        files |= missing
+    return Difference(frozenset(files), rows)
+
+
+def written_last(session: Session, limit: int) -> dict[str, FileStamp]:
+    sql = "SELECT path, size, mtime_ns FROM threads ORDER BY mtime_ns DESC LIMIT ?"
+    return {path: FileStamp(size, mtime_ns) for path, size, mtime_ns in fetch_all(session, sql, (limit,))}
+
+
 def stamps(session: Session, thread_ids: Collection[str] | None) -> dict[str, tuple[str, FileStamp]]:
     if thread_ids is None:
         return _stamps(driver(session).execute(_STAMPS))
@@ -146,7 +167,6 @@ def stamps(session: Session, thread_ids: Collection[str] | None) -> dict[str, tu
 
 
 def rows_at(session: Session, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
-    """No index has the paths; but SQLite looks at 100,000 rows in the time that Python takes for a few thousand."""
     return _stamps(fetch_listed(session, f"{_STAMPS} WHERE path IN (SELECT value FROM json_each(?))", paths))
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlmodel import Session
 
-from mcp_server.stores.base import Present
+from mcp_server.stores.base import LookMany
 from mcp_server.stores.filters import (
     KEYS,
     all_of,
@@ -67,7 +67,7 @@ class _Few(NamedTuple):
 
 
 def list_threads(
-    session: Session, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), present: Present | None = None
+    session: Session, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), look: LookMany | None = None
 ) -> ThreadRows:
     """One page, and the counts of queries beside it, told by the same look where they name the same rows."""
     few = _few(session, query)
@@ -91,7 +91,7 @@ def list_threads(
         total=totals[0],
         more=len(numbers) > query.limit,
         beside=tuple(next(told if is_alike else rest) for is_alike in alike),
-        present=frozenset() if present is None else present([thread.path for thread in page]),
+        files={} if look is None else look([thread.path for thread in page]),
     )
 
 

@@ -98,9 +98,6 @@ class MemoryRollouts(RolloutStore):
     def look_at(self, path: str) -> RolloutFile | None:
         return self._file(path) if path in self._files else None
 
-    def present(self, paths: Collection[str]) -> frozenset[str]:
-        return frozenset(path for path in paths if path in self._files)
-
     async def describe(self, file: RolloutFile) -> Description:
         with self._open(file.path) as text:
             return describe(file, text, self._open_base)
@@ -148,6 +145,9 @@ class MemoryRollouts(RolloutStore):
         if data:
             self._files[path] = (_closed(self._files[path][0]) + data, time.time_ns())
         return self._file(path).stamp
+
+    async def restore(self, path: str) -> RolloutFile:
+        raise DamagedRollout(path, "is compressed, as nothing in memory is")
 
     async def archive(self, path: str) -> RolloutFile:
         return self._move(check_path(path, ACTIVE), archived_path(path))

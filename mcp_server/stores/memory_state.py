@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from heapq import nlargest
 
@@ -14,7 +14,7 @@ from msgspec import structs
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryStep
 from mcp_server.models.thread import FileStamp, StoredThread, ThreadSortKey
-from mcp_server.stores.base import Look, LookMany, Present, RolloutFile, RowsWithFiles, StateStore, Trees
+from mcp_server.stores.base import Look, LookMany, RolloutFile, RowsWithFiles, StateStore, Trees
 from mcp_server.stores.changes import (
     claimable,
     derive_events,
@@ -124,7 +124,7 @@ class MemoryState(MemoryHistory, StateStore):
         return RowsWithFiles(rows, files, await self.marks(thread_ids))
 
     async def list(
-        self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), present: Present | None = None
+        self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), look: LookMany | None = None
     ) -> ThreadRows:
         key = _KEYS[query.sort_key]
         matches = self._matches(query)
@@ -136,7 +136,7 @@ class MemoryState(MemoryHistory, StateStore):
             total=Count(len(matches)),
             more=len(rows) > query.limit,
             beside=tuple(await self.counts(beside)),
-            present=frozenset() if present is None else await to_thread.run_sync(present, paths),
+            files={} if look is None else await to_thread.run_sync(look, paths),
             copies=len(self._copies),
         )
 
@@ -197,6 +197,22 @@ class MemoryState(MemoryHistory, StateStore):
             {key: row.path for key, row in self._threads.items() if listed.get(row.path) != row.stamp},
             frozenset((bad.keys() | self._copies.keys()) - listed.keys()),
         )
+
+    async def compare_folders(self, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
+        listed = {path: stamp for rollouts in folders.values() for path, stamp in rollouts.items()}
+        known = {row.path: row.stamp for row in self._threads.values()}
+        return Difference(
+            frozenset(p for p, stamp in listed.items() if p not in known or stamp not in (None, known[p])),
+            {
+                key: row.path
+                for key, row in self._threads.items()
+                if row.path.rpartition("/")[0] in folders and row.path not in listed
+            },
+        )
+
+    async def written_last(self, limit: int) -> dict[str, FileStamp]:
+        rows = nlargest(limit, self._threads.values(), key=lambda row: row.stamp.mtime_ns)
+        return {row.path: row.stamp for row in rows}
 
     async def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
         rows = self._threads if thread_ids is None else await self.get_many(thread_ids)

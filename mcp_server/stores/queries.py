@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from mcp_server.models.cwd import place_of
 from mcp_server.models.thread import SortDirection, SourceKind, StoredThread, ThreadSortKey
+from mcp_server.stores.files import RolloutFile
 
 COUNTED = 500
 """How far rows are counted where only looking at each would tell their number."""
@@ -63,14 +64,14 @@ class Count(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class ThreadRows:
     """A page: `total` counts what fits the query, wherever the page begins; `more` tells whether rows follow; `beside`
-    counts what fits the queries that were asked beside it; `present` are the paths that are there, where asked for;
+    counts what fits the queries that were asked beside it; `files` are those at the page's paths, where asked for;
     `copies` is the number of copies of threads' files, whatever the query."""
 
     rows: tuple[StoredThread, ...]
     total: Count
     more: bool
     beside: tuple[Count, ...] = ()
-    present: frozenset[str] = frozenset()
+    files: Mapping[str, RolloutFile] = field(default_factory=dict[str, RolloutFile])
     copies: int = 0
 
 

@@ -128,17 +128,17 @@ async def sync(
     quiet: bool = False,
     own: Callable[[], Collection[str]] = frozenset[str],
     more_names: NameSource | None = None,
-    whole: bool = False,
+    all_names: bool = False,
     sink: BadLines | None = None,
 ) -> SyncReport:
     """Bring all rows in step: compare stamps, read what differs, remove rows whose file is gone, apply new names.
 
     `quiet` writes rows without deriving events; threads that vanished and names that changed are announced all the
-    same. `whole` asks for all names, also those that changed in the second source alone.
+    same. `all_names` asks for those that changed in the second source alone, too.
     """
     work = Adoption(rollouts, state, quiet=quiet, own=own, more_names=more_names, sink=sink)
     await work.catch_up()
-    await work.apply_names(whole=whole)
+    await work.apply_names(whole=all_names)
     return work.report()
 
 
@@ -149,11 +149,14 @@ async def sync_paths(
     *,
     own: Callable[[], Collection[str]] = frozenset[str],
     more_names: NameSource | None = None,
+    all_names: bool = False,
+    moves_seen: bool = False,
     sink: BadLines | None = None,
 ) -> SyncReport:
-    """The same for a few paths, relative to the home, that a file watcher saw created, changed or gone.
+    """The same for a few paths, relative to the home, that were seen created, changed or gone.
 
-    Paths that are no rollouts are ignored; names are applied if they changed, whatever the paths are.
+    Paths that are no rollouts are ignored; names are applied if they changed, whatever the paths are. A rollout that is
+    gone is searched for in the whole home, unless `moves_seen`: then wherever it may have gone is among the paths.
     """
     present = await rollouts.stat_many(paths)
     gone = {path for path in paths if path.endswith(SUFFIXES)} - present.keys()
@@ -166,6 +169,8 @@ async def sync_paths(
     }
     seen = {file.thread_id for file in todo.values()}
     lost = {thread_id: path for thread_id, (path, _) in rows.items() if path in gone and thread_id not in seen}
+    if moves_seen:
+        lost.clear()
     if len(lost) > _MANY_LOST:
         return await sync(rollouts, state, own=own, more_names=more_names, sink=sink)
     for thread_id, path in lost.items():
@@ -174,7 +179,7 @@ async def sync_paths(
     await work.forget(gone)
     await work.adopt(newest_first(todo.values()))
     await work.drop({thread_id: path for thread_id, (path, _) in rows.items()})
-    await work.apply_names()
+    await work.apply_names(whole=all_names)
     return work.report()
 
 

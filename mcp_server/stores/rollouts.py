@@ -65,9 +65,6 @@ class RolloutFiles(RolloutStore):
     def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
         return self._folders.look_at_many(paths)
 
-    def present(self, paths: Collection[str]) -> frozenset[str]:
-        return self._folders.present(paths)
-
     async def files(self) -> list[RolloutFile]:
         return await to_thread.run_sync(lambda: list(self.walk()))
 
@@ -137,6 +134,9 @@ class RolloutFiles(RolloutStore):
 
     async def append(self, path: str, data: bytes) -> FileStamp:
         return await to_thread.run_sync(self._append, path, data)
+
+    async def restore(self, path: str) -> RolloutFile:
+        return await to_thread.run_sync(self._restore, path)
 
     async def archive(self, path: str) -> RolloutFile:
         return await to_thread.run_sync(self._moves.archive, path)
@@ -250,6 +250,22 @@ class RolloutFiles(RolloutStore):
             except OSError:
                 self._note_leavings(full, before.st_size)
                 raise
+
+    def _restore(self, path: str) -> RolloutFile:
+        plain = path.removesuffix(".zst")
+        packed, target = self._inside(path, ACTIVE, ARCHIVED), self._inside(plain, ACTIVE, ARCHIVED)
+        with self._open(path) as text, writing(plain):
+            like, draft, end = packed.stat(), Draft(target), 0
+            try:
+                while data := text.read(end, end + _HELD_BYTES):
+                    draft.add(data)
+                    end += len(data)
+                stamp = stamp_of(draft.put(like))
+            finally:
+                draft.drop()
+        with writing(path):
+            durable.remove(packed)
+        return RolloutFile(plain, stamp)
 
     def _note_leavings(self, full: Path, size: int | None) -> None:
         """A disk that fails may refuse even to undo what it did: remember the size (None: no file) to go back to."""

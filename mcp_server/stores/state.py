@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -24,7 +24,7 @@ from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.stores import copy_rows, index, journal, listing, schema, search, spans, unreadable_rows
-from mcp_server.stores.base import Look, LookMany, Present, RolloutFile, RowsWithFiles, StateStore, Trees
+from mcp_server.stores.base import Look, LookMany, RolloutFile, RowsWithFiles, StateStore, Trees
 from mcp_server.stores.changes import edges_of
 from mcp_server.stores.copies import Copy
 from mcp_server.stores.history import FirstLook, TextPlace, TextQuery
@@ -160,9 +160,9 @@ class StateDb(StateStore):
         return await self.read(_get_many_with_files, thread_ids, look)
 
     async def list(
-        self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), present: Present | None = None
+        self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), look: LookMany | None = None
     ) -> ThreadRows:
-        return await self.read(_list, query, beside, present)
+        return await self.read(_list, query, beside, look)
 
     async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
         return await self.read(listing.counts, queries)
@@ -175,6 +175,12 @@ class StateDb(StateStore):
 
     async def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
         return await self.read(index.compare, walk)
+
+    async def compare_folders(self, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
+        return await self.read(index.compare_folders, folders)
+
+    async def written_last(self, limit: int) -> dict[str, FileStamp]:
+        return await self.read(index.written_last, limit)
 
     async def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
         return await self.read(index.stamps, thread_ids)
@@ -329,8 +335,8 @@ def _apply(session: Session, change: Change, now_ms: int) -> list[ThreadEvent]:
     return journal.append_events(session, [*derived, *change.events], now_ms)
 
 
-def _list(session: Session, query: ThreadQuery, beside: Sequence[ThreadQuery], present: Present | None) -> ThreadRows:
-    return replace(listing.list_threads(session, query, beside, present), copies=copy_rows.count(session))
+def _list(session: Session, query: ThreadQuery, beside: Sequence[ThreadQuery], look: LookMany | None) -> ThreadRows:
+    return replace(listing.list_threads(session, query, beside, look), copies=copy_rows.count(session))
 
 
 def _first_look(session: Session, query: TextQuery, names: int) -> FirstLook:

@@ -58,7 +58,7 @@ class ThreadRow(SQLModel, table=True):
 
     number: int | None = Field(default=None, primary_key=True)
     id: str = Field(index=True, unique=True)
-    path: str
+    path: str = Field(index=True)
     size: int = Field(sa_type=BigInteger)
     mtime_ns: int = Field(sa_type=BigInteger)
     archived: bool

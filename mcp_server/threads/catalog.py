@@ -26,11 +26,12 @@ from mcp_server.models.event import ThreadEvent
 from mcp_server.models.history import HistoryMark
 from mcp_server.models.thread import StoredThread
 from mcp_server.stores.adopt import NameSource
-from mcp_server.stores.base import RolloutStore, StateStore, Trees
+from mcp_server.stores.base import RolloutFile, RolloutStore, StateStore, Trees
 from mcp_server.stores.changes import parts_of
 from mcp_server.stores.codex_facts import CodexFacts
-from mcp_server.stores.finding import Source, find, find_many, find_paths, find_rollout
-from mcp_server.stores.reconcile import sync
+from mcp_server.stores.finding import Source, borne_out, find, find_many, find_paths, find_rollout
+from mcp_server.stores.fresh import Freshness
+from mcp_server.stores.reconcile import sync, sync_paths
 from mcp_server.stores.records import Change, SpawnEdge, chain_of
 from mcp_server.stores.which_file import is_own, standing
 from mcp_server.threads.events import EventBus
@@ -67,6 +68,7 @@ class Catalog:
         bus: EventBus,
         more_names: NameSource | None = None,
         facts: CodexFacts | None = None,
+        fresh: Freshness | None = None,
     ) -> None:
         self.rollouts = rollouts
         self.state = state
@@ -79,6 +81,7 @@ class Catalog:
         self._memory = memory
         self._more_names = more_names
         self._facts = facts
+        self._freshness = fresh
         self._waiting: deque[Change] = deque()
         self._recording = anyio.Lock()
         self._handed_on = 0
@@ -120,8 +123,12 @@ class Catalog:
         self._rows_lost = True
         self._bus.wake()
 
-    async def index(self) -> StateStore:
-        """The rows, in step with the files as far as this server can know."""
+    async def index(self, *, names: bool = False) -> StateStore:
+        """The rows, in step with the files as far as a few stamps tell. `names` says that names matter."""
+        if self.state is not None and self._freshness is not None:
+            found = await self._freshness.look(self.state, own=self.live.own, names=names)
+            if found is not None and found.events:
+                self._bus.wake()
         if self.state is None:
             if self._rows_lost:  # a sync leaves the rows of loaded threads to whoever loaded them
                 self._rows_lost = False
@@ -172,7 +179,7 @@ class Catalog:
             return full
         if "\0" in text:
             raise InvalidThreadId(reference, "contains a null byte")
-        index = await self.index()
+        index = await self.index(names=True)
         found: set[str] = set()
         if _PREFIX.fullmatch(text):
             prefix = text.lower()
@@ -191,6 +198,22 @@ class Catalog:
         """The thread as its file tells it now, or None if there is no rollout. Repairs the row on the way."""
         found = await find(self.rollouts, self.state, thread_id, own=self.live.own, more_names=self._more_names)
         return found and (await self.with_facts([found]))[0]
+
+    async def mend(self, rows: Sequence[StoredThread], files: Mapping[str, RolloutFile]) -> bool:
+        """Bring rows in step that the files at their paths don't bear out; false if all do, or if it can't be done.
+        Where rows of one page were wrong, others may belong there."""
+        own = self.live.own()
+        paths = [row.path for row in rows if row.id not in own and not borne_out(row, files)]
+        if not paths or self.state is None:
+            return False
+        try:
+            found = await sync_paths(self.rollouts, self.state, paths, own=self.live.own, more_names=self._more_names)
+        except StoreFailure as error:
+            logger.warning("rows that the files don't bear out stay as they are: %s", error)
+            return False
+        if found.events:
+            self._bus.wake()
+        return True
 
     async def with_facts(self, threads: Sequence[StoredThread]) -> list[StoredThread]:
         """The threads, with what Codex's database tells of them beside their files."""

@@ -160,6 +160,8 @@ class Lifecycle:
             raise ThreadArchived(thread_id) if current else ThreadNotFound(thread_id)
         try:
             await self._turns.check_appendable(current)
+            with CancelScope(shield=True):
+                current = await self._turns.plain(current)
         except StoreFailure:
             await self._unload(live)
             raise

@@ -136,6 +136,7 @@ class Metadata:
             changed = await self._set_git_paginated(stored, patch)
             await self._catalog.record(Change(threads=(changed,)))
             return changed, None
+        stored = await self._turns.plain(stored)
         async with self._journalled("git", stored, {"git": patch.fields}) as operation:
             changed = replace(stored, git=_patched(stored.git, patch))
             stamp = await self._append(self._catalog.rollouts, changed)

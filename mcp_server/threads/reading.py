@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from msgspec import structs
@@ -31,7 +31,8 @@ from mcp_server.models.results import (
 )
 from mcp_server.models.thread import SUB_AGENT_KINDS, SortDirection, SourceKind, StoredThread, Thread
 from mcp_server.models.turn import Item, Turn
-from mcp_server.stores.base import StateStore
+from mcp_server.stores.base import RolloutFile, StateStore
+from mcp_server.stores.finding import borne_out
 from mcp_server.stores.horizon import ALL_ACTIVE
 from mcp_server.stores.queries import Anchor, ThreadQuery
 from mcp_server.threads.catalog import Catalog, parse_id
@@ -64,7 +65,8 @@ class Reader:
         """Stored threads, by one indexed query. What the defaults leave out is counted."""
         if (early := await self.early_list(params)) is not None:
             return early
-        return await self._list(await self._catalog.index(), params, await self._list_query(params))
+        index = await self._catalog.index(names=params.filter.search_term is not None)
+        return await self._list(index, params, await self._list_query(params))
 
     async def early_list(self, params: ListParams) -> ThreadListResult | None:
         """The list while the index is still being built, if its rows are those that the whole index would give, but for
@@ -109,11 +111,13 @@ class Reader:
 
     async def _list(self, index: StateStore, params: ListParams, query: ThreadQuery) -> ThreadListResult:
         others = _left_out(query, params.filter)
-        page = await index.list(query, list(others.values()), self._catalog.rollouts.present)
+        page = await index.list(query, list(others.values()), self._catalog.rollouts.look_at_many)
+        if await self._catalog.mend(page.rows, page.files):
+            page = await index.list(query, list(others.values()), self._catalog.rollouts.look_at_many)
         rows = page.rows
         keys = [getattr(row, f"{params.sort_key}_ms") for row in rows]
         step = -1 if params.sort_direction == "desc" else 1
-        shown, gone = await self._verified(rows, page.present)
+        shown, gone = await self._verified(rows, page.files)
         hidden = Hidden(
             **{name: count.n for name, count in zip(others, page.beside, strict=True)},
             duplicates=page.copies,
@@ -129,13 +133,16 @@ class Reader:
             hidden=hidden,
         )
 
-    async def _verified(self, rows: Sequence[StoredThread], present: Collection[str]) -> tuple[list[StoredThread], int]:
-        """The rows whose rollouts are where they say, or where a search finds them; and how many are gone. A stale row
-        never wins over the file (Codex drops such rows from a list, and from its database, too)."""
+    async def _verified(
+        self, rows: Sequence[StoredThread], files: Mapping[str, RolloutFile]
+    ) -> tuple[list[StoredThread], int]:
+        """The rows whose rollouts are as they say, and what the others' tell, wherever a search finds them; and how
+        many are gone. A stale row never wins over the file (Codex drops such rows from a list, and from its database,
+        too)."""
         shown: list[StoredThread] = []
         gone = 0
         for row in rows:
-            current = row if row.path in present else await self._catalog.stored(row.id)
+            current = row if borne_out(row, files) else await self._catalog.stored(row.id)
             if current is None:
                 gone += 1
             elif current.archived == row.archived:

@@ -58,7 +58,7 @@ class Searcher:
             InvalidArgument: a blank or too long search term, or an order that is none.
             InvalidCursor: a cursor of another search.
         """
-        return await self._search(params, await self._catalog.index(), [])
+        return await self._search(params, await self._catalog.index(names=True), [])
 
     async def early_search(self, params: SearchParams) -> SearchResult | None:
         """The search in what there is of the index while it is being built; the answer says that it is not whole. None

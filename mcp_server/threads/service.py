@@ -20,6 +20,7 @@ from mcp_server.stores.adopt import NameSource
 from mcp_server.stores.base import RolloutStore, StateStore
 from mcp_server.stores.codex_facts import CodexFacts
 from mcp_server.stores.codex_rows import CodexRows, NoCodexRows
+from mcp_server.stores.fresh import Freshness
 from mcp_server.stores.writer_locks import WriterLocks
 from mcp_server.threads.archive import Cascade
 from mcp_server.threads.catalog import Catalog
@@ -54,6 +55,7 @@ class Stores:
     more_names: NameSource | None = None
     codex: CodexRows = field(default_factory=NoCodexRows)
     facts: CodexFacts | None = None
+    fresh: Freshness | None = None
 
 
 class ThreadService:
@@ -79,6 +81,7 @@ class ThreadService:
             bus=bus,
             more_names=stores.more_names,
             facts=stores.facts,
+            fresh=stores.fresh,
         )
         self.reader = Reader(self.catalog, default_provider=defaults.model_provider, cwd=defaults.cwd, now_ms=now_ms)
         self.turns = TurnWriter(self.catalog, now_ms)

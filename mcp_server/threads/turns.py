@@ -13,7 +13,6 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from mcp_server.errors import (
-    CompressedRollout,
     DamagedRollout,
     InvalidArgument,
     NoTurnInProgress,
@@ -200,6 +199,20 @@ class TurnWriter:
             await self._catalog.rollouts.describe(file)
         await self._catalog.check_own(stored)
 
+    async def plain(self, stored: StoredThread) -> StoredThread:
+        """The thread with a rollout that can be appended to: a compressed one is restored, as Codex does. The caller
+        holds the writer lock.
+
+        Raises:
+            DamagedRollout: it can't be read to its end.
+        """
+        if not stored.path.endswith(COMPRESSED):
+            return stored
+        file = await self._catalog.rollouts.restore(stored.path)
+        restored = replace(stored, path=file.path, stamp=file.stamp)
+        await self._catalog.record(Change(threads=(restored,)))
+        return restored
+
     async def reread(self, live: LiveThread) -> None:
         """Take the thread's metadata from its file, and its name with it (a fork inherits one)."""
         file = await live.rollouts.stat(live.thread.path)
@@ -283,10 +296,8 @@ def check_form(stored: StoredThread) -> None:
     """Whether the rollout is of a form that is appended to.
 
     Raises:
-        CompressedRollout, UnknownHistoryMode: it is not; a fork would be.
+        UnknownHistoryMode: it is not; a fork would be.
     """
-    if stored.path.endswith(COMPRESSED):
-        raise CompressedRollout(stored.id)
     if stored.history_mode not in ("legacy", "paginated"):
         raise UnknownHistoryMode(stored.id, stored.history_mode)
 

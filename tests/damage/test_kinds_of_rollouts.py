@@ -7,13 +7,14 @@ reverted: each revert begins a segment file, which borrows what is left of the o
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.mission.conftest import Connect, Json, Refused, Tools, rollouts
+from tests.mission.conftest import Connect, Json, Refused, Tools, lock_files, rollouts
 from tests.mission.conftest import connect as connect
 from tests.mission.conftest import era as era
 from tests.mission.conftest import home as home
@@ -200,14 +201,9 @@ async def test_a_compressed_rollout_is_listed_read_searched_forked_and_archived(
     async with connect() as tools:
         assert await tools.listed() == [thread_id]
         read = await tools("thread_read", thread_id="the packed one", include_turns=True)
-        assert (read["thread"]["path"], read["total"]) == (str(packed), 1)
+        assert (read["thread"]["path"], read["total"]) == (str(plain), 1)
         assert (await tools("thread_items", thread_id=thread_id))["total"] == 2
         assert await found(tools, "packed away") == {thread_id}
-        for verb in ("thread_resume", "thread_update_metadata"):
-            more = {"git_info": {"branch": "x"}} if verb == "thread_update_metadata" else {}
-            with pytest.raises(Refused) as refused:
-                await tools(verb, thread_id=thread_id, **more)
-            assert refused.value.code == "compressed_rollout"
         forked = (await tools("thread_fork", thread_id=thread_id))["thread"]["id"]
         await tools("turn_start", thread_id=forked, input="unpacked")
         assert await questions(tools, forked) == ["packed away", "unpacked"]
@@ -220,6 +216,40 @@ async def test_a_compressed_rollout_is_listed_read_searched_forked_and_archived(
         assert (await tools("store_status"))["counts"]["malformed"] == 0
         await tools("thread_delete", thread_id=thread_id, confirm_thread_id=thread_id)
         assert not packed.exists()
+
+
+async def test_a_compressed_rollout_is_restored_by_whoever_goes_on_in_it(home: Path, connect: Connect) -> None:
+    async with connect() as tools:
+        resumed, changed = await tools.written("packed away"), await tools.written("this one too")
+    data: dict[str, bytes] = {}
+    for plain in rollouts(home):
+        os.utime(plain, ns=(10**18, 10**18))
+        data[plain.name] = plain.read_bytes()
+        os.utime(compress(plain), ns=(10**18, 10**18))
+    async with connect() as tools:
+        await tools("thread_resume", thread_id=resumed)
+        (plain,) = rollouts(home)
+        assert (plain.read_bytes(), plain.stat().st_mtime_ns) == (data[plain.name], 10**18)
+        assert [path.name for path in home.rglob("*.zst")] == [f"{name}.zst" for name in data if changed in name]
+        await tools("turn_start", thread_id=resumed, input="unpacked")
+        assert await questions(tools, resumed) == ["packed away", "unpacked"]
+        await tools("thread_update_metadata", thread_id=changed, git_info={"branch": "x"})
+        assert list(home.rglob("*.zst")) == []
+        assert await tools.listed() == [changed, resumed]
+        assert await found(tools, "packed away") == {resumed}
+
+
+async def test_a_compressed_rollout_that_is_cut_off_is_left_as_it_is(home: Path, connect: Connect) -> None:
+    async with connect() as tools:
+        thread_id = await tools.written("packed away")
+    (plain,) = rollouts(home)
+    packed = compress(plain)
+    packed.write_bytes(packed.read_bytes()[:-4])
+    async with connect() as tools:
+        with pytest.raises(Refused):
+            await tools("thread_resume", thread_id=thread_id)
+        assert [path.name for path in home.rglob("rollout-*")] == [packed.name]
+        assert lock_files(home) == []
 
 
 async def test_lines_of_kinds_that_nobody_knows_pass_through(home: Path, connect: Connect) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from mcp_server.models.thread import FileStamp, SortDirection, StoredThread, ThreadSortKey
-from mcp_server.stores.base import StateStore
+from mcp_server.stores.base import RolloutFile, StateStore
 from mcp_server.stores.queries import Anchor, Count, ThreadQuery
 from mcp_server.stores.records import Change, SpawnEdge
 
@@ -155,18 +155,20 @@ async def test_a_page_tells_the_total_and_whether_more_follow(state: StateStore)
     assert await state.counts([after]) == [Count(3)]
 
 
-async def test_which_files_of_a_page_are_there_is_asked_on_the_way(state: StateStore) -> None:
+async def test_what_lies_at_the_paths_of_a_page_is_asked_on_the_way(state: StateStore) -> None:
     await fill(state, thread("a"), thread("b"), thread("c"))
     asked: list[Collection[str]] = []
 
-    def present(paths: Collection[str]) -> frozenset[str]:
-        asked.append(list(paths))
-        return frozenset([thread("b").path])
+    there = {thread("b").path: RolloutFile(thread("b").path, thread("b").stamp)}
 
-    page = await state.list(ThreadQuery(direction="asc", limit=2), present=present)
+    def look(paths: Collection[str]) -> dict[str, RolloutFile]:
+        asked.append(list(paths))
+        return there
+
+    page = await state.list(ThreadQuery(direction="asc", limit=2), look=look)
     assert asked == [[thread("a").path, thread("b").path]]
-    assert page.present == {thread("b").path}
-    assert (await state.list(ThreadQuery())).present == frozenset()
+    assert page.files == there
+    assert (await state.list(ThreadQuery())).files == {}
 
 
 async def test_an_anchor_without_id_skips_all_rows_of_its_time(state: StateStore) -> None:

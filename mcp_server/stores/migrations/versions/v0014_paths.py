@@ -1,0 +1,14 @@
+"""Rows are found by the path of their rollout, so that one folder is held against them alone."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0014"
+down_revision = "0013"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_index("ix_threads_path", "threads", ["path"])
