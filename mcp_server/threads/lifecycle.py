@@ -172,7 +172,7 @@ class Lifecycle:
     def _rejoin(self, live: LiveThread, caller: Caller) -> str:
         if not live.materialised and not live.ephemeral:
             raise NotMaterialized(live.thread.id, "thread_resume")
-        return self._live.subscribe(live.thread.id, caller.connection, self._now())
+        return self._live.subscribe(live.thread.id, caller.connection, self._live.elapsed_ms())
 
     async def _loadable(self, thread_id: str) -> StoredThread:
         stored = await self._catalog.stored(thread_id)
@@ -296,13 +296,13 @@ class Lifecycle:
         if live is None or live.closing or self._live.subscribed(thread_id):
             return
         if self._unload_delay_ms and live.unsubscribed_at_ms is None:
-            live.unsubscribed_at_ms = self._now()
+            live.unsubscribed_at_ms = self._live.elapsed_ms()
             return
         await self.close(live)
 
     async def reap(self) -> None:
         """Close what nobody watches any more: lapsed handles, and threads whose unload delay is over."""
-        now = self._now()
+        now = self._live.elapsed_ms()
         for handle in self._live.lapsed(now):
             subscription = self._live.handle(handle)
             if subscription is not None and self._live.unsubscribe_handle(handle):
@@ -349,7 +349,7 @@ class Lifecycle:
             await self._locks.acquire(live.thread.id)
         self._live.add(live)
         try:
-            return self._live.subscribe(live.thread.id, caller.connection, self._now())
+            return self._live.subscribe(live.thread.id, caller.connection, self._live.elapsed_ms())
         except BaseException:
             await self._unload(live)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -284,6 +285,11 @@ class LiveThreads:
         for subscription in self._handles.values():
             if subscription.thread_id == thread_id:
                 subscription.used_at_ms = now_ms
+
+    @staticmethod
+    def elapsed_ms() -> int:
+        """By a clock that goes on evenly: the wall clock may be set, or jump ahead where the machine has slept."""
+        return time.monotonic_ns() // 1_000_000
 
     def lapsed(self, now_ms: int) -> list[str]:
         """Handles that were not used for an hour and belong to no connection that still stands."""

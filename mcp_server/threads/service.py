@@ -102,7 +102,6 @@ class ThreadService:
         self.searcher = Searcher(self.catalog, self.reader)
         self.guard = Guard(self.catalog)
         self.locks = stores.locks
-        self._now = now_ms
         self.receipts = Receipts(self.catalog)
         self._once: dict[object, anyio.Lock] = {}
         self._waiters = 0
@@ -138,11 +137,11 @@ class ThreadService:
         types: list[EventType] | None = [_event_type(name) for name in params.types] if params.types else None
         thread_id = await self.catalog.resolve(params.thread_id) if params.thread_id is not None else None
         limit = clamp_limit(params.limit)
-        deadline = self._now() + 1000 * min(max(params.wait_seconds, 0.0), MAX_WAIT_SECONDS)
+        deadline = anyio.current_time() + min(max(params.wait_seconds, 0.0), MAX_WAIT_SECONDS)
         while True:
             log = self.catalog.log
             events = await log.events_after(params.after, limit=limit + 1, thread_id=thread_id, types=types)
-            left = (deadline - self._now()) / 1000
+            left = deadline - anyio.current_time()
             if events or left <= 0 or not self._may_wait:
                 break
             with self._waiting():

@@ -270,7 +270,7 @@ class TurnWriter:
         thread_id = await self._catalog.resolve(reference)
         await self._live.settled(thread_id)
         live = self._live.require(thread_id)
-        self._live.touch(live.thread.id, self._now())
+        self._live.touch(live.thread.id, self._live.elapsed_ms())
         return live
 
     def _running(self, live: LiveThread) -> RunningTurn:

@@ -20,6 +20,7 @@ from mcp_server import server as server_module
 from mcp_server.config import Config
 from mcp_server.server import build_server
 from mcp_server.stores.locks import CodexWriterLocks
+from mcp_server.threads.live import LiveThreads
 from tests.mission.conftest import Connect, Refused, Tools, lock_files, rollouts
 from tests.servers import serving_http, stdio_server
 
@@ -100,18 +101,26 @@ async def test_a_failed_turn_shows_system_error_until_the_thread_is_closed(tools
 
 
 class Clock:
-    """The server's clock, which a test puts forward."""
+    """The clock that tells how long something is unused, which a test puts forward."""
 
     ahead_ms = 0
 
     def __call__(self) -> int:
-        return time.time_ns() // 1_000_000 + self.ahead_ms
+        return time.monotonic_ns() // 1_000_000 + self.ahead_ms
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(server_module, "now_ms", clock)
+    monkeypatch.setattr(LiveThreads, "elapsed_ms", staticmethod(clock))
+    return clock
+
+
+@pytest.fixture
+def wall_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The wall clock, as the machine's owner sets it or as it jumps where the machine has slept."""
+    clock = Clock()
+    monkeypatch.setattr(server_module, "now_ms", lambda: time.time_ns() // 1_000_000 + clock.ahead_ms)
     return clock
 
 
@@ -307,3 +316,21 @@ async def _start_a_turn(process: Process) -> str:
     turn = {"name": "turn_start", "arguments": {"thread_id": thread_id, "input": "work"}}
     await ask(3, "tools/call", turn)
     return thread_id
+
+
+# ---------------------------------------------------------------------------------------------- the wall clock
+
+
+async def test_a_wall_clock_that_is_set_back_keeps_nobody_waiting(wall_clock: Clock, connect: Connect) -> None:
+    async with connect() as tools:
+        thread_id = await tools.written()
+        after = (await tools("events_read", limit=100))["last_seq"]
+
+        async def wait() -> None:
+            assert (await tools("events_read", after=after, wait_seconds=1))["data"] == []
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(wait)
+                await tools("thread_read", thread_id=thread_id)  # the first call is under way by then
+                wall_clock.ahead_ms = -3_600_000

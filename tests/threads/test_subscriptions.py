@@ -32,9 +32,16 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def service(clock: Clock) -> ThreadService:
+def wall_clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def service(clock: Clock, wall_clock: Clock, monkeypatch: pytest.MonkeyPatch) -> ThreadService:
     stores = Stores(MemoryRollouts(), MemoryLocks(), MemoryState(), MemoryState(), MemoryRollouts)
-    return ThreadService(stores, EventFeed(), defaults=Defaults(cwd="/work"), now_ms=clock)
+    service = ThreadService(stores, EventFeed(), defaults=Defaults(cwd="/work"), now_ms=wall_clock)
+    monkeypatch.setattr(service.live, "elapsed_ms", clock)
+    return service
 
 
 async def start(service: ThreadService, caller: Caller) -> str:
@@ -60,6 +67,49 @@ async def test_work_on_the_thread_keeps_its_handles(service: ThreadService, cloc
     clock.now += HANDLE_LIFE_MS - 1
     await service.lifecycle.reap()
     assert service.live.ids() == [thread_id]
+
+
+@pytest.mark.parametrize("jump_ms", [2 * HANDLE_LIFE_MS, -24 * HANDLE_LIFE_MS])
+async def test_a_wall_clock_that_jumps_closes_no_thread_and_ends_no_turn(
+    service: ThreadService, clock: Clock, wall_clock: Clock, jump_ms: int
+) -> None:
+    thread_id = await start(service, ANONYMOUS)
+    await service.turns.start(thread_id, [{"type": "text", "text": "hello", "text_elements": []}])
+    wall_clock.now += jump_ms
+    await service.lifecycle.reap()
+    assert service.live.ids() == [thread_id]
+    turn = (await service.turns.complete(thread_id, "completed", "done", None)).turn
+    assert (turn.status, turn.duration_ms) == ("completed", max(0, jump_ms))
+    clock.now += HANDLE_LIFE_MS
+    await service.lifecycle.reap()
+    assert service.live.ids() == []
+
+
+async def test_a_thread_that_can_not_be_closed_keeps_no_other_loaded(
+    service: ThreadService, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(service.lifecycle, "_unload_delay_ms", 10)
+    bad, good = [await start(service, Caller(connection="stdio")) for _ in range(2)]
+    await service.lifecycle.leave_connection("stdio")
+    real = service.lifecycle.close
+
+    async def choosy(one: live.LiveThread) -> None:
+        if one.thread.id == bad:
+            raise ZeroDivisionError("a mistake of ours")
+        await real(one)
+
+    monkeypatch.setattr(service.lifecycle, "close", choosy)
+    clock.now += 10
+    await service.lifecycle.reap()
+    assert service.live.ids() == [bad]
+    assert bad in caplog.text
+    monkeypatch.setattr(service.lifecycle, "close", real)
+    clock.now += 10
+    await service.lifecycle.reap()
+    assert service.live.ids() == [bad]  # it is tried again a minute later
+    clock.now += 60_000
+    await service.lifecycle.reap()
+    assert service.live.ids() == []
 
 
 async def test_a_connection_that_stands_keeps_its_threads_however_long_it_is_silent(
