@@ -89,7 +89,7 @@ async def test_a_thread_that_can_not_be_closed_keeps_no_other_loaded(
     service: ThreadService, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(service.lifecycle, "_unload_delay_ms", 10)
-    bad, good = [await start(service, Caller(connection="stdio")) for _ in range(2)]
+    bad, _ = [await start(service, Caller(connection="stdio")) for _ in range(2)]
     await service.lifecycle.leave_connection("stdio")
     real = service.lifecycle.close
 
