@@ -1,1 +1,1 @@
-claude mcp add threadstore -- uvx threadstore serve
+claude mcp add --scope user threadstore -- threadstore serve
