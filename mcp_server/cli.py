@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -57,6 +59,8 @@ app = typer.Typer(
     help="Keep agent threads: an MCP server on Codex's files. Without a command: serve stdio.",
     add_completion=False,
     pretty_exceptions_enable=False,
+    # No frames: hosts write stderr into a log, and a path that is broken into lines can't be copied.
+    rich_markup_mode=None,
 )
 
 
@@ -85,15 +89,12 @@ def serve(
     config = Config.load(home, state=not no_state, unload_delay=unload_delay, read_only=read_only, codex_db=codex_db)
     _check_home(config, new=not read_only)
     with uncollected():
-        from mcp_server.errors import InvalidArgument
         from mcp_server.server import build_server
         from mcp_server.serving import run
 
         server = build_server(config)
-    try:
+    with _refusals():
         run(server, address, allow_host or (), session_timeout)
-    except InvalidArgument as error:
-        raise typer.BadParameter(str(error), param_hint=error.name) from error
 
 
 @app.command()
@@ -104,6 +105,12 @@ def demo(
     ] = None,
 ) -> None:
     """Start the real server as a child, drive it with the real MCP client, and show what happens."""
+    from mcp_server.homes import check_playground
+
+    if home is not None:
+        home = home.expanduser().absolute()
+        with _refusals():
+            check_playground(home)
     from mcp_server.demo import run_demo
 
     raise typer.Exit(run_demo(home))
@@ -144,13 +151,22 @@ def version() -> None:
 
 
 def _check_home(config: Config, *, new: bool) -> None:
-    from mcp_server.errors import InvalidArgument
     from mcp_server.homes import check_home
 
-    try:
+    with _refusals():
         check_home(config.home, config.home_named_by, new=new)
+
+
+@contextmanager
+def _refusals() -> Generator[None]:
+    """What is wrong with an option, as typer says it."""
+    from mcp_server.errors import InvalidArgument
+
+    try:
+        yield
     except InvalidArgument as error:
-        raise typer.BadParameter(str(error), param_hint=error.name) from error
+        sentence = f"{error.value}: {error.reason}; {error.way_out}"
+        raise typer.BadParameter(sentence, param_hint=error.name) from error
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -77,7 +77,7 @@ class Config:
 
 def http_token() -> str | None:
     """The token that HTTP clients must send (THREADSTORE_TOKEN), None if there is none."""
-    return os.environ.get("THREADSTORE_TOKEN") or None
+    return os.environ.get("THREADSTORE_TOKEN", "").strip() or None
 
 
 def find_home(given: Path | None = None) -> tuple[Path, str | None]:
@@ -112,7 +112,7 @@ def read_table(path: Path) -> dict[str, Any]:
     """config.toml, empty if it can't be read; stderr says so then."""
     try:
         return tomllib.loads(regular.content(path, _CONFIG_BYTES).decode())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError, RecursionError) as error:
         logger.warning("%s is ignored: %s", path, error)

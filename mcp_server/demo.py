@@ -9,10 +9,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 import anyio
 from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
 from mcp_types import TextContent
 from rich.console import Console
 from rich.text import Text
@@ -65,16 +66,20 @@ def run_demo(home: Path | None) -> int:
     console = Console(width=_WIDTH, highlight=False)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="threadstore-demo-") as scratch:
-        chosen = home or Path(scratch) / "home"
-        calls = 0
+        chosen, log = home or Path(scratch) / "home", Path(scratch) / "log"
+        calls, code = 0, 1
         try:
-            calls = anyio.run(_play, chosen, console)
+            with log.open("w", encoding="utf-8") as said:
+                calls = anyio.run(_play, chosen, console, said)
+        except* (KeyboardInterrupt, SystemExit):  # by a person, or nobody reads any more
+            code = 130
         except* Exception as failures:
-            for failure in _leaves(failures):
-                what = str(failure) if isinstance(failure, DemoFailure) else repr(failure)
-                console.print(Text(f"The demo failed: {what}", style="bold red"), soft_wrap=True)
+            told = [f"The demo failed: {str(failure) or repr(failure)}" for failure in _leaves(failures)]
+            console.print(Text("\n".join(told), style="bold red"), soft_wrap=True)
+            if said_by_server := log.read_text(encoding="utf-8", errors="replace"):
+                console.print(Text(f"The server said:\n{said_by_server}"), soft_wrap=True)
         if not calls:
-            return 1
+            return code
     seconds = time.monotonic() - started
     end = "removed again" if home is None else "kept"
     summary = f"{calls} tool calls in {seconds:.1f} s, every answer as it should be. Home, {end}: {chosen}"
@@ -82,9 +87,9 @@ def run_demo(home: Path | None) -> int:
     return 0
 
 
-async def _play(home: Path, console: Console) -> int:
+async def _play(home: Path, console: Console, log: TextIO) -> int:
     server = StdioServerParameters(command=sys.executable, args=["-m", "mcp_server", "serve", "--home", str(home)])
-    async with Client(server) as client:
+    async with Client(stdio_client(server, errlog=log)) as client:
         stage = Stage(client, console)
         stage.say(f"Connected to threadstore over stdio, protocol {client.protocol_version}.")
         root = await _start(stage)

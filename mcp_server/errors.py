@@ -354,8 +354,8 @@ class WriteFailed(StoreFailure):
     def __init__(self, what: str, reason: str) -> None:
         self.what, self.reason = what, reason
         super().__init__(
-            f"could not write {what}: {reason}; nothing of it was kept. Free the disk or mend its rights, then repeat "
-            "the call"
+            f"could not write {what}: {reason}; nothing of it was kept. Make room there, or make it writable, then "
+            "repeat the call"
         )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
 
 from mcp_server.errors import InvalidArgument
+from mcp_server.stores.durable import check_writable
 from mcp_server.stores.folders import Folders
 from mcp_server.stores.locks import LOCK_FOLDER
 from mcp_server.stores.naming import ACTIVE, ARCHIVED, NAME_INDEX
@@ -21,7 +23,11 @@ def check_home(home: Path, named_by: str | None, *, new: bool) -> None:
     Raises:
         InvalidArgument: a link that leads nowhere, a path mistyped, no folder, no home, or one of its two folders so.
     """
-    if (problem := _problem(home, named_by, new)) is not None:
+    try:
+        problem = _problem(home, named_by, new)
+    except OSError as error:
+        problem = f"it can't be looked at ({error.strerror})", "mend its rights, or name another folder with --home"
+    if problem is not None:
         raise InvalidArgument(named_by or "home", str(home), *problem)
 
 
@@ -33,6 +39,8 @@ def _problem(home: Path, named_by: str | None, new: bool) -> tuple[str, str] | N
             if folder.is_symlink():
                 return f"{what} is a link that leads to {folder.readlink()}, which is not there", f"mend it, {another}"
             return f"{what} is no folder", f"move that away, {another}"
+        if os.path.lexists(folder) and not os.access(folder, os.R_OK | os.X_OK):
+            return f"{what} can't be read ({os.strerror(errno.EACCES)})", f"mend the rights of {folder}, {another}"
     if not new and not home.exists():
         return "there is no such folder", "check the path; `threadstore serve` begins a new home"
     if not new and not any(os.path.lexists(home / mark) for mark in _MARKS):
@@ -44,7 +52,7 @@ def _problem(home: Path, named_by: str | None, new: bool) -> tuple[str, str] | N
 
 def notes(home: Path, named_by: str | None) -> list[str]:
     """What to say of a home at each start: that it holds no threads, that another one does, and what is left out."""
-    holds = _holds_threads(home)
+    holds = holds_threads(home)
     told: list[str] = []
     if not holds:
         by = f", named by {named_by}," if named_by else ""
@@ -56,13 +64,32 @@ def notes(home: Path, named_by: str | None) -> list[str]:
             f"{other} holds threads too, and they are not shown: home {home} is served. To choose the other, pass "
             f"--home {other} or set THREADSTORE_HOME"
             for other in _usual_homes()
-            if not _is_same(other, home) and _holds_threads(other)
+            if not _is_same(other, home) and holds_threads(other)
         ]
     linked = Folders(home).linked()
     return told + [f"{json.dumps(path)} in the home is left out: it is a link, and {reason}" for path, reason in linked]
 
 
-def _holds_threads(home: Path) -> bool:
+def check_playground(home: Path) -> None:
+    """Refuse a home that is no place to play in: one that holds threads, or can't be written.
+
+    Raises:
+        InvalidArgument: that, or what `check_home` refuses.
+    """
+    check_home(home, "--home", new=True)
+    if holds_threads(home):
+        raise InvalidArgument(
+            *("--home", str(home)),
+            "it holds threads, and the demo makes threads of its own, which it archives and leaves there",
+            "leave --home out for a home that is removed again, or name a new folder",
+        )
+    try:
+        check_writable(home)
+    except OSError as error:
+        raise InvalidArgument("--home", str(home), f"it can't be written ({error.strerror})", "name another") from error
+
+
+def holds_threads(home: Path) -> bool:
     return next(Folders(home).paths(), None) is not None
 
 

@@ -18,6 +18,7 @@ from mcp_server.errors import StoreFailure
 from mcp_server.server import now_ms
 from mcp_server.stores import doctor
 from mcp_server.stores.adopt import SyncReport
+from mcp_server.stores.durable import check_writable
 from mcp_server.stores.locks import CodexWriterLocks, holder_sentence
 from mcp_server.stores.reconcile import backfill
 from mcp_server.stores.rollouts import RolloutFiles
@@ -30,24 +31,44 @@ _SHOWN = 20
 
 def run_doctor(config: Config, *, repair: bool, yes: bool) -> int:
     """Show how index and files differ; mend it after a look at what would be done. 1 if they still differ."""
-    return anyio.run(_doctor, config, repair, yes)
+    return _in_words(lambda: anyio.run(_doctor, config, repair, yes))
 
 
 def run_reindex(config: Config) -> int:
     """Rebuild the index from the files, with a progress bar on stderr. Resumable; other processes may serve on."""
-    return anyio.run(_reindex, config)
+    try:
+        return _in_words(lambda: anyio.run(_reindex, config))
+    except KeyboardInterrupt:
+        _complain("Stopped. `threadstore reindex` goes on from here, and so does a server.")
+        return 130
+
+
+def _in_words(work: Callable[[], int]) -> int:
+    """The exit code of the work; what the disk or the files refuse is a sentence."""
+    try:
+        return work()
+    except StoreFailure as error:
+        _complain(str(error))
+    except OSError as error:
+        _complain(f"could not read or write {error.filename or 'a file or the output'}: {error.strerror or error}")
+    return 1
+
+
+def _complain(sentence: str) -> None:
+    Console(stderr=True).print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 async def _doctor(config: Config, repair: bool, yes: bool) -> int:
     console = Console()
     for note in homes.notes(config.home, config.home_named_by):
         console.print(note, markup=False, highlight=False, soft_wrap=True)
-    state = await _guarded(lambda: _existing(config.state_path))
+    state, failure = await _guarded(lambda: _existing(config.state_path))
     rollouts, locks = RolloutFiles(config.home), CodexWriterLocks(config.home)
     report = await doctor.examine(rollouts, state, locks, deep=True)
     _show(console, config, report)
     if state is None:
-        console.print("There is no usable state DB; `threadstore serve` or `threadstore reindex` builds one.")
+        told = failure or _without_index(config.state_path)
+        console.print(f"Only the files were looked at: {told}", markup=False, highlight=False, soft_wrap=True)
         return 1
     if not repair or (report.in_step and not report.abandoned):
         return 0 if report.in_step else 1
@@ -80,12 +101,24 @@ async def _existing(path: Path | None) -> StateDb | None:
     return None if path is None else await anyio.to_thread.run_sync(StateDb.open_existing, path)
 
 
-async def _guarded(opening: Callable[[], Awaitable[StateDb | None]]) -> StateDb | None:
+async def _guarded(opening: Callable[[], Awaitable[StateDb | None]]) -> tuple[StateDb | None, str | None]:
+    """The state DB, or why it can't be opened."""
     try:
-        return await opening()
+        return await opening(), None
     except StoreFailure as error:
-        Console(stderr=True).print(str(error))
-        return None
+        return None, str(error)
+
+
+def _without_index(path: Path | None) -> str:
+    try:
+        if path is not None:
+            check_writable(path.parent)
+    except OSError as error:
+        return (
+            f"there is no usable state DB, and none can be made, since {path} can't be written ({error.strerror}). "
+            "THREADSTORE_SQLITE_HOME may name another folder for it; `threadstore serve --read-only` needs none."
+        )
+    return "there is no usable state DB; `threadstore serve` or `threadstore reindex` builds one."
 
 
 def _show(console: Console, config: Config, report: doctor.DoctorReport) -> None:

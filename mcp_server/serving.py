@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
+import socket
 from collections.abc import Sequence
 
 import anyio
@@ -14,6 +18,10 @@ from mcp_server.server import HomeServer
 
 # Requests over HTTP that are under way when the server is told to end: long polls and streams never end by themselves.
 _GRACE_SECONDS = 2
+_TOKEN_CHARS = 16
+_ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -25,7 +33,7 @@ def run(
     """Serve stdio, or Streamable HTTP on an address, until the client or a signal ends it; the threads are closed then.
 
     Raises:
-        InvalidArgument: an address that others can reach, and no token to keep them out.
+        InvalidArgument: an address where nobody can listen; or that others can reach, and no good token keeps them out.
     """
     if address is None:
         server.runtime.closed = leave_soon
@@ -33,23 +41,75 @@ def run(
         return
     host, port = address
     token = http_token()
-    if token is None and not is_loopback(host):
-        raise InvalidArgument(
-            "--http",
-            f"{host}:{port}",
-            "others can reach this address, and no token keeps them out",
-            "set THREADSTORE_TOKEN, or serve on 127.0.0.1",
-        )
+    if not is_loopback(host):
+        _check_token(token, f"{host}:{port}")
     import uvicorn
 
+    listening = open_sockets(host, port)
     server.runtime.closed = leave_soon
     config = uvicorn.Config(
         http_app(server, host, token, more_hosts, session_timeout),
-        host=host,
-        port=port,
         log_level="warning",
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    listening = uvicorn.Server(config)
-    # SIGINT and SIGTERM it takes itself, and repeats them once it has ended.
-    anyio.run(until_stopped, listening.serve, lambda: setattr(listening, "should_exit", True))
+    http = uvicorn.Server(config)
+    where = url_of(host, listening[0].getsockname()[1])
+    needs = ", where clients send THREADSTORE_TOKEN as a bearer token" if token else ""
+
+    async def serve() -> None:
+        logger.info("MCP over HTTP at %s%s; stop it with Ctrl+C, or a signal to process %d", where, needs, os.getpid())
+        await http.serve(listening)
+
+    # SIGINT and SIGTERM uvicorn takes itself, and repeats them once it has ended.
+    anyio.run(until_stopped, serve, lambda: setattr(http, "should_exit", True))
+
+
+def _check_token(token: str | None, address: str) -> None:
+    way_out = "set THREADSTORE_TOKEN to one of at least 16 characters, or serve on 127.0.0.1"
+    if token is None:
+        raise InvalidArgument("--http", address, "others can reach it, and no token keeps them out", way_out)
+    if len(token) < _TOKEN_CHARS:
+        reason = f"others can reach it, and could guess a token of {len(token)} characters"
+        raise InvalidArgument("--http", address, reason, way_out)
+
+
+def open_sockets(host: str, port: int) -> list[socket.socket]:
+    """A socket that listens, for each address that the host has. Port 0 is any that is free.
+
+    Raises:
+        InvalidArgument: nobody can listen there, and why.
+    """
+    opened: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = list(dict.fromkeys((info[0], str(info[4][0])) for info in found))
+        for number, (family, address) in enumerate(addresses, start=1):
+            try:
+                opened.append(socket.create_server((address, port), family=family))
+            except OSError as error:  # localhost has an address that this machine may not have
+                if error.errno not in _ABSENT or (number == len(addresses) and not opened):
+                    raise
+            else:
+                port = opened[0].getsockname()[1]
+    except OSError as error:
+        for one in opened:
+            one.close()
+        raise InvalidArgument("--http", f"{host}:{port}", *_why_not(error)) from error
+    return opened
+
+
+def _why_not(error: OSError) -> tuple[str, str]:
+    if error.errno == errno.EADDRINUSE:
+        return "address already in use", "stop what listens there, or pass another port (0: any that is free)"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "the system lets nobody but root listen there", "pass a port above 1023"
+    if isinstance(error, socket.gaierror) or error.errno in _ABSENT:
+        return "it is no address of this machine", "pass 127.0.0.1, or one that `ip address` shows"
+    return f"nobody can listen there ({error.strerror or error})", "pass another address"
+
+
+def url_of(host: str, port: int) -> str:
+    """Where clients find the server."""
+    if host in ("0.0.0.0", "::"):
+        host = socket.gethostname()
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/mcp"

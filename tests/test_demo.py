@@ -34,17 +34,28 @@ def test_it_plays_every_step_and_ends_well() -> None:
     assert not Path(lines[-1].rpartition(": ")[2]).parent.exists()
 
 
-def test_it_is_short_and_plain_without_a_terminal_and_fails_where_a_step_does_not_hold(tmp_path: Path) -> None:
-    """A home that holds threads already, as after the first run, is not the empty one that the demo tells of."""
+def test_it_is_short_and_plain_without_a_terminal_and_is_played_once_in_a_home(tmp_path: Path) -> None:
     home = tmp_path / "home"
     first = run("--home", str(home), encoding="ascii")
     assert first.returncode == 0
+    assert first.stderr == ""
     assert len(first.stdout.splitlines()) <= 85
     assert not [char for char in first.stdout if not char.isprintable() and char != "\n"]
     assert f"Home, kept: {home}" in first.stdout
     again = run("--home", str(home))
-    assert again.returncode == 1
-    assert "The demo failed: it does not hold that" in again.stdout
+    assert again.returncode == 2
+    assert "it holds threads" in again.stderr
+
+
+def test_it_fails_where_a_step_does_not_hold_with_what_the_server_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A home that holds threads already is not the empty one that the demo tells of."""
+    assert demo.run_demo(tmp_path / "home") == 0
+    assert demo.run_demo(tmp_path / "home") == 1
+    told = capsys.readouterr().out
+    assert "The demo failed: it does not hold that" in told
+    assert f"The server said:\nhome {tmp_path / 'home'} holds" in told
 
 
 def test_it_fails_in_words_when_the_server_does_not_come_up(

@@ -31,6 +31,8 @@ _COPIED_BYTES = 1 << 20
 def check_writable(folder: Path) -> None:
     """Raises the OSError that a file made in the folder would, as far as the system tells. Makes nothing."""
     there = next(one for one in (folder, *folder.parents) if one.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
     if not os.access(there, os.W_OK | os.X_OK):
         read_only = hasattr(os, "statvfs") and os.statvfs(there).f_flag & os.ST_RDONLY
         code = errno.EROFS if read_only else errno.EACCES

@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session
 
-from mcp_server.errors import NotStorable, StateDamaged, StoreFailure
+from mcp_server.errors import NotStorable, StateDamaged
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
 from mcp_server.models.thread import FileStamp, StoredThread
@@ -30,6 +30,7 @@ from mcp_server.stores.copies import Copy
 from mcp_server.stores.history import FirstLook, TextPlace, TextQuery
 from mcp_server.stores.queries import Count, Difference, ThreadQuery, ThreadRows
 from mcp_server.stores.records import BackfillState, Change, Operation, Receipt, SpawnEdge
+from mcp_server.stores.state_failure import state_failure
 from mcp_server.stores.statements import is_at_fault
 from mcp_server.stores.unreadable import Unreadable
 
@@ -70,7 +71,7 @@ class StateDb(StateStore):
         try:
             return cls(path, *schema.open_file(path, ruined))
         except (OSError, filelock.Timeout, sqlite3.Error, SQLAlchemyError) as error:
-            raise _failure(path, error) from error
+            raise state_failure(path, error) from error
 
     @classmethod
     def open_existing(cls, path: Path) -> StateDb | None:
@@ -83,7 +84,7 @@ class StateDb(StateStore):
         try:
             engine = schema.open_existing(path)
         except (OSError, sqlite3.Error, SQLAlchemyError) as error:
-            raise _failure(path, error) from error
+            raise state_failure(path, error) from error
         return None if engine is None else cls(path, engine)
 
     def is_lost(self) -> bool:
@@ -138,7 +139,7 @@ class StateDb(StateStore):
             if not schema.is_damage(error):
                 if not isinstance(error, DBAPIError | sqlite3.Error):
                     raise
-                raise _failure(self.path, error) from error
+                raise state_failure(self.path, error) from error
             self.damaged = True
             self.on_damage()
             raise StateDamaged(str(self.path), str(getattr(error, "orig", None) or error)) from error
@@ -391,11 +392,3 @@ def _apply_names(session: Session, names: dict[str, str], stamp: FileStamp | Non
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _failure(path: Path, error: Exception) -> StoreFailure:
-    reason = getattr(error, "orig", None) or error
-    return StoreFailure(
-        f"the state DB {path} failed: {reason}; no thread is lost, since the rollouts hold them. Free the disk or the "
-        "lock it names and repeat"
-    )
