@@ -53,6 +53,7 @@ def test_a_success_and_an_error_reach_the_model(name: str, stored: tuple[Path, s
     assert thread_id in success.text
     assert "a thread of before" in success.text
     assert not success.is_error
-    assert "no rollout found for thread id no such thread" in error.text
+    assert "no rollout found for thread id" in error.text
+    assert "look it up with thread_list" in error.text
     assert "(code: thread_not_found)" in error.text
     assert error.is_error in (True, None)

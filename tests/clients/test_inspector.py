@@ -44,7 +44,7 @@ def test_it_calls_a_tool(tmp_path: Path, era: list[str]) -> None:
 def test_it_shows_an_error_with_our_sentence_and_its_code(tmp_path: Path, era: list[str]) -> None:
     call = ("--method", "tools/call", "--tool-name", "thread_read", "--tool-arg", "thread_id=no such thread")
     answer = inspect(tmp_path, *era, *call, ends=_TOOL_ERROR)
-    assert answer["content"][0]["text"].startswith("no rollout found for thread id no such thread")
+    assert answer["content"][0]["text"].startswith("no rollout found for thread id")
     assert answer["_meta"]["threadstore/error"] == {"code": "thread_not_found"}
 
 

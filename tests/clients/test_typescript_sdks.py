@@ -52,7 +52,7 @@ def test_successes_come_whole_and_errors_with_our_sentence_and_code(answers: lis
     assert listed["structuredContent"]["total"] == 0
     assert listed["content"][0]["text"].startswith("0 of 0 threads")
     assert unknown["isError"]
-    assert unknown["content"][0]["text"].startswith("no rollout found for thread id no such thread")
+    assert unknown["content"][0]["text"].startswith("no rollout found for thread id")
     assert unknown["_meta"]["threadstore/error"] == {"code": "thread_not_found"}
     assert "unknown 'dryRun'" in misspelt["content"][0]["text"]
     assert misspelt["_meta"]["threadstore/error"] == {"code": "invalid_argument"}
