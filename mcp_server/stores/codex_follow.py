@@ -7,6 +7,7 @@ deleted in it, and one that is not exactly as it is known is not touched.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 import time
@@ -152,6 +153,8 @@ class CodexDatabase(CodexRows):
             raise _Left("it is no regular file")
         if path.name != f"state_{_GENERATION}.sqlite":
             raise _Left(f"it is newer than what this version knows, state_{_GENERATION}.sqlite")
+        if not (look or self._read_only or os.access(path, os.W_OK)):
+            raise _Left("it is read-only")
         uri = f"{path.absolute().as_uri()}?mode={'ro' if look else 'rw'}"
         if self._read_only or (look and not _has_wal(path)):
             uri = codex_state.uri(path)
@@ -232,4 +235,4 @@ def _same(folder: str, home: Path) -> bool:
 
 def _is_busy(error: Exception) -> bool:
     busy = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in busy
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF in busy

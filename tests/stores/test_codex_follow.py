@@ -233,6 +233,14 @@ async def test_a_damaged_database_is_left_as_it_is(tmp_path: Path, content: byte
     assert files(tmp_path) == {FILE: content}
 
 
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write to all files")
+async def test_a_read_only_database_is_left_alone(tmp_path: Path) -> None:
+    make(tmp_path, row(tmp_path)).chmod(0o400)
+    before = files(tmp_path)
+    assert "it is read-only" in await refused(tmp_path)
+    assert files(tmp_path) == before
+
+
 async def test_a_folder_or_a_pipe_in_its_place_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / FILE).mkdir()
     assert "no regular file" in await refused(tmp_path)

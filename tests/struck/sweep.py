@@ -196,7 +196,7 @@ async def _goes_on(tools: Tools, story: Story) -> None:
     stands = await standing(tools)
     for thread_id in [i for i in story.ids[-1:] if i in stands]:
         if stands[thread_id]:
-            await tools("thread_unarchive", thread_id=thread_id, include="none")
+            await tools("thread_unarchive", thread_id=thread_id, include_descendants="none")
         before = await _texts(tools, thread_id)
         await tools("thread_resume", thread_id=thread_id)
         await tools("turn_start", thread_id=thread_id, input="and on")
