@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from mcp_server.stores.base import RolloutStore, StateStore
+from mcp_server.stores.codex_rows import CodexRows
 from mcp_server.stores.writer_locks import WriterLocks
 
 T = TypeVar("T")
 
-_CONTRACTS = (RolloutStore, StateStore, WriterLocks)
+_CONTRACTS = (RolloutStore, StateStore, WriterLocks, CodexRows)
 
 
 class Killed(BaseException):
@@ -22,13 +23,14 @@ class Killed(BaseException):
 
 @dataclass
 class Faults:
-    """Counts the calls of all stores that it wraps; before the `at`-th (1 is the first; 0 never) it raises what `error`
-    gives. An `error` that gives None has done its own harm, and the call goes on."""
+    """Counts the calls of all stores that it wraps; before the `at`-th (1 is the first; 0 never), or before one named
+    `stop`, it raises what `error` gives. An `error` that gives None has done its own harm, and the call goes on."""
 
     at: int = 0
     error: Callable[[], BaseException | None] = Killed
     calls: list[str] = field(default_factory=list[str])
     raised: bool = False
+    stop: str = ""
 
     def wrap(self, store: T) -> T:
         """The same store with the calls of its contract counted; it has nothing beside its contract."""
@@ -37,7 +39,7 @@ class Faults:
 
     def count(self, name: str) -> None:
         self.calls.append(name)
-        if len(self.calls) == self.at and (error := self.error()) is not None:
+        if (len(self.calls) == self.at or name == self.stop) and (error := self.error()) is not None:
             self.raised = True
             raise error
 

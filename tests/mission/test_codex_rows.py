@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp import Client
 
 from mcp_server.stores import codex_follow
 from tests.codex_database import make, opened, row_of, rows_of
 from tests.mission.conftest import Connect, Refused, Tools, Tree, grow, rollouts
 from tests.mission.searches import ONE, asked, put
+from tests.servers import stdio_server
 from tests.threads.rollout_lines import ended, started, user
 
 pytestmark = pytest.mark.anyio
@@ -206,3 +209,28 @@ async def test_the_journal_holds_nothing_once_a_change_is_made_or_refused(home: 
             ("name", "done"),
             ("git", "done"),
         ]
+
+
+@pytest.mark.parametrize(
+    ("options", "environment"), [(("--codex-db", "read-only"), {}), ((), {"THREADSTORE_CODEX_DB": "read-only"})]
+)
+async def test_an_option_or_the_environment_of_the_command_keeps_it_from_changing_the_rows(
+    tmp_path: Path, options: tuple[str, ...], environment: dict[str, str]
+) -> None:
+    home = tmp_path / "home"
+    put(home, ONE, started("a"), user("hi"), ended("a"))
+    known_to_codex(home)
+    before = rows_of(home)
+    async with Client(stdio_server(home, *options, env=os.environ | environment)) as client:
+        receipt = await Tools(client)("thread_archive", thread_id=ONE)
+    assert "(--codex-db read-only)" in receipt["codex_db"]
+    assert rows_of(home) == before
+
+
+async def test_rows_where_the_configuration_of_codex_puts_them_follow(home: Path, connect: Connect) -> None:
+    put(home, ONE, started("a"), user("hi"), ended("a"))
+    (home / "config.toml").write_text('sqlite_home = "databases"')
+    make(home / "databases", *map(row_of, rollouts(home)))
+    async with connect() as tools:
+        assert (await tools("thread_archive", thread_id=ONE))["codex_db"] is None
+    assert rows_of(home / "databases")[ONE]["archived"] == 1
