@@ -23,6 +23,9 @@ nested a little deeper in an answer, which clients bound too."""
 MAX_LINE_BYTES = 64 << 20
 """How long a line may be; a longer one is not taken into memory. Images make lines of some 20 MB."""
 
+# Each value takes up to 80 bytes, and may be written with three. Lines that are shorter than this may hold any number.
+_MANY_VALUES, _MANY_VALUES_BYTES = 4_000_000, 8 << 20
+
 MAX_OFFSET = 1 << 53
 """No file is longer; and what 64 of them have together is an integer of 64 bits."""
 MAX_ORDINAL = 1 << 62
@@ -115,6 +118,7 @@ def decode_line(data: bytes) -> RolloutLine:
             deeper than `MAX_DEPTH`.
     """
     data = data.removeprefix(_BOM)
+    check_values(data)
     try:
         line = _decoder.decode(data)
     except msgspec.ValidationError as error:
@@ -128,6 +132,12 @@ def decode_line(data: bytes) -> RolloutLine:
     if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _is_deeper(line.payload, MAX_DEPTH):
         raise _too_deep()
     return line
+
+
+def check_values(data: bytes) -> None:
+    """Raises MalformedLine if JSON holds so many values that they would take many times its length in memory."""
+    if len(data) > _MANY_VALUES_BYTES and sum(map(data.count, (b",", b"[", b"{"))) > _MANY_VALUES:
+        raise MalformedLine(f"JSON holds more than {_MANY_VALUES} values")
 
 
 def _old(data: bytes) -> RolloutLine | None:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from mcp_server.errors import DamagedRollout, StoreFailure
 from mcp_server.models.old_rollout import lines_of_document
-from mcp_server.models.rollout import MAX_LINE_BYTES, RawLine
+from mcp_server.models.rollout import MAX_LINE_BYTES, RawLine, check_values
 from mcp_server.stores import regular
 from mcp_server.stores.base import BadLine
 from mcp_server.stores.naming import COMPRESSED, DOCUMENT
@@ -189,6 +189,7 @@ def document_text(path: str, data: bytes) -> RolloutText:
         DamagedRollout: no such document.
     """
     try:
+        check_values(data)
         return RolloutText(path, io.BytesIO(lines_of_document(data)), None)
     except (ValueError, RecursionError) as error:
         raise DamagedRollout(path, f"is in an old format, and no session of the TypeScript CLI: {error}") from error
