@@ -103,6 +103,7 @@ def _hidden(hidden: r.Hidden) -> Iterable[tuple[str, int]]:
     yield "without a text of the user (include_without_preview=true)", hidden.without_preview
     yield "copies of threads' files (store_status)", hidden.duplicates
     yield "whose file is missing", hidden.file_missing
+    yield "that can't be read (store_status names them)", hidden.unreadable
 
 
 def _more(page: r.Page) -> list[str]:

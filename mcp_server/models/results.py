@@ -53,6 +53,7 @@ class Hidden(Value):
         int, about("Copies of threads' files, under other names or in other places (store_status names them)")
     ] = 0
     file_missing: Annotated[int, about("Rows whose rollout was gone; they were dropped from the index")] = 0
+    unreadable: Annotated[int, about("Files and folders that can't be read (store_status names them, and why)")] = 0
     are_minimums: Annotated[bool, about("True if there are at least so many: counted to a bound only")] = False
 
 

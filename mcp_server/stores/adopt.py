@@ -119,9 +119,10 @@ class Adoption:
 
     async def catch_up(self) -> None:
         """Adopt and drop whatever differs between the folders and the rows, by stamps."""
-        differs = await self.state.compare(self.rollouts.walk)
+        odd: list[BadLine] = []
+        differs = await self.state.compare(lambda: self.rollouts.walk(odd))
+        await self.note_unusable(odd, differs.lapsed)
         if differs.lapsed:
-            await self.state.note_unreadable([], differs.lapsed)
             await self.forget(differs.lapsed)
         await self.adopt(newest_first((await self.rollouts.stat_many(differs.files)).values()))
         if not differs.rows:
@@ -299,6 +300,17 @@ class Adoption:
             bad = result.bad_lines
         if bad and self.sink is not None:
             self.sink.report(bad)
+
+    async def note_unusable(self, odd: Collection[BadLine], gone: Collection[str]) -> None:
+        """Have the store remember what is called a rollout and is no file, and forget what is gone."""
+        if not odd and not gone:
+            return
+        known = {one.path: one for one in await self.state.unreadable()}
+        there = {bad.path: Unreadable(bad.path, None, bad.offset, bad.reason) for bad in odd}
+        found = [one for path, one in there.items() if known.get(path) != one]
+        settled = known.keys() & gone - there.keys()
+        if found or settled:
+            await self.state.note_unreadable(found, settled)
 
     async def _note_unreadable(self, bad: Sequence[tuple[RolloutFile, BadLine]], good: Sequence[str]) -> None:
         """Have the store remember what can't be read, and forget what can again."""

@@ -51,9 +51,10 @@ class RolloutStore(Protocol):
         """The path that clients see."""
         ...
 
-    def walk(self) -> Iterator[RolloutFile]:
+    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
         """All rollout files, active and archived, by path, descending: the newest date first. It looks as it is asked
-        for the next, and blocks meanwhile, so it is for a worker thread. What vanishes meanwhile is left out."""
+        for the next, and blocks meanwhile, so it is for a worker thread. What vanishes meanwhile is left out. What is
+        `unusable` of the two folders goes to `odd`."""
         ...
 
     def paths(self) -> Iterator[str]:
@@ -64,9 +65,10 @@ class RolloutStore(Protocol):
         """All rollout files, active and archived, in no order. A folder that isn't there holds none."""
         ...
 
-    async def unusable(self) -> list[BadLine]:
-        """What is called a rollout and is no file of the home: a link that leads nowhere or out of its folder, a pipe.
-        All other methods pass these over."""
+    async def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
+        """What is called a rollout, at these paths or anywhere, and is no file of the home: a link that leads nowhere
+        or out of its folder, a pipe. With it folders that can't be looked into, and what is called like a file that is
+        read beside the rollouts. All other methods pass these over."""
         ...
 
     async def abandoned(self) -> list[str]:

@@ -30,7 +30,7 @@ from mcp_server.models.spoken import recorded_cwd, said_by_user
 from mcp_server.models.thread import GitInfo, StoredThread, spawn_parent
 from mcp_server.stores.base import BadLine, Description, RolloutFile
 from mcp_server.stores.files import tell
-from mcp_server.stores.naming import name_time_ms, parse_id, parse_time_ms
+from mcp_server.stores.naming import name_time_ms, parse_id, parse_time_ms, thread_id_of
 from mcp_server.stores.rawlines import RolloutText
 
 # Up to this size a rollout is read whole. Beyond it: the head until the preview is known, but no further than
@@ -233,6 +233,11 @@ class _Fold:
             self._apply(line)
 
     def _begin(self, line: RolloutLine, offset: int, said: list[str]) -> tuple[SessionMeta, str]:
+        if line.type in ("response_item", "state") and not line.timestamp:  # of a bare rollout whose first line is lost
+            if (named := thread_id_of(self.path.rpartition("/")[2])) is None:
+                reason = "is in the format of before September 2025, and tells no thread id"
+                raise DamagedRollout(self.path, reason, offset)
+            return SessionMeta(named, source="cli", history_mode=BARE), named
         try:
             meta = decode_meta(line.payload, said) if line.type == "session_meta" else None
         except MalformedLine as error:

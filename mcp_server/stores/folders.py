@@ -40,11 +40,15 @@ class Folders:
     def __init__(self, home: Path) -> None:
         self._home = home
 
-    def walk(self) -> Iterator[RolloutFile]:
+    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
         for folder in (ACTIVE, ARCHIVED):
-            for path, entry in self._entries(folder):
+            for path, entry in self._entries(folder, odd=odd):
                 if (file := self._listed(path, entry)) is not None:
                     yield file
+                elif odd is not None and (reason := self._why_unusable(path)) is not None:
+                    odd.append(BadLine(path, 0, reason))
+        if odd is not None:
+            odd += [BadLine(path, 0, f"is left out: it is a link, and {why}") for path, why in self.linked()]
 
     def paths(self) -> Iterator[str]:
         for folder in (ACTIVE, ARCHIVED):
@@ -147,20 +151,24 @@ class Folders:
             return None
         return rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
 
-    def unusable(self) -> list[BadLine]:
-        found: list[BadLine] = []
+    def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
+        if paths is not None:
+            told = ((path, self._why_unusable(path)) for path in sorted(filter(is_plain, paths)))
+            return [BadLine(path, 0, reason) for path, reason in told if reason is not None]
         odd: list[BadLine] = []
-        for folder in (ACTIVE, ARCHIVED):
-            for path, entry in self._entries(folder, odd=odd):
-                full = self._home / path
-                if self._listed(path, entry) is not None or not os.path.lexists(full):
-                    continue
-                reason = "no regular file"
-                if entry.is_symlink():
-                    reason = f"a link that leads {f'out of {folder}' if full.is_file() else 'to no file'}"
-                found.append(BadLine(path, 0, f"is {reason}"))
-        found += [BadLine(path, 0, f"is left out: it is a link, and {why}") for path, why in self.linked()]
-        return [*found, *odd, *self._beside()]
+        for _ in self.walk(odd):
+            pass
+        return [*odd, *self._beside()]
+
+    def _why_unusable(self, path: str) -> str | None:
+        """What is wrong with something that is called a rollout; None if it is a file of the home, or not there."""
+        full = self._home / path
+        if not is_rollout(full.name) or not os.path.lexists(full) or self.look_at(path) is not None:
+            return None
+        if not full.is_symlink():
+            return "is no regular file"
+        out_of = f"out of {full.relative_to(self._home).parts[0]}"
+        return f"is a link that leads {out_of if full.is_file() else 'to no file'}"
 
     def _beside(self) -> list[BadLine]:
         """What is called like a file that is read beside the rollouts, and is none."""

@@ -63,7 +63,7 @@ class MemoryRollouts(RolloutStore):
     def absolute(self, path: str) -> str:
         return f"{self._home}/{path}"
 
-    def walk(self) -> Iterator[RolloutFile]:
+    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
         for path in self.paths():
             if path in self._files:
                 yield self._file(path)
@@ -74,7 +74,7 @@ class MemoryRollouts(RolloutStore):
     async def files(self) -> list[RolloutFile]:
         return list(self.walk())
 
-    async def unusable(self) -> list[BadLine]:
+    async def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
         return []
 
     async def abandoned(self) -> list[str]:

@@ -177,6 +177,7 @@ async def sync_paths(
         todo |= {file.path: file for file in await moved_to(rollouts, thread_id, path)}
     work = Adoption(rollouts, state, own=own, more_names=more_names, sink=sink)
     await work.forget(gone)
+    await work.note_unusable(await rollouts.unusable(gone) if gone else [], gone)
     await work.adopt(newest_first(todo.values()))
     await work.drop({thread_id: path for thread_id, (path, _) in rows.items()})
     await work.apply_names(whole=all_names)

@@ -53,8 +53,8 @@ class RolloutFiles(RolloutStore):
     def absolute(self, path: str) -> str:
         return f"{self._home}{os.sep}{path}"
 
-    def walk(self) -> Iterator[RolloutFile]:
-        return self._folders.walk()
+    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
+        return self._folders.walk(odd)
 
     def paths(self) -> Iterator[str]:
         return self._folders.paths()
@@ -68,8 +68,8 @@ class RolloutFiles(RolloutStore):
     async def files(self) -> list[RolloutFile]:
         return await to_thread.run_sync(lambda: list(self.walk()))
 
-    async def unusable(self) -> list[BadLine]:
-        return await to_thread.run_sync(self._folders.unusable)
+    async def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
+        return await to_thread.run_sync(self._folders.unusable, paths)
 
     async def abandoned(self) -> list[str]:
         return await to_thread.run_sync(self._folders.abandoned)

@@ -31,8 +31,10 @@ from mcp_server.stores.changes import parts_of
 from mcp_server.stores.codex_facts import CodexFacts
 from mcp_server.stores.finding import Source, borne_out, find, find_many, find_paths, find_rollout
 from mcp_server.stores.fresh import Freshness
+from mcp_server.stores.naming import id_in, is_archived
 from mcp_server.stores.reconcile import sync, sync_paths
 from mcp_server.stores.records import Change, SpawnEdge, chain_of
+from mcp_server.stores.unreadable import Unreadable
 from mcp_server.stores.which_file import is_own, standing
 from mcp_server.threads.events import EventBus
 from mcp_server.threads.histories import History, open_history
@@ -163,6 +165,18 @@ class Catalog:
                     logger.warning("%d changes wait for the state DB: %s", len(self._waiting), error)
                     return
                 self._waiting.popleft()
+
+    async def unreadable(self, index: StateStore, *, archived: bool) -> list[Unreadable]:
+        """What can't be read among the active or the archived rollouts."""
+        return [one for one in await index.unreadable() if is_archived(f"{one.path}/") == archived]
+
+    async def hidden(self, index: StateStore, *, archived: bool) -> list[Unreadable]:
+        """The same without those that a row still tells of, as they once were."""
+        found = await self.unreadable(index, archived=archived)
+        ids = {one.path: id_in(one.path.rpartition("/")[2]) for one in found}
+        rows = await index.stamps({thread_id for thread_id in ids.values() if thread_id}) if found else {}
+        told = {path for path, _ in rows.values()}
+        return [one for one in found if one.path not in told]
 
     async def resolve(self, reference: str) -> str:
         """The id that a thread reference stands for: an id, a prefix of 8 or more characters, or an exact name.

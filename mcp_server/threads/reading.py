@@ -122,6 +122,7 @@ class Reader:
             **{name: count.n for name, count in zip(others, page.beside, strict=True)},
             duplicates=page.copies,
             file_missing=gone,
+            unreadable=len(await self._catalog.hidden(index, archived=params.filter.archived)),
             are_minimums=any(count.minimum for count in page.beside),
         )
         return ThreadListResult(

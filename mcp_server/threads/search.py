@@ -40,6 +40,8 @@ _FETCHED_BYTES = 128 << 10
 # By rank, the best of so many of the newest matches come first; among more of them the order would cost a reading each.
 _RANKED = 200
 _NAMES = 1_000
+# So many files that can't be read are named, and the others counted.
+_UNREADABLE = 20
 _CURSOR = re.compile(r"(?P<stage>[nat])(?P<place>-?\d{1,19})(?:#(?P<hit>\d{1,9}))?")
 _RANK_CURSOR = re.compile(r"r(?P<skip>\d{1,9})")
 
@@ -92,8 +94,9 @@ class Searcher:
         if search.first is None or not search.first.complete:
             search.first = None
             await self._read_unread(search)
+        unreadable = [] if thread_id else await self._unreadable(store, params.filter.archived)
         if ranked:
-            return await self._ranked(search, params.cursor, limit)
+            return await self._ranked(search, params.cursor, limit, unreadable)
         hits: list[Hit] = []
         async for hit in self._hits(search, params.cursor):
             hits.append(hit)
@@ -104,10 +107,17 @@ class Searcher:
             data=await self._shown(hits[:limit]),
             next_cursor=hits[limit].cursor if more else search.rest,
             total=None if more or params.cursor or search.incomplete else len(hits),
-            incomplete=search.incomplete,
+            incomplete=search.incomplete + unreadable,
         )
 
-    async def _ranked(self, search: Search, cursor: str | None, limit: int) -> SearchResult:
+    async def _unreadable(self, store: StateStore, archived: bool) -> list[str]:
+        """What no search can look into, by name and reason."""
+        found = await self._catalog.unreadable(store, archived=archived)
+        told = [f"`{one.path}` {one.reason}" for one in found[:_UNREADABLE]]
+        more = len(found) - len(told)
+        return [*told, f"{more} more files can't be read; store_status names them"] if more else told
+
+    async def _ranked(self, search: Search, cursor: str | None, limit: int, unreadable: Sequence[str]) -> SearchResult:
         match = _RANK_CURSOR.fullmatch(cursor) if cursor is not None else None
         if cursor is not None and match is None:
             raise InvalidCursor(cursor)
@@ -125,7 +135,7 @@ class Searcher:
             data=await self._shown(page),
             next_cursor=f"r{skip + limit}" if more else None,
             total=None if search.incomplete else len(hits),
-            incomplete=search.incomplete,
+            incomplete=[*search.incomplete, *unreadable],
         )
 
     async def _shown(self, hits: Sequence[Hit]) -> list[SearchHit]:

@@ -119,9 +119,9 @@ class HomeInMemory(MemoryRollouts):
     async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
         return await one_by_one(self, files)
 
-    def walk(self) -> Iterator[RolloutFile]:
+    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
         overlooked, self.overlooked = self.overlooked, set()
-        yield from (file for file in super().walk() if file.path not in overlooked)
+        yield from (file for file in super().walk(odd) if file.path not in overlooked)
 
     def write(self, path: str, data: bytes, mtime_ms: int | None = None) -> None:
         self._clock_ms += 1000
@@ -168,9 +168,9 @@ class HomeOnDisk(RolloutFiles):
     async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
         return await one_by_one(self, files)
 
-    def walk(self) -> Iterator[RolloutFile]:
+    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
         overlooked, self.overlooked = self.overlooked, set()
-        yield from (file for file in super().walk() if file.path not in overlooked)
+        yield from (file for file in super().walk(odd) if file.path not in overlooked)
 
     def write(self, path: str, data: bytes, mtime_ms: int | None = None) -> None:
         full = self._home / path

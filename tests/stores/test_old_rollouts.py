@@ -1,0 +1,54 @@
+"""Metadata of rollouts from before September 2025: bare response items, and the documents of the TypeScript CLI."""
+
+from __future__ import annotations
+
+import pytest
+from rollout_text import START, START_MS, A, Line, describe, text_of, thread_of
+
+from mcp_server.errors import DamagedRollout
+from mcp_server.models.thread import GitInfo
+
+pytestmark = pytest.mark.anyio
+
+OLD_HEAD: Line = {"id": A, "timestamp": START, "instructions": None, "git": {"branch": "b", "commit_hash": "c"}}
+
+
+def said(text: str, role: str = "user") -> Line:
+    return {"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]}
+
+
+async def test_a_bare_rollout_tells_its_thread_by_its_head_and_its_items() -> None:
+    context = said("<environment_context>\n  <cwd>/work</cwd>\n</environment_context>")
+    thread = await thread_of(OLD_HEAD, {"record_type": "state"}, context, said("re", "assistant"), said("do it"))
+    assert (thread.id, thread.created_at_ms, thread.preview) == (A, START_MS, "do it")
+    assert (thread.cwd, thread.source, thread.history_mode) == ("/work", "cli", "bare")
+    assert thread.git == GitInfo(sha="c", branch="b")
+
+
+async def test_a_bare_rollout_that_lost_its_head_is_known_by_its_name() -> None:
+    described = await describe(text_of(b"{nope", {"record_type": "state"}, said("do it")))
+    assert (described.thread.id, described.thread.preview) == (A, "do it")
+    assert [bad.offset for bad in described.bad_lines] == [0]
+    with pytest.raises(DamagedRollout, match="is in the format of before September 2025"):
+        await describe(text_of(said("do it")), "sessions/rollout-nameless.jsonl")
+
+
+async def test_of_a_large_bare_rollout_the_head_is_read_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcp_server.stores.describe.WHOLE_READ_BYTES", 1_000)
+    thread = await thread_of(OLD_HEAD, said("do it"), *(said("y" * 100, "assistant") for _ in range(100)))
+    assert thread.preview == "do it"
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (b"", "old format"),
+        (b'{"session": {}}', "old format"),
+        (b'{"session": {"id": "x"}, "items": {}}', "old format"),
+        (b'{"session": [], "items": []}', "session metadata|no readable line"),
+        (b"[" * 100_000, "old format"),
+    ],
+)
+async def test_a_document_that_is_no_session_is_told_to_be_none(document: bytes, reason: str) -> None:
+    with pytest.raises(DamagedRollout, match=reason):
+        await describe(document, f"sessions/rollout-2025-04-20-{A}.json")
