@@ -30,7 +30,9 @@ async def test_a_repair_does_what_its_dry_run_told_and_leaves_loaded_threads_alo
                 file.write(b"\n")
         foretold = (await tools("store_status", repair=True))["repaired"]
         done = (await tools("store_status", repair=True, dry_run=False))["repaired"]
-        assert done == foretold == {"added": 0, "changed": 1, "moved": 0, "vanished": 1, "abandoned": 0}
+        assert (
+            done == foretold == {"added": 0, "changed": 1, "moved": 0, "vanished": 1, "abandoned": 0, "codex_rows": 0}
+        )
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
