@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-REVISION = "0013"
+REVISION = "0014"
 
 
 class SchemaVersion(SQLModel, table=True):
