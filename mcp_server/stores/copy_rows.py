@@ -8,6 +8,7 @@ from sqlmodel import Session
 
 from mcp_server.models.thread import FileStamp
 from mcp_server.stores.copies import Copy
+from mcp_server.stores.queries import COUNTED, Count
 from mcp_server.stores.statements import fetch_all, fetch_listed, fetch_one, run, run_each, run_listed
 
 SAME = "SELECT path FROM copies JOIN listed USING (path, size, mtime_ns) WHERE thread_id IN (SELECT id FROM threads)"
@@ -35,8 +36,9 @@ def copies(session: Session, thread_ids: Collection[str] | None) -> list[Copy]:
     return [Copy(path, FileStamp(size, mtime_ns), thread_id) for path, size, mtime_ns, thread_id in rows]
 
 
-def count(session: Session) -> int:
-    return fetch_one(session, "SELECT count(*) FROM copies")[0]
+def count(session: Session) -> Count:
+    n = fetch_one(session, "SELECT count(*) FROM (SELECT 1 FROM copies LIMIT ?)", (COUNTED + 1,))[0]
+    return Count(min(n, COUNTED), minimum=n > COUNTED)
 
 
 def forget(session: Session, thread_ids: Collection[str]) -> None:

@@ -137,7 +137,7 @@ class MemoryState(MemoryHistory, StateStore):
             more=len(rows) > query.limit,
             beside=tuple(await self.counts(beside)),
             files={} if look is None else await to_thread.run_sync(look, paths),
-            copies=len(self._copies),
+            copies=Count(len(self._copies)),
         )
 
     async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:

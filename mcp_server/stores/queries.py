@@ -65,14 +65,14 @@ class Count(NamedTuple):
 class ThreadRows:
     """A page: `total` counts what fits the query, wherever the page begins; `more` tells whether rows follow; `beside`
     counts what fits the queries that were asked beside it; `files` are those at the page's paths, where asked for;
-    `copies` is the number of copies of threads' files, whatever the query."""
+    `copies` counts copies of threads' files, whatever the query."""
 
     rows: tuple[StoredThread, ...]
     total: Count
     more: bool
     beside: tuple[Count, ...] = ()
     files: Mapping[str, RolloutFile] = field(default_factory=dict[str, RolloutFile])
-    copies: int = 0
+    copies: Count = field(default=Count(0))
 
 
 @dataclass(frozen=True, slots=True)

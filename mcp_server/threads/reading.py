@@ -120,10 +120,10 @@ class Reader:
         shown, gone = await self._verified(rows, page.files)
         hidden = Hidden(
             **{name: count.n for name, count in zip(others, page.beside, strict=True)},
-            duplicates=page.copies,
+            duplicates=page.copies.n,
             file_missing=gone,
             unreadable=len(await self._catalog.hidden(index, archived=params.filter.archived)),
-            are_minimums=any(count.minimum for count in page.beside),
+            are_minimums=any(count.minimum for count in (*page.beside, page.copies)),
         )
         return ThreadListResult(
             data=[self.view(row) for row in await self._catalog.with_facts(shown)],

@@ -69,7 +69,7 @@ def scans(db: StateDb, asked: Asked) -> list[str]:
     found: list[str] = []
     for sql, steps in plans(db, asked):
         if "LIMIT" in sql:  # a walk along an index ends after a page
-            steps = [step for step in steps if "USING INDEX" not in step]
+            steps = [step for step in steps if not re.search("USING (COVERING )?INDEX", step)]
         found += [f"{step}: {sql}" for step in steps if "SCAN" in step and not SMALL.match(step)]
     return found
 
