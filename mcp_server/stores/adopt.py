@@ -348,7 +348,7 @@ class Adoption:
 
     async def _described(self, files: Sequence[RolloutFile], thread_id: str) -> list[StoredThread]:
         """Those of some files that can be read and carry an id."""
-        results = await self.rollouts.describe_many(files)
+        results = await self.rollouts.describe_many(files) if files else []
         return [one.thread for one in results if isinstance(one, Description) and one.thread.id == thread_id]
 
 
