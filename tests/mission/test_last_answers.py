@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -108,6 +109,15 @@ async def test_a_client_that_reads_no_answers_any_more_is_gone(home: Path) -> No
     assert last_line(home) == "turn_aborted"
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """A child has SIGHUP's default, also where these tests run under nohup, which has it ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("times", [1, 2])
 async def test_a_hang_up_ends_it_with_its_threads_closed(home: Path, times: int) -> None:
     """A terminal that goes away may tell it twice."""
