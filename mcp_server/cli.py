@@ -82,7 +82,7 @@ def serve(
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
     from mcp_server.config import Config
-    from mcp_server.heap import share_one_heap, uncollected
+    from mcp_server.gc_tuning import share_one_heap, uncollected
 
     share_one_heap()
     address = _address(http) if http is not None else None

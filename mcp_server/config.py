@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mcp_server import homes
-from mcp_server.models.policy import sandbox_of_mode
-from mcp_server.stores import regular
+from mcp_server.codex.sandbox import sandbox_of_mode
+from mcp_server.storage import regular
 from mcp_server.threads.settings import DEFAULT_APPROVAL_POLICY, DEFAULT_PROVIDER, Defaults
 
 logger = logging.getLogger(__name__)

@@ -7,11 +7,11 @@ import json
 import os
 from pathlib import Path
 
+from mcp_server.codex.paths import ACTIVE, ARCHIVED, NAME_INDEX
 from mcp_server.errors import InvalidArgument
-from mcp_server.stores.durable import check_writable
-from mcp_server.stores.folders import Folders
-from mcp_server.stores.locks import LOCK_FOLDER
-from mcp_server.stores.naming import ACTIVE, ARCHIVED, NAME_INDEX
+from mcp_server.storage.files.atomic import check_writable
+from mcp_server.storage.files.folders import Folders
+from mcp_server.storage.files.locks import LOCK_FOLDER
 
 _MARKS = (ACTIVE, ARCHIVED, NAME_INDEX, LOCK_FOLDER, "threadstore.sqlite", "config.toml", "auth.json", "state_5.sqlite")
 

@@ -12,18 +12,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from mcp_server import homes
-from mcp_server.codex import CodexBeside
+from mcp_server.codex_beside import CodexBeside
 from mcp_server.config import Config
 from mcp_server.errors import StoreFailure
 from mcp_server.server import now_ms
-from mcp_server.stores import doctor
-from mcp_server.stores.adopt import SyncReport
-from mcp_server.stores.durable import check_writable
-from mcp_server.stores.locks import CodexWriterLocks, holder_sentence
-from mcp_server.stores.reconcile import backfill
-from mcp_server.stores.rollouts import RolloutFiles
-from mcp_server.stores.state import StateDb
-from mcp_server.stores.workers import worker_name
+from mcp_server.storage.files.atomic import check_writable
+from mcp_server.storage.files.locks import CodexWriterLocks, holder_sentence
+from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.process_liveness import worker_name
+from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.sync import doctor
+from mcp_server.sync.reconciler import backfill
+from mcp_server.sync.upsert import SyncReport
 from mcp_server.threads.indexing import Indexer
 
 _SHOWN = 20

@@ -20,10 +20,11 @@ from mcp.server.mcpserver import MCPServer
 from msgspec.structs import replace
 
 from mcp_server import homes
-from mcp_server.backlog import keep_indexed
-from mcp_server.codex import CodexBeside
+from mcp_server.background_indexer import keep_indexed
+from mcp_server.codex_beside import CodexBeside
 from mcp_server.config import Config, package_version
 from mcp_server.errors import InvalidArgument, StoreFailure
+from mcp_server.gc_tuning import uncollected
 from mcp_server.handlers.app import App
 from mcp_server.handlers.connections import Connections
 from mcp_server.handlers.notifications import ResourceNotifier
@@ -33,24 +34,23 @@ from mcp_server.handlers.server import ThreadstoreServer
 from mcp_server.handlers.store_tools import store_tools
 from mcp_server.handlers.thread_tools import archive_tools, change_tools, list_tools, start_tools
 from mcp_server.handlers.turn_tools import read_tools, turn_tools
-from mcp_server.heap import uncollected
 from mcp_server.models.results import StatusResult
 from mcp_server.status import is_small, status_of
-from mcp_server.stores import doctor
-from mcp_server.stores.locks import CodexWriterLocks
-from mcp_server.stores.memory_rollouts import MemoryRollouts
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.reconcile import backfill, look_ahead, sync
-from mcp_server.stores.rollouts import RolloutFiles
-from mcp_server.stores.supervision import Failures, Pauses, kept_up
-from mcp_server.stores.watch import watch_home
-from mcp_server.stores.watch_turn import WatchTurn
-from mcp_server.stores.workers import worker_name
-from mcp_server.threads.events import EventFeed
+from mcp_server.storage.files.locks import CodexWriterLocks
+from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.memory.rollouts import MemoryRollouts
+from mcp_server.storage.process_liveness import worker_name
+from mcp_server.sync import doctor
+from mcp_server.sync.reconciler import backfill, look_ahead, sync
+from mcp_server.sync.supervision import Failures, Pauses, kept_up
+from mcp_server.sync.watch_turn import WatchTurn
+from mcp_server.sync.watcher import watch_home
+from mcp_server.threads.event_feed import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 
 if TYPE_CHECKING:
-    from mcp_server.stores.state import StateDb
+    from mcp_server.storage.sqlite.database import StateDb
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ _SYNCED_FIRST = 5_000
 def _state_db() -> type[StateDb]:
     """The import takes a quarter of a second, so it waits until a handle is opened."""
     with uncollected():
-        from mcp_server.stores.state import StateDb
+        from mcp_server.storage.sqlite.database import StateDb
 
     return StateDb
 

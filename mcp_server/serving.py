@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import anyio
 
 from mcp_server.config import http_token
-from mcp_server.ending import leave_soon, until_stopped
 from mcp_server.errors import InvalidArgument
 from mcp_server.handlers.http import http_app, is_loopback
 from mcp_server.server import HomeServer
+from mcp_server.shutdown import leave_soon, until_stopped
 
 # Requests over HTTP that are under way when the server is told to end: long polls and streams never end by themselves.
 _GRACE_SECONDS = 2

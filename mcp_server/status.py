@@ -7,11 +7,11 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import asdict
 
+from mcp_server.codex.files import RolloutFile
 from mcp_server.config import Config, package_version
 from mcp_server.models.results import BadLineInfo, LockInfo, SizeInfo, StatusResult
-from mcp_server.stores.base import RolloutFile
-from mcp_server.stores.doctor import DoctorReport
-from mcp_server.stores.locks import holder_sentence
+from mcp_server.storage.files.locks import holder_sentence
+from mcp_server.sync.doctor import DoctorReport
 
 # `counts` has all; of what they count, this many are named.
 _LISTED = 200

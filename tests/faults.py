@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from mcp_server.stores.base import RolloutStore, StateStore
-from mcp_server.stores.codex_rows import CodexRows
-from mcp_server.stores.writer_locks import WriterLocks
+from mcp_server.storage.codex_rows import CodexRows
+from mcp_server.storage.contracts import RolloutStore, StateStore
+from mcp_server.storage.writer_locks import WriterLocks
 
 T = TypeVar("T")
 

@@ -8,16 +8,17 @@ from typing import Any
 
 import msgspec
 
-from mcp_server.models.rollout import RolloutLine
+from mcp_server.codex.files import BadLine
+from mcp_server.codex.fork import HistoryCopy
+from mcp_server.codex.lines import RolloutLine
 from mcp_server.models.thread import StoredThread, Thread
 from mcp_server.models.turn import HEAD, Item, ItemHead, Turn
 from mcp_server.models.value import plain
-from mcp_server.stores.base import BadLine, RolloutStore
-from mcp_server.stores.finding import Source
-from mcp_server.stores.memory_history import MemoryHistory
-from mcp_server.threads.copying import HistoryCopy
-from mcp_server.threads.histories import open_history
+from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.memory.history import MemoryHistory
+from mcp_server.sync.lookup import Source
 from mcp_server.threads.history import history_text
+from mcp_server.threads.turn_index import open_history
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_server.models.binary import without_base64
+from mcp_server.codex.binary import without_base64
 
 BYTES = random.Random(1).randbytes(3_000)
 ENCODED = base64.b64encode(BYTES).decode()

@@ -11,7 +11,7 @@ import pytest
 # Four threads hold memory at the same time; then the C library tells its heaps.
 PROGRAM = """
 import ctypes, sys, threading
-from mcp_server.heap import share_one_heap
+from mcp_server.gc_tuning import share_one_heap
 
 if sys.argv[1] == "shared":
     share_one_heap()

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from mcp_server.stores.base import RolloutStore, StateStore
-from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.rollouts import RolloutFiles
-from mcp_server.stores.state import StateDb
-from mcp_server.threads.events import EventFeed
+from mcp_server.storage.contracts import RolloutStore, StateStore
+from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
+from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.threads.event_feed import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.faults import Faults

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, field_validator
 from mcp_server.errors import ConfirmationRequired, SelfHarm, WouldDeleteSelf
 from mcp_server.handlers.app import AnyContext, App
 from mcp_server.models.quoting import quoted
-from mcp_server.threads.archive import AtStake
+from mcp_server.threads.cascade import AtStake
 
 _TITLE_CHARS = 80
 

@@ -50,7 +50,7 @@ from mcp_server.models.thread import (
     SourceKind,
     ThreadSortKey,
 )
-from mcp_server.threads.archive import AtStake
+from mcp_server.threads.cascade import AtStake
 
 Cwd = Annotated[str | None, Field(description="Working directory")]
 Model = Annotated[str | None, Field(description="Model")]

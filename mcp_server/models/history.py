@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from mcp_server.models.rollout import Json
 from mcp_server.models.thread import FileStamp
 from mcp_server.models.turn import TurnStatus
+from mcp_server.models.value import Json
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):

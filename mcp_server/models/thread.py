@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from mcp_server.models.rollout import HistoryBase
+from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.turn import Turn
 from mcp_server.models.value import Value, about
 

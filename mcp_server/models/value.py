@@ -6,6 +6,9 @@ from typing import Any, dataclass_transform
 
 import msgspec
 
+Json = dict[str, Any]
+"""An object of JSON as it was decoded."""
+
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class _Values(msgspec.StructMeta):

@@ -13,6 +13,9 @@ from typing import TypeVar
 import anyio
 from msgspec.structs import replace
 
+from mcp_server.codex.files import RolloutFile
+from mcp_server.codex.paths import id_in, is_archived
+from mcp_server.codex.which_file import is_own, standing
 from mcp_server.errors import (
     AmbiguousReference,
     DamagedRollout,
@@ -24,22 +27,20 @@ from mcp_server.errors import (
 )
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.history import HistoryMark
+from mcp_server.models.records import Change, SpawnEdge, chain_of
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.adopt import NameSource
-from mcp_server.stores.base import RolloutFile, RolloutStore, StateStore, Trees
-from mcp_server.stores.changes import parts_of
-from mcp_server.stores.codex_facts import CodexFacts
-from mcp_server.stores.finding import Source, borne_out, find, find_many, find_paths, find_rollout
-from mcp_server.stores.fresh import Freshness
-from mcp_server.stores.naming import id_in, is_archived
-from mcp_server.stores.reconcile import sync, sync_paths
-from mcp_server.stores.records import Change, SpawnEdge, chain_of
-from mcp_server.stores.unreadable import Unreadable
-from mcp_server.stores.which_file import is_own, standing
-from mcp_server.threads.events import EventBus
-from mcp_server.threads.histories import History, open_history
+from mcp_server.storage.contracts import RolloutStore, StateStore, Trees
+from mcp_server.storage.rules import parts_of
+from mcp_server.storage.unreadable import Unreadable
+from mcp_server.sync.codex_facts import CodexFacts
+from mcp_server.sync.freshness import Freshness
+from mcp_server.sync.lookup import Source, borne_out, find, find_many, find_paths, find_rollout
+from mcp_server.sync.reconciler import sync, sync_paths
+from mcp_server.sync.upsert import NameSource
+from mcp_server.threads.event_feed import EventBus
 from mcp_server.threads.history import HistoryText, history_text
-from mcp_server.threads.live import LiveThreads
+from mcp_server.threads.loaded import LiveThreads
+from mcp_server.threads.turn_index import History, open_history
 
 _PREFIX = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{7,}")
 _CANDIDATES = 10

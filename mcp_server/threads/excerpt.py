@@ -7,9 +7,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from mcp_server.codex.texts import texts_of
 from mcp_server.models.turn import Item, Turn
 from mcp_server.threads.history import select_view
-from mcp_server.threads.texts import texts_of
 
 # One answer stays under this, in characters: clients bound what they take (the SDK's takes 1 MiB an event over HTTP).
 ANSWER_CHARS = 600_000

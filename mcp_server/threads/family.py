@@ -10,11 +10,11 @@ from mcp_server.errors import DamagedRollout, InvalidCursor, ThreadNotFound, Thr
 from mcp_server.models.history import HistoryMark
 from mcp_server.models.page import clamp_limit
 from mcp_server.models.quoting import quoted
+from mcp_server.models.records import EdgeStatus
 from mcp_server.models.results import TreeNode, TreeResult
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.records import EdgeStatus
 from mcp_server.threads.catalog import Catalog
-from mcp_server.threads.reading import Reader
+from mcp_server.threads.reader import Reader
 from mcp_server.threads.tree import Line, Picture
 from mcp_server.threads.views import title_of
 

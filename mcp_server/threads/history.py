@@ -10,18 +10,18 @@ from typing import TypeVar
 from anyio import to_thread
 from msgspec import structs
 
+from mcp_server.codex.drafts import Draft
+from mcp_server.codex.files import BadLine, tell
+from mcp_server.codex.lines import MalformedLine, RawLine, RolloutLine, decode_raw
+from mcp_server.codex.parser import TurnFolder
+from mcp_server.codex.paths import is_text
 from mcp_server.errors import DamagedRollout, LimitReached
 from mcp_server.models.history import ItemPlace, Place, TurnSpan
-from mcp_server.models.rollout import MalformedLine, RawLine, RolloutLine, decode_raw
 from mcp_server.models.thread import StoredThread
 from mcp_server.models.turn import Item, ItemsView, Turn, TurnError
-from mcp_server.stores.base import BadLine, RolloutStore
-from mcp_server.stores.files import tell
-from mcp_server.stores.finding import Source
-from mcp_server.stores.naming import is_text
-from mcp_server.stores.rawlines import MAX_READ_BYTES, split_lines
-from mcp_server.threads.drafts import Draft
-from mcp_server.threads.folding import TurnFolder
+from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.rollout_text import MAX_READ_BYTES, split_lines
+from mcp_server.sync.lookup import Source
 
 MAX_LINEAGE = 64
 """How many rollouts one history may be pieced together from; Codex knows no bound, damage does."""

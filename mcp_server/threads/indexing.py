@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.base import RolloutStore, StateStore
-from mcp_server.stores.finding import Source, find_rollout
-from mcp_server.threads.histories import UNREADABLE, index_small
+from mcp_server.storage.contracts import RolloutStore, StateStore
+from mcp_server.sync.lookup import Source, find_rollout
 from mcp_server.threads.history import HistoryText, history_text
+from mcp_server.threads.turn_index import UNREADABLE, index_small
 
 logger = logging.getLogger(__name__)
 

@@ -10,6 +10,8 @@ import uuid_utils
 from anyio import CancelScope, get_cancelled_exc_class
 from msgspec.structs import asdict, replace
 
+from mcp_server.codex import writer as recording
+from mcp_server.codex.lines import RolloutLine, encode_line
 from mcp_server.errors import (
     AmbiguousReference,
     InvalidArgument,
@@ -21,18 +23,17 @@ from mcp_server.errors import (
     ThreadNotFound,
 )
 from mcp_server.models.params import Caller, ForkParams, SettingsRequest, StartParams
+from mcp_server.models.records import Change
 from mcp_server.models.results import LoadedThread, UnsubscribeResult
-from mcp_server.models.rollout import RolloutLine, encode_line
 from mcp_server.models.thread import FileStamp, Settings, StoredThread, Thread, spawn_depth
 from mcp_server.models.value import plain
-from mcp_server.stores.base import RolloutStore
-from mcp_server.stores.records import Change
-from mcp_server.stores.writer_locks import WriterLocks
-from mcp_server.threads import notices, recording
+from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.writer_locks import WriterLocks
+from mcp_server.threads import notices
+from mcp_server.threads.caller_guard import Guard
 from mcp_server.threads.catalog import Catalog, checked_name, parse_id
-from mcp_server.threads.guard import Guard
-from mcp_server.threads.live import LiveThread
-from mcp_server.threads.reading import Reader
+from mcp_server.threads.loaded import LiveThread
+from mcp_server.threads.reader import Reader
 from mcp_server.threads.settings import Defaults, differing, override, recorded_settings
 from mcp_server.threads.turns import TurnWriter, check_form
 from mcp_server.threads.views import thread_view

@@ -6,16 +6,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from mcp_server.codex.drafts import Draft
+from mcp_server.codex.texts import searchable
 from mcp_server.models.history import TurnSpan
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.base import StateStore
-from mcp_server.stores.history import FirstLook, TextQuery
-from mcp_server.stores.queries import ThreadQuery
-from mcp_server.threads.drafts import Draft
-from mcp_server.threads.histories import History
+from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.history import FirstLook, TextQuery
+from mcp_server.storage.query import ThreadQuery
 from mcp_server.threads.history import HistoryText, read_draft
 from mcp_server.threads.terms import Terms
-from mcp_server.threads.texts import searchable
+from mcp_server.threads.turn_index import History
 
 # Each text that is begun has so long, so that every call gets on.
 _TEXT_SECONDS = 1.0

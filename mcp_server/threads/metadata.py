@@ -16,6 +16,9 @@ import uuid_utils
 from anyio import CancelScope
 from msgspec.structs import replace
 
+from mcp_server.codex import writer as recording
+from mcp_server.codex.lines import MalformedLine, decode_first, encode_line
+from mcp_server.codex.old_rollout import BARE
 from mcp_server.errors import (
     ActiveWriter,
     DamagedRollout,
@@ -26,19 +29,17 @@ from mcp_server.errors import (
     ThreadstoreError,
     UnknownHistoryMode,
 )
-from mcp_server.models.old_rollout import BARE
 from mcp_server.models.params import GitPatch
+from mcp_server.models.records import Change, Move, Operation, OperationKind
 from mcp_server.models.results import ThreadResult
-from mcp_server.models.rollout import MalformedLine, decode_first, encode_line
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
-from mcp_server.stores.base import RolloutStore
-from mcp_server.stores.codex_rows import CodexRows
-from mcp_server.stores.records import Change, Move, Operation, OperationKind
-from mcp_server.stores.writer_locks import WriterLocks
-from mcp_server.threads import notices, recording
+from mcp_server.storage.codex_rows import CodexRows
+from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.writer_locks import WriterLocks
+from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog, checked_name, checked_text
-from mcp_server.threads.live import LiveThread
-from mcp_server.threads.reading import Reader
+from mcp_server.threads.loaded import LiveThread
+from mcp_server.threads.reader import Reader
 from mcp_server.threads.turns import TurnWriter, stamped
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import logging
 import time
 
 from mcp_server.errors import NotStorable, StoreFailure
-from mcp_server.stores.records import Receipt
+from mcp_server.models.records import Receipt
 from mcp_server.threads.catalog import Catalog
 
 logger = logging.getLogger(__name__)

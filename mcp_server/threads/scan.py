@@ -7,17 +7,18 @@ from hashlib import blake2b
 
 from msgspec.structs import replace
 
+from mcp_server.codex.drafts import Draft
+from mcp_server.codex.injected import BetweenTurns, Injected
+from mcp_server.codex.lines import RawLine
+from mcp_server.codex.parser import TurnFolder
+from mcp_server.codex.texts import searchable
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TextPiece, TurnFacts, TurnSpan
-from mcp_server.models.rollout import MAX_ORDINAL, RawLine
+from mcp_server.models.history_base import MAX_ORDINAL
 from mcp_server.models.turn import Item
 from mcp_server.models.value import plain
-from mcp_server.stores.rawlines import MAX_READ_BYTES
-from mcp_server.threads.drafts import Draft
-from mcp_server.threads.folding import TurnFolder
+from mcp_server.storage.rollout_text import MAX_READ_BYTES
 from mcp_server.threads.history import HistoryText
-from mcp_server.threads.injected import BetweenTurns, Injected
-from mcp_server.threads.texts import searchable
 
 # The bytes before the end of what is indexed that tell whether it is still the same.
 CHECK_BYTES = 1024

@@ -9,24 +9,24 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
+from mcp_server.codex.drafts import Draft
+from mcp_server.codex.injected import message_of
+from mcp_server.codex.lines import MalformedLine, decode_line
+from mcp_server.codex.paths import is_text
 from mcp_server.errors import DamagedRollout, InvalidCursor, ThreadNotFound, ThreadstoreError
 from mcp_server.models.history import TurnSpan
 from mcp_server.models.page import clamp_limit
 from mcp_server.models.params import SearchParams
 from mcp_server.models.results import SearchHit, SearchResult
-from mcp_server.models.rollout import MalformedLine, decode_line
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.base import StateStore
-from mcp_server.stores.history import TextPlace
-from mcp_server.stores.naming import is_text
-from mcp_server.stores.queries import ThreadQuery
+from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.history import TextPlace
+from mcp_server.storage.query import ThreadQuery
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.checks import only_thread
-from mcp_server.threads.drafts import Draft
 from mcp_server.threads.history import HistoryText, off_loop
-from mcp_server.threads.injected import message_of
 from mcp_server.threads.looking import Hit, OutOfTime, Search, in_names_of, matches_in
-from mcp_server.threads.reading import Reader
+from mcp_server.threads.reader import Reader
 from mcp_server.threads.terms import parse_terms
 
 # One answer may take this long; what was not reached by then is said, and the cursor goes on from there.

@@ -16,21 +16,21 @@ from mcp_server.models.event import EVENT_TYPES, EventType
 from mcp_server.models.page import clamp_limit, rfc3339
 from mcp_server.models.params import EventsParams
 from mcp_server.models.results import EventRow, EventsResult
-from mcp_server.stores.adopt import NameSource
-from mcp_server.stores.base import RolloutStore, StateStore
-from mcp_server.stores.codex_facts import CodexFacts
-from mcp_server.stores.codex_rows import CodexRows, NoCodexRows
-from mcp_server.stores.fresh import Freshness
-from mcp_server.stores.writer_locks import WriterLocks
-from mcp_server.threads.archive import Cascade
+from mcp_server.storage.codex_rows import CodexRows, NoCodexRows
+from mcp_server.storage.contracts import RolloutStore, StateStore
+from mcp_server.storage.writer_locks import WriterLocks
+from mcp_server.sync.codex_facts import CodexFacts
+from mcp_server.sync.freshness import Freshness
+from mcp_server.sync.upsert import NameSource
+from mcp_server.threads.caller_guard import Guard
+from mcp_server.threads.cascade import Cascade
 from mcp_server.threads.catalog import Catalog
-from mcp_server.threads.events import EventBus
+from mcp_server.threads.event_feed import EventBus
 from mcp_server.threads.family import Family
-from mcp_server.threads.guard import Guard
 from mcp_server.threads.lifecycle import Lifecycle
-from mcp_server.threads.live import LiveThreads
+from mcp_server.threads.loaded import LiveThreads
 from mcp_server.threads.metadata import Metadata
-from mcp_server.threads.reading import Reader
+from mcp_server.threads.reader import Reader
 from mcp_server.threads.receipts import Receipts
 from mcp_server.threads.search import Searcher
 from mcp_server.threads.settings import Defaults

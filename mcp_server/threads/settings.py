@@ -8,10 +8,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from mcp_server.codex.sandbox import READ_ONLY, sandbox_of_mode
 from mcp_server.errors import InvalidArgument
 from mcp_server.models.cwd import is_windows_path
 from mcp_server.models.params import SettingsRequest
-from mcp_server.models.policy import READ_ONLY, sandbox_of_mode
 from mcp_server.models.thread import Settings
 
 DEFAULT_PROVIDER = "openai"

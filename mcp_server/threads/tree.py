@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from mcp_server.stores.records import SpawnEdge
+from mcp_server.models.records import SpawnEdge
 
 
 class Descendant(msgspec.Struct, frozen=True, gc=False):

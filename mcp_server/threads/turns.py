@@ -12,6 +12,13 @@ import uuid_utils
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from mcp_server.codex import writer as recording
+from mcp_server.codex.call_ids import Calls
+from mcp_server.codex.fork import HistoryCopy, Numbering
+from mcp_server.codex.lines import RawLine, RolloutLine, encode_line
+from mcp_server.codex.old_rollout import BARE
+from mcp_server.codex.parser import TurnFolder
+from mcp_server.codex.paths import COMPRESSED
 from mcp_server.errors import (
     DamagedRollout,
     InvalidArgument,
@@ -22,25 +29,19 @@ from mcp_server.errors import (
 )
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.history import Place
-from mcp_server.models.old_rollout import BARE
 from mcp_server.models.params import ForkParams, UserInput
+from mcp_server.models.records import Change
 from mcp_server.models.results import AppendResult, TurnResult
-from mcp_server.models.rollout import RawLine, RolloutLine, encode_line
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.models.turn import Item
 from mcp_server.models.value import plain
-from mcp_server.stores.base import RolloutStore
-from mcp_server.stores.naming import COMPRESSED
-from mcp_server.stores.records import Change
-from mcp_server.threads import notices, recording
-from mcp_server.threads.call_ids import Calls
+from mcp_server.storage.contracts import RolloutStore
+from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog, checked_text
 from mcp_server.threads.checks import check_error
-from mcp_server.threads.copying import HistoryCopy, Numbering
 from mcp_server.threads.excerpt import windowed
-from mcp_server.threads.folding import TurnFolder
 from mcp_server.threads.history import history_text, off_loop, select_view
-from mcp_server.threads.live import LiveThread, RunningTurn
+from mcp_server.threads.loaded import LiveThread, RunningTurn
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from msgspec import UNSET, UnsetType
 
 from mcp_server.models.thread import NOT_LOADED, StoredThread, Thread, ThreadStatus, wire_source
 from mcp_server.models.turn import Turn
-from mcp_server.stores.base import RolloutStore
-from mcp_server.threads.live import LiveThread
+from mcp_server.storage.contracts import RolloutStore
+from mcp_server.threads.loaded import LiveThread
 
 # A preview is shown up to here (Codex shows all of it): a hundred of them must fit one answer.
 _PREVIEW_CHARS = 2_000

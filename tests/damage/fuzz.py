@@ -19,11 +19,11 @@ from typing import Any, cast
 
 import anyio
 
+from mcp_server.codex import writer as recording
+from mcp_server.codex.lines import MalformedLine, RolloutLine, decode_line, encode_line
 from mcp_server.errors import ThreadstoreError
-from mcp_server.models.rollout import MalformedLine, RolloutLine, decode_line, encode_line
 from mcp_server.models.thread import GitInfo, Settings, StoredThread
-from mcp_server.stores.memory_rollouts import MemoryRollouts
-from mcp_server.threads import recording
+from mcp_server.storage.memory.rollouts import MemoryRollouts
 from mcp_server.threads.views import thread_view
 from tests.histories import check_types, read_history
 

@@ -279,7 +279,7 @@ async def test_a_schema_of_a_newer_version_is_tolerated(home: Path, connect: Con
 async def test_a_full_disk_is_a_clear_error_and_service_goes_on(
     home: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mcp_server.stores import durable
+    from mcp_server.storage.files import atomic as durable
 
     real = durable.append
     fail = True

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mcp_server.stores import schema
+from mcp_server.storage.sqlite import schema
 from tests.mission.conftest import Connect, Refused, Tools
 from tests.mission.conftest import connect as connect
 from tests.mission.conftest import era as era

@@ -17,12 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp import Client
 
-from mcp_server.models import rollout
-from mcp_server.models.rollout import MalformedLine, RawLine, decode_line, decode_raw
-from mcp_server.stores import files, name_index, rawlines, regular
-from mcp_server.stores.naming import name_line
-from mcp_server.stores.rawlines import RolloutText
-from mcp_server.threads import histories, history, scan
+from mcp_server.codex import files
+from mcp_server.codex import lines as rollout
+from mcp_server.codex.lines import MalformedLine, RawLine, decode_line, decode_raw
+from mcp_server.codex.paths import name_line
+from mcp_server.storage import regular
+from mcp_server.storage import rollout_text as rawlines
+from mcp_server.storage.files import session_index as name_index
+from mcp_server.storage.rollout_text import RolloutText
+from mcp_server.threads import history, scan
+from mcp_server.threads import turn_index as histories
 from tests.mission.conftest import Connect, Era, Refused
 from tests.mission.conftest import connect as connect
 from tests.mission.conftest import home as home
@@ -244,7 +248,7 @@ async def test_a_turn_that_is_too_long_to_be_read_is_shown_by_its_first_and_last
 async def test_the_items_of_a_long_turn_are_read_in_pages_that_can_be(
     home: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mcp_server.threads import folding
+    from mcp_server.codex import parser as folding
 
     monkeypatch.setattr(folding, "PIECE_BYTES", 2_000)
     monkeypatch.setattr(histories, "_ITEMS_AT_ONCE", 5)

@@ -14,29 +14,26 @@ import pytest
 import mcp_server
 from mcp_server import errors
 from mcp_server.handlers.errors import CODES
-from mcp_server.stores import base
-from mcp_server.stores.codex_follow import CodexDatabase
-from mcp_server.stores.codex_rows import CodexRows, NoCodexRows
-from mcp_server.stores.locks import CodexWriterLocks
-from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.rollouts import RolloutFiles
-from mcp_server.stores.state import StateDb
-from mcp_server.stores.writer_locks import WriterLocks
+from mcp_server.storage import contracts as base
+from mcp_server.storage.codex_rows import CodexRows, NoCodexRows
+from mcp_server.storage.files.codex_follow import CodexDatabase
+from mcp_server.storage.files.locks import CodexWriterLocks
+from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
+from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.storage.writer_locks import WriterLocks
 
 PACKAGE = Path(mcp_server.__file__).parent
 
 # Each floor may import what is below it, and itself.
-FLOORS = ("errors", "models", "stores", "threads", "handlers", "top")
+FLOORS = ("errors", "models", "codex", "storage", "sync", "threads", "handlers", "top")
 ROOT_FILES = {"errors.py": "errors"}
 # config.py chooses defaults for the service and is read by whoever starts a server.
-CONCRETE_STORES = (
-    *("state", "rollouts", "locks", "memory_rollouts", "memory_state", "watch"),
-    *("codex_state", "codex_follow"),
-)
+# The parts of one home or another; the verbs know the contracts alone.
+_CONCRETE_ROOMS = ("storage.files", "storage.memory", "storage.sqlite", "sync.watcher")
+CONCRETE = tuple(f"mcp_server.{room}." for room in _CONCRETE_ROOMS)
 SPEAKS_MCP = ("handlers", "server.py", "demo.py")
-# One tree, drawn at its top; it grows with each way to refuse.
-ONE_IDEA = ("errors.py",)
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -75,13 +72,12 @@ def test_models_import_nothing_of_ours_but_errors_and_models() -> None:
             assert ours <= {"errors", "models"}, module
 
 
-def test_the_service_names_no_concrete_store() -> None:
+def test_verbs_and_handlers_name_no_concrete_home() -> None:
     for module, tree in modules():
         if floor_of(module) not in ("threads", "handlers"):
             continue
         for name in imports(tree):
-            if name.startswith("mcp_server.stores."):
-                assert name.split(".")[2] not in CONCRETE_STORES, f"{module} imports {name}"
+            assert not f"{name}.".startswith(CONCRETE), f"{module} imports {name}"
 
 
 def test_only_the_mcp_face_imports_the_sdk() -> None:
@@ -90,13 +86,13 @@ def test_only_the_mcp_face_imports_the_sdk() -> None:
             assert not [n for n in imports(tree) if n.split(".")[0] in ("mcp", "mcp_types")], module
 
 
-def test_only_the_stores_import_sqlmodel_and_only_migrations_alembic() -> None:
+def test_only_storage_imports_sqlmodel_and_only_migrations_alembic() -> None:
     for module, tree in modules():
         roots = {name.split(".")[0] for name in imports(tree)}
-        if floor_of(module) != "stores":
+        if floor_of(module) != "storage":
             assert not roots & {"sqlmodel", "sqlalchemy", "alembic", "sqlite3"} - {"sqlite3"}, module
         if "alembic" in roots:
-            assert module.startswith("stores/migrations/") or module == "stores/schema.py"
+            assert module.startswith("storage/sql/migrations/") or module == "storage/sqlite/schema.py"
 
 
 def test_the_handshake_waits_for_no_database_library() -> None:

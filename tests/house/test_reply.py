@@ -11,7 +11,7 @@ from mcp_server.handlers.render import thread_block
 from mcp_server.handlers.schema import reply
 from mcp_server.models.results import LoadedListResult
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
-from mcp_server.stores.memory_rollouts import MemoryRollouts
+from mcp_server.storage.memory.rollouts import MemoryRollouts
 from mcp_server.threads.views import thread_view
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mcp_server.models.rollout import RolloutLine, encode_line
+from mcp_server.codex.lines import RolloutLine, encode_line
 from tests.mission.conftest import Json, Tools, rollouts
 from tests.threads.rollout_lines import completed, line
 

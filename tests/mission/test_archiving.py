@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mcp_server.stores.locks import CodexWriterLocks
+from mcp_server.storage.files.locks import CodexWriterLocks
 from tests.mission.conftest import Refused, Tools, Tree, grow, lock_files, rollouts
 
 pytestmark = pytest.mark.anyio

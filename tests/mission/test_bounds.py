@@ -21,7 +21,8 @@ from mcp_server.config import Config
 from mcp_server.handlers import notifications
 from mcp_server.handlers.http import MAX_BODY_BYTES
 from mcp_server.server import build_server
-from mcp_server.threads import live, service
+from mcp_server.threads import loaded as live
+from mcp_server.threads import service
 from tests.bare import bare, request
 from tests.mission.conftest import Refused, Tools
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from mcp_server.stores import codex_follow
+from mcp_server.storage.files import codex_follow
 from tests.codex_database import make, opened, row_of, rows_of
 from tests.mission.conftest import Connect, Refused, Tools, Tree, grow, rollouts
 from tests.mission.searches import ONE, asked, put

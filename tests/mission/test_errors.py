@@ -8,7 +8,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
-from mcp_server.threads.reading import Reader
+from mcp_server.threads.reader import Reader
 from tests.mission.conftest import Connect, Json, Tools
 
 pytestmark = pytest.mark.anyio

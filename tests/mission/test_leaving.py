@@ -19,8 +19,8 @@ from mcp.client.stdio import PROCESS_TERMINATION_TIMEOUT
 from mcp_server import server as server_module
 from mcp_server.config import Config
 from mcp_server.server import build_server
-from mcp_server.stores.locks import CodexWriterLocks
-from mcp_server.threads.live import LiveThreads
+from mcp_server.storage.files.locks import CodexWriterLocks
+from mcp_server.threads.loaded import LiveThreads
 from tests.mission.conftest import Connect, Refused, Tools, lock_files, rollouts
 from tests.servers import serving_http, stdio_server
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from mcp_server.stores import durable
+from mcp_server.storage.files import atomic as durable
 from tests.disks import part_disks, second_disk
 from tests.faults import Killed
 from tests.mission.conftest import Connect, Refused, grow, rollouts

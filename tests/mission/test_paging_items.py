@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_server.codex.lines import RolloutLine, encode_line
 from mcp_server.models.page import ItemAnchor, item_cursor, parse_item_cursor
-from mcp_server.models.rollout import RolloutLine, encode_line
 from tests.mission.conftest import Connect, Json, Refused, Tools
 
 ANCHORS = st.builds(ItemAnchor, st.text(min_size=1), st.text(min_size=1), st.integers(0, 10**9), st.booleans())

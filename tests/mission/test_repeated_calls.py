@@ -19,8 +19,8 @@ from mcp import Client
 from mcp_server.config import Config
 from mcp_server.models.thread import FileStamp
 from mcp_server.server import HomeServer, build_server
-from mcp_server.stores import schema
-from mcp_server.stores import state as state_module
+from mcp_server.storage.sqlite import database as state_module
+from mcp_server.storage.sqlite import schema
 from tests.mission.conftest import Connect, Era, Refused, Tools
 
 pytestmark = pytest.mark.anyio

@@ -16,8 +16,9 @@ from sqlalchemy import Engine
 from mcp_server.config import Config
 from mcp_server.errors import StoreFailure
 from mcp_server.server import build_server
-from mcp_server.stores import adopt, schema
-from mcp_server.stores.state import StateDb
+from mcp_server.storage.sqlite import schema
+from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.sync import upsert as adopt
 from tests.mission.conftest import Connect, Era, Tools, rollouts
 from tests.servers import stdio_server
 from tests.stores.rollout_text import meta, text_of, user

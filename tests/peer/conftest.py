@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from mcp_server.models.rollout import RolloutLine, decode_line, encode_line
+from mcp_server.codex.lines import RolloutLine, decode_line, encode_line
 
 CHECKOUT = Path(__file__).parents[2]
 CONFIG = """

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from mcp_server.models.rollout import Json
-from mcp_server.stores import locks as locks_module
-from mcp_server.stores.locks import CodexWriterLocks
-from mcp_server.stores.rollouts import RolloutFiles
+from mcp_server.models.value import Json
+from mcp_server.storage.files import locks as locks_module
+from mcp_server.storage.files.locks import CodexWriterLocks
+from mcp_server.storage.files.rollouts import RolloutFiles
 from tests.mission.conftest import Refused, Tools
 from tests.peer.conftest import CodexHome
 from tests.servers import stdio_server

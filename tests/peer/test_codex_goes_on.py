@@ -15,7 +15,7 @@ import anyio
 import pytest
 from mcp import Client
 
-from mcp_server.models.rollout import Json
+from mcp_server.models.value import Json
 from tests.mission.conftest import Tools
 from tests.peer.conftest import CodexHome
 from tests.servers import stdio_server

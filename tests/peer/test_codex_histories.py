@@ -10,7 +10,7 @@ import anyio
 import pytest
 from mcp import Client
 
-from mcp_server.models.rollout import Json
+from mcp_server.models.value import Json
 from tests.mission.conftest import Refused, Tools
 from tests.peer.conftest import CodexHome
 from tests.peer.test_beside_codex import read, texts

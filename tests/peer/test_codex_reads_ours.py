@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mcp_server.models.rollout import Json, RolloutLine
+from mcp_server.codex import writer as recording
+from mcp_server.codex.fork import Numbering
+from mcp_server.codex.lines import RolloutLine
 from mcp_server.models.thread import GitInfo, Settings
-from mcp_server.threads import recording
-from mcp_server.threads.copying import Numbering
+from mcp_server.models.value import Json
 from tests.histories import fork_lines
 
 if TYPE_CHECKING:

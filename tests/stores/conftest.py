@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.stores.base import StateStore
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.state import StateDb
+from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.sqlite.database import StateDb
 
 
 def _memory(folder: Path, stack: ExitStack) -> StateStore:

@@ -12,14 +12,15 @@ import anyio.lowlevel
 import msgspec
 import pytest
 
+from mcp_server.codex.files import BadLine, Description, RolloutFile
+from mcp_server.codex.paths import name_line
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.base import BadLine, Description, RolloutFile, RolloutStore, StateStore
-from mcp_server.stores.memory_rollouts import MemoryRollouts
-from mcp_server.stores.naming import name_line
-from mcp_server.stores.reconcile import BackfillResult, backfill
-from mcp_server.stores.rollouts import RolloutFiles
+from mcp_server.storage.contracts import RolloutStore, StateStore
+from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.memory.rollouts import MemoryRollouts
+from mcp_server.sync.reconciler import BackfillResult, backfill
 
 NOW_MS = 1_767_323_045_000
 HOUR_MS = 3_600_000

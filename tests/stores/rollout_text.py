@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mcp_server.models.rollout import RawLine
+from mcp_server.codex.files import Description
+from mcp_server.codex.lines import RawLine
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.base import Description, RolloutStore
-from mcp_server.stores.memory_rollouts import MemoryRollouts
+from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.memory.rollouts import MemoryRollouts
 
 A = "01a20581-47b4-7322-81ec-5e29ff6d3d2a"
 B = "01a20581-4890-7983-8be5-092be3fbf749"

@@ -13,13 +13,13 @@ import pytest
 from homes import HOUR_MS, NOW_MS, A, B, BadLog, C, D, Home, archived_path, build, ids, path_of, rollout, row, spawned
 from msgspec.structs import replace
 
+from mcp_server.models.records import BackfillState, Change, SpawnEdge
 from mcp_server.models.thread import spawn_parent
-from mcp_server.stores import adopt
-from mcp_server.stores.base import StateStore
-from mcp_server.stores.queries import Count, ThreadQuery
-from mcp_server.stores.reconcile import BackfillResult, backfill, sync
-from mcp_server.stores.records import BackfillState, Change, SpawnEdge
-from mcp_server.stores.rollouts import RolloutFiles
+from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.query import Count, ThreadQuery
+from mcp_server.sync import upsert as adopt
+from mcp_server.sync.reconciler import BackfillResult, backfill, sync
 
 pytestmark = pytest.mark.anyio
 home, golden_home = homes.home, homes.golden_home

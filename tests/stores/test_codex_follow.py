@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from mcp_server.models.thread import GitInfo
-from mcp_server.stores import codex_follow
-from mcp_server.stores.codex_follow import CodexDatabase
-from mcp_server.stores.codex_rows import FollowedGit
+from mcp_server.storage.codex_rows import FollowedGit
+from mcp_server.storage.files import codex_follow
+from mcp_server.storage.files.codex_follow import CodexDatabase
 from tests.codex_database import FILE, Row, make, opened, rows_of
 
 pytestmark = pytest.mark.anyio

@@ -12,8 +12,8 @@ from pathlib import Path
 import homes
 import pytest
 
-from mcp_server.stores import codex_state
-from mcp_server.stores.records import SpawnEdge
+from mcp_server.models.records import SpawnEdge
+from mcp_server.storage.files import codex_db as codex_state
 
 pytestmark = pytest.mark.anyio
 golden_home = homes.golden_home

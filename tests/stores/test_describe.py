@@ -28,7 +28,7 @@ from rollout_text import (
 )
 
 from mcp_server.models.thread import GitInfo, StoredThread, wire_source
-from mcp_server.stores.rollouts import RolloutFiles
+from mcp_server.storage.files.rollouts import RolloutFiles
 
 pytestmark = pytest.mark.anyio
 

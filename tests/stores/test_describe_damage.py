@@ -28,10 +28,10 @@ from rollout_text import (
 )
 
 from mcp_server.errors import DamagedRollout
-from mcp_server.models.rollout import HistoryBase
+from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.thread import FileStamp
-from mcp_server.stores import describe as describe_module
-from mcp_server.stores.describe import may_matter
+from mcp_server.storage import metadata as describe_module
+from mcp_server.storage.metadata import may_matter
 
 pytestmark = pytest.mark.anyio
 
@@ -159,7 +159,7 @@ def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(describe_module, "WHOLE_READ_BYTES", 2000)
     monkeypatch.setattr(describe_module, "HEAD_BYTES", 1000)
     monkeypatch.setattr(describe_module, "TAIL_BYTES", 500)
-    monkeypatch.setattr("mcp_server.stores.rawlines.BATCH_BYTES", 256)
+    monkeypatch.setattr("mcp_server.storage.rollout_text.BATCH_BYTES", 256)
 
 
 def filler(size: int) -> list[Line]:

@@ -14,16 +14,17 @@ import pytest
 from homes import HOUR_MS, NOW_MS, A, B, C, D, E, Home, archived_path, path_of, rollout
 from msgspec.structs import replace
 
+from mcp_server.codex.files import RolloutFile
+from mcp_server.models.records import Change, Move, Operation
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.status import is_small
-from mcp_server.stores import doctor
-from mcp_server.stores.base import RolloutFile, StateStore
-from mcp_server.stores.doctor import Counts, StaleRow, examine, repair
-from mcp_server.stores.memory_rollouts import MemoryLocks
-from mcp_server.stores.reconcile import backfill, sync_paths
-from mcp_server.stores.records import Change, Move, Operation
-from mcp_server.stores.rollouts import RolloutFiles
-from mcp_server.stores.writer_locks import Holder
+from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.memory.rollouts import MemoryLocks
+from mcp_server.storage.writer_locks import Holder
+from mcp_server.sync import doctor
+from mcp_server.sync.doctor import Counts, StaleRow, examine, repair
+from mcp_server.sync.reconciler import backfill, sync_paths
 
 pytestmark = pytest.mark.anyio
 home, built, golden_home = homes.home, homes.built, homes.golden_home
@@ -288,7 +289,7 @@ class TestAbandonedDrafts:
     HALF_WRITTEN = """
 import os, signal, sys
 from pathlib import Path
-from mcp_server.stores.durable import Draft
+from mcp_server.storage.files.atomic import Draft
 draft = Draft(Path(sys.argv[1]))
 draft.add(b"half of a rollout")
 os.kill(os.getpid(), signal.SIGKILL)

@@ -9,7 +9,7 @@ from rollout_text import META, PATH_A
 from test_rollout_contract import store as store
 
 from mcp_server.errors import DamagedRollout, RolloutNameTaken
-from mcp_server.stores.base import RolloutStore
+from mcp_server.storage.contracts import RolloutStore
 
 pytestmark = pytest.mark.anyio
 

@@ -8,11 +8,11 @@ from homes import A, B, C, D, Home, archived_path, ids, path_of, rollout, row, t
 from msgspec.structs import replace
 
 from mcp_server.errors import DamagedRollout
+from mcp_server.models.records import Change
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.base import StateStore
-from mcp_server.stores.finding import find, find_many, find_paths
-from mcp_server.stores.reconcile import sync
-from mcp_server.stores.records import Change
+from mcp_server.storage.contracts import StateStore
+from mcp_server.sync.lookup import find, find_many, find_paths
+from mcp_server.sync.reconciler import sync
 
 pytestmark = pytest.mark.anyio
 home, built = homes.home, homes.built

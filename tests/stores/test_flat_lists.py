@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlmodel import Session
 
+from mcp_server.models.records import Change, SpawnEdge
 from mcp_server.models.thread import FileStamp, SourceKind, StoredThread, ThreadSortKey
-from mcp_server.stores import listing
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.queries import COUNTED, Anchor, Count, ThreadQuery
-from mcp_server.stores.records import Change, SpawnEdge
-from mcp_server.stores.state import StateDb
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.query import COUNTED, Anchor, Count, ThreadQuery
+from mcp_server.storage.sqlite import listing
+from mcp_server.storage.sqlite.database import StateDb
 
 pytestmark = pytest.mark.anyio
 

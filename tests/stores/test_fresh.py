@@ -10,10 +10,10 @@ import pytest
 from homes import A, B, HomeOnDisk, archived_path, path_of, rollout
 
 from mcp_server.errors import StoreFailure
-from mcp_server.stores.base import StateStore
-from mcp_server.stores.fresh import Freshness
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.reconcile import SyncReport
+from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.sync.freshness import Freshness
+from mcp_server.sync.reconciler import SyncReport
 from tests.stores.test_glance import let_rest
 
 pytestmark = pytest.mark.anyio

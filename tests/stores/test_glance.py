@@ -10,7 +10,7 @@ import pytest
 from homes import A, B, path_of, rollout
 
 from mcp_server.models.thread import FileStamp
-from mcp_server.stores.glance import Glance
+from mcp_server.sync.glance import Glance
 
 DAY = "sessions/2026/01/02"
 LONG_AGO = time.time_ns() - 3_600_000_000_000

@@ -9,11 +9,11 @@ import pytest
 from msgspec import structs
 
 from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TextPiece, TurnFacts, TurnSpan
+from mcp_server.models.records import Change, Moved
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores.base import StateStore
-from mcp_server.stores.history import TextQuery
-from mcp_server.stores.queries import ThreadQuery
-from mcp_server.stores.records import Change, Moved
+from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.history import TextQuery
+from mcp_server.storage.query import ThreadQuery
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ from homes import A, B, C
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_server.stores.horizon import ALL_ACTIVE, Horizon
-from mcp_server.stores.naming import is_archived, parse_time_ms
+from mcp_server.codex.paths import is_archived, parse_time_ms
+from mcp_server.sync.backfill import ALL_ACTIVE, Horizon
 
 HOUR_MS = 3_600_000
 SLACK_MS = 13 * HOUR_MS

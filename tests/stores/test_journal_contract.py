@@ -9,8 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
-from mcp_server.stores.base import StateStore
-from mcp_server.stores.records import BackfillState, Change, Move, Operation, Receipt
+from mcp_server.models.records import BackfillState, Change, Move, Operation, Receipt
+from mcp_server.storage.contracts import StateStore
 
 pytestmark = pytest.mark.anyio
 

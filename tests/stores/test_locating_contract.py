@@ -6,7 +6,7 @@ import pytest
 from rollout_text import ARCHIVED_A, FOLDER, META, PATH_A, A, B, C
 from test_rollout_contract import store as store
 
-from mcp_server.stores.base import RolloutStore
+from mcp_server.storage.contracts import RolloutStore
 
 pytestmark = pytest.mark.anyio
 

@@ -14,10 +14,10 @@ import anyio
 import pytest
 
 from mcp_server.errors import ActiveWriter, InvalidThreadId
-from mcp_server.stores import locks as locks_module
-from mcp_server.stores.locks import CodexWriterLocks, holder_sentence
-from mcp_server.stores.memory_rollouts import MemoryLocks
-from mcp_server.stores.writer_locks import Holder, WriterLocks
+from mcp_server.storage.files import locks as locks_module
+from mcp_server.storage.files.locks import CodexWriterLocks, holder_sentence
+from mcp_server.storage.memory.rollouts import MemoryLocks
+from mcp_server.storage.writer_locks import Holder, WriterLocks
 
 pytestmark = pytest.mark.anyio
 

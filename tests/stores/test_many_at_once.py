@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from mcp_server.codex.files import RolloutFile
+from mcp_server.codex.paths import archived_path
 from mcp_server.errors import ActiveWriter, DamagedRollout, RolloutNameTaken
-from mcp_server.stores import durable
-from mcp_server.stores.base import RolloutFile, RolloutStore
-from mcp_server.stores.locks import CodexWriterLocks
-from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.stores.naming import archived_path
-from mcp_server.stores.rollouts import RolloutFiles
-from mcp_server.stores.writer_locks import WriterLocks
+from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.files import atomic as durable
+from mcp_server.storage.files.locks import CodexWriterLocks
+from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
+from mcp_server.storage.writer_locks import WriterLocks
 from tests.stores.rollout_text import PATH_A, PATH_B, A, B, C
 
 pytestmark = pytest.mark.anyio

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rollout_text import A, B, C
 
-from mcp_server.errors import PathOutsideHome
-from mcp_server.stores.naming import (
+from mcp_server.codex.paths import (
     check_path,
     is_before,
     likely_folders,
@@ -19,6 +18,7 @@ from mcp_server.stores.naming import (
     succession,
     thread_id_of,
 )
+from mcp_server.errors import PathOutsideHome
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rollout_text import START_MS, A, B, context, describe, event, meta, text_of, thread_of, user
 
+from mcp_server.codex.items import int_of
+from mcp_server.codex.lines import MAX_DEPTH, MalformedLine, decode_line, decode_value
+from mcp_server.codex.paths import parse_time_ms
+from mcp_server.models.history_base import MAX_OFFSET, MAX_ORDINAL
 from mcp_server.models.page import in_calendar, parse_time, rfc3339
-from mcp_server.models.rollout import MAX_DEPTH, MAX_OFFSET, MAX_ORDINAL, MalformedLine, decode_line, decode_value
-from mcp_server.stores.naming import parse_time_ms
-from mcp_server.threads.items import int_of
 
 pytestmark = pytest.mark.anyio
 

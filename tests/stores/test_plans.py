@@ -15,12 +15,12 @@ from msgspec import structs
 from sqlalchemy import Engine, event
 
 from mcp_server.models.event import ThreadEvent
+from mcp_server.models.records import Change, Move, Moved, Operation, SpawnEdge
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores.history import TextQuery
-from mcp_server.stores.queries import ThreadQuery
-from mcp_server.stores.records import Change, Move, Moved, Operation, SpawnEdge
-from mcp_server.stores.state import StateDb
-from mcp_server.stores.statements import fetch_all
+from mcp_server.storage.history import TextQuery
+from mcp_server.storage.query import ThreadQuery
+from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.storage.sqlite.statements import fetch_all
 
 pytestmark = pytest.mark.anyio
 

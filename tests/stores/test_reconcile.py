@@ -25,10 +25,10 @@ from homes import (
 )
 from msgspec.structs import replace
 
-from mcp_server.stores import adopt
-from mcp_server.stores.base import StateStore
-from mcp_server.stores.reconcile import sync, sync_paths
-from mcp_server.stores.records import Change, SpawnEdge
+from mcp_server.models.records import Change, SpawnEdge
+from mcp_server.storage.contracts import StateStore
+from mcp_server.sync import upsert as adopt
+from mcp_server.sync.reconciler import sync, sync_paths
 
 pytestmark = pytest.mark.anyio
 home, built = homes.home, homes.built

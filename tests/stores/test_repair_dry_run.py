@@ -10,11 +10,11 @@ from homes import NOW_MS, HomeInMemory, archived_path, path_of, rollout, thread_
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_server.stores.doctor import repair
-from mcp_server.stores.memory_rollouts import MemoryLocks
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.reconcile import backfill
-from mcp_server.stores.state import StateDb
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.memory.rollouts import MemoryLocks
+from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.sync.doctor import repair
+from mcp_server.sync.reconciler import backfill
 
 IDS = [thread_id(number) for number in range(6)]
 INDEXED = IDS[:4]

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rollout_text import ARCHIVED_A, FOLDER, META, PATH_A, PATH_B, A, B, all_lines, content
 
+from mcp_server.codex.lines import RawLine
 from mcp_server.errors import (
     CompressedRollout,
     DamagedRollout,
@@ -17,11 +18,10 @@ from mcp_server.errors import (
     PathOutsideHome,
     RolloutNameTaken,
 )
-from mcp_server.models.rollout import RawLine
-from mcp_server.stores import rawlines
-from mcp_server.stores.base import RolloutStore
-from mcp_server.stores.memory_rollouts import MemoryRollouts
-from mcp_server.stores.rollouts import RolloutFiles
+from mcp_server.storage import rollout_text as rawlines
+from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.memory.rollouts import MemoryRollouts
 
 pytestmark = pytest.mark.anyio
 

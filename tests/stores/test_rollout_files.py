@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 from rollout_text import ARCHIVED_A, FOLDER, META, PATH_A, A, B, all_lines, content
 
+from mcp_server.codex.lines import RawLine
 from mcp_server.errors import (
     DamagedRollout,
     PathOutsideHome,
     RolloutNameTaken,
     StoreFailure,
 )
-from mcp_server.models.rollout import RawLine
-from mcp_server.stores import durable, name_index
-from mcp_server.stores.rollouts import RolloutFiles
+from mcp_server.storage.files import atomic as durable
+from mcp_server.storage.files import session_index as name_index
+from mcp_server.storage.files.rollouts import RolloutFiles
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -221,7 +222,7 @@ def started(program: str, *args: str) -> subprocess.Popen[bytes]:
 WRITER = """
 import sys, anyio
 from pathlib import Path
-from mcp_server.stores.rollouts import RolloutFiles
+from mcp_server.storage.files.rollouts import RolloutFiles
 
 async def main(home, thread_id):
     store = RolloutFiles(Path(home))

@@ -19,12 +19,12 @@ from test_history_contract import mark, step, thread
 
 from mcp_server.models.case import folded, spellings
 from mcp_server.models.history import TextPiece
+from mcp_server.models.records import Change, SpawnEdge
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores.base import StateStore
-from mcp_server.stores.history import FirstLook, TextQuery
-from mcp_server.stores.queries import ThreadQuery
-from mcp_server.stores.records import Change, SpawnEdge
-from mcp_server.stores.state import StateDb
+from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.history import FirstLook, TextQuery
+from mcp_server.storage.query import ThreadQuery
+from mcp_server.storage.sqlite.database import StateDb
 
 pytestmark = pytest.mark.anyio
 

@@ -11,11 +11,11 @@ from threading import Event, Thread
 import pytest
 from sqlmodel import Session, select
 
-from mcp_server.stores import schema
-from mcp_server.stores.sessions import Sessions
-from mcp_server.stores.state import StateDb
-from mcp_server.stores.statements import driver, run
-from mcp_server.stores.tables import MetaRow
+from mcp_server.storage.sql.tables import MetaRow
+from mcp_server.storage.sqlite import schema
+from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.storage.sqlite.sessions import Sessions
+from mcp_server.storage.sqlite.statements import driver, run
 from tests.stores.databases import run_sql
 
 

@@ -10,13 +10,14 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
+from mcp_server.codex.files import RolloutFile
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.history import HistoryMark, HistoryStep
-from mcp_server.models.rollout import HistoryBase
+from mcp_server.models.history_base import HistoryBase
+from mcp_server.models.records import Change, Moved, SpawnEdge
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
-from mcp_server.stores.base import RolloutFile, StateStore
-from mcp_server.stores.queries import ThreadQuery
-from mcp_server.stores.records import Change, Moved, SpawnEdge
+from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.query import ThreadQuery
 
 pytestmark = pytest.mark.anyio
 

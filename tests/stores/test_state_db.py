@@ -22,17 +22,17 @@ from msgspec.structs import replace
 from sqlalchemy import text
 from sqlmodel import Session
 
+from mcp_server.codex.sandbox import READ_ONLY
 from mcp_server.errors import StoreFailure
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.history import HistoryMark, HistoryStep, TextPiece
-from mcp_server.models.policy import READ_ONLY
+from mcp_server.models.records import BackfillState, Change, Move, SpawnEdge
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores import schema
-from mcp_server.stores.history import TextQuery
-from mcp_server.stores.queries import ThreadQuery
-from mcp_server.stores.records import BackfillState, Change, Move, SpawnEdge
-from mcp_server.stores.state import StateDb
-from mcp_server.stores.tables import REVISION
+from mcp_server.storage.history import TextQuery
+from mcp_server.storage.query import ThreadQuery
+from mcp_server.storage.sql.tables import REVISION
+from mcp_server.storage.sqlite import schema
+from mcp_server.storage.sqlite.database import StateDb
 from tests.stores.databases import THREAD, run_sql, set_back
 
 pytestmark = pytest.mark.anyio
@@ -100,8 +100,8 @@ async def test_rows_and_the_numbers_of_events_survive_reopening(path: Path) -> N
 async def test_several_processes_may_open_a_new_database_at_once(path: Path) -> None:
     program = (
         "import sys, anyio; from pathlib import Path\n"
-        "from mcp_server.models.event import ThreadEvent; from mcp_server.stores.base import Change\n"
-        "from mcp_server.stores.state import StateDb\n"
+        "from mcp_server.models.event import ThreadEvent; from mcp_server.storage.contracts import Change\n"
+        "from mcp_server.storage.sqlite.database import StateDb\n"
         "sys.stdout.write('ready\\n'); sys.stdout.flush(); sys.stdin.readline()\n"
         "db = StateDb.open(Path(sys.argv[1]))\n"
         "for _ in range(5):\n"
@@ -339,9 +339,9 @@ async def test_peer_262_open_state_sqlite_tolerates_newer_applied_migrations(pat
 def test_alembic_is_imported_only_to_migrate_and_sqlmodel_only_with_the_state_db(path: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "import mcp_server.stores.base, mcp_server.stores.memory_state\n"
+        "import mcp_server.storage.contracts, mcp_server.storage.memory.index\n"
         "assert 'sqlmodel' not in sys.modules\n"
-        "from mcp_server.stores.state import StateDb\n"
+        "from mcp_server.storage.sqlite.database import StateDb\n"
         "StateDb.open(Path(sys.argv[1])).close(); StateDb.open(Path(sys.argv[1])).close()\n"
         "assert 'alembic' not in sys.modules\n"
     )

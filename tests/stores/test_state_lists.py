@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from mcp_server.codex.files import RolloutFile
+from mcp_server.models.records import Change, SpawnEdge
 from mcp_server.models.thread import FileStamp, SortDirection, StoredThread, ThreadSortKey
-from mcp_server.stores.base import RolloutFile, StateStore
-from mcp_server.stores.queries import Anchor, Count, ThreadQuery
-from mcp_server.stores.records import Change, SpawnEdge
+from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.query import Anchor, Count, ThreadQuery
 
 pytestmark = pytest.mark.anyio
 

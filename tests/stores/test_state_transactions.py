@@ -14,11 +14,12 @@ from sqlalchemy import text
 from sqlmodel import Session, select
 
 from mcp_server.models.event import ThreadEvent
-from mcp_server.stores import memory_state, schema
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.records import Change
-from mcp_server.stores.state import StateDb
-from mcp_server.stores.tables import MetaRow
+from mcp_server.models.records import Change
+from mcp_server.storage.memory import index as memory_state
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.sql.tables import MetaRow
+from mcp_server.storage.sqlite import schema
+from mcp_server.storage.sqlite.database import StateDb
 from tests.stores.databases import THREAD, run_sql
 
 pytestmark = pytest.mark.anyio

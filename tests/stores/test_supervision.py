@@ -8,8 +8,8 @@ from itertools import pairwise
 import anyio
 import pytest
 
-from mcp_server.stores import supervision
-from mcp_server.stores.supervision import Failures, Pauses, kept_up
+from mcp_server.sync import supervision
+from mcp_server.sync.supervision import Failures, Pauses, kept_up
 
 pytestmark = pytest.mark.anyio
 

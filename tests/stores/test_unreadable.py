@@ -9,19 +9,19 @@ import pytest
 from homes import A, B, D, E, Home, build, ids, path_of, rollout
 from msgspec.structs import replace
 
+from mcp_server.codex.files import BadLine, RolloutFile
 from mcp_server.errors import NotStorable, StoreFailure
 from mcp_server.models.event import ThreadEvent
+from mcp_server.models.records import Change
 from mcp_server.models.thread import FileStamp
-from mcp_server.stores import unreadable_rows
-from mcp_server.stores.base import StateStore
-from mcp_server.stores.doctor import examine, repair
-from mcp_server.stores.files import BadLine, RolloutFile
-from mcp_server.stores.memory_rollouts import MemoryLocks
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.reconcile import sync
-from mcp_server.stores.records import Change
-from mcp_server.stores.state import StateDb
-from mcp_server.stores.unreadable import Unreadable
+from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.memory.rollouts import MemoryLocks
+from mcp_server.storage.sqlite import unreadable as unreadable_rows
+from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.storage.unreadable import Unreadable
+from mcp_server.sync.doctor import examine, repair
+from mcp_server.sync.reconciler import sync
 
 pytestmark = pytest.mark.anyio
 home, built = homes.home, homes.built
@@ -201,7 +201,7 @@ class TestStateDb:
 async def test_a_file_that_makes_the_reader_fail_is_told_and_costs_no_other(
     home: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mcp_server.stores import describe
+    from mcp_server.storage import metadata as describe
 
     real = describe.parse_time_ms
 

@@ -16,10 +16,10 @@ from anyio.abc import TaskGroup
 from homes import A, B, ids, path_of, rollout
 from watchfiles import Change
 
-from mcp_server.stores import watch
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.rollouts import RolloutFiles
-from mcp_server.stores.watch_turn import WatchTurn
+from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.sync import watcher as watch
+from mcp_server.sync.watch_turn import WatchTurn
 
 pytestmark = pytest.mark.anyio
 

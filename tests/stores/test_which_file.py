@@ -10,17 +10,17 @@ from homes import HOUR_MS, NOW_MS, A, B, C, Home, HomeInMemory, build, path_of, 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_server.stores import adopt
-from mcp_server.stores.adopt import SyncReport
-from mcp_server.stores.base import StateStore
-from mcp_server.stores.doctor import examine
-from mcp_server.stores.memory_rollouts import MemoryLocks
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.naming import active_path, archived_path
-from mcp_server.stores.queries import ThreadQuery
-from mcp_server.stores.reconcile import sync, sync_paths
-from mcp_server.stores.records import Change
-from mcp_server.stores.which_file import best_first, is_own, sort_out
+from mcp_server.codex.paths import active_path, archived_path
+from mcp_server.codex.which_file import best_first, is_own, sort_out
+from mcp_server.models.records import Change
+from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.memory.rollouts import MemoryLocks
+from mcp_server.storage.query import ThreadQuery
+from mcp_server.sync import upsert as adopt
+from mcp_server.sync.doctor import examine
+from mcp_server.sync.reconciler import sync, sync_paths
+from mcp_server.sync.upsert import SyncReport
 
 pytestmark = pytest.mark.anyio
 home = homes.home

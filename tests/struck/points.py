@@ -17,11 +17,11 @@ from pathlib import Path
 from sqlite3 import dbapi2
 from typing import Any, Literal
 
-from mcp_server.stores.base import RolloutStore, StateStore
-from mcp_server.stores.locks import CodexWriterLocks
-from mcp_server.stores.rollouts import RolloutFiles
-from mcp_server.stores.state import StateDb
-from mcp_server.stores.writer_locks import WriterLocks
+from mcp_server.storage.contracts import RolloutStore, StateStore
+from mcp_server.storage.files.locks import CodexWriterLocks
+from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.storage.writer_locks import WriterLocks
 
 Kind = Literal["call", "step", "half", "statement"]
 

@@ -18,7 +18,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from mcp_server.models.rollout import MalformedLine, decode_line
+from mcp_server.codex.lines import MalformedLine, decode_line
 from tests.codex_database import row_of, rows_of
 from tests.mission.conftest import Tools, rollouts
 from tests.struck.process import End, failing, killed, planted, seen

@@ -18,7 +18,7 @@ from rollout_lines import (
     user,
 )
 
-from mcp_server.models.rollout import RolloutLine
+from mcp_server.codex.lines import RolloutLine
 
 
 def searched(call_id: str) -> RolloutLine:

@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 
+from mcp_server.codex import writer as recording
+from mcp_server.codex.paths import ACTIVE, ARCHIVED, active_path, archived_path
 from mcp_server.models.event import EventType
 from mcp_server.models.params import Caller, SettingsRequest
-from mcp_server.stores.locks import LOCK_FOLDER, CodexWriterLocks
-from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.naming import ACTIVE, ARCHIVED, active_path, archived_path
-from mcp_server.stores.queries import ThreadQuery
-from mcp_server.stores.reconcile import sync
-from mcp_server.stores.records import Change, SpawnEdge
-from mcp_server.stores.rollouts import RolloutFiles
-from mcp_server.stores.state import StateDb
-from mcp_server.stores.writer_locks import WriterLocks
-from mcp_server.threads import recording
-from mcp_server.threads.events import EventFeed
+from mcp_server.models.records import Change, SpawnEdge
+from mcp_server.storage.files.locks import LOCK_FOLDER, CodexWriterLocks
+from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
+from mcp_server.storage.query import ThreadQuery
+from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.storage.writer_locks import WriterLocks
+from mcp_server.sync.reconciler import sync
+from mcp_server.threads.event_feed import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.faults import Faults

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mcp_server.models.rollout import Json, RolloutLine
+from mcp_server.codex.lines import RolloutLine
+from mcp_server.codex.parser import TurnFolder
 from mcp_server.models.turn import Turn
-from mcp_server.threads.folding import TurnFolder
+from mcp_server.models.value import Json
 
 
 def line(kind: str, **payload: Any) -> RolloutLine:

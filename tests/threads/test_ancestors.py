@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mcp_server.models.params import Caller, SettingsRequest, StartParams
-from mcp_server.stores.records import Change, SpawnEdge
+from mcp_server.models.records import Change, SpawnEdge
 from tests.threads.conftest import Homes
 
 pytestmark = pytest.mark.anyio

@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from mcp_server.codex.files import RolloutFile
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.params import Caller, StartParams
+from mcp_server.models.records import Change
 from mcp_server.models.thread import StoredThread
-from mcp_server.stores.base import Look, RolloutFile
-from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.records import Change
-from mcp_server.threads.events import EventFeed
+from mcp_server.storage.contracts import Look
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
+from mcp_server.threads.event_feed import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.worlds import clock

@@ -22,9 +22,10 @@ from rollout_lines import (
     user,
 )
 
-from mcp_server.models.rollout import Json, RolloutLine
+from mcp_server.codex.lines import RolloutLine
+from mcp_server.codex.texts import searchable
 from mcp_server.models.turn import Item
-from mcp_server.threads.texts import searchable
+from mcp_server.models.value import Json
 
 
 def search(query: str, **fields: Any) -> RolloutLine:

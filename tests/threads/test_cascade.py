@@ -19,8 +19,8 @@ from mcp_server.errors import (
     TurnsRunning,
 )
 from mcp_server.models.params import StartParams
+from mcp_server.models.records import Change, SpawnEdge
 from mcp_server.models.results import ArchiveResult
-from mcp_server.stores.records import Change, SpawnEdge
 from mcp_server.threads.service import ThreadService
 from tests.threads.conftest import CLIENT, Home, hello, load, spawned_by
 
@@ -274,7 +274,7 @@ async def test_a_thread_that_another_process_holds_stops_everything_before_anyth
 HOLDER = """
 import sys, anyio
 from pathlib import Path
-from mcp_server.stores.locks import CodexWriterLocks
+from mcp_server.storage.files.locks import CodexWriterLocks
 locks = CodexWriterLocks(Path(sys.argv[1]))  # named, or it would be gone with its locks
 anyio.run(locks.acquire, sys.argv[2])
 print("held", flush=True)

@@ -9,11 +9,11 @@ from typing import Literal
 import anyio
 import pytest
 
+from mcp_server.codex.paths import archived_path
 from mcp_server.errors import StoreFailure
+from mcp_server.models.records import Change, Move, Operation
 from mcp_server.models.results import CascadeResult
-from mcp_server.stores.naming import archived_path
-from mcp_server.stores.reconcile import sync
-from mcp_server.stores.records import Change, Move, Operation
+from mcp_server.sync.reconciler import sync
 from mcp_server.threads.service import ThreadService
 from tests.faults import Faults, Killed
 from tests.threads.conftest import Home, Homes, hello, load

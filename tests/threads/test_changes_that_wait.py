@@ -7,14 +7,14 @@ from msgspec.structs import replace
 
 from mcp_server.errors import NotStorable, StoreFailure
 from mcp_server.models.event import ThreadEvent
+from mcp_server.models.records import Change
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores.memory_rollouts import MemoryRollouts
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.records import Change
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.memory.rollouts import MemoryRollouts
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog
-from mcp_server.threads.events import EventFeed
-from mcp_server.threads.live import LiveThreads
+from mcp_server.threads.event_feed import EventFeed
+from mcp_server.threads.loaded import LiveThreads
 
 pytestmark = pytest.mark.anyio
 

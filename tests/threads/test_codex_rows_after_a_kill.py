@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from mcp_server.models.params import GitPatch
-from mcp_server.stores.codex_follow import CodexDatabase
-from mcp_server.stores.memory_rollouts import MemoryRollouts
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.threads.events import EventFeed
+from mcp_server.storage.files.codex_follow import CodexDatabase
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.memory.rollouts import MemoryRollouts
+from mcp_server.threads.event_feed import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.codex_database import Row, make, row_of, rows_of

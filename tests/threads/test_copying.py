@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_server.codex import writer as recording
+from mcp_server.codex.fork import HistoryCopy, Numbering, to_legacy
+from mcp_server.codex.lines import RolloutLine, encode_line
 from mcp_server.errors import TurnNotFound
 from mcp_server.models.page import rfc3339
-from mcp_server.models.rollout import RolloutLine, encode_line
-from mcp_server.threads import recording
-from mcp_server.threads.copying import HistoryCopy, Numbering, to_legacy
 from tests.histories import fork_lines
 
 THEN, NOW = 1_795_388_690_000, 1_795_399_999_000

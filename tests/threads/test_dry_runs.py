@@ -22,7 +22,7 @@ from mcp_server.errors import (
     TurnsRunning,
 )
 from mcp_server.models.value import plain
-from mcp_server.stores.reconcile import sync
+from mcp_server.sync.reconciler import sync
 from mcp_server.threads.service import ThreadService
 from tests.threads.conftest import Home, Homes, hello, load
 

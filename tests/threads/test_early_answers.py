@@ -10,18 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from mcp_server.codex.files import BadLine, Description, RolloutFile
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.params import ListParams, SearchParams, ThreadFilter
+from mcp_server.models.records import BackfillState, Change
 from mcp_server.models.results import SearchResult, ThreadListResult
-from mcp_server.stores import adopt
-from mcp_server.stores.base import BadLine, Description, RolloutFile, StateStore
-from mcp_server.stores.horizon import ALL_ACTIVE
-from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.reconcile import backfill, look_ahead
-from mcp_server.stores.records import BackfillState, Change
-from mcp_server.stores.state import StateDb
-from mcp_server.threads.events import EventFeed
+from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
+from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.sync import upsert as adopt
+from mcp_server.sync.backfill import ALL_ACTIVE
+from mcp_server.sync.reconciler import backfill, look_ahead
+from mcp_server.threads.event_feed import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.stores.rollout_text import meta, text_of, user

@@ -11,10 +11,11 @@ import pytest
 
 from mcp_server.errors import StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
-from mcp_server.stores.base import Change
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.threads import events, notices
-from mcp_server.threads.events import EventFeed
+from mcp_server.storage.contracts import Change
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.threads import event_feed as events
+from mcp_server.threads import notices
+from mcp_server.threads.event_feed import EventFeed
 
 pytestmark = pytest.mark.anyio
 

@@ -15,10 +15,10 @@ from mcp_server.errors import DamagedRollout, StoreFailure, WriteFailed
 from mcp_server.models.history import HistoryMark
 from mcp_server.models.params import Caller, ForkParams, StartParams
 from mcp_server.models.thread import FileStamp
-from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.rollouts import RolloutFiles
-from mcp_server.threads.events import EventFeed
+from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
+from mcp_server.threads.event_feed import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.worlds import clock

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from rollout_lines import META, aborted, agent, call, completed, ended, event, output, rolled_back, started, user
 
-from mcp_server.models.rollout import RolloutLine, encode_line
+from mcp_server.codex import parser as folding
+from mcp_server.codex.lines import RolloutLine, encode_line
+from mcp_server.codex.parser import TurnFolder
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.models.turn import Turn
-from mcp_server.stores.history import HistoryStore
-from mcp_server.stores.memory_history import MemoryHistory
-from mcp_server.stores.memory_rollouts import MemoryRollouts
-from mcp_server.threads import folding
-from mcp_server.threads.folding import TurnFolder
-from mcp_server.threads.histories import History, open_history
+from mcp_server.storage.history import HistoryStore
+from mcp_server.storage.memory.history import MemoryHistory
+from mcp_server.storage.memory.rollouts import MemoryRollouts
 from mcp_server.threads.history import history_text, select_view
+from mcp_server.threads.turn_index import History, open_history
 
 ID = "01a20581-0000-7000-8000-000000000001"
 

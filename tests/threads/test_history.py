@@ -26,10 +26,10 @@ from rollout_lines import (
     user,
 )
 
+from mcp_server.codex.lines import RolloutLine
+from mcp_server.codex.parser import TurnFolder
 from mcp_server.models.history import Place
-from mcp_server.models.rollout import Json, RolloutLine
-from mcp_server.models.value import plain
-from mcp_server.threads.folding import TurnFolder
+from mcp_server.models.value import Json, plain
 from tests.histories import check_types
 
 

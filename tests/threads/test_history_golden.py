@@ -12,10 +12,11 @@ from typing import Any, cast
 
 import pytest
 
-from mcp_server.models.rollout import HistoryBase, Json, RawLine, RolloutLine, decode_line, decode_meta
+from mcp_server.codex.lines import RawLine, RolloutLine, decode_line, decode_meta
+from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.models.value import plain
-from mcp_server.stores.base import RolloutStore
+from mcp_server.models.value import Json, plain
+from mcp_server.storage.contracts import RolloutStore
 from tests.histories import read_history
 
 pytestmark = pytest.mark.anyio

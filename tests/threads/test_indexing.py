@@ -19,15 +19,15 @@ from filelock import FileLock
 from rollout_lines import agent, ended, event, line, started, user
 from sqlmodel import Session
 
-from mcp_server.backlog import keep_indexed
+from mcp_server.background_indexer import keep_indexed
+from mcp_server.codex.lines import RawLine, RolloutLine, encode_line
 from mcp_server.errors import StoreFailure
 from mcp_server.models.history import HistoryStep
-from mcp_server.models.rollout import RawLine, RolloutLine, encode_line
-from mcp_server.stores.history import TextQuery
-from mcp_server.stores.queries import ThreadQuery
-from mcp_server.stores.reconcile import sync
-from mcp_server.stores.rollouts import RolloutFiles
-from mcp_server.stores.state import StateDb
+from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.history import TextQuery
+from mcp_server.storage.query import ThreadQuery
+from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.sync.reconciler import sync
 from mcp_server.threads.indexing import BATCH, QUIET_SECONDS, Indexer
 from mcp_server.threads.scan import HistoryScan
 from tests.damage import fuzz
@@ -161,7 +161,7 @@ async def test_what_the_state_db_did_not_take_is_tried_again(home: Home) -> None
 async def test_a_history_that_the_index_has_no_room_for_keeps_no_other_from_being_indexed(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mcp_server.stores import spans
+    from mcp_server.storage.sqlite import turns as spans
 
     for number in range(3):
         home.put(number)
@@ -239,9 +239,9 @@ async def test_damaged_rollouts_of_any_kind_stop_nothing(home: Home) -> None:
 KEEPING_INDEXED = """
 import sys, anyio
 from pathlib import Path
-from mcp_server.backlog import keep_indexed
-from mcp_server.stores.rollouts import RolloutFiles
-from mcp_server.stores.state import StateDb
+from mcp_server.background_indexer import keep_indexed
+from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.sqlite.database import StateDb
 from mcp_server.threads.indexing import Indexer
 
 step = Indexer.step

@@ -22,7 +22,7 @@ from rollout_lines import (
     user,
 )
 
-from mcp_server.models.rollout import Json
+from mcp_server.models.value import Json
 
 # ---------------------------------------------------------------------------------------------- legacy items
 

@@ -8,10 +8,12 @@ from typing import cast
 import pytest
 from rollout_lines import META, agent, call, completed, ended, folded, ids, kinds, line, started, user
 
+from mcp_server.codex.lines import RawLine, RolloutLine, encode_line
 from mcp_server.errors import DamagedRollout
-from mcp_server.models.rollout import HistoryBase, Json, RawLine, RolloutLine, encode_line
+from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.stores.base import RolloutStore
+from mcp_server.models.value import Json
+from mcp_server.storage.contracts import RolloutStore
 from mcp_server.threads.history import MAX_LINEAGE, select_view
 from tests.histories import WholeHistory, read_history
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from mcp_server.errors import WriteFailed
-from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.records import Receipt
-from mcp_server.threads.events import EventFeed
+from mcp_server.models.records import Receipt
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
+from mcp_server.threads.event_feed import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.worlds import clock

@@ -6,10 +6,10 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from mcp_server.codex.paths import ARCHIVED, is_archived
 from mcp_server.errors import WriteFailed
-from mcp_server.stores.naming import ARCHIVED, is_archived
-from mcp_server.stores.reconcile import sync
-from mcp_server.threads.plans import Descend
+from mcp_server.sync.reconciler import sync
+from mcp_server.threads.plan import Descend
 from tests.faults import Faults, Killed
 from tests.stores.rollout_text import meta, text_of, user
 from tests.threads.conftest import Home, Homes

@@ -8,16 +8,16 @@ from types import SimpleNamespace
 import pytest
 from rollout_lines import agent, ended, line, started, user
 
+from mcp_server.codex.lines import encode_line
+from mcp_server.codex.texts import searchable
 from mcp_server.models.params import SearchParams
-from mcp_server.models.rollout import encode_line
 from mcp_server.models.turn import Item
-from mcp_server.stores.memory_rollouts import MemoryRollouts
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.stores.reconcile import sync
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.memory.rollouts import MemoryRollouts
+from mcp_server.sync.reconciler import sync
 from mcp_server.threads import looking
 from mcp_server.threads import search as search_module
 from mcp_server.threads.search import Searcher
-from mcp_server.threads.texts import searchable
 from tests.worlds import World
 
 pytestmark = pytest.mark.anyio

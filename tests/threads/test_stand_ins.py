@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rollout_lines import agent, call, completed, ended, event, folded, ids, kinds, line, response, started, user
 
-from mcp_server.models.rollout import RolloutLine
+from mcp_server.codex.lines import RolloutLine
 from mcp_server.models.turn import Turn
 
 CONTEXT = "<environment_context>\n  <cwd>/work</cwd>\n</environment_context>"

@@ -6,11 +6,11 @@ import pytest
 
 from mcp_server.errors import LimitReached
 from mcp_server.models.params import Caller, StartParams
-from mcp_server.stores.memory_rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.stores.memory_state import MemoryState
-from mcp_server.threads import live
-from mcp_server.threads.events import EventFeed
-from mcp_server.threads.live import HANDLE_LIFE_MS
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
+from mcp_server.threads import loaded as live
+from mcp_server.threads.event_feed import EventFeed
+from mcp_server.threads.loaded import HANDLE_LIFE_MS
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mcp_server.stores.records import SpawnEdge, chain_of
+from mcp_server.models.records import SpawnEdge, chain_of
 from mcp_server.threads.tree import Descendant, Picture, descendants
 from tests.threads.conftest import Homes
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from mcp_server.codex.lines import decode_line
 from mcp_server.errors import StoreFailure
 from mcp_server.models.params import Caller, ForkParams, GitPatch, StartParams
-from mcp_server.models.rollout import decode_line
-from mcp_server.stores.reconcile import sync
+from mcp_server.sync.reconciler import sync
 from mcp_server.threads.service import ThreadService
 from tests.faults import Faults, Killed
 from tests.histories import read_history

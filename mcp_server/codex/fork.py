@@ -1,0 +1,288 @@
+"""Histories on their way from one rollout to another: what a fork copies, and each history form put into the other.
+
+Legacy histories tell messages by events of their own; paginated ones number every line and tell all by
+`item_completed`. A legacy reader shows plans alone of the latter and skips the rest without harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import msgspec
+
+from mcp_server.codex import writer as recording
+from mcp_server.codex.lines import MalformedLine, RolloutLine, decode_value
+from mcp_server.codex.messages import stand_in
+from mcp_server.codex.spoken import said_by_user
+from mcp_server.errors import TurnNotFound
+from mcp_server.models.page import rfc3339
+from mcp_server.models.value import Json
+
+_OPENING = ("task_started", "turn_started")
+_TELLING = (*_OPENING, "agent_message", "agent_reasoning", "agent_reasoning_raw_content")
+_CLOSING = ("task_complete", "turn_complete", "turn_aborted")
+
+
+@dataclass
+class HistoryCopy:
+    """A legacy fork's copy, to stand between its own session metadata and its settings; fed one source line at a time,
+    from the history's first on (that of a paginated fork begins with what it borrows).
+
+    Copied whole, up to the end of `last_turn_id`, or up to the start of `before_turn_id`. As in Codex, every line is
+    stamped with the fork's time, the source's session metadata stays among them, and a turn still open at the end is
+    closed as interrupted. An `old` source holds response items alone; events are made that tell what was said.
+    """
+
+    source_id: str
+    now_ms: int
+    last_turn_id: str | None = None
+    before_turn_id: str | None = None
+    old: bool = False
+    done: bool = field(default=False, init=False)
+    _turn_id: str | None = field(default=None, init=False)
+    _open: Json | None = field(default=None, init=False)
+    _count: int = field(default=0, init=False)
+    _found: bool = field(default=False, init=False)
+    _told: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._stamp = rfc3339(self.now_ms)
+
+    def feed(self, line: RolloutLine) -> list[RolloutLine]:
+        """The copies of a line: none past the boundary, several if its translation needs them."""
+        if self.done:
+            return []
+        opened = self._opened_by(line)
+        self._count += 1
+        if opened is not None and self._enter(opened, line):
+            return []
+        if line.event in _CLOSING and self._open is not None and _concerns(line.payload, self._open):
+            self._open = None
+            self.done = self._turn_id == self.last_turn_id
+        made = _with_events(line) if self.old else to_legacy(line)
+        return [msgspec.structs.replace(one, timestamp=self._stamp) for one in made]
+
+    def close(self) -> list[RolloutLine]:
+        """What ends the copy: the interruption of a turn in progress.
+
+        Raises:
+            TurnNotFound: the turn that bounds the copy isn't in the source.
+        """
+        bound = self.last_turn_id or self.before_turn_id
+        if bound is not None and not self._found:
+            raise TurnNotFound(bound, self.source_id)
+        if self._open is None:
+            return []
+        aborted = {
+            "type": "turn_aborted",
+            "turn_id": self._open["turn_id"],
+            "root_turn_id": self._open.get("root_turn_id") or self._open["turn_id"],
+            "reason": "interrupted",
+            "started_at": self._open.get("started_at"),
+        }
+        event = RolloutLine(type="event_msg", payload=aborted, timestamp=self._stamp)
+        return [recording.interruption_note(self._open["turn_id"], self.now_ms), event]
+
+    def _opened_by(self, line: RolloutLine) -> str | None:
+        told_by_user = line.event == "user_message" or _item(line).get("type") == "UserMessage"
+        self._told = self._told or told_by_user or line.event in _TELLING
+        match line.payload.get("turn_id"):
+            case str(turn_id) if line.event in _OPENING:
+                return turn_id
+            case _:
+                pass
+        # Before Codex marked turns, each user message began one; it names these by the number of their line.
+        # Where no event has told of anything, each message of the user that the model's history holds.
+        bare = not self._told and line.type == "response_item" and bool(said_by_user(line.payload))
+        return f"rollout-{self._count}" if self._open is None and (told_by_user or bare) else None
+
+    def _enter(self, turn_id: str, line: RolloutLine) -> bool:
+        """Note that a turn begins; true if the copy ends before it."""
+        if self._found or turn_id == self.before_turn_id:
+            self._found = self.done = True
+            return True
+        self._turn_id = turn_id
+        self._open = line.payload if line.event in _OPENING else None
+        self._found = turn_id == self.last_turn_id
+        return False
+
+
+def _concerns(end: Json, start: Json) -> bool:
+    return end.get("turn_id") in (None, start["turn_id"])
+
+
+def _item(line: RolloutLine) -> Json:
+    match line.payload.get("item"):
+        case {"type": str()} as item if line.event == "item_completed":
+            return item
+        case _:
+            return {}
+
+
+# ---------------------------------------------------------------------------------------------- translation
+
+
+def to_legacy(line: RolloutLine) -> list[RolloutLine]:
+    """A line of any history as a legacy one holds it. Items without an event of their own stay items."""
+    if line.type == "session_meta":
+        return [_with_payload(line, _legacy_meta(line.payload))]
+    if line.event != "item_completed":  # nearly all
+        return [line if line.ordinal is None else _with_payload(line, line.payload)]
+    item = _item(line)
+    match item.get("type"):
+        case "UserMessage":
+            payloads = [recording.user_event(_user_inputs(item), 0).payload]
+        case "AgentMessage":
+            extra = {name: item.get(name) for name in ("phase", "memory_citation")}
+            payloads = [{"type": "agent_message", "message": _agent_text(item), **extra}]
+        case "Reasoning":
+            payloads = _reasoning_events(item)
+        case "ContextCompaction":
+            payloads = [{"type": "context_compacted"}]
+        case _:
+            payloads = [line.payload]
+    return [_with_payload(line, payload) for payload in payloads]
+
+
+def _with_events(line: RolloutLine) -> list[RolloutLine]:
+    """A line of an old rollout, with the event that Codex would write beside it today."""
+    if line.type != "response_item":
+        return []
+    said = stand_in(line.payload, "")
+    match said and said.type:
+        case "userMessage":
+            return [line, recording.user_event(said["content"] if said else [], 0)]
+        case "agentMessage":
+            event = {"type": "agent_message", "message": said["text"] if said else "", "phase": None}
+            return [RolloutLine("event_msg", event), line]
+        case _:
+            return [line]
+
+
+@dataclass
+class Numbering:
+    """Goes on with a paginated history: lines as `recording` makes them, in the form and count of such a history.
+
+    `next_ordinal` is one more than the ordinal of the file's last numbered line. Items are named by their ordinals,
+    tool calls by their call ids; a call is told when it begins and again, whole, with its output.
+    """
+
+    thread_id: str
+    next_ordinal: int
+    _calls: dict[str, Json] = field(default_factory=dict[str, Json], init=False)
+
+    def number(self, lines: Iterable[RolloutLine], turn_id: str, now_ms: int) -> list[RolloutLine]:
+        """The lines of one turn, or of a part of it, numbered from `next_ordinal` on."""
+        found: list[RolloutLine] = []
+        for line in lines:
+            for made in self._translated(line, turn_id, now_ms):
+                found.append(msgspec.structs.replace(made, ordinal=self.next_ordinal))
+                self.next_ordinal += 1
+        return found
+
+    def _translated(self, line: RolloutLine, turn_id: str, now_ms: int) -> list[RolloutLine]:
+        if line.type == "response_item":
+            call = self._called(line.payload)
+            return [line] if call is None else [line, self._completed(call, turn_id, now_ms)]
+        if line.event in _CLOSING:
+            self._calls.clear()
+        item = _paginated_item(line.payload, f"item-{self.next_ordinal}")
+        return [line] if item is None else [self._completed(item, turn_id, now_ms)]
+
+    def _completed(self, item: Json, turn_id: str, now_ms: int) -> RolloutLine:
+        return recording.item_completed(item, self.thread_id, turn_id, now_ms)
+
+    def _called(self, payload: Json) -> Json | None:
+        match payload:
+            case {"type": "function_call", "call_id": str(call_id), "name": name, "arguments": arguments}:
+                call = {"type": "DynamicToolCall", "id": call_id, "tool": name, "arguments": _value(arguments)}
+                self._calls[call_id] = call
+                return {**call, "status": "in_progress"}
+            case {"type": "function_call_output", "call_id": str(call_id), "output": output}:
+                call = self._calls.pop(call_id, None)
+                return None if call is None else {**call, **_outcome(output, payload.get("success"))}
+            case _:
+                return None
+
+
+def _with_payload(line: RolloutLine, payload: Json) -> RolloutLine:
+    return msgspec.structs.replace(line, payload=payload, ordinal=None)
+
+
+def _legacy_meta(payload: Json) -> Json:
+    borrowed = ("history_base", "forked_from_ordinal_exclusive")
+    kept = {name: value for name, value in payload.items() if name not in borrowed}
+    return {**kept, "history_mode": "legacy"}
+
+
+def _user_inputs(item: Json) -> list[Json]:
+    """The content of a recorded UserMessage in the form of the wire."""
+    found: list[Json] = []
+    for part in _parts(item.get("content")):
+        match part:
+            case {"type": "image", "image_url": url}:
+                found.append({"type": "image", "url": url})
+            case {"type": "local_image", "path": path}:
+                found.append({"type": "localImage", "path": path})
+            case _:
+                found.append(part)
+    return found
+
+
+def _agent_text(item: Json) -> str:
+    parts = _parts(item.get("content"))
+    return "".join(_texts([part.get("text") for part in parts if part.get("type") == "Text"]))
+
+
+def _reasoning_events(item: Json) -> list[Json]:
+    shown = [{"type": "agent_reasoning", "text": text} for text in _texts(item.get("summary_text"))]
+    raw = [{"type": "agent_reasoning_raw_content", "text": text} for text in _texts(item.get("raw_content"))]
+    return shown + raw
+
+
+def _parts(value: Any) -> list[Json]:
+    # Other programs wrote these; a list may be no list at all.
+    members = cast("list[Any]", value) if isinstance(value, list) else []
+    return [member for member in members if isinstance(member, dict)]
+
+
+def _texts(value: Any) -> list[str]:
+    members = cast("list[Any]", value) if isinstance(value, list) else []
+    return [member for member in members if isinstance(member, str)]
+
+
+def _value(arguments: str) -> Any:
+    try:
+        return decode_value(arguments)
+    except MalformedLine:
+        return arguments
+
+
+def _outcome(output: str, success: bool | None) -> Json:
+    return {
+        "status": "failed" if success is False else "completed",
+        "content_items": [{"type": "inputText", "text": output}],
+        "success": success is not False,
+    }
+
+
+def _paginated_item(event: Json, item_id: str) -> Json | None:
+    match event:
+        case {"type": "user_message"}:
+            return {"type": "UserMessage", "id": item_id, "content": _recorded_inputs(event)}
+        case {"type": "agent_message", "message": text}:
+            return {"type": "AgentMessage", "id": item_id, "content": [{"type": "Text", "text": text}]}
+        case {"type": "agent_reasoning", "text": text}:
+            return {"type": "Reasoning", "id": item_id, "summary_text": [text], "raw_content": []}
+        case _:
+            return None
+
+
+def _recorded_inputs(event: Json) -> list[Json]:
+    message = event["message"]
+    text: list[Json] = [{"type": "text", "text": message, "text_elements": event["text_elements"]}] if message else []
+    images = [{"type": "image", "image_url": url} for url in event.get("images") or ()]
+    local = [{"type": "local_image", "path": path} for path in event.get("local_images") or ()]
+    return text + images + local

@@ -1,0 +1,233 @@
+"""The lines of a rollout file, tolerant of kinds and fields that this version doesn't know.
+
+A line is `{"timestamp", "type", "payload"}`, with an `ordinal` beside them in paginated histories (Codex 0.169.0).
+Only what every reader needs is typed here; payloads stay plain dicts, since Codex adds to them with each release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from mcp_server.codex.old_rollout import told_today
+from mcp_server.models.history_base import HistoryBase
+from mcp_server.models.value import Json
+
+MAX_DEPTH = 100
+"""How deep a payload may be nested. Codex reads no line that is nested deeper than 128; and what is shown of a line is
+nested a little deeper in an answer, which clients bound too."""
+
+MAX_LINE_BYTES = 64 << 20
+"""How long a line may be; a longer one is not taken into memory. Images make lines of some 20 MB."""
+
+# Each value takes up to 80 bytes, and may be written with three. Lines that are shorter than this may hold any number.
+_MANY_VALUES, _MANY_VALUES_BYTES = 4_000_000, 8 << 20
+
+
+class RolloutLine(msgspec.Struct, frozen=True):
+    """One decoded line."""
+
+    type: str
+    payload: Json
+    timestamp: str = ""
+    ordinal: int | None = None
+
+    @property
+    def event(self) -> str | None:
+        """The event's kind if this is an `event_msg` line."""
+        return self.payload.get("type") if self.type == "event_msg" else None
+
+
+@dataclass(frozen=True, slots=True)
+class RawLine:
+    """One undecoded line and where it lies. `end` is the offset after its newline; `whole` is False for a torn tail.
+    Of a line of more than `MAX_LINE_BYTES`, `data` has the end alone, and `cut` is how many bytes came before."""
+
+    offset: int
+    data: bytes
+    whole: bool = True
+    cut: int = 0
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.cut + len(self.data) + (1 if self.whole else 0)
+
+
+class SessionMeta(msgspec.Struct, frozen=True):
+    """The payload of the first line: the identity of a thread and what it was started with."""
+
+    id: str
+    timestamp: str = ""
+    cwd: str = ""
+    originator: str = ""
+    cli_version: str = ""
+    source: Any = "vscode"
+    session_id: str | None = None
+    parent_thread_id: str | None = None
+    forked_from_id: str | None = None
+    attached_thread: Any = None
+    thread_source: str | None = None
+    agent_nickname: str | None = None
+    agent_role: str | None = None
+    agent_path: str | None = None
+    model_provider: str | None = None
+    history_mode: str = "legacy"
+    history_base: HistoryBase | None = None
+    git: Json | None = None
+    base_instructions: Any = None
+
+
+_decoder = msgspec.json.Decoder(RolloutLine)
+_encoder = msgspec.json.Encoder()
+_BOM = b"\xef\xbb\xbf"
+
+
+class MalformedLine(ValueError):
+    """A line that is not a JSON object of the rollout's shape. The text says why."""
+
+
+def decode_line(data: bytes) -> RolloutLine:
+    """Decode one line. A byte order mark before it is passed over, which editors put at the start of a file.
+
+    Raises:
+        MalformedLine: not JSON, not UTF-8, without `type` and `payload` and no line of an old rollout either, or nested
+            deeper than `MAX_DEPTH`.
+    """
+    data = data.removeprefix(_BOM)
+    check_values(data)
+    try:
+        line = _decoder.decode(data)
+    except msgspec.ValidationError as error:
+        if (old := _old(data)) is None:
+            raise MalformedLine(str(error)) from error
+        line = old
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedLine(str(error)) from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _is_deeper(line.payload, MAX_DEPTH):
+        raise _too_deep()
+    return line
+
+
+def check_values(data: bytes) -> None:
+    """Raises MalformedLine if JSON holds so many values that they would take many times its length in memory."""
+    if len(data) > _MANY_VALUES_BYTES and sum(map(data.count, (b",", b"[", b"{"))) > _MANY_VALUES:
+        raise MalformedLine(f"JSON holds more than {_MANY_VALUES} values")
+
+
+def _old(data: bytes) -> RolloutLine | None:
+    """A line of an old rollout as one of today."""
+    try:
+        told = told_today(msgspec.json.decode(data))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return told and RolloutLine(*told)
+
+
+def decode_raw(raw: RawLine) -> RolloutLine:
+    """`decode_line` of a line as it was read.
+
+    Raises:
+        MalformedLine: as `decode_line`, or longer than `MAX_LINE_BYTES`.
+    """
+    if raw.cut or len(raw.data) > MAX_LINE_BYTES:
+        raise MalformedLine(f"the line is longer than {MAX_LINE_BYTES >> 20} MB")
+    return decode_line(raw.data)
+
+
+def decode_value(text: str) -> Any:
+    """The value of a JSON text that stands in a line.
+
+    Raises:
+        MalformedLine: not JSON, or nested deeper than `MAX_DEPTH`.
+    """
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise MalformedLine(str(error)) from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    if text.count("{") + text.count("[") > MAX_DEPTH and _is_deeper([value], MAX_DEPTH + 1):
+        raise _too_deep()
+    return value
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    level: list[Any] = [value]
+    for _ in range(depth):
+        parts: list[Iterable[Any]] = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [part for one in parts for part in one if isinstance(part, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _too_deep() -> MalformedLine:
+    return MalformedLine(f"JSON is nested deeper than {MAX_DEPTH} levels")
+
+
+def decode_first(raw: RawLine, said: list[str]) -> RolloutLine:
+    """Decode a line that tells what a file is. Bytes that are no UTF-8 are replaced, and a time or a number of another
+    type counts as missing; that is `said`.
+
+    Raises:
+        MalformedLine: as `decode_raw`, but for that.
+    """
+    try:
+        return decode_raw(raw)
+    except MalformedLine as error:
+        if raw.cut:
+            raise
+        why = error
+    record = decode_value(raw.data.removeprefix(_BOM).decode("utf-8", "replace"))
+    if (told := told_today(record)) is not None:
+        said.append(f"not all of it can be used: {why}")
+        return RolloutLine(*told)
+    if not isinstance(record, dict):
+        raise why
+    known: Json = {name: record[name] for name in ("type", "payload") if name in record}  # pyright: ignore[reportUnknownVariableType]
+    try:
+        line = msgspec.convert(known, RolloutLine)
+    except msgspec.ValidationError as error:
+        raise why from error
+    said.append(f"not all of it can be used: {why}")
+    return line
+
+
+def decode_meta(payload: Json, said: list[str] | None = None) -> SessionMeta:
+    """Read the payload of a `session_meta` line. A field that is null, or of a type that no version of Codex writes,
+    counts as missing; the latter is `said`.
+
+    Raises:
+        MalformedLine: `id` is missing or no text.
+    """
+    try:
+        return msgspec.convert(payload, SessionMeta)
+    except msgspec.ValidationError:
+        pass
+    misfits: dict[str, str] = {}
+    for field in msgspec.structs.fields(SessionMeta):
+        try:
+            msgspec.convert(payload.get(field.name), field.type)
+        except msgspec.ValidationError as error:
+            misfits[field.name] = str(error)
+    if said is not None:
+        said += [f"{name} is left out: {why}" for name, why in misfits.items() if payload.get(name) is not None]
+    try:
+        return msgspec.convert({name: payload[name] for name in payload.keys() - misfits.keys()}, SessionMeta)
+    except msgspec.ValidationError as error:
+        raise MalformedLine(str(error)) from error
+
+
+def encode_line(line: RolloutLine) -> bytes:
+    """The line as written: compact JSON and a newline; `ordinal` only where the history counts."""
+    record: Json = {"timestamp": line.timestamp}
+    if line.ordinal is not None:
+        record["ordinal"] = line.ordinal
+    record["type"] = line.type
+    record["payload"] = line.payload
+    return _encoder.encode(record) + b"\n"

@@ -1,0 +1,27 @@
+"""What a server has of Codex's own databases: names, edges, the rows that follow what is done to their threads, and the
+looks that tell what Codex or anybody else has just done."""
+
+from __future__ import annotations
+
+from mcp_server.config import Config
+from mcp_server.models.records import SpawnEdge
+from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.files import codex_db as codex_state
+from mcp_server.storage.files.codex_follow import CodexDatabase
+from mcp_server.sync.codex_facts import CodexFacts
+from mcp_server.sync.codex_names import CodexNames
+from mcp_server.sync.freshness import Freshness
+
+
+class CodexBeside:
+    """The databases that Codex keeps for the home of this configuration, if it has been there."""
+
+    def __init__(self, config: Config, rollouts: RolloutStore) -> None:
+        self._folder, read_only = config.codex_databases, config.codex_db == "read-only"
+        self.names = CodexNames(self._folder, rollouts, ours_first=read_only)
+        self.facts = CodexFacts(self._folder, ours_first=read_only)
+        self.fresh = Freshness(config.home, self._folder, rollouts, self.names)
+        self.rows = CodexDatabase(config.home, self._folder, read_only=read_only)
+
+    async def closed_edges(self) -> list[SpawnEdge]:
+        return await codex_state.closed_edges(self._folder)

@@ -1,0 +1,218 @@
+"""The folders of a home, walked over and looked into. Blocking."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from operator import itemgetter
+from pathlib import Path
+from stat import S_ISREG
+
+from mcp_server.codex.files import BadLine, RolloutFile, current_first
+from mcp_server.codex.paths import (
+    ACTIVE,
+    ARCHIVED,
+    id_in,
+    is_above_days,
+    is_before,
+    is_plain,
+    is_rollout,
+    likely_folders,
+    parse_id,
+    rollout_id_of,
+)
+from mcp_server.errors import PathOutsideHome
+from mcp_server.storage.files import atomic as durable
+from mcp_server.storage.files.moving import rollout_file
+from mcp_server.storage.files.safe_path import ManyInside, inside
+
+_ABANDONED_SECONDS = 3_600
+_NOT_PLAIN = "has a name that is not UTF-8, or with a backslash; it is left out until it is renamed"
+_READ_BESIDE = re.compile(r"session_index\.jsonl|config\.toml|state_\d+\.sqlite")
+
+
+class Folders:
+    """What `RolloutFiles` finds; the methods do what those of a `RolloutStore` with their names do."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
+        for folder in (ACTIVE, ARCHIVED):
+            for path, entry in self._entries(folder, odd=odd):
+                if (file := self._listed(path, entry)) is not None:
+                    yield file
+                elif odd is not None and (reason := self._why_unusable(path)) is not None:
+                    odd.append(BadLine(path, 0, reason))
+        if odd is not None:
+            odd += [BadLine(path, 0, f"is left out: it is a link, and {why}") for path, why in self.linked()]
+
+    def paths(self) -> Iterator[str]:
+        for folder in (ACTIVE, ARCHIVED):
+            for path, _ in self._entries(folder):
+                yield path
+
+    def look_at(self, path: str) -> RolloutFile | None:
+        try:
+            stat = inside(self._home, path, ACTIVE, ARCHIVED).stat()
+        except (OSError, PathOutsideHome):
+            return None
+        return rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
+
+    def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+        many = ManyInside(self._home)
+        found: dict[str, RolloutFile] = {}
+        for path in paths:
+            with suppress(OSError, PathOutsideHome):
+                _, stat = many.stat(path, ACTIVE, ARCHIVED)
+                if S_ISREG(stat.st_mode):
+                    found[path] = rollout_file(path, stat)
+        return found
+
+    def locate(self, thread_id: str) -> list[RolloutFile]:
+        wanted = parse_id(thread_id)
+        if wanted is None:
+            return []
+        # a revert lies in the folder of its own day
+        begun = min(likely_folders(wanted), default="")
+        found = [*self._walk(ACTIVE, wanted, id_in, since=begun), *self._walk(ARCHIVED, wanted, id_in)]
+        return current_first(found or self._walk(ACTIVE, wanted, id_in), wanted)
+
+    def rollout(self, rollout_id: str) -> list[RolloutFile]:
+        wanted = parse_id(rollout_id)
+        if wanted is None:
+            return []
+        likely = (self._walk(folder, wanted, rollout_id_of) for folder in (*likely_folders(wanted), ARCHIVED))
+        found = [file for walk in likely for file in walk]
+        return current_first(found or self._walk(ACTIVE, wanted, rollout_id_of))
+
+    def _walk(
+        self, folder: str, wanted: str, id_of: Callable[[str], str | None], *, since: str = ""
+    ) -> Iterator[RolloutFile]:
+        """The rollouts of one id below a folder, date folders before `since` left out."""
+        tail = wanted[-12:]
+        for path, entry in self._entries(folder, since):
+            if (
+                tail in entry.name.lower()
+                and id_of(entry.name) == wanted
+                and (file := self._listed(path, entry)) is not None
+            ):
+                yield file
+
+    def _entries(
+        self, folder: str, since: str = "", odd: list[BadLine] | None = None
+    ) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """What is called a rollout below a folder, by path, descending. To `odd` go names that can't be kept, and
+        folders that can't be looked into."""
+        pending = [(folder, self._children(folder, odd))]
+        while pending:
+            here, children = pending[-1]
+            if not children:
+                pending.pop()
+                continue
+            key, entry = children.pop()
+            path = f"{here}/{entry.name}"
+            if not key.endswith("/"):
+                yield path, entry
+            elif not is_before(path, since):
+                pending.append((path, self._children(path, odd)))
+
+    def _children(self, folder: str, odd: list[BadLine] | None) -> list[tuple[str, os.DirEntry[str]]]:
+        """The folders and rollouts in a folder, the last first to be taken; folders with the `/` by which they sort."""
+        found: list[tuple[str, os.DirEntry[str]]] = []
+        said: list[BadLine] = []
+        try:
+            with os.scandir(self._home / folder) as all_:
+                for one in all_:
+                    key = f"{one.name}/" if one.is_dir(follow_symlinks=False) else one.name
+                    if not (key.endswith("/") or is_rollout(key)):
+                        continue
+                    if is_plain(one.name):
+                        found.append((key, one))
+                    else:
+                        said.append(BadLine(_told(f"{folder}/{one.name}"), 0, _NOT_PLAIN))
+        except FileNotFoundError:
+            pass
+        except OSError as error:  # of any kind: a path may be too long for the system
+            said.append(BadLine(_told(folder), 0, f"can't be looked into: {error.strerror}", passing=True))
+        if odd is not None:
+            odd += said
+        return sorted(found, key=itemgetter(0))
+
+    def _listed(self, path: str, entry: os.DirEntry[str]) -> RolloutFile | None:
+        if entry.is_symlink():
+            return self.look_at(path)
+        try:
+            stat = entry.stat(follow_symlinks=False)
+        except OSError:
+            return None
+        return rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
+
+    def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
+        if paths is not None:
+            told = ((path, self._why_unusable(path)) for path in sorted(filter(is_plain, paths)))
+            return [BadLine(path, 0, reason) for path, reason in told if reason is not None]
+        odd: list[BadLine] = []
+        for _ in self.walk(odd):
+            pass
+        return [*odd, *self._beside()]
+
+    def _why_unusable(self, path: str) -> str | None:
+        """What is wrong with something that is called a rollout; None if it is a file of the home, or not there."""
+        full = self._home / path
+        if not is_rollout(full.name) or not os.path.lexists(full) or self.look_at(path) is not None:
+            return None
+        if not full.is_symlink():
+            return "is no regular file"
+        out_of = f"out of {full.relative_to(self._home).parts[0]}"
+        return f"is a link that leads {out_of if full.is_file() else 'to no file'}"
+
+    def _beside(self) -> list[BadLine]:
+        """What is called like a file that is read beside the rollouts, and is none."""
+        with suppress(OSError):
+            names = sorted(filter(_READ_BESIDE.fullmatch, os.listdir(self._home)))
+            return [BadLine(n, 0, "is no regular file") for n in names if not os.path.isfile(self._home / n)]
+        return []
+
+    def abandoned(self) -> list[str]:
+        found: list[str] = []
+        folders = (where for top in (ACTIVE, ARCHIVED) for where in os.walk(self._home / top))
+        for folder, _, names in folders:
+            for name in filter(durable.is_draft, names):
+                with suppress(OSError):
+                    if time.time() - os.stat(f"{folder}/{name}").st_mtime > _ABANDONED_SECONDS:
+                        found.append(Path(folder, name).relative_to(self._home).as_posix())
+        return sorted(filter(is_plain, found))
+
+    def linked(self) -> list[tuple[str, str]]:
+        """The links in the place of date folders, which are not followed, and why; what else lies beside the date
+        folders is not looked at. Blocks."""
+        found: list[tuple[str, str]] = []
+        pending = [ACTIVE, ARCHIVED]
+        while pending:
+            folder = pending.pop()
+            with suppress(OSError), os.scandir(self._home / folder) as entries:
+                for entry in entries:
+                    path = f"{folder}/{entry.name}"
+                    if entry.is_symlink() and (why := _why_left_out(entry)) and is_plain(entry.name):
+                        found.append((path, why))
+                    elif is_above_days(path) and entry.is_dir(follow_symlinks=False):
+                        pending.append(path)
+        return sorted(found)
+
+
+def _why_left_out(link: os.DirEntry[str]) -> str | None:
+    """What is wrong with a link that is no link to a file."""
+    if is_rollout(link.name):
+        return None
+    if link.is_dir():
+        return "links to folders are not followed; put the folder itself there"
+    return None if os.path.exists(link.path) else "it leads to nothing that is there"
+
+
+def _told(path: str) -> str:
+    """A path as the disk has it, as a text."""
+    return os.fsencode(path).decode("utf-8", "replace")

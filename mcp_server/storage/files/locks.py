@@ -1,0 +1,318 @@
+"""One writer per thread: Codex's own lock files, `thread-writer-locks/<id>.lock`, held with flock(2).
+
+Codex takes and gives back a thread's lock while it holds `.coordination.lock`, and waits for that one. So do we, and
+only for moments: the file of a lock can be removed on release without a race.
+
+So nobody can take a thread that is free while we hold the coordination lock. Many threads at once are held by it alone,
+for a bounded time: to make the file of each takes longer than to move all of their rollouts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from anyio import CancelScope, to_thread
+from filelock import FileLock, Timeout
+
+from mcp_server.codex.paths import checked_id, parse_id
+from mcp_server.errors import ActiveWriter, StoreFailure, WriteFailed
+from mcp_server.models.page import rfc3339
+from mcp_server.models.quoting import plain_or_quoted
+from mcp_server.storage.files.atomic import check_writable, make_folders
+from mcp_server.storage.writer_locks import Holder, WriterLocks
+
+LOCK_FOLDER = "thread-writer-locks"
+# Held for moments, but by whoever comes first of all who try: with sixty servers one may try for long.
+COORDINATION_SECONDS = 15.0
+# Others wait for the coordination lock meanwhile: when we make files, and when we hold many threads by it alone.
+_AT_A_TIME = 100
+GUARDED = 2_000
+GUARD_SECONDS = 2.0
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_Inode = tuple[int, int]
+
+
+class CodexWriterLocks(WriterLocks):
+    """The writer locks of one home. Two objects exclude each other, in one process or in two."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / LOCK_FOLDER
+        self._inside = threading.RLock()  # our worker threads share the coordination lock; whoever changes these is in:
+        self._locks: dict[str, FileLock] = {}
+        self._guarded: frozenset[str] = frozenset()
+        self._guard: threading.Timer | None = None
+        """Runs as long as the coordination lock is held for the sake of `_guarded`, the threads without a file."""
+
+    async def acquire(self, thread_id: str) -> None:
+        await to_thread.run_sync(self._acquire, [checked_id(thread_id)])
+
+    async def release(self, thread_id: str) -> None:
+        await self.release_many([thread_id])
+
+    async def acquire_many(self, thread_ids: Sequence[str]) -> None:
+        wanted = [checked_id(thread_id) for thread_id in thread_ids]
+        if wanted:
+            await to_thread.run_sync(self._acquire_guarded if len(wanted) <= GUARDED else self._acquire, wanted)
+
+    async def check_free(self, thread_ids: Sequence[str]) -> None:
+        if thread_ids:
+            await to_thread.run_sync(self._check_takeable, [checked_id(thread_id) for thread_id in thread_ids])
+
+    async def release_many(self, thread_ids: Collection[str]) -> None:
+        returned = self.held().intersection(map(checked_id, thread_ids))
+        if returned:
+            with CancelScope(shield=True):
+                await to_thread.run_sync(self._release, returned)
+
+    def held(self) -> frozenset[str]:
+        return self._guarded.union(self._locks.copy())
+
+    async def holder(self, thread_id: str) -> Holder | None:
+        thread_id = checked_id(thread_id)
+        if thread_id in self.held():
+            return None
+        return (await to_thread.run_sync(self._holders, [self._file(thread_id)])).get(thread_id)
+
+    async def foreign(self) -> dict[str, Holder]:
+        return await to_thread.run_sync(self._foreign)
+
+    def _file(self, thread_id: str) -> Path:
+        return self._folder / f"{thread_id}.lock"
+
+    @contextmanager
+    def _coordinated(self) -> Generator[None]:
+        """Hold Codex's lock on the folder, alone among our worker threads. Raises Timeout."""
+        if not self._inside.acquire(timeout=COORDINATION_SECONDS):
+            raise Timeout(self._coordination.lock_file)
+        try:
+            with self._coordination.acquire(COORDINATION_SECONDS):  # at once while threads are guarded
+                yield
+        finally:
+            self._inside.release()
+
+    @cached_property
+    def _coordination(self) -> FileLock:
+        # Made by the process that uses it: a lock is not inherited by a fork.
+        return _file_lock(self._folder / ".coordination.lock")
+
+    # ------------------------------------------------------------------------------------------ taking
+
+    def _acquire(self, thread_ids: Sequence[str]) -> None:
+        """Take locks, each with its file: all or none."""
+        taken: list[str] = []
+        try:
+            for some in _some_at_a_time(list(thread_ids)):
+                with self._refusals(some[0]), self._coordinated():
+                    self._check_free(some)
+                    self._take(some, taken)
+        except BaseException:
+            self._release(taken)
+            raise
+
+    def _acquire_guarded(self, thread_ids: Sequence[str]) -> None:
+        """Take those locks alone whose files are there, and keep the coordination lock for the others."""
+        taken: list[str] = []
+        try:
+            with self._refusals(thread_ids[0]), self._coordinated():
+                self._check_free(thread_ids)
+                there = {file.stem for file in self._folder.iterdir()}
+                self._take([thread_id for thread_id in thread_ids if thread_id in there], taken)
+                self._begin_guard([thread_id for thread_id in thread_ids if thread_id not in there])
+        except BaseException:
+            self._release(taken)
+            raise
+
+    def _check_takeable(self, thread_ids: Sequence[str]) -> None:
+        with self._written(thread_ids[0]):
+            check_writable(self._folder)
+        holders = self._holders([self._file(thread_id) for thread_id in thread_ids])
+        if held := [thread_id for thread_id in thread_ids if thread_id in holders]:
+            raise ActiveWriter(held[0], holder_sentence(holders[held[0]]))
+
+    def _check_free(self, thread_ids: Sequence[str]) -> None:
+        for thread_id in thread_ids:
+            if thread_id in self._locks or thread_id in self._guarded:
+                raise RuntimeError(f"the writer lock of {thread_id} is held already")
+
+    def _take(self, thread_ids: Collection[str], taken: list[str]) -> None:
+        for thread_id in thread_ids:
+            lock = _file_lock(self._file(thread_id))
+            with self._refusals(thread_id):
+                lock.acquire(blocking=False)
+                self._locks[thread_id] = lock
+                taken.append(thread_id)
+                os.utime(lock.lock_file)  # since when, for whoever asks
+
+    @contextmanager
+    def _refusals(self, thread_id: str) -> Generator[None]:
+        """What the system refuses, as an error that names the thread."""
+        with self._written(thread_id):
+            make_folders(self._folder)
+            try:
+                yield
+            except Timeout as error:
+                holder = self._holders([self._file(thread_id)]).get(thread_id) or Holder()
+                raise ActiveWriter(thread_id, holder_sentence(holder)) from error
+
+    @contextmanager
+    def _written(self, thread_id: str) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise WriteFailed(f"the writer lock of thread {thread_id}", error.strerror or str(error)) from error
+
+    def _release(self, thread_ids: Collection[str]) -> None:
+        # A lock file that nobody holds may stay behind, which harms nobody: Windows keeps an open one, a disk may fail.
+        for some in _some_at_a_time(list(thread_ids)):
+            locks = [self._locks[thread_id] for thread_id in some if thread_id in self._locks]
+            try:
+                with suppress(OSError), self._coordinated():  # a Timeout is one
+                    for lock in locks:
+                        with suppress(OSError):
+                            Path(lock.lock_file).unlink(missing_ok=True)
+                        lock.release()
+                    self._end_guard(some)
+            finally:
+                for lock in locks:
+                    lock.release()
+                for thread_id in some:
+                    self._locks.pop(thread_id, None)
+
+    # ------------------------------------------------------------------------------------------ guarding
+
+    def _begin_guard(self, thread_ids: Sequence[str]) -> None:
+        """Hold these threads, by holding on to the coordination lock."""
+        if thread_ids and self._guard is None:
+            self._coordination.acquire()  # it is ours, and counts
+            self._set_alarm()
+        self._guarded = self._guarded.union(thread_ids)
+
+    def _end_guard(self, thread_ids: Collection[str]) -> None:
+        self._guarded = self._guarded.difference(thread_ids)
+        if self._guard is not None and not self._guarded:
+            self._guard.cancel()
+            self._guard = None
+            self._coordination.release()
+
+    def _set_alarm(self) -> None:
+        self._guard = threading.Timer(GUARD_SECONDS, self._make_files)
+        self._guard.daemon = True
+        self._guard.start()
+
+    def _make_files(self) -> None:
+        """The work takes long: let the guarded threads have files after all, so that others need not wait."""
+        with self._inside:
+            if self._guard is None:
+                return
+            made: list[str] = []
+            try:
+                self._take(self._guarded, made)
+            except StoreFailure as error:  # others wait until the disk takes files
+                logger.warning("the writer locks of %d threads are held together: %s", len(self._guarded), error)
+                self._set_alarm()
+            self._end_guard(made)
+
+    # ------------------------------------------------------------------------------------------ holders
+
+    def _foreign(self) -> dict[str, Holder]:
+        try:
+            files = [file for file in self._folder.iterdir() if file.suffix == ".lock" and parse_id(file.stem)]
+        except FileNotFoundError:
+            return {}
+        return self._holders([file for file in files if file.stem not in self._locks])
+
+    def _holders(self, files: list[Path]) -> dict[str, Holder]:
+        """Those of the lock files that somebody holds."""
+        pids = _flock_pids()
+        found: dict[str, Holder] = {}
+        unknown = list[Path]()
+        for file in files:
+            with suppress(FileNotFoundError):
+                stat = file.stat()
+                pid = pids.get((stat.st_dev, stat.st_ino))
+                if pid is None:
+                    unknown.append(file)
+                else:
+                    found[file.stem] = Holder(pid, _program(pid), stat.st_mtime_ns // 1_000_000)
+        found.update(self._probe(unknown))
+        return found
+
+    def _probe(self, files: list[Path]) -> dict[str, Holder]:
+        """Ask the locks themselves: /proc/locks is Linux's alone, and shows no process outside of a container."""
+        if not files:
+            return {}
+        try:
+            with self._coordinated():  # nobody is refused because of the look
+                return {file.stem: Holder(since_ms=_mtime_ms(file)) for file in files if _is_locked(file)}
+        except Timeout:
+            return {}
+
+
+def _some_at_a_time(all_: list[T]) -> Iterator[list[T]]:
+    for start in range(0, len(all_), _AT_A_TIME):
+        yield all_[start : start + _AT_A_TIME]
+
+
+def holder_sentence(holder: Holder) -> str:
+    """A holder in words, as far as known: `codex (pid 123) since 2026-11-22T23:04:50Z`."""
+    who = "another process"
+    if holder.pid is not None:
+        who = f"{plain_or_quoted(holder.program) if holder.program else 'a process'} (pid {holder.pid})"
+    return who if holder.since_ms is None else f"{who} since {rfc3339(holder.since_ms // 1000 * 1000)[:19]}Z"
+
+
+def _file_lock(file: Path) -> FileLock:
+    # Acquired in one worker thread and released in another, hence thread_local=False.
+    return FileLock(file, mode=0o600, thread_local=False, poll_interval=0.01)
+
+
+def _is_locked(file: Path) -> bool:
+    if not file.exists():
+        return False
+    lock = _file_lock(file)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def _mtime_ms(file: Path) -> int | None:
+    with suppress(FileNotFoundError):
+        return file.stat().st_mtime_ns // 1_000_000
+    return None
+
+
+def _flock_pids() -> dict[_Inode, int]:
+    """Holders of all flocks that Linux shows: `1: FLOCK  ADVISORY  WRITE 8736 fe:00:2229972 0 EOF`."""
+    found: dict[_Inode, int] = {}
+    if sys.platform != "linux":
+        return found
+    with suppress(OSError):
+        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+            match line.split():
+                case [_, "FLOCK", _, _, pid, place, *_] if int(pid) > 0:
+                    major, minor, inode = place.split(":")
+                    found[os.makedev(int(major, 16), int(minor, 16)), int(inode)] = int(pid)
+                case _:
+                    pass
+    return found
+
+
+def _program(pid: int) -> str | None:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip() or None
+    return None

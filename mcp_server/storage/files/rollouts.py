@@ -1,0 +1,275 @@
+"""Rollout files and the name index of one home, on the file system."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path, PurePosixPath
+
+from anyio import CancelScope, to_thread
+
+from mcp_server.codex.files import BadLine, Description, RolloutFile
+from mcp_server.codex.lines import RawLine
+from mcp_server.codex.paths import ACTIVE, ARCHIVED, COMPRESSED, rollout_path, thread_id_of
+from mcp_server.errors import (
+    CompressedRollout,
+    StoreFailure,
+    WriteFailed,
+)
+from mcp_server.models.thread import FileStamp
+from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.files import atomic as durable
+from mcp_server.storage.files.atomic import Draft, stamp_of, writing
+from mcp_server.storage.files.folders import Folders
+from mcp_server.storage.files.moving import Moves
+from mcp_server.storage.files.safe_path import ManyInside, inside
+from mcp_server.storage.files.session_index import NameIndex
+from mcp_server.storage.metadata import describe
+from mcp_server.storage.rollout_text import RolloutText, damage_of, open_text
+
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_HELD_BYTES = 1 << 20
+
+
+class RolloutFiles(RolloutStore):
+    """The home's files. A symbolic link inside the two folders is followed only if it stays inside its folder."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._index = NameIndex(home)
+        self._moves = Moves(home)
+        self._folders = Folders(home)
+        self._leavings: dict[Path, tuple[int | None, int]] = {}
+
+    def path_of(self, thread_id: str, created_at_ms: int) -> str:
+        return rollout_path(thread_id, created_at_ms)
+
+    def absolute(self, path: str) -> str:
+        return f"{self._home}{os.sep}{path}"
+
+    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
+        return self._folders.walk(odd)
+
+    def paths(self) -> Iterator[str]:
+        return self._folders.paths()
+
+    def look_at(self, path: str) -> RolloutFile | None:
+        return self._folders.look_at(path)
+
+    def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+        return self._folders.look_at_many(paths)
+
+    async def files(self) -> list[RolloutFile]:
+        return await to_thread.run_sync(lambda: list(self.walk()))
+
+    async def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
+        return await to_thread.run_sync(self._folders.unusable, paths)
+
+    async def abandoned(self) -> list[str]:
+        return await to_thread.run_sync(self._folders.abandoned)
+
+    async def locate(self, thread_id: str) -> list[RolloutFile]:
+        return await to_thread.run_sync(self._folders.locate, thread_id)
+
+    async def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
+        return await to_thread.run_sync(self._folders.rollout, rollout_id)
+
+    async def stat(self, path: str) -> RolloutFile | None:
+        return await to_thread.run_sync(self.look_at, path)
+
+    async def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+        return await to_thread.run_sync(self.look_at_many, paths)
+
+    async def describe(self, file: RolloutFile) -> Description:
+        return await to_thread.run_sync(self._describe, file)
+
+    async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+        return await to_thread.run_sync(self._describe_many, files)
+
+    async def lines(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[list[RawLine]]:
+        text = await to_thread.run_sync(self._open, path)
+        try:
+            batches = text.batches(start, end)
+            while (batch := await to_thread.run_sync(next, batches, None)) is not None:
+                yield batch
+        finally:
+            text.close()
+
+    async def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        return await to_thread.run_sync(self._read, path, ranges)
+
+    async def read_many(self, pieces: Sequence[tuple[str, int, int]]) -> list[bytes | StoreFailure]:
+        return await to_thread.run_sync(lambda: [self._piece(*piece) for piece in pieces])
+
+    async def create(self, path: str, data: bytes) -> FileStamp:
+        return await to_thread.run_sync(self._create, path, data)
+
+    @asynccontextmanager
+    async def drafted(
+        self, path: str, parts: AsyncGenerator[bytes]
+    ) -> AsyncGenerator[Callable[[], Awaitable[FileStamp]]]:
+        held, draft = bytearray(), None
+        try:
+            async with aclosing(parts):
+                async for part in parts:
+                    held += part
+                    if len(held) >= _HELD_BYTES:
+                        draft = await to_thread.run_sync(self._draft, path, held, draft)
+                        held = bytearray()
+
+            async def put() -> FileStamp:
+                return await to_thread.run_sync(self._create, path, held, draft)
+
+            yield put
+        finally:
+            if draft is not None:
+                with CancelScope(shield=True):
+                    await to_thread.run_sync(draft.drop)
+
+    async def append(self, path: str, data: bytes) -> FileStamp:
+        return await to_thread.run_sync(self._append, path, data)
+
+    async def restore(self, path: str) -> RolloutFile:
+        return await to_thread.run_sync(self._restore, path)
+
+    async def archive(self, path: str) -> RolloutFile:
+        return await to_thread.run_sync(self._moves.archive, path)
+
+    async def unarchive(self, path: str) -> RolloutFile:
+        return await to_thread.run_sync(self._moves.unarchive, path)
+
+    async def archive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
+        return await to_thread.run_sync(self._moves.would if dry_run else self._moves.many, paths, ACTIVE)
+
+    async def unarchive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
+        return await to_thread.run_sync(self._moves.would if dry_run else self._moves.many, paths, ARCHIVED)
+
+    async def remove(self, path: str, dry_run: bool = False) -> None:
+        return await to_thread.run_sync(self._moves.remove, path, dry_run)
+
+    async def names(self) -> dict[str, str]:
+        return await to_thread.run_sync(self._index.names)
+
+    async def names_stamp(self) -> FileStamp | None:
+        return await to_thread.run_sync(self._index.stamp)
+
+    async def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
+        await to_thread.run_sync(self._index.append, thread_id, name, at_ms)
+
+    async def forget_name(self, thread_id: str) -> None:
+        await to_thread.run_sync(self._index.forget, thread_id)
+
+    def _inside(self, path: str, *folders: str) -> Path:
+        return inside(self._home, path, *folders)
+
+    # ------------------------------------------------------------------------------------------ reading
+
+    def _open(self, path: str) -> RolloutText:
+        return open_text(self._inside(path, ACTIVE, ARCHIVED), path)
+
+    def _read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        with self._open(path) as text:
+            return [text.read(start, end) for start, end in ranges]
+
+    def _piece(self, path: str, start: int, end: int) -> bytes | StoreFailure:
+        try:
+            return self._read(path, [(start, end)])[0]
+        except StoreFailure as error:
+            return error
+
+    def _open_base(self, rollout_id: str) -> RolloutText | None:
+        found = self._folders.rollout(rollout_id)
+        return self._open(found[0].path) if found else None
+
+    def _describe(self, file: RolloutFile) -> Description:
+        with self._open(file.path) as text:
+            return describe(file, text, self._open_base)
+
+    def _describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+        many = ManyInside(self._home)
+        return [self._told(file, many) for file in files]
+
+    def _told(self, file: RolloutFile, many: ManyInside) -> Description | BadLine | None:
+        try:
+            with self._open_listed(file.path, many) as text:
+                return describe(file, text, self._open_base)
+        except StoreFailure as failure:
+            return None if self.look_at(file.path) is None else damage_of(failure, file.path)
+
+    def _open_listed(self, path: str, many: ManyInside) -> RolloutText:
+        """Open one of many files."""
+        full = Path(many.full(path, ACTIVE, ARCHIVED))
+        if full.is_symlink():
+            return self._open(path)
+        return open_text(full, path, flags=_NO_FOLLOW)
+
+    # ------------------------------------------------------------------------------------------ writing
+
+    def _create(self, path: str, data: bytes | bytearray, draft: Draft | None = None) -> FileStamp:
+        draft = self._draft(path, data, draft)
+        try:
+            with writing(path):
+                return stamp_of(draft.put())
+        except WriteFailed:
+            self._note_leavings(self._home / path, None)
+            raise
+        finally:
+            draft.drop()
+
+    def _draft(self, path: str, data: bytes | bytearray, draft: Draft | None) -> Draft:
+        """A draft with this data behind what it has; a new one if there is none."""
+        full = self._inside(path, ACTIVE, ARCHIVED)
+        with writing(path):
+            if draft is None:
+                self._undo(full)
+                draft = Draft(full)
+            try:
+                draft.add(data)
+            except OSError:
+                draft.drop()
+                raise
+        return draft
+
+    def _append(self, path: str, data: bytes) -> FileStamp:
+        full = self._inside(path, ACTIVE, ARCHIVED)
+        if path.endswith(COMPRESSED):
+            raise CompressedRollout(thread_id_of(PurePosixPath(path).name) or path)
+        with writing(path):
+            self._undo(full)
+            before = full.stat()
+            if not data:
+                return stamp_of(before)
+            try:
+                return stamp_of(durable.append(full, data))
+            except OSError:
+                self._note_leavings(full, before.st_size)
+                raise
+
+    def _restore(self, path: str) -> RolloutFile:
+        plain = path.removesuffix(".zst")
+        packed, target = self._inside(path, ACTIVE, ARCHIVED), self._inside(plain, ACTIVE, ARCHIVED)
+        with self._open(path) as text, writing(plain):
+            like, draft, end = packed.stat(), Draft(target), 0
+            try:
+                while data := text.read(end, end + _HELD_BYTES):
+                    draft.add(data)
+                    end += len(data)
+                stamp = stamp_of(draft.put(like))
+            finally:
+                draft.drop()
+        with writing(path):
+            durable.remove(packed)
+        return RolloutFile(plain, stamp)
+
+    def _note_leavings(self, full: Path, size: int | None) -> None:
+        """A disk that fails may refuse even to undo what it did: remember the size (None: no file) to go back to."""
+        with suppress(OSError):
+            self._leavings[full] = (size, full.stat().st_size)
+
+    def _undo(self, full: Path) -> None:
+        """Take away what a failed write left, before the next; not if somebody has written behind it since."""
+        size, left = self._leavings.get(full, (0, 0))
+        if size != left and full.exists() and full.stat().st_size == left:
+            full.unlink() if size is None else os.truncate(full, size)
+        self._leavings.pop(full, None)

@@ -1,0 +1,109 @@
+"""The contract of the index of histories: turns by byte offset, and their full text.
+
+All of it is derived from the rollouts and built by whoever reads them; losing it costs a reading. A thread that is
+forgotten or vanishes from the rows takes its index along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
+from mcp_server.models.thread import StoredThread
+from mcp_server.storage.query import ThreadQuery
+
+
+@dataclass(frozen=True, slots=True)
+class TextQuery:
+    """What texts are asked for: all `literals` are in them, whatever their case. `threads` bounds their threads (its
+    order and page don't count), `thread_id` names a single one, `before` is the place that the last page ended at."""
+
+    literals: tuple[str, ...]
+    threads: ThreadQuery
+    tools: bool = False
+    thread_id: str | None = None
+    before: int | None = None
+    limit: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class TextPlace:
+    """A text that may hold what was asked for: the lines in `[start, end)` of the turn at `span`; None if that is gone,
+    or if a message between turns is there. `number` falls from newer texts to older ones."""
+
+    number: int
+    thread: StoredThread
+    span: TurnSpan | None
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLook:
+    """Whether all is indexed; if so, the threads that may be called so, and the first places."""
+
+    complete: bool
+    named: Sequence[StoredThread] = ()
+    places: Sequence[TextPlace] = ()
+
+
+class HistoryStore(Protocol):
+    """Numbers of turns and items count from 0; ranges leave their end out and may reach beyond what is there."""
+
+    async def marks(self, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
+        """How far these threads are indexed, those that are."""
+        ...
+
+    async def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+        """The turns with these numbers, in order."""
+        ...
+
+    async def last_turns(self, thread_id: str, most: int) -> tuple[HistoryMark | None, list[TurnSpan]]:
+        """How far a thread is indexed, and up to so many of its last turns, in order, in one look."""
+        mark = (await self.marks([thread_id])).get(thread_id)
+        return mark, await self.spans(thread_id, max(0, mark.turns - most), mark.turns) if mark else []
+
+    async def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+        """The turns that hold the items with these numbers in the thread, in order."""
+        ...
+
+    async def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
+        """The first turn with this id."""
+        ...
+
+    async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:
+        """Take in what readings found, in one transaction, each of another thread. False, and nothing is changed,
+        for a thread whose mark is not the one that the step goes on from: another has indexed it meanwhile.
+        Of a thread that was deleted meanwhile nothing stays."""
+        ...
+
+    async def places(self, query: TextQuery) -> list[TextPlace]:
+        """Where texts may hold the literals, newest first: what was written since the index was begun as it came, and
+        below it what was there before, as its threads were read. No place that holds them is left out, for what
+        `re.IGNORECASE` takes for the same. A place is to be looked at: it may hold the literals in pieces, be a tool's,
+        or be gone."""
+        ...
+
+    async def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
+        """Threads whose names may hold all literals, whatever their case; the last changed first. Names are to be
+        looked at; what stands behind a NUL in one is not found."""
+        ...
+
+    async def first_look(self, query: TextQuery, names: int) -> FirstLook:
+        """What most searches need, in one look: `unread`, up to so many `named`, and `places`."""
+        if await self.unread(1):
+            return FirstLook(complete=False)
+        named = await self.named(query.literals, query.threads, names)
+        return FirstLook(True, named, await self.places(query))
+
+    async def unread(self, limit: int) -> list[str]:
+        """Threads whose rollouts are not indexed as their rows tell of them, the last changed first."""
+        ...
+
+    async def unread_count(self) -> int: ...
+
+    async def indexed_count(self) -> int:
+        """How many threads are indexed, up to whatever place."""
+        ...

@@ -1,0 +1,117 @@
+"""The index of histories in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from msgspec.structs import replace
+
+from mcp_server.models.case import folded
+from mcp_server.models.history import HistoryMark, HistoryStep, TextPiece, TurnSpan
+from mcp_server.models.thread import StoredThread
+from mcp_server.storage.history import HistoryStore, TextPlace, TextQuery
+from mcp_server.storage.query import ThreadQuery, fits
+
+
+class MemoryHistory(HistoryStore):
+    """No method awaits, so each is one step of the event loop, and whole."""
+
+    def __init__(self) -> None:
+        self._threads: dict[str, StoredThread] = {}
+        self._marks: dict[str, HistoryMark] = {}
+        self._spans: dict[str, list[TurnSpan]] = {}
+        self._texts: dict[int, tuple[str, TextPiece]] = {}
+        self._next_text = 0
+
+    async def marks(self, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
+        return {thread_id: self._marks[thread_id] for thread_id in thread_ids if thread_id in self._marks}
+
+    async def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+        return self._spans.get(thread_id, [])[max(0, first) : max(0, end)]
+
+    async def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+        all_ = self._spans.get(thread_id, [])
+        return [span for span in all_ if span.size and span.items < end and span.items + span.size > first]
+
+    async def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
+        return next((span for span in self._spans.get(thread_id, ()) if span.turn_id == turn_id), None)
+
+    async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:
+        return [self._take(step) for step in steps]
+
+    def _take(self, step: HistoryStep) -> bool:
+        thread_id = step.mark.thread_id
+        before = self._marks.get(thread_id)
+        if step.after is not None and (before is None or before.end != step.after):
+            return False
+        self._marks[thread_id] = step.mark
+        self._spans[thread_id] = [*self._spans.get(thread_id, [])[: step.keep], *step.spans]
+        if step.after is None:
+            self._texts = {n: one for n, one in self._texts.items() if one[0] != thread_id}
+        for piece in step.texts:
+            self._next_text += 1
+            self._texts[self._next_text] = (thread_id, replace(piece, text=""))
+        return True
+
+    async def places(self, query: TextQuery) -> list[TextPlace]:
+        """All of them: where nothing can be indexed, every text is looked at."""
+        found: list[TextPlace] = []
+        allowed = self._allowed(query.threads)
+        for number, (thread_id, piece) in reversed(self._texts.items()):
+            thread = self._threads.get(thread_id)
+            if (
+                thread is not None
+                and (query.thread_id in (None, thread_id))
+                and (query.before is None or number < query.before)
+                and (query.tools or not piece.tools)
+                and thread_id in allowed
+            ):
+                span = next((one for one in self._spans[thread_id] if one.place.start == piece.turn), None)
+                found.append(TextPlace(number, thread, span, piece.start, piece.end))
+                if len(found) == query.limit:
+                    break
+        return found
+
+    async def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
+        wanted = [folded(literal) for literal in literals]
+        allowed = self._allowed(threads)
+        found = [
+            thread
+            for thread in self._threads.values()
+            if thread.name is not None
+            and all(literal in folded(thread.name) for literal in wanted)
+            and thread.id in allowed
+        ]
+        return sorted(found, key=lambda thread: (thread.updated_at_ms, thread.id), reverse=True)[:limit]
+
+    def _allowed(self, query: ThreadQuery) -> set[str]:
+        """The threads that the filters of a query let through."""
+        return {thread.id for thread in self._threads.values() if fits(thread, thread.updated_at_ms, query)}
+
+    async def unread(self, limit: int) -> list[str]:
+        return [thread.id for thread in self._unread()[:limit]]
+
+    async def unread_count(self) -> int:
+        return len(self._unread())
+
+    async def indexed_count(self) -> int:
+        return len(self._marks)
+
+    def _keep(self, before: StoredThread, after: StoredThread) -> None:
+        """What is indexed of a history, when its file has another mtime and is else what it was."""
+        mark = self._marks.get(before.id)
+        if mark is not None and mark.stamp == before.stamp:
+            self._marks[before.id] = replace(mark, stamp=after.stamp)
+
+    def _unread(self) -> list[StoredThread]:
+        marks = self._marks
+        left = [t for t in self._threads.values() if t.id not in marks or marks[t.id].stamp != t.stamp]
+        return sorted(left, key=lambda thread: (thread.updated_at_ms, thread.id), reverse=True)
+
+    def _forget(self, thread_id: str) -> None:
+        self._marks.pop(thread_id, None)
+        self._spans.pop(thread_id, None)
+        self._texts = {n: one for n, one in self._texts.items() if one[0] != thread_id}
+
+    def _forget_all(self) -> None:
+        self._marks, self._spans, self._texts = {}, {}, {}

@@ -1,0 +1,296 @@
+"""Rollouts and writer locks in memory, with the meaning of the real ones: for tests and ephemeral threads."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Generator,
+    Iterator,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import PurePosixPath
+
+from mcp_server.codex.files import BadLine, Description, RolloutFile, current_first
+from mcp_server.codex.lines import RawLine
+from mcp_server.codex.paths import (
+    ACTIVE,
+    ARCHIVED,
+    COMPRESSED,
+    DOCUMENT,
+    active_path,
+    archived_path,
+    check_path,
+    checked_id,
+    id_in,
+    is_rollout,
+    name_line,
+    names_in,
+    parse_id,
+    rollout_id_of,
+    rollout_path,
+    thread_id_of,
+    without_name,
+)
+from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken, StoreFailure
+from mcp_server.models.thread import FileStamp
+from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.files.locks import holder_sentence
+from mcp_server.storage.metadata import describe
+from mcp_server.storage.rollout_text import RolloutText, damage_of, document_text
+from mcp_server.storage.writer_locks import Holder, WriterLocks
+
+
+class MemoryRollouts(RolloutStore):
+    """A home in a dict: path -> content and mtime in nanoseconds. `home` is only what absolute paths begin with."""
+
+    def __init__(self, home: str = "memory:") -> None:
+        self._home = home
+        self._files: dict[str, tuple[bytes, int]] = {}
+        self._index: tuple[bytes, int] | None = None
+
+    def path_of(self, thread_id: str, created_at_ms: int) -> str:
+        return rollout_path(thread_id, created_at_ms)
+
+    def absolute(self, path: str) -> str:
+        return f"{self._home}/{path}"
+
+    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
+        for path in self.paths():
+            if path in self._files:
+                yield self._file(path)
+
+    def paths(self) -> Iterator[str]:
+        yield from sorted((path for path in self._files if is_rollout(PurePosixPath(path).name)), reverse=True)
+
+    async def files(self) -> list[RolloutFile]:
+        return list(self.walk())
+
+    async def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
+        return []
+
+    async def abandoned(self) -> list[str]:
+        return []
+
+    async def locate(self, thread_id: str) -> list[RolloutFile]:
+        return self._locate(thread_id)
+
+    async def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
+        return self._rollout(rollout_id)
+
+    async def stat(self, path: str) -> RolloutFile | None:
+        return self.look_at(path)
+
+    async def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+        return self.look_at_many(paths)
+
+    def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+        return {path: self._file(path) for path in paths if path in self._files}
+
+    def look_at(self, path: str) -> RolloutFile | None:
+        return self._file(path) if path in self._files else None
+
+    async def describe(self, file: RolloutFile) -> Description:
+        with self._open(file.path) as text:
+            return describe(file, text, self._open_base)
+
+    async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+        return [self._told(file) for file in files]
+
+    async def lines(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[list[RawLine]]:
+        with self._open(path) as text:
+            for batch in text.batches(start, end):
+                yield batch
+
+    async def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        with self._open(path) as text:
+            return [text.read(start, end) for start, end in ranges]
+
+    async def read_many(self, pieces: Sequence[tuple[str, int, int]]) -> list[bytes | StoreFailure]:
+        found: list[bytes | StoreFailure] = []
+        for path, start, end in pieces:
+            try:
+                found += await self.read(path, [(start, end)])
+            except StoreFailure as error:
+                found.append(error)
+        return found
+
+    async def create(self, path: str, data: bytes) -> FileStamp:
+        check_path(path, ACTIVE, ARCHIVED)
+        if path in self._files:
+            raise RolloutNameTaken(path)
+        self._files[path] = (data, time.time_ns())
+        return self._file(path).stamp
+
+    @asynccontextmanager
+    async def drafted(
+        self, path: str, parts: AsyncGenerator[bytes]
+    ) -> AsyncGenerator[Callable[[], Awaitable[FileStamp]]]:
+        yield partial(self.create, path, b"".join([part async for part in parts]))
+
+    async def append(self, path: str, data: bytes) -> FileStamp:
+        check_path(path, ACTIVE, ARCHIVED)
+        if path.endswith(COMPRESSED):
+            raise CompressedRollout(thread_id_of(PurePosixPath(path).name) or path)
+        if path not in self._files:
+            raise DamagedRollout(path, "is gone")
+        if data:
+            self._files[path] = (_closed(self._files[path][0]) + data, time.time_ns())
+        return self._file(path).stamp
+
+    async def restore(self, path: str) -> RolloutFile:
+        raise DamagedRollout(path, "is compressed, as nothing in memory is")
+
+    async def archive(self, path: str) -> RolloutFile:
+        return self._move(check_path(path, ACTIVE), archived_path(path))
+
+    async def unarchive(self, path: str) -> RolloutFile:
+        return self._move(check_path(path, ARCHIVED), active_path(path), time.time_ns())
+
+    async def archive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
+        with self._unchanged(dry_run):
+            return [await self._tried(self.archive, path) for path in paths]
+
+    async def unarchive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
+        with self._unchanged(dry_run):
+            return [await self._tried(self.unarchive, path) for path in paths]
+
+    @contextmanager
+    def _unchanged(self, dry_run: bool) -> Generator[None]:
+        before = dict(self._files)
+        yield
+        if dry_run:
+            self._files = before
+
+    async def _tried(self, move: Callable[[str], Awaitable[RolloutFile]], path: str) -> RolloutFile | StoreFailure:
+        try:
+            return await move(path)
+        except StoreFailure as error:
+            return error
+
+    async def remove(self, path: str, dry_run: bool = False) -> None:
+        checked = check_path(path, ACTIVE, ARCHIVED)
+        if not dry_run:
+            self._files.pop(checked, None)
+
+    async def names(self) -> dict[str, str]:
+        return names_in(self._index[0] if self._index else b"")
+
+    async def names_stamp(self) -> FileStamp | None:
+        return FileStamp(len(self._index[0]), self._index[1]) if self._index else None
+
+    async def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
+        before = self._index[0] if self._index else b""
+        self._index = (_closed(before) + name_line(thread_id, name, at_ms), time.time_ns())
+
+    async def forget_name(self, thread_id: str) -> None:
+        before = self._index[0] if self._index else b""
+        after = without_name(before, thread_id)
+        if after != before:
+            self._index = (after, time.time_ns())
+
+    def _told(self, file: RolloutFile) -> Description | BadLine | None:
+        if file.path not in self._files:
+            return None
+        try:
+            with self._open(file.path) as text:
+                return describe(file, text, self._open_base)
+        except StoreFailure as failure:
+            return damage_of(failure, file.path)
+
+    def _file(self, path: str) -> RolloutFile:
+        data, mtime_ns = self._files[path]
+        return RolloutFile(path, FileStamp(len(data), mtime_ns))
+
+    def _locate(self, thread_id: str) -> list[RolloutFile]:
+        wanted = parse_id(thread_id)
+        files = [self._file(path) for path in self._files if wanted and id_in(PurePosixPath(path).name) == wanted]
+        return current_first(files, wanted)
+
+    def _rollout(self, rollout_id: str) -> list[RolloutFile]:
+        wanted = parse_id(rollout_id)
+        return current_first(self._file(path) for path in self._files if wanted and rollout_id_of(path) == wanted)
+
+    def _open(self, path: str) -> RolloutText:
+        if path not in self._files:
+            raise DamagedRollout(path, "is gone")
+        data = self._files[path][0]
+        return document_text(path, data) if path.endswith(DOCUMENT) else RolloutText(path, io.BytesIO(data), len(data))
+
+    def _open_base(self, rollout_id: str) -> RolloutText | None:
+        found = self._rollout(rollout_id)
+        return self._open(found[0].path) if found else None
+
+    def _move(self, path: str, target: str, mtime_ns: int | None = None) -> RolloutFile:
+        if path in self._files:
+            if target in self._files:
+                raise RolloutNameTaken(target)
+            data, before_ns = self._files.pop(path)
+            self._files[target] = (data, mtime_ns or before_ns)
+        elif target not in self._files:
+            raise DamagedRollout(path, "is gone")
+        return self._file(target)
+
+
+def _closed(data: bytes) -> bytes:
+    return data if not data or data.endswith(b"\n") else data + b"\n"
+
+
+class MemoryLocks(WriterLocks):
+    """Writer locks among the objects that share a registry (thread id -> owner and since when)."""
+
+    def __init__(self, registry: dict[str, tuple[MemoryLocks, int]] | None = None) -> None:
+        self._registry = registry if registry is not None else {}
+
+    async def acquire(self, thread_id: str) -> None:
+        thread_id = checked_id(thread_id)
+        if thread_id in self.held():
+            raise RuntimeError(f"the writer lock of {thread_id} is held already")
+        holder = await self.holder(thread_id)
+        if holder is not None:
+            raise ActiveWriter(thread_id, holder_sentence(holder))
+        self._registry[thread_id] = (self, time.time_ns() // 1_000_000)
+
+    async def release(self, thread_id: str) -> None:
+        if thread_id in self.held():
+            del self._registry[thread_id]
+
+    async def acquire_many(self, thread_ids: Sequence[str]) -> None:
+        taken: list[str] = []
+        try:
+            for thread_id in thread_ids:
+                await self.acquire(thread_id)
+                taken.append(thread_id)
+        except BaseException:
+            await self.release_many(taken)
+            raise
+
+    async def check_free(self, thread_ids: Sequence[str]) -> None:
+        await self.acquire_many(thread_ids)
+        await self.release_many(thread_ids)
+
+    async def release_many(self, thread_ids: Collection[str]) -> None:
+        for thread_id in thread_ids:
+            await self.release(thread_id)
+
+    def held(self) -> frozenset[str]:
+        return frozenset(thread_id for thread_id, (owner, _) in self._registry.items() if owner is self)
+
+    async def holder(self, thread_id: str) -> Holder | None:
+        return (await self.foreign()).get(checked_id(thread_id))
+
+    async def foreign(self) -> dict[str, Holder]:
+        pid = os.getpid()
+        return {
+            thread_id: Holder(pid, "threadstore", since_ms)
+            for thread_id, (owner, since_ms) in self._registry.items()
+            if owner is not self
+        }

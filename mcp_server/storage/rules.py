@@ -1,0 +1,118 @@
+"""What a change means, as pure functions that every state store shares."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace as replace_fields
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from mcp_server.codex.paths import succession
+from mcp_server.models.event import EventType, ThreadEvent
+from mcp_server.models.records import BackfillState, Change, Moved, SpawnEdge
+from mcp_server.models.thread import StoredThread, spawn_parent
+
+
+class Known(Protocol):
+    """What of the row that is there decides about a change of it."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def archived(self) -> bool: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def recency_at_ms(self) -> int: ...
+    @property
+    def preview(self) -> str: ...
+
+
+def merged(before: Known | None, after: StoredThread) -> StoredThread:
+    """The row that `after` makes of `before`. A rollout knows no name, so None keeps the one that is there; recency
+    never goes back."""
+    if before is None:
+        return after
+    name = before.name if after.name is None else after.name
+    recency_at_ms = max(before.recency_at_ms, after.recency_at_ms)
+    if (name, recency_at_ms) == (after.name, after.recency_at_ms):
+        return after
+    return replace(after, name=name, recency_at_ms=recency_at_ms)
+
+
+def derive_events(before: Known | None, after: StoredThread) -> list[ThreadEvent]:
+    """The events that tell of the step from one row to the next: started (it has a preview now, which may come some
+    time after the file), reverted (the current rollout is of a later revert), archived or unarchived, renamed. Nothing
+    else counts, so a row that is already so gives none."""
+    started = bool(after.preview) and (before is None or not before.preview)
+    events = [_event("thread/started", after.id)] if started else []
+    if before is None:
+        return events
+    if succession(before.path) < succession(after.path):
+        events.append(_event("thread/reverted", after.id))
+    events += move_events(after.id, before.archived, after.archived)
+    if after.name is not None and before.name != after.name:
+        events.append(name_event(after.id, after.name))
+    return events
+
+
+def move_events(thread_id: str, before: bool, after: bool) -> list[ThreadEvent]:
+    """The event of a move into the archive or out of it."""
+    return [] if before == after else [_event("thread/archived" if after else "thread/unarchived", thread_id)]
+
+
+def row_after(before: StoredThread, moved: Moved, now_ms: int) -> StoredThread:
+    """The row that a move makes of the one before."""
+    whole = before.stamp.size == moved.stamp.size
+    return replace(
+        before,
+        path=moved.path,
+        archived=moved.archived,
+        archived_at_ms=now_ms if moved.archived else None,
+        stamp=moved.stamp if whole else before.stamp,
+        updated_at_ms=moved.stamp.mtime_ns // 1_000_000 if whole else before.updated_at_ms,
+    )
+
+
+def name_event(thread_id: str, name: str | None) -> ThreadEvent:
+    """Codex's thread/name/updated; the name is None where it was taken away."""
+    return ThreadEvent("thread/name/updated", thread_id, {"thread_id": thread_id, "thread_name": name})
+
+
+def edges_of(change: Change, barred: Collection[str]) -> list[SpawnEdge]:
+    """The edges to insert: those that are given, then the ones that the threads' own sources tell (Codex does so at
+    each upsert). Neither for children in `barred`, nor from a thread to itself."""
+    threads: Iterable[StoredThread] = (*change.threads, *change.observed)
+    told = ((spawn_parent(thread.source), thread.id) for thread in threads)
+    edges = (*change.edges, *(SpawnEdge(parent, child) for parent, child in told if parent is not None))
+    return [edge for edge in edges if edge.child_id not in barred and edge.child_id != edge.parent_id]
+
+
+def parts_of(change: Change) -> list[Change]:
+    """The same in as many changes as it can be taken apart into: what is not of one row or event stays together."""
+    rest = replace_fields(change, threads=(), observed=(), events=())
+    parts = [
+        *(Change(threads=(thread,)) for thread in change.threads),
+        *(Change(observed=(thread,)) for thread in change.observed),
+        *(Change(events=(event,)) for event in change.events),
+    ]
+    return parts if rest == Change() else [rest, *parts]
+
+
+def claimable(state: BackfillState, now_ms: int, lease_ms: int) -> bool:
+    """Codex's rule: never once complete; while running only after the lease has run out."""
+    if state.status == "complete":
+        return False
+    return state.status != "running" or state.updated_at_ms <= now_ms - lease_ms
+
+
+def may_checkpoint(current: BackfillState, state: BackfillState) -> bool:
+    """A worker that lost its lease must not write over the one that took it, nor reopen what is complete."""
+    if current.status == "running":
+        return current.owner is None or state.owner in (None, current.owner)
+    return not (current.status == "complete" and state.status == "running")
+
+
+def _event(kind: EventType, thread_id: str) -> ThreadEvent:
+    return ThreadEvent(kind, thread_id, {"thread_id": thread_id})

@@ -1,0 +1,401 @@
+"""`StateDb`, THE state handle: one SQLite file, one engine, one writer at a time and readers beside it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+import anyio
+import anyio.to_thread
+import filelock
+import msgspec
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlmodel import Session
+
+from mcp_server.codex.files import RolloutFile
+from mcp_server.errors import NotStorable, StateDamaged
+from mcp_server.models.event import EventType, ThreadEvent
+from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
+from mcp_server.models.records import BackfillState, Change, Operation, Receipt, SpawnEdge
+from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.storage.contracts import Look, LookMany, RowsWithFiles, StateStore, Trees
+from mcp_server.storage.copies import Copy
+from mcp_server.storage.history import FirstLook, TextPlace, TextQuery
+from mcp_server.storage.query import Count, Difference, ThreadQuery, ThreadRows
+from mcp_server.storage.rules import edges_of
+from mcp_server.storage.sqlite import copies as copy_rows
+from mcp_server.storage.sqlite import fulltext as search
+from mcp_server.storage.sqlite import listing, schema
+from mcp_server.storage.sqlite import log as journal
+from mcp_server.storage.sqlite import threads as index
+from mcp_server.storage.sqlite import turns as spans
+from mcp_server.storage.sqlite import unreadable as unreadable_rows
+from mcp_server.storage.sqlite.failure import state_failure
+from mcp_server.storage.sqlite.statements import is_at_fault
+from mcp_server.storage.unreadable import Unreadable
+
+_READERS = 4
+_WRITE_SECONDS = 15
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class StateDb(StateStore):
+    """The state store on SQLite. Besides what `StateStore` says, each method raises StoreFailure if the file or the
+    disk fails, or if other processes hold the database for longer than the bound."""
+
+    def __init__(self, path: Path, engine: Engine, moved_aside: Path | None = None) -> None:
+        self.path = path
+        self.moved_aside = moved_aside
+        """Where a file went that was corrupt or another program's; None if the database was fine or new."""
+        self.on_damage: Callable[[], None] = lambda: None
+        """Called, on the event loop, when a call meets damage in the file."""
+        self.damaged = False
+        self.identity = schema.identity(path)
+        self._engine = engine
+        self._sessions = schema.sessions_of(engine)
+        self._reading = anyio.CapacityLimiter(_READERS)
+        self._writing = anyio.CapacityLimiter(1)
+        self._tidying = anyio.CapacityLimiter(1)
+        self._tidied: FileStamp | None = None
+
+    @classmethod
+    def open(cls, path: Path, *, ruined: schema.Identity | None = None) -> StateDb:
+        """Open or create the database and bring its schema up to date. Blocks; call it once, in a worker thread.
+        `ruined` is the identity of a handle that met damage; if its file has the name still, it is moved aside.
+
+        Raises:
+            StoreFailure: the file can't be opened, or other processes kept it locked for too long.
+        """
+        try:
+            return cls(path, *schema.open_file(path, ruined))
+        except (OSError, filelock.Timeout, sqlite3.Error, SQLAlchemyError) as error:
+            raise state_failure(path, error) from error
+
+    @classmethod
+    def open_existing(cls, path: Path) -> StateDb | None:
+        """The database as it is, for helpers that only read; None if there is none that can be used. Creates, moves
+        and migrates nothing. Blocks.
+
+        Raises:
+            StoreFailure: the file can't be read.
+        """
+        try:
+            engine = schema.open_existing(path)
+        except (OSError, sqlite3.Error, SQLAlchemyError) as error:
+            raise state_failure(path, error) from error
+        return None if engine is None else cls(path, engine)
+
+    def is_lost(self) -> bool:
+        """Whether damage was met, or the file was moved aside, deleted or replaced. The owner then opens another."""
+        return self.damaged or schema.identity(self.path) != self.identity
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._sessions.close()
+        self._engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Generator[Session]:
+        """A transaction that writes, for a worker thread: all of it is committed at the end, or nothing if the block
+        raises. It holds SQLite's write lock from its beginning."""
+        with self._sessions.transaction("BEGIN IMMEDIATE") as session:
+            yield session
+
+    async def read(self, function: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function that reads, in a worker thread; it sees one snapshot."""
+
+        def run() -> T:
+            with self._sessions.transaction("BEGIN") as session:
+                return function(session, *args, **kwargs)
+
+        return await self._run(run, self._reading)
+
+    async def write(self, function: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function in one `transaction`, in a worker thread, one after the other; again if the database was
+        locked, so it must not do anything that a rollback does not undo."""
+
+        def run() -> T:
+            with self.transaction() as session:
+                return function(session, *args, **kwargs)
+
+        return await self._run(partial(schema.retried, run, _WRITE_SECONDS), self._writing)
+
+    async def tidy(self) -> None:
+        """Take the log over into the file if it is long. To be called from time to time: else a commit does so now and
+        then, which waits for the disk meanwhile."""
+        log = schema.log_of(self.path)
+        if log is not None and log.size > schema.LOG_BYTES and log != self._tidied:
+            await self._run(partial(schema.take_log_over, self._engine), self._tidying)
+            self._tidied = log  # it is as long until the next commit begins it anew
+
+    async def _run(self, work: Callable[[], T], limiter: anyio.CapacityLimiter) -> T:
+        try:
+            return await anyio.to_thread.run_sync(work, limiter=limiter)
+        except (DBAPIError, sqlite3.Error, ValueError, OverflowError, RecursionError, msgspec.DecodeError) as error:
+            if is_at_fault(error):
+                raise NotStorable(f"{type(error).__name__}: {error}") from error
+            if not schema.is_damage(error):
+                if not isinstance(error, DBAPIError | sqlite3.Error):
+                    raise
+                raise state_failure(self.path, error) from error
+            self.damaged = True
+            self.on_damage()
+            raise StateDamaged(str(self.path), str(getattr(error, "orig", None) or error)) from error
+
+    async def commit(self, change: Change) -> list[ThreadEvent]:
+        return await self.write(_apply, change, _now_ms())
+
+    # rows
+    async def get(self, thread_id: str) -> StoredThread | None:
+        return await self.read(index.get, thread_id)
+
+    async def get_with_file(self, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
+        return await self.read(_get_with_file, thread_id, look)
+
+    async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
+        return await self.read(index.get_many, thread_ids)
+
+    async def get_many_with_files(self, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
+        return await self.read(_get_many_with_files, thread_ids, look)
+
+    async def list(
+        self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), look: LookMany | None = None
+    ) -> ThreadRows:
+        return await self.read(_list, query, beside, look)
+
+    async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
+        return await self.read(listing.counts, queries)
+
+    async def match_prefix(self, prefix: str, limit: int) -> list[str]:
+        return await self.read(index.match_prefix, prefix, limit)
+
+    async def match_name(self, name: str, limit: int) -> list[str]:
+        return await self.read(index.match_name, name, limit)
+
+    async def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
+        return await self.read(index.compare, walk)
+
+    async def compare_folders(self, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
+        return await self.read(index.compare_folders, folders)
+
+    async def written_last(self, limit: int) -> dict[str, FileStamp]:
+        return await self.read(index.written_last, limit)
+
+    async def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
+        return await self.read(index.stamps, thread_ids)
+
+    async def largest(self, limit: int) -> dict[str, int]:
+        return await self.read(index.largest, limit)
+
+    async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
+        return await self.read(index.rows_at, paths)
+
+    async def names_stamp(self) -> FileStamp | None:
+        return await self.read(journal.names_stamp)
+
+    async def names(self) -> dict[str, str]:
+        return await self.read(index.names)
+
+    async def apply_names(self, names: dict[str, str], stamp: FileStamp | None) -> list[ThreadEvent]:
+        return await self.write(_apply_names, names, stamp, _now_ms())
+
+    # edges
+    async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
+        return await self.read(index.edges_above, thread_id)
+
+    async def edges_around(self, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
+        return await self.read(_edges_around, thread_id, others)
+
+    async def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:
+        return await self.read(_trees_with_files, thread_ids, look)
+
+    async def forks_of(self, thread_id: str) -> list[str]:
+        return await self.read(index.forks_of, thread_id)
+
+    # histories
+    async def marks(self, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
+        return await self.read(spans.marks, thread_ids)
+
+    async def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+        return await self.read(spans.spans, thread_id, first, end)
+
+    async def last_turns(self, thread_id: str, most: int) -> tuple[HistoryMark | None, list[TurnSpan]]:
+        return await self.read(spans.last_turns, thread_id, most)
+
+    async def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+        return await self.read(spans.spans_of_items, thread_id, first, end)
+
+    async def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
+        return await self.read(spans.span_of, thread_id, turn_id)
+
+    async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:
+        return await self.write(_step, steps, _now_ms())
+
+    async def places(self, query: TextQuery) -> list[TextPlace]:
+        return await self.read(search.places, query)
+
+    async def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
+        return await self.read(search.named, literals, threads, limit)
+
+    async def first_look(self, query: TextQuery, names: int) -> FirstLook:
+        return await self.read(_first_look, query, names)
+
+    async def unread(self, limit: int) -> list[str]:
+        return await self.read(spans.unread, limit)
+
+    async def unread_count(self) -> int:
+        return await self.read(spans.unread_count)
+
+    async def indexed_count(self) -> int:
+        return await self.read(spans.indexed_count)
+
+    # what can't be read
+    async def note_unreadable(self, found: Sequence[Unreadable], settled: Collection[str] = ()) -> None:
+        await self.write(unreadable_rows.note, found, settled)
+
+    async def unreadable(self) -> list[Unreadable]:
+        return await self.read(unreadable_rows.everything)
+
+    # copies
+    async def note_copies(self, found: Sequence[Copy], settled: Collection[str] = ()) -> None:
+        await self.write(copy_rows.note, found, settled)
+
+    async def copies(self, thread_ids: Collection[str] | None = None) -> list[Copy]:
+        return await self.read(copy_rows.copies, thread_ids)
+
+    # events
+    async def events_after(
+        self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None
+    ) -> list[ThreadEvent]:
+        return await self.read(journal.events_after, seq, limit, thread_id, types)
+
+    async def last_seq(self) -> int:
+        return await self.read(journal.last_seq)
+
+    # journal
+    async def operation(self, operation_id: str) -> Operation | None:
+        return await self.read(journal.operation, operation_id)
+
+    async def running_operations(self) -> list[Operation]:
+        return await self.read(journal.running_operations)
+
+    async def moved_with(self, kind: str, thread_id: str) -> set[str]:
+        return await self.read(journal.moved_with, kind, thread_id)
+
+    # receipts, tombstones
+    async def receipts(self, client: str, request_id: str) -> list[Receipt]:
+        return await self.read(journal.receipts, client, request_id)
+
+    async def claim(self, claim: Receipt, abandoned: Receipt | None = None) -> Receipt:
+        there = await self.write(journal.claim, claim, abandoned)
+        # A commit reaches the disk when the log is taken over into the file; a claim has to be there before its work.
+        await self._run(partial(schema.flush_log, self.path), self._writing)
+        return there
+
+    async def save_receipt(self, receipt: Receipt) -> None:
+        await self.write(journal.save_receipt, receipt)
+
+    async def release_claim(self, claim: Receipt) -> None:
+        await self.write(journal.release_claim, claim)
+
+    async def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
+        return await self.read(journal.deleted, thread_ids)
+
+    # backfill
+    async def backfill(self) -> BackfillState:
+        return await self.read(journal.backfill)
+
+    async def claim_backfill(self, owner: str, now_ms: int, lease_ms: int) -> bool:
+        return await self.write(journal.claim_backfill, owner, now_ms, lease_ms)
+
+    async def reopen_backfill(self) -> None:
+        await self.write(_reopen)
+
+    async def checkpoint_backfill(self, state: BackfillState) -> None:
+        await self.write(journal.checkpoint_backfill, state)
+
+
+def _apply(session: Session, change: Change, now_ms: int) -> list[ThreadEvent]:
+    written = {thread.id for thread in (*change.threads, *change.observed)} | {e.child_id for e in change.edges}
+    barred = journal.deleted(session, written) | frozenset(change.tombstones)
+    index.write_threads(session, [thread for thread in change.threads if thread.id not in barred])
+    derived = index.write_threads(session, [thread for thread in change.observed if thread.id not in barred])
+    spans.note(session, [thread for thread in (*change.threads, *change.observed) if thread.id not in barred])
+    spans.follow(session, change.moved)
+    derived += index.move_rows(session, change.moved, now_ms)
+    index.add_edges(session, edges_of(change, barred))
+    index.remove_rows(session, {*change.forgotten, *change.vanished})
+    spans.forget(session, {*change.forgotten, *change.vanished})
+    copy_rows.forget(session, {*change.forgotten, *change.vanished})
+    index.remove_edges(session, change.forgotten)
+    journal.add_tombstones(session, change.tombstones, now_ms)
+    if change.operation is not None:
+        journal.save_operation(session, change.operation)
+    return journal.append_events(session, [*derived, *change.events], now_ms)
+
+
+def _list(session: Session, query: ThreadQuery, beside: Sequence[ThreadQuery], look: LookMany | None) -> ThreadRows:
+    return replace(listing.list_threads(session, query, beside, look), copies=copy_rows.count(session))
+
+
+def _first_look(session: Session, query: TextQuery, names: int) -> FirstLook:
+    if spans.unread(session, 1):
+        return FirstLook(complete=False)
+    named = search.named(session, query.literals, query.threads, names)
+    return FirstLook(True, named, search.places(session, query))
+
+
+def _get_with_file(session: Session, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
+    row = index.get(session, thread_id)
+    return row, row and look(row.path)
+
+
+def _get_many_with_files(session: Session, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
+    rows = index.get_many(session, thread_ids)
+    return RowsWithFiles(rows, look([row.path for row in rows.values()]), spans.marks(session, thread_ids))
+
+
+def _edges_around(session: Session, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
+    return index.edges_above(session, thread_id), index.edges_below(session, {thread_id, *others})
+
+
+def _trees_with_files(session: Session, thread_ids: Collection[str], look: LookMany) -> Trees:
+    edges = index.edges_below(session, thread_ids)
+    stamps = index.stamps(session, {*thread_ids, *(edge.child_id for edge in edges)})
+    return Trees(edges, stamps, look([path for path, _ in stamps.values()]))
+
+
+def _reopen(session: Session) -> None:
+    if journal.backfill(session).status == "complete":
+        spans.forget_all(session)
+        unreadable_rows.forget_all(session)
+        copy_rows.forget_all(session)
+    journal.reopen_backfill(session)
+
+
+def _step(session: Session, steps: Sequence[HistoryStep], now_ms: int) -> list[bool]:
+    numbers = spans.step(session, steps)
+    taken = [(number, step) for number, step in zip(numbers, steps, strict=True) if number is not None]
+    search.add(session, taken, now_ms)
+    # One that was deleted while it was read.
+    spans.forget(session, journal.deleted(session, {step.mark.thread_id for step in steps}))
+    return [number is not None for number in numbers]
+
+
+def _apply_names(session: Session, names: dict[str, str], stamp: FileStamp | None, now_ms: int) -> list[ThreadEvent]:
+    events = index.apply_names(session, names)
+    journal.save_names_stamp(session, stamp)
+    return journal.append_events(session, events, now_ms)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

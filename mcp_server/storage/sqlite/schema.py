@@ -1,0 +1,277 @@
+"""Opening the state DB's file: whose it is, what is moved aside, how its schema comes to be current."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from json import JSONDecodeError
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+from filelock import FileLock
+from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import SQLModel, col, create_engine, insert, select
+
+from mcp_server.models.thread import FileStamp
+from mcp_server.storage.sql.tables import REVISION, SchemaVersion
+from mcp_server.storage.sqlite.sessions import Begin, Sessions
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+APPLICATION_ID = int.from_bytes(b"thrd", "big")
+"""In the header of every state DB; a file with another one, or with tables and none, is another program's."""
+
+MIGRATIONS = Path(__file__).parents[1] / "sql" / "migrations"
+BUSY_SECONDS = 5
+OPEN_SECONDS = 30
+CHECKED_BYTES = 32 << 20
+LOG_BYTES = 16 << 20
+"""How long the database's log (-wal) may be before it is taken over into the file."""
+
+_COUNT_TABLES = "SELECT count(*) FROM sqlite_master"
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+_RUINED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+T = TypeVar("T")
+
+Identity = tuple[int, int]
+"""Device and inode: which file it is that has a name."""
+
+
+def open_file(path: Path, ruined: Identity | None = None) -> tuple[Engine, Path | None]:
+    """The engine of an existing or new state DB with a current schema, and where a file that was no good went.
+    `ruined` is a file in which damage was met; while it has the name, it is no good.
+
+    Raises:
+        filelock.Timeout: other processes have kept the opening for themselves for `OPEN_SECONDS`.
+        OSError, sqlite3.Error, sqlalchemy.exc.DBAPIError: the file can't be read, written or created.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    current = None if ruined and identity(path) == ruined else open_existing(path)
+    if current is not None:  # the usual case: nothing to do that other processes would have to wait for
+        return current, None
+    # One process at a time: while one moves a ruined file aside, another must not create a new one in its place,
+    # since the -wal that is moved (or deleted by whoever closes last) is found by name.
+    with FileLock(f"{path}.lock", timeout=OPEN_SECONDS, mode=0o600):
+        known_bad = ruined is not None and identity(path) == ruined
+        good = not known_bad and retried(lambda: _is_ours(path), OPEN_SECONDS)
+        moved_aside = None if good else _move_aside(path)
+        retried(lambda: _create(path), OPEN_SECONDS)
+        engine = connect(path)
+        try:
+            retried(lambda: _make_current(engine), OPEN_SECONDS)
+        except BaseException:
+            engine.dispose()
+            raise
+        return engine, moved_aside
+
+
+def open_existing(path: Path) -> Engine | None:
+    """The engine of a state DB as it is: None if there is none, it is no good, or its schema is older than this
+    version's. Creates, moves and migrates nothing.
+
+    Raises:
+        sqlite3.Error, sqlalchemy.exc.DBAPIError: the file can't be read.
+    """
+    if not path.exists() or not retried(lambda: _is_ours(path), BUSY_SECONDS):
+        return None
+    engine = connect(path)
+    try:
+        with engine.connect() as connection:
+            empty = connection.exec_driver_sql(_COUNT_TABLES).scalar_one() == 0
+            usable = not empty and (_revision(connection) or "") >= REVISION
+    except BaseException:
+        engine.dispose()
+        raise
+    if usable:
+        return engine
+    engine.dispose()
+    return None
+
+
+def retried(attempt: Callable[[], T], seconds: float) -> T:
+    """Repeat while SQLite says that the database is locked, for that long. The busy timeout does not cover all cases:
+    entering WAL mode and recovering a log answer "locked" at once."""
+    deadline = time.monotonic() + seconds
+    delay = 0.01
+    while True:
+        try:
+            return attempt()
+        except (sqlite3.Error, DBAPIError) as error:
+            if _code(error) not in _BUSY or time.monotonic() >= deadline:
+                raise
+        time.sleep(delay * random.uniform(0.5, 1))
+        delay = min(delay * 2, 0.25)
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether what a database answered means that its file is damaged: SQLite says so, or what it holds in a column is
+    nothing that was ever put there."""
+    if isinstance(error, DBAPIError | sqlite3.Error):
+        told = error.orig if isinstance(error, DBAPIError) else error
+        return _code(error) in _RUINED or "Could not decode to UTF-8" in str(told)
+    return isinstance(error, JSONDecodeError | UnicodeDecodeError | msgspec.DecodeError)
+
+
+def identity(path: Path) -> Identity | None:
+    """Which file has the name now, None if there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def take_log_over(engine: Engine) -> None:
+    """Take what the database's log (-wal) holds over into the file, as far as nobody reads older states. Others read
+    and write meanwhile."""
+    with closing(engine.raw_connection()) as connection:
+        connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def flush_log(path: Path) -> None:
+    """Have the disk hold what is committed. SQLite's locks are on other files, so this one may be opened and closed."""
+    with suppress(OSError), Path(f"{path}-wal").open("rb+") as log:
+        os.fsync(log.fileno())
+
+
+def log_of(path: Path) -> FileStamp | None:
+    """The database's log, None if there is none."""
+    try:
+        stat = Path(f"{path}-wal").stat()
+    except OSError:
+        return None
+    return FileStamp(stat.st_size, stat.st_mtime_ns)
+
+
+def _code(error: sqlite3.Error | DBAPIError) -> int:
+    """SQLite's primary result code, 0 if there is none."""
+    source = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(source, "sqlite_errorcode", 0) & 0xFF
+
+
+# ---------------------------------------------------------------------------------------------- the file
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether the file can be used: not there, empty, or a sound database of ours."""
+    if not path.exists() or path.stat().st_size == 0:
+        return True
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        try:
+            if connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID:
+                # A large database is not read through at each start; damage in it is met where it is read.
+                small = path.stat().st_size <= CHECKED_BYTES
+                return not small or connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
+            return connection.execute(_COUNT_TABLES).fetchone()[0] == 0
+        except sqlite3.DatabaseError as error:
+            if _code(error) in _RUINED:
+                return False
+            raise
+
+
+def _move_aside(path: Path) -> Path:
+    at = int(time.time())
+    while (aside := path.with_name(f"{path.name}.corrupt-{at}")).exists():
+        at += 1
+    for suffix in ("-wal", "-shm", "-journal", ""):
+        part = Path(f"{path}{suffix}")
+        if part.exists():
+            part.rename(f"{aside}{suffix}")
+    return aside
+
+
+def _create(path: Path) -> None:
+    """Make the file private before SQLite puts anything into it (-wal and -shm inherit its mode), and enter WAL mode,
+    which lasts and can't be entered within a transaction."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+# ---------------------------------------------------------------------------------------------- the engine
+
+
+def connect(path: Path) -> Engine:
+    """An engine whose connections begin transactions themselves, as the execution option `begin` says."""
+    url = URL.create("sqlite", database=str(path))
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def sessions_of(engine: Engine) -> Sessions:
+    """Sessions on the engine's pool, which begin their transactions themselves."""
+    return Sessions(engine.execution_options(begin=None))
+
+
+def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # the driver must not begin or commit by itself, least of all around DDL
+    connection.execute("PRAGMA synchronous=NORMAL")
+    # 64 MB. A commit that brings the log there waits until all of it is in the file: `StateDb.tidy` comes before.
+    connection.execute("PRAGMA wal_autocheckpoint=16000")
+    connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _on_begin(connection: Connection) -> None:
+    begin: Begin | None = connection.get_execution_options().get("begin", "BEGIN")
+    if begin is not None:
+        connection.exec_driver_sql(begin)
+
+
+# ---------------------------------------------------------------------------------------------- the schema
+
+
+def _make_current(engine: Engine) -> None:
+    with engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
+        if connection.exec_driver_sql(_COUNT_TABLES).scalar_one() == 0:
+            create_tables(connection)
+        elif (revision := _revision(connection)) != REVISION:
+            migrate(connection, revision)
+
+
+def _revision(connection: Connection) -> str | None:
+    return connection.execute(select(col(SchemaVersion.version_num))).scalar_one_or_none()
+
+
+def create_tables(connection: Connection) -> None:
+    """Tables, stamp and application id of a fresh database, in the connection's transaction."""
+    SQLModel.metadata.create_all(connection, checkfirst=False)
+    connection.execute(insert(SchemaVersion).values(version_num=REVISION))
+    connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+
+
+def migrate(connection: Connection, revision: str | None) -> None:
+    """Take an older schema to the newest, in the connection's transaction. A revision that isn't known comes from a
+    newer version and is left alone, as Codex leaves newer migrations."""
+    from alembic import command
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    config = alembic_config(connection)
+    if revision is not None:
+        try:
+            ScriptDirectory.from_config(config).get_revision(revision)
+        except CommandError:
+            return
+    command.upgrade(config, "head")
+
+
+def alembic_config(connection: Connection) -> Config:
+    """What alembic's commands need to work on this connection, within its transaction."""
+    from alembic.config import Config
+
+    config = Config(stdout=sys.stderr)  # stdout may be the MCP connection
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,203 @@
+"""The index of histories in SQL: each function takes a Session and leaves the transaction to its caller."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import func
+from sqlmodel import Session, select
+
+from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TurnFacts, TurnSpan
+from mcp_server.models.records import Moved
+from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.storage.sql.tables import HistoryRow, UnreadRow
+from mcp_server.storage.sqlite.statements import clamped, fetch_all, fetch_listed, fetch_one, run, run_each, run_listed
+
+# What a row holds of a `HistoryMark` as it is: its fields between the stamp and the open calls, in their order.
+_MARK = ("base", "end", "check", "turns", "items", "next_item", "next_ordinal")
+
+_COLUMNS = ("size", "mtime_ns", "open_calls", *_MARK)
+_NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
+_INSERT_MARK = f"INSERT INTO histories (thread_id, {_NAMES}) VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"
+_UPDATE_MARK = f"UPDATE histories SET ({_NAMES}) = ({', '.join('?' * len(_COLUMNS))}) WHERE number = ?"
+_TURN = ("history", "number", "turn_id", "start", "end", "line", "item", "counted", "items", "size", "facts")
+_INSERT_TURN = (
+    f"INSERT INTO turns ({', '.join(f'{chr(34)}{name}{chr(34)}' for name in _TURN)}) "
+    f"VALUES ({', '.join('?' * len(_TURN))})"
+)
+
+SPAN = ", ".join(f'u."{name}"' for name in _TURN[1:])
+"""The columns of a row `u` that `span_of_row` takes."""
+_facts = msgspec.json.Decoder(TurnFacts)  # MessagePack has no room for some numbers that JSON has
+
+# ---------------------------------------------------------------------------------------------- marks
+
+
+def marks(session: Session, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
+    sql = f"SELECT thread_id, {_NAMES} FROM histories WHERE thread_id IN (SELECT value FROM json_each(?))"
+    return {row[0]: _mark(*row) for row in fetch_listed(session, sql, thread_ids)}
+
+
+def _mark(thread_id: str, size: int, mtime_ns: int, open_calls: str, *mark: Any) -> HistoryMark:
+    calls = () if open_calls == "[]" else tuple(json.loads(open_calls))
+    return HistoryMark(thread_id, FileStamp(size, mtime_ns), *mark, open_calls=calls)
+
+
+def step(session: Session, steps: Sequence[HistoryStep]) -> list[int | None]:
+    """The numbers of the histories that have taken their steps in; None for one that has gone on meanwhile."""
+    numbers = [_step(session, step) for step in steps]
+    rows = [
+        _values(number, span)
+        for number, step in zip(numbers, steps, strict=True)
+        if number is not None
+        for span in step.spans
+    ]
+    if rows:
+        run_each(session, _INSERT_TURN, rows)
+    _settle(session, [step.mark.thread_id for step in steps])
+    return numbers
+
+
+def _step(session: Session, step: HistoryStep) -> int | None:
+    mark = step.mark
+    before = fetch_one(session, 'SELECT number, "end" FROM histories WHERE thread_id = ?', (mark.thread_id,))
+    if step.after is not None and (before is None or before[1] != step.after):
+        return None
+    if before is not None and step.after is None:
+        run(session, "DELETE FROM histories WHERE number = ?", (before[0],))
+        before = None
+    values = (mark.stamp.size, mark.stamp.mtime_ns, json.dumps(mark.open_calls), *(getattr(mark, n) for n in _MARK))
+    if before is None:
+        return run(session, _INSERT_MARK, (mark.thread_id, *values)).lastrowid
+    run(session, _UPDATE_MARK, (*values, before[0]))
+    run(session, "DELETE FROM turns WHERE history = ? AND number >= ?", (before[0], step.keep))
+    return int(before[0])
+
+
+def forget(session: Session, thread_ids: Collection[str]) -> None:
+    """Turns and texts go with their histories."""
+    for table in ("histories", "unread"):
+        run_listed(session, f"DELETE FROM {table} WHERE thread_id IN (SELECT value FROM json_each(?))", thread_ids)
+
+
+# ---------------------------------------------------------------------------------------------- spans
+
+
+def spans(session: Session, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+    return _spans(session, thread_id, "u.number >= ? AND u.number < ?", clamped(first), clamped(end))
+
+
+def last_turns(session: Session, thread_id: str, most: int) -> tuple[HistoryMark | None, list[TurnSpan]]:
+    mark = marks(session, [thread_id]).get(thread_id)
+    return mark, spans(session, thread_id, max(0, mark.turns - most), mark.turns) if mark and most else []
+
+
+def spans_of_items(session: Session, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+    within = "u.size > 0 AND u.items < ? AND u.items + u.size > ?"
+    return _spans(session, thread_id, within, clamped(end), clamped(first))
+
+
+def span_of(session: Session, thread_id: str, turn_id: str) -> TurnSpan | None:
+    return next(iter(_spans(session, thread_id, "u.turn_id = ?", turn_id)), None)
+
+
+def _spans(session: Session, thread_id: str, condition: str, *values: Any) -> list[TurnSpan]:
+    history = "(SELECT number FROM histories WHERE thread_id = ?)"
+    sql = f"SELECT {SPAN} FROM turns u WHERE u.history = {history} AND {condition} ORDER BY u.number"
+    return [span_of_row(*row) for row in fetch_all(session, sql, (thread_id, *values))]
+
+
+def _values(history: int, span: TurnSpan) -> tuple[Any, ...]:
+    """A row, in the order of `_TURN`."""
+    place = span.place
+    facts = msgspec.json.encode(_moved(span.facts, -place.start))
+    where = (place.start, span.end, place.line, place.item, place.counted)
+    return (history, span.number, span.turn_id, *where, span.items, span.size, facts)
+
+
+def span_of_row(
+    number: int,
+    turn_id: str,
+    start: int,
+    end: int,
+    line: int,
+    item: int,
+    counted: int,
+    items: int,
+    size: int,
+    told: bytes,
+) -> TurnSpan:
+    """The turn that a row tells of, its columns in the order of `SPAN`."""
+    facts = _moved(_facts.decode(told), start)
+    return TurnSpan(number, turn_id, Place(start, line, item, counted), end, items, size, facts)
+
+
+def _moved(facts: TurnFacts, by: int) -> TurnFacts:
+    """Offsets as counted from somewhere else: small numbers take little room."""
+
+    def moved(place: ItemPlace | None) -> ItemPlace | None:
+        return place and ItemPlace(place.start + by, place.end + by, place.id)
+
+    pieces = tuple(msgspec.structs.replace(piece, start=piece.start + by) for piece in facts.pieces)
+    return msgspec.structs.replace(facts, asked=moved(facts.asked), answered=moved(facts.answered), pieces=pieces)
+
+
+def forget_all(session: Session) -> None:
+    """Every history is to be read again."""
+    run(session, "DELETE FROM histories")
+    for table in ("said_text", "tool_text"):
+        run(session, f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
+    run(session, "INSERT OR IGNORE INTO unread SELECT id, updated_at_ms FROM threads")
+
+
+# ---------------------------------------------------------------------------------------------- what is left to read
+
+
+def follow(session: Session, moved: Sequence[Moved]) -> None:
+    """Take over the new mtimes of moved files, while their rows still tell what was indexed."""
+    statement = (
+        "UPDATE histories SET mtime_ns = ?1 WHERE thread_id = ?2 AND size = ?3 AND mtime_ns != ?1 AND EXISTS "
+        "(SELECT 1 FROM threads t WHERE t.id = ?2 AND (t.size, t.mtime_ns) = (histories.size, histories.mtime_ns))"
+    )
+    if moved:
+        rows = [(one.stamp.mtime_ns, one.thread_id, one.stamp.size) for one in moved]
+        run_each(session, statement, rows)
+
+
+def note(session: Session, threads: Sequence[StoredThread]) -> None:
+    """Remember which of these threads have rows that tell of something that is not indexed."""
+    if not threads:
+        return
+    statement = (
+        "INSERT INTO unread (thread_id, updated_at_ms) VALUES (?, ?) "
+        "ON CONFLICT (thread_id) DO UPDATE SET updated_at_ms = excluded.updated_at_ms"
+    )
+    run_each(session, statement, [(thread.id, thread.updated_at_ms) for thread in threads])
+    _settle(session, [thread.id for thread in threads])
+
+
+def _settle(session: Session, thread_ids: Sequence[str]) -> None:
+    """Forget that a thread is to be read where its row and its mark have the same stamp."""
+    run_listed(
+        session,
+        "DELETE FROM unread WHERE thread_id IN (SELECT t.id FROM json_each(?) asked "
+        "CROSS JOIN threads t ON t.id = asked.value CROSS JOIN histories h ON h.thread_id = t.id "
+        "WHERE (t.size, t.mtime_ns) = (h.size, h.mtime_ns))",
+        thread_ids,
+    )
+
+
+def unread(session: Session, limit: int) -> list[str]:
+    newest = "SELECT thread_id FROM unread ORDER BY updated_at_ms DESC, thread_id DESC LIMIT ?"
+    return [thread_id for (thread_id,) in fetch_all(session, newest, (limit,))]
+
+
+def unread_count(session: Session) -> int:
+    return session.exec(select(func.count()).select_from(UnreadRow)).one()
+
+
+def indexed_count(session: Session) -> int:
+    return session.exec(select(func.count()).select_from(HistoryRow)).one()

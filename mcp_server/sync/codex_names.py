@@ -1,0 +1,28 @@
+"""The names that Codex's own state DB has, as far as they count here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+from mcp_server.errors import DamagedRollout
+from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.files import codex_db as codex_state
+from mcp_server.sync.upsert import NameSource
+
+
+class CodexNames(NameSource):
+    """Asks the database each time. Where our names don't get into it (`ours_first`), those that it has count only where
+    we have none."""
+
+    def __init__(self, sqlite_home: Path, rollouts: RolloutStore, *, ours_first: bool) -> None:
+        self._folder, self._rollouts, self._ours_first = sqlite_home, rollouts, ours_first
+
+    async def __call__(self, thread_ids: Collection[str] | None = None) -> dict[str, str]:
+        names = await codex_state.names(self._folder, thread_ids)
+        ours: dict[str, str] = {}
+        if names and self._ours_first:
+            with suppress(DamagedRollout):
+                ours = await self._rollouts.names()
+        return {thread_id: name for thread_id, name in names.items() if thread_id not in ours}

@@ -1,0 +1,376 @@
+"""Compares the index with the files and says what is wrong, in the words of Codex's doctor; mends it by a sync.
+
+An examination reads and never writes. It is no snapshot: what changes while it runs may show up as a difference.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from heapq import nlargest
+from operator import itemgetter
+from typing import Literal
+
+from anyio import to_thread
+
+from mcp_server.codex.files import BadLine, Description, RolloutFile, tell
+from mcp_server.codex.lines import MalformedLine, decode_raw
+from mcp_server.codex.paths import id_in
+from mcp_server.codex.which_file import sort_out
+from mcp_server.errors import ActiveWriter, DamagedRollout
+from mcp_server.models.records import BackfillState, Operation
+from mcp_server.models.thread import FileStamp
+from mcp_server.storage.codex_rows import CodexRows, NoCodexRows
+from mcp_server.storage.contracts import RolloutStore, StateStore
+from mcp_server.storage.copies import Copy
+from mcp_server.storage.query import Difference, ThreadQuery
+from mcp_server.storage.unreadable import Unreadable
+from mcp_server.storage.writer_locks import Holder, WriterLocks
+from mcp_server.sync.reconciler import sync
+from mcp_server.sync.upsert import NameSource, SyncReport, batches, newest_first
+
+_LARGEST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    active: int = 0
+    archived: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StaleRow:
+    """A row that its file no longer bears out: `gone`, `moved` to another path, or `changed` since it was indexed."""
+
+    thread_id: str
+    path: str
+    reason: Literal["gone", "moved", "changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorReport:
+    """The state of a home. Sizes are bytes on disk; what concerns rows is empty, and `rows` None, without a state DB.
+
+    `missing` are paths of usable files without a row, `duplicates` by id the paths of a thread's file and of its copies
+    (`which_file`), `replaced` the number of rollouts that are kept beside the one that a revert has put in their place,
+    `malformed` the files and lines that can't be used, `abandoned` the drafts that killed processes have left,
+    `names` the number of names in session_index.jsonl, `largest` the sizes of the largest threads, `unreadable` the
+    threads of stale rows whose file can't be read any more, which a repair leaves as they are.
+    """
+
+    files: Counts
+    rows: Counts | None
+    size: int = 0
+    largest: Mapping[str, int] = field(default_factory=dict[str, int])
+    missing: tuple[str, ...] = ()
+    stale: tuple[StaleRow, ...] = ()
+    duplicates: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    replaced: int = 0
+    malformed: tuple[BadLine, ...] = ()
+    abandoned: tuple[str, ...] = ()
+    names: int = 0
+    names_current: bool = True
+    backfill: BackfillState | None = None
+    running: tuple[Operation, ...] = ()
+    held: tuple[str, ...] = ()
+    foreign: Mapping[str, Holder] = field(default_factory=dict[str, Holder])
+    unreadable: frozenset[str] = frozenset()
+
+    @property
+    def in_step(self) -> bool:
+        """Whether a sync would find nothing to do."""
+        return not self.missing and not self.stale and self.names_current
+
+    def counts(self) -> dict[str, int]:
+        rows = self.rows
+        return {
+            "files_active": self.files.active,
+            "files_archived": self.files.archived,
+            "rows_active": rows.active if rows else 0,
+            "rows_archived": rows.archived if rows else 0,
+            "missing": len(self.missing),
+            "stale": len(self.stale),
+            "duplicate": len(self.duplicates),
+            "replaced": self.replaced,
+            "malformed": len(self.malformed),
+            "abandoned": len(self.abandoned),
+            "named": self.names,
+            "bytes": self.size,
+            "running_operations": len(self.running),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What was wrong, what a repair did about it, and how things are then; the last two are None in a dry run. `own`
+    are the threads that it leaves alone."""
+
+    before: DoctorReport
+    done: SyncReport | None = None
+    after: DoctorReport | None = None
+    own: frozenset[str] = frozenset()
+    codex_rows: int = 0
+    """Rows of Codex that tell otherwise than the files where their threads are; those that followed, if it was done."""
+
+    def counts(self) -> dict[str, int]:
+        """What a repair did, or what it would do: rows by what happens to them, and drafts that it takes away."""
+        before, kinds = self.before, ("added", "changed", "moved", "vanished")
+        if self.done is not None:
+            told = Counter({kind: len(getattr(self.done, kind)) for kind in kinds})
+        else:
+            left = self.own | before.unreadable
+            becomes = {"gone": "vanished", "moved": "moved", "changed": "changed"}
+            told = Counter(becomes[row.reason] for row in before.stale if row.thread_id not in left)
+            told["added"] = sum(id_in(path.rpartition("/")[2]) not in self.own for path in before.missing)
+        counts = {kind: told[kind] for kind in kinds}
+        return counts | {"abandoned": len(before.abandoned), "codex_rows": self.codex_rows}
+
+
+async def examine(
+    rollouts: RolloutStore, state: StateStore | None, locks: WriterLocks, *, deep: bool = False
+) -> DoctorReport:
+    """Say how index and files stand to each other. Writes nothing.
+
+    Files that the index doesn't know in their present state are read, the others only if `deep`, which finds malformed
+    lines in them too.
+    """
+    walked = _Walked(rollouts)
+    differs = await state.compare(walked.files) if state else Difference(frozenset(await walked.paths()))
+    exam = _Examination(dict(differs.rows))
+    if deep:
+        await exam.read_all(rollouts, await rollouts.files(), await state.stamps() if state else {})
+    else:
+        await exam.read(rollouts, (await rollouts.stat_many(differs.files)).values())
+        exam.recall([one for one in (await state.unreadable() if state else ()) if one.path not in differs.changed])
+        exam.recall_copies([one for one in (await state.copies() if state else ()) if one.path not in differs.changed])
+    exam.malformed += await rollouts.unusable()
+    rows = await state.stamps(exam.held) if state else {}
+    deleted = await state.deleted(exam.held) if state else frozenset[str]()
+    exam.hold_rows(rows)
+    names = await _names(rollouts)
+    return DoctorReport(
+        files=Counts(active=walked.active, archived=walked.archived),
+        rows=await row_counts(state) if state else None,
+        size=walked.size,
+        largest=exam.largest(await state.largest(_LARGEST + len(exam.held) + len(exam.differing)) if state else {}),
+        missing=tuple(exam.missing(rows, deleted)) if state else (),
+        stale=tuple(exam.stale()),
+        duplicates=exam.duplicates(),
+        replaced=exam.replaced(),
+        malformed=tuple(exam.malformed),
+        abandoned=tuple(await rollouts.abandoned()),
+        names=len(names or ()),
+        names_current=state is None or names is None or await _names_current(rollouts, state, names),
+        backfill=await state.backfill() if state else None,
+        running=tuple(await state.running_operations()) if state else (),
+        held=tuple(sorted(locks.held())),
+        foreign=await locks.foreign(),
+        unreadable=frozenset(exam.unreadable()),
+    )
+
+
+async def repair(
+    rollouts: RolloutStore,
+    state: StateStore,
+    locks: WriterLocks,
+    *,
+    dry_run: bool = False,
+    deep: bool = False,
+    own: Callable[[], Collection[str]] | None = None,
+    more_names: NameSource | None = None,
+    codex: CodexRows | None = None,
+) -> RepairReport:
+    """Examine, then sync, take abandoned drafts away and let Codex's rows follow the files, then examine again. A dry
+    run only examines, and changes nothing. `own` tells the threads that are left alone, by default those whose locks
+    are held here."""
+    before, own = await examine(rollouts, state, locks, deep=deep), own or locks.held
+    if dry_run:
+        behind = await _behind(state, codex or NoCodexRows(), own)
+        return RepairReport(before, own=frozenset(own()), codex_rows=len(behind))
+    for path in before.abandoned:
+        await rollouts.remove(path)
+    await state.note_unreadable([], [one.path for one in await state.unreadable()])  # so that all of it is tried again
+    done = await sync(rollouts, state, own=own, more_names=more_names)
+    followed = await _let_follow(state, locks, codex or NoCodexRows(), own)
+    return RepairReport(before, done, await examine(rollouts, state, locks, deep=deep), codex_rows=followed)
+
+
+async def _behind(state: StateStore, codex: CodexRows, own: Callable[[], Collection[str]]) -> dict[str, str]:
+    """Where the rollouts lie of the threads that Codex's rows tell otherwise of."""
+    paths = {thread_id: path for thread_id, (path, _) in (await state.stamps()).items() if thread_id not in own()}
+    return {thread_id: paths[thread_id] for thread_id in await codex.behind(paths)}
+
+
+async def _let_follow(
+    state: StateStore, locks: WriterLocks, codex: CodexRows, own: Callable[[], Collection[str]]
+) -> int:
+    """Those that another process holds are left to it. Returns how many rows followed."""
+    behind = await _behind(state, codex, own)
+    followed = 0
+    for thread_id in behind:
+        try:
+            await locks.acquire(thread_id)
+        except ActiveWriter:
+            continue
+        try:
+            stamps = await state.stamps([thread_id])  # it may have been moved until it was ours
+            if thread_id in stamps and await codex.move({thread_id: stamps[thread_id][0]}) is None:
+                followed += 1
+        finally:
+            await locks.release(thread_id)
+    return followed
+
+
+class _Walked:
+    """The rollout files of a home, counted as they are walked over."""
+
+    def __init__(self, rollouts: RolloutStore) -> None:
+        self._rollouts = rollouts
+        self.active = self.archived = self.size = 0
+
+    def files(self) -> Iterator[RolloutFile]:
+        for file in self._rollouts.walk():
+            self.archived += file.archived
+            self.active += not file.archived
+            self.size += file.stamp.size
+            yield file
+
+    async def paths(self) -> list[str]:
+        return await to_thread.run_sync(lambda: [file.path for file in self.files()])
+
+
+@dataclass(slots=True)
+class _Examination:
+    """Which file carries which id, of the threads alone whose files are not told by the rows: in a large home that is
+    in order there are none. `differing` are path by id of the rows that are not borne out."""
+
+    differing: dict[str, str]
+    held: defaultdict[str, list[RolloutFile]] = field(default_factory=lambda: defaultdict[str, list[RolloutFile]](list))
+    malformed: list[BadLine] = field(default_factory=list[BadLine])
+    unusable: set[str] = field(default_factory=set[str])
+
+    async def read(self, rollouts: RolloutStore, files: Iterable[RolloutFile]) -> None:
+        """Read files that no row tells of."""
+        async for file, result in self._described(rollouts, files):
+            self.malformed += result.bad_lines
+            self.held[result.thread.id].append(file)
+
+    def recall(self, unreadable: Iterable[Unreadable]) -> None:
+        """Take in what is known to be unreadable, and need not be read again."""
+        for one in unreadable:
+            self.malformed.append(BadLine(one.path, one.offset, one.reason))
+            self.unusable.add(one.path)
+
+    def recall_copies(self, copies: Iterable[Copy]) -> None:
+        """The same of what is known as a copy."""
+        for one in copies:
+            self.held[one.thread_id].append(RolloutFile(one.path, one.stamp))
+
+    async def read_all(
+        self, rollouts: RolloutStore, files: Iterable[RolloutFile], rows: Mapping[str, tuple[str, FileStamp]]
+    ) -> None:
+        """Read every line of every file, and hold those files that their row doesn't tell of after all."""
+        claims = defaultdict[str, set[str]](set)
+        for thread_id, (path, _) in rows.items():
+            if thread_id not in self.differing:
+                claims[path].add(thread_id)
+        async for file, result in self._described(rollouts, files):
+            self.malformed += await _bad_lines(rollouts, file)
+            claimed = claims.get(file.path, set())
+            self.differing |= dict.fromkeys(claimed - {result.thread.id}, file.path)
+            if result.thread.id not in claimed:
+                self.held[result.thread.id].append(file)
+
+    async def _described(
+        self, rollouts: RolloutStore, files: Iterable[RolloutFile]
+    ) -> AsyncIterator[tuple[RolloutFile, Description]]:
+        for batch in batches(newest_first(files)):
+            for file, result in zip(batch, await rollouts.describe_many(batch), strict=True):
+                if isinstance(result, BadLine):
+                    self.malformed.append(result)
+                    self.unusable.add(file.path)
+                elif result is not None:
+                    yield file, result
+
+    def hold_rows(self, rows: Mapping[str, tuple[str, FileStamp]]) -> None:
+        """Put the files that the rows tell of before those that were read."""
+        for thread_id, (path, stamp) in rows.items():
+            if thread_id not in self.differing and all(file.path != path for file in self.held[thread_id]):
+                self.held[thread_id].insert(0, RolloutFile(path, stamp))
+
+    def largest(self, rows: Mapping[str, int]) -> dict[str, int]:
+        """The sizes of the largest threads, by those of the largest rows."""
+        sizes = {thread_id: size for thread_id, size in rows.items() if thread_id not in self.differing}
+        sizes |= {thread_id: sum(file.stamp.size for file in files) for thread_id, files in self.held.items()}
+        return dict(nlargest(_LARGEST, sizes.items(), key=itemgetter(1, 0)))
+
+    def missing(self, rows: Collection[str], deleted: Collection[str]) -> Iterator[str]:
+        for thread_id, files in self.held.items():
+            if thread_id not in rows and thread_id not in deleted:
+                yield files[0].path
+
+    def unreadable(self) -> Iterator[str]:
+        for thread_id, path in self.differing.items():
+            if path in self.unusable and not self.held.get(thread_id):
+                yield thread_id
+
+    def stale(self) -> Iterator[StaleRow]:
+        unreadable = set(self.unreadable())
+        for thread_id, path in self.differing.items():
+            paths = [file.path for file in self.held.get(thread_id, ())]
+            if path in paths or thread_id in unreadable:
+                yield StaleRow(thread_id, path, "changed")
+            else:
+                yield StaleRow(thread_id, path, "moved" if paths else "gone")
+
+    def duplicates(self) -> dict[str, tuple[str, ...]]:
+        """The file that is the thread, and those that are there beside it once too often, by thread."""
+        sorts = {
+            thread_id: sort_out((file.path for file in files), thread_id) for thread_id, files in self.held.items()
+        }
+        return {thread_id: (found.current, *found.copies) for thread_id, found in sorts.items() if found.copies}
+
+    def replaced(self) -> int:
+        sorts = (sort_out((file.path for file in files), thread_id) for thread_id, files in self.held.items())
+        return sum(len(found.replaced) for found in sorts)
+
+
+async def _bad_lines(rollouts: RolloutStore, file: RolloutFile) -> list[BadLine]:
+    """Every line of a rollout that can't be used, a torn last one among them."""
+    bad: list[BadLine] = []
+    try:
+        async for batch in rollouts.lines(file.path):
+            for raw in batch:
+                try:
+                    decode_raw(raw)
+                except MalformedLine as error:
+                    reason = str(error) if raw.whole else f"torn line without a newline: {error}"
+                    tell(bad, BadLine(file.path, raw.offset, reason))
+    except DamagedRollout as damage:
+        bad.append(BadLine(file.path, damage.offset, damage.reason))
+    return bad
+
+
+async def _names(rollouts: RolloutStore) -> dict[str, str] | None:
+    """The names of session_index.jsonl, None if it can't be read; the rows keep what they have then."""
+    try:
+        return await rollouts.names()
+    except DamagedRollout:
+        return None
+
+
+async def _names_current(rollouts: RolloutStore, state: StateStore, names: Mapping[str, str]) -> bool:
+    """Whether the rows have the names of session_index.jsonl, even if a line was added since they were taken."""
+    if await rollouts.names_stamp() == await state.names_stamp():
+        return True
+    rows = await state.get_many(names)
+    return all(row.name == names[thread_id] for thread_id, row in rows.items())
+
+
+async def row_counts(state: StateStore) -> Counts:
+    """Rows of active and archived threads, with those that have no preview."""
+    active, archived = await state.counts(
+        [ThreadQuery(archived=archived, with_preview=None, attached=None) for archived in (False, True)]
+    )
+    return Counts(active=active.n, archived=archived.n)

@@ -1,0 +1,138 @@
+"""Brings the index in step with what others have just done to a home, before a call is answered from it.
+
+A look costs a few stamps (`glance`), and more only where one tells of a change. It sees each rollout that came, went,
+moved or took another's place, each name, and what was written to a rollout that is among those written to last, that
+has a writer, or that Codex's state DB tells of. What a program that takes no lock writes to an old rollout is left to
+the watcher, and to whoever shows that thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+
+from mcp_server.codex.paths import thread_id_of
+from mcp_server.errors import StoreFailure
+from mcp_server.models.thread import FileStamp
+from mcp_server.storage.contracts import RolloutStore, StateStore
+from mcp_server.storage.files import codex_db as codex_state
+from mcp_server.sync.glance import Glance, Seen, within
+from mcp_server.sync.reconciler import sync_paths
+from mcp_server.sync.upsert import NameSource, SyncReport
+
+logger = logging.getLogger(__name__)
+
+_WRITTEN_LAST = 256
+_PASSED_OVER = 10_000
+# Codex's rows of so many threads are read for names that changed in nothing else: in less than 0.1 s.
+_SMALL_DATABASE = 16 << 20
+
+
+class Freshness:
+    """The looks of one process at one home."""
+
+    def __init__(self, home: Path, sqlite_home: Path, rollouts: RolloutStore, more_names: NameSource | None) -> None:
+        self._home, self._sqlite_home = home, sqlite_home
+        self._rollouts, self._more_names = rollouts, more_names
+        self._lock = anyio.Lock()
+        self._begun = 0
+        self._state: StateStore | None = None
+        self._glance = Glance(home, sqlite_home)
+        self._known: dict[str, FileStamp] = {}
+        """Rollouts that somebody may write to, as the rows tell of them."""
+        self._writers: frozenset[str] = frozenset()
+        self._passed_over: dict[str, FileStamp] = {}
+        """Files that were taken for rollouts and are no thread's: copies, what reverts replaced, what can't be read."""
+        self._codex_ms: int | None = None
+        self._names_due = False
+        """Whether Codex's state DB has changed since all names were asked of it."""
+
+    async def look(
+        self, state: StateStore, *, own: Callable[[], Collection[str]], names: bool = False
+    ) -> SyncReport | None:
+        """Look, and bring the rows in step; what was found, None if nothing was. `own` are the threads that this
+        process writes to; `names` says that names matter. A look that fails leaves the rows as they are."""
+        asked = self._begun
+        async with self._lock:
+            if self._begun > asked and not names:
+                return None  # another has looked, from its beginning to its end, since this one was asked for
+            self._begun += 1
+            try:
+                return await self._look(state, own, names)
+            except (StoreFailure, OSError) as error:
+                logger.warning("what has changed in %s is not seen yet: %s", self._home, error)
+                return None
+
+    async def _look(self, state: StateStore, own: Callable[[], Collection[str]], names: bool) -> SyncReport | None:
+        if state is not self._state:
+            self._state, self._glance = state, Glance(self._home, self._sqlite_home)
+            self._known = await state.written_last(_WRITTEN_LAST)
+            self._writers, self._passed_over, self._codex_ms = frozenset(), {}, None
+        seen, paths = await self._seen(state)
+        paths |= await self._written_by_others(state, seen, own)
+        mine = own()
+        paths = {path for path in paths if thread_id_of(path.rpartition("/")[2]) not in mine}
+        self._names_due = self._names_due or seen.codex
+        whole = names and self._names_due and await to_thread.run_sync(self._is_small)
+        report = None
+        if paths or seen.names or whole:
+            report = await sync_paths(
+                *(self._rollouts, state, paths), own=own, more_names=self._more_names, all_names=whole, moves_seen=True
+            )
+        self._glance.keep()
+        self._names_due = self._names_due and not whole
+        if paths:
+            await self._note(state, paths)
+        return report
+
+    async def _seen(self, state: StateStore) -> tuple[Seen, set[str]]:
+        """What a look sees, and the paths where rows and files differ, but for files that are no thread's."""
+        for last in (False, True):
+            seen = await to_thread.run_sync(self._glance.look, self._known)
+            if not seen.listings:
+                return seen, set(seen.written)
+            differs = await state.compare_folders({listing.folder: listing.rollouts for listing in seen.listings})
+            if last or not differs.rows:
+                break
+            # What is gone may have been moved to where was looked before: a second look sees that folder changed.
+        listed = {path: stamp for listing in seen.listings for path, stamp in listing.rollouts.items()}
+        new = {p for p in differs.files if p not in self._passed_over or listed[p] not in (None, self._passed_over[p])}
+        return seen, {*seen.written, *new, *differs.rows.values()}
+
+    async def _written_by_others(self, state: StateStore, seen: Seen, own: Callable[[], Collection[str]]) -> set[str]:
+        """The rollouts of threads that have a writer, or that Codex has changed, whose stamps are not those of the
+        rows. From now on they are among those that each look takes in."""
+        threads = seen.writers - self._writers - set(own())
+        self._writers = seen.writers
+        if seen.codex:
+            changed = await codex_state.changed_since(self._sqlite_home, self._codex_ms)
+            self._codex_ms = max([self._codex_ms or 0, *changed.values()])
+            threads |= changed.keys()
+        if not threads:
+            return set()
+        rows = dict((await state.stamps(threads)).values())
+        there = await self._rollouts.stat_many(rows.keys())
+        self._known |= rows
+        return {path for path, stamp in rows.items() if path not in there or there[path].stamp != stamp}
+
+    async def _note(self, state: StateStore, paths: set[str]) -> None:
+        """Remember the stamps that the rows have now, and which files are no thread's."""
+        rows = dict((await state.rows_at(paths)).values())
+        if len(self._passed_over) > _PASSED_OVER:
+            self._passed_over.clear()
+        left = paths - rows.keys()
+        for path in left:
+            self._known.pop(path, None)
+        self._passed_over |= {path: file.stamp for path, file in (await self._rollouts.stat_many(left)).items()}
+        self._known |= rows
+        if len(self._known) > 2 * _WRITTEN_LAST:
+            writers = {path for path in self._known if thread_id_of(path.rpartition("/")[2]) in self._writers}
+            self._known = within(self._known, _WRITTEN_LAST, writers)
+
+    def _is_small(self) -> bool:
+        path = codex_state.newest(self._sqlite_home)
+        return path is not None and path.stat().st_size <= _SMALL_DATABASE

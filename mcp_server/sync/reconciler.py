@@ -1,0 +1,270 @@
+"""Keeps the index in step with the files, which are the truth: the first build, the sync, the repair of a row on read.
+
+Which file a row belongs to is settled in one place, `adopt`. Nothing here is exclusive: two processes may do the same
+work at once, and the store announces each difference once.
+
+Several functions take the same keywords:
+    own: tells the threads whose writer this process holds (`WriterLocks.held`). Their owner keeps the rows itself, so
+        these are left alone.
+    more_names: a second source of names, which count more than those in session_index.jsonl.
+    sink: is told of every line and every file that had to be skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
+
+import anyio
+from anyio import to_thread
+
+from mcp_server.codex.files import BadLine, RolloutFile
+from mcp_server.codex.paths import SUFFIXES, is_rollout
+from mcp_server.models.records import BackfillState, Change, SpawnEdge
+from mcp_server.models.thread import FileStamp
+from mcp_server.storage.contracts import RolloutStore, StateStore
+from mcp_server.storage.process_liveness import has_died
+from mcp_server.storage.rules import claimable
+from mcp_server.sync import upsert as adopt
+from mcp_server.sync.backfill import Horizon
+from mcp_server.sync.lookup import moved_to
+from mcp_server.sync.upsert import Adoption, BadLines, NameSource, SyncReport, batches, newest_first
+
+_LEASE_MS = 120_000
+_POLL_S, _MAX_POLL_S = 0.05, 0.5
+_MANY_LOST = 64  # beyond this a walk of the folders is cheaper than a search for each thread
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillResult:
+    """How the first build ended for this process: `complete`, or `waiting` if another worker still ran at the bound.
+
+    `worked` tells whether this process was the worker; `done` and `found` count rollouts.
+    """
+
+    status: Literal["complete", "waiting"]
+    worked: bool = False
+    done: int = 0
+    found: int = 0
+    damaged: tuple[BadLine, ...] = ()
+    bad_lines: int = 0
+
+
+async def backfill(
+    rollouts: RolloutStore,
+    state: StateStore,
+    *,
+    owner: str,
+    now_ms: Callable[[], int],
+    lease_ms: int = _LEASE_MS,
+    wait_s: float = 30,
+    progress: Callable[[int, int], None] | None = None,
+    more_names: NameSource | None = None,
+    closed_edges: Callable[[], Awaitable[Sequence[SpawnEdge]]] | None = None,
+    sink: BadLines | None = None,
+) -> BackfillResult:
+    """Build the index, or wait until another worker has (CODEX_SEMANTICS 3.5, 3.6).
+
+    One worker at a time, under a lease that each batch renews; a worker that was cancelled gives it back, one that died
+    is taken over at once, or, where that can't be seen, when it has run out. Files go newest first, active before
+    archived, so that the threads a user looks for are there first. The watermark is the last path done in that order,
+    and a later worker goes on behind it. What was created, changed or moved on this side of the watermark meanwhile is
+    caught up by stamps before the end, so a complete index is a true one. Rows are written without events. Damaged
+    files are skipped and don't keep the build from completing.
+
+    Args:
+        wait_s: bound of the waiting for another worker, in seconds; then the result says `waiting`, and the caller
+            reads from the files.
+        progress: called with rollouts done and found, also while waiting.
+        closed_edges: edges known as closed; they go in before the open ones that follow from the rollouts.
+    """
+    report = progress or _unseen
+    deadline = anyio.current_time() + wait_s
+    delay = _POLL_S
+    while True:
+        # Looked at before it is tried: a claim takes the write lock, and sixty servers may wait here.
+        before = await state.backfill()
+        lease = 0 if has_died(before.owner) else lease_ms
+        if claimable(before, now_ms(), lease) and await state.claim_backfill(owner, now_ms(), lease):
+            work = Adoption(rollouts, state, quiet=True, fresh=True, more_names=more_names, sink=sink)
+            build = _Build(work, owner, now_ms, report)
+            if await build.run(closed_edges):
+                return build.result()
+        current = await state.backfill()
+        if current.status == "complete":
+            return BackfillResult("complete", done=current.done, found=current.found)
+        report(current.done, current.found)
+        if anyio.current_time() >= deadline:
+            return BackfillResult("waiting", done=current.done, found=current.found)
+        await anyio.sleep(delay)
+        delay = min(2 * delay, _MAX_POLL_S)
+
+
+async def look_ahead(rollouts: RolloutStore, state: StateStore, *, more_names: NameSource | None = None) -> bool:
+    """Take in the first batch of a build alone, into a store that another soon replaces: it has the first page of a
+    list of the newest. False, and nothing is taken in, where there is no more than that: a build has it as soon."""
+    horizon = await to_thread.run_sync(Horizon, rollouts.paths, adopt.BATCH_ROWS)
+    if horizon.found <= adopt.BATCH_ROWS:
+        return False
+    batch = await to_thread.run_sync(next, batches(rollouts.walk()))
+    await Adoption(rollouts, state, quiet=True, fresh=True, more_names=more_names).adopt_batch(batch, remember=False)
+    last = batch[-1].path
+    await state.checkpoint_backfill(
+        BackfillState("running", last, done=len(batch), found=horizon.found, horizon_ms=horizon.after(last))
+    )
+    return True
+
+
+def _unseen(done: int, found: int) -> None:
+    """Progress that nobody watches."""
+
+
+async def sync(
+    rollouts: RolloutStore,
+    state: StateStore,
+    *,
+    quiet: bool = False,
+    own: Callable[[], Collection[str]] = frozenset[str],
+    more_names: NameSource | None = None,
+    all_names: bool = False,
+    sink: BadLines | None = None,
+) -> SyncReport:
+    """Bring all rows in step: compare stamps, read what differs, remove rows whose file is gone, apply new names.
+
+    `quiet` writes rows without deriving events; threads that vanished and names that changed are announced all the
+    same. `all_names` asks for those that changed in the second source alone, too.
+    """
+    work = Adoption(rollouts, state, quiet=quiet, own=own, more_names=more_names, sink=sink)
+    await work.catch_up()
+    await work.apply_names(whole=all_names)
+    return work.report()
+
+
+async def sync_paths(
+    rollouts: RolloutStore,
+    state: StateStore,
+    paths: Collection[str],
+    *,
+    own: Callable[[], Collection[str]] = frozenset[str],
+    more_names: NameSource | None = None,
+    all_names: bool = False,
+    moves_seen: bool = False,
+    sink: BadLines | None = None,
+) -> SyncReport:
+    """The same for a few paths, relative to the home, that were seen created, changed or gone.
+
+    Paths that are no rollouts are ignored; names are applied if they changed, whatever the paths are. A rollout that is
+    gone is searched for in the whole home, unless `moves_seen`: then wherever it may have gone is among the paths.
+    """
+    present = await rollouts.stat_many(paths)
+    gone = {path for path in paths if path.endswith(SUFFIXES)} - present.keys()
+    rows = await _rows_at(state, present.values(), gone)
+    known = dict(rows.values())
+    todo = {
+        path: file
+        for path, file in present.items()
+        if (is_rollout(PurePosixPath(path).name) or path in known) and known.get(path) != file.stamp
+    }
+    seen = {file.thread_id for file in todo.values()}
+    lost = {thread_id: path for thread_id, (path, _) in rows.items() if path in gone and thread_id not in seen}
+    if moves_seen:
+        lost.clear()
+    if len(lost) > _MANY_LOST:
+        return await sync(rollouts, state, own=own, more_names=more_names, sink=sink)
+    for thread_id, path in lost.items():
+        todo |= {file.path: file for file in await moved_to(rollouts, thread_id, path)}
+    work = Adoption(rollouts, state, own=own, more_names=more_names, sink=sink)
+    await work.forget(gone)
+    await work.note_unusable(await rollouts.unusable(gone) if gone else [], gone)
+    await work.adopt(newest_first(todo.values()))
+    await work.drop({thread_id: path for thread_id, (path, _) in rows.items()})
+    await work.apply_names(whole=all_names)
+    return work.report()
+
+
+async def _rows_at(
+    state: StateStore, present: Collection[RolloutFile], gone: Collection[str]
+) -> dict[str, tuple[str, FileStamp]]:
+    """Path and stamp, by id, of the rows that name these files. Only what no file name tells costs a look at all."""
+    paths = {*gone, *(file.path for file in present)}
+    ids = [file.thread_id for file in present if file.thread_id]
+    if gone or len(ids) < len(present):
+        return await state.rows_at(paths)
+    return {thread_id: row for thread_id, row in (await state.stamps(ids)).items() if row[0] in paths}
+
+
+@dataclass(slots=True)
+class _Build:
+    """The work of the one that holds the lease."""
+
+    work: Adoption
+    owner: str
+    now_ms: Callable[[], int]
+    progress: Callable[[int, int], None]
+    watermark: str | None = None
+    done: int = 0
+    found: int = 0
+    horizon_ms: int | None = None
+
+    async def run(self, closed_edges: Callable[[], Awaitable[Sequence[SpawnEdge]]] | None) -> bool:
+        """False if another worker took the lease over meanwhile."""
+        try:
+            if closed_edges is not None:
+                await self.work.state.commit(Change(edges=tuple(await closed_edges())))
+            return await self._build() and await self._finish()
+        except BaseException:
+            # cancelled or failed: the next worker need not wait for the lease; if this fails too, it does
+            with anyio.move_on_after(1, shield=True), suppress(Exception):
+                await self._checkpoint("pending")
+            raise
+
+    def result(self) -> BackfillResult:
+        report = self.work.report()
+        return BackfillResult("complete", True, self.done, self.found, report.damaged, report.bad_lines)
+
+    async def _build(self) -> bool:
+        self.watermark = (await self.work.state.backfill()).watermark
+        rollouts, watermark = self.work.rollouts, self.watermark
+        horizon = await to_thread.run_sync(Horizon, rollouts.paths, adopt.BATCH_ROWS)
+        self.found = horizon.found
+        self.done = 0 if watermark is None else await to_thread.run_sync(horizon.count_until, watermark)
+        self.horizon_ms = horizon.after(watermark)
+        self.progress(self.done, self.found)
+        behind = batches(file for file in rollouts.walk() if watermark is None or file.path < watermark)
+        # never all of them at once: their paths and stamps alone would take 40 MB for 100,000
+        while (batch := await to_thread.run_sync(next, behind, None)) is not None:
+            await self.work.adopt_batch(batch, remember=False)
+            self.done += len(batch)
+            self.watermark = batch[-1].path
+            self.horizon_ms = horizon.after(self.watermark)
+            if not await self._checkpoint("running"):
+                return False
+            self.progress(self.done, self.found)
+        return True
+
+    async def _finish(self) -> bool:
+        await self.work.catch_up()
+        await self.work.apply_names(whole=True)
+        return await self._checkpoint("complete")
+
+    async def _checkpoint(self, status: Literal["pending", "running", "complete"]) -> bool:
+        current = await self.work.state.backfill()
+        if current.status != "running" or current.owner != self.owner:
+            return False
+        now = self.now_ms()
+        await self.work.state.checkpoint_backfill(
+            BackfillState(
+                status=status,
+                watermark=self.watermark,
+                owner=self.owner,
+                updated_at_ms=now,
+                completed_at_ms=now if status == "complete" else None,
+                done=self.done,
+                found=self.found,
+                horizon_ms=None if status == "complete" else self.horizon_ms,
+            )
+        )
+        return True

@@ -1,0 +1,372 @@
+"""Cascades over a sub-agent tree: archive, unarchive, delete. Planned, journalled, repeatable, with a receipt.
+
+The order of work: take every writer lock, journal the plan, move the files, let Codex's own rows follow, then record
+rows, events and the receipt in one transaction, then let the locks go. Killed anywhere in between, `finish` completes
+what the journal holds; a caller who goes away meanwhile stops nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import uuid_utils
+from anyio import CancelScope
+
+from mcp_server.codex.files import RolloutFile
+from mcp_server.errors import (
+    ActiveWriter,
+    ArchivedThreadNotFound,
+    ConfirmationRequired,
+    DamagedRollout,
+    EphemeralThread,
+    StoreFailure,
+    ThreadNotFound,
+    TurnsRunning,
+)
+from mcp_server.models.records import Change, Move, Moved, Operation
+from mcp_server.models.results import ArchiveResult, DeleteResult, Failure, UnarchiveResult
+from mcp_server.models.value import plain
+from mcp_server.storage.codex_rows import CodexRows
+from mcp_server.storage.rules import row_after
+from mcp_server.storage.writer_locks import WriterLocks
+from mcp_server.threads import notices
+from mcp_server.threads.catalog import Catalog
+from mcp_server.threads.plan import Descend, Plan, Planner
+from mcp_server.threads.reader import Reader
+from mcp_server.threads.tree import descendants
+from mcp_server.threads.turns import TurnWriter
+from mcp_server.threads.views import title_of
+
+logger = logging.getLogger(__name__)
+
+_VERBS = {"archive": "archived", "unarchive": "unarchived", "delete": "deleted"}
+
+
+@dataclass(frozen=True, slots=True)
+class AtStake:
+    """What a cascade would touch: a thread, what people call it, and the threads below it."""
+
+    thread_id: str
+    title: str
+    sub_agents: tuple[str, ...]
+
+
+class Cascade:
+    """The three verbs that move whole trees. One runs at a time in a process."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        locks: WriterLocks,
+        turns: TurnWriter,
+        reader: Reader,
+        codex: CodexRows,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._catalog, self._locks, self._turns, self._reader, self._now = catalog, locks, turns, reader, now_ms
+        self._codex = codex
+        self._live, self._planner = catalog.live, Planner(catalog)
+
+    # ------------------------------------------------------------------------------------------ verbs
+
+    async def archive(self, reference: str, *, dry_run: bool, interrupt_running: bool) -> ArchiveResult:
+        """Archive a thread with every descendant: root first, then descendants in reverse breadth-first order."""
+        root_id = await self._catalog.resolve(reference)
+        async with self._live.permit:
+            plan = await self._planner.archive(root_id)
+            left = None if dry_run else await self._let_follow(plan.lying)
+            if not plan.moves:
+                return ArchiveResult(
+                    dry_run=dry_run, archived=[], already_archived=plan.already, failed=plan.failed, codex_db=left
+                )
+            operation, _ = await self._run("archive", plan, dry_run, interrupt=interrupt_running)
+            told: dict[str, Any] = {"codex_db": left, "copies": plan.copies} | _told(operation)
+            return ArchiveResult(dry_run=dry_run, already_archived=plan.already, interrupted=plan.interrupted, **told)
+
+    async def unarchive(self, reference: str, *, include: Descend, dry_run: bool = False) -> UnarchiveResult:
+        """Bring an archived thread back, and the descendants that `include` names, parents first. Loads nothing."""
+        root_id = await self._catalog.resolve(reference)
+        async with self._live.permit:
+            if self._live.get(root_id) is not None:
+                raise ArchivedThreadNotFound(root_id)
+            root = await self._catalog.known(root_id)
+            if not root.archived:
+                root = await self._planner.moved_in_part(root)
+            plan = await self._planner.unarchive(root, include)
+            operation, files = await self._run("unarchive", plan, dry_run)
+            if dry_run:
+                return UnarchiveResult(dry_run=True, copies=plan.copies, **_told(operation))
+            file = files.get(root_id)
+            thread = self._reader.view(row_after(root, _moved(root_id, file), self._now())) if file else None
+            return UnarchiveResult(thread=thread, copies=plan.copies, **_told(operation))
+
+    async def at_stake(self, reference: str) -> AtStake:
+        """What a person is told who is asked."""
+        root_id = await self._catalog.resolve(reference)
+        tree = await self._catalog.tree_below(root_id)
+        below = tuple(node.thread_id for node in descendants(root_id, tree.edges))
+        try:
+            title = title_of(await self._catalog.known(root_id))
+        except (ThreadNotFound, DamagedRollout):
+            title = "(unreadable rollout)"
+        return AtStake(root_id, title, below)
+
+    async def delete(
+        self, reference: str, *, dry_run: bool, interrupt_running: bool = False, at_stake: AtStake | None = None
+    ) -> DeleteResult:
+        """Delete a thread with every descendant for ever: descendants first, the root last.
+
+        Raises:
+            ConfirmationRequired: there is more to delete than was `at_stake` when a person was asked.
+        """
+        root_id = await self._catalog.resolve(reference)
+        async with self._live.permit:
+            live = self._live.get(root_id)
+            if live is not None and live.ephemeral:
+                raise EphemeralThread(root_id, "thread_delete")
+            plan = await self._planner.delete(root_id)
+            if not plan.moves:
+                return DeleteResult(dry_run=dry_run, deleted=[], already_gone=plan.already, failed=plan.failed)
+            if at_stake and (more := set(plan.ids()) - {at_stake.thread_id, *at_stake.sub_agents}):
+                raise ConfirmationRequired(root_id, added=sorted(more))
+            await self._planner.check_forks(plan)
+            operation, _ = await self._run("delete", plan, dry_run, interrupt=interrupt_running)
+            told: dict[str, Any] = {"copies": plan.copies} | _told(operation)
+            return DeleteResult(dry_run=dry_run, already_gone=plan.already, interrupted=plan.interrupted, **told)
+
+    async def finish(self) -> list[Operation]:
+        """Complete what a killed process left in the journal. What is locked is another process's, still at work."""
+        finished: list[Operation] = []
+        async with self._live.permit:
+            for operation in await self._catalog.log.running_operations():
+                if operation.kind not in _VERBS:
+                    continue
+                try:
+                    finished += await self._finish(operation)
+                except ActiveWriter as error:
+                    logger.info("operation %s is left to its owner: %s", operation.id, error)
+                except StoreFailure as error:
+                    logger.warning("%s of %s can't be finished: %s", operation.kind, operation.root_id, error)
+                except Exception:  # the others are finished all the same
+                    logger.exception("%s of %s can't be finished", operation.kind, operation.root_id)
+        return finished
+
+    async def _let_follow(self, paths: Mapping[str, str]) -> str | None:
+        """Codex's rows of threads that were moved before, which could not follow then."""
+        if not (behind := await self._codex.behind(paths)):
+            return None
+        try:
+            async with AsyncExitStack() as held:
+                await self._lock(behind, held)
+                return await self._codex.move({thread_id: paths[thread_id] for thread_id in behind})
+        except ActiveWriter as error:
+            return str(error)
+
+    async def _finish(self, operation: Operation) -> list[Operation]:
+        async with AsyncExitStack() as held:
+            await self._lock(operation.thread_ids, held)
+            current = await self._catalog.log.operation(operation.id)
+            if current is None or current.state != "running":
+                return []
+            with CancelScope(shield=True):
+                await self._unload(operation, held)
+                operation, _ = await self._apply(operation, failed=[])
+            return [operation]
+
+    def _running(self, plan: Plan) -> list[str]:
+        lives = (self._live.get(thread_id) for thread_id in plan.ids())
+        return [live.thread.id for live in lives if live is not None and live.turn is not None]
+
+    # ------------------------------------------------------------------------------------------ work
+
+    async def _run(
+        self, kind: Literal["archive", "unarchive", "delete"], plan: Plan, dry_run: bool, *, interrupt: bool = True
+    ) -> tuple[Operation, dict[str, RolloutFile | None]]:
+        """The finished operation, and where the rollouts lie now. A dry run takes the same way without a change: what
+        would be refused is refused, and what would fail is told, as far as both can be seen before."""
+        async with AsyncExitStack() as held:
+            if dry_run:
+                await self._locks.check_free([i for i in plan.ids() if self._live.get(i) is None])
+            else:
+                await self._lock(plan.ids(), held)
+            plan.interrupted = self._running(plan)
+            if plan.interrupted and not interrupt:
+                raise TurnsRunning(plan.interrupted)
+            operation = Operation(
+                id=f"op_{uuid_utils.uuid7().hex}",
+                kind=kind,
+                root_id=plan.root_id,
+                moves=tuple(plan.files(current_last=kind == "delete")),
+                state="running",
+                started_at_ms=self._now(),
+            )
+            files: dict[str, RolloutFile | None] = {}
+            if dry_run:
+                files, failures = await self._moved(operation, plan.failed, dry_run)
+                left = await self._codex.move(_places(files), dry_run)
+                return _finished(operation, files, failures, operation_id=None, left=left), files
+            # Stopped half-way by a caller who goes away, it would stay half done until the next start.
+            with CancelScope(shield=True):
+                await self._catalog.commit(Change(operation=operation))
+                await self._unload(operation, held)
+                operation, files = await self._apply(operation, failed=plan.failed)
+            return operation, files
+
+    async def _lock(self, thread_ids: Sequence[str], held: AsyncExitStack) -> None:
+        """Hold all the writer locks until the work is done. Those of threads that are loaded here this process has; it
+        holds still whoever writes to them, and whoever would let them go."""
+        held.enter_context(self._live.keeping(thread_ids))
+        await held.enter_async_context(self._live.alone(thread_ids))
+        for thread_id in thread_ids:
+            if (live := self._live.get(thread_id)) is not None:
+                await held.enter_async_context(live.lock)
+        free = [thread_id for thread_id in thread_ids if self._live.get(thread_id) is None]
+        await self._locks.acquire_many(free)
+        held.push_async_callback(self._locks.release_many, free)
+
+    async def _unload(self, operation: Operation, held: AsyncExitStack) -> None:
+        """Root first, then the others in the order of work; the lock goes only after the move (no gap for another)."""
+        for thread_id in sorted(operation.thread_ids, key=lambda i: i != operation.root_id):
+            live = self._live.get(thread_id)
+            if live is None:
+                continue
+            live.closing = True
+            if live.turn is not None:
+                try:
+                    await self._turns.interrupt(live)
+                except StoreFailure as error:  # a turn without an end is read as interrupted
+                    logger.warning("the interruption of a turn of %s is not recorded: %s", thread_id, error)
+            self._live.drop(thread_id)
+            held.push_async_callback(self._locks.release, thread_id)
+            await self._catalog.record(Change(events=(notices.not_loaded(thread_id),)))
+
+    async def _apply(
+        self, operation: Operation, *, failed: Sequence[Failure]
+    ) -> tuple[Operation, dict[str, RolloutFile | None]]:
+        """Move the files, let Codex's rows follow, then record everything in one transaction. Repeatable: what is moved
+        already counts. Tells of each thread that could be moved where its rollout lies now."""
+        try:
+            files, failures = await self._moved(operation, failed)
+        except StoreFailure:  # of the root, so that nothing is moved
+            await self._catalog.record(Change(operation=replace(operation, state="done")))
+            raise
+        left = await self._codex.move(_places(files))
+        return await self._record(operation, files, failures, left), files
+
+    async def _moved(
+        self, operation: Operation, failed: Sequence[Failure], dry_run: bool = False
+    ) -> tuple[dict[str, RolloutFile | None], list[Failure]]:
+        files: dict[str, RolloutFile | None] = {}
+        reasons = {failure.thread_id: failure.reason for failure in failed}
+        # What could not be moved, and what it hangs from if it could not be deleted: else nothing would lead there.
+        kept = set[str]()
+        for batch in _batches(operation):
+            moves = [move for move in batch if move.thread_id not in kept]
+            for move in batch:
+                if move.thread_id in kept:
+                    reasons.setdefault(move.thread_id, "a thread below it could not be deleted")
+            for move, outcome in zip(moves, await self._move(operation.kind, moves, dry_run), strict=True):
+                if not isinstance(outcome, StoreFailure):
+                    files.setdefault(move.thread_id, outcome)
+                    continue
+                if not files and move.thread_id == operation.root_id and operation.kind != "delete":
+                    raise outcome
+                reasons[move.thread_id] = str(outcome)
+                kept.add(move.thread_id)
+                if operation.kind == "delete":
+                    files.pop(move.thread_id, None)
+                    kept.update(await self._above(move.thread_id, operation))
+        return files, [Failure(thread_id=thread_id, reason=reason) for thread_id, reason in reasons.items()]
+
+    async def _above(self, thread_id: str, operation: Operation) -> list[str]:
+        try:
+            return await self._catalog.parents(thread_id)
+        except StoreFailure:  # it can't be told now, so all that is left of the cascade stays
+            return operation.thread_ids
+
+    async def _move(
+        self, kind: str, moves: Sequence[Move], dry_run: bool
+    ) -> Sequence[RolloutFile | StoreFailure | None]:
+        """Some files. Tells of each where it is now (None if it is deleted), or why it could not be moved."""
+        rollouts = self._catalog.rollouts
+        try:
+            if kind == "archive":
+                return await rollouts.archive_many([move.path for move in moves], dry_run)
+            if kind == "unarchive":
+                return await rollouts.unarchive_many([move.path for move in moves], dry_run)
+            for move in moves:
+                await rollouts.remove(move.path, dry_run)
+        except StoreFailure as error:
+            return [error] * len(moves)
+        for move in moves if not dry_run else ():
+            try:
+                await rollouts.forget_name(move.thread_id)
+            except StoreFailure as error:  # a name of nothing, which nobody finds
+                logger.warning("the name of deleted thread %s is still listed: %s", move.thread_id, error)
+        return [None] * len(moves)
+
+    async def _record(
+        self,
+        operation: Operation,
+        files: Mapping[str, RolloutFile | None],
+        failures: Sequence[Failure],
+        left: str | None,
+    ) -> Operation:
+        """One transaction for all. A move that another process's watcher saw first is announced once; a deletion leaves
+        no row that could tell."""
+        finished = _finished(operation, files, failures, operation_id=operation.id, left=left)
+        gone = tuple(files) if operation.kind == "delete" else ()
+        await self._catalog.record(
+            Change(
+                moved=tuple(_moved(thread_id, file) for thread_id, file in files.items() if file is not None),
+                forgotten=gone,
+                tombstones=gone,
+                operation=finished,
+                events=tuple(notices.deleted(thread_id) for thread_id in gone),
+            )
+        )
+        return finished
+
+
+def _places(files: Mapping[str, RolloutFile | None]) -> dict[str, str]:
+    return {thread_id: file.path for thread_id, file in files.items() if file is not None}
+
+
+def _finished(
+    operation: Operation,
+    moved: Collection[str],
+    failures: Sequence[Failure],
+    *,
+    operation_id: str | None,
+    left: str | None = None,
+) -> Operation:
+    told = {
+        "operation_id": operation_id,
+        _VERBS[operation.kind]: list(moved),
+        "failed": [plain(failure) for failure in failures],
+    }
+    return replace(operation, state="done", result=told | ({"codex_db": left} if left else {}))
+
+
+def _told(operation: Operation) -> dict[str, Any]:
+    """What the journal holds of a finished operation, by the fields of its `CascadeResult`."""
+    return operation.result | {"failed": [Failure(**failure) for failure in operation.result["failed"]]}
+
+
+def _moved(thread_id: str, file: RolloutFile) -> Moved:
+    return Moved(thread_id, file.path, file.archived, file.stamp)
+
+
+def _batches(operation: Operation) -> list[Sequence[Move]]:
+    """The moves that are made together. The root goes alone: if it can't, nothing is moved. What reverts have replaced
+    goes after all current rollouts. A deletion goes one by one, since each has the name to forget besides."""
+    if operation.kind == "delete":
+        return [[move] for move in operation.moves]
+    current: dict[str, Move] = {}
+    replaced = [move for move in operation.moves if current.setdefault(move.thread_id, move) is not move]
+    root, *others = current.values()
+    return [batch for batch in ([root], others, replaced) if batch]

@@ -1,0 +1,213 @@
+"""What a cascade will do: which threads it moves, in which order, and which it passes over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from msgspec.structs import replace
+
+from mcp_server.codex.paths import active_date, archived_path, is_archived, rollout_id_of, succession
+from mcp_server.codex.which_file import sort_out
+from mcp_server.errors import (
+    ArchivedThreadNotFound,
+    AttachedThreadExists,
+    DamagedRollout,
+    EphemeralThread,
+    ForkedHistoryInUse,
+    NotMaterialized,
+    ThreadNotFound,
+)
+from mcp_server.models.records import Move
+from mcp_server.models.results import Failure
+from mcp_server.models.thread import StoredThread
+from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.query import ThreadQuery
+from mcp_server.threads.catalog import Catalog
+from mcp_server.threads.tree import descendants
+
+Descend = Literal["same_operation", "all", "none"]
+_MISSING = "its rollout is missing"
+
+
+@dataclass
+class Plan:
+    """What a cascade will do: `moves`, the current rollouts in the order of work, and what it passes over. `replaced`
+    are the paths of the rollouts that reverts have replaced; they go with their thread (as in Codex), since it reads on
+    in them. `lying` are the rollouts that are `already` where they should be, `copies` what is left as it is."""
+
+    root_id: str
+    moves: list[Move] = field(default_factory=list[Move])
+    replaced: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    already: list[str] = field(default_factory=list[str])
+    lying: dict[str, str] = field(default_factory=dict[str, str])
+    failed: list[Failure] = field(default_factory=list[Failure])
+    interrupted: list[str] = field(default_factory=list[str])
+    copies: list[str] = field(default_factory=list[str])
+
+    def ids(self) -> list[str]:
+        return [move.thread_id for move in self.moves]
+
+    def files(self, *, current_last: bool = False) -> list[Move]:
+        """All files in the order of work. The current one of a thread, which says where the thread is, goes first; or
+        last, where none that it reads on in may be left behind."""
+        order = -1 if current_last else 1
+        return [
+            Move(move.thread_id, path)
+            for move in self.moves
+            for path in (move.path, *self.replaced.get(move.thread_id, ()))[::order]
+        ]
+
+
+class Planner:
+    """Looks at a tree and changes nothing."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog, self._live = catalog, catalog.live
+
+    async def archive(self, root_id: str) -> Plan:
+        """Root first, then descendants in reverse breadth-first order; what is missing or there already is noted."""
+        root_live = self._live.get(root_id)
+        if root_live is not None and root_live.ephemeral:
+            raise EphemeralThread(root_id, "thread_archive")
+        if root_live is not None and not root_live.materialised:
+            raise NotMaterialized(root_id, "thread_archive")
+        tree = await self._catalog.tree_below(root_id)
+        below = descendants(root_id, tree.edges)
+        plan = Plan(root_id)
+        order = [root_id, *(node.thread_id for node in reversed(below))]
+        paths = await self._catalog.paths(order, tree)
+        for thread_id in order:
+            live = self._live.get(thread_id)
+            if live is not None and not live.materialised:
+                plan.failed.append(Failure(thread_id=thread_id, reason="it is started, but not materialized yet"))
+                continue
+            path = self._usable(thread_id, paths[thread_id], plan)
+            if path is None:
+                continue
+            if is_archived(path):
+                plan.already.append(thread_id)
+                plan.lying[thread_id] = path
+            else:
+                plan.moves.append(Move(thread_id, path))
+        await self._with_replaced(plan, archived=False)
+        return await self._with_copies(plan)
+
+    async def unarchive(self, root: StoredThread, include: Descend) -> Plan:
+        plan = Plan(root.id, moves=[Move(root.id, root.path)])
+        if include != "none":
+            await self._add_below(plan, together=include == "same_operation")
+        await self._with_replaced(plan, archived=True)
+        return await self._with_copies(plan)
+
+    async def _add_below(self, plan: Plan, *, together: bool) -> None:
+        """Add the archived threads below the root, or those of them that were archived `together` with it."""
+        tree = await self._catalog.tree_below(plan.root_id)
+        below = [node.thread_id for node in descendants(plan.root_id, tree.edges)]
+        if below and together:
+            # less what came back and went again by itself
+            same = await self._catalog.log.moved_with("archive", plan.root_id)
+            below = [thread_id for thread_id in below if thread_id in same]
+        paths = await self._catalog.paths(below, tree)
+        for thread_id in below:
+            if self._live.get(thread_id) is not None:
+                continue
+            path = self._usable(thread_id, paths[thread_id], plan)
+            if path is not None and is_archived(path):
+                plan.moves.append(Move(thread_id, path))
+
+    async def moved_in_part(self, thread: StoredThread) -> StoredThread:
+        """The thread by its archived name, which a disk that failed within the move has left beside the active one.
+
+        Raises:
+            ArchivedThreadNotFound: it has the active name alone.
+        """
+        now = await self._catalog.rollouts.stat(thread.path)
+        for file in await self._catalog.rollouts.locate(thread.id):
+            if now is not None and file.archived and (file.path, file.stamp) == (archived_path(now.path), now.stamp):
+                return replace(thread, path=file.path, archived=True)
+        raise ArchivedThreadNotFound(thread.id)
+
+    def _usable(self, thread_id: str, path: str | DamagedRollout | None, plan: Plan) -> str | None:
+        """Where the thread's rollout lies; None for a descendant that can't be found or read, which the plan says
+        then."""
+        if isinstance(path, str):
+            return path
+        if thread_id == plan.root_id:
+            raise path or ThreadNotFound(thread_id)
+        plan.failed.append(Failure(thread_id=thread_id, reason=str(path) if path else _MISSING))
+        return None
+
+    async def delete(self, root_id: str) -> Plan:
+        tree = await self._catalog.tree_below(root_id)
+        below = descendants(root_id, tree.edges)
+        plan = Plan(root_id)
+        order = [*(node.thread_id for node in reversed(below)), root_id]
+        free = [thread_id for thread_id in order if self._live.get(thread_id) is None]
+        paths = await self._catalog.paths(free, tree)
+        for thread_id in order:
+            live = self._live.get(thread_id)
+            path = live.thread.path if live else paths[thread_id]
+            if path is None:
+                plan.already.append(thread_id)
+            elif (usable := self._usable(thread_id, path, plan)) is not None:
+                plan.moves.append(Move(thread_id, usable))
+        await self._with_replaced(plan)
+        await self._with_halves(plan)
+        return await self._with_copies(plan)
+
+    async def _with_replaced(self, plan: Plan, *, archived: bool | None = None) -> None:
+        """Note the other rollouts of the threads that were reverted; only those in one of the two folders if told."""
+        for move in plan.moves:
+            if succession(move.path):
+                files = await self._catalog.rollouts.locate(move.thread_id)
+                found = sort_out({move.path, *(file.path for file in files)}, move.thread_id)
+                plan.replaced[move.thread_id] = [
+                    path for path in found.replaced if path != move.path and archived in (None, is_archived(path))
+                ]
+
+    async def _with_halves(self, plan: Plan) -> None:
+        """Note the second names that a move cut short has left of files that are to be deleted."""
+        twins = {move.path: twin for move in plan.moves if (twin := _twin(move.path))}
+        there = await self._catalog.rollouts.stat_many({*twins, *twins.values()})
+        for move in plan.moves:
+            file, twin = there.get(move.path), there.get(twins.get(move.path, ""))
+            if file is not None and twin is not None and file.stamp == twin.stamp:
+                plan.replaced.setdefault(move.thread_id, []).append(twin.path)
+
+    async def _with_copies(self, plan: Plan) -> Plan:
+        index = await self._catalog.index()
+        going = {move.path for move in plan.files()}
+        plan.copies = [copy.path for copy in await index.copies(plan.ids()) if copy.path not in going]
+        return plan
+
+    async def check_forks(self, plan: Plan) -> None:
+        """A paginated fork reads its source's bytes, an attached thread goes on with them (Codex refuses too)."""
+        index = await self._catalog.index()
+        going = set(plan.ids())
+        await self._check_attached(index, going)
+        for move in plan.files():
+            rollout_id = rollout_id_of(move.path) or move.thread_id
+            forks = [fork for fork in await index.forks_of(rollout_id) if fork not in going]
+            if forks:
+                raise ForkedHistoryInUse(move.thread_id, forks)
+
+    async def _check_attached(self, index: StateStore, going: set[str]) -> None:
+        queries = [
+            ThreadQuery(archived=None, with_preview=None, attached=True, attached_to_id=thread_id, limit=len(going) + 1)
+            for thread_id in sorted(going)
+        ]
+        for query, count in zip(queries, await index.counts(queries), strict=True):
+            rows = (await index.list(query)).rows if count.n and query.attached_to_id else ()
+            for row in rows:
+                if row.id not in going:
+                    raise AttachedThreadExists(query.attached_to_id or "", row.id)
+
+
+def _twin(path: str) -> str | None:
+    """The name that a file has on the other side of the archive; None if its own tells none."""
+    if not is_archived(path):
+        return archived_path(path)
+    name = path.rpartition("/")[2]
+    folder = active_date(name)
+    return folder and f"{folder}/{name}"

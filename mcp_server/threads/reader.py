@@ -1,0 +1,407 @@
+"""Looking at threads without loading them: list, read, items, tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from msgspec import structs
+
+from mcp_server.codex.files import RolloutFile
+from mcp_server.errors import EphemeralThread, InvalidArgument, InvalidCursor, NotMaterialized, TurnNotFound
+from mcp_server.models.history import TurnSpan
+from mcp_server.models.page import (
+    ItemAnchor,
+    clamp_limit,
+    item_cursor,
+    parse_item_cursor,
+    parse_place_cursor,
+    parse_thread_cursor,
+    parse_time,
+    place_cursor,
+    thread_cursor,
+)
+from mcp_server.models.params import ItemsParams, ListParams, ReadParams, ThreadFilter
+from mcp_server.models.results import (
+    Hidden,
+    ItemEntry,
+    ItemsResult,
+    LoadedListResult,
+    ThreadListResult,
+    ThreadReadResult,
+)
+from mcp_server.models.thread import SUB_AGENT_KINDS, SortDirection, SourceKind, StoredThread, Thread
+from mcp_server.models.turn import Item, Turn
+from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.query import Anchor, ThreadQuery
+from mcp_server.sync.backfill import ALL_ACTIVE
+from mcp_server.sync.lookup import borne_out
+from mcp_server.threads.catalog import Catalog, parse_id
+from mcp_server.threads.checks import check_no_page, check_one_item
+from mcp_server.threads.excerpt import ANSWER_CHARS, cut, fitted
+from mcp_server.threads.loaded import LiveThread
+from mcp_server.threads.settings import absolute_cwd
+from mcp_server.threads.turn_index import History
+from mcp_server.threads.views import thread_view
+
+_MOST_IDS = 100
+_TOP_KINDS: tuple[SourceKind, ...] = ("cli", "vscode", "exec", "appServer", "unknown")
+
+
+class Reader:
+    """Reads; changes nothing, but for rows that turn out to be stale and are repaired on the way."""
+
+    def __init__(self, catalog: Catalog, *, default_provider: str, cwd: str, now_ms: Callable[[], int]) -> None:
+        self._catalog, self._live = catalog, catalog.live
+        self._provider, self._cwd, self._now = default_provider, cwd, now_ms
+
+    def view(self, stored: StoredThread, turns: Sequence[Turn] = ()) -> Thread:
+        live = self._live.get(stored.id)
+        rollouts = live.rollouts if live else self._catalog.rollouts
+        return thread_view(stored, rollouts, live, turns, default_provider=self._provider)
+
+    # ------------------------------------------------------------------------------------------ lists
+
+    async def list(self, params: ListParams) -> ThreadListResult:
+        """Stored threads, by one indexed query. What the defaults leave out is counted."""
+        if (early := await self.early_list(params)) is not None:
+            return early
+        index = await self._catalog.index(names=params.filter.search_term is not None)
+        return await self._list(index, params, await self._list_query(params))
+
+    async def early_list(self, params: ListParams) -> ThreadListResult | None:
+        """The list while the index is still being built, if its rows are those that the whole index would give, but for
+        what others created since the build began; else None. `incomplete` says how far the index is.
+
+        Rollouts are read newest first, and their names tell when a thread was created. So a page of active threads, by
+        creation and newest first, is right once a row more than it holds is known that is newer than all rollouts left
+        (`BackfillState.horizon_ms`); every list of active threads is once no active rollout is left. Trees and threads
+        that are named wait for the whole, since any rollout may be one of them; and so does all once this server has
+        changed something meanwhile.
+        """
+        parts = [part for part in (self._catalog.building, self._catalog.ahead) if part is not None]
+        if not parts or params.filter.archived or await self._catalog.log.last_seq():
+            return None
+        if params.filter.names_threads:
+            return None
+        for part in parts:
+            if (page := await self._early_page(part, params)) is not None:
+                return page
+        return None
+
+    async def _early_page(self, part: StateStore, params: ListParams) -> ThreadListResult | None:
+        state = await part.backfill()  # before the rows: those that come later are not missed
+        if state.horizon_ms is None:
+            return None
+        query = await self._list_query(params)
+        if state.horizon_ms > ALL_ACTIVE and not await _is_settled(part, query, state.horizon_ms):
+            return None
+        so_far = f"The index is being built: {state.done} of {state.found} rollouts are in it, and counted, so far."
+        return structs.replace(await self._list(part, params, query), incomplete=so_far)
+
+    async def _list_query(self, params: ListParams) -> ThreadQuery:
+        query = replace(
+            await self.query(params.filter),
+            sort_key=params.sort_key,
+            direction=params.sort_direction,
+            limit=clamp_limit(params.limit),
+        )
+        if params.cursor is not None:
+            query = replace(query, after=Anchor(*parse_thread_cursor(params.cursor)))
+        return query
+
+    async def _list(self, index: StateStore, params: ListParams, query: ThreadQuery) -> ThreadListResult:
+        others = _left_out(query, params.filter)
+        page = await index.list(query, list(others.values()), self._catalog.rollouts.look_at_many)
+        if await self._catalog.mend(page.rows, page.files):
+            page = await index.list(query, list(others.values()), self._catalog.rollouts.look_at_many)
+        rows = page.rows
+        keys = [getattr(row, f"{params.sort_key}_ms") for row in rows]
+        step = -1 if params.sort_direction == "desc" else 1
+        shown, gone = await self._verified(rows, page.files)
+        hidden = Hidden(
+            **{name: count.n for name, count in zip(others, page.beside, strict=True)},
+            duplicates=page.copies.n,
+            file_missing=gone,
+            unreadable=len(await self._catalog.hidden(index, archived=params.filter.archived)),
+            are_minimums=any(count.minimum for count in (*page.beside, page.copies)),
+        )
+        return ThreadListResult(
+            data=[self.view(row) for row in await self._catalog.with_facts(shown)],
+            total=page.total.n - (len(rows) - len(shown)),
+            total_is_minimum=page.total.minimum,
+            next_cursor=thread_cursor(keys[-1], rows[-1].id) if page.more else None,
+            backwards_cursor=thread_cursor(keys[0] + step, None) if rows else None,
+            hidden=hidden,
+        )
+
+    async def _verified(
+        self, rows: Sequence[StoredThread], files: Mapping[str, RolloutFile]
+    ) -> tuple[list[StoredThread], int]:
+        """The rows whose rollouts are as they say, and what the others' tell, wherever a search finds them; and how
+        many are gone. A stale row never wins over the file (Codex drops such rows from a list, and from its database,
+        too)."""
+        shown: list[StoredThread] = []
+        gone = 0
+        for row in rows:
+            current = row if borne_out(row, files) else await self._catalog.stored(row.id)
+            if current is None:
+                gone += 1
+            elif current.archived == row.archived:
+                shown.append(current)
+        return shown, gone
+
+    async def query(self, filter: ThreadFilter) -> ThreadQuery:  # noqa: A002
+        """The query of a filter.
+
+        Raises:
+            InvalidArgument: both a parent and an ancestor, or a time that is none.
+        """
+        if filter.parent_thread_id is not None and filter.ancestor_thread_id is not None:
+            raise InvalidArgument(
+                "ancestor_thread_id",
+                filter.ancestor_thread_id,
+                "parent_thread_id and ancestor_thread_id are mutually exclusive",
+                "pass one of the two",
+            )
+        in_tree = filter.parent_thread_id is not None or filter.ancestor_thread_id is not None
+        attached_to = await self._known_id(filter.attached_to_thread_id)
+        kinds = filter.source_kinds or (None if in_tree else _TOP_KINDS)
+        if kinds is not None and "subAgent" in kinds:
+            kinds = (*kinds, *SUB_AGENT_KINDS)
+        return ThreadQuery(
+            archived=filter.archived,
+            source_kinds=kinds,
+            model_providers=filter.model_providers or None,
+            cwds=None if filter.cwd is None else self._places(filter.cwd),
+            search_term=filter.search_term or None,
+            parent_id=await self._known_id(filter.parent_thread_id),
+            ancestor_id=await self._known_id(filter.ancestor_thread_id),
+            attached_to_id=attached_to,
+            ids=await self._ids(filter),
+            since_ms=_time("since", filter.since),
+            until_ms=_until(filter.until),
+            # Agents of Codex's second kind have no first message.
+            with_preview=None if in_tree or filter.include_without_preview else True,
+            attached=None if filter.include_attached_threads or attached_to else False,
+        )
+
+    def _places(self, cwds: Sequence[str]) -> list[str]:
+        """These cwds as they are, since one that is recorded may be relative too, and as they mean it here."""
+        return [spelling for cwd in cwds for spelling in (cwd, absolute_cwd(cwd, self._cwd))]
+
+    async def _known_id(self, reference: str | None) -> str | None:
+        return None if reference is None else await self._catalog.resolve(reference)
+
+    async def _ids(self, filter: ThreadFilter) -> set[str] | None:  # noqa: A002
+        in_section = None if filter.section_id is None else set(await self._catalog.in_section(filter.section_id))
+        if filter.thread_ids is None:
+            return in_section
+        if (number := len(filter.thread_ids)) > _MOST_IDS:
+            raise InvalidArgument(
+                "thread_ids", f"{number} ids", f"it takes at most {_MOST_IDS}", "ask for the others in another call"
+            )
+        named = {await self._catalog.resolve(reference) for reference in filter.thread_ids}
+        return named if in_section is None else named & in_section
+
+    def loaded(self, cursor: str | None, limit: int) -> LoadedListResult:
+        """Ids loaded in this process, sorted, after the cursor (an id, which need not be there any more)."""
+        ids = self._live.ids()
+        after = parse_id(cursor) if cursor is not None else ""
+        if after is None:
+            raise InvalidCursor(cursor or "")
+        rest = [thread_id for thread_id in ids if thread_id > after]
+        page = rest[: clamp_limit(limit)]
+        more = len(rest) > len(page)
+        return LoadedListResult(data=page, total=len(ids), next_cursor=page[-1] if more else None)
+
+    # ------------------------------------------------------------------------------------------ one thread
+
+    async def read(self, params: ReadParams) -> ThreadReadResult:
+        """One thread without loading it, with a page of its turns if asked."""
+        thread_id = await self._catalog.resolve(params.thread_id)
+        return await self._catalog.following(thread_id, lambda: self._read(thread_id, params))
+
+    async def _read(self, thread_id: str, params: ReadParams) -> ThreadReadResult:
+        stored = await self._catalog.known(thread_id)
+        if self._live.get(thread_id) is not None:
+            (stored,) = await self._catalog.with_facts([stored])
+        if not params.include_turns:
+            check_no_page(params)
+            return ThreadReadResult(thread=self.view(stored))
+        self._check_turns(thread_id)
+        limit = clamp_limit(params.limit)
+        newest = params.cursor is None and params.sort_direction == "desc"
+        history = await self._catalog.history(stored, last=limit if newest else 0)
+        first, end = await self._turn_range(history, params.cursor, params.sort_direction, limit)
+        page = await history.turns(first, end, params.items_view)
+        more = end < history.mark.turns
+        if params.sort_direction == "desc":
+            page, more = page[::-1], first > 0
+        return ThreadReadResult(
+            thread=self.view(stored, fitted(page)),
+            total=history.mark.turns,
+            next_cursor=place_cursor(page[-1].id, inclusive=False) if more else None,
+            backwards_cursor=place_cursor(page[0].id, inclusive=True) if page else None,
+        )
+
+    async def _turn_range(
+        self, history: History, cursor: str | None, direction: SortDirection, limit: int
+    ) -> tuple[int, int]:
+        """The numbers of the turns on a page, which begins at the cursor."""
+        number = None
+        if cursor is not None:
+            turn_id, inclusive = parse_place_cursor(cursor)
+            if (span := await history.span_of(turn_id)) is None:
+                raise InvalidCursor(cursor, "anchor turn is no longer present")
+            number = span.number if inclusive else span.number + (1 if direction == "asc" else -1)
+        return _range(number, direction, limit, history.mark.turns)
+
+    async def last_turns(self, live: LiveThread, limit: int) -> ThreadReadResult:
+        """A loaded thread with its last turns, oldest first, and the cursor for those before them."""
+        if not live.materialised:
+            return ThreadReadResult(thread=self.view(live.thread), total=0)
+        history = await self._catalog.history(live.thread, last=limit)
+        total = history.mark.turns
+        first = max(0, total - limit)
+        page = await history.turns(first, total, "full") if limit > 0 else []
+        cursor = place_cursor(page[0].id, inclusive=False) if page and first else None
+        return ThreadReadResult(thread=self.view(live.thread, fitted(page)), total=total, next_cursor=cursor)
+
+    async def turn_count(self, stored: StoredThread) -> int:
+        return (await self._catalog.history(stored)).mark.turns
+
+    def _check_turns(self, thread_id: str) -> None:
+        live = self._live.get(thread_id)
+        if live is not None and live.ephemeral:
+            raise EphemeralThread(thread_id, "include_turns")
+        if live is not None and not live.materialised:
+            raise NotMaterialized(thread_id, "include_turns")
+
+    async def items(self, params: ItemsParams) -> ItemsResult:
+        """The items of a thread or of one turn, long texts windowed."""
+        thread_id = await self._catalog.resolve(params.thread_id)
+        return await self._catalog.following(thread_id, lambda: self._items(thread_id, params))
+
+    async def _items(self, thread_id: str, params: ItemsParams) -> ItemsResult:
+        stored = await self._catalog.known(thread_id)
+        self._check_turns(thread_id)
+        history = await self._catalog.history(stored)
+        span = await self._span(history, params.turn_id)
+        if params.item_id is not None:
+            check_one_item(params)
+            return await self._one_item(history, span, params)
+        start = span.items if span else 0
+        total = span.size if span else history.mark.items
+        number = await self._item_number(history, params) if params.cursor is not None else None
+        first, end = _range(
+            None if number is None else number - start, params.sort_direction, clamp_limit(params.limit), total
+        )
+        page = await history.items(start + first, start + end)
+        begin, last, more = first, end - 1, end < total
+        if params.sort_direction == "desc":
+            page, begin, last, more = page[::-1], last, begin, first > 0
+        return ItemsResult(
+            thread_id=thread_id,
+            data=[self._entry(turn_id, item, params, len(page)) for turn_id, item in page],
+            total=total,
+            next_cursor=_item_cursor(page[-1], start + last, inclusive=False) if more and page else None,
+            backwards_cursor=_item_cursor(page[0], start + begin, inclusive=True) if page else None,
+        )
+
+    async def _span(self, history: History, turn_id: str | None) -> TurnSpan | None:
+        if turn_id is None:
+            return None
+        if (span := await history.span_of(turn_id)) is None:
+            raise TurnNotFound(turn_id, history.mark.thread_id)
+        return span
+
+    async def _item_number(self, history: History, params: ItemsParams) -> int:
+        """The number, in the thread, of the item that the page begins with."""
+        cursor = params.cursor or ""
+        anchor = parse_item_cursor(cursor)
+        number = await self._number_of(history, anchor)
+        if number is None:
+            raise InvalidCursor(cursor, "anchor item is no longer present")
+        return number if anchor.inclusive else number + (1 if params.sort_direction == "asc" else -1)
+
+    async def _number_of(self, history: History, anchor: ItemAnchor) -> int | None:
+        """The number that the item has now. Others before it may have been rolled back since, so its turn is read
+        whole if it is not where it was."""
+        there = await history.items(anchor.number, anchor.number + 1)
+        if [(turn_id, item.id) for turn_id, item in there] == [(anchor.turn_id, anchor.item_id)]:
+            return anchor.number
+        span = await history.span_of(anchor.turn_id)
+        items = await history.items(span.items, span.items + span.size) if span else []
+        ids = [item.id for _, item in items]
+        return span.items + ids.index(anchor.item_id) if span and anchor.item_id in ids else None
+
+    async def _one_item(self, history: History, span: TurnSpan | None, params: ItemsParams) -> ItemsResult:
+        """The item with an id. Where the turn is not said, turns are read until it is found."""
+        spans = [span] if span else await history.spans(0, history.mark.turns)
+        for each in spans:
+            async for item in history.items_of(each):
+                if item.id == params.item_id:
+                    entry = self._entry(each.turn_id, item, params, 1)
+                    return ItemsResult(thread_id=history.mark.thread_id, data=[entry], total=1)
+        raise InvalidArgument(
+            "item_id",
+            params.item_id,
+            f"thread {history.mark.thread_id} has no such item",
+            "take one that thread_items lists",
+        )
+
+    def _entry(self, turn_id: str, item: Item, params: ItemsParams, of: int) -> ItemEntry:
+        shown, truncated = cut(item, params.text_offset, min(params.max_chars, ANSWER_CHARS // max(1, of)))
+        return ItemEntry(turn_id=turn_id, item=shown, truncated=truncated)
+
+
+def _item_cursor(entry: tuple[str, Item], number: int, *, inclusive: bool) -> str:
+    turn_id, item = entry
+    return item_cursor(ItemAnchor(turn_id, item.id, number, inclusive))
+
+
+def _range(number: int | None, direction: SortDirection, limit: int, total: int) -> tuple[int, int]:
+    """The numbers on a page of `limit` that begins with a number, or at the beginning of the order."""
+    if direction == "asc":
+        first = max(0, number or 0)
+        return first, min(first + limit, total)
+    end = total if number is None else min(number + 1, total)
+    return max(0, end - limit), max(0, end)
+
+
+def _left_out(query: ThreadQuery, filter: ThreadFilter) -> dict[str, ThreadQuery]:  # noqa: A002
+    """What the default filters leave out, by its name in `Hidden`."""
+    others: dict[str, ThreadQuery] = {}
+    if query.with_preview:
+        others["without_preview"] = replace(query, with_preview=False)
+    if query.attached is False:
+        others["attached"] = replace(query, attached=True)
+    if not filter.source_kinds and query.source_kinds is not None:
+        others["sub_agents"] = replace(query, source_kinds=SUB_AGENT_KINDS)
+    if not filter.archived:
+        others["archived"] = replace(query, archived=True)
+    return others
+
+
+async def _is_settled(part: StateStore, query: ThreadQuery, horizon_ms: int) -> bool:
+    """Whether rollouts of threads that were created up to the horizon can't change the page."""
+    if (query.sort_key, query.direction) != ("created_at", "desc"):
+        return False
+    if query.since_ms is not None and query.since_ms > horizon_ms:
+        return True
+    return (await part.list(replace(query, since_ms=horizon_ms + 1))).more
+
+
+def _until(text: str | None) -> int | None:
+    """A time in whole seconds includes its second: that is how threads show theirs."""
+    ms = _time("until", text)
+    return ms + 999 if ms is not None and ms % 1000 == 0 else ms
+
+
+def _time(name: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if (ms := parse_time(text)) is None:
+        raise InvalidArgument(name, text, "it is no RFC 3339 time", "pass one such as 2026-01-31T12:00:00Z")
+    return ms
