@@ -114,7 +114,7 @@ def twin_key(item: Item) -> str | None:
     another id. None for all other items."""
     if item.type == "webSearch":
         return repr(item.get("action") or item.get("query"))
-    return "!" if item.type == "commandExecution" and item.get("source") == "userShell" else None
+    return "!" if item.is_users_command else None
 
 
 # ---------------------------------------------------------------------------------------------- outputs

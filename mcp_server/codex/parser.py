@@ -282,7 +282,7 @@ class TurnFolder:
     def _call(self, call: Item, payload: Json) -> None:
         """Add what the agent did, unless an event has told it."""
         draft = self._turn_of(payload)
-        if draft is None and call.type == "commandExecution" and call.get("source") == "userShell":
+        if draft is None and call.is_users_command:
             draft = self._ensure()
         if draft is None and not self._told:
             draft = self._open(f"rollout-{self._lines}", explicit=False)

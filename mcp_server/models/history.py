@@ -39,9 +39,9 @@ class Piece(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TurnFacts(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """A turn but for its items. `asked` is its first user message, `answered` its last agent message. `strangers` are
-    ids of other turns and of calls of other turns that its lines speak of. `pieces` cut a long turn where no line looks
-    back beyond the cut."""
+    """A turn but for its items. `asked` is its first user message, or else the first command that the user ran,
+    `answered` its last agent message. `strangers` are ids of other turns and of calls of other turns that its lines
+    speak of. `pieces` cut a long turn where no line looks back beyond the cut."""
 
     status: TurnStatus
     started_at: int | None = None

@@ -38,6 +38,11 @@ class Item(dict[str, Any]):
         return self["id"]
 
     @property
+    def is_users_command(self) -> bool:
+        """Whether the user ran this command, from the prompt; some turns consist of that alone."""
+        return self.type == "commandExecution" and self.get("source") == "userShell"
+
+    @property
     def fields(self) -> dict[str, Any]:
         """Those that depend on the type."""
         return {name: value for name, value in self.items() if name not in HEAD}

@@ -308,5 +308,6 @@ def select_view(turn: Turn, view: ItemsView) -> Turn:
 
 def _first_and_last(items: list[Item]) -> list[Item]:
     asked = next((item for item in items if item.type == "userMessage"), None)
+    asked = asked or next((item for item in items if item.is_users_command), None)
     answered = next((item for item in reversed(items) if item.type == "agentMessage"), None)
     return [item for item in (asked, answered) if item]

@@ -208,6 +208,8 @@ def check_of(tail: bytes) -> str:
 def span_of(draft: Draft, number: int, items: int) -> TurnSpan:
     """A turn as the index keeps it."""
     asked = next((key for key, item in draft.items.items() if item.type == "userMessage"), None)
+    if asked is None:
+        asked = next((key for key, item in draft.items.items() if item.is_users_command), None)
     answered = next((key for key, item in reversed(draft.items.items()) if item.type == "agentMessage"), None)
     facts = TurnFacts(
         status=draft.status,

@@ -8,7 +8,7 @@ import pytest
 
 from tests.mission.conftest import Connect, Tools
 from tests.mission.searches import ONE, add, put, search, snippets
-from tests.threads.rollout_lines import aborted, agent, call, output, response, started, user
+from tests.threads.rollout_lines import aborted, agent, call, ended, output, response, started, user
 
 pytestmark = pytest.mark.anyio
 
@@ -42,6 +42,20 @@ async def test_searches_and_commands_are_listed_and_searched_among_the_tool_call
             (hit,) = await search(tools, word, include_tool_calls=True)
             assert hit["thread"]["id"] == ONE
             assert await search(tools, word) == []
+
+
+@pytest.mark.parametrize("view", ["summary", "full"])
+async def test_a_turn_that_is_a_command_of_the_user_alone_shows_it_in_every_view_with_items(
+    home: Path, connect: Connect, view: str
+) -> None:
+    shell = response("message", role="user", content=[{"type": "input_text", "text": SHELL}])
+    put(home, ONE, started("a"), shell, ended("a"), user("next"), agent("b"))
+    async with connect() as tools:
+        for _ in range(2):  # the second from the index
+            read = await tools("thread_read", thread_id=ONE, include_turns=True, items_view=view, sort_direction="asc")
+            first, second = read["thread"]["turns"]
+            assert [(item["type"], item["command"]) for item in first["items"]] == [("commandExecution", "ls narwhal")]
+            assert [item["type"] for item in second["items"]] == ["userMessage", "agentMessage"]
 
 
 async def test_a_call_that_comes_after_the_abort_joins_the_turn_that_is_indexed_already(
