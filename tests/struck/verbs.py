@@ -114,7 +114,7 @@ async def unarchive(tools: Tools, story: Story) -> None:
 
 
 async def delete(tools: Tools, story: Story) -> None:
-    await tools("thread_delete", thread_id=story.ids[0], confirm_thread_id=story.ids[0])
+    await tools("thread_delete", thread_id=story.ids[0], confirm_thread_id=story.ids[0], interrupt_running=True)
 
 
 async def working(tools: Tools, story: Story) -> None:
