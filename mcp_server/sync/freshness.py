@@ -9,7 +9,7 @@ the watcher, and to whoever shows that thread.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import anyio
@@ -20,6 +20,7 @@ from mcp_server.errors import StoreFailure
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.contracts import RolloutStore, StateStore
 from mcp_server.storage.files import codex_db as codex_state
+from mcp_server.storage.query import Difference
 from mcp_server.sync.glance import Glance, Seen, within
 from mcp_server.sync.reconciler import sync_paths
 from mcp_server.sync.upsert import NameSource, SyncReport
@@ -27,6 +28,9 @@ from mcp_server.sync.upsert import NameSource, SyncReport
 logger = logging.getLogger(__name__)
 
 _WRITTEN_LAST = 256
+_BATCH = 256
+# After this a call is answered with what was taken in so far.
+_SECONDS = 2.0
 _PASSED_OVER = 10_000
 # Codex's rows of so many threads are read for names that changed in nothing else: in less than 0.1 s.
 _SMALL_DATABASE = 16 << 20
@@ -53,55 +57,70 @@ class Freshness:
 
     async def look(
         self, state: StateStore, *, own: Callable[[], Collection[str]], names: bool = False
-    ) -> SyncReport | None:
-        """Look, and bring the rows in step; what was found, None if nothing was. `own` are the threads that this
-        process writes to; `names` says that names matter. A look that fails leaves the rows as they are."""
+    ) -> list[SyncReport]:
+        """Look, and bring the rows in step; tells what was found. `own` are the threads that this process writes to;
+        `names` says that names matter. Where very much has changed, this takes in the newest of it, and the next look
+        more. A look that fails leaves the rows as they are."""
         asked = self._begun
         async with self._lock:
             if self._begun > asked and not names:
-                return None  # another has looked, from its beginning to its end, since this one was asked for
+                return []  # another has looked, from its beginning to its end, since this one was asked for
             self._begun += 1
             try:
                 return await self._look(state, own, names)
             except (StoreFailure, OSError) as error:
                 logger.warning("what has changed in %s is not seen yet: %s", self._home, error)
-                return None
+                return []
 
-    async def _look(self, state: StateStore, own: Callable[[], Collection[str]], names: bool) -> SyncReport | None:
+    async def _look(self, state: StateStore, own: Callable[[], Collection[str]], names: bool) -> list[SyncReport]:
         if state is not self._state:
             self._state, self._glance = state, Glance(self._home, self._sqlite_home)
             self._known = await state.written_last(_WRITTEN_LAST)
             self._writers, self._passed_over, self._codex_ms = frozenset(), {}, None
-        seen, paths = await self._seen(state)
-        paths |= await self._written_by_others(state, seen, own)
+        seen, there, gone = await self._seen(state)
+        there |= await self._written_by_others(state, seen, own)
         mine = own()
-        paths = {path for path in paths if thread_id_of(path.rpartition("/")[2]) not in mine}
+        there, gone = ({path for path in some if _named_after(path) not in mine} for some in (there, gone))
         self._names_due = self._names_due or seen.codex
         whole = names and self._names_due and await to_thread.run_sync(self._is_small)
-        report = None
-        if paths or seen.names or whole:
-            report = await sync_paths(
-                *(self._rollouts, state, paths), own=own, more_names=self._more_names, all_names=whole, moves_seen=True
-            )
+        reports: list[SyncReport] = []
+        until = anyio.current_time() + _SECONDS
+        # The newest first, and what is gone last: by then a row leads to where its rollout went.
+        for some in (*_batches(there), *([gone] if gone else [])):
+            if reports and anyio.current_time() > until:
+                return reports
+            reports.append(await self._sync(state, some, own))
+            await self._note(state, some)
+        if whole or (seen.names and not reports):
+            reports.append(await self._sync(state, set(), own, all_names=whole))
         self._glance.keep()
         self._names_due = self._names_due and not whole
-        if paths:
-            await self._note(state, paths)
-        return report
+        return reports
 
-    async def _seen(self, state: StateStore) -> tuple[Seen, set[str]]:
-        """What a look sees, and the paths where rows and files differ, but for files that are no thread's."""
-        for last in (False, True):
+    async def _sync(
+        self, state: StateStore, paths: set[str], own: Callable[[], Collection[str]], *, all_names: bool = False
+    ) -> SyncReport:
+        names = self._more_names
+        return await sync_paths(
+            *(self._rollouts, state, paths), own=own, more_names=names, all_names=all_names, moves_seen=True
+        )
+
+    async def _seen(self, state: StateStore) -> tuple[Seen, set[str], set[str]]:
+        """What a look sees; the paths where rows and files differ, but for files that are no thread's; and the paths
+        that rows name and nothing is at."""
+        differs, seen = Difference(), None
+        for _ in range(2):
             seen = await to_thread.run_sync(self._glance.look, self._known)
-            if not seen.listings:
-                return seen, set(seen.written)
-            differs = await state.compare_folders({listing.folder: listing.rollouts for listing in seen.listings})
-            if last or not differs.rows:
+            listed = {listing.folder: listing.rollouts for listing in seen.listings}
+            differs = await state.compare_folders(listed) if listed else Difference()
+            if not differs.rows and None not in seen.written.values():
                 break
             # What is gone may have been moved to where was looked before: a second look sees that folder changed.
-        listed = {path: stamp for listing in seen.listings for path, stamp in listing.rollouts.items()}
-        new = {p for p in differs.files if p not in self._passed_over or listed[p] not in (None, self._passed_over[p])}
-        return seen, {*seen.written, *new, *differs.rows.values()}
+        assert seen is not None
+        stamps = {path: stamp for listing in seen.listings for path, stamp in listing.rollouts.items()}
+        new = {p for p in differs.files if p not in self._passed_over or stamps[p] not in (None, self._passed_over[p])}
+        written = {path for path, stamp in seen.written.items() if stamp is not None}
+        return seen, written | new, {*(seen.written.keys() - written), *differs.rows.values()}
 
     async def _written_by_others(self, state: StateStore, seen: Seen, own: Callable[[], Collection[str]]) -> set[str]:
         """The rollouts of threads that have a writer, or that Codex has changed, whose stamps are not those of the
@@ -130,9 +149,20 @@ class Freshness:
         self._passed_over |= {path: file.stamp for path, file in (await self._rollouts.stat_many(left)).items()}
         self._known |= rows
         if len(self._known) > 2 * _WRITTEN_LAST:
-            writers = {path for path in self._known if thread_id_of(path.rpartition("/")[2]) in self._writers}
+            writers = {path for path in self._known if _named_after(path) in self._writers}
             self._known = within(self._known, _WRITTEN_LAST, writers)
 
     def _is_small(self) -> bool:
         path = codex_state.newest(self._sqlite_home)
         return path is not None and path.stat().st_size <= _SMALL_DATABASE
+
+
+def _named_after(path: str) -> str | None:
+    return thread_id_of(path.rpartition("/")[2])
+
+
+def _batches(paths: set[str]) -> Iterator[set[str]]:
+    """The paths in batches, those of the newest date folders first."""
+    newest_first = sorted(paths, reverse=True)
+    for start in range(0, len(newest_first), _BATCH):
+        yield set(newest_first[start : start + _BATCH])

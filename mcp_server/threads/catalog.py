@@ -130,7 +130,7 @@ class Catalog:
         """The rows, in step with the files as far as a few stamps tell. `names` says that names matter."""
         if self.state is not None and self._freshness is not None:
             found = await self._freshness.look(self.state, own=self.live.own, names=names)
-            if found is not None and found.events:
+            if any(report.events for report in found):
                 self._bus.wake()
         if self.state is None:
             if self._rows_lost:  # a sync leaves the rows of loaded threads to whoever loaded them

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import anyio
 import pytest
-from homes import A, B, HomeOnDisk, archived_path, path_of, rollout
+from homes import A, B, HomeOnDisk, archived_path, path_of, rollout, thread_id
 
 from mcp_server.errors import StoreFailure
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.memory.index import MemoryState
+from mcp_server.sync import freshness
 from mcp_server.sync.freshness import Freshness
 from mcp_server.sync.reconciler import SyncReport
 from tests.stores.test_glance import let_rest
@@ -33,7 +34,7 @@ def nobody() -> Collection[str]:
     return ()
 
 
-async def look(fresh: Freshness, state: StateStore) -> SyncReport | None:
+async def look(fresh: Freshness, state: StateStore) -> list[SyncReport]:
     return await fresh.look(state, own=nobody)
 
 
@@ -65,21 +66,21 @@ async def test_a_look_at_a_home_where_nothing_happened_asks_the_index_for_nothin
             raise AssertionError(f"{name} is asked for")
 
     fresh._state = untouched = object.__new__(Untouched)  # pyright: ignore[reportPrivateUsage]
-    assert await look(fresh, untouched) is None
+    assert await look(fresh, untouched) == []
 
 
 async def test_calls_that_come_together_share_a_look_that_begins_after_them(home: HomeOnDisk, fresh: Freshness) -> None:
     state = MemoryState()
     home.write(path_of(A), rollout(A))
-    reports: list[SyncReport | None] = []
+    reports: list[SyncReport] = []
 
     async def one() -> None:
-        reports.append(await look(fresh, state))
+        reports.extend(await look(fresh, state))
 
     async with anyio.create_task_group() as tasks:
         for _ in range(5):
             tasks.start_soon(one)
-    assert [report.added for report in reports if report is not None] == [(A,)]
+    assert [report.added for report in reports] == [(A,)]
     assert fresh._begun == 1  # pyright: ignore[reportPrivateUsage]
 
 
@@ -103,9 +104,8 @@ async def test_a_rollout_that_is_moved_while_the_folders_are_looked_at_stays(
         return seen
 
     monkeypatch.setattr(glance, "look", moved_within)
-    report = await look(fresh, state)
-    assert report is not None
-    assert (report.moved, report.vanished) == ((A,), ())
+    reports = await look(fresh, state)
+    assert [(report.moved, report.vanished) for report in reports] == [((A,), ()), ((), ())]
 
 
 async def test_the_threads_of_this_process_are_left_alone(home: HomeOnDisk, fresh: Freshness) -> None:
@@ -126,8 +126,22 @@ async def test_a_look_that_fails_is_made_good_by_the_next(home: HomeOnDisk, fres
 
     state = Failing()
     home.write(path_of(A), rollout(A))
-    assert await look(fresh, state) is None
+    assert await look(fresh, state) == []
     state.failing = False
-    report = await look(fresh, state)
-    assert report is not None
-    assert report.added == (A,)
+    assert [report.added for report in await look(fresh, state)] == [(A,)]
+
+
+async def test_where_very_much_has_come_the_newest_of_it_is_taken_in_first(
+    home: HomeOnDisk, fresh: Freshness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("_BATCH", 2), ("_SECONDS", 0.0)):
+        monkeypatch.setattr(freshness, name, value)
+    state = MemoryState()
+    ids = [thread_id(n) for n in range(5)]
+    for n, key in enumerate(ids):
+        home.write(path_of(key).replace("/02/", f"/0{n + 1}/"), rollout(key))
+    seen: list[set[str]] = []
+    for _ in range(3):
+        await look(fresh, state)
+        seen.append(set(await state.stamps()))
+    assert seen == [set(ids[3:]), set(ids[1:]), set(ids)]

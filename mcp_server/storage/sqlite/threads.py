@@ -141,19 +141,21 @@ def compare(session: Session, walk: Callable[[], Iterable[RolloutFile]]) -> Diff
 
 
 def compare_folders(session: Session, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
-    files, rows = set[str](), dict[str, str]()
-    sql = "SELECT id, path, size, mtime_ns FROM threads WHERE path > ? AND path < ?"
+    files, gone = set[str](), set[str]()
     for folder, listed in folders.items():
-        missing = set(listed)
-        for key, path, size, mtime_ns in fetch_all(session, sql, (f"{folder}/", f"{folder}0")):  # 0 comes after /
-            if path in listed:
-                stamp = listed[path]
-                if stamp is None or stamp == FileStamp(size, mtime_ns):
-                    missing.discard(path)
-            elif "/" not in path[len(folder) + 1 :]:
-                rows[key] = path
-        files |= missing
-    return Difference(frozenset(files), rows)
+        within = f"{folder}/", f"{folder}0", len(folder) + 2  # 0 comes after /
+        known = {path for (path,) in fetch_all(session, f"SELECT path {_WITHIN}", within)}
+        files.update(listed.keys() - known)
+        gone.update(known - listed.keys())
+        looked_at = {path: stamp for path, stamp in listed.items() if stamp is not None}
+        stamped = fetch_all(session, f"SELECT path, size, mtime_ns {_WITHIN}", within) if looked_at else ()
+        for path, size, mtime_ns in stamped:
+            if path in looked_at and looked_at[path] != FileStamp(size, mtime_ns):
+                files.add(path)
+    return Difference(frozenset(files), {key: path for key, (path, _) in rows_at(session, gone).items()})
+
+
+_WITHIN = "FROM threads WHERE path > ? AND path < ? AND instr(substr(path, ?), '/') = 0"
 
 
 def written_last(session: Session, limit: int) -> dict[str, FileStamp]:
