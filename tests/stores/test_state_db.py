@@ -314,6 +314,22 @@ async def test_a_place_is_found_by_all_its_spellings_after_a_migration_too(path:
         assert len((await db.list(query)).rows) == 1
 
 
+async def test_rows_and_counts_outlive_the_rebuilding_of_their_table_and_forks_are_taken_from_their_files_again(
+    path: Path,
+) -> None:
+    with closing(StateDb.open(path)) as db:
+        fork = replace(THREAD, id="fork", forked_from_id="a", history_mode="paginated")
+        await db.commit(Change(threads=(replace(THREAD, id="a", name="called so"), fork)))
+    set_back(path, "0010")
+    with closing(StateDb.open(path)) as db:
+        page = await db.list(ThreadQuery())
+        assert ({row.id for row in page.rows}, page.total.n) == ({"a", "fork"}, 2)
+        assert await db.match_name("called so", 2) == ["a"]
+        assert await db.unread(9) != []
+        again = {key for key, (_, stamp) in (await db.stamps()).items() if stamp.mtime_ns == 0}
+    assert again == {"fork"}
+
+
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(path: Path) -> None:
     make_base(path)
     run_sql(path, "CREATE TABLE meta (x)")
