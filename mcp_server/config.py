@@ -111,7 +111,7 @@ def find_codex_databases(home: Path, table: dict[str, Any]) -> Path:
 def read_table(path: Path) -> dict[str, Any]:
     """config.toml, empty if it can't be read; stderr says so then."""
     try:
-        return tomllib.loads(regular.content(path, _CONFIG_BYTES).decode())
+        return tomllib.loads(regular.content(path, _CONFIG_BYTES).decode("utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError, RecursionError) as error:

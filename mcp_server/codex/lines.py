@@ -82,7 +82,7 @@ class SessionMeta(msgspec.Struct, frozen=True):
 
 _decoder = msgspec.json.Decoder(RolloutLine)
 _encoder = msgspec.json.Encoder()
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 
 
 class MalformedLine(ValueError):
@@ -96,7 +96,7 @@ def decode_line(data: bytes) -> RolloutLine:
         MalformedLine: not JSON, not UTF-8, without `type` and `payload` and no line of an old rollout either, or nested
             deeper than `MAX_DEPTH`.
     """
-    data = data.removeprefix(_BOM)
+    data = data.removeprefix(BOM)
     check_values(data)
     try:
         line = _decoder.decode(data)
@@ -183,7 +183,7 @@ def decode_first(raw: RawLine, said: list[str]) -> RolloutLine:
         if raw.cut:
             raise
         why = error
-    record = decode_value(raw.data.removeprefix(_BOM).decode("utf-8", "replace"))
+    record = decode_value(raw.data.removeprefix(BOM).decode("utf-8", "replace"))
     if (told := told_today(record)) is not None:
         said.append(f"not all of it can be used: {why}")
         return RolloutLine(*told)

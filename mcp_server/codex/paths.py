@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from mcp_server.codex.lines import BOM
 from mcp_server.errors import DamagedRollout, InvalidThreadId, PathOutsideHome
 from mcp_server.models.page import in_calendar, rfc3339
 
@@ -227,8 +228,8 @@ _name_decoder = msgspec.json.Decoder(_NameLine)
 
 def _decode_name(line: bytes) -> tuple[str, str] | None:
     try:
-        entry = _name_decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        entry = _name_decoder.decode(line.removeprefix(BOM))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     thread_id = parse_id(entry.id)
     return (thread_id, entry.thread_name.strip()) if thread_id else None

@@ -3,9 +3,9 @@
     python -m tests.damage.fuzz --cases 100000 [--seed 1]
 
 Each case damages a file of good lines: bytes flipped, cut out, doubled or put in, lines torn, swapped or glued, fields
-given other types. However the file looks, describing and reading it ends in an answer of the types that clients are
-told, or in a domain error; every line that is still good is read, and after an append every such line is still there
-and the new one is whole.
+given other types, or numbers and times at every edge. However the file looks, describing and reading it ends in an
+answer of the types that clients are told, or in a domain error; every line that is still good is read, and after an
+append every such line is still there and the new one is whole. `fuzz_homes` takes such files through a server.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from mcp_server.threads.views import thread_view
 from tests.histories import check_types, read_history
 
 THREAD_ID = "01a20564-0000-7000-8000-000000000001"
+OTHER_ID = "01a20564-0000-7000-8000-000000000000"
 PATH = f"sessions/2026/11/22/rollout-2026-11-22T10-00-00-{THREAD_ID}.jsonl"
 NOW = 1_795_388_690_123
 # Of the processor, and by the clock, which runs on while others have the machine.
@@ -70,12 +71,25 @@ def good_file() -> list[bytes]:
 
 
 GOOD = good_file()
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = {"a": [value]}
+    return value
+
+
 STRANGE: tuple[Any, ...] = (
     None,
     True,
-    -1,
-    10**30,
-    1e308,
+    *(-1, 0, 2**31, 2**53, 2**63 - 1, 2**63, 2**64, -(2**63), -(2**63) - 1, 10**30),
+    *(1e308, -1e308, 0.5, 1e-300),
+    *("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999-23:59", "9999-12-31T23:59:59Z"),
+    *("1969-12-31T23:59:59Z", "2026-02-30T00:00:00Z", "not a time", "2026-11-22T10:00:00.1234567890+00:00:01"),
+    nested(30),
+    nested(60),
+    nested(300),
     "",
     "\0",
     "\ud800",
@@ -99,8 +113,8 @@ def cut(rng: random.Random, data: bytes) -> bytes:
 
 def put(rng: random.Random, data: bytes) -> bytes:
     at = rng.randrange(len(data))
-    noise = rng.choice([b"\0" * 50, b"\n", b"\r\n\r\n", b"{", b"\xff\xfe", rng.randbytes(40), b"[" * 2_000, b'"' * 99])
-    return data[:at] + noise + data[at:]
+    noises = [b"\0" * 50, b"\n", b"\r\n\r\n", b"{", b"\xff\xfe", b"\xef\xbb\xbf", b"[" * 2_000, b'"' * 99]
+    return data[:at] + rng.choice([*noises, rng.randbytes(40)]) + data[at:]
 
 
 def double(rng: random.Random, data: bytes) -> bytes:
@@ -126,7 +140,7 @@ def retype(rng: random.Random, data: bytes) -> bytes:
     number = rng.randrange(len(lines))
     try:
         record = json.loads(lines[number])
-    except ValueError:
+    except (ValueError, RecursionError):
         return data
     place = cast("dict[str, Any]", record) if isinstance(record, dict) else {}
     while place:
@@ -140,7 +154,30 @@ def retype(rng: random.Random, data: bytes) -> bytes:
     return b"".join(lines)
 
 
-DAMAGES: tuple[Damage, ...] = (flip, cut, put, double, tear, shuffle, retype)
+def mark(rng: random.Random, data: bytes) -> bytes:
+    """Put a byte order mark before all, as some editors do."""
+    return b"\xef\xbb\xbf" + data
+
+
+def borrow(rng: random.Random, data: bytes) -> bytes:
+    """Have the thread borrow from another, or from itself, as much as any number says."""
+    first, *rest = data.splitlines(keepends=True)
+    try:
+        record = json.loads(first)
+        record["payload"] |= {
+            "history_mode": rng.choice(["paginated", "legacy", "", None, 7]),
+            "history_base": {
+                "thread_id": rng.choice([THREAD_ID, OTHER_ID, "", None]),
+                "end_ordinal_exclusive": rng.choice(STRANGE),
+                "end_byte_offset": rng.choice(STRANGE),
+            },
+        }
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return data
+    return b"".join((json.dumps(record).encode() + b"\n", *rest))
+
+
+DAMAGES: tuple[Damage, ...] = (flip, cut, put, double, tear, shuffle, retype, retype, mark, borrow)
 
 
 def damaged(rng: random.Random) -> bytes:
@@ -170,7 +207,8 @@ async def run_case(data: bytes) -> None:
     if thread is not None:
         history = await read_history(rollouts, thread, _nobody)
         undecodable = [line for line in data.split(b"\n") if line.strip() and line not in whole_lines(data)]
-        assert len(history.bad_lines) == len(undecodable), "a bad line is not reported, or a good one is"
+        bad = [line for line in history.bad_lines if not line.reason.startswith("the history borrowed from")]
+        assert len(bad) == len(undecodable), "a bad line is not reported, or a good one is"
         check_types(thread_view(thread, rollouts, turns=history.turns))
     before = whole_lines(data)
     new = encode_line(recording.agent_message("turn-x", "appended", NOW)[0])

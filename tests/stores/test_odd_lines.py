@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from rollout_text import START_MS, A, B, context, describe, event, meta, text_of
 
 from mcp_server.codex.items import int_of
 from mcp_server.codex.lines import MAX_DEPTH, MalformedLine, decode_line, decode_value
-from mcp_server.codex.paths import parse_time_ms
+from mcp_server.codex.paths import name_line, names_in, parse_time_ms
+from mcp_server.config import Config
 from mcp_server.models.history_base import MAX_OFFSET, MAX_ORDINAL
 from mcp_server.models.page import in_calendar, parse_time, rfc3339
 
@@ -166,3 +168,23 @@ async def test_a_thread_is_told_whatever_its_metadata_hold_beside_the_id(fields:
     thread = (await describe(text_of(meta(**fields), user("hello")))).thread
     assert (thread.id, thread.preview) == (A, "hello")
     assert rfc3339(thread.created_at_ms)
+
+
+# ---------------------------------------------------------------------------------------------- names and settings
+
+
+DEEP = b'{"id":"x","more":' + b"[" * 5_000 + b"]" * 5_000 + b"}"
+
+
+@pytest.mark.parametrize("odd", [b"[" * 200_000, DEEP, b"\xff\xfe", b"{}"], ids=["brackets", "deep", "bytes", "empty"])
+def test_a_line_of_the_name_index_that_can_not_be_read_costs_no_other_name(odd: bytes) -> None:
+    assert names_in(b"\n".join([name_line(A, "one", 0).strip(), odd, name_line(B, "two", 0)])) == {A: "one", B: "two"}
+
+
+def test_a_byte_order_mark_before_the_name_index_is_passed_over() -> None:
+    assert names_in(b"\xef\xbb\xbf" + name_line(A, "one", 0)) == {A: "one"}
+
+
+def test_a_byte_order_mark_before_the_settings_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes(b"\xef\xbb\xbf" + b'model = "m"\n')
+    assert Config.load(tmp_path).defaults.model == "m"
