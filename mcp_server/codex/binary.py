@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, cast
 
+from mcp_server.codex.fields import text_of
 from mcp_server.models.value import Json
 
 # What is shorter costs nothing to index, and may be a key or a hash that somebody looks for.
@@ -48,13 +49,12 @@ def left_out(kind: str, chars: int) -> str:
 
 
 def _fields(fields: Json) -> Json:
-    kind = fields.get("type")
-    place = _TYPED.get(kind, "blob") if isinstance(kind, str) else "blob"
+    place = _TYPED.get(text_of(fields, "type") or "", "blob")
     changed: Json = {}
     for name, value in fields.items():
         if name == place and isinstance(value, str) and _is_base64(value):
-            mime = fields.get("mimeType", fields.get("mime_type"))
-            told: Any = left_out(mime if isinstance(mime, str) else "base64", len(value))
+            mime = text_of(fields.get("mimeType", fields.get("mime_type")))
+            told: Any = left_out(mime or "base64", len(value))
         else:
             told = without_base64(value)
         if told is not value:

@@ -1,6 +1,6 @@
-"""Items that the model's own history tells (`response_item` lines): calls with their outputs, searches, commands.
+"""Calls in the model's own history (`response_item` lines): tools with their outputs, searches, commands.
 
-Codex 0.169.0 shows nothing of these where no event tells of the same; we do, since they are what the agent did.
+Codex 0.169.0 does not show a call that no event records. We show it, since it is what the agent did.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 
 from mcp_server.codex import items as shapes
 from mcp_server.codex.binary import without_base64
+from mcp_server.codex.fields import int_of, list_of, mapping_of, part_texts, text_of, texts_of
 from mcp_server.codex.items import camel
-from mcp_server.codex.lines import MalformedLine, decode_value
-from mcp_server.models.loose import dict_of, int_of, list_of, text_of
+from mcp_server.codex.lines import decoded_or_text
+from mcp_server.codex.messages import message_text
 from mcp_server.models.turn import Item
 from mcp_server.models.value import Json
 
@@ -27,7 +28,7 @@ OUTPUTS = (
 AWAIT_OUTPUT = ("function_call", "custom_tool_call", "local_shell_call", "tool_search_call")
 
 UNNAMED_SEARCH = "tool-search-"
-"""How the ids begin that a tool search gets where the provider made it: neither it nor its output has one."""
+"""The ids that we give to tool searches of the provider begin so: neither call nor output has an id of its own."""
 
 _HOOK_PROMPT = re.compile(r'<hook_prompt hook_run_id="([^"]*)">(.*)</hook_prompt>', re.DOTALL)
 _USER_SHELL = re.compile(
@@ -43,15 +44,15 @@ _REPORT = re.compile(
 
 
 def call_of(payload: Json, line: int) -> Item | None:
-    """The item of a response item that is a call, in progress where its output is a line of its own. `line` names what
-    has no id: Codex leaves out the ids of searches, and a tool search by the provider has no call id."""
+    """The item of a response item that is a call, None for any other. It is in progress if its output is a line of its
+    own. The number of the `line` serves as id where Codex records none, as of searches."""
     kind = payload.get("type")
-    call_id = text_of(payload.get("call_id")) or text_of(payload.get("id"))
+    call_id = text_of(payload, "call_id") or text_of(payload, "id")
     match kind:
         case "function_call" | "custom_tool_call":
             written = payload.get("arguments" if kind == "function_call" else "input")
-            name = text_of(payload.get("name")) or ""
-            return _tool_call(call_id, name, _decoded(written), payload) if call_id else None
+            name = text_of(payload, "name") or ""
+            return _tool_call(call_id, name, decoded_or_text(written), payload) if call_id else None
         case "tool_search_call":
             return _tool_call(call_id or f"{UNNAMED_SEARCH}{line}", "tool_search", payload.get("arguments"), payload)
         case "local_shell_call":
@@ -74,13 +75,12 @@ def _tool_call(call_id: str, tool: str, arguments: Any, payload: Json) -> Item:
 
 
 def _local_shell(call_id: str, payload: Json) -> Item:
-    action = dict_of(payload.get("action"))
-    command = [word for word in list_of(action.get("command")) if isinstance(word, str)]
-    told = {"status": camel(payload.get("status")), "cwd": text_of(action.get("working_directory"))}
-    return _command(call_id, shlex.join(command), "agent", told)
+    action = mapping_of(payload, "action")
+    recorded = {"status": camel(payload.get("status")), "cwd": text_of(action, "working_directory")}
+    return _command(call_id, shlex.join(texts_of(action, "command")), "agent", recorded)
 
 
-def _command(call_id: str, command: str, source: str, told: Json) -> Item:
+def _command(call_id: str, command: str, source: str, recorded: Json) -> Item:
     fields: Json = {
         "command": without_base64(command),
         "cwd": None,
@@ -92,26 +92,24 @@ def _command(call_id: str, command: str, source: str, told: Json) -> Item:
         "exit_code": None,
         "duration_ms": None,
     }
-    return shapes.new_item("commandExecution", call_id, fields | told)
+    return shapes.new_item("commandExecution", call_id, fields | recorded)
 
 
 def _web_search(call_id: str, payload: Json) -> Item:
     """The query is what the search was for: one or several queries, or the page that was opened."""
-    action = dict_of(payload.get("action"))
-    queries = [query for query in list_of(action.get("queries")) if isinstance(query, str)]
-    query = text_of(action.get("query")) or ", ".join(queries)
-    fields = {"action": action, "query": query or text_of(action.get("url"))}
-    return shapes.new_item("webSearch", call_id, shapes.web_search(fields))
+    action = mapping_of(payload, "action")
+    query = text_of(action, "query") or ", ".join(texts_of(action, "queries")) or text_of(action, "url")
+    return shapes.new_item("webSearch", call_id, shapes.web_search({"action": action, "query": query}))
 
 
 def turn_id_of(payload: Json) -> str | None:
-    """The turn that a response item names, where it does."""
-    return text_of(dict_of(payload.get("internal_chat_message_metadata_passthrough")).get("turn_id"))
+    """The turn that a response item names, if any."""
+    return text_of(payload, "internal_chat_message_metadata_passthrough", "turn_id")
 
 
 def twin_key(item: Item) -> str | None:
-    """What a search and a user's command have in common with the item that an event tells of the same, which may have
-    another id. None for all other items."""
+    """What a search, or a command of the user, has in common with the item of the event that records the same under
+    another id. None for all other items, whose ids are the same."""
     if item.type == "webSearch":
         return repr(item.get("action") or item.get("query"))
     return "!" if item.is_users_command else None
@@ -121,39 +119,40 @@ def twin_key(item: Item) -> str | None:
 
 
 def with_output(call: Item, payload: Json) -> Item:
-    """The call with what its output says. `success` is None where the output doesn't record it."""
+    """The call with its output. `success` is None where the output doesn't record it."""
     if call.type == "commandExecution":
-        return call.changed(**_reported(payload.get("output")))
+        return call.changed(**_command_output(payload.get("output")))
     if payload.get("type") == "tool_search_output":
         return call.changed(status="completed", content_items=[_found_tools(payload)])
     output = payload.get("output")
-    success = payload.get("success", dict_of(output).get("success"))
-    output = without_base64(dict_of(output).get("content", output))
+    success = payload.get("success", mapping_of(output).get("success"))
+    output = without_base64(mapping_of(output).get("content", output))
     parts = [{"type": "input_text", "text": output}] if isinstance(output, str) else list_of(output)
     return call.changed(
         status="failed" if success is False else "completed",
-        content_items=[dict_of(part) | {"type": camel(dict_of(part).get("type"))} for part in parts],
+        content_items=[mapping_of(part) | {"type": camel(mapping_of(part).get("type"))} for part in parts],
         success=success if isinstance(success, bool) else None,
     )
 
 
 def _found_tools(payload: Json) -> Json:
-    names = [text_of(dict_of(tool).get("name")) for tool in list_of(payload.get("tools"))]
-    return {"type": "inputText", "text": "\n".join(name for name in names if name)}
+    names = [name for tool in list_of(payload, "tools") if (name := text_of(tool, "name"))]
+    return {"type": "inputText", "text": "\n".join(names)}
 
 
-def _reported(output: Any) -> Json:
-    """What the output of a command tells: JSON with metadata (2025), a report with head lines, or the output alone."""
-    told = dict_of(_decoded(output))
-    metadata = dict_of(told.get("metadata"))
-    text = text_of(told.get("output")) or text_of(told.get("content"))
-    code, seconds = int_of(metadata.get("exit_code")), metadata.get("duration_seconds")
+def _command_output(output: Any) -> Json:
+    """The fields of a command that its output tells. It is JSON with metadata (2025), a report with head lines, or the
+    bare output."""
+    report = decoded_or_text(output)
+    metadata = mapping_of(report, "metadata")
+    text = text_of(report, "output") or text_of(report, "content")
+    code, seconds = int_of(metadata, "exit_code"), metadata.get("duration_seconds")
     if text is None:
-        text = output if isinstance(output, str) else "\n".join(_texts(output))
-        if report := _REPORT.fullmatch(text):
-            code = None if report["code"] is None else int(report["code"])
-            seconds = None if report["seconds"] is None else float(report["seconds"])
-            text = report["output"]
+        text = output if isinstance(output, str) else "\n".join(part_texts(output))
+        if match := _REPORT.fullmatch(text):
+            code = None if match["code"] is None else int(match["code"])
+            seconds = None if match["seconds"] is None else float(match["seconds"])
+            text = match["output"]
     return {
         "status": "failed" if code else "completed",
         "aggregated_output": without_base64(text) or None,
@@ -162,44 +161,24 @@ def _reported(output: Any) -> Json:
     }
 
 
-def _texts(output: Any) -> list[str]:
-    return [text for part in list_of(output) if (text := text_of(dict_of(part).get("text")))]
-
-
 # ---------------------------------------------------------------------------------------------- messages
 
 
 def user_shell(payload: Json, item_id: str) -> Item | None:
-    """The command that a user ran from the prompt (`!ls`), which the model is told of in the user's role."""
-    told = _USER_SHELL.fullmatch(message_text(payload).strip()) if payload.get("role") == "user" else None
-    if told is None:
+    """The command that a user ran from the prompt (`!ls`). Codex tells the model of it in the user's role."""
+    match = _USER_SHELL.fullmatch(message_text(payload).strip()) if payload.get("role") == "user" else None
+    if match is None:
         return None
-    return _command(item_id, told["command"], "userShell", _reported(told["result"] or ""))
+    return _command(item_id, match["command"], "userShell", _command_output(match["result"] or ""))
 
 
 def hook_prompt(payload: Json, default_id: str) -> Item | None:
-    """A user message that consists of hook prompts is Codex's `hookPrompt` item; any other message is None."""
+    """Codex's `hookPrompt` item, for a user message that consists of hook prompts; None for any other line."""
     if payload.get("type") != "message" or payload.get("role") != "user":
         return None
-    texts = [text_of(dict_of(part).get("text")) or "" for part in list_of(payload.get("content"))]
+    texts = [text_of(part, "text") or "" for part in list_of(payload, "content")]
     found = [_HOOK_PROMPT.fullmatch(text.strip()) for text in texts]
     fragments = [{"text": html.unescape(hit[2]), "hook_run_id": html.unescape(hit[1])} for hit in found if hit]
     if not fragments or len(fragments) < len(found):
         return None
-    return shapes.new_item("hookPrompt", text_of(payload.get("id")) or default_id, {"fragments": fragments})
-
-
-def message_text(payload: Json) -> str:
-    """The text of a response item's message."""
-    content = payload.get("content")
-    return content if isinstance(content, str) else "\n".join(_texts(content))
-
-
-def _decoded(written: Any) -> Any:
-    """`written` is JSON where it decodes, else the text itself."""
-    if not isinstance(written, str):
-        return written
-    try:
-        return decode_value(written)
-    except MalformedLine:
-        return written
+    return shapes.new_item("hookPrompt", text_of(payload, "id") or default_id, {"fragments": fragments})

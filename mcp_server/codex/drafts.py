@@ -7,9 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
-from typing import Any
 
-from mcp_server.codex import items as shapes
+from mcp_server.codex.fields import int_of
 from mcp_server.models.history import Piece, Place
 from mcp_server.models.turn import Item, Turn, TurnError, TurnStatus
 from mcp_server.models.value import Json
@@ -94,9 +93,9 @@ class Draft:
             self.pieces.pop()
 
     def ends(self, payload: Json) -> None:
-        self.started_at = first_number(payload.get("started_at"), self.started_at)
-        self.completed_at = first_number(payload.get("completed_at"), self.completed_at)
-        self.duration_ms = first_number(payload.get("duration_ms"), self.duration_ms)
+        for name in ("started_at", "completed_at", "duration_ms"):
+            if (number := int_of(payload, name)) is not None:
+                setattr(self, name, number)
 
     def last_shown_by_codex(self) -> str | int | None:
         return next((key for key in reversed(self.items) if key not in self.added), None)
@@ -117,11 +116,6 @@ class Draft:
 @cache
 def _husk(kind: str) -> Item:
     return Item(type=kind, id="")
-
-
-def first_number(value: Any, otherwise: int | None) -> int | None:
-    number = shapes.int_of(value)
-    return otherwise if number is None else number
 
 
 def unused_id(item_id: str, taken: Collection[str]) -> str:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 import msgspec
 
 from mcp_server.codex import writer as recording
-from mcp_server.codex.lines import MalformedLine, RolloutLine, decode_value
-from mcp_server.codex.messages import stand_in
-from mcp_server.codex.spoken import said_by_user
+from mcp_server.codex.fields import mapping_of, mappings_of, part_texts, texts_of
+from mcp_server.codex.lines import RolloutLine, decoded_or_text
+from mcp_server.codex.messages import message_item, said_by_user
 from mcp_server.errors import TurnNotFound
 from mcp_server.models.page import rfc3339
 from mcp_server.models.value import Json
@@ -114,11 +113,7 @@ def _concerns(end: Json, start: Json) -> bool:
 
 
 def _item(line: RolloutLine) -> Json:
-    match line.payload.get("item"):
-        case {"type": str()} as item if line.event == "item_completed":
-            return item
-        case _:
-            return {}
+    return mapping_of(line.payload, "item") if line.event == "item_completed" else {}
 
 
 # ---------------------------------------------------------------------------------------------- translation
@@ -150,7 +145,7 @@ def _with_events(line: RolloutLine) -> list[RolloutLine]:
     """A line of an old rollout, with the event that Codex would write beside it today."""
     if line.type != "response_item":
         return []
-    said = stand_in(line.payload, "")
+    said = message_item(line.payload, "")
     match said and said.type:
         case "userMessage":
             return [line, recording.user_event(said["content"] if said else [], 0)]
@@ -197,7 +192,7 @@ class Numbering:
     def _called(self, payload: Json) -> Json | None:
         match payload:
             case {"type": "function_call", "call_id": str(call_id), "name": name, "arguments": arguments}:
-                call = {"type": "DynamicToolCall", "id": call_id, "tool": name, "arguments": _value(arguments)}
+                call = {"type": "DynamicToolCall", "id": call_id, "tool": name, "arguments": decoded_or_text(arguments)}
                 self._calls[call_id] = call
                 return {**call, "status": "in_progress"}
             case {"type": "function_call_output", "call_id": str(call_id), "output": output}:
@@ -220,7 +215,7 @@ def _legacy_meta(payload: Json) -> Json:
 def _user_inputs(item: Json) -> list[Json]:
     """The content of a recorded UserMessage in the form of the wire."""
     found: list[Json] = []
-    for part in _parts(item.get("content")):
+    for part in mappings_of(item, "content"):
         match part:
             case {"type": "image", "image_url": url}:
                 found.append({"type": "image", "url": url})
@@ -232,32 +227,14 @@ def _user_inputs(item: Json) -> list[Json]:
 
 
 def _agent_text(item: Json) -> str:
-    parts = _parts(item.get("content"))
-    return "".join(_texts([part.get("text") for part in parts if part.get("type") == "Text"]))
+    parts = [part for part in mappings_of(item, "content") if part.get("type") == "Text"]
+    return "".join(part_texts(parts))
 
 
 def _reasoning_events(item: Json) -> list[Json]:
-    shown = [{"type": "agent_reasoning", "text": text} for text in _texts(item.get("summary_text"))]
-    raw = [{"type": "agent_reasoning_raw_content", "text": text} for text in _texts(item.get("raw_content"))]
+    shown = [{"type": "agent_reasoning", "text": text} for text in texts_of(item, "summary_text")]
+    raw = [{"type": "agent_reasoning_raw_content", "text": text} for text in texts_of(item, "raw_content")]
     return shown + raw
-
-
-def _parts(value: Any) -> list[Json]:
-    # Other programs wrote these; a list may be no list at all.
-    members = cast("list[Any]", value) if isinstance(value, list) else []
-    return [member for member in members if isinstance(member, dict)]
-
-
-def _texts(value: Any) -> list[str]:
-    members = cast("list[Any]", value) if isinstance(value, list) else []
-    return [member for member in members if isinstance(member, str)]
-
-
-def _value(arguments: str) -> Any:
-    try:
-        return decode_value(arguments)
-    except MalformedLine:
-        return arguments
 
 
 def _outcome(output: str, success: bool | None) -> Json:

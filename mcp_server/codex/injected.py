@@ -7,10 +7,9 @@ import re
 from typing import NamedTuple
 
 from mcp_server.codex.binary import without_base64
-from mcp_server.codex.items import dict_of, list_of, text_of
+from mcp_server.codex.fields import part_texts
 from mcp_server.codex.lines import RolloutLine
 from mcp_server.codex.parser import TurnFolder
-from mcp_server.codex.texts import texts_of
 
 _TURN_STARTS = ("task_started", "turn_started")
 # What Codex itself tells the model about its surroundings.
@@ -65,6 +64,5 @@ def message_of(line: RolloutLine) -> str:
         return ""
     if payload.get("role") not in ("user", "assistant"):
         return ""
-    parts = [text_of(dict_of(part).get("text")) for part in list_of(payload.get("content"))]
-    text = "\n".join(texts_of(without_base64([part for part in parts if part])))
+    text = "\n".join(without_base64(part_texts(payload, "content")))
     return "" if _SURROUNDINGS.match(text) else text

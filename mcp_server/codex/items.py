@@ -1,7 +1,7 @@
-"""What a rollout records of one item, turned into Codex's ThreadItem: pure, and deaf to what it doesn't know.
+"""Items of a turn as Codex's ThreadItem, made of what a rollout records: `item_completed` and legacy events.
 
 Types and enum-like values become Codex's wire values (`commandExecution`, `inProgress`); field names are snake_case.
-Nothing here raises on odd payloads: a field of the wrong type counts as missing. Shapes observed on Codex 0.169.0.
+No payload raises an error. Shapes observed on Codex 0.169.0.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from mcp_server.codex.binary import left_out, without_base64
-from mcp_server.models.loose import dict_of, int_of, list_of, text_of
+from mcp_server.codex.fields import int_of, list_of, mapping_of, part_texts, text_of, texts_of
 from mcp_server.models.turn import HEAD, Item, TurnError
 from mcp_server.models.value import Json
 
@@ -26,7 +26,7 @@ _MCP_DETAILS = frozenset({"app_context", "environment_id", "mcp_app_ui", "plugin
 
 
 def camel(value: Any) -> Any:
-    """`unified_exec_startup` -> `unifiedExecStartup`; what is not text stays."""
+    """`unified_exec_startup` -> `unifiedExecStartup`. Any other value than a text is returned as it is."""
     if not isinstance(value, str):
         return value
     head, *rest = value.split("_")
@@ -38,13 +38,13 @@ def _snake(name: str) -> str:
 
 
 def _milliseconds(duration: Any) -> int | None:
-    """Milliseconds of a recorded `{secs, nanos}`."""
-    seconds, nanos = int_of(dict_of(duration).get("secs")), int_of(dict_of(duration).get("nanos"))
+    """The milliseconds of a recorded `{secs, nanos}`."""
+    seconds, nanos = int_of(duration, "secs"), int_of(duration, "nanos")
     return None if seconds is None else int_of(seconds * 1000 + (nanos or 0) // 1_000_000)
 
 
 def _local_path(value: Any) -> Any:
-    """A plain path of what may be a `file://` URL."""
+    """The plain path of a `file://` URL. Any other value is returned as it is."""
     if isinstance(value, str) and value.startswith("file://"):
         return unquote(value.removeprefix("file://"))
     return value
@@ -57,17 +57,17 @@ def new_item(kind: str, item_id: str, fields: Json, started: Any = None, complet
 
 
 def turn_error(value: Any) -> TurnError | None:
-    """The error that a `task_complete` records, if it does. A class of error becomes Codex's wire value, such as
+    """The error that a `task_complete` records, if any. Its class becomes Codex's wire value, such as
     `internalServerError` or `{"httpConnectionFailed": {"http_status_code": 503}}`."""
-    error = dict_of(value)
+    error = mapping_of(value)
     if not error:
         return None
     info = error.get("codex_error_info")
-    named = {camel(name): detail for name, detail in dict_of(info).items()}
+    named = {camel(name): detail for name, detail in mapping_of(info).items()}
     return TurnError(
-        message=text_of(error.get("message")) or "",
+        message=text_of(error, "message") or "",
         codex_error_info=named or camel(info),
-        additional_details=text_of(error.get("additional_details")),
+        additional_details=text_of(error, "additional_details"),
     )
 
 
@@ -75,10 +75,10 @@ def turn_error(value: Any) -> TurnError | None:
 
 
 def completed_item(payload: Json) -> Item | None:
-    """The item of an `item_completed` event, None if it has no type or id. A type that this version doesn't know
-    passes through: its first letter lowered, its keys in snake_case."""
-    item = dict_of(payload.get("item"))
-    kind, item_id = text_of(item.get("type")), text_of(item.get("id"))
+    """The item of an `item_completed` event, None if it has no type or id. An item of an unknown type keeps its fields,
+    with names in snake_case, and its type begins with a small letter."""
+    item = mapping_of(payload, "item")
+    kind, item_id = text_of(item, "type"), text_of(item, "id")
     if not kind or not item_id:
         return None
     fields = _SHAPES.get(kind, _other)(item)
@@ -87,8 +87,8 @@ def completed_item(payload: Json) -> Item | None:
 
 
 def _other(item: Json) -> Json:
-    told = without_base64(item)
-    fields = {_snake(name): value for name, value in told.items() if name not in ("type", "id", "duration")}
+    kept = without_base64(item)
+    fields = {_snake(name): value for name, value in kept.items() if name not in ("type", "id", "duration")}
     if "status" in fields:
         fields["status"] = camel(fields["status"])
     if "duration" in item:
@@ -97,48 +97,46 @@ def _other(item: Json) -> Json:
 
 
 def _user_message(item: Json) -> Json:
-    fields: Json = {"content": [_user_input(part) for part in list_of(item.get("content"))]}
+    fields: Json = {"content": [_user_input(part) for part in list_of(item, "content")]}
     return fields | _present(item, "client_id")
 
 
 def _user_input(part: Any) -> Any:
-    """Codex's UserInput of a recorded part: `image_url` is `url` on the wire, `local_image` is `localImage`."""
+    """Codex's UserInput for a recorded part: `image_url` is `url` on the wire, `local_image` is `localImage`."""
     match part:
         case {"type": "text"}:
-            elements: list[Any] = []
-            return {"text_elements": elements} | dict_of(part)
+            return {"text_elements": list[Any]()} | mapping_of(part)
         case {"type": "image", "image_url": url}:
-            return {"type": "image", "url": url} | _present(dict_of(part), "detail")
+            return {"type": "image", "url": url} | _present(mapping_of(part), "detail")
         case {"type": str(kind)}:
-            return dict_of(part) | {"type": camel(kind)}
+            return mapping_of(part) | {"type": camel(kind)}
         case _:
             return part
 
 
 def _agent_message(item: Json) -> Json:
-    parts = (text_of(dict_of(part).get("text")) for part in list_of(item.get("content")))
-    return {"text": "".join(part or "" for part in parts), "phase": text_of(item.get("phase"))}
+    return {"text": "".join(part_texts(item, "content")), "phase": text_of(item, "phase")}
 
 
 def _plan(item: Json) -> Json:
-    return {"text": text_of(item.get("text")) or ""}
+    return {"text": text_of(item, "text") or ""}
 
 
 def _reasoning(item: Json) -> Json:
-    return {"summary": list_of(item.get("summary_text")), "content": list_of(item.get("raw_content"))}
+    return {"summary": list_of(item, "summary_text"), "content": list_of(item, "raw_content")}
 
 
 def _command_execution(item: Json) -> Json:
     cwd = _local_path(item.get("cwd"))
     return {
-        "command": shlex.join(word for word in list_of(item.get("command")) if isinstance(word, str)),
+        "command": shlex.join(texts_of(item, "command")),
         "cwd": cwd,
         "process_id": item.get("process_id"),
         "source": camel(item.get("source")),
         "status": camel(item.get("status")),
-        "command_actions": [_command_action(dict_of(action), cwd) for action in list_of(item.get("parsed_cmd"))],
-        "aggregated_output": without_base64(text_of(item.get("aggregated_output"))) or None,
-        "exit_code": int_of(item.get("exit_code")),
+        "command_actions": [_command_action(mapping_of(action), cwd) for action in list_of(item, "parsed_cmd")],
+        "aggregated_output": without_base64(text_of(item, "aggregated_output")) or None,
+        "exit_code": int_of(item, "exit_code"),
         "duration_ms": _milliseconds(item.get("duration")),
     }
 
@@ -153,14 +151,14 @@ def _command_action(action: Json, cwd: Any) -> Json:
 
 
 def _file_change(item: Json) -> Json:
-    changes = sorted(dict_of(item.get("changes")).items())
-    updates = [_update(path, dict_of(change)) for path, change in changes]
+    changes = sorted(mapping_of(item, "changes").items())
+    updates = [_update(path, mapping_of(change)) for path, change in changes]
     return {"changes": updates, "status": camel(item.get("status"))}
 
 
 def _update(path: str, change: Json) -> Json:
     kind: Json = {"type": camel(change.get("type"))}
-    diff = text_of(change.get("content")) or text_of(change.get("unified_diff")) or ""
+    diff = text_of(change, "content") or text_of(change, "unified_diff") or ""
     if kind["type"] == "update":
         kind["move_path"] = change.get("move_path")
         if kind["move_path"]:
@@ -181,20 +179,20 @@ def _mcp_tool_call(item: Json) -> Json:
 
 
 def _mcp_result(value: Any) -> Json | None:
-    result = dict_of(without_base64(value))
+    result = mapping_of(without_base64(value))
     if not result:
         return None
     structured = result.get("structured_content", result.get("structuredContent"))
-    return {"content": list_of(result.get("content")), "structured_content": structured} | _present(result, "_meta")
+    return {"content": list_of(result, "content"), "structured_content": structured} | _present(result, "_meta")
 
 
 def _collab_agent_tool_call(item: Json) -> Json:
-    states = dict_of(item.get("agents_states"))
+    states = mapping_of(item, "agents_states")
     return {
         "tool": camel(item.get("tool")),
         "status": camel(item.get("status")),
         "sender_thread_id": item.get("sender_thread_id"),
-        "receiver_thread_ids": list_of(item.get("receiver_thread_ids")),
+        "receiver_thread_ids": list_of(item, "receiver_thread_ids"),
         "prompt": item.get("prompt"),
         "model": item.get("model"),
         "reasoning_effort": item.get("reasoning_effort"),
@@ -204,19 +202,19 @@ def _collab_agent_tool_call(item: Json) -> Json:
 
 def _agent_state(state: Any) -> Json:
     """`"pending_init"` or `{"completed": "message"}`, as Codex records them."""
-    status, message = next(iter(dict_of(state).items()), (state, None))
+    status, message = next(iter(mapping_of(state).items()), (state, None))
     return {"status": camel(status), "message": message}
 
 
 def web_search(item: Json) -> Json:
-    action = dict_of(item.get("action"))
+    action = mapping_of(item, "action")
     wire = action | {"type": camel(action.get("type"))} if action else None
-    return without_base64({"query": text_of(item.get("query")) or "", "action": wire} | _present(item, "results"))
+    return without_base64({"query": text_of(item, "query") or "", "action": wire} | _present(item, "results"))
 
 
 def image_generation(item: Json) -> Json:
     fields = _present(item, "status", "revised_prompt", "result")
-    picture = text_of(fields.get("result"))
+    picture = text_of(fields, "result")
     return fields | {"result": left_out("base64", len(picture))} if picture else fields
 
 
@@ -225,13 +223,13 @@ def _image_view(item: Json) -> Json:
 
 
 def _entered_review(item: Json) -> Json:
-    review = text_of(item.get("review")) or text_of(item.get("user_facing_hint"))
+    review = text_of(item, "review") or text_of(item, "user_facing_hint")
     return {"review": review or _REVIEW_REQUESTED}
 
 
 def _exited_review(item: Json) -> Json:
-    explanation = text_of(dict_of(item.get("review_output")).get("overall_explanation")) or ""
-    return {"review": explanation.strip() or text_of(item.get("review")) or _REVIEW_FAILED}
+    explanation = text_of(item, "review_output", "overall_explanation") or ""
+    return {"review": explanation.strip() or text_of(item, "review") or _REVIEW_FAILED}
 
 
 def _nothing(_: Json) -> Json:
@@ -266,11 +264,11 @@ def legacy_item(event: str, payload: Json, item_id: str) -> Item | None:
     match event:
         case "user_message":
             return new_item("userMessage", item_id, _legacy_user_message(payload))
-        case "agent_message" if text := text_of(payload.get("message")):
-            return new_item("agentMessage", item_id, {"text": text, "phase": text_of(payload.get("phase"))})
-        case "agent_reasoning" if text := text_of(payload.get("text")):
+        case "agent_message" if text := text_of(payload, "message"):
+            return new_item("agentMessage", item_id, {"text": text, "phase": text_of(payload, "phase")})
+        case "agent_reasoning" if text := text_of(payload, "text"):
             return new_item("reasoning", item_id, {"summary": [text], "content": []})
-        case "agent_reasoning_raw_content" if text := text_of(payload.get("text")):
+        case "agent_reasoning_raw_content" if text := text_of(payload, "text"):
             return new_item("reasoning", item_id, {"summary": [], "content": [text]})
         case "context_compacted":
             return new_item("contextCompaction", item_id, {})
@@ -290,17 +288,17 @@ def merge_reasoning(first: Item, second: Item) -> Item:
 
 def _legacy_user_message(payload: Json) -> Json:
     content: list[Json] = []
-    message = text_of(payload.get("message")) or ""
+    message = text_of(payload, "message") or ""
     if message.strip():
-        content.append({"type": "text", "text": message, "text_elements": list_of(payload.get("text_elements"))})
-    content += [{"type": "image", "url": url} for url in list_of(payload.get("images"))]
-    content += [{"type": "localImage", "path": path} for path in list_of(payload.get("local_images"))]
+        content.append({"type": "text", "text": message, "text_elements": list_of(payload, "text_elements")})
+    content += [{"type": "image", "url": url} for url in list_of(payload, "images")]
+    content += [{"type": "localImage", "path": path} for path in list_of(payload, "local_images")]
     return {"content": content} | _present(payload, "client_id")
 
 
 def ended_item(event: str, payload: Json) -> Item | None:
     """The item of a legacy event that carries a `call_id`: the end of a patch, an MCP call, a web search, an image."""
-    call_id = text_of(payload.get("call_id"))
+    call_id = text_of(payload, "call_id")
     if not call_id:
         return None
     match event:
@@ -317,8 +315,8 @@ def ended_item(event: str, payload: Json) -> Item | None:
 
 
 def _ended_mcp_call(payload: Json) -> Json:
-    outcome, invocation = dict_of(payload.get("result")), dict_of(payload.get("invocation"))
-    result, failure = dict_of(outcome.get("Ok")), outcome.get("Err")
+    outcome, invocation = mapping_of(payload, "result"), mapping_of(payload, "invocation")
+    result, failure = mapping_of(outcome, "Ok"), outcome.get("Err")
     failed = failure is not None or result.get("isError") is True or result.get("is_error") is True
     return _mcp_tool_call(
         {name: value for name, value in payload.items() if name in _MCP_DETAILS}

@@ -156,6 +156,16 @@ def decode_value(text: str) -> Any:
     return value
 
 
+def decoded_or_text(written: Any) -> Any:
+    """The value of a JSON text. What is no text, or doesn't decode, is returned as it is."""
+    if not isinstance(written, str):
+        return written
+    try:
+        return decode_value(written)
+    except MalformedLine:
+        return written
+
+
 def _is_deeper(value: Any, depth: int) -> bool:
     level: list[Any] = [value]
     for _ in range(depth):

@@ -6,9 +6,11 @@ The first is the session: `{"id", "timestamp", "instructions"}`, with `git` from
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import msgspec
+
+from mcp_server.codex.fields import mapping_of, text_of
 
 BARE = "bare"
 """The history mode of these rollouts: response items alone. Read and forked, never written to."""
@@ -35,18 +37,15 @@ Told = tuple[str, dict[str, Any], str]
 
 def told_today(value: Any) -> Told | None:
     """What such a line is today; None if it is none."""
-    if not isinstance(value, dict):
-        return None
-    line = cast("dict[str, Any]", value)
-    at = line.get("timestamp")
-    stamp = at if isinstance(at, str) else ""
+    line = mapping_of(value)
+    stamp = text_of(line, "timestamp") or ""
     if "type" in line:
-        kind = line["type"]
-        known = isinstance(kind, str) and kind in _ITEMS and "payload" not in line
+        known = text_of(line, "type") in _ITEMS and "payload" not in line
         return ("response_item", line, stamp) if known else None
-    if isinstance(line.get("record_type"), str):
+    if text_of(line, "record_type") is not None:
         return "state", line, stamp
-    if isinstance(line.get("id"), str) and at is not None and ("instructions" in line or "git" in line):
+    dated = line.get("timestamp") is not None
+    if dated and text_of(line, "id") is not None and ("instructions" in line or "git" in line):
         return "session_meta", {**line, "source": "cli", "history_mode": BARE}, stamp
     return None
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from mcp_server.codex import calls, messages
 from mcp_server.codex import items as shapes
 from mcp_server.codex.drafts import Draft, unused_id
+from mcp_server.codex.fields import int_of, text_of
 from mcp_server.codex.lines import RolloutLine
 from mcp_server.models.history import Piece, Place
 from mcp_server.models.turn import Item, Turn, TurnStatus
@@ -70,7 +71,7 @@ class TurnFolder:
         self.told.clear()
         match line.type:
             case "event_msg":
-                self._event(shapes.text_of(line.payload.get("type")) or "", line.payload)
+                self._event(text_of(line.payload, "type") or "", line.payload)
             case "response_item":
                 self._response_item(line.payload)
             case "compacted" if not self._paginated:
@@ -175,7 +176,7 @@ class TurnFolder:
 
     def _turn(self, payload: Json) -> Draft | None:
         """The turn that a line names. What is told of a stranger is told to nobody."""
-        turn_id = shapes.text_of(payload.get("turn_id")) or ""
+        turn_id = text_of(payload, "turn_id") or ""
         draft = self._by_id.get(turn_id)
         if draft is None and turn_id in self._strangers:
             return Draft(turn_id, True, "completed")
@@ -194,10 +195,10 @@ class TurnFolder:
 
     def _start(self, payload: Json) -> None:
         self._told = True
-        turn_id = shapes.text_of(payload.get("turn_id"))
+        turn_id = text_of(payload, "turn_id")
         draft = self._open(turn_id or f"rollout-{self._lines}", explicit=True)
-        draft.root_turn_id = shapes.text_of(payload.get("root_turn_id"))
-        draft.started_at = shapes.int_of(payload.get("started_at"))
+        draft.root_turn_id = text_of(payload, "root_turn_id")
+        draft.started_at = int_of(payload, "started_at")
 
     def _complete(self, payload: Json) -> None:
         draft = self._turn(payload) or self._current
@@ -227,7 +228,7 @@ class TurnFolder:
         """Drop the last turns and number on from what is left, as Codex does."""
         self._close()
         self._aborted = None
-        dropped = shapes.int_of(payload.get("num_turns")) or 0
+        dropped = int_of(payload, "num_turns") or 0
         if dropped > 0:
             self.rolled_past = self.rolled_past or dropped > len(self.done)
             self._counted -= sum(draft.counted for draft in self.done[-dropped:])
@@ -259,7 +260,7 @@ class TurnFolder:
         self._next_item += 1
 
     def _item_completed(self, payload: Json) -> None:
-        kind = shapes.text_of(shapes.dict_of(payload.get("item")).get("type"))
+        kind = text_of(payload, "item", "type")
         if not self._paginated and kind in _SHOWN_BY_EVENTS:
             return
         draft, item = self._turn(payload), shapes.completed_item(payload)
@@ -276,7 +277,7 @@ class TurnFolder:
             self._call(command, payload)
         elif not self._paginated and (prompt := calls.hook_prompt(payload, f"hook-{self._lines}")):
             self._put(self._ensure(), prompt.id, prompt)
-        elif not self._paginated and (item := messages.stand_in(payload, f"message-{self._lines}")):
+        elif not self._paginated and (item := messages.message_item(payload, f"message-{self._lines}")):
             self._stand_in(item, payload)
 
     def _call(self, call: Item, payload: Json) -> None:
@@ -336,7 +337,7 @@ class TurnFolder:
         return self._current or (self._aborted and self._touched(self._aborted, self._aborted.id))
 
     def _call_output(self, payload: Json) -> None:
-        call_id = shapes.text_of(payload.get("call_id")) or shapes.text_of(payload.get("id")) or self._searching()
+        call_id = text_of(payload, "call_id") or text_of(payload, "id") or self._searching()
         draft = self._calls.pop(call_id, None)
         if draft is None:
             if call_id and call_id not in self._strangers:

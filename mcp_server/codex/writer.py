@@ -8,12 +8,13 @@ is Unix milliseconds, and becomes the line's timestamp. Shapes are those of Code
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import uuid_utils
 
-from mcp_server.codex import preview
+from mcp_server.codex import messages
+from mcp_server.codex.fields import mappings_of
 from mcp_server.codex.lines import RolloutLine
 from mcp_server.codex.sandbox import permission_profile, sandbox_to_rollout
 from mcp_server.models.page import rfc3339
@@ -195,7 +196,7 @@ def user_event(parts: Iterable[Json], now_ms: int) -> RolloutLine:
 def preview_of(content: Iterable[Json]) -> str:
     """The preview that a thread gets from a user's input."""
     event = user_event(content, 0).payload
-    return preview.preview_of(event["message"], bool(event["images"] or event["local_images"]))
+    return messages.preview_of(event["message"], bool(event["images"] or event["local_images"]))
 
 
 def agent_message(turn_id: str, text: str, now_ms: int) -> list[RolloutLine]:
@@ -354,8 +355,7 @@ def _model_input(parts: list[Json]) -> list[Json]:
 
 def _elements(part: Json, before: int) -> list[Json]:
     found: list[Json] = []
-    elements = part.get("text_elements")
-    for element in cast("list[Any]", elements) if isinstance(elements, list) else ():
+    for element in mappings_of(part, "text_elements"):
         match element:
             case {"byteRange": {"start": int(start), "end": int(end)}}:
                 pass

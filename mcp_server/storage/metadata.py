@@ -9,8 +9,8 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, cast
 
+from mcp_server.codex.fields import mapping_of, mappings_of, part_texts, text_of
 from mcp_server.codex.files import BadLine, Description, RolloutFile, tell
 from mcp_server.codex.lines import (
     MAX_LINE_BYTES,
@@ -22,11 +22,10 @@ from mcp_server.codex.lines import (
     decode_meta,
     decode_raw,
 )
+from mcp_server.codex.messages import preview_of, recorded_cwd, said_by_user
 from mcp_server.codex.old_rollout import BARE
 from mcp_server.codex.paths import name_time_ms, parse_id, parse_time_ms, thread_id_of
-from mcp_server.codex.preview import preview_of
 from mcp_server.codex.sandbox import sandbox_from_rollout
-from mcp_server.codex.spoken import recorded_cwd, said_by_user
 from mcp_server.errors import DamagedRollout, StoreFailure
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.thread import GitInfo, StoredThread, spawn_parent
@@ -42,6 +41,7 @@ TAIL_BYTES = 1 << 20
 MOST_TAIL_BYTES = 256 << 20
 MAX_BASES = 32
 
+_SPAWN = ("subagent", "thread_spawn")
 _TURN_STARTS = {b"task_started", b"turn_started"}
 _EVENTS = _TURN_STARTS | {b"user_message", b"thread_settings_applied", b"thread_name_updated"}
 _head = re.compile(
@@ -94,8 +94,8 @@ def _described(file: RolloutFile, text: RolloutText, open_base: OpenBase) -> Des
         name=fold.name,
         source="vscode" if meta.source is None else meta.source,
         thread_source=meta.thread_source,
-        agent_nickname=meta.agent_nickname or _spawn_text(meta.source, "agent_nickname"),
-        agent_role=meta.agent_role or _spawn_text(meta.source, "agent_role"),
+        agent_nickname=meta.agent_nickname or text_of(meta.source, *_SPAWN, "agent_nickname") or None,
+        agent_role=meta.agent_role or text_of(meta.source, *_SPAWN, "agent_role") or None,
         model_provider=meta.model_provider or "",
         cwd=meta.cwd or fold.context_cwd,
         cli_version=meta.cli_version,
@@ -253,22 +253,23 @@ class _Fold:
                 self._update_git(payload)
             case "turn_context", _:
                 self.recorded.update(_settings(payload))
-                self.context_cwd = self.context_cwd or _text(payload, "cwd")
+                self.context_cwd = self.context_cwd or text_of(payload, "cwd") or ""
             case _, "thread_settings_applied":
-                self.recorded.update(_settings(_object(payload.get("thread_settings"))))
+                self.recorded.update(_settings(mapping_of(payload, "thread_settings")))
             case _, "task_started" | "turn_started":
                 self.turn_started_ms = parse_time_ms(line.timestamp) or self.turn_started_ms
             case _, "thread_name_updated":
-                self.name = _text(payload, "thread_name").strip() or self.name
+                self.name = (text_of(payload, "thread_name") or "").strip() or self.name
             case "response_item", _ if self.is_bare:
                 self.context_cwd = self.context_cwd or recorded_cwd(payload)
                 if parts := said_by_user(payload):
                     self._said(line, parts)
             case _, "user_message":
                 images = bool(payload.get("images") or payload.get("local_images"))
-                self._user_message(line, _text(payload, "message"), images)
+                self._user_message(line, text_of(payload, "message") or "", images)
             case _, "item_completed":
-                self._item(line, _object(payload.get("item")))
+                if text_of(payload, "item", "type") == "UserMessage":
+                    self._said(line, mappings_of(payload, "item", "content"))
             case _:
                 pass
 
@@ -277,22 +278,17 @@ class _Fold:
         _, thread_id = self.identity
         if payload.get("git") is None or parse_id(payload.get("id")) != thread_id:
             return
-        git = _object(payload["git"])
+        git = payload["git"]
         info = GitInfo(
-            sha=_text(git, "commit_hash") or None,
-            branch=_text(git, "branch") or None,
-            origin_url=_text(git, "repository_url") or None,
+            sha=text_of(git, "commit_hash") or None,
+            branch=text_of(git, "branch") or None,
+            origin_url=text_of(git, "repository_url") or None,
         )
         self.git = info if info != GitInfo() else None
 
-    def _item(self, line: RolloutLine, item: Json) -> None:
-        if item.get("type") != "UserMessage":
-            return
-        self._said(line, _objects(item.get("content")))
-
     def _said(self, line: RolloutLine, parts: list[Json]) -> None:
-        text = "".join(_text(part, "text") for part in parts if part.get("type") == "text")
-        self._user_message(line, text, any("image" in _text(part, "type").lower() for part in parts))
+        text = "".join(part_texts([part for part in parts if part.get("type") == "text"]))
+        self._user_message(line, text, any("image" in (text_of(part, "type") or "").lower() for part in parts))
 
     def _user_message(self, line: RolloutLine, text: str, images: bool) -> None:
         self.last_message_ms = parse_time_ms(line.timestamp) or self.last_message_ms
@@ -302,38 +298,19 @@ class _Fold:
 
 def _settings(payload: Json) -> Json:
     """What a `turn_context` or applied settings say, in the form of `Settings`."""
-    found = {key: payload[key] for key in ("model", "cwd") if _text(payload, key)}
-    if provider := _text(payload, "model_provider_id"):
+    found = {key: payload[key] for key in ("model", "cwd") if text_of(payload, key)}
+    if provider := text_of(payload, "model_provider_id"):
         found["model_provider"] = provider
     if payload.get("approval_policy") is not None:
         found["approval_policy"] = payload["approval_policy"]
     if payload.get("sandbox_policy") is not None:
         found["sandbox"] = sandbox_from_rollout(payload["sandbox_policy"])
-    elif _object(payload.get("permission_profile")).get("type") == "disabled":
+    elif text_of(payload, "permission_profile", "type") == "disabled":
         found["sandbox"] = sandbox_from_rollout("danger-full-access")
     if found:
-        mode = _object(_object(payload.get("collaboration_mode")).get("settings"))
-        effort = _text(payload, "effort") or _text(payload, "reasoning_effort") or _text(mode, "reasoning_effort")
-        found["reasoning_effort"] = effort or None
+        paths = (("effort",), ("reasoning_effort",), ("collaboration_mode", "settings", "reasoning_effort"))
+        found["reasoning_effort"] = next((effort for path in paths if (effort := text_of(payload, *path))), None)
     return found
-
-
-def _object(value: Any) -> Json:
-    return cast("Json", value) if isinstance(value, dict) else {}
-
-
-def _objects(value: Any) -> list[Json]:
-    return [_object(part) for part in cast("list[Any]", value)] if isinstance(value, list) else []
-
-
-def _text(payload: Json, key: str) -> str:
-    value = payload.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def _spawn_text(source: Any, key: str) -> str | None:
-    spawn = _object(_object(_object(source).get("subagent")).get("thread_spawn"))
-    return _text(spawn, key) or None
 
 
 def _attached_to(meta: SessionMeta) -> str | None:

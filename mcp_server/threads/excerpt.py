@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from mcp_server.codex.texts import texts_of
+from mcp_server.codex.texts import all_texts
 from mcp_server.models.turn import Item, Turn
 from mcp_server.threads.history import select_view
 
@@ -45,13 +45,13 @@ def windowed(turn: Turn, max_chars: int = TEXT_CHARS) -> Turn:
 
 
 def _size(item: Item) -> int:
-    return _ITEM_CHARS + sum(map(len, texts_of(item.fields)))
+    return _ITEM_CHARS + sum(map(len, all_texts(item.fields)))
 
 
 def cut(item: Item, offset: int, max_chars: int) -> tuple[Item, dict[str, int]]:
     """The item with every text windowed to `[offset, offset + max_chars)` characters, and the full lengths of those
     that did not fit, by field (`content.0.text` for nested ones). Short texts stay whole whatever the offset."""
-    if all(len(text) <= max_chars for text in texts_of(item.fields)):
+    if all(len(text) <= max_chars for text in all_texts(item.fields)):
         return item, {}
     truncated: dict[str, int] = {}
     shown = {name: _window(value, name, offset, max_chars, truncated) for name, value in item.items()}

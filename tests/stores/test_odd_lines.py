@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rollout_text import START_MS, A, B, context, describe, event, meta, text_of, thread_of, user
 
-from mcp_server.codex.items import int_of
+from mcp_server.codex.fields import int_of
 from mcp_server.codex.lines import MAX_DEPTH, MalformedLine, decode_line, decode_value
 from mcp_server.codex.paths import name_line, names_in, parse_time_ms
 from mcp_server.config import Config

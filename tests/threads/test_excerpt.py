@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_server.codex.texts import all_texts
 from mcp_server.models.turn import Item, Turn
-from mcp_server.threads.excerpt import ANSWER_CHARS, cut, fitted, texts_of
+from mcp_server.threads.excerpt import ANSWER_CHARS, cut, fitted
 
 
 def message(text: str, number: int = 1) -> Item:
@@ -42,7 +43,7 @@ def test_whatever_the_turns_are_a_page_of_them_fits_one_answer(sizes: list[tuple
     ]
     shown = fitted(turns)
     assert [turn.id for turn in shown] == [turn.id for turn in turns]
-    assert sum(len(text) for turn in shown for item in turn.items for text in texts_of(item.fields)) <= ANSWER_CHARS
+    assert sum(len(text) for turn in shown for item in turn.items for text in all_texts(item.fields)) <= ANSWER_CHARS
 
 
 def test_short_turns_are_shown_whole() -> None:
