@@ -13,18 +13,29 @@ import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import anyio
 from mcp import Client
 
 from mcp_server.config import Config
 from mcp_server.server import HomeServer, build_server
-from tests.mission.conftest import Refused, Tools
+from tests.mission.conftest import Json, Refused, Tools
 from tests.struck.points import Disk, Kind, Points, real_write
 from tests.struck.verbs import Story, Verb
 
 Say = Callable[[str, object], None]
+
+
+class WithRequestId(Tools):
+    """Calls that carry a request id, always the same, as those of a client that repeats one call."""
+
+    tool = ""
+    """The last one that was called."""
+
+    async def __call__(self, tool: str, *, meta: Json | None = None, **arguments: Any) -> Json:
+        self.tool = tool
+        return await super().__call__(tool, meta=meta, request_id="once", **arguments)
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,21 @@ class End:
 
     @property
     def story(self) -> Story:
-        story = self.said["story"]
+        """What its client was told by the end."""
+        return self._story("story")
+
+    @property
+    def before(self) -> Story:
+        """What its client was told before the call in which it was struck."""
+        return self._story("before")
+
+    @property
+    def at(self) -> str:
+        """The point at which it was struck."""
+        return str(self.said.get("at", "the end"))
+
+    def _story(self, kind: str) -> Story:
+        story = self.said[kind]
         assert isinstance(story, dict)
         return Story(**story)  # pyright: ignore[reportUnknownArgumentType]
 
@@ -125,7 +150,8 @@ def planted(home: Path, verb: Verb) -> Story:
 
 
 def killed(home: Path, verb: Verb, story: Story, number: int) -> End:
-    """The verb, killed at the n-th point; killed too once it was answered, so what is acknowledged must be on disk."""
+    """The verb with a request id, killed at the n-th point; killed too once it was answered, so what is acknowledged
+    must be on disk."""
     points = Points(home)
 
     def prepare(say: Say) -> None:
@@ -143,9 +169,10 @@ def killed(home: Path, verb: Verb, story: Story, number: int) -> End:
             await tools.listed()  # once the index is open
         for step in verb.ready:
             await step(tools, story)
+        say("before", asdict(story))
         say("story", asdict(story))
         points.armed = True
-        await verb.call(tools, story)
+        await verb.call(tools if verb.from_the_start else WithRequestId(tools.client), story)
         points.armed = False
         story.acknowledged = True
         say("story", asdict(story))

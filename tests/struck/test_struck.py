@@ -13,7 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mcp import Client
 
+from mcp_server.config import Config
+from mcp_server.server import build_server
 from tests.struck.sweep import ERRORS
 from tests.struck.verbs import VERBS
 
@@ -54,11 +57,14 @@ def warm() -> Iterator[Warm]:
 
 @pytest.mark.timeout(1_200 if WHOLE else 120)
 @pytest.mark.parametrize("verb", VERBS)
-def test_killed_at_any_point_a_verb_is_done_or_undone_and_nothing_acknowledged_is_lost(warm: Warm, verb: str) -> None:
+def test_killed_at_any_point_a_verb_is_done_or_undone_loses_nothing_acknowledged_and_is_not_done_twice(
+    warm: Warm, verb: str
+) -> None:
     first = 1 if WHOLE else 1 + list(VERBS).index(verb) % EVERY_KILL
     tally = warm.sweep(verb, "SIGKILL", first, EVERY_KILL)
     assert tally["stops"] >= 1
     assert tally["done"] >= 1  # the last run, which ends before it is struck
+    assert VERBS[verb].from_the_start or tally["repeated: done"] >= 1  # by its receipt
     assert tally["statements"] >= 3  # a transaction at least
 
 
@@ -68,3 +74,12 @@ def test_on_a_disk_that_fails_at_any_point_a_verb_says_so_and_works_once_it_is_m
     errors = ERRORS if WHOLE else [ERRORS[list(VERBS).index(verb) % len(ERRORS)]]
     for error in errors:
         assert warm.sweep(verb, error, 1, EVERY_ERROR)["failures"] >= 1
+
+
+@pytest.mark.anyio
+async def test_each_tool_that_takes_a_request_id_is_struck(tmp_path: Path) -> None:
+    async with Client(build_server(Config.load(tmp_path))) as client:
+        tools = (await client.list_tools()).tools
+    taking = {tool.name for tool in tools if "request_id" in tool.input_schema["properties"]}
+    assert {tool for tool in taking if not any(tool in verb for verb in VERBS)} == set()
+    assert len(taking) == 12

@@ -33,16 +33,17 @@ Step = Callable[[Tools, Story], Awaitable[None]]
 class Verb:
     """`plant` runs in a server of its own, that ends in order; `ready` and `call` in the one that is struck, which is
     struck in `call` alone. `tree` says how the planted threads stand before and after: archived, or gone (None);
-    `says` is what the call adds to its thread. `shows` is a field of the thread
-    and the value that it has then. `from_the_start`: the planted index is lost, and the server is struck
-    from its start on. `codex`: Codex has a row of each planted thread, which must tell the same as our server in the
-    end."""
+    `says` is what the call adds to its thread. `shows` is a field of the thread and the value that it has then.
+    `again` goes before the call when it is repeated on the next server. `from_the_start`: the planted index is lost,
+    and the server is struck from its start on. `codex`: Codex has a row of each planted thread, which must tell the
+    same as our server in the end."""
 
     call: Step
     plant: tuple[Step, ...] = ()
     ready: tuple[Step, ...] = ()
     tree: tuple[bool, bool | None] | None = None
     says: tuple[str, ...] = ()
+    again: tuple[Step, ...] = ()
     from_the_start: bool = False
     codex: bool = False
     shows: tuple[str, object] | None = None
@@ -142,10 +143,12 @@ async def look(tools: Tools, _: Story) -> None:
 VERBS: dict[str, Verb] = {
     "a server's start without an index": Verb(look, plant=(tree, archive), from_the_start=True),
     "thread_start": Verb(start),
-    "the first turn_start": Verb(first_message, says=("question",), ready=(start,)),
-    "a later turn_start": Verb(first_message, says=("question",), plant=WRITTEN, ready=(resume,)),
-    "turn_append": Verb(append, says=("one", "two"), ready=(start, first_message)),
-    "turn_complete": Verb(complete, says=("answer",), ready=(start, first_message, append)),
+    "the first turn_start": Verb(first_message, says=("question",), ready=(start,), again=(resume,)),
+    "a later turn_start": Verb(first_message, says=("question",), plant=WRITTEN, ready=(resume,), again=(resume,)),
+    "turn_append": Verb(append, says=("one", "two"), ready=(start, first_message), again=(resume, first_message)),
+    "turn_complete": Verb(
+        complete, says=("answer",), ready=(start, first_message, append), again=(resume, first_message)
+    ),
     "thread_resume": Verb(resume, plant=WRITTEN),
     "thread_set_name": Verb(rename, plant=WRITTEN, shows=("name", "renamed")),
     "thread_set_name of a fresh thread": Verb(rename, ready=(start,)),
