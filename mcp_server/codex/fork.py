@@ -16,7 +16,7 @@ from mcp_server.codex.fields import mapping_of, mappings_of, part_texts, texts_o
 from mcp_server.codex.lines import RolloutLine, decoded_or_text
 from mcp_server.codex.messages import message_item, said_by_user
 from mcp_server.errors import TurnNotFound
-from mcp_server.models.page import rfc3339
+from mcp_server.models.times import rfc3339
 from mcp_server.models.value import Json
 
 _OPENING = ("task_started", "turn_started")

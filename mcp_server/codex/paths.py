@@ -9,7 +9,7 @@ import msgspec
 
 from mcp_server.codex.lines import BOM
 from mcp_server.errors import DamagedRollout, InvalidThreadId, PathOutsideHome
-from mcp_server.models.page import in_calendar, rfc3339
+from mcp_server.models.times import parse_time, rfc3339
 
 ACTIVE = "sessions"
 ARCHIVED = "archived_sessions"
@@ -19,9 +19,10 @@ DOCUMENT = ".json"
 """The TypeScript CLI of April to August 2025 kept each session as one document, flat in `sessions`."""
 SUFFIXES = (".jsonl", COMPRESSED, DOCUMENT)
 
-_ID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-fA-F]{32}"
-_ID_CHARS = 36
+_HYPHENATED = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+_ID = rf"{_HYPHENATED}|[0-9a-fA-F]{{32}}"
 _id = re.compile(_ID)
+_any_form = re.compile(rf"{_ID}|urn:uuid:(?:{_HYPHENATED})|\{{(?:{_HYPHENATED})\}}")
 _name_ids = re.compile(rf"rollout-(?:.*-)?({_ID})(?:_({_ID}))?\.json(?:l(?:\.zst)?)?")
 _file_time = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d")
 _name_time = re.compile(rf"rollout-({_file_time.pattern})-.*")
@@ -37,12 +38,16 @@ _plain_path = re.compile(rf"({_part})(?:/{_part})+")
 
 
 def parse_id(text: object) -> str | None:
-    """A UUID in lower case with hyphens, or None if the text is none."""
-    if not isinstance(text, str) or _id.fullmatch(text) is None:
+    """A UUID in lower case with hyphens, None for any other value.
+
+    It may be written in any form that Codex takes (seen on 0.171.0): with hyphens, without, and with hyphens behind
+    `urn:uuid:` or in braces.
+    """
+    if not isinstance(text, str) or _any_form.fullmatch(text) is None:
         return None
-    if len(text) == _ID_CHARS:
+    if len(text) == len("00000000-0000-0000-0000-000000000000"):  # nearly always
         return text.lower()
-    digits = text.replace("-", "").lower()
+    digits = text.removeprefix("urn:uuid:").strip("{}").replace("-", "").lower()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
@@ -64,20 +69,12 @@ def id_time_ms(thread_id: str) -> int | None:
     return int(digits[:12], 16) if digits[12] == "7" else None
 
 
-def parse_time_ms(text: str) -> int | None:
-    """Unix milliseconds of an RFC 3339 time, or of the form in file names, which is read as UTC (as Codex does). One
-    that its zone takes out of the calendar counts as the calendar's first or last."""
+def recorded_time_ms(text: str) -> int | None:
+    """Unix milliseconds of a time in a rollout, None for any other text. It is in RFC 3339, or as in file names, which
+    Codex reads as UTC."""
     if _file_time.fullmatch(text):
         text = f"{text[:10]}T{text[11:].replace('-', ':')}"
-    try:
-        moment = datetime.fromisoformat(text)
-        return in_calendar(_unix_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC)))
-    except (ValueError, OverflowError):
-        return None
-
-
-def _unix_ms(moment: datetime) -> int:
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    return parse_time(text)
 
 
 # ---------------------------------------------------------------------------------------------- rollout paths
@@ -143,7 +140,7 @@ def name_stamp(path: str) -> str | None:
 
 def name_time_ms(name: str) -> int | None:
     match = _name_time.fullmatch(name)
-    return parse_time_ms(match[1]) if match else None
+    return recorded_time_ms(match[1]) if match else None
 
 
 def rollout_path(thread_id: str, created_at_ms: int) -> str:

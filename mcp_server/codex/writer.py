@@ -17,8 +17,8 @@ from mcp_server.codex import messages
 from mcp_server.codex.fields import mappings_of
 from mcp_server.codex.lines import RolloutLine
 from mcp_server.codex.sandbox import permission_profile, sandbox_to_rollout
-from mcp_server.models.page import rfc3339
 from mcp_server.models.thread import GitInfo, Settings
+from mcp_server.models.times import rfc3339
 from mcp_server.models.value import Json
 
 TURN_ABORTED = (

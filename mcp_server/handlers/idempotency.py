@@ -29,8 +29,8 @@ from mcp_types import CallToolResult
 from mcp_server.errors import OutcomeUnknown, RequestIdReused, RequestInProgress, ThreadNotFound, ThreadstoreError
 from mcp_server.handlers.app import AnyContext, App
 from mcp_server.handlers.connections import stands
-from mcp_server.models.page import rfc3339
 from mcp_server.models.records import Receipt
+from mcp_server.models.times import rfc3339
 from mcp_server.storage.process_liveness import has_died, worker_name
 from mcp_server.threads.receipts import Key
 from mcp_server.threads.service import ThreadService

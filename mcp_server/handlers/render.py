@@ -13,10 +13,10 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from mcp_server.models import results as r
-from mcp_server.models.page import rfc3339
 from mcp_server.models.quoting import cut_to, fenced, quoted, visible
 from mcp_server.models.quoting import plain_or_quoted as word
 from mcp_server.models.thread import Thread, ThreadHead
+from mcp_server.models.times import rfc3339
 from mcp_server.models.turn import Item, Turn
 from mcp_server.models.value import Value, plain
 

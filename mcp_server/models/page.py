@@ -3,45 +3,22 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from mcp_server.errors import InvalidCursor
+from mcp_server.models.times import parse_time, rfc3339
 
 _THREAD_CURSOR = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3})?Z)(?:\|(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))?"
 )
 _ITEM_PLACE = re.compile(r"(?P<number>\d{1,18})@(?P<turn>[^/]*)/(?P<item>.+)", re.DOTALL)
 _MAX_LIMIT = 100
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- one without a zone is written in half the time
-_EARLIEST_MS, _LATEST_MS = -62_135_596_800_000, 253_402_300_799_999
 
 
 def clamp_limit(limit: int) -> int:
     """Codex's page sizes: at least 1, at most 100."""
     return max(1, min(limit, _MAX_LIMIT))
-
-
-def in_calendar(ms: int) -> int:
-    """The nearest time that has a date: from the year 1 to 9999 in UTC, which RFC 3339 can write."""
-    return max(_EARLIEST_MS, min(ms, _LATEST_MS))
-
-
-def rfc3339(ms: int) -> str:
-    """A time in UTC with milliseconds, such as `2026-11-22T23:04:50.082Z`."""
-    seconds, millis = divmod(in_calendar(ms), 1000)
-    return f"{(_EPOCH + timedelta(0, seconds)).isoformat()}.{millis:03d}Z"
-
-
-def parse_time(text: str) -> int | None:
-    """Unix milliseconds of an RFC 3339 time, None if it is none. A time without a zone is UTC. One that its zone takes
-    out of the calendar counts as the calendar's first or last."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return in_calendar(round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000))
 
 
 def thread_cursor(at_ms: int, thread_id: str | None) -> str:

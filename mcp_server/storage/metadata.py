@@ -24,7 +24,7 @@ from mcp_server.codex.lines import (
 )
 from mcp_server.codex.messages import preview_of, recorded_cwd, said_by_user
 from mcp_server.codex.old_rollout import BARE
-from mcp_server.codex.paths import name_time_ms, parse_id, parse_time_ms, thread_id_of
+from mcp_server.codex.paths import name_time_ms, parse_id, recorded_time_ms, thread_id_of
 from mcp_server.codex.sandbox import sandbox_from_rollout
 from mcp_server.errors import DamagedRollout, StoreFailure
 from mcp_server.models.history_base import HistoryBase
@@ -76,7 +76,7 @@ def _described(file: RolloutFile, text: RolloutText, open_base: OpenBase) -> Des
     preview, recorded = _borrowed(meta.history_base, open_base)
     mtime_ms = file.stamp.mtime_ns // 1_000_000
     name_ms = name_time_ms(file.path.rsplit("/", 1)[-1])
-    created_ms = parse_time_ms(meta.timestamp) or name_ms or mtime_ms
+    created_ms = recorded_time_ms(meta.timestamp) or name_ms or mtime_ms
     recorded.update(fold.recorded)
     thread = StoredThread(
         id=thread_id,
@@ -257,7 +257,7 @@ class _Fold:
             case _, "thread_settings_applied":
                 self.recorded.update(_settings(mapping_of(payload, "thread_settings")))
             case _, "task_started" | "turn_started":
-                self.turn_started_ms = parse_time_ms(line.timestamp) or self.turn_started_ms
+                self.turn_started_ms = recorded_time_ms(line.timestamp) or self.turn_started_ms
             case _, "thread_name_updated":
                 self.name = (text_of(payload, "thread_name") or "").strip() or self.name
             case "response_item", _ if self.is_bare:
@@ -291,7 +291,7 @@ class _Fold:
         self._user_message(line, text, any("image" in (text_of(part, "type") or "").lower() for part in parts))
 
     def _user_message(self, line: RolloutLine, text: str, images: bool) -> None:
-        self.last_message_ms = parse_time_ms(line.timestamp) or self.last_message_ms
+        self.last_message_ms = recorded_time_ms(line.timestamp) or self.last_message_ms
         if not self.preview:
             self.preview = preview_of(text, images)
 

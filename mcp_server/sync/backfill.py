@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from mcp_server.codex.paths import id_in, is_archived, name_stamp, parse_time_ms
+from mcp_server.codex.paths import id_in, is_archived, name_stamp, recorded_time_ms
 
 ALL_ACTIVE = -(2**62)
 """The horizon once no active rollout is left to read."""
@@ -47,7 +47,7 @@ class Horizon:
         stamp = next((stamp for last, stamp in self._parts if done is None or last < done), "")
         if not stamp:
             return ALL_ACTIVE
-        at_ms = None if stamp == _UNKNOWN else parse_time_ms(stamp)
+        at_ms = None if stamp == _UNKNOWN else recorded_time_ms(stamp)
         return None if at_ms is None else at_ms + _SLACK_MS
 
     def count_until(self, done: str) -> int:

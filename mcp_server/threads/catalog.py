@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -14,7 +13,7 @@ import anyio
 from msgspec.structs import replace
 
 from mcp_server.codex.files import RolloutFile
-from mcp_server.codex.paths import id_in, is_archived
+from mcp_server.codex.paths import id_in, is_archived, parse_id
 from mcp_server.codex.which_file import is_own, standing
 from mcp_server.errors import (
     AmbiguousReference,
@@ -382,14 +381,6 @@ async def _commit(state: StateStore, change: Change) -> None:
 def _with_fresh(edges: list[SpawnEdge], fresh: Mapping[str, str | None]) -> list[SpawnEdge]:
     recorded = {edge.child_id for edge in edges}
     return [*edges, *(SpawnEdge(parent, child) for child, parent in fresh.items() if parent and child not in recorded)]
-
-
-def parse_id(text: str) -> str | None:
-    """The id in its usual form if the text is a UUID in any of the forms that Codex takes, else None."""
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        return None
 
 
 def checked_name(name: str) -> str:

@@ -12,6 +12,7 @@ from msgspec.structs import asdict, replace
 
 from mcp_server.codex import writer as recording
 from mcp_server.codex.lines import RolloutLine, encode_line
+from mcp_server.codex.paths import parse_id
 from mcp_server.errors import (
     AmbiguousReference,
     InvalidArgument,
@@ -31,7 +32,7 @@ from mcp_server.storage.contracts import RolloutStore
 from mcp_server.storage.writer_locks import WriterLocks
 from mcp_server.threads import notices
 from mcp_server.threads.caller_guard import Guard
-from mcp_server.threads.catalog import Catalog, checked_name, parse_id
+from mcp_server.threads.catalog import Catalog, checked_name
 from mcp_server.threads.loaded import LiveThread
 from mcp_server.threads.reader import Reader
 from mcp_server.threads.settings import Defaults, differing, override, recorded_settings

@@ -8,6 +8,7 @@ from dataclasses import replace
 from msgspec import structs
 
 from mcp_server.codex.files import RolloutFile
+from mcp_server.codex.paths import parse_id
 from mcp_server.errors import EphemeralThread, InvalidArgument, InvalidCursor, NotMaterialized, TurnNotFound
 from mcp_server.models.history import TurnSpan
 from mcp_server.models.page import (
@@ -17,7 +18,6 @@ from mcp_server.models.page import (
     parse_item_cursor,
     parse_place_cursor,
     parse_thread_cursor,
-    parse_time,
     place_cursor,
     thread_cursor,
 )
@@ -31,12 +31,13 @@ from mcp_server.models.results import (
     ThreadReadResult,
 )
 from mcp_server.models.thread import SUB_AGENT_KINDS, SortDirection, SourceKind, StoredThread, Thread
+from mcp_server.models.times import parse_time
 from mcp_server.models.turn import Item, Turn
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.query import Anchor, ThreadQuery
 from mcp_server.sync.backfill import ALL_ACTIVE
 from mcp_server.sync.lookup import borne_out
-from mcp_server.threads.catalog import Catalog, parse_id
+from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.checks import check_no_page, check_one_item
 from mcp_server.threads.excerpt import ANSWER_CHARS, cut, fitted
 from mcp_server.threads.loaded import LiveThread

@@ -13,9 +13,10 @@ import anyio
 
 from mcp_server.errors import InvalidArgument, LimitReached
 from mcp_server.models.event import EVENT_TYPES, EventType
-from mcp_server.models.page import clamp_limit, rfc3339
+from mcp_server.models.page import clamp_limit
 from mcp_server.models.params import EventsParams
 from mcp_server.models.results import EventRow, EventsResult
+from mcp_server.models.times import rfc3339
 from mcp_server.storage.codex_rows import CodexRows, NoCodexRows
 from mcp_server.storage.contracts import RolloutStore, StateStore
 from mcp_server.storage.writer_locks import WriterLocks

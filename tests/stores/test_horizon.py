@@ -9,7 +9,7 @@ from homes import A, B, C
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_server.codex.paths import is_archived, parse_time_ms
+from mcp_server.codex.paths import is_archived, recorded_time_ms
 from mcp_server.sync.backfill import ALL_ACTIVE, Horizon
 
 HOUR_MS = 3_600_000
@@ -21,7 +21,7 @@ def path(stamp: str, key: str = A, folder: str = "sessions/2026/01/02") -> str:
 
 
 def at(stamp: str) -> int:
-    ms = parse_time_ms(stamp)
+    ms = recorded_time_ms(stamp)
     assert ms is not None
     return ms
 

@@ -13,7 +13,8 @@ from mcp_server.codex.paths import (
     likely_folders,
     name_time_ms,
     names_in,
-    parse_time_ms,
+    parse_id,
+    recorded_time_ms,
     rollout_id_of,
     succession,
     thread_id_of,
@@ -93,9 +94,33 @@ def test_a_checked_path_never_leaves_its_folder(rest: str) -> None:
     assert "\\" not in path
 
 
+@pytest.mark.parametrize("form", [A, A.upper(), A.replace("-", ""), f"urn:uuid:{A}", f"{{{A}}}"])
+def test_an_id_in_any_form_that_codex_takes_is_the_same_id(form: str) -> None:
+    assert parse_id(form) == A
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        A[:-1],
+        f"{A}0",
+        f" {A}",
+        f"{{{A}",
+        f"{{{A.replace('-', '')}}}",
+        f"URN:UUID:{A}",
+        A.replace("-", "", 1),
+        5,
+        None,
+    ],
+)
+def test_any_other_value_is_no_id(text: object) -> None:
+    assert parse_id(text) is None
+
+
 @given(st.text(max_size=30))
 def test_any_text_is_a_time_or_none(text: str) -> None:
-    assert isinstance(parse_time_ms(text), int | None)
+    assert isinstance(recorded_time_ms(text), int | None)
 
 
 def test_the_time_in_a_name_is_read_as_utc() -> None:

@@ -14,10 +14,10 @@ from rollout_text import START_MS, A, B, context, describe, event, meta, text_of
 
 from mcp_server.codex.fields import int_of
 from mcp_server.codex.lines import MAX_DEPTH, MalformedLine, decode_line, decode_value
-from mcp_server.codex.paths import name_line, names_in, parse_time_ms
+from mcp_server.codex.paths import name_line, names_in
 from mcp_server.config import Config
 from mcp_server.models.history_base import MAX_OFFSET, MAX_ORDINAL
-from mcp_server.models.page import in_calendar, parse_time, rfc3339
+from mcp_server.models.times import in_calendar, parse_time, rfc3339
 
 pytestmark = pytest.mark.anyio
 
@@ -79,9 +79,14 @@ def test_any_number_of_milliseconds_can_be_written_as_a_time(ms: int) -> None:
 @given(st.datetimes(), st.timedeltas(min_value=-_MOST, max_value=_MOST))
 def test_any_time_with_any_offset_lies_within_the_calendar(moment: datetime, offset: timedelta) -> None:
     told = moment.replace(tzinfo=timezone(offset)).isoformat()
-    for read in (parse_time_ms(told), parse_time(told)):
-        assert read is not None
-        assert rfc3339(read)
+    read = parse_time(told)
+    assert read is not None
+    assert rfc3339(read)
+
+
+def test_fractions_of_a_millisecond_are_cut_off_as_in_codex() -> None:
+    assert parse_time("2026-11-22T23:04:48.999600Z") == START_MS + 999
+    assert parse_time("1969-12-31T23:59:59.999600Z") == -1
 
 
 # ---------------------------------------------------------------------------------------------- depth

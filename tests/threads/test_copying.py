@@ -10,7 +10,7 @@ from mcp_server.codex import writer as recording
 from mcp_server.codex.fork import HistoryCopy, Numbering, to_legacy
 from mcp_server.codex.lines import RolloutLine, encode_line
 from mcp_server.errors import TurnNotFound
-from mcp_server.models.page import rfc3339
+from mcp_server.models.times import rfc3339
 from tests.histories import fork_lines
 
 THEN, NOW = 1_795_388_690_000, 1_795_399_999_000

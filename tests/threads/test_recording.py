@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from mcp_server.codex import writer as recording
 from mcp_server.codex.lines import RolloutLine, decode_line, decode_meta, encode_line
 from mcp_server.codex.sandbox import sandbox_from_rollout
-from mcp_server.models.page import rfc3339
 from mcp_server.models.thread import GitInfo, Settings, spawn_depth, spawn_parent
+from mcp_server.models.times import rfc3339
 
 NOW = 1_795_388_690_123
 STAMP = "2026-11-22T23:04:50.123Z"

@@ -24,8 +24,8 @@ from filelock import FileLock, Timeout
 
 from mcp_server.codex.paths import checked_id, parse_id
 from mcp_server.errors import ActiveWriter, StoreFailure, WriteFailed
-from mcp_server.models.page import rfc3339
 from mcp_server.models.quoting import plain_or_quoted
+from mcp_server.models.times import rfc3339
 from mcp_server.storage.files.atomic import check_writable, make_folders
 from mcp_server.storage.writer_locks import Holder, WriterLocks
 
