@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from sqlmodel import Session
+from sqlalchemy import Connection
 
 from mcp_server.models.records import Change, SpawnEdge
 from mcp_server.models.thread import FileStamp, SourceKind, StoredThread, ThreadSortKey
@@ -39,14 +39,14 @@ def thread(key: str, **changes: Any) -> StoredThread:
     )
 
 
-def plans(session: Session, query: ThreadQuery) -> list[str]:
+def plans(connection: Connection, query: ThreadQuery) -> list[str]:
     """How SQLite finds the rows of a list."""
-    groups = listing.groups_of(session, [query])[0]
+    groups = listing.groups_of(connection, [query])[0]
     assert groups
     return [
         step[3]
         for sql, values in listing.walk_statements(query, groups)
-        for step in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", tuple(values))
+        for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", tuple(values))
     ]
 
 

@@ -298,7 +298,7 @@ async def test_an_index_that_was_begun_anew_often_is_sound_and_finds_what_is_the
     assert await found(state, "round 59 text 7") == [("a", 7)]
     assert await found(state, "another thread") == [("b", 0)]
     with state.transaction() as session:
-        session.connection().exec_driver_sql("INSERT INTO said_text (said_text) VALUES ('integrity-check')")
+        session.exec_driver_sql("INSERT INTO said_text (said_text) VALUES ('integrity-check')")
     state.close()
 
 

@@ -82,8 +82,8 @@ async def test_every_connection_has_the_pragmas(db: StateDb) -> None:
 
 
 async def test_reading_and_writing_share_one_engine(db: StateDb) -> None:
-    reader = await db.read(lambda session: session.connection().engine)
-    writer = await db.write(lambda session: session.connection().engine)
+    reader = await db.read(lambda connection: connection.engine)
+    writer = await db.write(lambda connection: connection.engine)
     assert reader.pool is writer.pool
 
 

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import text
-from sqlmodel import Session, select
+from sqlmodel import Session, insert, select
 
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.records import Change
@@ -59,17 +59,16 @@ async def test_a_long_log_is_taken_over_without_a_commit_that_waits_for_it(db: S
 
 async def test_what_raises_in_a_transaction_rolls_all_of_it_back(db: StateDb) -> None:
     def fail() -> None:
-        with db.transaction() as session:
-            session.add(MetaRow(key="k", value="v"))
-            session.flush()
-            assert session.exec(select(MetaRow.key)).all() == ["k"]
+        with db.transaction() as connection:
+            connection.execute(insert(MetaRow), {"key": "k", "value": "v"})
+            assert connection.scalars(select(MetaRow.key)).all() == ["k"]
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    with db.transaction() as session:
-        assert session.exec(select(MetaRow.key)).all() == []
-        session.add(MetaRow(key="k", value="v"))
+    with db.transaction() as connection:
+        assert connection.scalars(select(MetaRow.key)).all() == []
+        connection.execute(insert(MetaRow), {"key": "k", "value": "v"})
     assert run_sql(db.path, "SELECT key, value FROM meta") == [("k", '"v"')]
 
 
@@ -83,13 +82,12 @@ async def test_a_change_that_fails_at_its_end_leaves_nothing_behind(db: StateDb)
 
 
 async def test_a_transaction_keeps_other_writers_out_and_readers_see_what_was_before(db: StateDb) -> None:
-    with db.transaction() as session:
+    with db.transaction() as connection:
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             run_sql(db.path, "PRAGMA busy_timeout=0", "BEGIN IMMEDIATE")
-        session.add(MetaRow(key="k", value=1))
-        session.flush()
-        assert await db.read(lambda reader: reader.exec(select(MetaRow.key)).all()) == []
-    assert await db.read(lambda reader: reader.exec(select(MetaRow.key)).all()) == ["k"]
+        connection.execute(insert(MetaRow), {"key": "k", "value": 1})
+        assert await db.read(lambda reader: reader.scalars(select(MetaRow.key)).all()) == []
+    assert await db.read(lambda reader: reader.scalars(select(MetaRow.key)).all()) == ["k"]
 
 
 async def test_what_two_processes_observe_at_once_is_announced_once(db: StateDb) -> None:

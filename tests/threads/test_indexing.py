@@ -17,7 +17,7 @@ import anyio
 import pytest
 from filelock import FileLock
 from rollout_lines import agent, ended, event, line, started, user
-from sqlmodel import Session
+from sqlalchemy import Connection
 
 from mcp_server.background_indexer import keep_indexed
 from mcp_server.codex.lines import RawLine, RolloutLine, encode_line
@@ -168,10 +168,10 @@ async def test_a_history_that_the_index_has_no_room_for_keeps_no_other_from_bein
     await home.seen()
     real = spans.step
 
-    def choosy(session: Session, steps: Sequence[HistoryStep]) -> list[int | None]:
+    def choosy(connection: Connection, steps: Sequence[HistoryStep]) -> list[int | None]:
         if thread_id(1) in {step.mark.thread_id for step in steps}:
             raise OverflowError("Python int too large to convert to SQLite INTEGER")
-        return real(session, steps)
+        return real(connection, steps)
 
     monkeypatch.setattr(spans, "step", choosy)
     assert [await home.indexer.step(), await home.indexer.step()] == [3, 0]
@@ -323,6 +323,6 @@ async def test_the_text_index_takes_at_most_65_percent_of_the_text(home: Home) -
     assert said > 2_000_000
     with home.state.transaction() as session:
         among = " OR ".join(f"name GLOB '{name}*'" for name in ("said_text", "tool_text", "texts", "ix_texts"))
-        size = session.connection().exec_driver_sql(f"SELECT sum(pgsize) FROM dbstat WHERE {among}").scalar_one()
+        size = session.exec_driver_sql(f"SELECT sum(pgsize) FROM dbstat WHERE {among}").scalar_one()
     print(f"the index takes {size / said:.0%} of {said} bytes")
     assert size <= 0.65 * said

@@ -15,9 +15,9 @@ import anyio
 import anyio.to_thread
 import filelock
 import msgspec
+from sqlalchemy import Connection as Session
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlmodel import Session
 
 from mcp_server.codex.files import RolloutFile
 from mcp_server.errors import NotStorable, StateDamaged
@@ -30,15 +30,16 @@ from mcp_server.storage.copies import Copy
 from mcp_server.storage.history import FirstLook, TextPlace, TextQuery
 from mcp_server.storage.query import Count, Difference, ThreadQuery, ThreadRows
 from mcp_server.storage.rules import edges_of
+from mcp_server.storage.sql import log as journal
 from mcp_server.storage.sqlite import copies as copy_rows
 from mcp_server.storage.sqlite import fulltext as search
 from mcp_server.storage.sqlite import listing, schema
-from mcp_server.storage.sqlite import log as journal
 from mcp_server.storage.sqlite import threads as index
 from mcp_server.storage.sqlite import turns as spans
 from mcp_server.storage.sqlite import unreadable as unreadable_rows
+from mcp_server.storage.sqlite.engine import is_at_fault
 from mcp_server.storage.sqlite.failure import state_failure
-from mcp_server.storage.sqlite.statements import is_at_fault
+from mcp_server.storage.sqlite.sessions import Sessions
 from mcp_server.storage.unreadable import Unreadable
 
 _READERS = 4
@@ -61,7 +62,7 @@ class StateDb(StateStore):
         self.damaged = False
         self.identity = schema.identity(path)
         self._engine = engine
-        self._sessions = schema.sessions_of(engine)
+        self._sessions = Sessions(engine)
         self._reading = anyio.CapacityLimiter(_READERS)
         self._writing = anyio.CapacityLimiter(1)
         self._tidying = anyio.CapacityLimiter(1)

@@ -16,14 +16,14 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from sqlmodel import Session
+from sqlalchemy import Connection
 
 from mcp_server.models.case import folded, spellings
 from mcp_server.models.history import HistoryStep, TextPiece
 from mcp_server.models.thread import StoredThread
 from mcp_server.storage.history import TextPlace, TextQuery
 from mcp_server.storage.query import ThreadQuery
-from mcp_server.storage.sql.tables import MetaRow
+from mcp_server.storage.sql.log import save_setting, setting
 from mcp_server.storage.sqlite.filters import (
     Conditions,
     all_of,
@@ -52,29 +52,29 @@ _NO_CHARACTERS = {0xFFFE: 0xFFFD, 0xFFFF: 0xFFFD}  # as SQLite reads them
 # ---------------------------------------------------------------------------------------------- writing
 
 
-def add(session: Session, steps: Sequence[tuple[int, HistoryStep]], now_ms: int) -> None:
+def add(connection: Connection, steps: Sequence[tuple[int, HistoryStep]], now_ms: int) -> None:
     """Number and index the texts of these steps, each with the number of its history; the first is of the newest."""
     newer: list[tuple[int, TextPiece]] = []
     older: list[tuple[int, TextPiece]] = []
-    begun = _begun(session, now_ms) if any(step.texts for _, step in steps) else 0
+    begun = _begun(connection, now_ms) if any(step.texts for _, step in steps) else 0
     for history, step in reversed(steps):
         into = newer if step.mark.stamp.mtime_ns // 1_000_000 >= begun else older
         into += [(history, piece) for piece in step.texts]
     if not newer and not older:
         return
     ends = "SELECT coalesce(min(number), ?), coalesce(max(number), ?) FROM texts"
-    least, most = fetch_one(session, ends, (_MIDDLE, _MIDDLE))
+    least, most = fetch_one(connection, ends, (_MIDDLE, _MIDDLE))
     first, after = least - len(older), most + 1
     numbered = [(first + n, *one) for n, one in enumerate(older)] + [(after + n, *one) for n, one in enumerate(newer)]
     run_each(
-        session,
+        connection,
         'INSERT INTO texts (number, history, turn, start, "end") VALUES (?, ?, ?, ?, ?)',
         [(number, history, piece.turn, piece.start, piece.end) for number, history, piece in numbered],
     )
     for table, tools in (("said_text", False), ("tool_text", True)):
         rows = [(number, _indexed(piece.text) + PADDING) for number, _, piece in numbered if piece.tools == tools]
         if rows:
-            run_each(session, f"INSERT INTO {table} (rowid, text) VALUES (?, ?)", rows)
+            run_each(connection, f"INSERT INTO {table} (rowid, text) VALUES (?, ?)", rows)
 
 
 def _indexed(text: str) -> str:
@@ -82,34 +82,33 @@ def _indexed(text: str) -> str:
     return folded(text).replace("\0", "\n")
 
 
-def _begun(session: Session, now_ms: int) -> int:
+def _begun(connection: Connection, now_ms: int) -> int:
     """When the index was begun, in Unix milliseconds."""
-    row = session.get(MetaRow, _BEGUN)
-    if row is None:
-        session.add(row := MetaRow(key=_BEGUN, value=now_ms))
-        session.flush()
-    return int(row.value)
+    begun = setting(connection, _BEGUN)
+    if begun is None:
+        save_setting(connection, _BEGUN, begun := now_ms)
+    return int(begun)
 
 
 # ---------------------------------------------------------------------------------------------- finding
 
 
-def places(session: Session, query: TextQuery) -> list[TextPlace]:
+def places(connection: Connection, query: TextQuery) -> list[TextPlace]:
     found: dict[int, Any] = {}
     for table in ("said_text", "tool_text") if query.tools else ("said_text",):
-        found |= {row[0]: row for row in _candidates(session, table, query)}
+        found |= {row[0]: row for row in _candidates(connection, table, query)}
     page = [found[number] for number in sorted(found, reverse=True)[: query.limit]]
     threads = {number: None for _, number, *_ in page}
-    rows = dict(zip(threads, get_numbered(session, list(threads)), strict=True))
+    rows = dict(zip(threads, get_numbered(connection, list(threads)), strict=True))
     return [
         TextPlace(number, rows[thread], None if span[0] is None else span_of_row(*span), start, end)
         for number, thread, start, end, *span in page
     ]
 
 
-def _candidates(session: Session, table: str, query: TextQuery) -> Sequence[Any]:
+def _candidates(connection: Connection, table: str, query: TextQuery) -> Sequence[Any]:
     literals = [tuple((char,) for char in _indexed(literal)) for literal in query.literals]
-    match = _match(session, f"{table}_grams", literals)
+    match = _match(connection, f"{table}_grams", literals)
     if match is None:
         return []
     conditions, values = _conditions(query.threads)
@@ -135,11 +134,11 @@ def _candidates(session: Session, table: str, query: TextQuery) -> Sequence[Any]
         "LEFT JOIN turns u INDEXED BY ix_turns_start ON u.history = x.history AND u.start = x.turn "
         f"WHERE {expression(conditions)} ORDER BY {number} DESC LIMIT ?"
     )
-    return fetch_all(session, sql, (*values, query.limit))
+    return fetch_all(connection, sql, (*values, query.limit))
 
 
-def named(session: Session, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
-    match = _match(session, "names_text_grams", [tuple(map(spellings, literal)) for literal in literals])
+def named(connection: Connection, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
+    match = _match(connection, "names_text_grams", [tuple(map(spellings, literal)) for literal in literals])
     if match is None:
         return []
     conditions, values = _conditions(threads)
@@ -153,21 +152,21 @@ def named(session: Session, literals: Sequence[str], threads: ThreadQuery, limit
     sql = (
         f"SELECT t.number FROM {source} WHERE {expression(conditions)} ORDER BY t.updated_at_ms DESC, t.id DESC LIMIT ?"
     )
-    return get_numbered(session, [number for (number,) in fetch_all(session, sql, (*values, limit))])
+    return get_numbered(connection, [number for (number,) in fetch_all(connection, sql, (*values, limit))])
 
 
 _Spelled = tuple[tuple[str, ...], ...]
 """For each character of a literal, those that may stand for it."""
 
 
-def _match(session: Session, vocabulary: str, literals: Sequence[_Spelled]) -> str | None:
+def _match(connection: Connection, vocabulary: str, literals: Sequence[_Spelled]) -> str | None:
     """What the index is asked: "" if any text may hold all literals, None if no text can."""
     parts: list[str] = []
     for literal in literals:
         if len(literal) >= GRAM:
             parts += [_any(map("".join, product(*gram))) for gram in _grams(literal)]
             continue
-        begin = [gram for start in product(*literal) for gram in _grams_with(session, vocabulary, "".join(start))]
+        begin = [gram for start in product(*literal) for gram in _grams_with(connection, vocabulary, "".join(start))]
         if not begin:
             return None
         if len(begin) <= _COMMON:
@@ -181,11 +180,11 @@ def _grams(literal: _Spelled) -> list[_Spelled]:
     return usable[:: max(1, len(usable) // _GRAMS)]
 
 
-def _grams_with(session: Session, vocabulary: str, start: str) -> list[str]:
+def _grams_with(connection: Connection, vocabulary: str, start: str) -> list[str]:
     """The runs of three characters in the index that begin with one or two; not all if they are many."""
     low = start.translate(_NO_CHARACTERS)
     sql = f"SELECT term FROM {vocabulary} WHERE term >= ? AND term <= ? LIMIT ?"
-    return [term for (term,) in fetch_all(session, sql, (low, low + GRAM * chr(sys.maxunicode), _COMMON + 1))]
+    return [term for (term,) in fetch_all(connection, sql, (low, low + GRAM * chr(sys.maxunicode), _COMMON + 1))]
 
 
 def _any(grams: Iterable[str]) -> str:

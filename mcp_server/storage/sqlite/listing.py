@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlmodel import Session
+from sqlalchemy import Connection
 
 from mcp_server.storage.contracts import LookMany
 from mcp_server.storage.query import COUNTED, Count, ThreadQuery, ThreadRows, fits_group
@@ -67,25 +67,25 @@ class _Few(NamedTuple):
 
 
 def list_threads(
-    session: Session, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), look: LookMany | None = None
+    connection: Connection, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), look: LookMany | None = None
 ) -> ThreadRows:
     """One page, and the counts of queries beside it, told by the same look where they name the same rows."""
-    few = _few(session, query)
+    few = _few(connection, query)
     alike = [_named(other) == _named(query) for other in beside]
     together = [query, *(other for other, is_alike in zip(beside, alike, strict=True) if is_alike)]
     if few is None:
-        groups = groups_of(session, together)
-        totals = [_count(session, one, fitting) for one, fitting in zip(together, groups, strict=True)]
-        numbers = _walk(session, query, groups[0])
+        groups = groups_of(connection, together)
+        totals = [_count(connection, one, fitting) for one, fitting in zip(together, groups, strict=True)]
+        numbers = _walk(connection, query, groups[0])
     else:
-        found, numbers = _look(session, few, query, query.limit + 1 if few.all else 0)
+        found, numbers = _look(connection, few, query, query.limit + 1 if few.all else 0)
         totals = [Count(_fitting(one, found), minimum=not few.all) for one in together]
         if not few.all:
-            numbers = _walk(session, query, groups_of(session, [query])[0])
+            numbers = _walk(connection, query, groups_of(connection, [query])[0])
             totals[0] = Count(max(totals[0].n, len(numbers)), minimum=True)
     told = iter(totals[1:])
-    rest = iter(counts(session, [other for other, is_alike in zip(beside, alike, strict=True) if not is_alike]))
-    page = get_numbered(session, numbers[: query.limit])
+    rest = iter(counts(connection, [other for other, is_alike in zip(beside, alike, strict=True) if not is_alike]))
+    page = get_numbered(connection, numbers[: query.limit])
     return ThreadRows(
         tuple(page),
         total=totals[0],
@@ -95,27 +95,27 @@ def list_threads(
     )
 
 
-def counts(session: Session, queries: Sequence[ThreadQuery]) -> list[Count]:
+def counts(connection: Connection, queries: Sequence[ThreadQuery]) -> list[Count]:
     """How many rows fit each query."""
     found: list[Count] = []
     for query in queries:
-        few = _few(session, query)
+        few = _few(connection, query)
         if few is None:
-            found.append(_count(session, query, groups_of(session, [query])[0]))
+            found.append(_count(connection, query, groups_of(connection, [query])[0]))
         else:
-            found.append(Count(_fitting(query, _look(session, few, query, 0)[0]), minimum=not few.all))
+            found.append(Count(_fitting(query, _look(connection, few, query, 0)[0]), minimum=not few.all))
     return found
 
 
 # ---------------------------------------------------------------------------------------------- groups
 
 
-def groups_of(session: Session, queries: Sequence[ThreadQuery]) -> list[_Groups]:
+def groups_of(connection: Connection, queries: Sequence[ThreadQuery]) -> list[_Groups]:
     """For each query the groups that fit, and how many rows each has. The queries ask for the same cwds."""
     conditions, values = of_cwd(queries[0])
     columns = ", ".join(_Group._fields[: None if conditions else -1])
     sql = f"SELECT {columns}, sum(n) FROM thread_counts WHERE {expression(conditions)} GROUP BY {columns}"
-    groups = [(_Group(*group), n) for *group, n in fetch_all(session, sql, values)]
+    groups = [(_Group(*group), n) for *group, n in fetch_all(connection, sql, values)]
     return [[(group, n) for group, n in groups if fits_group(group, query)] for query in queries]
 
 
@@ -143,20 +143,20 @@ def walk_statements(query: ThreadQuery, groups: _Groups) -> Iterator[tuple[str, 
         yield f"{sql} ORDER BY 1 {way}, 2 {way} LIMIT ?", [*values, query.limit + 1]
 
 
-def _walk(session: Session, query: ThreadQuery, groups: _Groups) -> list[int]:
+def _walk(connection: Connection, query: ThreadQuery, groups: _Groups) -> list[int]:
     """The numbers of the page's rows and of the one that follows."""
-    found = [row for sql, values in walk_statements(query, groups) for row in fetch_all(session, sql, values)]
+    found = [row for sql, values in walk_statements(query, groups) for row in fetch_all(connection, sql, values)]
     if len(groups) > _ARMS:
         found.sort(key=lambda row: (row[0], row[1]), reverse=query.direction == "desc")
     return [number for _, _, number in found[: query.limit + 1]]
 
 
-def _count(session: Session, query: ThreadQuery, groups: _Groups) -> Count:
+def _count(connection: Connection, query: ThreadQuery, groups: _Groups) -> Count:
     if query.since_ms is None and query.until_ms is None and query.search_term is None:
         return Count(sum(n for _, n in groups))
     seen = 0
     for sql, values in _merged(query, groups, "1"):
-        seen += fetch_all(session, f"SELECT count(*) FROM ({sql} LIMIT ?)", [*values, COUNTED + 1])[0][0]
+        seen += fetch_all(connection, f"SELECT count(*) FROM ({sql} LIMIT ?)", [*values, COUNTED + 1])[0][0]
     return Count(min(seen, COUNTED), minimum=seen > COUNTED)
 
 
@@ -169,7 +169,7 @@ def _named(query: ThreadQuery) -> tuple[Any, ...]:
     return query.search_term, *rows, query.cwds, query.sort_key, query.since_ms, query.until_ms
 
 
-def _few(session: Session, query: ThreadQuery) -> _Few | None:
+def _few(connection: Connection, query: ThreadQuery) -> _Few | None:
     """None for a query that names no rows."""
     source, values = "threads", list[Any]()
     complete = True
@@ -180,13 +180,13 @@ def _few(session: Session, query: ThreadQuery) -> _Few | None:
         if grams is None:
             return None
         source = _HOLDING
-        complete = fetch_one(session, f"SELECT count(*) FROM ({_HELD})", (grams, COUNTED + 1))[0] <= COUNTED
+        complete = fetch_one(connection, f"SELECT count(*) FROM ({_HELD})", (grams, COUNTED + 1))[0] <= COUNTED
         values = [grams, COUNTED if complete else _GLANCED]
     conditions, of_rows = all_of(of_parent(query), of_attached_to(query), of_ids(query), of_term(query))
     return _Few(source, expression(conditions), [*values, *of_rows], complete)
 
 
-def _look(session: Session, few: _Few, query: ThreadQuery, limit: int) -> tuple[_Groups, list[int]]:
+def _look(connection: Connection, few: _Few, query: ThreadQuery, limit: int) -> tuple[_Groups, list[int]]:
     """The groups of the few rows, but for those that the cwds or the time leave out; and the numbers of the first
     `limit` rows that the query lets through. In one statement, for which SQLite finds the rows once (from 3.35 on)."""
     named, named_values = all_of(([few.condition], few.values), of_cwd(query), of_time(query))
@@ -200,7 +200,7 @@ def _look(session: Session, few: _Few, query: ThreadQuery, limit: int) -> tuple[
         f"UNION ALL SELECT * FROM (SELECT {key}, id, number{nulls} FROM few WHERE {expression(page)} "
         f"ORDER BY {key} {way}, id {way} LIMIT ?)"
     )
-    found = fetch_all(session, sql, (*named_values, *page_values, limit))
+    found = fetch_all(connection, sql, (*named_values, *page_values, limit))
     rows = sorted((row[:3] for row in found if row[-1] is None), reverse=query.direction == "desc")
     return [(_Group(*group), n) for *group, n in found if n is not None], [number for _, _, number in rows]
 

@@ -11,17 +11,19 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from json import JSONDecodeError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from filelock import FileLock
-from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
-from sqlmodel import SQLModel, col, create_engine, insert, select
+from sqlmodel import SQLModel, col, insert, select
 
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.sql.tables import REVISION, SchemaVersion
-from mcp_server.storage.sqlite.sessions import Begin, Sessions
+from mcp_server.storage.sqlite.engine import BUSY_SECONDS
+from mcp_server.storage.sqlite.engine import LOG_BYTES as LOG_BYTES
+from mcp_server.storage.sqlite.engine import connect as connect
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -30,11 +32,8 @@ APPLICATION_ID = int.from_bytes(b"thrd", "big")
 """In the header of every state DB; a file with another one, or with tables and none, is another program's."""
 
 MIGRATIONS = Path(__file__).parents[1] / "sql" / "migrations"
-BUSY_SECONDS = 5
 OPEN_SECONDS = 30
 CHECKED_BYTES = 32 << 20
-LOG_BYTES = 16 << 20
-"""How long the database's log (-wal) may be before it is taken over into the file."""
 
 _COUNT_TABLES = "SELECT count(*) FROM sqlite_master"
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
@@ -195,38 +194,6 @@ def _create(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-
-
-# ---------------------------------------------------------------------------------------------- the engine
-
-
-def connect(path: Path) -> Engine:
-    """An engine whose connections begin transactions themselves, as the execution option `begin` says."""
-    url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
-    event.listen(engine, "connect", _on_connect)
-    event.listen(engine, "begin", _on_begin)
-    return engine
-
-
-def sessions_of(engine: Engine) -> Sessions:
-    """Sessions on the engine's pool, which begin their transactions themselves."""
-    return Sessions(engine.execution_options(begin=None))
-
-
-def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # the driver must not begin or commit by itself, least of all around DDL
-    connection.execute("PRAGMA synchronous=NORMAL")
-    # 64 MB. A commit that brings the log there waits until all of it is in the file: `StateDb.tidy` comes before.
-    connection.execute("PRAGMA wal_autocheckpoint=16000")
-    connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
-    connection.execute("PRAGMA foreign_keys=ON")
-
-
-def _on_begin(connection: Connection) -> None:
-    begin: Begin | None = connection.get_execution_options().get("begin", "BEGIN")
-    if begin is not None:
-        connection.exec_driver_sql(begin)
 
 
 # ---------------------------------------------------------------------------------------------- the schema

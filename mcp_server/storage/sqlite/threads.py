@@ -1,4 +1,4 @@
-"""Rows and edges in SQL: each function takes a Session and leaves the transaction to its caller."""
+"""Rows and edges in SQL: each function takes a connection and leaves the transaction to its caller."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, cast
 
 import msgspec
-from sqlalchemy import Table
-from sqlmodel import Session, col, select
+from sqlalchemy import Connection, Table
+from sqlmodel import col, select
 
 from mcp_server.codex.files import RolloutFile
 from mcp_server.models.cwd import place_of
@@ -32,9 +32,9 @@ _THREADS = cast("Table", ThreadRow.__table__)  # type: ignore[attr-defined]
 # ---------------------------------------------------------------------------------------------- rows
 
 
-def write_threads(session: Session, threads: Sequence[StoredThread]) -> list[ThreadEvent]:
+def write_threads(connection: Connection, threads: Sequence[StoredThread]) -> list[ThreadEvent]:
     """Insert rows, or change what is different in them; returns the events that the differences make."""
-    held = {row[_AT["id"]]: row for row in _rows(session, {thread.id for thread in threads})}
+    held = {row[_AT["id"]]: row for row in _rows(connection, {thread.id for thread in threads})}
     before: dict[str, Known] = {thread_id: _known(row) for thread_id, row in held.items()}
     rows: dict[str, StoredThread] = {}
     events: list[ThreadEvent] = []
@@ -48,16 +48,16 @@ def write_threads(session: Session, threads: Sequence[StoredThread]) -> list[Thr
         writings.setdefault(_writing(held.get(thread_id), values), []).append(values)
     writings.pop("", None)
     for sql, values in writings.items():
-        _write(session, sql, _COLUMNS, values)
+        _write(connection, sql, _COLUMNS, values)
     cwds = {thread.cwd for thread in rows.values()}
-    run_each(session, "INSERT OR IGNORE INTO cwds VALUES (?, ?)", [(cwd, place_of(cwd)) for cwd in cwds])
+    run_each(connection, "INSERT OR IGNORE INTO cwds VALUES (?, ?)", [(cwd, place_of(cwd)) for cwd in cwds])
     return events
 
 
-def move_rows(session: Session, moved: Sequence[Moved], now_ms: int) -> list[ThreadEvent]:
+def move_rows(connection: Connection, moved: Sequence[Moved], now_ms: int) -> list[ThreadEvent]:
     """Point rows to where their files have gone; returns the events of what was archived or unarchived."""
     sql = "SELECT id, archived FROM threads WHERE id IN (SELECT value FROM json_each(?))"
-    before: dict[str, int] = dict(fetch_listed(session, sql, [one.thread_id for one in moved]))
+    before: dict[str, int] = dict(fetch_listed(connection, sql, [one.thread_id for one in moved]))
     rows = [
         (one.thread_id, one.path, one.archived, now_ms if one.archived else None, one.stamp.size, one.stamp.mtime_ns)
         for one in moved
@@ -65,7 +65,7 @@ def move_rows(session: Session, moved: Sequence[Moved], now_ms: int) -> list[Thr
     ]
     if not rows:
         return []
-    _write(session, _MOVE, ("id", "path", "archived", "archived_at_ms", "size", "mtime_ns"), rows)
+    _write(connection, _MOVE, ("id", "path", "archived", "archived_at_ms", "size", "mtime_ns"), rows)
     return [
         event
         for one in moved
@@ -74,13 +74,15 @@ def move_rows(session: Session, moved: Sequence[Moved], now_ms: int) -> list[Thr
     ]
 
 
-def _write(session: Session, sql: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+def _write(connection: Connection, sql: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     """Run a statement that takes all rows over from `written`: for each statement whose triggers write, SQLite copies
     every page that it changes."""
-    run(session, f"CREATE TEMP TABLE IF NOT EXISTS written ({', '.join(_COLUMNS)})")
-    run_each(session, f"INSERT INTO temp.written ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", rows)
-    run(session, sql)
-    run(session, "DELETE FROM temp.written")
+    run(connection, f"CREATE TEMP TABLE IF NOT EXISTS written ({', '.join(_COLUMNS)})")
+    run_each(
+        connection, f"INSERT INTO temp.written ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", rows
+    )
+    run(connection, sql)
+    run(connection, "DELETE FROM temp.written")
 
 
 def _writing(before: Sequence[Any] | None, after: tuple[Any, ...]) -> str:
@@ -93,88 +95,88 @@ def _writing(before: Sequence[Any] | None, after: tuple[Any, ...]) -> str:
     return _UPDATE.format(changes) if changes else ""
 
 
-def remove_rows(session: Session, thread_ids: Collection[str]) -> None:
-    run_listed(session, "DELETE FROM threads WHERE id IN (SELECT value FROM json_each(?))", thread_ids)
+def remove_rows(connection: Connection, thread_ids: Collection[str]) -> None:
+    run_listed(connection, "DELETE FROM threads WHERE id IN (SELECT value FROM json_each(?))", thread_ids)
 
 
-def get(session: Session, thread_id: str) -> StoredThread | None:
-    row = fetch_one(session, f"{_SELECT} id = ?", (thread_id,))
+def get(connection: Connection, thread_id: str) -> StoredThread | None:
+    row = fetch_one(connection, f"{_SELECT} id = ?", (thread_id,))
     return None if row is None else _stored(row)
 
 
-def get_many(session: Session, thread_ids: Collection[str]) -> dict[str, StoredThread]:
-    return {row[_AT["id"]]: _stored(row) for row in _rows(session, thread_ids)}
+def get_many(connection: Connection, thread_ids: Collection[str]) -> dict[str, StoredThread]:
+    return {row[_AT["id"]]: _stored(row) for row in _rows(connection, thread_ids)}
 
 
-def _rows(session: Session, thread_ids: Collection[str]) -> Sequence[Any]:
-    return fetch_listed(session, f"{_SELECT} id IN (SELECT value FROM json_each(?))", thread_ids)
+def _rows(connection: Connection, thread_ids: Collection[str]) -> Sequence[Any]:
+    return fetch_listed(connection, f"{_SELECT} id IN (SELECT value FROM json_each(?))", thread_ids)
 
 
-def get_numbered(session: Session, numbers: Sequence[int]) -> list[StoredThread]:
+def get_numbered(connection: Connection, numbers: Sequence[int]) -> list[StoredThread]:
     """The rows with these numbers, in their order."""
     sql = f"{_SELECT.replace(' FROM', ', number FROM')} number IN (SELECT value FROM json_each(?))"
-    found = {row[-1]: row for row in fetch_listed(session, sql, numbers)}
+    found = {row[-1]: row for row in fetch_listed(connection, sql, numbers)}
     return [_stored(found[number]) for number in numbers]
 
 
-def compare(session: Session, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
+def compare(connection: Connection, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
     """Done by SQLite, in a table of its own that the walk fills: as objects, the rows of 100,000 threads would take
     70 MB, and their files 40."""
-    connection = driver(session)
-    connection.execute("CREATE TEMP TABLE listed (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER) WITHOUT ROWID")
+    sqlite = driver(connection)
+    sqlite.execute("CREATE TEMP TABLE listed (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER) WITHOUT ROWID")
     try:
         files = ((file.path, file.stamp.size, file.stamp.mtime_ns) for file in walk())
-        connection.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?, ?)", files)
+        sqlite.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?, ?)", files)
         same = "SELECT path FROM threads JOIN listed USING (path, size, mtime_ns)"
         known = f"{same} UNION {unreadable_rows.SAME} UNION {copy_rows.SAME}"
-        changed = connection.execute(f"SELECT path FROM listed EXCEPT SELECT path FROM ({known})")
-        gone = connection.execute(
+        changed = sqlite.execute(f"SELECT path FROM listed EXCEPT SELECT path FROM ({known})")
+        gone = sqlite.execute(
             "SELECT id, threads.path FROM threads LEFT JOIN listed USING (path) "
             "WHERE (threads.size, threads.mtime_ns) IS NOT (listed.size, listed.mtime_ns)"
         )
-        lapsed = connection.execute(f"{unreadable_rows.LAPSED} UNION {copy_rows.LAPSED}")
+        lapsed = sqlite.execute(f"{unreadable_rows.LAPSED} UNION {copy_rows.LAPSED}")
         return Difference(
             frozenset(path for (path,) in changed), dict(gone.fetchall()), frozenset(path for (path,) in lapsed)
         )
     finally:
-        connection.execute("DROP TABLE listed")
+        sqlite.execute("DROP TABLE listed")
 
 
-def compare_folders(session: Session, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
+def compare_folders(connection: Connection, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
     files, gone = set[str](), set[str]()
     for folder, listed in folders.items():
         within = f"{folder}/", f"{folder}0", len(folder) + 2  # 0 comes after /
-        known = {path for (path,) in fetch_all(session, f"SELECT path {_WITHIN}", within)}
+        known = {path for (path,) in fetch_all(connection, f"SELECT path {_WITHIN}", within)}
         files.update(listed.keys() - known)
         gone.update(known - listed.keys())
         looked_at = {path: stamp for path, stamp in listed.items() if stamp is not None}
-        stamped = fetch_all(session, f"SELECT path, size, mtime_ns {_WITHIN}", within) if looked_at else ()
+        stamped = fetch_all(connection, f"SELECT path, size, mtime_ns {_WITHIN}", within) if looked_at else ()
         for path, size, mtime_ns in stamped:
             if path in looked_at and looked_at[path] != FileStamp(size, mtime_ns):
                 files.add(path)
-    return Difference(frozenset(files), {key: path for key, (path, _) in rows_at(session, gone).items()})
+    return Difference(frozenset(files), {key: path for key, (path, _) in rows_at(connection, gone).items()})
 
 
 _WITHIN = "FROM threads WHERE path > ? AND path < ? AND instr(substr(path, ?), '/') = 0"
 
 
-def written_last(session: Session, limit: int) -> dict[str, FileStamp]:
+def written_last(connection: Connection, limit: int) -> dict[str, FileStamp]:
     sql = "SELECT path, size, mtime_ns FROM threads ORDER BY mtime_ns DESC LIMIT ?"
-    return {path: FileStamp(size, mtime_ns) for path, size, mtime_ns in fetch_all(session, sql, (limit,))}
+    return {path: FileStamp(size, mtime_ns) for path, size, mtime_ns in fetch_all(connection, sql, (limit,))}
 
 
-def stamps(session: Session, thread_ids: Collection[str] | None) -> dict[str, tuple[str, FileStamp]]:
+def stamps(connection: Connection, thread_ids: Collection[str] | None) -> dict[str, tuple[str, FileStamp]]:
     if thread_ids is None:
-        return _stamps(driver(session).execute(_STAMPS))
-    return _stamps(fetch_listed(session, f"{_STAMPS} WHERE id IN (SELECT value FROM json_each(?))", thread_ids))
+        return _stamps(driver(connection).execute(_STAMPS))
+    return _stamps(fetch_listed(connection, f"{_STAMPS} WHERE id IN (SELECT value FROM json_each(?))", thread_ids))
 
 
-def rows_at(session: Session, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
-    return _stamps(fetch_listed(session, f"{_STAMPS} WHERE path IN (SELECT value FROM json_each(?))", paths))
+def rows_at(connection: Connection, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
+    return _stamps(fetch_listed(connection, f"{_STAMPS} WHERE path IN (SELECT value FROM json_each(?))", paths))
 
 
-def largest(session: Session, limit: int) -> dict[str, int]:
-    return dict(fetch_all(session, "SELECT id, size FROM threads ORDER BY size DESC, id DESC LIMIT ?", (limit,)))
+def largest(connection: Connection, limit: int) -> dict[str, int]:
+    return dict(fetch_all(connection, "SELECT id, size FROM threads ORDER BY size DESC, id DESC LIMIT ?", (limit,)))
 
 
 _STAMPS = "SELECT id, path, size, mtime_ns FROM threads"
@@ -184,50 +186,50 @@ def _stamps(rows: Iterable[Sequence[Any]]) -> dict[str, tuple[str, FileStamp]]:
     return {key: (path, FileStamp(size, mtime_ns)) for key, path, size, mtime_ns in rows}
 
 
-def names(session: Session) -> dict[str, str]:
-    return dict(fetch_all(session, "SELECT id, name FROM threads WHERE name IS NOT NULL"))
+def names(connection: Connection) -> dict[str, str]:
+    return dict(fetch_all(connection, "SELECT id, name FROM threads WHERE name IS NOT NULL"))
 
 
-def apply_names(session: Session, names: dict[str, str]) -> list[ThreadEvent]:
+def apply_names(connection: Connection, names: dict[str, str]) -> list[ThreadEvent]:
     """Give each row the name that `names` has for it, None where it has none."""
     # Those that have a name or get one: to look at all rows would take seconds where there are very many.
     listed = "SELECT id, name FROM threads WHERE id IN (SELECT value FROM json_each(?))"
-    held = dict(fetch_listed(session, listed, names))
-    held |= dict(fetch_all(session, "SELECT id, name FROM threads WHERE name IS NOT NULL"))
+    held = dict(fetch_listed(connection, listed, names))
+    held |= dict(fetch_all(connection, "SELECT id, name FROM threads WHERE name IS NOT NULL"))
     changed = [(key, names.get(key)) for key, name in sorted(held.items()) if name != names.get(key)]
     if changed:
-        run_each(session, "UPDATE threads SET name = ? WHERE id = ?", [(name, key) for key, name in changed])
+        run_each(connection, "UPDATE threads SET name = ? WHERE id = ?", [(name, key) for key, name in changed])
     return [name_event(thread_id, name) for thread_id, name in changed]
 
 
-def match_prefix(session: Session, prefix: str, limit: int) -> list[str]:
+def match_prefix(connection: Connection, prefix: str, limit: int) -> list[str]:
     begins = _id.between(prefix, prefix + chr(sys.maxunicode))
-    return list(session.exec(select(ThreadRow.id).where(prefix <= _id, begins).order_by(_id).limit(limit)))
+    return list(connection.scalars(select(ThreadRow.id).where(prefix <= _id, begins).order_by(_id).limit(limit)))
 
 
-def match_name(session: Session, name: str, limit: int) -> list[str]:
+def match_name(connection: Connection, name: str, limit: int) -> list[str]:
     order = (col(ThreadRow.archived), col(ThreadRow.updated_at_ms).desc(), _id.desc())
-    return list(session.exec(select(ThreadRow.id).where(ThreadRow.name == name).order_by(*order).limit(limit)))
+    return list(connection.scalars(select(ThreadRow.id).where(ThreadRow.name == name).order_by(*order).limit(limit)))
 
 
 # ---------------------------------------------------------------------------------------------- edges
 
 
-def add_edges(session: Session, edges: Sequence[SpawnEdge]) -> None:
+def add_edges(connection: Connection, edges: Sequence[SpawnEdge]) -> None:
     """Insert the edges of children that have none; never reparents, never changes a status."""
     if edges:
         sql = "INSERT INTO spawn_edges (child_id, parent_id, status) VALUES (?, ?, ?) ON CONFLICT (child_id) DO NOTHING"
         rows = [(edge.child_id, edge.parent_id, edge.status) for edge in edges]
-        run_each(session, sql, rows)
+        run_each(connection, sql, rows)
 
 
-def remove_edges(session: Session, child_ids: Collection[str]) -> None:
+def remove_edges(connection: Connection, child_ids: Collection[str]) -> None:
     """Remove the edges that lead to these children; those to their own children stay."""
-    run_listed(session, "DELETE FROM spawn_edges WHERE child_id IN (SELECT value FROM json_each(?))", child_ids)
+    run_listed(connection, "DELETE FROM spawn_edges WHERE child_id IN (SELECT value FROM json_each(?))", child_ids)
 
 
-def edges_below(session: Session, thread_ids: Collection[str]) -> list[SpawnEdge]:
-    return [SpawnEdge(*row) for row in fetch_listed(session, _EDGES_BELOW, thread_ids)]
+def edges_below(connection: Connection, thread_ids: Collection[str]) -> list[SpawnEdge]:
+    return [SpawnEdge(*row) for row in fetch_listed(connection, _EDGES_BELOW, thread_ids)]
 
 
 _TREE = (
@@ -248,8 +250,10 @@ def below_values(thread_id: str) -> list[str]:
     return [json.dumps([thread_id]), thread_id]
 
 
-def edges_above(session: Session, thread_id: str) -> list[SpawnEdge]:
-    return chain_of({edge[1]: SpawnEdge(*edge) for edge in fetch_all(session, _EDGES_ABOVE, (thread_id,))}, thread_id)
+def edges_above(connection: Connection, thread_id: str) -> list[SpawnEdge]:
+    return chain_of(
+        {edge[1]: SpawnEdge(*edge) for edge in fetch_all(connection, _EDGES_ABOVE, (thread_id,))}, thread_id
+    )
 
 
 _EDGES_ABOVE = (
@@ -260,8 +264,8 @@ _EDGES_ABOVE = (
 )
 
 
-def forks_of(session: Session, thread_id: str) -> list[str]:
-    return list(session.exec(select(ThreadRow.id).where(ThreadRow.history_base_id == thread_id).order_by(_id)))
+def forks_of(connection: Connection, thread_id: str) -> list[str]:
+    return list(connection.scalars(select(ThreadRow.id).where(ThreadRow.history_base_id == thread_id).order_by(_id)))
 
 
 # ---------------------------------------------------------------------------------------------- values and rows

@@ -1,4 +1,4 @@
-"""The index of histories in SQL: each function takes a Session and leaves the transaction to its caller."""
+"""The index of histories in SQL: each function takes a connection and leaves the transaction to its caller."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import func
-from sqlmodel import Session, select
+from sqlalchemy import Connection, func, select
 
 from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TurnFacts, TurnSpan
 from mcp_server.models.records import Moved
 from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.storage.sql.rows import table
 from mcp_server.storage.sql.tables import HistoryRow, UnreadRow
 from mcp_server.storage.sqlite.statements import clamped, fetch_all, fetch_listed, fetch_one, run, run_each, run_listed
 
@@ -36,9 +36,9 @@ _facts = msgspec.json.Decoder(TurnFacts)  # MessagePack has no room for some num
 # ---------------------------------------------------------------------------------------------- marks
 
 
-def marks(session: Session, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
+def marks(connection: Connection, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
     sql = f"SELECT thread_id, {_NAMES} FROM histories WHERE thread_id IN (SELECT value FROM json_each(?))"
-    return {row[0]: _mark(*row) for row in fetch_listed(session, sql, thread_ids)}
+    return {row[0]: _mark(*row) for row in fetch_listed(connection, sql, thread_ids)}
 
 
 def _mark(thread_id: str, size: int, mtime_ns: int, open_calls: str, *mark: Any) -> HistoryMark:
@@ -46,9 +46,9 @@ def _mark(thread_id: str, size: int, mtime_ns: int, open_calls: str, *mark: Any)
     return HistoryMark(thread_id, FileStamp(size, mtime_ns), *mark, open_calls=calls)
 
 
-def step(session: Session, steps: Sequence[HistoryStep]) -> list[int | None]:
+def step(connection: Connection, steps: Sequence[HistoryStep]) -> list[int | None]:
     """The numbers of the histories that have taken their steps in; None for one that has gone on meanwhile."""
-    numbers = [_step(session, step) for step in steps]
+    numbers = [_step(connection, step) for step in steps]
     rows = [
         _values(number, span)
         for number, step in zip(numbers, steps, strict=True)
@@ -56,58 +56,58 @@ def step(session: Session, steps: Sequence[HistoryStep]) -> list[int | None]:
         for span in step.spans
     ]
     if rows:
-        run_each(session, _INSERT_TURN, rows)
-    _settle(session, [step.mark.thread_id for step in steps])
+        run_each(connection, _INSERT_TURN, rows)
+    _settle(connection, [step.mark.thread_id for step in steps])
     return numbers
 
 
-def _step(session: Session, step: HistoryStep) -> int | None:
+def _step(connection: Connection, step: HistoryStep) -> int | None:
     mark = step.mark
-    before = fetch_one(session, 'SELECT number, "end" FROM histories WHERE thread_id = ?', (mark.thread_id,))
+    before = fetch_one(connection, 'SELECT number, "end" FROM histories WHERE thread_id = ?', (mark.thread_id,))
     if step.after is not None and (before is None or before[1] != step.after):
         return None
     if before is not None and step.after is None:
-        run(session, "DELETE FROM histories WHERE number = ?", (before[0],))
+        run(connection, "DELETE FROM histories WHERE number = ?", (before[0],))
         before = None
     values = (mark.stamp.size, mark.stamp.mtime_ns, json.dumps(mark.open_calls), *(getattr(mark, n) for n in _MARK))
     if before is None:
-        return run(session, _INSERT_MARK, (mark.thread_id, *values)).lastrowid
-    run(session, _UPDATE_MARK, (*values, before[0]))
-    run(session, "DELETE FROM turns WHERE history = ? AND number >= ?", (before[0], step.keep))
+        return run(connection, _INSERT_MARK, (mark.thread_id, *values)).lastrowid
+    run(connection, _UPDATE_MARK, (*values, before[0]))
+    run(connection, "DELETE FROM turns WHERE history = ? AND number >= ?", (before[0], step.keep))
     return int(before[0])
 
 
-def forget(session: Session, thread_ids: Collection[str]) -> None:
+def forget(connection: Connection, thread_ids: Collection[str]) -> None:
     """Turns and texts go with their histories."""
-    for table in ("histories", "unread"):
-        run_listed(session, f"DELETE FROM {table} WHERE thread_id IN (SELECT value FROM json_each(?))", thread_ids)
+    for name in ("histories", "unread"):
+        run_listed(connection, f"DELETE FROM {name} WHERE thread_id IN (SELECT value FROM json_each(?))", thread_ids)
 
 
 # ---------------------------------------------------------------------------------------------- spans
 
 
-def spans(session: Session, thread_id: str, first: int, end: int) -> list[TurnSpan]:
-    return _spans(session, thread_id, "u.number >= ? AND u.number < ?", clamped(first), clamped(end))
+def spans(connection: Connection, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+    return _spans(connection, thread_id, "u.number >= ? AND u.number < ?", clamped(first), clamped(end))
 
 
-def last_turns(session: Session, thread_id: str, most: int) -> tuple[HistoryMark | None, list[TurnSpan]]:
-    mark = marks(session, [thread_id]).get(thread_id)
-    return mark, spans(session, thread_id, max(0, mark.turns - most), mark.turns) if mark and most else []
+def last_turns(connection: Connection, thread_id: str, most: int) -> tuple[HistoryMark | None, list[TurnSpan]]:
+    mark = marks(connection, [thread_id]).get(thread_id)
+    return mark, spans(connection, thread_id, max(0, mark.turns - most), mark.turns) if mark and most else []
 
 
-def spans_of_items(session: Session, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+def spans_of_items(connection: Connection, thread_id: str, first: int, end: int) -> list[TurnSpan]:
     within = "u.size > 0 AND u.items < ? AND u.items + u.size > ?"
-    return _spans(session, thread_id, within, clamped(end), clamped(first))
+    return _spans(connection, thread_id, within, clamped(end), clamped(first))
 
 
-def span_of(session: Session, thread_id: str, turn_id: str) -> TurnSpan | None:
-    return next(iter(_spans(session, thread_id, "u.turn_id = ?", turn_id)), None)
+def span_of(connection: Connection, thread_id: str, turn_id: str) -> TurnSpan | None:
+    return next(iter(_spans(connection, thread_id, "u.turn_id = ?", turn_id)), None)
 
 
-def _spans(session: Session, thread_id: str, condition: str, *values: Any) -> list[TurnSpan]:
+def _spans(connection: Connection, thread_id: str, condition: str, *values: Any) -> list[TurnSpan]:
     history = "(SELECT number FROM histories WHERE thread_id = ?)"
     sql = f"SELECT {SPAN} FROM turns u WHERE u.history = {history} AND {condition} ORDER BY u.number"
-    return [span_of_row(*row) for row in fetch_all(session, sql, (thread_id, *values))]
+    return [span_of_row(*row) for row in fetch_all(connection, sql, (thread_id, *values))]
 
 
 def _values(history: int, span: TurnSpan) -> tuple[Any, ...]:
@@ -145,18 +145,18 @@ def _moved(facts: TurnFacts, by: int) -> TurnFacts:
     return msgspec.structs.replace(facts, asked=moved(facts.asked), answered=moved(facts.answered), pieces=pieces)
 
 
-def forget_all(session: Session) -> None:
+def forget_all(connection: Connection) -> None:
     """Every history is to be read again."""
-    run(session, "DELETE FROM histories")
-    for table in ("said_text", "tool_text"):
-        run(session, f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
-    run(session, "INSERT OR IGNORE INTO unread SELECT id, updated_at_ms FROM threads")
+    run(connection, "DELETE FROM histories")
+    for name in ("said_text", "tool_text"):
+        run(connection, f"INSERT INTO {name} ({name}) VALUES ('delete-all')")
+    run(connection, "INSERT OR IGNORE INTO unread SELECT id, updated_at_ms FROM threads")
 
 
 # ---------------------------------------------------------------------------------------------- what is left to read
 
 
-def follow(session: Session, moved: Sequence[Moved]) -> None:
+def follow(connection: Connection, moved: Sequence[Moved]) -> None:
     """Take over the new mtimes of moved files, while their rows still tell what was indexed."""
     statement = (
         "UPDATE histories SET mtime_ns = ?1 WHERE thread_id = ?2 AND size = ?3 AND mtime_ns != ?1 AND EXISTS "
@@ -164,10 +164,10 @@ def follow(session: Session, moved: Sequence[Moved]) -> None:
     )
     if moved:
         rows = [(one.stamp.mtime_ns, one.thread_id, one.stamp.size) for one in moved]
-        run_each(session, statement, rows)
+        run_each(connection, statement, rows)
 
 
-def note(session: Session, threads: Sequence[StoredThread]) -> None:
+def note(connection: Connection, threads: Sequence[StoredThread]) -> None:
     """Remember which of these threads have rows that tell of something that is not indexed."""
     if not threads:
         return
@@ -175,14 +175,14 @@ def note(session: Session, threads: Sequence[StoredThread]) -> None:
         "INSERT INTO unread (thread_id, updated_at_ms) VALUES (?, ?) "
         "ON CONFLICT (thread_id) DO UPDATE SET updated_at_ms = excluded.updated_at_ms"
     )
-    run_each(session, statement, [(thread.id, thread.updated_at_ms) for thread in threads])
-    _settle(session, [thread.id for thread in threads])
+    run_each(connection, statement, [(thread.id, thread.updated_at_ms) for thread in threads])
+    _settle(connection, [thread.id for thread in threads])
 
 
-def _settle(session: Session, thread_ids: Sequence[str]) -> None:
+def _settle(connection: Connection, thread_ids: Sequence[str]) -> None:
     """Forget that a thread is to be read where its row and its mark have the same stamp."""
     run_listed(
-        session,
+        connection,
         "DELETE FROM unread WHERE thread_id IN (SELECT t.id FROM json_each(?) asked "
         "CROSS JOIN threads t ON t.id = asked.value CROSS JOIN histories h ON h.thread_id = t.id "
         "WHERE (t.size, t.mtime_ns) = (h.size, h.mtime_ns))",
@@ -190,14 +190,14 @@ def _settle(session: Session, thread_ids: Sequence[str]) -> None:
     )
 
 
-def unread(session: Session, limit: int) -> list[str]:
+def unread(connection: Connection, limit: int) -> list[str]:
     newest = "SELECT thread_id FROM unread ORDER BY updated_at_ms DESC, thread_id DESC LIMIT ?"
-    return [thread_id for (thread_id,) in fetch_all(session, newest, (limit,))]
+    return [thread_id for (thread_id,) in fetch_all(connection, newest, (limit,))]
 
 
-def unread_count(session: Session) -> int:
-    return session.exec(select(func.count()).select_from(UnreadRow)).one()
+def unread_count(connection: Connection) -> int:
+    return connection.execute(select(func.count()).select_from(table(UnreadRow))).scalar_one()
 
 
-def indexed_count(session: Session) -> int:
-    return session.exec(select(func.count()).select_from(HistoryRow)).one()
+def indexed_count(connection: Connection) -> int:
+    return connection.execute(select(func.count()).select_from(table(HistoryRow))).scalar_one()

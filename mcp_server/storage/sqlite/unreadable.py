@@ -1,10 +1,10 @@
-"""What can't be read, in SQL: each function takes a Session and leaves the transaction to its caller."""
+"""What can't be read, in SQL: each function takes a connection and leaves the transaction to its caller."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlmodel import Session
+from sqlalchemy import Connection
 
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.sqlite.statements import fetch_all, run, run_each, run_listed
@@ -17,24 +17,24 @@ LAPSED = "SELECT path FROM unreadable WHERE path NOT IN (SELECT path FROM listed
 """The paths that are remembered and gone."""
 
 
-def note(session: Session, found: Sequence[Unreadable], settled: Collection[str]) -> None:
-    run_listed(session, "DELETE FROM unreadable WHERE path IN (SELECT value FROM json_each(?))", settled)
+def note(connection: Connection, found: Sequence[Unreadable], settled: Collection[str]) -> None:
+    run_listed(connection, "DELETE FROM unreadable WHERE path IN (SELECT value FROM json_each(?))", settled)
     sql = "INSERT OR REPLACE INTO unreadable (path, size, mtime_ns, reader, byte, reason) VALUES (?, ?, ?, ?, ?, ?)"
     rows = [
         (one.path, one.stamp and one.stamp.size, one.stamp and one.stamp.mtime_ns, READER, one.offset, one.reason)
         for one in found
     ]
     if rows:
-        run_each(session, sql, rows)
+        run_each(connection, sql, rows)
 
 
-def everything(session: Session) -> list[Unreadable]:
-    rows = fetch_all(session, "SELECT path, size, mtime_ns, byte, reason FROM unreadable ORDER BY path")
+def everything(connection: Connection) -> list[Unreadable]:
+    rows = fetch_all(connection, "SELECT path, size, mtime_ns, byte, reason FROM unreadable ORDER BY path")
     return [
         Unreadable(path, None if size is None else FileStamp(size, mtime_ns), offset, reason)
         for path, size, mtime_ns, offset, reason in rows
     ]
 
 
-def forget_all(session: Session) -> None:
-    run(session, "DELETE FROM unreadable")
+def forget_all(connection: Connection) -> None:
+    run(connection, "DELETE FROM unreadable")

@@ -1,0 +1,260 @@
+"""Events, operations, receipts, tombstones, the backfill and single values: what no file tells. Each function leaves
+the transaction to its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.sql.selectable import NamedFromClause
+
+from mcp_server.models.event import EventType, ThreadEvent
+from mcp_server.models.number import clamped
+from mcp_server.models.records import BackfillState, Move, Operation, Receipt
+from mcp_server.models.thread import FileStamp
+from mcp_server.storage.rules import claimable, may_checkpoint
+from mcp_server.storage.sql.rows import RowMapper, among, insert_new, table, upsert
+from mcp_server.storage.sql.tables import (
+    BackfillRow,
+    EventRow,
+    MetaRow,
+    MoveRow,
+    OperationRow,
+    ReceiptRow,
+    TombstoneRow,
+)
+
+_NAMES_STAMP = "names_stamp"
+
+# ---------------------------------------------------------------------------------------------- events
+
+_EVENT = RowMapper(ThreadEvent, EventRow)
+_events = table(EventRow)
+_LAST_SEQ = select(func.max(_events.c.seq))
+_SEQS_AFTER = select(_events.c.seq).where(_events.c.seq > bindparam("seq")).order_by(_events.c.seq)
+
+
+def append_events(connection: Connection, events: Sequence[ThreadEvent], now_ms: int) -> list[ThreadEvent]:
+    """Append in order; the log gives seq and time."""
+    if not events:
+        return []
+    before = last_seq(connection)
+    events = [msgspec.structs.replace(event, at_ms=now_ms) for event in events]
+    connection.execute(insert(_events), [_EVENT.values(event) for event in events])
+    # The transaction holds the write lock, so what is newer is ours (SQLite has no RETURNING below 3.35).
+    seqs = connection.execute(_SEQS_AFTER, {"seq": before}).scalars()
+    return [msgspec.structs.replace(event, seq=seq) for event, seq in zip(events, seqs, strict=True)]
+
+
+def events_after(
+    connection: Connection, seq: int, limit: int, thread_id: str | None, types: Collection[EventType] | None
+) -> list[ThreadEvent]:
+    """Events with a greater seq, oldest first."""
+    statement = select(*_EVENT.columns).where(_events.c.seq > clamped(seq))
+    if thread_id is not None:
+        statement = statement.where(_events.c.thread_id == thread_id)
+    if types is not None:
+        statement = statement.where(_events.c.type.in_(types))
+    return [_EVENT.value(row) for row in connection.execute(statement.order_by(_events.c.seq).limit(limit))]
+
+
+def last_seq(connection: Connection) -> int:
+    """Seq of the newest event, 0 if there is none."""
+    return connection.execute(_LAST_SEQ).scalar_one() or 0
+
+
+# ---------------------------------------------------------------------------------------------- operations
+
+_OPERATION = RowMapper(Operation, OperationRow)
+_MOVE = RowMapper(Move, MoveRow)
+_operations, _moves = table(OperationRow), table(MoveRow)
+_MOVES_OF = select(*_MOVE.columns).where(_moves.c.operation_id == bindparam("id")).order_by(_moves.c.position)
+
+
+def save_operation(connection: Connection, operation: Operation) -> None:
+    """Insert it with its moves, or update what has become of it. Its moves stay those that it was planned with."""
+    values = _OPERATION.values(operation)
+    if connection.execute(update(_operations).where(_operations.c.id == operation.id), values).rowcount:
+        return
+    connection.execute(insert(_operations), values)
+    rows = [
+        {"operation_id": operation.id, "position": position, **_MOVE.values(move)}
+        for position, move in enumerate(operation.moves)
+    ]
+    if rows:
+        connection.execute(insert(_moves), rows)
+
+
+def operation(connection: Connection, operation_id: str) -> Operation | None:
+    """One operation by its id."""
+    row = connection.execute(select(*_OPERATION.columns).where(_operations.c.id == operation_id)).first()
+    return None if row is None else _operation(connection, row)
+
+
+def running_operations(connection: Connection) -> list[Operation]:
+    """Operations that were planned and not finished, oldest first."""
+    running = select(*_OPERATION.columns).where(_operations.c.state == "running")
+    rows = connection.execute(running.order_by(_operations.c.started_at_ms, _operations.c.id)).all()
+    return [_operation(connection, row) for row in rows]
+
+
+def _recorded(moves: NamedFromClause) -> ColumnElement[int]:
+    """SQLite numbers rows as they are recorded. The index on the thread has these numbers, so old ones cost nothing."""
+    return literal_column(f"{moves.name}.rowid", Integer)
+
+
+def _operation(connection: Connection, row: Sequence[Any]) -> Operation:
+    moves = connection.execute(_MOVES_OF, {"id": row[0]})
+    return _OPERATION.value(row, moves=tuple(_MOVE.value(move) for move in moves))
+
+
+def moved_with(connection: Connection, kind: str, thread_id: str) -> set[str]:
+    """The threads of the newest finished operation of a kind that a thread is among: those for which it is the newest
+    too."""
+    done = _operations.c.state == "done", _operations.c.kind == kind
+    of_operation = _moves.join(_operations, _operations.c.id == _moves.c.operation_id)
+    last = connection.execute(
+        select(_moves.c.operation_id)
+        .select_from(of_operation)
+        .where(_moves.c.thread_id == thread_id, *done)
+        .order_by(_recorded(_moves).desc())
+        .limit(1)
+    ).scalar()
+    if last is None:
+        return set()
+    with_it = _moves.alias("with_it")
+    later = (
+        select(1)
+        .select_from(of_operation)
+        .where(_moves.c.thread_id == with_it.c.thread_id, _recorded(_moves) > _recorded(with_it), *done)
+    )
+    together = select(with_it.c.thread_id).where(with_it.c.operation_id == last, ~exists(later.correlate(with_it)))
+    return set(connection.execute(together).scalars())
+
+
+# ---------------------------------------------------------------------------------------------- receipts, tombstones
+
+_RECEIPT = RowMapper(Receipt, ReceiptRow)
+_receipts, _tombstones = table(ReceiptRow), table(TombstoneRow)
+_SAVE_RECEIPT = upsert(ReceiptRow)
+_DELETED = select(_tombstones.c.thread_id).where(among(_tombstones.c.thread_id, "ids"))
+
+
+def receipts(connection: Connection, client: str, request_id: str) -> list[Receipt]:
+    """What is on record of a client's request id, of all its connections, the newest first."""
+    mine = select(*_RECEIPT.columns).where(_receipts.c.client == client, _receipts.c.request_id == request_id)
+    rows = connection.execute(mine.order_by(_receipts.c.at_ms.desc(), _receipts.c.connection))
+    return [_RECEIPT.value(row) for row in rows]
+
+
+def claim(connection: Connection, claim: Receipt, abandoned: Receipt | None) -> Receipt:
+    """Record a claim if nothing has its key, or in place of the `abandoned` one; returns what is there then."""
+    there = _receipt(connection, claim)
+    if there is not None and there != abandoned:
+        return there
+    save_receipt(connection, claim)
+    return claim
+
+
+def save_receipt(connection: Connection, receipt: Receipt) -> None:
+    """Record a receipt, in place of what has its key."""
+    connection.execute(_SAVE_RECEIPT, _RECEIPT.values(receipt))
+
+
+def release_claim(connection: Connection, claim: Receipt) -> None:
+    """Remove a claim, but not what has come in its place."""
+    if _receipt(connection, claim) == claim:
+        connection.execute(delete(_receipts).where(*_has_key(claim)))
+
+
+def _receipt(connection: Connection, like: Receipt) -> Receipt | None:
+    row = connection.execute(select(*_RECEIPT.columns).where(*_has_key(like))).first()
+    return None if row is None else _RECEIPT.value(row)
+
+
+def _has_key(receipt: Receipt) -> list[ColumnElement[bool]]:
+    return [column == getattr(receipt, column.name) for column in _receipts.primary_key]
+
+
+def add_tombstones(connection: Connection, thread_ids: Collection[str], now_ms: int) -> None:
+    """Record that these threads were deleted; the first time counts."""
+    if thread_ids:
+        rows = [{"thread_id": thread_id, "at_ms": now_ms} for thread_id in thread_ids]
+        connection.execute(insert_new(TombstoneRow), rows)
+
+
+def deleted(connection: Connection, thread_ids: Collection[str]) -> frozenset[str]:
+    """Which of these threads have a tombstone."""
+    return frozenset(connection.execute(_DELETED, {"ids": list(thread_ids)}).scalars())
+
+
+# ---------------------------------------------------------------------------------------------- single values
+
+_BACKFILL = RowMapper(BackfillState, BackfillRow)
+_meta = table(MetaRow)
+
+
+def setting(connection: Connection, key: str) -> Any:
+    """A single value by its key, None if there is none."""
+    return connection.execute(select(_meta.c.value).where(_meta.c.key == key)).scalar()
+
+
+def save_setting(connection: Connection, key: str, value: Any) -> None:
+    """Record a single value, in place of the one before."""
+    connection.execute(upsert(MetaRow), {"key": key, "value": value})
+
+
+def names_stamp(connection: Connection) -> FileStamp | None:
+    """The stamp of session_index.jsonl that the names in the rows were taken from."""
+    value = setting(connection, _NAMES_STAMP)
+    return None if value is None else FileStamp(**value)
+
+
+def save_names_stamp(connection: Connection, stamp: FileStamp | None) -> None:
+    save_setting(connection, _NAMES_STAMP, stamp)
+
+
+def backfill(connection: Connection) -> BackfillState:
+    """How far the index has been built."""
+    row = connection.execute(select(*_BACKFILL.columns)).first()
+    return BackfillState() if row is None else _BACKFILL.value(row)
+
+
+def claim_backfill(connection: Connection, owner: str, now_ms: int, lease_ms: int) -> bool:
+    """Become the one worker, if nobody is or the lease has run out."""
+    state = backfill(connection)
+    if not claimable(state, now_ms, lease_ms):
+        return False
+    _save_backfill(connection, replace(state, status="running", owner=owner, updated_at_ms=now_ms))
+    return True
+
+
+def reopen_backfill(connection: Connection) -> None:
+    """Make a completed backfill pending again."""
+    if backfill(connection).status == "complete":
+        _save_backfill(connection, BackfillState())
+
+
+def checkpoint_backfill(connection: Connection, state: BackfillState) -> None:
+    """Record progress, unless another worker has taken over."""
+    if may_checkpoint(backfill(connection), state):
+        _save_backfill(connection, state)
+
+
+def _save_backfill(connection: Connection, state: BackfillState) -> None:
+    connection.execute(upsert(BackfillRow), {"id": 1, **_BACKFILL.values(state)})

@@ -1,0 +1,163 @@
+"""How our values lie in the columns of a table, and what several statements have in common."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from operator import attrgetter, itemgetter
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
+from sqlalchemy import (
+    JSON,
+    BindParameter,
+    Column,
+    ColumnElement,
+    Dialect,
+    LargeBinary,
+    Table,
+    TypeDecorator,
+    bindparam,
+    func,
+    select,
+)
+from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlmodel import SQLModel
+
+T = TypeVar("T")
+
+# ---------------------------------------------------------------------------------------------- types of columns
+
+
+def to_json(value: Any) -> str:
+    """JSON as the columns hold it."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except (ValueError, OverflowError):  # lone surrogates and integers beyond 64 bits, which JSON has room for
+        return json.dumps(value)
+
+
+def from_json(text: str) -> Any:
+    """The reverse of `to_json`."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)  # which takes NaN and lone surrogates too
+
+
+class JsonOf(TypeDecorator[Any]):
+    """A value of a type that msgspec knows, as JSON; None is NULL."""
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self, of: Any) -> None:
+        super().__init__(none_as_null=True)
+        self.of = of
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return None if value is None else msgspec.convert(value, self.of)
+
+
+class JsonBytesOf(TypeDecorator[Any]):
+    """The same as bytes, for many small values that are read together: a third of the time."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def __init__(self, of: Any) -> None:
+        super().__init__()
+        self.of = of
+        self._decoder = msgspec.json.Decoder(of)
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> bytes:
+        return msgspec.json.encode(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return self._decoder.decode(value)
+
+
+# ---------------------------------------------------------------------------------------------- values and rows
+
+
+def table(model: type[SQLModel]) -> Table:
+    """The table of a model. Statements are on tables, and those that are run often are made once: a look by key takes
+    0.03 ms so, 0.12 ms if the statement is made anew, and 0.14 ms if it makes models."""
+    return cast("Table", model.__table__)  # type: ignore[attr-defined]
+
+
+class RowMapper(Generic[T]):
+    """Makes rows of a table from values of a class, and values from rows.
+
+    A field lies in the column of its name. `parts` tells of fields that are values themselves: their class, and the
+    columns that hold its fields, in order; the field is None if the first of these is NULL. Fields without a column
+    keep their defaults.
+    """
+
+    def __init__(self, of: Callable[..., T], model: type[SQLModel], **parts: tuple[Any, ...]) -> None:
+        into = table(model)
+        columns = into.columns
+        self._of = of
+        self.columns: list[Column[Any]] = []
+        """The columns to select, first and in this order, for `value`."""
+        self._fields: list[tuple[str, Callable[[Sequence[Any]], Any]]] = []
+        held: dict[str, Callable[[T], Any]] = {}
+        for field in inspect.signature(of).parameters:
+            at = len(self.columns)
+            if field in parts:
+                cls, *names = parts[field]
+                self.columns += [columns[name] for name in names]
+                self._fields.append((field, _part(cls, at, at + len(names))))
+                subs = inspect.signature(cls).parameters
+                held |= {name: _part_of(field, sub) for name, sub in zip(names, subs, strict=True)}
+            elif field in columns:
+                self.columns.append(columns[field])
+                self._fields.append((field, itemgetter(at)))
+        self._held = [
+            (column.name, held.get(column.name) or attrgetter(column.name))
+            for column in columns
+            if column is not into.autoincrement_column and (column.name in held or hasattr(of, column.name))
+            if column.computed is None
+        ]
+
+    def values(self, value: T) -> dict[str, Any]:
+        """What the columns of a row hold, but for those that the table computes and those that `value` has nothing
+        for."""
+        return {name: held(value) for name, held in self._held}
+
+    def value(self, row: Sequence[Any], **more: Any) -> T:
+        """The value of a row that begins with `columns`; `more` are fields that lie elsewhere."""
+        return self._of(**{name: field(row) for name, field in self._fields}, **more)
+
+
+def _part(cls: Callable[..., Any], start: int, end: int) -> Callable[[Sequence[Any]], Any]:
+    return lambda row: None if row[start] is None else cls(*row[start:end])
+
+
+def _part_of(field: str, sub: str) -> Callable[[Any], Any]:
+    whole, part = attrgetter(field), attrgetter(sub)
+    return lambda value: None if (held := whole(value)) is None else part(held)
+
+
+# ---------------------------------------------------------------------------------------------- parts of statements
+
+
+def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Whether a column has one of the values of a list, which is one parameter however long it is."""
+    listed: BindParameter[Any] = bindparam(name, type_=JSON)
+    return column.in_(select(func.json_each(listed).table_valued("value").c.value))
+
+
+def insert_new(model: type[SQLModel]) -> Insert:
+    """Insert rows, but for those whose key is there."""
+    return insert(table(model)).on_conflict_do_nothing()
+
+
+def upsert(model: type[SQLModel]) -> Insert:
+    """Insert rows, or write all columns of the rows that have their keys."""
+    into = table(model)
+    keys = [column.name for column in into.primary_key]
+    statement = insert(into)
+    others = {column.name: statement.excluded[column.name] for column in into.columns if column.name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=others)

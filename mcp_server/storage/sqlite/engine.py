@@ -1,0 +1,94 @@
+"""SQLite under SQLAlchemy: connections, transactions, and what a statement of both dialects means here."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
+from sqlalchemy.exc import StatementError
+from sqlmodel import create_engine
+
+from mcp_server.storage.sql.rows import from_json, to_json
+
+BUSY_SECONDS = 5
+LOG_BYTES = 16 << 20
+"""How long the database's log (-wal) may be before it is taken over into the file."""
+
+
+def connect(path: Path) -> Engine:
+    """An engine whose transactions begin as the execution option `begin` says, with BEGIN if there is none."""
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": BUSY_SECONDS},
+        json_serializer=to_json,
+        json_deserializer=from_json,
+        pool_use_lifo=True,  # each connection keeps pages of its own, and drops them where another has written
+        enable_from_linting=False,  # it does not know the joins of `_Compiler`
+    )
+    engine.dialect.statement_compiler = _Compiler
+    # One statement inserts many rows: where a trigger writes, SQLite copies each page that a statement changes.
+    engine.dialect.use_insertmanyvalues_wo_returning = True
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+class _Compiler(SQLiteCompiler):
+    """SQLite keeps no statistics of ours, and guesses. So joins are made in the order in which they are written, and a
+    hint is what follows the name of its table (INDEXED BY)."""
+
+    def get_from_hint_text(self, table: Any, text: str | None) -> str | None:
+        return text
+
+    def visit_join(self, join: Any, asfrom: bool = False, from_linter: Any = None, **kwargs: Any) -> str:
+        left, right = (self.process(side, asfrom=True, **kwargs) for side in (join.left, join.right))
+        way = "LEFT" if join.isouter else "CROSS"
+        return f"{left} {way} JOIN {right} ON {self.process(join.onclause, **kwargs)}"
+
+
+def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # the driver must not begin or commit by itself, least of all around DDL
+    connection.execute("PRAGMA synchronous=NORMAL")
+    # 64 MB. A commit that brings the log there waits until all of it is in the file: `StateDb.tidy` comes before.
+    connection.execute("PRAGMA wal_autocheckpoint=16000")
+    connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _on_begin(connection: Connection) -> None:
+    begin: str | None = connection.get_execution_options().get("begin", "BEGIN")
+    if begin is not None:
+        connection.exec_driver_sql(begin)
+
+
+@contextmanager
+def transaction(engine: Engine) -> Generator[Connection]:
+    """A transaction that is committed at the end, or rolled back if the block raises. What the driver and the encoding
+    of values raise comes as it is, whatever SQLAlchemy makes of it."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except StatementError as error:
+        raise error if error.orig is None else error.orig from None
+
+
+def driver(connection: Connection) -> sqlite3.Connection:
+    """The connection that the transaction is on."""
+    driver_connection = connection.connection.driver_connection
+    assert isinstance(driver_connection, sqlite3.Connection)
+    return driver_connection
+
+
+def is_at_fault(error: Exception) -> bool:
+    """Whether a statement failed for what it was to write: a value that a column has no room for."""
+    if isinstance(error, sqlite3.ProgrammingError):
+        return "binding" in str(error)
+    if isinstance(error, sqlite3.IntegrityError):  # a trigger refuses for reasons of its own
+        return error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_TRIGGER
+    refused = sqlite3.DataError | sqlite3.InterfaceError
+    return isinstance(error, refused | OverflowError | UnicodeEncodeError | RecursionError)
