@@ -1,4 +1,4 @@
-"""A turn while it is being folded."""
+"""One turn while it is being built from the lines of a rollout."""
 
 from __future__ import annotations
 
@@ -9,32 +9,36 @@ from functools import cache
 from itertools import count
 
 from mcp_server.codex.fields import int_of
-from mcp_server.models.history import Piece, Place
+from mcp_server.models.history import Chunk, ParserState
 from mcp_server.models.turn import Item, Turn, TurnError, TurnStatus
 from mcp_server.models.value import Json
 
-_BEGINNING = Place()
+_BEGINNING = ParserState()
 
 
 @dataclass(slots=True)
 class Draft:
-    """A turn being folded. `items` are keyed by the recorded id, or by the number of a synthetic one. `added` holds
-    the keys of items that Codex doesn't show, and so doesn't count when it numbers; `bare` those of them that the
-    model's history alone tells, so far. `twins` counts, of what may be told with two ids, how often events told it more
-    often than the model's history. `stand_ins` are messages of that history, which give way as soon as an event has
-    `told` one. `lines` has, by key, the bytes `(start, end)` of the line that told an item last.
+    """A turn being built. `explicit`: an event opened it.
 
-    Folding the bytes from `place.start` to `end`, beginning at `place`, makes this turn again. Lines that belong to
-    another turn may lie between: `strangers` are the turn and call ids that they name.
+    A parser that begins in the state `begin` and takes the bytes from `begin.start` to `end` makes this turn again.
+    Lines of other turns may lie between; `foreign_ids` are the ids of turns and calls that they name.
 
-    Folding on from one of the `pieces` makes the items that follow it, unless the turn is `tangled`: an id that came
-    twice is known by what stands before.
+    `items` are keyed by the recorded id, or by the number of a synthetic one. Sets of their keys:
+    - `uncounted`: Codex doesn't show these, so it doesn't count them when it numbers items;
+    - `without_event`: those of them that no event has recorded so far, only the model's history;
+    - `stand_ins`: messages among the latter. They go as soon as an event records a message (`has_event_messages`).
+
+    A search, and a command of the user, may be recorded twice with different ids. `twins` counts, for each such item,
+    how much oftener events have recorded it than the model's history.
+
+    A parser can begin at each of the `chunks`, unless the turn `has_duplicate_ids`: what became of an id depends on the
+    items before it. `line_spans` has, by key, the bytes `(start, end)` of the last line of an item.
     """
 
     id: str
     explicit: bool
     status: TurnStatus
-    place: Place = _BEGINNING
+    begin: ParserState = _BEGINNING
     end: int = 0
     root_turn_id: str | None = None
     error: TurnError | None = None
@@ -43,17 +47,17 @@ class Draft:
     duration_ms: int | None = None
     compacted: bool = False
     items: dict[str | int, Item] = field(default_factory=dict[str | int, Item])
-    added: set[str | int] = field(default_factory=set[str | int])
-    bare: set[str | int] = field(default_factory=set[str | int])
+    uncounted: set[str | int] = field(default_factory=set[str | int])
+    without_event: set[str | int] = field(default_factory=set[str | int])
     stand_ins: set[str | int] = field(default_factory=set[str | int])
-    told: bool = False
+    has_event_messages: bool = False
     twins: Counter[str] = field(default_factory=Counter[str])
-    lines: dict[str | int, tuple[int, int]] = field(default_factory=dict[str | int, tuple[int, int]])
-    ids: set[str] = field(default_factory=set[str])
-    strangers: set[str] = field(default_factory=set[str])
-    pieces: list[Piece] = field(default_factory=list[Piece])
-    tangled: bool = False
-    forgotten: bool = False
+    line_spans: dict[str | int, tuple[int, int]] = field(default_factory=dict[str | int, tuple[int, int]])
+    item_ids: set[str] = field(default_factory=set[str])
+    foreign_ids: set[str] = field(default_factory=set[str])
+    chunks: list[Chunk] = field(default_factory=list[Chunk])
+    has_duplicate_ids: bool = False
+    items_dropped: bool = False
 
     @property
     def shown(self) -> bool:
@@ -62,43 +66,44 @@ class Draft:
     @property
     def counted(self) -> int:
         """How many items Codex counts in this turn when it numbers."""
-        return len(self.items) - len(self.added)
+        return len(self.items) - len(self.uncounted)
 
-    def forget(self) -> None:
-        """Let the items go, which may be large; their keys and types stay."""
-        self.forgotten = True
+    def drop_items(self) -> None:
+        """Free the memory of all items. Their keys and types stay."""
+        self.items_dropped = True
         for key, item in self.items.items():
-            self.items[key] = _husk(item.type)
-        self.lines, self.ids, self.twins = {}, set(), Counter()
+            self.items[key] = _placeholder(item.type)
+        self.line_spans, self.item_ids, self.twins = {}, set(), Counter()
 
-    def shed(self, kept: Collection[str | int]) -> None:
-        """Let all items go but the last and the `kept`, which more is to be told of; the ids of the others stay."""
+    def drop_finished_items(self, unfinished: Collection[str | int]) -> None:
+        """Free the memory of all items but the last and the unfinished ones. Their types and ids stay."""
         last = next(reversed(self.items), None)
         for key, item in self.items.items():
-            if key != last and key not in kept:
+            if key != last and key not in unfinished:
                 self.items[key] = Item(type=item.type, id=item.id)
 
-    def drop(self, key: str | int) -> None:
-        """Take an item back that the model's history told: an event has told the same."""
-        self.looks_back(key)
-        self.tangled = True
+    def remove(self, key: str | int) -> None:
+        """Take back an item of the model's history, since an event records the same."""
+        self.refers_back(key)
+        self.has_duplicate_ids = True
         del self.items[key]
-        for keys in (self.added, self.bare, self.stand_ins):
+        for keys in (self.uncounted, self.without_event, self.stand_ins):
             keys.discard(key)
 
-    def looks_back(self, key: str | int) -> None:
-        """A line tells more of an item: nothing can be cut between the two."""
-        told, _ = self.lines.get(key, (0, 0))
-        while self.pieces and self.pieces[-1].start > told:
-            self.pieces.pop()
+    def refers_back(self, key: str | int) -> None:
+        """Note that a line changes an earlier item: no chunk may begin between the two."""
+        start, _ = self.line_spans.get(key, (0, 0))
+        while self.chunks and self.chunks[-1].start > start:
+            self.chunks.pop()
 
-    def ends(self, payload: Json) -> None:
+    def set_times(self, payload: Json) -> None:
+        """Take over the times that an event at the end of the turn records."""
         for name in ("started_at", "completed_at", "duration_ms"):
             if (number := int_of(payload, name)) is not None:
                 setattr(self, name, number)
 
     def last_shown_by_codex(self) -> str | int | None:
-        return next((key for key in reversed(self.items) if key not in self.added), None)
+        return next((key for key in reversed(self.items) if key not in self.uncounted), None)
 
     def as_turn(self) -> Turn:
         return Turn(
@@ -114,12 +119,13 @@ class Draft:
 
 
 @cache
-def _husk(kind: str) -> Item:
+def _placeholder(kind: str) -> Item:
     return Item(type=kind, id="")
 
 
 def unused_id(item_id: str, taken: Collection[str]) -> str:
-    """Clients page by item id, and a recorded one may look like a synthetic one of the same turn."""
+    """The id, with a number behind it if it is taken. Clients page by item id, and a recorded id may look like a
+    synthetic one of the same turn."""
     if item_id not in taken:
         return item_id
     return next(other for n in count(2) if (other := f"{item_id}~{n}") not in taken)

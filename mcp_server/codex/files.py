@@ -1,4 +1,4 @@
-"""What is known of a rollout file: by a look at the folders, and by a reading of its lines."""
+"""What is known of a rollout file: from the listing of its folder, and from its lines."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import msgspec
 
+from mcp_server.codex.file_rank import rank_of
 from mcp_server.codex.paths import is_archived, thread_id_of
-from mcp_server.codex.which_file import standing
 from mcp_server.models.thread import FileStamp, StoredThread
 
-MOST_TOLD = 1_000
+MAX_BAD_LINES = 1_000
 
 
 class RolloutFile(msgspec.Struct, frozen=True, gc=False):
@@ -22,7 +22,7 @@ class RolloutFile(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def thread_id(self) -> str | None:
-        """What its name says, None if nothing."""
+        """The id in its name, if there is one."""
         return thread_id_of(self.path.rpartition("/")[2])
 
     @property
@@ -31,31 +31,32 @@ class RolloutFile(msgspec.Struct, frozen=True, gc=False):
 
 
 def current_first(files: Iterable[RolloutFile], thread_id: str | None = None) -> list[RolloutFile]:
-    """Files of one thread (None: of which their names tell) in the order of `standing`."""
-    return sorted(files, key=lambda file: standing(file.path, thread_id or file.thread_id or ""))
+    """The files of one thread by rank, the current one first. Without an id, each file counts for the thread that its
+    name tells."""
+    return sorted(files, key=lambda file: rank_of(file.path, thread_id or file.thread_id or ""))
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line or a file that was skipped: where, and why. `passing`: the system failed, another try may do better."""
+    """A line or a file that was skipped: where, and why. `transient`: the system failed, and a repeated try may not."""
 
     path: str
     offset: int
     reason: str
-    passing: bool = False
+    transient: bool = False
 
 
-def tell(bad: list[BadLine], line: BadLine) -> None:
-    """Add a line to those of a file that can't be used. Of very many, the first are told one by one."""
-    if len(bad) < MOST_TOLD:
+def add_bad_line(bad: list[BadLine], line: BadLine) -> None:
+    """Add a line to the bad lines of a file. Behind the first `MAX_BAD_LINES` one entry stands for all others."""
+    if len(bad) < MAX_BAD_LINES:
         bad.append(line)
-    elif len(bad) == MOST_TOLD:
+    elif len(bad) == MAX_BAD_LINES:
         bad.append(BadLine(line.path, line.offset, "and more lines behind it can't be used either"))
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a whole read of one rollout told: the thread, and the lines that could not be used."""
+    """The thread that a rollout holds, and the lines that could not be used."""
 
     thread: StoredThread
     bad_lines: tuple[BadLine, ...] = ()

@@ -9,14 +9,14 @@ from typing import NamedTuple
 from mcp_server.codex.binary import without_base64
 from mcp_server.codex.fields import part_texts
 from mcp_server.codex.lines import RolloutLine
-from mcp_server.codex.parser import TurnFolder
+from mcp_server.codex.parser import TurnBuilder
 
 _TURN_STARTS = ("task_started", "turn_started")
 # What Codex itself tells the model about its surroundings.
 _SURROUNDINGS = re.compile(r"\s*(?:<(\w+)>.*</\1>|# AGENTS\.md instructions)", re.DOTALL)
 
 
-class Injected(NamedTuple):
+class InjectedMessage(NamedTuple):
     """A message, and the bytes of its line."""
 
     start: int
@@ -24,16 +24,16 @@ class Injected(NamedTuple):
     text: str
 
 
-class BetweenTurns:
+class InjectedMessages:
     """Finds them in the lines of one history, in order. Before Codex marked turns, each message came between marks;
     there it is told by an event too. So those before the first mark wait until it, or an event, is met."""
 
-    def __init__(self, folder: TurnFolder) -> None:
-        self._folder = folder
-        self._early: list[Injected] = []
+    def __init__(self, folder: TurnBuilder) -> None:
+        self._builder = folder
+        self._early: list[InjectedMessage] = []
         self._marked: bool | None = None
 
-    def take(self, line: RolloutLine, start: int, end: int) -> list[Injected]:
+    def take(self, line: RolloutLine, start: int, end: int) -> list[InjectedMessage]:
         """What is known now that the folder has taken this line."""
         if self._marked is None and line.event is not None:
             if line.event in _TURN_STARTS:
@@ -42,16 +42,16 @@ class BetweenTurns:
             if line.event in ("user_message", "agent_message", "item_completed"):
                 self._marked = False
                 self._early = []
-        if self._marked is False or line.type != "response_item" or not self._folder.stands_apart(line.payload):
+        if self._marked is False or line.type != "response_item" or not self._builder.is_between_turns(line.payload):
             return []
         text = message_of(line)
-        found = [Injected(start, end, text)] if text else []
+        found = [InjectedMessage(start, end, text)] if text else []
         if self._marked is None:
             self._early += found
             return []
         return found
 
-    def rest(self) -> list[Injected]:
+    def rest(self) -> list[InjectedMessage]:
         """Those before the first mark, where no event has told them by the end of what is there."""
         early, self._early = self._early, []
         return early

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from mcp_server.codex.old_rollout import told_today
+from mcp_server.codex.old_rollout import in_current_form
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.value import Json
 
@@ -122,7 +122,7 @@ def check_values(data: bytes) -> None:
 def _old(data: bytes) -> RolloutLine | None:
     """A line of an old rollout as one of today."""
     try:
-        told = told_today(msgspec.json.decode(data))
+        told = in_current_form(msgspec.json.decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return told and RolloutLine(*told)
@@ -194,7 +194,7 @@ def decode_first(raw: RawLine, said: list[str]) -> RolloutLine:
             raise
         why = error
     record = decode_value(raw.data.removeprefix(BOM).decode("utf-8", "replace"))
-    if (told := told_today(record)) is not None:
+    if (told := in_current_form(record)) is not None:
         said.append(f"not all of it can be used: {why}")
         return RolloutLine(*told)
     if not isinstance(record, dict):

@@ -35,7 +35,7 @@ Told = tuple[str, dict[str, Any], str]
 """Type, payload and timestamp of a line of today."""
 
 
-def told_today(value: Any) -> Told | None:
+def in_current_form(value: Any) -> Told | None:
     """What such a line is today; None if it is none."""
     line = mapping_of(value)
     stamp = text_of(line, "timestamp") or ""

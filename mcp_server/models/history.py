@@ -1,4 +1,4 @@
-"""Where the turns of a history lie in its bytes, and what is told of them without reading those."""
+"""The index of a history: where its turns lie in its bytes, and what the index knows of them without reading these."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from mcp_server.models.turn import TurnStatus
 from mcp_server.models.value import Json
 
 
-class Place(msgspec.Struct, frozen=True, gc=False):
-    """Where folding may begin: the byte offset and the number of a line, the number of the next synthetic item id, and
-    how many items stand before, as Codex counts them."""
+class ParserState(msgspec.Struct, frozen=True, gc=False):
+    """What the parser must know to begin within a thread: the byte offset and the number of the next line, the number
+    of the next synthetic item id, and how many items stand before, as Codex counts them."""
 
     start: int = 0
     line: int = 0
@@ -19,17 +19,17 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     counted: int = 0
 
 
-class ItemPlace(msgspec.Struct, frozen=True, array_like=True):
-    """An item that one line tells whole: the bytes of the line, and the item's id."""
+class ItemSpan(msgspec.Struct, frozen=True, array_like=True):
+    """An item that one line holds whole: the bytes of the line, and the item's id."""
 
     start: int
     end: int
     id: str
 
 
-class Piece(msgspec.Struct, frozen=True, array_like=True):
-    """A place within a turn from which what follows can be folded by itself; `items` of the turn stand before it. The
-    other fields are those of `Place`."""
+class Chunk(msgspec.Struct, frozen=True, array_like=True):
+    """A part of a long turn that can be parsed without what stands before it. `items` of the turn do; the other fields
+    are those of `ParserState`."""
 
     start: int
     line: int
@@ -39,41 +39,47 @@ class Piece(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TurnFacts(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """A turn but for its items. `asked` is its first user message, or else the first command that the user ran,
-    `answered` its last agent message. `strangers` are ids of other turns and of calls of other turns that its lines
-    speak of. `pieces` cut a long turn where no line looks back beyond the cut."""
+    """A turn without its items.
+
+    `request` is its first user message, or else the first command that the user ran; `answer` is its last agent
+    message. `foreign_ids` are the ids of other turns, and of calls of other turns, that its lines name. `chunks` cut a
+    long turn where no line refers to what stands before the cut.
+    """
 
     status: TurnStatus
     started_at: int | None = None
     completed_at: int | None = None
     duration_ms: int | None = None
-    asked: ItemPlace | None = None
-    answered: ItemPlace | None = None
+    request: ItemSpan | None = None
+    answer: ItemSpan | None = None
     root_turn_id: str | None = None
     error: Json | None = None
-    strangers: tuple[str, ...] = ()
-    pieces: tuple[Piece, ...] = ()
+    foreign_ids: tuple[str, ...] = ()
+    chunks: tuple[Chunk, ...] = ()
 
 
 class TurnSpan(msgspec.Struct, frozen=True):
-    """One turn of a thread, its `number`-th from 0. Folding the bytes from `place.start` to `end`, beginning at
-    `place`, makes it: it is the first turn that comes of them. `items` stand before it in the thread, `size` in it."""
+    """One turn of a thread, its `number`-th from 0.
+
+    A parser that begins in the state `begin` and takes the bytes from `begin.start` to `end` makes the turn again, as
+    the first of its turns. `items` stand before the turn in the thread, `size` in it.
+    """
 
     number: int
     turn_id: str
-    place: Place
+    begin: ParserState
     end: int
     items: int
     size: int
     facts: TurnFacts
 
 
-class HistoryMark(msgspec.Struct, frozen=True, gc=False):
+class IndexCheckpoint(msgspec.Struct, frozen=True, gc=False):
     """How far a thread's history is indexed, and its sums up to there.
 
-    Offsets count through the whole history: what the thread borrows by `history_base` comes first, and its own file
-    begins at `base`. `stamp` is the own file's as it was then; `check` tells whether the bytes before `end` are still
-    those that were read. `open_calls` are ids of calls of ended turns that wait for an output.
+    Offsets count through the whole history: first what the thread borrows by `history_base`, then its own file, which
+    begins at `base`. `stamp` is that of the own file at the time of reading. `check` proves that the bytes before `end`
+    are still those that were read. `open_calls` are ids of calls of ended turns that wait for an output.
     """
 
     thread_id: str
@@ -88,9 +94,9 @@ class HistoryMark(msgspec.Struct, frozen=True, gc=False):
     open_calls: tuple[str, ...] = ()
 
 
-class TextPiece(msgspec.Struct, frozen=True, gc=False):
-    """Text to search in, told by the lines in `[start, end)` of the turn that begins at `turn`. `tools`: by tool calls
-    and their outputs. A message between turns is a piece of its own, at whose beginning no turn begins."""
+class TextChunk(msgspec.Struct, frozen=True, gc=False):
+    """Text to search in, from the lines in `[start, end)` of the turn that begins at the offset `turn`. `tools` marks
+    the text of tool calls and their outputs. A message between turns is a chunk of its own; no turn begins there."""
 
     turn: int
     start: int
@@ -99,15 +105,15 @@ class TextPiece(msgspec.Struct, frozen=True, gc=False):
     tools: bool = False
 
 
-class HistoryStep(msgspec.Struct, frozen=True):
+class IndexUpdate(msgspec.Struct, frozen=True):
     """What one reading adds to the index of a thread.
 
-    It goes on from the mark that ended at `after`, or begins anew if that is None. The spans below `keep` stay,
-    `spans` come in place of all others. `texts` are new, in the order of their lines.
+    It goes on from the checkpoint that ended at `after`; if `after` is None it replaces the whole index of the thread.
+    The spans below the number `keep` stay, `spans` replace all others. `texts` are new, in the order of their lines.
     """
 
-    mark: HistoryMark
+    mark: IndexCheckpoint
     after: int | None
     keep: int
     spans: tuple[TurnSpan, ...]
-    texts: tuple[TextPiece, ...] = ()
+    texts: tuple[TextChunk, ...] = ()

@@ -28,7 +28,7 @@ from mcp_server.codex.files import BadLine, Description, RolloutFile
 from mcp_server.codex.lines import RawLine
 from mcp_server.errors import StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
-from mcp_server.models.history import HistoryMark
+from mcp_server.models.history import IndexCheckpoint
 from mcp_server.models.records import BackfillState, Change, Operation, SpawnEdge
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.copies import CopyStore
@@ -78,7 +78,7 @@ class RolloutStore(Protocol):
 
     async def locate(self, thread_id: str) -> list[RolloutFile]:
         """The files whose name carries the id, copies by sync tools too: the one that is the thread first, by
-        `standing`. Reads no file."""
+        `rank_of`. Reads no file."""
         ...
 
     async def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
@@ -231,7 +231,7 @@ class RowsWithFiles(NamedTuple):
 
     rows: dict[str, StoredThread]
     files: dict[str, RolloutFile]
-    marks: dict[str, HistoryMark]
+    marks: dict[str, IndexCheckpoint]
 
 
 class Trees(NamedTuple):

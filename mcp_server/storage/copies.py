@@ -1,4 +1,4 @@
-"""What is remembered of copies: files that carry the id of a thread whose file is another (`which_file`)."""
+"""What is remembered of copies: files that carry the id of a thread whose file is another (`file_rank`)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
+from mcp_server.models.history import IndexCheckpoint, IndexUpdate, TurnSpan
 from mcp_server.models.thread import StoredThread
 from mcp_server.storage.query import ThreadQuery
 
@@ -52,7 +52,7 @@ class FirstLook:
 class HistoryStore(Protocol):
     """Numbers of turns and items count from 0; ranges leave their end out and may reach beyond what is there."""
 
-    async def marks(self, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
+    async def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
         """How far these threads are indexed, those that are."""
         ...
 
@@ -60,7 +60,7 @@ class HistoryStore(Protocol):
         """The turns with these numbers, in order."""
         ...
 
-    async def last_turns(self, thread_id: str, most: int) -> tuple[HistoryMark | None, list[TurnSpan]]:
+    async def last_turns(self, thread_id: str, most: int) -> tuple[IndexCheckpoint | None, list[TurnSpan]]:
         """How far a thread is indexed, and up to so many of its last turns, in order, in one look."""
         mark = (await self.marks([thread_id])).get(thread_id)
         return mark, await self.spans(thread_id, max(0, mark.turns - most), mark.turns) if mark else []
@@ -73,7 +73,7 @@ class HistoryStore(Protocol):
         """The first turn with this id."""
         ...
 
-    async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:
+    async def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
         """Take in what readings found, in one transaction, each of another thread. False, and nothing is changed,
         for a thread whose mark is not the one that the step goes on from: another has indexed it meanwhile.
         Of a thread that was deleted meanwhile nothing stays."""

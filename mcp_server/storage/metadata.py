@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from mcp_server.codex.fields import mapping_of, mappings_of, part_texts, text_of
-from mcp_server.codex.files import BadLine, Description, RolloutFile, tell
+from mcp_server.codex.files import BadLine, Description, RolloutFile, add_bad_line
 from mcp_server.codex.lines import (
     MAX_LINE_BYTES,
     MalformedLine,
@@ -224,7 +224,7 @@ class _Fold:
                 line = decode_raw(raw) if self._identity else decode_first(raw, said)
             except MalformedLine as error:
                 if raw.whole or raw.cut:  # a torn tail is a write that did not finish, no damage
-                    tell(self.bad_lines, BadLine(self.path, raw.offset, str(error)))
+                    add_bad_line(self.bad_lines, BadLine(self.path, raw.offset, str(error)))
                 continue
             if self._identity is None:
                 self._identity = self._begin(line, raw.offset, said)

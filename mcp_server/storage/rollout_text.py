@@ -211,8 +211,8 @@ def split_lines(data: bytes, offset: int = 0) -> list[RawLine]:
 def damage_of(error: StoreFailure, path: str) -> BadLine:
     """Why a file can't be read, as it is told and remembered."""
     if isinstance(error, DamagedRollout):
-        return BadLine(error.path, error.offset, error.reason, passing=isinstance(error.__cause__, OSError))
-    return BadLine(path, 0, str(error), passing=True)
+        return BadLine(error.path, error.offset, error.reason, transient=isinstance(error.__cause__, OSError))
+    return BadLine(path, 0, str(error), transient=True)
 
 
 @contextmanager

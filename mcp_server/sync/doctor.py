@@ -14,10 +14,10 @@ from typing import Literal
 
 from anyio import to_thread
 
-from mcp_server.codex.files import BadLine, Description, RolloutFile, tell
+from mcp_server.codex.file_rank import classify_files
+from mcp_server.codex.files import BadLine, Description, RolloutFile, add_bad_line
 from mcp_server.codex.lines import MalformedLine, decode_raw
 from mcp_server.codex.paths import id_in
-from mcp_server.codex.which_file import sort_out
 from mcp_server.errors import ActiveWriter, DamagedRollout
 from mcp_server.models.records import BackfillState, Operation
 from mcp_server.models.thread import FileStamp
@@ -53,7 +53,7 @@ class DoctorReport:
     """The state of a home. Sizes are bytes on disk; what concerns rows is empty, and `rows` None, without a state DB.
 
     `missing` are paths of usable files without a row, `duplicates` by id the paths of a thread's file and of its copies
-    (`which_file`), `replaced` the number of rollouts that are kept beside the one that a revert has put in their place,
+    (`file_rank`), `replaced` the number of rollouts that are kept beside the one that a revert has put in their place,
     `malformed` the files and lines that can't be used, `abandoned` the drafts that killed processes have left,
     `names` the number of names in session_index.jsonl, `largest` the sizes of the largest threads, `unreadable` the
     threads of stale rows whose file can't be read any more, which a repair leaves as they are.
@@ -327,12 +327,13 @@ class _Examination:
     def duplicates(self) -> dict[str, tuple[str, ...]]:
         """The file that is the thread, and those that are there beside it once too often, by thread."""
         sorts = {
-            thread_id: sort_out((file.path for file in files), thread_id) for thread_id, files in self.held.items()
+            thread_id: classify_files((file.path for file in files), thread_id)
+            for thread_id, files in self.held.items()
         }
         return {thread_id: (found.current, *found.copies) for thread_id, found in sorts.items() if found.copies}
 
     def replaced(self) -> int:
-        sorts = (sort_out((file.path for file in files), thread_id) for thread_id, files in self.held.items())
+        sorts = (classify_files((file.path for file in files), thread_id) for thread_id, files in self.held.items())
         return sum(len(found.replaced) for found in sorts)
 
 
@@ -346,7 +347,7 @@ async def _bad_lines(rollouts: RolloutStore, file: RolloutFile) -> list[BadLine]
                     decode_raw(raw)
                 except MalformedLine as error:
                     reason = str(error) if raw.whole else f"torn line without a newline: {error}"
-                    tell(bad, BadLine(file.path, raw.offset, reason))
+                    add_bad_line(bad, BadLine(file.path, raw.offset, reason))
     except DamagedRollout as damage:
         bad.append(BadLine(file.path, damage.offset, damage.reason))
     return bad

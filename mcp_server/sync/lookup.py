@@ -19,7 +19,7 @@ from mcp_server.codex.files import RolloutFile
 from mcp_server.codex.lines import RawLine, decode_first, decode_meta
 from mcp_server.codex.paths import rollout_id_of, thread_id_of
 from mcp_server.errors import DamagedRollout, StoreFailure
-from mcp_server.models.history import HistoryMark
+from mcp_server.models.history import IndexCheckpoint
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.contracts import RolloutStore, StateStore, Trees
@@ -125,11 +125,11 @@ async def find_many(
     *,
     own: Callable[[], Collection[str]] = frozenset[str],
     more_names: NameSource | None = None,
-) -> tuple[dict[str, StoredThread | DamagedRollout | None], dict[str, HistoryMark]]:
+) -> tuple[dict[str, StoredThread | DamagedRollout | None], dict[str, IndexCheckpoint]]:
     """`find` for each of these threads; what it raises stands in its place. Rows that are still true are looked up all
     at once, and with them how far the threads are indexed."""
     borne_out: dict[str, StoredThread | None] = {}
-    marks: dict[str, HistoryMark] = {}
+    marks: dict[str, IndexCheckpoint] = {}
     if state is not None:
         rows, files, marks = await state.get_many_with_files(thread_ids, rollouts.look_at_many)
         borne_out = await _borne_out(state, thread_ids, rows, files, lambda row: (row.path, row.stamp))

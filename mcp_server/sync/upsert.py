@@ -1,7 +1,7 @@
 """Gives rollout files their rows: reads them, settles which row each belongs to, commits. The engine of `reconcile`.
 
 A row belongs to the file that carries its id in its session metadata, whatever the file is called; of several such
-files to the one that `which_file` names. A file is read again only when its stamp has changed.
+files to the one that `file_rank` names. A file is read again only when its stamp has changed.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from mcp_server.codex.file_rank import FileRank, is_copy, rank_of
 from mcp_server.codex.files import BadLine, Description, RolloutFile
 from mcp_server.codex.paths import id_in, succession
-from mcp_server.codex.which_file import Standing, is_copy, standing
 from mcp_server.errors import DamagedRollout, NotStorable
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.records import Change
@@ -164,7 +164,7 @@ class Adoption:
         rows = await self.state.get_many({*by_id, *(thread_id for file, _ in bad if (thread_id := _told_id(file)))})
         for file, why in bad:
             row = rows.get(_told_id(file) or "")
-            if row is not None and row.path == file.path and not why.passing:  # another is the thread then, if any is
+            if row is not None and row.path == file.path and not why.transient:  # another is the thread then, if any is
                 by_id[row.id] += await self._described(await self.rollouts.locate(row.id), row.id)
         chosen: list[tuple[StoredThread, StoredThread | None]] = []
         copies, others = list[Copy](), {*read, *(file.path for file, _ in bad)}
@@ -320,7 +320,8 @@ class Adoption:
         settled = self._remembered.intersection(good)
         if bad or settled:
             found = [
-                Unreadable(file.path, None if why.passing else file.stamp, why.offset, why.reason) for file, why in bad
+                Unreadable(file.path, None if why.transient else file.stamp, why.offset, why.reason)
+                for file, why in bad
             ]
             await self.state.note_unreadable(found, settled)
             self._remembered = self._remembered.difference(settled).union(one.path for one in found)
@@ -357,8 +358,8 @@ def _copy(thread: StoredThread) -> Copy:
     return Copy(thread.path, thread.stamp, thread.id)
 
 
-def _standing(thread: StoredThread) -> Standing:
-    return standing(thread.path, thread.id)
+def _standing(thread: StoredThread) -> FileRank:
+    return rank_of(thread.path, thread.id)
 
 
 def _told_id(file: RolloutFile) -> str | None:

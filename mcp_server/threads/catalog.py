@@ -12,9 +12,9 @@ from typing import TypeVar
 import anyio
 from msgspec.structs import replace
 
+from mcp_server.codex.file_rank import is_canonical, rank_of
 from mcp_server.codex.files import RolloutFile
 from mcp_server.codex.paths import id_in, is_archived, parse_id
-from mcp_server.codex.which_file import is_own, standing
 from mcp_server.errors import (
     AmbiguousReference,
     DamagedRollout,
@@ -25,7 +25,7 @@ from mcp_server.errors import (
     ThreadNotFound,
 )
 from mcp_server.models.event import ThreadEvent
-from mcp_server.models.history import HistoryMark
+from mcp_server.models.history import IndexCheckpoint
 from mcp_server.models.records import Change, SpawnEdge, chain_of
 from mcp_server.models.thread import StoredThread
 from mcp_server.storage.contracts import RolloutStore, StateStore, Trees
@@ -243,10 +243,10 @@ class Catalog:
         Raises:
             DamagedRollout: another file would be the thread if it could be read.
         """
-        if is_own(stored.path, stored.id):
+        if is_canonical(stored.path, stored.id):
             return
         for file in (await self.rollouts.locate(stored.id))[:1]:
-            if standing(file.path, stored.id) < standing(stored.path, stored.id):
+            if rank_of(file.path, stored.id) < rank_of(stored.path, stored.id):
                 raise DamagedRollout(
                     file.path,
                     f"can't be used now; `{stored.path}`, which is shown in its place, is a copy, and copies are not "
@@ -277,7 +277,7 @@ class Catalog:
 
     async def known_many(
         self, thread_ids: Collection[str]
-    ) -> tuple[dict[str, StoredThread | DamagedRollout | None], dict[str, HistoryMark]]:
+    ) -> tuple[dict[str, StoredThread | DamagedRollout | None], dict[str, IndexCheckpoint]]:
         """`known` for each of these threads, what it raises, or None, in its place; and how far they are indexed."""
         loaded = {thread_id: live.thread for thread_id in thread_ids if (live := self.live.get(thread_id))}
         others = [thread_id for thread_id in thread_ids if thread_id not in loaded]

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from mcp_server.errors import DamagedRollout, InvalidCursor, ThreadNotFound, ThreadstoreError
-from mcp_server.models.history import HistoryMark
+from mcp_server.models.history import IndexCheckpoint
 from mcp_server.models.page import clamp_limit
 from mcp_server.models.quoting import quoted
 from mcp_server.models.records import EdgeStatus
@@ -89,7 +89,7 @@ class Family:
             )
         return nodes
 
-    async def _turns(self, stored: StoredThread, mark: HistoryMark | None, read: bool) -> int | None:
+    async def _turns(self, stored: StoredThread, mark: IndexCheckpoint | None, read: bool) -> int | None:
         live = self._catalog.live.get(stored.id)
         if live is not None and not live.materialised:
             return 0

@@ -11,12 +11,12 @@ from anyio import to_thread
 from msgspec import structs
 
 from mcp_server.codex.drafts import Draft
-from mcp_server.codex.files import BadLine, tell
+from mcp_server.codex.files import BadLine, add_bad_line
 from mcp_server.codex.lines import MalformedLine, RawLine, RolloutLine, decode_raw
-from mcp_server.codex.parser import TurnFolder
+from mcp_server.codex.parser import TurnBuilder
 from mcp_server.codex.paths import is_text
 from mcp_server.errors import DamagedRollout, LimitReached
-from mcp_server.models.history import ItemPlace, Place, TurnSpan
+from mcp_server.models.history import ItemSpan, ParserState, TurnSpan
 from mcp_server.models.thread import StoredThread
 from mcp_server.models.turn import Item, ItemsView, Turn, TurnError
 from mcp_server.storage.contracts import RolloutStore
@@ -113,7 +113,7 @@ class HistoryText:
         except MalformedLine as error:
             reason = str(error) if raw.whole else f"torn line without a newline: {error}"
             part = next(part for part in reversed(self.parts) if part.start <= raw.offset)
-            tell(self.bad, BadLine(part.path, raw.offset - part.start, reason))
+            add_bad_line(self.bad, BadLine(part.path, raw.offset - part.start, reason))
             return None
 
 
@@ -159,13 +159,13 @@ async def read_turns(text: HistoryText, spans: Sequence[TurnSpan], view: ItemsVi
         return [_header(span, view) for span in spans]
     if view == "summary":
         return await _summaries(text, spans)
-    whole = _read_together(spans, lambda span: span.end - span.place.start)
+    whole = _read_together(spans, lambda span: span.end - span.begin.start)
     if len(whole) < len(spans):
         long = [span for span in spans if span not in whole]
         read = [*await _summaries(text, long), *await read_turns(text, whole, view)]
         by_number = {span.number: turn for span, turn in zip([*long, *whole], read, strict=True)}
         return [by_number[span.number] for span in spans]
-    data = await text.read([(span.place.start, span.end) for span in spans])
+    data = await text.read([(span.begin.start, span.end) for span in spans])
     return await off_loop(sum(map(len, data)), lambda: list(map(partial(_folded, text), spans, data)))
 
 
@@ -196,8 +196,8 @@ async def read_items(text: HistoryText, spans: Sequence[TurnSpan], first: int, e
     def folded() -> list[tuple[str, Item]]:
         found: list[tuple[str, Item]] = []
         for span, (place, _, before), piece in zip(spans, parts, data, strict=True):
-            within = span.turn_id if place != span.place else None
-            draft = next(iter(fold(text, place, piece, span.facts.strangers, within).drafts()), None)
+            within = span.turn_id if place != span.begin else None
+            draft = next(iter(fold(text, place, piece, span.facts.foreign_ids, within).drafts()), None)
             for number, item in enumerate(draft.items.values() if draft else (), start=span.items + before):
                 if first <= number < end:
                     found.append((span.turn_id, item))
@@ -206,12 +206,12 @@ async def read_items(text: HistoryText, spans: Sequence[TurnSpan], first: int, e
     return await off_loop(sum(map(len, data)), folded)
 
 
-def _part_of(span: TurnSpan, first: int, end: int) -> tuple[Place, int, int]:
+def _part_of(span: TurnSpan, first: int, end: int) -> tuple[ParserState, int, int]:
     """Where to begin and to stop reading for items with these numbers in their turn, and how many stand before."""
-    place, before, stop = span.place, 0, span.end
-    for piece in span.facts.pieces:
+    place, before, stop = span.begin, 0, span.end
+    for piece in span.facts.chunks:
         if piece.items <= first:
-            place, before = Place(piece.start, piece.line, piece.item, piece.counted), piece.items
+            place, before = ParserState(piece.start, piece.line, piece.item, piece.counted), piece.items
         elif piece.items >= end:
             stop = piece.start
             break
@@ -221,9 +221,9 @@ def _part_of(span: TurnSpan, first: int, end: int) -> tuple[Place, int, int]:
 async def read_draft(text: HistoryText, span: TurnSpan, data: bytes | None = None) -> Draft | None:
     """A turn with the lines that told its items; `data` are its bytes where they are read already. A turn that is too
     long to be read is a DamagedRollout."""
-    told = data if data is not None else (await text.read([(span.place.start, span.end)]))[0]
-    folder = await off_loop(len(told), lambda: fold(text, span.place, told, span.facts.strangers))
-    return next(iter(folder.drafts()), None)
+    told = data if data is not None else (await text.read([(span.begin.start, span.end)]))[0]
+    builder = await off_loop(len(told), lambda: fold(text, span.begin, told, span.facts.foreign_ids))
+    return next(iter(builder.drafts()), None)
 
 
 async def _summaries(text: HistoryText, spans: Sequence[TurnSpan]) -> list[Turn]:
@@ -239,8 +239,8 @@ async def _summaries(text: HistoryText, spans: Sequence[TurnSpan]) -> list[Turn]
     return turns
 
 
-def _summary_of(span: TurnSpan) -> list[ItemPlace]:
-    return [place for place in (span.facts.asked, span.facts.answered) if place]
+def _summary_of(span: TurnSpan) -> list[ItemSpan]:
+    return [place for place in (span.facts.request, span.facts.answer) if place]
 
 
 def _header(span: TurnSpan, view: ItemsView) -> Turn:
@@ -257,35 +257,35 @@ def _header(span: TurnSpan, view: ItemsView) -> Turn:
     )
 
 
-def _item(text: HistoryText, span: TurnSpan, place: ItemPlace, data: bytes) -> Item | None:
-    folder = TurnFolder(paginated=text.paginated)
-    folder.begin_in(span.turn_id)
+def _item(text: HistoryText, span: TurnSpan, place: ItemSpan, data: bytes) -> Item | None:
+    builder = TurnBuilder(paginated=text.paginated)
+    builder.enter_turn(span.turn_id)
     for line in _decoded(text, place.start, data):
-        folder.feed(line)
-    told = [item for _, item in folder.told]
+        builder.feed(line)
+    told = [item for _, item in builder.last_items]
     return told[-1].changed(id=place.id) if told else None
 
 
 def _folded(text: HistoryText, span: TurnSpan, data: bytes) -> Turn:
-    folder = fold(text, span.place, data, span.facts.strangers)
-    turns = folder.turns()
+    builder = fold(text, span.begin, data, span.facts.foreign_ids)
+    turns = builder.turns()
     return turns[0] if turns and turns[0].id == span.turn_id else _header(span, "full")
 
 
 def fold(
-    text: HistoryText, place: Place, data: bytes, strangers: Sequence[str] = (), within: str | None = None
-) -> TurnFolder:
+    text: HistoryText, place: ParserState, data: bytes, foreign_ids: Sequence[str] = (), within: str | None = None
+) -> TurnBuilder:
     """The lines of these bytes, folded from a place on, which may lie `within` a turn."""
-    folder = TurnFolder(paginated=text.paginated, begin=place, strangers=strangers)
+    builder = TurnBuilder(paginated=text.paginated, begin=place, foreign_ids=foreign_ids)
     if within is not None:
-        folder.resume(within)
+        builder.enter_turn(within, has_event_messages=True)
     offset = place.start
     for piece in data.split(b"\n"):
         end = offset + len(piece) + 1
         if piece and not piece.isspace() and (line := text.decode(RawLine(offset, piece))) is not None:
-            folder.feed(line, offset, end)
+            builder.feed(line, offset, end)
         offset = end
-    return folder
+    return builder
 
 
 def _decoded(text: HistoryText, start: int, data: bytes) -> list[RolloutLine]:

@@ -14,7 +14,7 @@ import uuid_utils
 from mcp_server.codex.call_ids import Calls
 from mcp_server.codex.fork import Numbering
 from mcp_server.codex.lines import RolloutLine
-from mcp_server.codex.parser import TurnFolder
+from mcp_server.codex.parser import TurnBuilder
 from mcp_server.errors import LimitReached, ThreadClosing, ThreadNotLoaded
 from mcp_server.models.thread import ACTIVE, IDLE, SYSTEM_ERROR, Settings, StoredThread, ThreadStatus
 from mcp_server.models.turn import Item, Turn
@@ -34,7 +34,7 @@ class RunningTurn:
     id: str
     started_at_ms: int
     root_id: str
-    folder: TurnFolder
+    folder: TurnBuilder
     calls: Calls = field(default_factory=Calls)
     last_message: str | None = None
 
@@ -46,7 +46,7 @@ class RunningTurn:
         told: dict[str, Item] = {}
         for line in lines:
             self.folder.feed(line)
-            told.update((item.id, item) for _, item in self.folder.told)
+            told.update((item.id, item) for _, item in self.folder.last_items)
         return list(told.values())
 
 

@@ -111,7 +111,7 @@ def in_names_of(search: Search, named: Sequence[StoredThread], skip: int) -> lis
 def matches_in(search: Search, thread: StoredThread, span: TurnSpan, draft: Draft, told: range | None) -> list[Hit]:
     found: list[Hit] = []
     for key, item in draft.items.items():
-        if told is not None and draft.lines[key][0] not in told:
+        if told is not None and draft.line_spans[key][0] not in told:
             continue
         texts, by_tools = searchable(item)
         if (search.tools or not by_tools) and (hit := search.hit(thread, "\n".join(texts))):

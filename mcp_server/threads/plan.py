@@ -7,8 +7,8 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from mcp_server.codex.file_rank import classify_files
 from mcp_server.codex.paths import active_date, archived_path, is_archived, rollout_id_of, succession
-from mcp_server.codex.which_file import sort_out
 from mcp_server.errors import (
     ArchivedThreadNotFound,
     AttachedThreadExists,
@@ -161,7 +161,7 @@ class Planner:
         for move in plan.moves:
             if succession(move.path):
                 files = await self._catalog.rollouts.locate(move.thread_id)
-                found = sort_out({move.path, *(file.path for file in files)}, move.thread_id)
+                found = classify_files({move.path, *(file.path for file in files)}, move.thread_id)
                 plan.replaced[move.thread_id] = [
                     path for path in found.replaced if path != move.path and archived in (None, is_archived(path))
                 ]

@@ -8,12 +8,20 @@ from hashlib import blake2b
 from msgspec.structs import replace
 
 from mcp_server.codex.drafts import Draft
-from mcp_server.codex.injected import BetweenTurns, Injected
+from mcp_server.codex.injected import InjectedMessage, InjectedMessages
 from mcp_server.codex.lines import RawLine
-from mcp_server.codex.parser import TurnFolder
+from mcp_server.codex.parser import TurnBuilder
 from mcp_server.codex.texts import searchable
 from mcp_server.errors import DamagedRollout
-from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TextPiece, TurnFacts, TurnSpan
+from mcp_server.models.history import (
+    IndexCheckpoint,
+    IndexUpdate,
+    ItemSpan,
+    ParserState,
+    TextChunk,
+    TurnFacts,
+    TurnSpan,
+)
 from mcp_server.models.history_base import MAX_ORDINAL
 from mcp_server.models.turn import Item
 from mcp_server.models.value import plain
@@ -39,15 +47,15 @@ class HistoryScan:
     `mark` and `last`, the last turn, are where an earlier reading ended; that turn is read again, since it may go on.
     """
 
-    def __init__(self, text: HistoryText, mark: HistoryMark | None = None, last: TurnSpan | None = None) -> None:
+    def __init__(self, text: HistoryText, mark: IndexCheckpoint | None = None, last: TurnSpan | None = None) -> None:
         self._text, self._from = text, mark
         self._after = mark.end if mark else None
         self._known = mark.end if mark else 0
         self._base_number = last.number if last else 0
         self._base_items = last.items if last else 0
-        self.begin = last.place if last else Place()
-        self._folder = TurnFolder(paginated=text.paginated, begin=self.begin)
-        self._between = BetweenTurns(self._folder)
+        self.begin = last.begin if last else ParserState()
+        self._builder = TurnBuilder(paginated=text.paginated, begin=self.begin)
+        self._between = InjectedMessages(self._builder)
         self._spans: list[TurnSpan] = []
         self._kept = 0
         self._late: dict[int, Draft] = {}
@@ -56,7 +64,7 @@ class HistoryScan:
         self._next_ordinal = mark.next_ordinal if mark else 0
         self._open_calls = mark.open_calls if mark else ()
         self._closed_items = self._open_bytes = 0
-        self._texts: list[TextPiece] = []
+        self._texts: list[TextChunk] = []
         self._chars = 0
 
     # ------------------------------------------------------------------------------------------ lines
@@ -76,34 +84,34 @@ class HistoryScan:
             self._end = raw.end
             if line is None:
                 continue
-            self._folder.feed(line, raw.offset, raw.end)
+            self._builder.feed(line, raw.offset, raw.end)
             if line.ordinal is not None and 0 <= line.ordinal < MAX_ORDINAL:
                 self._next_ordinal = max(self._next_ordinal, line.ordinal + 1)
             if raw.end > self._known:
                 self._collect(raw.offset, raw.end)
             self._collect_injected(self._between.take(line, raw.offset, raw.end))
-            if len(self._folder.done) != len(self._spans) or self._folder.late:
+            if len(self._builder.done) != len(self._spans) or self._builder.late:
                 self._settle()
                 self._open_bytes = 0
             self._open_bytes += len(raw.data)
             if self._open_bytes > _OPEN_BYTES:
-                self._folder.held(shed=True)
+                self._builder.drop_finished_items()
                 self._open_bytes = 0
-        if self._closed_items + self._folder.held() + _TURN_WEIGHT * len(self._spans) > _MOST_HELD:
+        if self._closed_items + self._builder.count_held() + _TURN_WEIGHT * len(self._spans) > _MOST_HELD:
             raise DamagedRollout(self._text.thread.path, "tells of more turns and items than can be indexed", self._end)
 
     def _settle(self) -> None:
         """Write down the turns that have ended, cross out those that were rolled back."""
-        done = self._folder.done
+        done = self._builder.done
         del self._spans[len(done) :]
         self._kept = min(self._kept, len(self._spans))
-        for draft in self._folder.late:
+        for draft in self._builder.late:
             self._late[id(draft)] = draft
-        self._folder.late.clear()
+        self._builder.late.clear()
         for draft in done[len(self._spans) :]:
             self._spans.append(self._span(draft, len(self._spans)))
             self._closed_items += len(draft.items)
-            draft.forget()
+            draft.drop_items()
 
     def _span(self, draft: Draft, number: int) -> TurnSpan:
         before = self._spans[number - 1] if number else None
@@ -111,23 +119,23 @@ class HistoryScan:
         return span_of(draft, self._base_number + number, items)
 
     def _collect(self, start: int, end: int) -> None:
-        for draft, item in self._folder.told:
+        for draft, item in self._builder.last_items:
             texts, tools = searchable(item)
             if not texts:
                 continue
-            text, turn = "\n".join(texts), draft.place.start
+            text, turn = "\n".join(texts), draft.begin.start
             self._chars += len(text)
             last = self._texts[-1] if self._texts else None
             if last and (last.turn, last.tools) == (turn, tools) and len(last.text) + len(text) < _PIECE_CHARS:
                 self._texts[-1] = replace(last, end=end, text=f"{last.text}\n{text}")
             else:
-                self._texts.append(TextPiece(turn, start, end, text, tools))
+                self._texts.append(TextChunk(turn, start, end, text, tools))
 
-    def _collect_injected(self, messages: Sequence[Injected]) -> None:
+    def _collect_injected(self, messages: Sequence[InjectedMessage]) -> None:
         for start, end, text in messages:
             if end > self._known:
                 self._chars += len(text)
-                self._texts.append(TextPiece(start, start, end, text))
+                self._texts.append(TextChunk(start, start, end, text))
 
     # ------------------------------------------------------------------------------------------ steps
 
@@ -142,23 +150,23 @@ class HistoryScan:
         from its beginning."""
         if self._from is None:
             return False
-        return self._folder.rolled_past or not self._folder.unknown.isdisjoint(self._open_calls)
+        return self._builder.rolled_past or not self._builder.unknown_ids.isdisjoint(self._open_calls)
 
     @property
     def unknown(self) -> Collection[str]:
         """Ids of what may be turns before the place where this reading began."""
-        return self._folder.unknown if self._from else ()
+        return self._builder.unknown_ids if self._from else ()
 
-    def step(self) -> HistoryStep:
+    def step(self) -> IndexUpdate:
         """What has come since the last step."""
         self._settle()
         self._collect_injected(self._between.rest())
         spans = list(self._spans)
-        drafts = self._folder.drafts()
+        drafts = self._builder.drafts()
         if len(drafts) > len(spans):
             spans.append(self._span(drafts[-1], len(spans)))
         last = spans[-1] if spans else None
-        mark = HistoryMark(
+        mark = IndexCheckpoint(
             thread_id=self._text.thread.id,
             stamp=self._text.thread.stamp,
             base=self._text.base,
@@ -166,11 +174,11 @@ class HistoryScan:
             check=check_of(self._tail) if self._tail else self._from.check if self._from else "",
             turns=self._base_number + len(spans),
             items=last.items + last.size if last else self._base_items,
-            next_item=self._folder.next_item,
+            next_item=self._builder.next_item,
             next_ordinal=self._next_ordinal,
-            open_calls=tuple(dict.fromkeys((*self._open_calls, *self._folder.open_calls)))[:_MAX_OPEN_CALLS],
+            open_calls=tuple(dict.fromkeys((*self._open_calls, *self._builder.open_calls)))[:_MAX_OPEN_CALLS],
         )
-        step = HistoryStep(
+        step = IndexUpdate(
             mark, self._after, self._base_number + self._kept, tuple(spans[self._kept :]), tuple(self._texts)
         )
         self._after, self._kept = self._end, len(self._spans)
@@ -179,16 +187,16 @@ class HistoryScan:
 
     def late(self) -> list[tuple[int, TurnSpan, frozenset[str]]]:
         """Turns that were told more of after they had ended: their place among the spans, the span up to its new end,
-        and the strangers between. They are to be folded again, and put right by `mend`."""
+        and the foreign ids between. They are to be folded again, and put right by `mend`."""
         found: list[tuple[int, TurnSpan, frozenset[str]]] = []
         for draft in self._late.values():
-            for number, kept in enumerate(self._folder.done):
+            for number, kept in enumerate(self._builder.done):
                 if kept is draft:
-                    later = self._folder.done[number + 1 :]
-                    strangers = frozenset[str]().union(*(one.strangers for one in later))
-                    # turns that begin behind it are no strangers to who folds on from it
-                    strangers = draft.strangers | (strangers - {one.id for one in later})
-                    found.append((number, replace(self._spans[number], end=draft.end), frozenset(strangers)))
+                    later = self._builder.done[number + 1 :]
+                    foreign_ids = frozenset[str]().union(*(one.foreign_ids for one in later))
+                    # the ids of turns that begin behind it are not foreign to a parser that goes on from it
+                    foreign_ids = draft.foreign_ids | (foreign_ids - {one.id for one in later})
+                    found.append((number, replace(self._spans[number], end=draft.end), frozenset(foreign_ids)))
         self._late.clear()
         return sorted(found, key=lambda one: one[0])
 
@@ -216,18 +224,18 @@ def span_of(draft: Draft, number: int, items: int) -> TurnSpan:
         started_at=draft.started_at,
         completed_at=draft.completed_at,
         duration_ms=draft.duration_ms,
-        asked=_place(draft, asked),
-        answered=_place(draft, answered),
+        request=_place(draft, asked),
+        answer=_place(draft, answered),
         root_turn_id=draft.root_turn_id,
         error=plain(draft.error) if draft.error else None,
-        strangers=tuple(sorted(draft.strangers)),
-        pieces=() if draft.tangled else tuple(draft.pieces),
+        foreign_ids=tuple(sorted(draft.foreign_ids)),
+        chunks=() if draft.has_duplicate_ids else tuple(draft.chunks),
     )
-    return TurnSpan(number, draft.id, draft.place, draft.end, items, len(draft.items), facts)
+    return TurnSpan(number, draft.id, draft.begin, draft.end, items, len(draft.items), facts)
 
 
-def _place(draft: Draft, key: str | int | None) -> ItemPlace | None:
+def _place(draft: Draft, key: str | int | None) -> ItemSpan | None:
     if key is None:
         return None
     item: Item = draft.items[key]
-    return ItemPlace(*draft.lines[key], item.id)
+    return ItemSpan(*draft.line_spans[key], item.id)

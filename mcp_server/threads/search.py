@@ -243,10 +243,10 @@ class Searcher:
         take long, which are large or compressed, that lie in several rollouts, or that can't be read, which is met
         again at the look."""
         pieces = {
-            place.number: (place.thread.path, span.place.start, span.end)
+            place.number: (place.thread.path, span.begin.start, span.end)
             for place in places
             if (span := place.span) is not None
-            and span.end - span.place.start <= _FETCHED_BYTES
+            and span.end - span.begin.start <= _FETCHED_BYTES
             and (place.thread.history_base is None or place.thread.attached)
             and is_text(place.thread.path)
         }
@@ -273,7 +273,7 @@ class Searcher:
         """The matching items of a turn, the last first: all, or those that were `told` at these offsets."""
         if draft is None:
             return []
-        size = (len(told) if told is not None else span.end - span.place.start) * len(search.terms.terms)
+        size = (len(told) if told is not None else span.end - span.begin.start) * len(search.terms.terms)
         return await off_loop(size, partial(matches_in, search, text.thread, span, draft, told))
 
     async def _between_turns(self, search: Search, place: TextPlace) -> list[Hit]:

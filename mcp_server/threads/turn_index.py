@@ -11,7 +11,7 @@ from msgspec import structs
 
 from mcp_server.codex.lines import RawLine
 from mcp_server.errors import DamagedRollout, NotStorable, PathOutsideHome, StoreFailure
-from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
+from mcp_server.models.history import IndexCheckpoint, IndexUpdate, TurnSpan
 from mcp_server.models.turn import Item, ItemsView, Turn
 from mcp_server.storage.history import HistoryStore
 from mcp_server.storage.rollout_text import MAX_READ_BYTES
@@ -33,7 +33,7 @@ class History:
 
     text: HistoryText
     store: HistoryStore
-    mark: HistoryMark
+    mark: IndexCheckpoint
     active_turn_id: str | None = None
     last: Sequence[TurnSpan] = ()
     """The last turns, as far as they were asked for."""
@@ -92,7 +92,7 @@ async def open_history(
             return History(text, store, mark, active_turn_id, spans)
 
 
-async def _read_on(store: HistoryStore, text: HistoryText, mark: HistoryMark | None) -> HistoryMark | None:
+async def _read_on(store: HistoryStore, text: HistoryText, mark: IndexCheckpoint | None) -> IndexCheckpoint | None:
     """Read on from the mark, or all. None if another has indexed the thread meanwhile."""
     thread_id = text.thread.id
     last = await store.spans(thread_id, mark.turns - 1, mark.turns) if mark and mark.turns else []
@@ -129,18 +129,18 @@ async def _take(scan: HistoryScan, batch: Sequence[RawLine]) -> None:
 
 
 async def _mend(text: HistoryText, scan: HistoryScan) -> None:
-    for number, span, strangers in scan.late():
-        if span.end - span.place.start > MAX_READ_BYTES:
+    for number, span, foreign_ids in scan.late():
+        if span.end - span.begin.start > MAX_READ_BYTES:
             continue  # what came late of it is not shown
-        (data,) = await text.read([(span.place.start, span.end)])
+        (data,) = await text.read([(span.begin.start, span.end)])
         again = replace(text, bad=[])  # what is bad was said when it was read first
-        drafts = fold(again, span.place, data, tuple(strangers)).drafts()
+        drafts = fold(again, span.begin, data, tuple(foreign_ids)).drafts()
         if drafts:
-            drafts[0].strangers.update(strangers)
+            drafts[0].foreign_ids.update(foreign_ids)
             scan.mend(number, drafts[0])
 
 
-async def _holds(text: HistoryText, mark: HistoryMark) -> bool:
+async def _holds(text: HistoryText, mark: IndexCheckpoint) -> bool:
     """Whether the bytes that are indexed are still there, so that reading can go on behind them."""
     if mark.base != text.base:
         return False
@@ -157,7 +157,7 @@ async def index_small(store: HistoryStore, texts: Sequence[HistoryText]) -> None
         StoreFailure: the index can't be written. A rollout that can't be read is left as it is.
     """
     marks = await store.marks([text.thread.id for text in texts])
-    steps: list[HistoryStep] = []
+    steps: list[IndexUpdate] = []
     for text in texts:
         try:
             if text.thread.id in marks or text.thread.stamp.size > _SMALL_BATCH:
@@ -178,7 +178,7 @@ async def index_small(store: HistoryStore, texts: Sequence[HistoryText]) -> None
         await _step_each(store, steps)
 
 
-async def _step_each(store: HistoryStore, steps: Sequence[HistoryStep]) -> None:
+async def _step_each(store: HistoryStore, steps: Sequence[IndexUpdate]) -> None:
     """Index these steps together; one by one if something of one of them is no good, so that the others are indexed."""
     try:
         await store.step(steps)

@@ -17,7 +17,7 @@ from mcp_server.codex.call_ids import Calls
 from mcp_server.codex.fork import HistoryCopy, Numbering
 from mcp_server.codex.lines import RawLine, RolloutLine, encode_line
 from mcp_server.codex.old_rollout import BARE
-from mcp_server.codex.parser import TurnFolder
+from mcp_server.codex.parser import TurnBuilder
 from mcp_server.codex.paths import COMPRESSED
 from mcp_server.errors import (
     DamagedRollout,
@@ -28,7 +28,7 @@ from mcp_server.errors import (
     UnknownHistoryMode,
 )
 from mcp_server.models.event import ThreadEvent
-from mcp_server.models.history import Place
+from mcp_server.models.history import ParserState
 from mcp_server.models.params import ForkParams, UserInput
 from mcp_server.models.records import Change
 from mcp_server.models.results import AppendResult, TurnResult
@@ -65,7 +65,7 @@ class TurnWriter:
             check_message(message)
             now = self._now()
             turn_id = str(uuid_utils.uuid7())
-            folder = TurnFolder(paginated=live.paginated, begin=Place(item=await self._next_item(live)))
+            folder = TurnBuilder(paginated=live.paginated, begin=ParserState(item=await self._next_item(live)))
             turn = RunningTurn(turn_id, now, root_id=turn_id, folder=folder, calls=Calls(live.open_calls))
             lines = [
                 *recording.turn_started(turn_id, turn.root_id, now),

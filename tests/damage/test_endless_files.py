@@ -180,7 +180,7 @@ async def test_a_first_line_that_is_too_long_makes_the_file_unreadable(home: Pat
 async def test_of_very_many_bad_lines_the_first_are_told(
     home: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "MOST_TOLD", 5)
+    monkeypatch.setattr(files, "MAX_BAD_LINES", 5)
     path_of(home).write_bytes(text_of(meta(THREAD), user("hello")) + b"{nope\n" * 100)
     async with connect() as tools:
         assert await tools.listed() == [THREAD]
@@ -250,7 +250,7 @@ async def test_the_items_of_a_long_turn_are_read_in_pages_that_can_be(
 ) -> None:
     from mcp_server.codex import parser as folding
 
-    monkeypatch.setattr(folding, "PIECE_BYTES", 2_000)
+    monkeypatch.setattr(folding, "CHUNK_BYTES", 2_000)
     monkeypatch.setattr(histories, "_ITEMS_AT_ONCE", 5)
     plant(home, *LONG_TURN)
     async with connect() as tools:

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TextPiece, TurnFacts, TurnSpan
+from mcp_server.models.history import (
+    IndexCheckpoint,
+    IndexUpdate,
+    ItemSpan,
+    ParserState,
+    TextChunk,
+    TurnFacts,
+    TurnSpan,
+)
 from mcp_server.models.records import Change, Moved
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.contracts import StateStore
@@ -28,21 +36,21 @@ def thread(key: str, **changes: Any) -> StoredThread:
     return structs.replace(base, **changes)
 
 
-def mark(key: str, end: int = 1_000, **changes: Any) -> HistoryMark:
-    base = HistoryMark(key, STAMP, base=0, end=end, check="c", turns=3, items=6, next_item=7, next_ordinal=0)
+def mark(key: str, end: int = 1_000, **changes: Any) -> IndexCheckpoint:
+    base = IndexCheckpoint(key, STAMP, base=0, end=end, check="c", turns=3, items=6, next_item=7, next_ordinal=0)
     return structs.replace(base, **changes)
 
 
 def span(number: int, items: int = 2, **changes: Any) -> TurnSpan:
     """Turns of 100 bytes with two items each, beginning at byte 50."""
     start = 50 + 100 * number
-    place = Place(start, line=10 * number + 1, item=2 * number + 1, counted=2 * number)
+    place = ParserState(start, line=10 * number + 1, item=2 * number + 1, counted=2 * number)
     base = TurnSpan(number, f"t{number}", place, start + 100, 2 * number, items, TurnFacts("completed"))
     return structs.replace(base, **changes)
 
 
-def step(key: str, spans: tuple[TurnSpan, ...] = (), *texts: TextPiece, **changes: Any) -> HistoryStep:
-    base = HistoryStep(mark(key), after=None, keep=0, spans=spans, texts=texts)
+def step(key: str, spans: tuple[TurnSpan, ...] = (), *texts: TextChunk, **changes: Any) -> IndexUpdate:
+    base = IndexUpdate(mark(key), after=None, keep=0, spans=spans, texts=texts)
     return structs.replace(base, **changes)
 
 
@@ -93,8 +101,8 @@ async def test_the_spans_below_keep_stay_and_the_others_are_replaced(state: Stat
 
 async def test_a_step_from_nothing_begins_anew_whatever_was_there(state: StateStore) -> None:
     await state.commit(Change(threads=(thread("a"),)))
-    await state.step([step("a", THREE, TextPiece(50, 60, 70, "the old words"))])
-    new = TextPiece(50, 80, 90, "the new words")
+    await state.step([step("a", THREE, TextChunk(50, 60, 70, "the old words"))])
+    new = TextChunk(50, 80, 90, "the new words")
     assert await state.step([step("a", (span(0),), new, mark=mark("a", 500))]) == [True]
     assert await state.spans("a", 0, 9) == [span(0)]
     places = await state.places(TextQuery(("words",), ThreadQuery()))
@@ -131,7 +139,7 @@ async def test_spans_are_found_by_number_by_item_and_by_id(state: StateStore) ->
 async def test_a_text_comes_with_the_turn_that_it_is_told_in_while_that_is_there(state: StateStore) -> None:
     await state.commit(Change(threads=(thread("a"), thread("b"))))
     await state.step([step("b", THREE)])
-    await state.step([step("a", THREE, TextPiece(50, 60, 70, "some words"), TextPiece(49, 60, 70, "words of no turn"))])
+    await state.step([step("a", THREE, TextChunk(50, 60, 70, "some words"), TextChunk(49, 60, 70, "words of no turn"))])
     places = await state.places(TextQuery(("words",), ThreadQuery()))
     assert [place.span for place in places] == [None, span(0)]
     await state.step([step("a", after=1_000, keep=0)])
@@ -144,13 +152,13 @@ async def test_what_is_told_of_a_turn_comes_back_as_it_was_taken_in(state: State
         started_at=1,
         completed_at=2,
         duration_ms=3,
-        asked=ItemPlace(2**40 + 7, 2**40 + 9, "item-1"),
-        answered=ItemPlace(2**40 + 10, 2**40 + 20, "größer"),
+        request=ItemSpan(2**40 + 7, 2**40 + 9, "item-1"),
+        answer=ItemSpan(2**40 + 10, 2**40 + 20, "größer"),
         root_turn_id="r",
         error={"message": "quota", "codex_error_info": {"a": [1, None]}},
-        strangers=("x", "y"),
+        foreign_ids=("x", "y"),
     )
-    far = span(0, place=Place(2**40, 5, 6, 7), end=2**41, facts=facts)
+    far = span(0, begin=ParserState(2**40, 5, 6, 7), end=2**41, facts=facts)
     await state.commit(Change(threads=(thread("a"),)))
     await state.step([step("a", (far,))])
     assert await state.spans("a", 0, 1) == [far]
@@ -203,7 +211,7 @@ async def test_a_changed_stamp_makes_a_thread_unread_and_any_other_change_does_n
 @pytest.mark.parametrize("how", ["forgotten", "vanished"])
 async def test_a_thread_that_goes_takes_its_index_along_and_no_other(state: StateStore, how: str) -> None:
     await state.commit(Change(threads=(thread("a"), thread("b"), thread("c"))))
-    words = TextPiece(50, 60, 70, "some words")
+    words = TextChunk(50, 60, 70, "some words")
     await state.step([step("a", THREE, words), step("b", THREE, words)])
     gone: dict[str, Any] = {how: ("a", "c")}
     await state.commit(Change(**gone))
@@ -219,7 +227,7 @@ async def test_a_thread_that_goes_takes_its_index_along_and_no_other(state: Stat
 async def test_nothing_stays_of_a_thread_that_was_deleted_while_it_was_read(state: StateStore) -> None:
     await state.commit(Change(threads=(thread("a"), thread("b"))))
     await state.commit(Change(forgotten=("a",), tombstones=("a",)))
-    words = TextPiece(50, 60, 70, "some words")
+    words = TextChunk(50, 60, 70, "some words")
     await state.step([step("a", THREE, words), step("b", THREE, words)])
     assert await state.marks(["a", "b"]) == {"b": mark("b")}
     assert await state.spans("a", 0, 9) == []

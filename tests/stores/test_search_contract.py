@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from test_history_contract import mark, step, thread
 
 from mcp_server.models.case import folded, spellings
-from mcp_server.models.history import TextPiece
+from mcp_server.models.history import TextChunk
 from mcp_server.models.records import Change, SpawnEdge
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.contracts import StateStore
@@ -31,9 +31,9 @@ pytestmark = pytest.mark.anyio
 ALL = ThreadQuery(archived=None, with_preview=None)
 
 
-def pieces(*texts: str, tools: bool = False) -> list[TextPiece]:
+def pieces(*texts: str, tools: bool = False) -> list[TextChunk]:
     """One turn's texts: its n-th lies at byte 100 * n."""
-    return [TextPiece(50, 100 * n, 100 * n + 90, text, tools) for n, text in enumerate(texts)]
+    return [TextChunk(50, 100 * n, 100 * n + 90, text, tools) for n, text in enumerate(texts)]
 
 
 async def hold(state: StateStore, *texts: str, key: str = "a", **changes: Any) -> None:
@@ -190,7 +190,7 @@ async def test_every_spelling_of_every_letter_is_found_in_texts_and_in_names(tmp
     state = StateDb.open(tmp_path / "db")
     rows = [thread(f"{n:04}", name=f"-{char}-") for n, char in enumerate(cased)]
     await state.commit(Change(threads=tuple(rows)))
-    await state.step([step(row.id, (), TextPiece(0, 0, 9, row.name or "")) for row in rows])
+    await state.step([step(row.id, (), TextChunk(0, 0, 9, row.name or "")) for row in rows])
     missed: list[str] = []
     for row, char in zip(rows, cased, strict=True):
         for other in spellings(char):

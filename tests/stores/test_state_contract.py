@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from mcp_server.codex.files import RolloutFile
 from mcp_server.models.event import ThreadEvent
-from mcp_server.models.history import HistoryMark, HistoryStep
+from mcp_server.models.history import IndexCheckpoint, IndexUpdate
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.records import Change, Moved, SpawnEdge
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
@@ -98,8 +98,8 @@ async def test_rows_with_marks_and_trees_come_with_what_lies_at_their_paths(stat
         "another": RolloutFile("another", FileStamp(1, 1)),
     }
     await state.commit(Change(threads=(*rows.values(), thread("no part of it")), edges=tuple(edges)))
-    mark = HistoryMark("a", FileStamp(10, 20), 0, 10, "check", turns=3, items=6, next_item=7, next_ordinal=0)
-    await state.step([HistoryStep(mark, after=None, keep=0, spans=(), texts=())])
+    mark = IndexCheckpoint("a", FileStamp(10, 20), 0, 10, "check", turns=3, items=6, next_item=7, next_ordinal=0)
+    await state.step([IndexUpdate(mark, after=None, keep=0, spans=(), texts=())])
     stamps = {name: (row.path, row.stamp) for name, row in rows.items()}
     files = {rows["a"].path: there[rows["a"].path]}
     assert await state.get_many_with_files(["a", "gone", "unknown"], look) == (rows, files, {"a": mark})

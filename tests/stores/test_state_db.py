@@ -25,7 +25,7 @@ from sqlmodel import Session
 from mcp_server.codex.sandbox import READ_ONLY
 from mcp_server.errors import StoreFailure
 from mcp_server.models.event import ThreadEvent
-from mcp_server.models.history import HistoryMark, HistoryStep, TextPiece
+from mcp_server.models.history import IndexCheckpoint, IndexUpdate, TextChunk
 from mcp_server.models.records import BackfillState, Change, Move, SpawnEdge
 from mcp_server.models.thread import StoredThread
 from mcp_server.storage.history import TextQuery
@@ -289,12 +289,12 @@ async def test_rows_with_an_effort_that_is_no_text_are_taken_from_their_files_ag
 
 
 async def test_histories_that_were_indexed_by_an_older_version_are_read_again(path: Path) -> None:
-    mark = HistoryMark(THREAD.id, THREAD.stamp, 0, 9, "", turns=0, items=0, next_item=1, next_ordinal=0)
-    piece = TextPiece(0, 0, 9, "of an older reading", False)
+    mark = IndexCheckpoint(THREAD.id, THREAD.stamp, 0, 9, "", turns=0, items=0, next_item=1, next_ordinal=0)
+    piece = TextChunk(0, 0, 9, "of an older reading", False)
     query = TextQuery(("older",), ThreadQuery(archived=None, with_preview=None), tools=False, limit=9)
     with closing(StateDb.open(path)) as db:
         await db.commit(Change(threads=(THREAD, replace(THREAD, id="writes", recorded={"sandbox": READ_ONLY}))))
-        await db.step([HistoryStep(mark, None, 0, (), (piece,))])
+        await db.step([IndexUpdate(mark, None, 0, (), (piece,))])
         assert len(await db.places(query)) == 1
     set_back(path, "0007")
     with closing(StateDb.open(path)) as db:

@@ -80,7 +80,7 @@ async def test_what_the_system_refused_is_tried_again_at_each_look(
     built: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refused(files: list[RolloutFile]) -> list[BadLine]:
-        return [BadLine(file.path, 0, "can't be read: Permission denied", passing=True) for file in files]
+        return [BadLine(file.path, 0, "can't be read: Permission denied", transient=True) for file in files]
 
     built.write(path_of(D), rollout(D))
     with monkeypatch.context() as patched:

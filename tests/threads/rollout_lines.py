@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mcp_server.codex.lines import RolloutLine
-from mcp_server.codex.parser import TurnFolder
+from mcp_server.codex.parser import TurnBuilder
 from mcp_server.models.turn import Turn
 from mcp_server.models.value import Json
 
@@ -62,7 +62,7 @@ def output(call_id: str, text: Any, **fields: Any) -> RolloutLine:
 
 
 def folded(*lines: RolloutLine, paginated: bool = False) -> list[Turn]:
-    folder = TurnFolder(paginated=paginated)
+    folder = TurnBuilder(paginated=paginated)
     for each in (META, *lines):
         folder.feed(each)
     return folder.turns()

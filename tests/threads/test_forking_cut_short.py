@@ -12,7 +12,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from mcp_server.errors import DamagedRollout, StoreFailure, WriteFailed
-from mcp_server.models.history import HistoryMark
+from mcp_server.models.history import IndexCheckpoint
 from mcp_server.models.params import Caller, ForkParams, StartParams
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.files.rollouts import RolloutFiles
@@ -59,7 +59,7 @@ class State(MemoryState):
         super().__init__()
         self._pass = pass_
 
-    async def marks(self, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
+    async def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
         await self._pass("its turns are read")
         return await super().marks(thread_ids)
 

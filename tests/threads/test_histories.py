@@ -12,7 +12,7 @@ from rollout_lines import META, aborted, agent, call, completed, ended, event, o
 
 from mcp_server.codex import parser as folding
 from mcp_server.codex.lines import RolloutLine, encode_line
-from mcp_server.codex.parser import TurnFolder
+from mcp_server.codex.parser import TurnBuilder
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.models.turn import Turn
 from mcp_server.storage.history import HistoryStore
@@ -24,10 +24,10 @@ from mcp_server.threads.turn_index import History, open_history
 ID = "01a20581-0000-7000-8000-000000000001"
 
 
-@pytest.fixture(autouse=True, params=[folding.PIECE_BYTES, 1], ids=["long pieces", "short pieces"])
+@pytest.fixture(autouse=True, params=[folding.CHUNK_BYTES, 1], ids=["long pieces", "short pieces"])
 def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Turns are whole, or cut wherever they can be."""
-    monkeypatch.setattr(folding, "PIECE_BYTES", request.param)
+    monkeypatch.setattr(folding, "CHUNK_BYTES", request.param)
 
 
 class Rollout:
@@ -60,8 +60,8 @@ class Rollout:
         )
         return await open_history(self.store, await history_text(self.files, thread, _nobody))
 
-    def folded(self) -> TurnFolder:
-        folder = TurnFolder(paginated=self.mode == "paginated")
+    def folded(self) -> TurnBuilder:
+        folder = TurnBuilder(paginated=self.mode == "paginated")
         for line in self.lines:
             folder.feed(line)
         return folder
@@ -179,8 +179,8 @@ async def test_no_piece_begins_between_a_call_and_what_is_told_of_it_later() -> 
     await agrees(rollout)
     (span,) = await (await rollout.open()).spans(0, 1)
     called, told = (len(b"".join(map(encode_line, rollout.lines[:n]))) for n in (4, 8))
-    assert span.facts.pieces
-    assert not [piece for piece in span.facts.pieces if called <= piece.start < told]
+    assert span.facts.chunks
+    assert not [piece for piece in span.facts.chunks if called <= piece.start < told]
 
 
 @pytest.mark.anyio
@@ -193,7 +193,7 @@ async def test_a_page_reads_its_bytes_and_no_more() -> None:
     read = reads_of(rollout)
     await history.turns(40, 43, "full")
     spans = await history.spans(40, 43)
-    assert sum(end - start for start, end in read) == sum(span.end - span.place.start for span in spans) < 5_000
+    assert sum(end - start for start, end in read) == sum(span.end - span.begin.start for span in spans) < 5_000
     read.clear()
     assert len(await history.turns(0, 50, "notLoaded")) == 50
     assert read == []

@@ -27,8 +27,8 @@ from rollout_lines import (
 )
 
 from mcp_server.codex.lines import RolloutLine
-from mcp_server.codex.parser import TurnFolder
-from mcp_server.models.history import Place
+from mcp_server.codex.parser import TurnBuilder
+from mcp_server.models.history import ParserState
 from mcp_server.models.value import Json, plain
 from tests.histories import check_types
 
@@ -233,7 +233,7 @@ def test_a_recorded_id_that_looks_synthetic_replaces_nothing():
 
 
 def test_who_begins_inside_a_thread_says_which_number_is_next():
-    folder = TurnFolder(begin=Place(item=5))
+    folder = TurnBuilder(begin=ParserState(item=5))
     for each in (started("a"), user("one"), call("c")):
         folder.feed(each)
 

@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from mcp_server.background_indexer import keep_indexed
 from mcp_server.codex.lines import RawLine, RolloutLine, encode_line
 from mcp_server.errors import StoreFailure
-from mcp_server.models.history import HistoryStep
+from mcp_server.models.history import IndexUpdate
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.history import TextQuery
 from mcp_server.storage.query import ThreadQuery
@@ -168,7 +168,7 @@ async def test_a_history_that_the_index_has_no_room_for_keeps_no_other_from_bein
     await home.seen()
     real = spans.step
 
-    def choosy(connection: Connection, steps: Sequence[HistoryStep]) -> list[int | None]:
+    def choosy(connection: Connection, steps: Sequence[IndexUpdate]) -> list[int | None]:
         if thread_id(1) in {step.mark.thread_id for step in steps}:
             raise OverflowError("Python int too large to convert to SQLite INTEGER")
         return real(connection, steps)

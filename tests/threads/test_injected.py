@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from rollout_lines import META, agent, ended, response, started, user
 
-from mcp_server.codex.injected import BetweenTurns
+from mcp_server.codex.injected import InjectedMessages
 from mcp_server.codex.lines import RolloutLine
-from mcp_server.codex.parser import TurnFolder
+from mcp_server.codex.parser import TurnBuilder
 
 
 def message(text: str, role: str = "user", **fields: object) -> RolloutLine:
@@ -16,8 +16,8 @@ def message(text: str, role: str = "user", **fields: object) -> RolloutLine:
 
 
 def found(*lines: RolloutLine) -> list[str]:
-    folder = TurnFolder(paginated=True)
-    between = BetweenTurns(folder)
+    folder = TurnBuilder(paginated=True)
+    between = InjectedMessages(folder)
     texts: list[str] = []
     for place, line in enumerate((META, *lines)):
         folder.feed(line, place, place + 1)

@@ -137,7 +137,7 @@ class Folders:
         except FileNotFoundError:
             pass
         except OSError as error:  # of any kind: a path may be too long for the system
-            said.append(BadLine(_told(folder), 0, f"can't be looked into: {error.strerror}", passing=True))
+            said.append(BadLine(_told(folder), 0, f"can't be looked into: {error.strerror}", transient=True))
         if odd is not None:
             odd += said
         return sorted(found, key=itemgetter(0))

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from msgspec.structs import replace
 
 from mcp_server.models.case import folded
-from mcp_server.models.history import HistoryMark, HistoryStep, TextPiece, TurnSpan
+from mcp_server.models.history import IndexCheckpoint, IndexUpdate, TextChunk, TurnSpan
 from mcp_server.models.thread import StoredThread
 from mcp_server.storage.history import HistoryStore, TextPlace, TextQuery
 from mcp_server.storage.query import ThreadQuery, fits
@@ -18,12 +18,12 @@ class MemoryHistory(HistoryStore):
 
     def __init__(self) -> None:
         self._threads: dict[str, StoredThread] = {}
-        self._marks: dict[str, HistoryMark] = {}
+        self._marks: dict[str, IndexCheckpoint] = {}
         self._spans: dict[str, list[TurnSpan]] = {}
-        self._texts: dict[int, tuple[str, TextPiece]] = {}
+        self._texts: dict[int, tuple[str, TextChunk]] = {}
         self._next_text = 0
 
-    async def marks(self, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
+    async def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
         return {thread_id: self._marks[thread_id] for thread_id in thread_ids if thread_id in self._marks}
 
     async def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
@@ -36,10 +36,10 @@ class MemoryHistory(HistoryStore):
     async def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
         return next((span for span in self._spans.get(thread_id, ()) if span.turn_id == turn_id), None)
 
-    async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:
+    async def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
         return [self._take(step) for step in steps]
 
-    def _take(self, step: HistoryStep) -> bool:
+    def _take(self, step: IndexUpdate) -> bool:
         thread_id = step.mark.thread_id
         before = self._marks.get(thread_id)
         if step.after is not None and (before is None or before.end != step.after):
@@ -66,7 +66,7 @@ class MemoryHistory(HistoryStore):
                 and (query.tools or not piece.tools)
                 and thread_id in allowed
             ):
-                span = next((one for one in self._spans[thread_id] if one.place.start == piece.turn), None)
+                span = next((one for one in self._spans[thread_id] if one.begin.start == piece.turn), None)
                 found.append(TextPlace(number, thread, span, piece.start, piece.end))
                 if len(found) == query.limit:
                     break

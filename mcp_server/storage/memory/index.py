@@ -13,7 +13,7 @@ from msgspec import structs
 
 from mcp_server.codex.files import RolloutFile
 from mcp_server.models.event import EventType, ThreadEvent
-from mcp_server.models.history import HistoryStep
+from mcp_server.models.history import IndexUpdate
 from mcp_server.models.records import BackfillState, Change, Moved, Operation, Receipt, SpawnEdge, chain_of
 from mcp_server.models.thread import FileStamp, StoredThread, ThreadSortKey
 from mcp_server.storage.contracts import Look, LookMany, RowsWithFiles, StateStore, Trees
@@ -102,7 +102,7 @@ class MemoryState(MemoryHistory, StateStore):
         self._last_seq += len(appended)
         return appended
 
-    async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:
+    async def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
         taken = await super().step(steps)
         for thread_id in self._tombstones.intersection(step.mark.thread_id for step in steps):
             self._forget(thread_id)

@@ -133,7 +133,7 @@ class SpawnEdgeRow(SQLModel, table=True):
 
 
 class HistoryRow(SQLModel, table=True):
-    """A `HistoryMark`. No foreign key: a history may be read before its thread has a row."""
+    """A `IndexCheckpoint`. No foreign key: a history may be read before its thread has a row."""
 
     __tablename__ = "histories"
 
@@ -175,7 +175,7 @@ class TurnRow(SQLModel, table=True):
 
 
 class TextRow(SQLModel, table=True):
-    """Where a `TextPiece` lies. The text itself is nowhere but in the rollout; `said_text` and `tool_text` have its
+    """Where a `TextChunk` lies. The text itself is nowhere but in the rollout; `said_text` and `tool_text` have its
     runs of three characters under the same number."""
 
     __tablename__ = "texts"

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from mcp_server.codex.files import RolloutFile
 from mcp_server.errors import NotStorable, StateDamaged
 from mcp_server.models.event import EventType, ThreadEvent
-from mcp_server.models.history import HistoryMark, HistoryStep, TurnSpan
+from mcp_server.models.history import IndexCheckpoint, IndexUpdate, TurnSpan
 from mcp_server.models.records import BackfillState, Change, Operation, Receipt, SpawnEdge
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.contracts import Look, LookMany, RowsWithFiles, StateStore, Trees
@@ -223,13 +223,13 @@ class StateDb(StateStore):
         return await self.read(index.forks_of, thread_id)
 
     # histories
-    async def marks(self, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
+    async def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
         return await self.read(spans.marks, thread_ids)
 
     async def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         return await self.read(spans.spans, thread_id, first, end)
 
-    async def last_turns(self, thread_id: str, most: int) -> tuple[HistoryMark | None, list[TurnSpan]]:
+    async def last_turns(self, thread_id: str, most: int) -> tuple[IndexCheckpoint | None, list[TurnSpan]]:
         return await self.read(spans.last_turns, thread_id, most)
 
     async def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
@@ -238,7 +238,7 @@ class StateDb(StateStore):
     async def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
         return await self.read(spans.span_of, thread_id, turn_id)
 
-    async def step(self, steps: Sequence[HistoryStep]) -> list[bool]:
+    async def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
         return await self.write(_step, steps, _now_ms())
 
     async def places(self, query: TextQuery) -> list[TextPlace]:
@@ -383,7 +383,7 @@ def _reopen(session: Session) -> None:
     journal.reopen_backfill(session)
 
 
-def _step(session: Session, steps: Sequence[HistoryStep], now_ms: int) -> list[bool]:
+def _step(session: Session, steps: Sequence[IndexUpdate], now_ms: int) -> list[bool]:
     numbers = spans.step(session, steps)
     taken = [(number, step) for number, step in zip(numbers, steps, strict=True) if number is not None]
     search.add(session, taken, now_ms)

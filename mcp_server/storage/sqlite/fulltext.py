@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from mcp_server.models.case import folded, spellings
-from mcp_server.models.history import HistoryStep, TextPiece
+from mcp_server.models.history import IndexUpdate, TextChunk
 from mcp_server.models.thread import StoredThread
 from mcp_server.storage.history import TextPlace, TextQuery
 from mcp_server.storage.query import ThreadQuery
@@ -52,10 +52,10 @@ _NO_CHARACTERS = {0xFFFE: 0xFFFD, 0xFFFF: 0xFFFD}  # as SQLite reads them
 # ---------------------------------------------------------------------------------------------- writing
 
 
-def add(connection: Connection, steps: Sequence[tuple[int, HistoryStep]], now_ms: int) -> None:
+def add(connection: Connection, steps: Sequence[tuple[int, IndexUpdate]], now_ms: int) -> None:
     """Number and index the texts of these steps, each with the number of its history; the first is of the newest."""
-    newer: list[tuple[int, TextPiece]] = []
-    older: list[tuple[int, TextPiece]] = []
+    newer: list[tuple[int, TextChunk]] = []
+    older: list[tuple[int, TextChunk]] = []
     begun = _begun(connection, now_ms) if any(step.texts for _, step in steps) else 0
     for history, step in reversed(steps):
         into = newer if step.mark.stamp.mtime_ns // 1_000_000 >= begun else older

@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from mcp_server.models.history import HistoryMark, HistoryStep, ItemPlace, Place, TurnFacts, TurnSpan
+from mcp_server.models.history import IndexCheckpoint, IndexUpdate, ItemSpan, ParserState, TurnFacts, TurnSpan
 from mcp_server.models.records import Moved
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.sql.rows import table
 from mcp_server.storage.sql.tables import HistoryRow, UnreadRow
 from mcp_server.storage.sqlite.statements import clamped, fetch_all, fetch_listed, fetch_one, run, run_each, run_listed
 
-# What a row holds of a `HistoryMark` as it is: its fields between the stamp and the open calls, in their order.
+# What a row holds of a `IndexCheckpoint` as it is: its fields between the stamp and the open calls, in their order.
 _MARK = ("base", "end", "check", "turns", "items", "next_item", "next_ordinal")
 
 _COLUMNS = ("size", "mtime_ns", "open_calls", *_MARK)
@@ -36,17 +36,17 @@ _facts = msgspec.json.Decoder(TurnFacts)  # MessagePack has no room for some num
 # ---------------------------------------------------------------------------------------------- marks
 
 
-def marks(connection: Connection, thread_ids: Collection[str]) -> dict[str, HistoryMark]:
+def marks(connection: Connection, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
     sql = f"SELECT thread_id, {_NAMES} FROM histories WHERE thread_id IN (SELECT value FROM json_each(?))"
     return {row[0]: _mark(*row) for row in fetch_listed(connection, sql, thread_ids)}
 
 
-def _mark(thread_id: str, size: int, mtime_ns: int, open_calls: str, *mark: Any) -> HistoryMark:
+def _mark(thread_id: str, size: int, mtime_ns: int, open_calls: str, *mark: Any) -> IndexCheckpoint:
     calls = () if open_calls == "[]" else tuple(json.loads(open_calls))
-    return HistoryMark(thread_id, FileStamp(size, mtime_ns), *mark, open_calls=calls)
+    return IndexCheckpoint(thread_id, FileStamp(size, mtime_ns), *mark, open_calls=calls)
 
 
-def step(connection: Connection, steps: Sequence[HistoryStep]) -> list[int | None]:
+def step(connection: Connection, steps: Sequence[IndexUpdate]) -> list[int | None]:
     """The numbers of the histories that have taken their steps in; None for one that has gone on meanwhile."""
     numbers = [_step(connection, step) for step in steps]
     rows = [
@@ -61,7 +61,7 @@ def step(connection: Connection, steps: Sequence[HistoryStep]) -> list[int | Non
     return numbers
 
 
-def _step(connection: Connection, step: HistoryStep) -> int | None:
+def _step(connection: Connection, step: IndexUpdate) -> int | None:
     mark = step.mark
     before = fetch_one(connection, 'SELECT number, "end" FROM histories WHERE thread_id = ?', (mark.thread_id,))
     if step.after is not None and (before is None or before[1] != step.after):
@@ -90,7 +90,7 @@ def spans(connection: Connection, thread_id: str, first: int, end: int) -> list[
     return _spans(connection, thread_id, "u.number >= ? AND u.number < ?", clamped(first), clamped(end))
 
 
-def last_turns(connection: Connection, thread_id: str, most: int) -> tuple[HistoryMark | None, list[TurnSpan]]:
+def last_turns(connection: Connection, thread_id: str, most: int) -> tuple[IndexCheckpoint | None, list[TurnSpan]]:
     mark = marks(connection, [thread_id]).get(thread_id)
     return mark, spans(connection, thread_id, max(0, mark.turns - most), mark.turns) if mark and most else []
 
@@ -112,7 +112,7 @@ def _spans(connection: Connection, thread_id: str, condition: str, *values: Any)
 
 def _values(history: int, span: TurnSpan) -> tuple[Any, ...]:
     """A row, in the order of `_TURN`."""
-    place = span.place
+    place = span.begin
     facts = msgspec.json.encode(_moved(span.facts, -place.start))
     where = (place.start, span.end, place.line, place.item, place.counted)
     return (history, span.number, span.turn_id, *where, span.items, span.size, facts)
@@ -132,17 +132,17 @@ def span_of_row(
 ) -> TurnSpan:
     """The turn that a row tells of, its columns in the order of `SPAN`."""
     facts = _moved(_facts.decode(told), start)
-    return TurnSpan(number, turn_id, Place(start, line, item, counted), end, items, size, facts)
+    return TurnSpan(number, turn_id, ParserState(start, line, item, counted), end, items, size, facts)
 
 
 def _moved(facts: TurnFacts, by: int) -> TurnFacts:
     """Offsets as counted from somewhere else: small numbers take little room."""
 
-    def moved(place: ItemPlace | None) -> ItemPlace | None:
-        return place and ItemPlace(place.start + by, place.end + by, place.id)
+    def moved(place: ItemSpan | None) -> ItemSpan | None:
+        return place and ItemSpan(place.start + by, place.end + by, place.id)
 
-    pieces = tuple(msgspec.structs.replace(piece, start=piece.start + by) for piece in facts.pieces)
-    return msgspec.structs.replace(facts, asked=moved(facts.asked), answered=moved(facts.answered), pieces=pieces)
+    pieces = tuple(msgspec.structs.replace(piece, start=piece.start + by) for piece in facts.chunks)
+    return msgspec.structs.replace(facts, request=moved(facts.request), answer=moved(facts.answer), chunks=pieces)
 
 
 def forget_all(connection: Connection) -> None:

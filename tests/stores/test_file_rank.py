@@ -10,8 +10,8 @@ from homes import HOUR_MS, NOW_MS, A, B, C, Home, HomeInMemory, build, path_of, 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_server.codex.file_rank import classify_files, is_canonical, ranked
 from mcp_server.codex.paths import active_path, archived_path
-from mcp_server.codex.which_file import best_first, is_own, sort_out
 from mcp_server.models.records import Change
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.memory.index import MemoryState
@@ -51,50 +51,50 @@ FILES = [*MADE_BY.values(), OWN, SAME_IN_ARCHIVE, COMPRESSED, ANOTHER_TIME, REVE
 
 @pytest.mark.parametrize("copy", MADE_BY.values(), ids=MADE_BY)
 def test_a_copy_under_another_name_or_in_another_place_is_no_thread_beside_codexs_own_file(copy: str) -> None:
-    assert best_first([copy, OWN], A)[0] == OWN
-    assert best_first([copy, SAME_IN_ARCHIVE], A)[0] == SAME_IN_ARCHIVE
-    assert sort_out([copy, OWN], A) == (OWN, [], [copy])
-    assert not is_own(copy, A)
+    assert ranked([copy, OWN], A)[0] == OWN
+    assert ranked([copy, SAME_IN_ARCHIVE], A)[0] == SAME_IN_ARCHIVE
+    assert classify_files([copy, OWN], A) == (OWN, [], [copy])
+    assert not is_canonical(copy, A)
 
 
 @pytest.mark.parametrize("own", [OWN, SAME_IN_ARCHIVE, COMPRESSED, ANOTHER_TIME, REVERTED, archived_path(REVERTED)])
 def test_names_and_places_that_codex_gives_are_its_own(own: str) -> None:
-    assert is_own(own, A)
+    assert is_canonical(own, A)
 
 
 def test_a_file_called_after_another_thread_is_a_copy_of_the_one_that_it_carries() -> None:
-    assert sort_out([path_of(B), OWN], A) == (OWN, [], [path_of(B)])
+    assert classify_files([path_of(B), OWN], A) == (OWN, [], [path_of(B)])
 
 
 def test_of_one_name_the_active_file_goes_before_the_archived_and_the_plain_before_the_compressed() -> None:
-    assert best_first([SAME_IN_ARCHIVE, OWN], A)[0] == OWN
-    assert best_first([COMPRESSED, OWN], A)[0] == OWN
-    assert best_first([COMPRESSED, SAME_IN_ARCHIVE], A)[0] == SAME_IN_ARCHIVE
+    assert ranked([SAME_IN_ARCHIVE, OWN], A)[0] == OWN
+    assert ranked([COMPRESSED, OWN], A)[0] == OWN
+    assert ranked([COMPRESSED, SAME_IN_ARCHIVE], A)[0] == SAME_IN_ARCHIVE
 
 
 def test_of_two_names_that_codex_may_have_given_the_earlier_goes_first_wherever_they_lie() -> None:
-    assert best_first([ANOTHER_TIME, OWN], A)[0] == OWN
-    assert best_first([ANOTHER_TIME, SAME_IN_ARCHIVE], A)[0] == SAME_IN_ARCHIVE
+    assert ranked([ANOTHER_TIME, OWN], A)[0] == OWN
+    assert ranked([ANOTHER_TIME, SAME_IN_ARCHIVE], A)[0] == SAME_IN_ARCHIVE
 
 
 def test_what_reverts_have_replaced_are_parts_of_the_thread_and_no_copies() -> None:
     files = [OWN, REVERTED, REVERTED_AGAIN, archived_path(REVERTED), MADE_BY["iCloud"]]
-    assert sort_out(files, A) == (REVERTED_AGAIN, [REVERTED, OWN], [archived_path(REVERTED), MADE_BY["iCloud"]])
+    assert classify_files(files, A) == (REVERTED_AGAIN, [REVERTED, OWN], [archived_path(REVERTED), MADE_BY["iCloud"]])
 
 
 @given(st.sets(st.sampled_from(FILES), min_size=1), st.randoms(use_true_random=False))
 def test_the_order_of_the_files_decides_nothing(files: set[str], random: Any) -> None:
     shuffled = sorted(files)
     random.shuffle(shuffled)
-    assert best_first(shuffled, A) == best_first(files, A)
+    assert ranked(shuffled, A) == ranked(files, A)
 
 
 @given(st.sets(st.sampled_from(FILES), min_size=1))
 def test_the_file_that_is_the_thread_still_is_once_it_is_archived_or_brought_back(files: set[str]) -> None:
-    current = best_first(files, A)[0]
+    current = ranked(files, A)[0]
     moved = active_path(current) if current.startswith("archived_sessions/") else archived_path(current)
     if moved not in files:
-        assert best_first({moved, *files} - {current}, A)[0] == moved
+        assert ranked({moved, *files} - {current}, A)[0] == moved
 
 
 # ---------------------------------------------------------------------------------------------- the index
@@ -158,7 +158,7 @@ async def test_the_same_files_give_the_same_answer_in_whatever_order_and_way_the
         elif way == "sync":
             await sync(home.rollouts, state)
     await sync(home.rollouts, state)
-    best = best_first([path for path, _, _ in steps], A)[0]
+    best = ranked([path for path, _, _ in steps], A)[0]
     assert await chosen(home, state) == (best, f"said in {best}")
     anew = MemoryState()
     await build(home, anew)
