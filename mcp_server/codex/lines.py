@@ -1,7 +1,7 @@
-"""The lines of a rollout file, tolerant of kinds and fields that this version doesn't know.
+"""The lines of a rollout file, decoded and encoded. Unknown kinds of lines and unknown fields are no errors.
 
 A line is `{"timestamp", "type", "payload"}`, with an `ordinal` beside them in paginated histories (Codex 0.169.0).
-Only what every reader needs is typed here; payloads stay plain dicts, since Codex adds to them with each release.
+Payloads stay plain dicts, since Codex adds to them with each release.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from typing import Any
 
 import msgspec
 
+from mcp_server.codex.fields import mapping_of
 from mcp_server.codex.old_rollout import in_current_form
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.value import Json
 
 MAX_DEPTH = 100
-"""How deep a payload may be nested. Codex reads no line that is nested deeper than 128; and what is shown of a line is
-nested a little deeper in an answer, which clients bound too."""
+"""How deep a payload may be nested. Codex reads no line that is nested deeper than 128. An answer nests a payload a
+little deeper, and clients have bounds, too."""
 
 MAX_LINE_BYTES = 64 << 20
-"""How long a line may be; a longer one is not taken into memory. Images make lines of some 20 MB."""
+"""How long a line may be. A longer one is not read into memory. Images make lines of some 20 MB."""
 
-# Each value takes up to 80 bytes, and may be written with three. Lines that are shorter than this may hold any number.
+# A value of three characters takes up to 80 bytes in memory. Lines of up to _MANY_VALUES_BYTES may hold any number.
 _MANY_VALUES, _MANY_VALUES_BYTES = 4_000_000, 8 << 20
 
 
@@ -43,8 +44,8 @@ class RolloutLine(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class RawLine:
-    """One undecoded line and where it lies. `end` is the offset after its newline; `whole` is False for a torn tail.
-    Of a line of more than `MAX_LINE_BYTES`, `data` has the end alone, and `cut` is how many bytes came before."""
+    """One undecoded line and its byte offset. `whole` is False for an unfinished last line. Of a line that is longer
+    than `MAX_LINE_BYTES`, `data` holds only the end; `cut` is how many bytes come before."""
 
     offset: int
     data: bytes
@@ -53,6 +54,7 @@ class RawLine:
 
     @property
     def end(self) -> int:
+        """The offset behind its newline."""
         return self.offset + self.cut + len(self.data) + (1 if self.whole else 0)
 
 
@@ -86,15 +88,15 @@ BOM = b"\xef\xbb\xbf"
 
 
 class MalformedLine(ValueError):
-    """A line that is not a JSON object of the rollout's shape. The text says why."""
+    """A line that is no JSON object of a rollout's shape. The text says why."""
 
 
 def decode_line(data: bytes) -> RolloutLine:
-    """Decode one line. A byte order mark before it is passed over, which editors put at the start of a file.
+    """Decode one line. It may begin with a byte order mark, which editors put at the start of a file.
 
     Raises:
-        MalformedLine: not JSON, not UTF-8, without `type` and `payload` and no line of an old rollout either, or nested
-            deeper than `MAX_DEPTH`.
+        MalformedLine: not JSON, not UTF-8, nested deeper than `MAX_DEPTH`, or neither a line of today (with `type` and
+            `payload`) nor one of an old rollout.
     """
     data = data.removeprefix(BOM)
     check_values(data)
@@ -114,18 +116,18 @@ def decode_line(data: bytes) -> RolloutLine:
 
 
 def check_values(data: bytes) -> None:
-    """Raises MalformedLine if JSON holds so many values that they would take many times its length in memory."""
+    """Raise MalformedLine if a JSON text holds so many values that they would take many times its length in memory."""
     if len(data) > _MANY_VALUES_BYTES and sum(map(data.count, (b",", b"[", b"{"))) > _MANY_VALUES:
         raise MalformedLine(f"JSON holds more than {_MANY_VALUES} values")
 
 
 def _old(data: bytes) -> RolloutLine | None:
-    """A line of an old rollout as one of today."""
+    """A line of an old rollout, in the form of today."""
     try:
-        told = in_current_form(msgspec.json.decode(data))
+        fields = in_current_form(msgspec.json.decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return told and RolloutLine(*told)
+    return fields and RolloutLine(*fields)
 
 
 def decode_raw(raw: RawLine) -> RolloutLine:
@@ -140,7 +142,7 @@ def decode_raw(raw: RawLine) -> RolloutLine:
 
 
 def decode_value(text: str) -> Any:
-    """The value of a JSON text that stands in a line.
+    """The value of a JSON text within a line.
 
     Raises:
         MalformedLine: not JSON, or nested deeper than `MAX_DEPTH`.
@@ -180,37 +182,35 @@ def _too_deep() -> MalformedLine:
     return MalformedLine(f"JSON is nested deeper than {MAX_DEPTH} levels")
 
 
-def decode_first(raw: RawLine, said: list[str]) -> RolloutLine:
-    """Decode a line that tells what a file is. Bytes that are no UTF-8 are replaced, and a time or a number of another
-    type counts as missing; that is `said`.
+def decode_first(raw: RawLine, problems: list[str]) -> RolloutLine:
+    """Decode the line that tells what a file is. Bytes that are no UTF-8 are replaced, and a timestamp or an ordinal of
+    another type counts as missing. This is added to the `problems`.
 
     Raises:
-        MalformedLine: as `decode_raw`, but for that.
+        MalformedLine: for any other reason of `decode_raw`.
     """
     try:
         return decode_raw(raw)
     except MalformedLine as error:
         if raw.cut:
             raise
-        why = error
+        cause = error
     record = decode_value(raw.data.removeprefix(BOM).decode("utf-8", "replace"))
-    if (told := in_current_form(record)) is not None:
-        said.append(f"not all of it can be used: {why}")
-        return RolloutLine(*told)
-    if not isinstance(record, dict):
-        raise why
-    known: Json = {name: record[name] for name in ("type", "payload") if name in record}  # pyright: ignore[reportUnknownVariableType]
-    try:
-        line = msgspec.convert(known, RolloutLine)
-    except msgspec.ValidationError as error:
-        raise why from error
-    said.append(f"not all of it can be used: {why}")
+    if (fields := in_current_form(record)) is not None:
+        line = RolloutLine(*fields)
+    else:
+        known = {name: value for name, value in mapping_of(record).items() if name in ("type", "payload")}
+        try:
+            line = msgspec.convert(known, RolloutLine)
+        except msgspec.ValidationError as error:
+            raise cause from error
+    problems.append(f"not all of it can be used: {cause}")
     return line
 
 
-def decode_meta(payload: Json, said: list[str] | None = None) -> SessionMeta:
+def decode_meta(payload: Json, problems: list[str] | None = None) -> SessionMeta:
     """Read the payload of a `session_meta` line. A field that is null, or of a type that no version of Codex writes,
-    counts as missing; the latter is `said`.
+    counts as missing. The latter is added to the `problems`.
 
     Raises:
         MalformedLine: `id` is missing or no text.
@@ -225,16 +225,29 @@ def decode_meta(payload: Json, said: list[str] | None = None) -> SessionMeta:
             msgspec.convert(payload.get(field.name), field.type)
         except msgspec.ValidationError as error:
             misfits[field.name] = str(error)
-    if said is not None:
-        said += [f"{name} is left out: {why}" for name, why in misfits.items() if payload.get(name) is not None]
+    if problems is not None:
+        problems += [f"{name} is left out: {why}" for name, why in misfits.items() if payload.get(name) is not None]
     try:
         return msgspec.convert({name: payload[name] for name in payload.keys() - misfits.keys()}, SessionMeta)
     except msgspec.ValidationError as error:
         raise MalformedLine(str(error)) from error
 
 
+def split_lines(data: bytes, offset: int = 0) -> list[RawLine]:
+    """The lines of bytes that begin at an offset, without blank ones. The last may be unfinished."""
+    lines = list[RawLine]()
+    *whole, tail = data.split(b"\n")
+    for line in whole:
+        if line and not line.isspace():
+            lines.append(RawLine(offset, line))
+        offset += len(line) + 1
+    if tail and not tail.isspace():
+        lines.append(RawLine(offset, tail, whole=False))
+    return lines
+
+
 def encode_line(line: RolloutLine) -> bytes:
-    """The line as written: compact JSON and a newline; `ordinal` only where the history counts."""
+    """The bytes of a line: compact JSON and a newline. `ordinal` is written only in histories that count lines."""
     record: Json = {"timestamp": line.timestamp}
     if line.ordinal is not None:
         record["ordinal"] = line.ordinal

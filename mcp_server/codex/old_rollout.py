@@ -1,7 +1,8 @@
-"""Lines of rollouts from before September 2025, when each was a response item by itself, told as lines of today.
+"""Rollouts of before September 2025, whose lines were bare response items, in the form of today.
 
-The first is the session: `{"id", "timestamp", "instructions"}`, with `git` from June on. Among the items stood
-`{"record_type": "state"}`. The TypeScript CLI kept the same in one JSON document: `{"session": ..., "items": [...]}`.
+The first line was the session: `{"id", "timestamp", "instructions"}`, with `git` from June on. Lines
+`{"record_type": "state"}` stood among the items. The TypeScript CLI kept the same in one JSON document:
+`{"session": ..., "items": [...]}`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import msgspec
 from mcp_server.codex.fields import mapping_of, text_of
 
 BARE = "bare"
-"""The history mode of these rollouts: response items alone. Read and forked, never written to."""
+"""The history mode of these rollouts. They are read and forked, never written to."""
 
 _ITEMS = frozenset(
     {
@@ -31,12 +32,12 @@ _ITEMS = frozenset(
     }
 )
 
-Told = tuple[str, dict[str, Any], str]
+Fields = tuple[str, dict[str, Any], str]
 """Type, payload and timestamp of a line of today."""
 
 
-def in_current_form(value: Any) -> Told | None:
-    """What such a line is today; None if it is none."""
+def in_current_form(value: Any) -> Fields | None:
+    """The fields of a line of an old rollout; None for any other value."""
     line = mapping_of(value)
     stamp = text_of(line, "timestamp") or ""
     if "type" in line:
@@ -62,7 +63,7 @@ def lines_of_document(data: bytes) -> bytes:
     """The document of the TypeScript CLI as the lines that its successor would have written.
 
     Raises:
-        ValueError: no such document.
+        ValueError: it is no such document.
     """
     document = _decoder.decode(data)
     return b"".join(msgspec.json.format(part, indent=-1) + b"\n" for part in (document.session, *document.items))

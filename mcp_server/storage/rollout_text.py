@@ -1,4 +1,4 @@
-"""The text of one rollout, opened: plain or compressed, cut into lines. Blocking; runs in worker threads."""
+"""The bytes of one open rollout, plain or compressed, and their lines. Blocking."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ else:
 BATCH_BYTES = 1 << 20
 _DOCUMENT_BYTES = 64 << 20
 MAX_READ_BYTES = 128 << 20
-"""How many bytes are read at once; what is longer is gone through line by line."""
+"""How many bytes are read at once. Longer parts are read line by line."""
 MAX_EXPANDED_BYTES = 1 << 30
-"""How much a compressed rollout may expand to."""
-# Enough of a line's end to tell whether the file is still the same (see threads/scan.py).
+"""A compressed rollout that expands to more is damaged."""
+# The end of a line that proves that the file is still the same (see threads/scan.py).
 _KEPT_BYTES = 4 << 10
 
 
@@ -44,7 +44,7 @@ class ByteStream(Protocol):
 
 
 class RolloutText:
-    """The uncompressed bytes of a rollout. `size` is None where only reading to the end would tell it.
+    """The uncompressed bytes of a rollout. `size` is None if only reading to the end would tell it.
 
     Reading raises DamagedRollout where the file can't be read or decompressed.
     """
@@ -106,7 +106,7 @@ class RolloutText:
 
 
 class _Line:
-    """A line that is read in parts. One that proves too long is not held, but for its end."""
+    """A line that is read in parts. Of a line that proves too long only the end is kept."""
 
     def __init__(self, offset: int, begun: bytes = b"") -> None:
         self.offset = offset
@@ -139,7 +139,7 @@ class _Line:
 
 
 class _Expanded:
-    """What a compressed file expands to, as far as the bound: a small file may make any number of bytes."""
+    """The expanded bytes of a compressed file, up to the bound: a small file may expand to any number of bytes."""
 
     def __init__(self, path: str, source: BufferedReader) -> None:
         self._path, self._source = path, source
@@ -164,7 +164,7 @@ class _Expanded:
 
 
 def open_text(file: Path, path: str, flags: int = 0) -> RolloutText:
-    """Open a rollout file, by its suffix. `path` is what errors call it; `flags` go to open(2).
+    """Open a rollout file by the kind that its suffix tells. Errors name it by `path`; `flags` go to open(2).
 
     Raises:
         DamagedRollout: there is no such file, or it can't be opened.
@@ -183,10 +183,10 @@ def open_text(file: Path, path: str, flags: int = 0) -> RolloutText:
 
 
 def document_text(path: str, data: bytes) -> RolloutText:
-    """A session of the TypeScript CLI, as the lines that its successor would have written.
+    """A session document of the TypeScript CLI, as the lines that its successor would have written.
 
     Raises:
-        DamagedRollout: no such document.
+        DamagedRollout: it is no such document.
     """
     try:
         check_values(data)
@@ -195,21 +195,8 @@ def document_text(path: str, data: bytes) -> RolloutText:
         raise DamagedRollout(path, f"is in an old format, and no session of the TypeScript CLI: {error}") from error
 
 
-def split_lines(data: bytes, offset: int = 0) -> list[RawLine]:
-    """The lines of bytes that begin at an offset, blank ones left out; the last one may be torn."""
-    lines = list[RawLine]()
-    *whole, tail = data.split(b"\n")
-    for line in whole:
-        if line and not line.isspace():
-            lines.append(RawLine(offset, line))
-        offset += len(line) + 1
-    if tail and not tail.isspace():
-        lines.append(RawLine(offset, tail, whole=False))
-    return lines
-
-
 def damage_of(error: StoreFailure, path: str) -> BadLine:
-    """Why a file can't be read, as it is told and remembered."""
+    """The bad line that stands for a file that can't be read."""
     if isinstance(error, DamagedRollout):
         return BadLine(error.path, error.offset, error.reason, transient=isinstance(error.__cause__, OSError))
     return BadLine(path, 0, str(error), transient=True)
@@ -217,7 +204,7 @@ def damage_of(error: StoreFailure, path: str) -> BadLine:
 
 @contextmanager
 def reading(path: str) -> Generator[None]:
-    """Say in our own words why a rollout can't be read."""
+    """Turn what the system raises about a rollout into DamagedRollout."""
     try:
         yield
     except FileNotFoundError as error:

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from mcp_server.codex.drafts import Draft
 from mcp_server.codex.files import BadLine, add_bad_line
-from mcp_server.codex.lines import MalformedLine, RawLine, RolloutLine, decode_raw
+from mcp_server.codex.lines import MalformedLine, RawLine, RolloutLine, decode_raw, split_lines
 from mcp_server.codex.parser import TurnBuilder
 from mcp_server.codex.paths import is_text
 from mcp_server.errors import DamagedRollout, LimitReached
@@ -20,7 +20,7 @@ from mcp_server.models.history import ItemSpan, ParserState, TurnSpan
 from mcp_server.models.thread import StoredThread
 from mcp_server.models.turn import Item, ItemsView, Turn, TurnError
 from mcp_server.storage.contracts import RolloutStore
-from mcp_server.storage.rollout_text import MAX_READ_BYTES, split_lines
+from mcp_server.storage.rollout_text import MAX_READ_BYTES
 from mcp_server.sync.lookup import Source
 
 MAX_LINEAGE = 64

@@ -27,11 +27,11 @@ from rollout_text import (
     user,
 )
 
+from mcp_server.codex.metadata import may_hold_metadata
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.thread import FileStamp
-from mcp_server.storage import metadata as describe_module
-from mcp_server.storage.metadata import may_matter
+from mcp_server.storage import describe as describe_module
 
 pytestmark = pytest.mark.anyio
 
@@ -97,13 +97,13 @@ async def test_lines_laid_out_in_another_order_are_read_too() -> None:
     assert (await thread_of(meta(), message)).preview == "hello"
 
 
-async def test_only_lines_that_may_matter_are_decoded() -> None:
+async def test_only_lines_that_may_hold_metadata_are_decoded() -> None:
     compact = [json.dumps(entry, separators=(",", ":")).encode() for entry in (user("x"), meta(), context())]
-    assert all(may_matter(data) for data in compact)
+    assert all(may_hold_metadata(data) for data in compact)
     output = line("response_item", {"type": "function_call_output", "output": '"user_message" "session_meta"'})
-    assert not may_matter(json.dumps({**output, "ordinal": 3}).encode())
-    assert not may_matter(json.dumps(event("agent_message", message='"type":"user_message"')).encode())
-    assert not may_matter(json.dumps(item([], kind="AgentMessage")).encode())
+    assert not may_hold_metadata(json.dumps({**output, "ordinal": 3}).encode())
+    assert not may_hold_metadata(json.dumps(event("agent_message", message='"type":"user_message"')).encode())
+    assert not may_hold_metadata(json.dumps(item([], kind="AgentMessage")).encode())
 
 
 @given(st.binary(max_size=300))

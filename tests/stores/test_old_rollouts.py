@@ -34,7 +34,7 @@ async def test_a_bare_rollout_that_lost_its_head_is_known_by_its_name() -> None:
 
 
 async def test_of_a_large_bare_rollout_the_head_is_read_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mcp_server.storage.metadata.WHOLE_READ_BYTES", 1_000)
+    monkeypatch.setattr("mcp_server.storage.describe.WHOLE_READ_BYTES", 1_000)
     thread = await thread_of(OLD_HEAD, said("do it"), *(said("y" * 100, "assistant") for _ in range(100)))
     assert thread.preview == "do it"
 

@@ -201,16 +201,16 @@ class TestStateDb:
 async def test_a_file_that_makes_the_reader_fail_is_told_and_costs_no_other(
     home: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mcp_server.storage import metadata as describe
+    from mcp_server.codex import metadata
 
-    real = describe.recorded_time_ms
+    real = metadata.recorded_time_ms
 
     def failing(text: str) -> int | None:
         if text == "make it fail":
             raise ZeroDivisionError("a mistake of ours")
         return real(text)
 
-    monkeypatch.setattr(describe, "recorded_time_ms", failing)
+    monkeypatch.setattr(metadata, "recorded_time_ms", failing)
     home.write(path_of(A), rollout(A))
     home.write(path_of(E), rollout(E).replace(b"2026-01-02T03:04:05.000Z", b"make it fail"))
     await build(home, state)

@@ -19,13 +19,13 @@ from mcp_server.errors import (
 )
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.describe import describe
 from mcp_server.storage.files import atomic as durable
 from mcp_server.storage.files.atomic import Draft, stamp_of, writing
 from mcp_server.storage.files.folders import Folders
 from mcp_server.storage.files.moving import Moves
 from mcp_server.storage.files.safe_path import ManyInside, inside
 from mcp_server.storage.files.session_index import NameIndex
-from mcp_server.storage.metadata import describe
 from mcp_server.storage.rollout_text import RolloutText, damage_of, open_text
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)

@@ -43,8 +43,8 @@ from mcp_server.codex.paths import (
 from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken, StoreFailure
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.describe import describe
 from mcp_server.storage.files.locks import holder_sentence
-from mcp_server.storage.metadata import describe
 from mcp_server.storage.rollout_text import RolloutText, damage_of, document_text
 from mcp_server.storage.writer_locks import Holder, WriterLocks
 

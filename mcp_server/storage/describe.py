@@ -1,0 +1,101 @@
+"""Describes the thread of a rollout from as few of its bytes as do. Blocking."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from mcp_server.codex.files import Description, RolloutFile
+from mcp_server.codex.lines import MAX_LINE_BYTES, RawLine
+from mcp_server.codex.metadata import MetadataBuilder, starts_turn
+from mcp_server.errors import DamagedRollout, StoreFailure
+from mcp_server.models.history_base import HistoryBase
+from mcp_server.models.value import Json
+from mcp_server.storage.rollout_text import RolloutText
+
+# A rollout of up to WHOLE_READ_BYTES is read whole. Of a longer one, the head is read until the preview is known, but
+# no further than HEAD_BYTES, and a tail that begins with TAIL_BYTES and grows until a turn starts in it, but no longer
+# than MAX_TAIL_BYTES. Names and git states that were recorded in between are not seen.
+WHOLE_READ_BYTES = 8 << 20
+HEAD_BYTES = 4 << 20
+TAIL_BYTES = 1 << 20
+MAX_TAIL_BYTES = 256 << 20
+MAX_BASES = 32
+
+logger = logging.getLogger(__name__)
+
+OpenBase = Callable[[str], RolloutText | None]
+"""Opens the rollout with an id; None if the home has none."""
+
+
+def describe(file: RolloutFile, text: RolloutText, open_base: OpenBase) -> Description:
+    """The thread that a rollout holds. A fork by `history_base` takes preview and settings from its base first.
+
+    Raises:
+        DamagedRollout: empty, unreadable, or without session metadata at the start.
+    """
+    try:
+        builder = _read(text, text.size)
+        meta, _ = builder.identity
+        return Description(builder.thread(file, *_borrowed(meta.history_base, open_base)), tuple(builder.bad_lines))
+    except StoreFailure:
+        raise
+    except Exception as error:
+        logger.exception("%s is not understood", file.path)
+        raise DamagedRollout(file.path, f"is not understood: {error!r}") from error
+
+
+def _borrowed(base: HistoryBase | None, open_base: OpenBase, depth: int = 0) -> tuple[str, Json]:
+    """The preview and the settings that a fork borrows. A missing or damaged base lends nothing."""
+    if base is None or depth == MAX_BASES:
+        return "", {}
+    try:
+        text = open_base(base.thread_id)
+        if text is None:
+            return "", {}
+        with text:
+            builder = _read(text, base.end_byte_offset or text.size)
+            meta, _ = builder.identity
+    except StoreFailure:
+        return "", {}
+    preview, recorded = _borrowed(meta.history_base, open_base, depth + 1)
+    return preview or builder.preview, recorded | builder.recorded
+
+
+def _read(text: RolloutText, end: int | None) -> MetadataBuilder:
+    """Build metadata from the lines before `end`, within the bounds above. A compressed rollout is read whole."""
+    builder = MetadataBuilder(text.path)
+    if text.size is not None and end is not None:
+        end = min(end, text.size)
+    if text.size is None or end is None or end <= WHOLE_READ_BYTES:
+        for batch in text.batches(0, end):
+            builder.take(batch)
+        return builder
+    head_end = 0
+    for batch in text.batches(0, min(end, HEAD_BYTES + MAX_LINE_BYTES)):
+        builder.take(batch)
+        head_end = max((raw.end for raw in batch if raw.whole), default=head_end)
+        if builder.has_identity and (builder.preview or head_end >= HEAD_BYTES):
+            break
+    if builder.has_identity and not builder.is_bare:  # all metadata of a bare rollout stands at its head
+        _read_tail(builder, text, head_end, end)
+    return builder
+
+
+def _read_tail(builder: MetadataBuilder, text: RolloutText, floor: int, end: int) -> None:
+    """Take the last lines of `[floor, end)`, from the start of a turn on if there is one. They are read twice and not
+    kept in memory, since the tail may be long."""
+    window = TAIL_BYTES
+    while (start := max(floor, end - window)) > floor and window < MAX_TAIL_BYTES:
+        if any(starts_turn(raw) for raw in _lines(text, start, end, torn=True)):
+            break
+        window *= 4
+    for raw in _lines(text, start, end, torn=start > floor):
+        builder.take([raw])
+
+
+def _lines(text: RolloutText, start: int, end: int, *, torn: bool) -> Iterator[RawLine]:
+    """The lines in `[start, end)`. If the bytes may begin within a line (`torn`), the first line is left out."""
+    lines = (raw for batch in text.batches(start, end) for raw in batch)
+    return islice(lines, 1 if torn else 0, None)
