@@ -1,4 +1,4 @@
-"""Pictures, sounds and other bytes that tools answer as base64: no text, so a short word stands in their place."""
+"""Replaces base64, in which tools answer pictures, sounds and other bytes, by a short note."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any, cast
 from mcp_server.codex.fields import text_of
 from mcp_server.models.value import Json
 
-# What is shorter costs nothing to index, and may be a key or a hash that somebody looks for.
+# A shorter run costs nothing to index, and may be a key or a hash that somebody looks for.
 _RUN_CHARS = 512
 _DATA_URL_CHARS = 64
 _DIGITS = "[A-Za-z0-9+/_-]"
 _data_url = re.compile(rf"data:([\w.+-]*/?[\w.+-]*)[\w;=.+-]*;base64,({_DIGITS}{{{_DATA_URL_CHARS},}}+={{0,2}})")
 _LINE_END = r"(?:\r?\n|\\n)"  # the last: in JSON within a text
 _run = re.compile(rf"{_DIGITS}{{{_RUN_CHARS},}}+={{0,2}}|(?:{_DIGITS}{{60,76}}{_LINE_END}){{6,}}+{_DIGITS}*={{0,2}}")
-# A run holds one of every so many characters of its text, and that many characters behind it: a look there is 50 times
-# as fast as a search for a run.
+# A run covers one of every _STRIDE characters and those behind it. To look at these places is 50 times as fast as to
+# search for a run.
 _STRIDE = _RUN_CHARS // 2
 _inside_run = re.compile(rf"(?:{_DIGITS}|[\r\n\\=]){{{_STRIDE - 2}}}")
 _base64 = re.compile(rf"(?:{_DIGITS}|\s)+={{0,2}}\s*")
 _SAMPLED = 4096
-# Of the 64 digits, random bytes use nearly all; a path, a word or a hexadecimal dump does not.
+# Random bytes use nearly all of the 64 digits. A path, a word or a hexadecimal dump does not.
 _LEAST_DIGITS = 32
 
 # Where a value of this type keeps its bytes (MCP content, an embedded resource).
@@ -29,14 +29,14 @@ _TYPED = {"image": "data", "audio": "data"}
 
 
 def without_base64(value: Any) -> Any:
-    """The value, a short word with the size in place of each base64 text in it. The same object if there is none."""
+    """The value, with a note of the size in place of each base64 text. The same object if there is none."""
     match value:
         case str():
             return _shortened(value) if len(value) > _DATA_URL_CHARS else value
         case list():
             parts = cast("list[Any]", value)
-            told: list[Any] = [without_base64(part) for part in parts]
-            return parts if all(a is b for a, b in zip(parts, told, strict=True)) else told
+            shown: list[Any] = [without_base64(part) for part in parts]
+            return parts if all(a is b for a, b in zip(parts, shown, strict=True)) else shown
         case dict():
             return _fields(cast("Json", value))
         case _:
@@ -44,7 +44,7 @@ def without_base64(value: Any) -> Any:
 
 
 def left_out(kind: str, chars: int) -> str:
-    """The word for so many characters of base64."""
+    """The note for so many characters of base64."""
     return f"[{kind}, {_size(chars * 3 // 4)}, left out]"
 
 
@@ -54,11 +54,11 @@ def _fields(fields: Json) -> Json:
     for name, value in fields.items():
         if name == place and isinstance(value, str) and _is_base64(value):
             mime = text_of(fields.get("mimeType", fields.get("mime_type")))
-            told: Any = left_out(mime or "base64", len(value))
+            shown: Any = left_out(mime or "base64", len(value))
         else:
-            told = without_base64(value)
-        if told is not value:
-            changed[name] = told
+            shown = without_base64(value)
+        if shown is not value:
+            changed[name] = shown
     return fields | changed if changed else fields
 
 
@@ -70,11 +70,11 @@ def _shortened(text: str) -> str:
     if ";base64," in text:
         text = _data_url.sub(lambda found: left_out(found[1] or "base64", len(found[2])), text)
     if len(text) >= _RUN_CHARS and any(_inside_run.match(text, at) for at in range(0, len(text), _STRIDE)):
-        text = _run.sub(_told, text)
+        text = _run.sub(_replaced, text)
     return text
 
 
-def _told(found: re.Match[str]) -> str:
+def _replaced(found: re.Match[str]) -> str:
     run = found[0]
     lines = re.split(_LINE_END, run.rstrip())
     # Encoders wrap all lines but the last at one width; a list of long paths has many.

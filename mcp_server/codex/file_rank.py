@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from mcp_server.codex.paths import ARCHIVED, COMPRESSED, active_date, is_archived, succession, thread_id_of
+from mcp_server.codex.paths import ARCHIVED, COMPRESSED, active_date, is_archived, revert_order, thread_id_of
 
 _OWN_NAME = re.compile(r"rollout-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-[0-9a-f-]{36}(?:_[0-9a-f-]{36})?\.jsonl(?:\.zst)?")
 
@@ -36,7 +36,7 @@ def rank_of(path: str, thread_id: str) -> FileRank:
     """The rank of a file whose session metadata carries the thread's id."""
     folder, _, name = path.rpartition("/")
     own = thread_id_of(name) == thread_id
-    revert = succession(path) if own else ""
+    revert = revert_order(path) if own else ""
     return FileRank(
         name_kind=2 if not own else 0 if _OWN_NAME.fullmatch(name) else 1,
         reverts=-int(revert.replace("-", ""), 16) if revert else 0,
@@ -56,7 +56,7 @@ def is_canonical(path: str, thread_id: str) -> bool:
 
 def is_copy(path: str, current: str, thread_id: str) -> bool:
     """Whether a file with a thread's id is a copy beside the current one, not a rollout that a revert replaced."""
-    if thread_id_of(path.rpartition("/")[2]) == thread_id and succession(path) != succession(current):
+    if thread_id_of(path.rpartition("/")[2]) == thread_id and revert_order(path) != revert_order(current):
         return False
     return rank_of(path, thread_id) > rank_of(current, thread_id)
 
@@ -74,9 +74,9 @@ def classify_files(paths: Iterable[str], thread_id: str) -> ThreadFiles:
     """Tell the current file of a thread, the replaced ones and the copies apart. There is at least one path."""
     current, *others = ranked(paths, thread_id)
     found = ThreadFiles(current, [], [])
-    seen = {succession(current)}
+    seen = {revert_order(current)}
     for path in others:
-        if thread_id_of(path.rpartition("/")[2]) == thread_id and (revert := succession(path)) not in seen:
+        if thread_id_of(path.rpartition("/")[2]) == thread_id and (revert := revert_order(path)) not in seen:
             seen.add(revert)
             found.replaced.append(path)
         else:

@@ -1,7 +1,7 @@
-"""Histories on their way from one rollout to another: what a fork copies, and each history form put into the other.
+"""Copies histories from one rollout to another, and translates between the two forms of histories.
 
-Legacy histories tell messages by events of their own; paginated ones number every line and tell all by
-`item_completed`. A legacy reader shows plans alone of the latter and skips the rest without harm.
+A legacy history has an event of its own for each kind of message. A paginated one numbers all lines and records each
+item as `item_completed`; of these, a reader of legacy histories shows only plans and passes over the others.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from mcp_server.models.times import rfc3339
 from mcp_server.models.value import Json
 
 _OPENING = ("task_started", "turn_started")
-_TELLING = (*_OPENING, "agent_message", "agent_reasoning", "agent_reasoning_raw_content")
+_MESSAGE_EVENTS = (*_OPENING, "agent_message", "agent_reasoning", "agent_reasoning_raw_content")
 _CLOSING = ("task_complete", "turn_complete", "turn_aborted")
 
 
 @dataclass
 class HistoryCopy:
-    """A legacy fork's copy, to stand between its own session metadata and its settings; fed one source line at a time,
-    from the history's first on (that of a paginated fork begins with what it borrows).
+    """What a legacy fork copies of its source; it stands between the fork's own session metadata and its settings.
 
-    Copied whole, up to the end of `last_turn_id`, or up to the start of `before_turn_id`. As in Codex, every line is
-    stamped with the fork's time, the source's session metadata stays among them, and a turn still open at the end is
-    closed as interrupted. An `old` source holds response items alone; events are made that tell what was said.
+    It takes the source's lines in order, from the first of the history (that of a paginated fork begins with what it
+    borrows). It copies all, or up to the end of `last_turn_id`, or up to the start of `before_turn_id`. As in Codex,
+    every line gets the fork's time, the source's session metadata is copied too, and a turn that is open at the end is
+    closed as interrupted. An `old` source, of before September 2025, has no events; the copy gets events for messages.
     """
 
     source_id: str
@@ -44,30 +44,30 @@ class HistoryCopy:
     _open: Json | None = field(default=None, init=False)
     _count: int = field(default=0, init=False)
     _found: bool = field(default=False, init=False)
-    _told: bool = field(default=False, init=False)
+    _has_events: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._stamp = rfc3339(self.now_ms)
 
     def feed(self, line: RolloutLine) -> list[RolloutLine]:
-        """The copies of a line: none past the boundary, several if its translation needs them."""
+        """The copies of a line: none behind the bound, several if the translation needs them."""
         if self.done:
             return []
         opened = self._opened_by(line)
         self._count += 1
         if opened is not None and self._enter(opened, line):
             return []
-        if line.event in _CLOSING and self._open is not None and _concerns(line.payload, self._open):
+        if line.event in _CLOSING and self._open is not None and _ends(line.payload, self._open):
             self._open = None
             self.done = self._turn_id == self.last_turn_id
         made = _with_events(line) if self.old else to_legacy(line)
         return [msgspec.structs.replace(one, timestamp=self._stamp) for one in made]
 
     def close(self) -> list[RolloutLine]:
-        """What ends the copy: the interruption of a turn in progress.
+        """The lines at the end of the copy, which interrupt a turn in progress.
 
         Raises:
-            TurnNotFound: the turn that bounds the copy isn't in the source.
+            TurnNotFound: the turn that bounds the copy is not in the source.
         """
         bound = self.last_turn_id or self.before_turn_id
         if bound is not None and not self._found:
@@ -85,20 +85,20 @@ class HistoryCopy:
         return [recording.interruption_note(self._open["turn_id"], self.now_ms), event]
 
     def _opened_by(self, line: RolloutLine) -> str | None:
-        told_by_user = line.event == "user_message" or _item(line).get("type") == "UserMessage"
-        self._told = self._told or told_by_user or line.event in _TELLING
+        user_event = line.event == "user_message" or _item(line).get("type") == "UserMessage"
+        self._has_events = self._has_events or user_event or line.event in _MESSAGE_EVENTS
         match line.payload.get("turn_id"):
             case str(turn_id) if line.event in _OPENING:
                 return turn_id
             case _:
                 pass
-        # Before Codex marked turns, each user message began one; it names these by the number of their line.
-        # Where no event has told of anything, each message of the user that the model's history holds.
-        bare = not self._told and line.type == "response_item" and bool(said_by_user(line.payload))
-        return f"rollout-{self._count}" if self._open is None and (told_by_user or bare) else None
+        # Before Codex marked turns, each user message began one, named by the number of its line. In a history without
+        # events, a user message of the model's history does.
+        bare = not self._has_events and line.type == "response_item" and bool(said_by_user(line.payload))
+        return f"rollout-{self._count}" if self._open is None and (user_event or bare) else None
 
     def _enter(self, turn_id: str, line: RolloutLine) -> bool:
-        """Note that a turn begins; true if the copy ends before it."""
+        """Note that a turn begins. True if the copy ends before it."""
         if self._found or turn_id == self.before_turn_id:
             self._found = self.done = True
             return True
@@ -108,7 +108,7 @@ class HistoryCopy:
         return False
 
 
-def _concerns(end: Json, start: Json) -> bool:
+def _ends(end: Json, start: Json) -> bool:
     return end.get("turn_id") in (None, start["turn_id"])
 
 
@@ -120,7 +120,7 @@ def _item(line: RolloutLine) -> Json:
 
 
 def to_legacy(line: RolloutLine) -> list[RolloutLine]:
-    """A line of any history as a legacy one holds it. Items without an event of their own stay items."""
+    """A line of any history in the legacy form. Items without an event of their own stay items."""
     if line.type == "session_meta":
         return [_with_payload(line, _legacy_meta(line.payload))]
     if line.event != "item_completed":  # nearly all
@@ -142,7 +142,7 @@ def to_legacy(line: RolloutLine) -> list[RolloutLine]:
 
 
 def _with_events(line: RolloutLine) -> list[RolloutLine]:
-    """A line of an old rollout, with the event that Codex would write beside it today."""
+    """A line of an old rollout, with the event that Codex writes beside it today."""
     if line.type != "response_item":
         return []
     said = message_item(line.payload, "")
@@ -158,10 +158,10 @@ def _with_events(line: RolloutLine) -> list[RolloutLine]:
 
 @dataclass
 class Numbering:
-    """Goes on with a paginated history: lines as `recording` makes them, in the form and count of such a history.
+    """Translates lines of `writer` into the paginated form and numbers them, to be appended to a paginated history.
 
-    `next_ordinal` is one more than the ordinal of the file's last numbered line. Items are named by their ordinals,
-    tool calls by their call ids; a call is told when it begins and again, whole, with its output.
+    `next_ordinal` is one more than the ordinal of the file's last numbered line. An item's id is made of its ordinal, a
+    tool call has its call id. A call is recorded when it begins, and again, whole, with its output.
     """
 
     thread_id: str
@@ -169,7 +169,7 @@ class Numbering:
     _calls: dict[str, Json] = field(default_factory=dict[str, Json], init=False)
 
     def number(self, lines: Iterable[RolloutLine], turn_id: str, now_ms: int) -> list[RolloutLine]:
-        """The lines of one turn, or of a part of it, numbered from `next_ordinal` on."""
+        """The lines of a turn, or of a part of it, numbered from `next_ordinal` on."""
         found: list[RolloutLine] = []
         for line in lines:
             for made in self._translated(line, turn_id, now_ms):

@@ -1,5 +1,5 @@
-"""Messages that were given to the model between turns (Codex: thread/inject_items). They are no items of any turn; a
-search finds them, as in Codex."""
+"""Messages that a client gave to the model between turns (Codex: thread/inject_items). They belong to no turn. A search
+finds them, as in Codex."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mcp_server.codex.lines import RolloutLine
 from mcp_server.codex.parser import TurnBuilder
 
 _TURN_STARTS = ("task_started", "turn_started")
-# What Codex itself tells the model about its surroundings.
-_SURROUNDINGS = re.compile(r"\s*(?:<(\w+)>.*</\1>|# AGENTS\.md instructions)", re.DOTALL)
+# What Codex itself tells the model about its environment.
+_ENVIRONMENT = re.compile(r"\s*(?:<(\w+)>.*</\1>|# AGENTS\.md instructions)", re.DOTALL)
 
 
 class InjectedMessage(NamedTuple):
@@ -25,16 +25,19 @@ class InjectedMessage(NamedTuple):
 
 
 class InjectedMessages:
-    """Finds them in the lines of one history, in order. Before Codex marked turns, each message came between marks;
-    there it is told by an event too. So those before the first mark wait until it, or an event, is met."""
+    """Finds them in the lines of one history, in order.
 
-    def __init__(self, folder: TurnBuilder) -> None:
-        self._builder = folder
+    Before Codex marked turns, all messages came without a turn, but events record them. So messages before the first
+    mark of a turn are held back until that mark, or such an event, comes.
+    """
+
+    def __init__(self, builder: TurnBuilder) -> None:
+        self._builder = builder
         self._early: list[InjectedMessage] = []
         self._marked: bool | None = None
 
     def take(self, line: RolloutLine, start: int, end: int) -> list[InjectedMessage]:
-        """What is known now that the folder has taken this line."""
+        """The messages that this line adds. The builder has taken the line before."""
         if self._marked is None and line.event is not None:
             if line.event in _TURN_STARTS:
                 self._marked = True
@@ -52,17 +55,17 @@ class InjectedMessages:
         return found
 
     def rest(self) -> list[InjectedMessage]:
-        """Those before the first mark, where no event has told them by the end of what is there."""
+        """The messages that are held back, at the end of the lines."""
         early, self._early = self._early, []
         return early
 
 
 def message_of(line: RolloutLine) -> str:
-    """What a message to the model says, of whoever uses it or of the model itself; nothing for any other line."""
+    """The text of a message of the user or the model; "" for any other line and for Codex's own messages."""
     payload = line.payload
     if line.type != "response_item" or payload.get("type") != "message":
         return ""
     if payload.get("role") not in ("user", "assistant"):
         return ""
     text = "\n".join(without_base64(part_texts(payload, "content")))
-    return "" if _SURROUNDINGS.match(text) else text
+    return "" if _ENVIRONMENT.match(text) else text

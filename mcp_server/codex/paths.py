@@ -1,4 +1,4 @@
-"""Names that Codex gives to things in a home: rollout paths, and the lines of session_index.jsonl. Pure."""
+"""Names in a home of Codex: thread ids, paths of rollouts, and the lines of session_index.jsonl."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ARCHIVED = "archived_sessions"
 NAME_INDEX = "session_index.jsonl"
 COMPRESSED = ".jsonl.zst"
 DOCUMENT = ".json"
-"""The TypeScript CLI of April to August 2025 kept each session as one document, flat in `sessions`."""
+"""The TypeScript CLI of April to August 2025 kept each session as one document, directly in `sessions`."""
 SUFFIXES = (".jsonl", COMPRESSED, DOCUMENT)
 
 _HYPHENATED = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
@@ -52,7 +52,7 @@ def parse_id(text: object) -> str | None:
 
 
 def checked_id(thread_id: str) -> str:
-    """The id, normalised, before it becomes part of a path.
+    """The id in its usual form, before it becomes part of a path.
 
     Raises:
         InvalidThreadId: not a UUID.
@@ -85,13 +85,13 @@ def is_rollout(name: str) -> bool:
 
 
 def is_text(path: str) -> bool:
-    """Whether the lines of a rollout are the bytes of its file: neither compressed nor in a document."""
+    """Whether a rollout is plain text, neither compressed nor a document."""
     return not path.endswith((COMPRESSED, DOCUMENT))
 
 
 def is_plain(path: str) -> bool:
-    """Whether a path, or a name, can be kept and told: it holds no backslash and no null character, and is UTF-8 on the
-    disk (what is not, Python reads as lone surrogates)."""
+    """Whether a path, or a name, can be stored and shown: it has no backslash and no null character, and is UTF-8 on
+    disk (Python reads other bytes as lone surrogates)."""
     return _has_odd(path) is None
 
 
@@ -100,14 +100,14 @@ def is_archived(path: str) -> bool:
 
 
 def thread_id_of(name: str) -> str | None:
-    """The id at the end of a rollout's name, as Codex finds it: from the right, the rest after a `-` is a UUID, or two
-    with a `_` between them if the thread was reverted."""
+    """The thread id in a rollout's name, found as Codex does: the name ends in a UUID, or, if the thread was reverted,
+    in two with a `_` between them."""
     match = _name_ids.fullmatch(name)
     return parse_id(match[1]) if match else None
 
 
 def id_in(name: str) -> str | None:
-    """The thread that a rollout's name tells of, even where something was put behind the id, as sync tools do."""
+    """The thread id in a rollout's name, even if something stands behind it, such as sync tools add."""
     if (thread_id := thread_id_of(name)) is not None:
         return thread_id
     match = _id.search(name)
@@ -115,17 +115,18 @@ def id_in(name: str) -> str | None:
 
 
 def rollout_id_of(path: str) -> str | None:
-    """The id of one rollout of a thread, by which others borrow from it (`history_base`). None if the name tells none.
+    """The id of one rollout of a thread, by which others borrow from it (`history_base`). None if the name has none.
 
-    A thread begins with a rollout of its own id. Each revert begins another, named
+    The first rollout of a thread has the id of the thread. Each revert begins another, named
     `rollout-<time>-<thread>_<rollout>.jsonl`, and leaves the old one where it is (thread/revert, Codex 0.169).
     """
     match = _name_ids.fullmatch(path[path.rfind("/") + 1 :])
     return parse_id(match[2] or match[1]) if match else None
 
 
-def succession(path: str) -> str:
-    """Sorts the rollouts of one thread, the current one last: "" for the first, then the UUIDv7s of the reverts."""
+def revert_order(path: str) -> str:
+    """A key that sorts the rollouts of one thread, the current one last: "" for the first, then the UUIDv7 of the
+    revert."""
     if "_" not in path[path.rfind("/") + 1 :]:  # nearly always
         return ""
     match = _name_ids.fullmatch(path[path.rfind("/") + 1 :])
@@ -133,7 +134,7 @@ def succession(path: str) -> str:
 
 
 def name_stamp(path: str) -> str | None:
-    """The local time in a rollout's name, as it is written there: such texts sort by time."""
+    """The local time in a rollout's name, as written there. These texts sort by time."""
     match = _name_time.fullmatch(path[path.rfind("/") + 1 :])
     return match[1] if match else None
 
@@ -144,7 +145,7 @@ def name_time_ms(name: str) -> int | None:
 
 
 def rollout_path(thread_id: str, created_at_ms: int) -> str:
-    """Date folder and name by local time, as Codex does.
+    """The path of a new rollout: date folder and name by local time, as in Codex.
 
     Raises:
         InvalidThreadId: not a UUID.
@@ -155,7 +156,8 @@ def rollout_path(thread_id: str, created_at_ms: int) -> str:
 
 
 def likely_folders(thread_id: str) -> list[str]:
-    """Where a thread's rollout lies unless somebody moved it. The time in the id is UTC, the folders are local."""
+    """The date folders in which a thread's rollout may lie, if nobody moved it. The time in the id is UTC, the folders
+    are by local time."""
     at_ms = id_time_ms(thread_id)
     if at_ms is None:
         return []
@@ -167,17 +169,17 @@ def likely_folders(thread_id: str) -> list[str]:
 
 
 def is_before(folder: str, other: str) -> bool:
-    """Whether a date folder, or one of a month or a year, lies wholly before another date folder."""
+    """Whether all days of a folder of a day, a month or a year come before another folder of a day."""
     return _date_folder.fullmatch(folder) is not None and folder < other[: len(folder)]
 
 
-def is_above_days(folder: str) -> bool:
+def is_year_or_month(folder: str) -> bool:
     """Whether a folder is one of a year or a month."""
     return len(folder) < len(f"{ACTIVE}/YYYY/MM/DD") and _date_folder.fullmatch(folder) is not None
 
 
 def check_path(path: str, *folders: str) -> str:
-    """The path, if it is written as one below one of the folders.
+    """The path, if its text lies below one of the folders. Links are for `storage.files.safe_path` to check.
 
     Raises:
         PathOutsideHome: absolute, with `..`, in another folder, or not `is_plain`.
@@ -189,12 +191,12 @@ def check_path(path: str, *folders: str) -> str:
 
 
 def archived_path(path: str) -> str:
-    """Archives are flat (Codex)."""
+    """The path in the archive, which has no date folders (Codex)."""
     return f"{ARCHIVED}/{path[path.rfind('/') + 1 :]}"
 
 
 def active_path(path: str) -> str:
-    """The date folder comes from the first ten characters of the stamp in the name (Codex).
+    """The path outside the archive. The date in the name tells the folder (Codex).
 
     Raises:
         DamagedRollout: the name has no date.
@@ -206,7 +208,7 @@ def active_path(path: str) -> str:
 
 
 def active_date(name: str) -> str | None:
-    """The date folder that the name of a rollout tells, None if it tells none."""
+    """The date folder for the name of a rollout, None if the name has no date."""
     match = _name_date.fullmatch(name)
     return f"{ACTIVE}/{match[1]}/{match[2]}/{match[3]}" if match else None
 
@@ -244,7 +246,7 @@ def name_line(thread_id: str, name: str, at_ms: int) -> bytes:
 
 
 def without_name(index: bytes, thread_id: str) -> bytes:
-    """The index without the lines of one thread; what doesn't parse stays."""
+    """The index without the lines of one thread. Lines that don't parse stay."""
     gone = checked_id(thread_id)
 
     def stays(line: bytes) -> bool:

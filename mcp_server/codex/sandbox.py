@@ -45,8 +45,8 @@ def sandbox_of_mode(mode: SandboxMode) -> dict[str, Any]:
 
 
 def sandbox_from_rollout(policy: Any) -> dict[str, Any]:
-    """The wire form of a recorded policy. Bare words are older Codex's, `mode` in place of `type` is that of 2025 (0.40
-    to 0.46); what can't be read is read-only."""
+    """The wire form of a recorded policy. Older versions of Codex wrote a bare word, 0.40 to 0.46 wrote `mode` in place
+    of `type`. A policy that can't be read counts as read-only."""
     if isinstance(policy, str):
         policy = {"type": policy}
     match policy:
@@ -64,9 +64,9 @@ def sandbox_to_rollout(policy: dict[str, Any]) -> dict[str, Any]:
 
 
 def permission_profile(policy: dict[str, Any], cwd: str) -> dict[str, Any]:
-    """The policy as Codex's permission profile, without which Codex skips the recorded settings whole.
+    """The policy as Codex's permission profile. Without one, Codex skips all recorded settings.
 
-    On resume, Codex 0.169.0 takes over `disabled` and the read-only profile; for the others it goes by its own
+    On resume, Codex 0.169.0 takes over `disabled` and the read-only profile. Instead of any other it uses its own
     configuration, even in threads that it wrote itself.
     """
     network = "enabled" if policy.get("networkAccess") in (True, "enabled") else "restricted"

@@ -1,4 +1,4 @@
-"""What of an item is searched in."""
+"""The texts of an item that a search looks through."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _TOOLS = frozenset({"dynamicToolCall", "commandExecution", "mcpToolCall", "fileC
 
 
 def searchable(item: Item) -> tuple[list[str], bool]:
-    """The texts of an item, and whether tools said them. Reasoning is not searched in, nor what is no text."""
+    """The texts of an item, and whether they are of a tool. Reasoning is not searched."""
     if item.type == "userMessage":
-        return _plain([value_at(part, ("text",)) for part in list_of(item, "content")]), False
+        return _without_base64([value_at(part, ("text",)) for part in list_of(item, "content")]), False
     if item.type in _SAID:
-        return _plain(item.get("text")), False
+        return _without_base64(item.get("text")), False
+    # Items of tools have no base64 left (`calls`, `items`).
     return (all_texts(item.fields), True) if item.type in _TOOLS else ([], False)
 
 
-def _plain(said: Any) -> list[str]:
-    """What was said, without base64; what tools said has none (`calls`, `items`)."""
+def _without_base64(said: Any) -> list[str]:
     return all_texts(without_base64(said))
 
 

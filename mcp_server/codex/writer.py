@@ -1,8 +1,8 @@
-"""The lines that a thread's life leaves in its rollout, in Codex's legacy history form.
+"""The lines that we write into rollouts, in Codex's legacy form.
 
-Codex reads a rollout twice: clients see turns through `event_msg` lines, and on resume the model gets its context from
-`response_item` lines. So whatever both must know is written both ways. Nothing here does I/O or reads a clock: `now_ms`
-is Unix milliseconds, and becomes the line's timestamp. Shapes are those of Codex 0.169.0.
+Codex shows clients the turns that `event_msg` lines record; on resume the model gets its context from `response_item`
+lines. So what both must know is written twice. `now_ms` is the timestamp of the lines, in Unix milliseconds. Shapes are
+those of Codex 0.169.0.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TURN_ABORTED = (
 
 
 NOT_RECORDED = ("skill", "mention")
-"""Parts of a user's input for which Codex's legacy histories have no place."""
+"""Parts of a user's input that Codex's legacy histories can't hold."""
 
 
 def new_id() -> str:
@@ -41,7 +41,7 @@ def new_id() -> str:
 def spawn_source(
     parent_thread_id: str, depth: int, agent_nickname: str | None = None, agent_role: str | None = None
 ) -> Json:
-    """The source of a sub-agent. Codex rebuilds its tree of spawned threads from this alone."""
+    """The source of a sub-agent. Codex rebuilds its tree of spawned threads from this field alone."""
     spawn = {
         "parent_thread_id": parent_thread_id,
         "depth": depth,
@@ -72,7 +72,7 @@ def session_meta(
     now_ms: int | None = None,
 ) -> RolloutLine:
     """The first line. A sub-agent needs both `parent_thread_id` and a `spawn_source`: Codex shows the one and follows
-    the other. `now_ms` is when the line is written, `created_at_ms` unless given."""
+    the other. The line is written at `now_ms`, or at `created_at_ms` if that is None."""
     if isinstance(base_instructions, str):
         base_instructions = {"text": base_instructions, "provenance": {"type": "custom"}}
     payload = {
@@ -97,14 +97,14 @@ def session_meta(
 
 
 def git_updated(meta: Json, git: GitInfo, now_ms: int) -> RolloutLine:
-    """What `thread/metadata/update` appends: the payload of the newest own session metadata again, with this git state
-    in place of the old one. Everything cleared is recorded as an empty object."""
+    """The line that `thread/metadata/update` appends: the newest session metadata of the thread again, with this git
+    state. A git state without any value is an empty object."""
     payload = {**meta, "memory_mode": meta.get("memory_mode", "enabled"), "git": _git(git)}
     return _line("session_meta", payload, now_ms)
 
 
 def settings_applied(thread_id: str, settings: Settings, now_ms: int) -> list[RolloutLine]:
-    """The settings in force from here on. Codex takes them over when it resumes the thread."""
+    """The settings in force from here on. Codex uses them when it resumes the thread."""
     payload = {
         "model": settings.model,
         "model_provider_id": settings.model_provider,
@@ -141,7 +141,7 @@ def turn_context(
 
 
 def developer_message(text: str, now_ms: int) -> list[RolloutLine]:
-    """Developer instructions; the model sees them, clients don't."""
+    """Developer instructions. The model sees them, clients don't."""
     return [_message("developer", [{"type": "input_text", "text": text}], None, now_ms)]
 
 
@@ -160,9 +160,9 @@ def turn_started(turn_id: str, root_turn_id: str, now_ms: int) -> list[RolloutLi
 
 
 def user_message(turn_id: str, content: Iterable[Json], now_ms: int) -> list[RolloutLine]:
-    """A user's input, given as Codex's UserInput list: `text`, `image`, `localImage`; `NOT_RECORDED` leave nothing.
+    """A user's input: Codex's UserInput list of `text`, `image` and `localImage`. `NOT_RECORDED` parts are left out.
 
-    The file of a `localImage` is not read: the model gets its path where Codex would put the picture.
+    The file of a `localImage` is not read: the model gets its path, where Codex gives it the picture.
     """
     parts = list(content)
     lines = [user_event(parts, now_ms)]
@@ -172,7 +172,7 @@ def user_message(turn_id: str, content: Iterable[Json], now_ms: int) -> list[Rol
 
 
 def user_event(parts: Iterable[Json], now_ms: int) -> RolloutLine:
-    """The event of a user's input: texts joined, with the byte ranges of their elements moved accordingly."""
+    """The event of a user's input. The texts are joined, and the byte ranges of their elements moved with them."""
     message = ""
     elements: list[Json] = []
     images: list[str] = []
@@ -207,13 +207,14 @@ def agent_message(turn_id: str, text: str, now_ms: int) -> list[RolloutLine]:
 
 
 def reasoning(turn_id: str, text: str, now_ms: int) -> list[RolloutLine]:
-    """Reasoning for clients to read. The model does not get it: Codex would send a reasoning item without
-    `encrypted_content` as it is, and a provider that stores nothing refuses such an item."""
+    """Reasoning, for clients alone. Codex would send a reasoning item without `encrypted_content` to the provider as it
+    is, and a provider that stores nothing refuses it."""
     return [_event("agent_reasoning", now_ms, text=text)]
 
 
 def plan(turn_id: str, thread_id: str, text: str, now_ms: int) -> list[RolloutLine]:
-    """A proposed plan: the one item that legacy histories hold as such. The model sees it in Codex's plan tags."""
+    """A proposed plan, the only kind that legacy histories record as `item_completed`. The model sees it in Codex's
+    plan tags."""
     item = {"type": "Plan", "id": new_id(), "text": text}
     tagged = f"<proposed_plan>\n{text.rstrip()}\n</proposed_plan>"
     return [
@@ -223,7 +224,7 @@ def plan(turn_id: str, thread_id: str, text: str, now_ms: int) -> list[RolloutLi
 
 
 def tool_call(turn_id: str, call_id: str, name: str, arguments: Any, now_ms: int) -> list[RolloutLine]:
-    """A function call. `arguments` is JSON text already, or a value to be written as such."""
+    """A function call. `arguments` is a JSON text, or a value to be written as one."""
     payload = {"type": "function_call", "name": name, "arguments": _text(arguments), "call_id": call_id}
     return [_response_item(payload, turn_id, now_ms)]
 
@@ -257,7 +258,7 @@ def turn_failed(
     *,
     last_agent_message: str | None = None,
 ) -> list[RolloutLine]:
-    """The end of a turn that failed; `message` says why, and Codex's class of the error is `other`."""
+    """The end of a turn that failed. `message` says why; Codex's class of the error is `other`."""
     return [
         _event(
             "task_complete",
@@ -271,7 +272,7 @@ def turn_failed(
 
 
 def turn_interrupted(turn_id: str, root_turn_id: str, started_at_ms: int, now_ms: int) -> list[RolloutLine]:
-    """The end of a turn that was interrupted: the model is told in the user's role, clients by the event."""
+    """The end of an interrupted turn: a message in the user's role tells the model, an event tells clients."""
     return [
         interruption_note(turn_id, now_ms),
         _event(
@@ -285,7 +286,7 @@ def turn_interrupted(turn_id: str, root_turn_id: str, started_at_ms: int, now_ms
 
 
 def interruption_note(turn_id: str, now_ms: int) -> RolloutLine:
-    """What tells the model that a turn was interrupted."""
+    """The message that tells the model that a turn was interrupted."""
     return _message("user", [{"type": "input_text", "text": TURN_ABORTED}], turn_id, now_ms)
 
 
@@ -313,7 +314,7 @@ def _event(kind: str, now_ms: int, **fields: Any) -> RolloutLine:
 
 
 def _response_item(payload: Json, turn_id: str | None, now_ms: int) -> RolloutLine:
-    # Codex ties an item to its turn here; it sends the field to its own backend only.
+    # Codex names the turn of an item here. It sends the field to its own backend only.
     passthrough = {} if turn_id is None else {"internal_chat_message_metadata_passthrough": {"turn_id": turn_id}}
     return _line("response_item", {**payload, **passthrough}, now_ms)
 

@@ -1,4 +1,4 @@
-"""Working directories as they are recorded, on whatever system: which spellings mean the same place."""
+"""Working directories as rollouts record them, of any system: which spellings mean the same folder."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _WSL_HOSTS = ("wsl$", "wsl.localhost")
 
 
 def is_windows_path(cwd: str) -> bool:
-    """Whether it is absolute on Windows: a drive, or a share written with backslashes."""
+    """Whether the path is absolute on Windows: on a drive, or on a share written with backslashes."""
     return _DRIVE.fullmatch(cwd) is not None or cwd.startswith("\\\\")
 
 
-def place_of(cwd: str) -> str:
-    """One spelling for all that mean the same: without `.`, `..`, doubled and trailing slashes. On Windows, and on a
-    drive of it that Linux has mounted, `/` and `\\` and the case don't matter, nor does how the drive is named."""
+def canonical_cwd(cwd: str) -> str:
+    """One spelling for all paths of the same folder, without `.`, `..`, doubled and trailing slashes. On drives of
+    Windows, also those that Linux has mounted, neither case nor the kind of slash nor the drive's notation matter."""
     if (drive := _DRIVE.fullmatch(cwd)) is not None:
         return f"{drive[1].casefold()}:{_below(drive[2]).casefold()}"
     share = _SHARE.fullmatch(cwd)
     if share is not None and share[1].casefold() in _WSL_HOSTS:
-        return place_of(_below(share[3]))
+        return canonical_cwd(_below(share[3]))
     if share is not None and cwd.startswith("\\"):
         return f"\\\\{share[1]}/{share[2]}{_below(share[3])}".rstrip("/").casefold()
     path = posixpath.normpath(f"/{cwd.lstrip('/')}" if cwd.startswith("/") else cwd or "/")
@@ -36,6 +36,6 @@ def place_of(cwd: str) -> str:
 
 
 def _below(rest: str) -> str:
-    """What follows a drive or a share, from its root on."""
+    """The path below a drive or a share, from its root on."""
     slash = "\\"
     return ntpath.normpath(slash + rest.lstrip("\\/")).replace(slash, "/")

@@ -1,4 +1,4 @@
-"""What happened to threads, as the durable log keeps it."""
+"""The events of threads in the durable log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 
 
 class ThreadEvent(msgspec.Struct, frozen=True):
-    """One event. `payload` is Codex's notification in snake_case; `seq` and `at_ms` are given by the log (0 before)."""
+    """One event. `payload` is Codex's notification in snake_case. The log gives `seq` and `at_ms` (0 before)."""
 
     type: EventType
     thread_id: str

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 
 MAX_OFFSET = 1 << 53
-"""No file is longer; and what 64 of them have together is an integer of 64 bits."""
+"""No file is longer, and the sum of 64 such offsets fits into 64 bits."""
 MAX_ORDINAL = 1 << 62
 
 
 class HistoryBase(msgspec.Struct, frozen=True):
-    """What a paginated fork borrows: the source's first `end_byte_offset` bytes (ordinals below the end). Bounds that
-    no file comes to are brought to the nearest that one may."""
+    """A paginated fork borrows the source's first `end_byte_offset` bytes, which hold the ordinals below
+    `end_ordinal_exclusive`. Values beyond what a file can have become the nearest that one can have."""
 
     thread_id: str
     end_ordinal_exclusive: int = 0

@@ -1,4 +1,4 @@
-"""Cursors: what a page hands out, and what the next call hands back."""
+"""Cursors of pages, made and parsed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _MAX_LIMIT = 100
 
 
 def clamp_limit(limit: int) -> int:
-    """Codex's page sizes: at least 1, at most 100."""
+    """The nearest page size that Codex allows, from 1 to 100."""
     return max(1, min(limit, _MAX_LIMIT))
 
 
 def thread_cursor(at_ms: int, thread_id: str | None) -> str:
-    """The cursor of a row in a sorted list: its sort key, and the id that breaks ties (as Codex writes it)."""
+    """The cursor of a row in a sorted list, as Codex writes it: the sort key, and the id that breaks ties."""
     time = rfc3339(at_ms).replace(".000Z", "Z")
     return time if thread_id is None else f"{time}|{thread_id}"
 
@@ -31,7 +31,7 @@ def parse_thread_cursor(cursor: str) -> tuple[int, str | None]:
     """The reverse of `thread_cursor`.
 
     Raises:
-        InvalidCursor: anything else.
+        InvalidCursor: any other text.
     """
     match = _THREAD_CURSOR.fullmatch(cursor)
     at_ms = parse_time(match["time"]) if match else None
@@ -41,15 +41,15 @@ def parse_thread_cursor(cursor: str) -> tuple[int, str | None]:
 
 
 def place_cursor(place: str, *, inclusive: bool) -> str:
-    """The cursor of a turn or an item: begin at it, or after it."""
+    """The cursor of a turn or an item: the next page begins at it (`inclusive`) or after it."""
     return f"{'at' if inclusive else 'after'}:{place}"
 
 
 def parse_place_cursor(cursor: str) -> tuple[str, bool]:
-    """The place, and whether to begin at it.
+    """The place, and whether the page begins at it.
 
     Raises:
-        InvalidCursor: anything that `place_cursor` does not make.
+        InvalidCursor: any other text.
     """
     mode, colon, place = cursor.partition(":")
     if not colon or mode not in ("at", "after") or not place:
@@ -58,8 +58,8 @@ def parse_place_cursor(cursor: str) -> tuple[str, bool]:
 
 
 class ItemAnchor(NamedTuple):
-    """An item, whose id need not be unique beyond its turn; the number that it had in the thread; and whether to begin
-    at it. It is the item that counts: the number tells where to look first."""
+    """The item that a page begins at (`inclusive`) or after. Its id may be unique only in its turn. `number` is where
+    it stood in the thread: the place to look first, since rollbacks and late lines may have moved it."""
 
     turn_id: str
     item_id: str
@@ -76,7 +76,7 @@ def parse_item_cursor(cursor: str) -> ItemAnchor:
     """The reverse of `item_cursor`.
 
     Raises:
-        InvalidCursor: anything else.
+        InvalidCursor: any other text.
     """
     place, inclusive = parse_place_cursor(cursor)
     match = _ITEM_PLACE.fullmatch(place)

@@ -1,4 +1,4 @@
-"""What each verb takes, once the tool has checked its shape."""
+"""The parameters of each verb, after the tool has checked their shape."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SearchOrder = Literal["time", "rank"]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: the client, its connection if that has an end of its own, and what names the thread it acts for, the
-    most trusted name first. A name need not be one that this home knows."""
+    """Who calls: the client, its connection if that ends by itself, and the names of the thread that it acts for, the
+    most trusted first. This home may not know such a name."""
 
     client_name: str = "unknown"
     client_version: str = ""
@@ -32,7 +32,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class SettingsRequest:
-    """Settings that a request names; None leaves the choice to what comes after it."""
+    """Settings that a request names. None leaves the choice to the next source of settings."""
 
     cwd: str | None = None
     model: str | None = None
@@ -65,9 +65,9 @@ class ForkParams:
 
 @dataclass(frozen=True, slots=True)
 class ThreadFilter:
-    """The filters of list and search. `source_kinds` None: every source but sub-agents, unless a tree is named.
+    """The filters of list and search. `source_kinds` None means all but sub-agents, and all if the filter names a tree.
 
-    A thread has no preview where its first message is an attachment or blank, or where the agent spoke first."""
+    A thread has no preview if its first message is an attachment or blank, or if the agent spoke first."""
 
     archived: bool = False
     model_providers: Sequence[str] | None = None
@@ -86,7 +86,7 @@ class ThreadFilter:
 
     @property
     def names_threads(self) -> bool:
-        """Whether only certain threads are asked for, which may be any of all."""
+        """Whether the filter names certain threads, which may be of any kind."""
         trees = self.parent_thread_id, self.ancestor_thread_id, self.attached_to_thread_id
         return (*trees, self.thread_ids, self.section_id) != (None,) * 5
 
@@ -112,7 +112,7 @@ class ReadParams:
 
 @dataclass(frozen=True, slots=True)
 class ItemsParams:
-    """`text_offset` and `max_chars` window each long text of the items, in characters."""
+    """Of each long text, the answer has `max_chars` characters from `text_offset` on."""
 
     thread_id: str
     turn_id: str | None = None
@@ -140,7 +140,7 @@ GitField = Literal["sha", "branch", "origin_url"]
 
 @dataclass(frozen=True, slots=True)
 class GitPatch:
-    """Git fields to set; a field that is not in `fields` is left, one with None is cleared."""
+    """Git fields to set. None clears a field; a field that is not in `fields` stays."""
 
     fields: dict[GitField, str | None]
 

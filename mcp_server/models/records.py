@@ -1,4 +1,4 @@
-"""What a state store keeps beside rows and histories: edges, the journal, receipts, the progress of the build."""
+"""What a state store keeps beside rows and turns: edges, operations, receipts and the state of the backfill."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EdgeStatus = Literal["open", "closed"]
 
 
 class SpawnEdge(msgspec.Struct, frozen=True, gc=False):
-    """Parent and child of a sub-agent tree. A child has one parent; `open` and `closed` are followed alike."""
+    """An edge of a sub-agent tree. A child has one parent. Cascades and trees follow open and closed edges alike."""
 
     parent_id: str
     child_id: str
@@ -24,8 +24,8 @@ class SpawnEdge(msgspec.Struct, frozen=True, gc=False):
 
 
 def chain_of(edges: Mapping[str, SpawnEdge], thread_id: str) -> list[SpawnEdge]:
-    """The edge from a thread's parent, that from the parent's, and so on, of edges by child id; a cycle ends before its
-    second round."""
+    """The edges from a thread up to its root, the nearest first, out of edges by child id. A cycle ends
+    before a thread would come twice."""
     chain: list[SpawnEdge] = []
     seen = {thread_id}
     edge = edges.get(thread_id)
@@ -37,16 +37,18 @@ def chain_of(edges: Mapping[str, SpawnEdge], thread_id: str) -> list[SpawnEdge]:
 
 
 class Move(msgspec.Struct, frozen=True, gc=False):
-    """One step of an operation: a thread and the path its rollout had when the operation was planned."""
+    """One step of an operation: a thread, and the path of its rollout at the time of planning."""
 
     thread_id: str
     path: str
 
 
 class Moved(msgspec.Struct, frozen=True, gc=False):
-    """Where a thread's rollout lies, now that the holder of its writer lock has moved it. A row of another size is not
-    taken to tell of it: it keeps its stamp, so the next look at the thread reads the file again. One of the same size
-    does, whatever the new mtime is, and so does what is indexed of the history."""
+    """The new place of a rollout that the holder of its writer lock has moved.
+
+    If the row has the same size, the row and the turn index take the new stamp. If the size differs, they keep the old
+    stamp, so that the file is read again.
+    """
 
     thread_id: str
     path: str
@@ -56,9 +58,9 @@ class Moved(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What takes several steps, in the journal: a cascade, or a change of a name or of git info that Codex's own row is
-    to follow. `moves` are in the order of work; `result` is the receipt once it is `done`, and until then what was
-    asked for."""
+    """An operation of several steps in the journal: a cascade, or a change of a name or of git info that Codex's own
+    row must follow. `moves` are in the order of work. `result` is what was asked for, and the receipt once it is
+    `done`."""
 
     id: str
     kind: OperationKind
@@ -70,16 +72,16 @@ class Operation:
 
     @property
     def thread_ids(self) -> list[str]:
-        """In the order of work, each once."""
+        """The threads in the order of work, each once."""
         return list(dict.fromkeys(move.thread_id for move in self.moves))
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What is on record of a call with a `request_id`: a claim before its work (`result` is None), its outcome after.
+    """The record of a call with a `request_id`: a claim while it works (`result` is None), then its outcome.
 
-    `client` and `connection` say whose the id is ("" where no connection sets the client's calls apart), `fingerprint`
-    tells the same call from another with the same id, `process` is the worker that has claimed it.
+    An id belongs to a `client` and its `connection` ("" if connections don't tell the client's calls apart). The
+    `fingerprint` tells a repeated call from another one with the same id. `process` is the worker that claimed it.
     """
 
     client: str
@@ -100,11 +102,11 @@ class Receipt:
 class Change:
     """One transaction: all of it happens, or nothing.
 
-    `threads` replace their rows; `observed` do the same for what somebody else did to the files, and the store derives
-    the events from the difference to the row (none for a row that is already so: two processes may observe the same
-    change, and it is announced once). Rows follow what was `moved`, if they are there, with events in the same way. A
-    thread with a tombstone is never written again. Rows and edges go with `forgotten`, rows alone with `vanished`.
-    Edges are inserted if the child has none. Events are appended last.
+    `threads` replace their rows. `observed` replace them, too, for changes that another program made to the files; the
+    store derives events from the difference to the old row, so that a change which two processes observe is announced
+    once. `moved` changes rows that are there, with events in the same way. A thread with a tombstone is never written
+    again. `forgotten` removes rows and edges, `vanished` rows alone. An edge is inserted if its child has none. Events
+    are appended last.
     """
 
     threads: tuple[StoredThread, ...] = ()
@@ -120,7 +122,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class BackfillState:
-    """How far the index has been built. `done` and `found` count rollouts of the running pass."""
+    """The state of the backfill. `done` and `found` count the rollouts of the running pass."""
 
     status: Literal["pending", "running", "complete"] = "pending"
     watermark: str | None = None
@@ -130,4 +132,4 @@ class BackfillState:
     done: int = 0
     found: int = 0
     horizon_ms: int | None = None
-    """All active threads created after this are indexed, so far as the names of the rollouts tell; None: not said."""
+    """By the names of their rollouts, all active threads that were created after this are indexed. None: unknown."""

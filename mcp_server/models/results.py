@@ -1,4 +1,4 @@
-"""What each verb answers. Rows come in `data`, one thread in `thread`, one turn in `turn`."""
+"""The answer of each verb. Rows are in `data`, one thread in `thread`, one turn in `turn`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a thread is: its identity and metadata as stored, and as a client sees it."""
+"""A thread: its metadata as stored, and as clients see it."""
 
 from __future__ import annotations
 
@@ -124,19 +124,19 @@ class Settings(Value):
 
 
 class FileStamp(msgspec.Struct, frozen=True):
-    """What tells whether a file has changed since it was indexed."""
+    """Size and modification time of a file. If they differ, the file has changed since it was indexed."""
 
     size: int
     mtime_ns: int
 
 
 class StoredThread(msgspec.Struct, frozen=True):
-    """A thread's metadata as its files tell it. Times are Unix milliseconds; `path` is relative to the home, with `/`.
+    """A thread's metadata from its files. Times are Unix milliseconds; `path` is relative to the home, with `/`.
 
-    `source` is the rollout's own form (`"cli"`, `{"subagent": ...}`). `recorded` holds the settings last recorded in
-    the rollout, in the form of `Settings`, as far as any were. `name` comes from session_index.jsonl, not the rollout.
-    A thread that is attached to another goes on with that one's history, and shows its own turns only. The section is
-    what Codex's own database tells at the moment, and in no index.
+    `source` has the rollout's form (`"cli"`, `{"subagent": ...}`). `recorded` has the settings that the rollout
+    recorded last, in the form of `Settings`. `name` comes from session_index.jsonl, not from the rollout. A thread that
+    is attached to another continues that one's history, but shows only its own turns. No index has the section: it is
+    read from Codex's database each time.
     """
 
     id: str
@@ -185,7 +185,7 @@ _SIMPLE_KINDS: dict[str, SourceKind] = {"cli": "cli", "vscode": "vscode", "exec"
 
 
 def source_kind(source: Any) -> SourceKind:
-    """Codex's sourceKind of a recorded source. A missing one is `vscode`; what is not known is `unknown`."""
+    """Codex's sourceKind for a recorded source; `unknown` for one that Codex doesn't know."""
     match source:
         case str():
             return _SIMPLE_KINDS.get(source, "unknown")
@@ -222,7 +222,7 @@ def spawn_parent(source: Any) -> str | None:
 
 
 def spawn_depth(source: Any) -> int:
-    """0 for a thread that nobody spawned, 1 for a child of a root, and so on."""
+    """How many spawns lead to a thread: 0 for a root, 1 for its child."""
     match source:
         case {"subagent": {"thread_spawn": {"depth": int(depth)}}}:
             return depth

@@ -26,8 +26,7 @@ class ItemHead(Value):
 
 
 class Item(dict[str, Any]):
-    """An item by the names of its fields: those of `ItemHead`, and those that depend on its type. It is not to be
-    changed once it is made."""
+    """An item as a dict of its fields: those of `ItemHead`, and those that depend on its type. Treat it as frozen."""
 
     @property
     def type(self) -> str:
@@ -39,12 +38,12 @@ class Item(dict[str, Any]):
 
     @property
     def is_users_command(self) -> bool:
-        """Whether the user ran this command, from the prompt; some turns consist of that alone."""
+        """Whether the user ran this command from the prompt. Some turns consist of such a command alone."""
         return self.type == "commandExecution" and self.get("source") == "userShell"
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Those that depend on the type."""
+        """The fields that depend on the type."""
         return {name: value for name, value in self.items() if name not in HEAD}
 
     def changed(self, **fields: Any) -> Item:

@@ -1,4 +1,4 @@
-"""What the values that clients see have in common."""
+"""The base of all values that clients see."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, dataclass_transform
 import msgspec
 
 Json = dict[str, Any]
-"""An object of JSON as it was decoded."""
+"""A decoded JSON object."""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
@@ -18,19 +18,19 @@ class _Values(msgspec.StructMeta):
 
 
 class Value(msgspec.Struct, metaclass=_Values):
-    """Frozen, and built by field name. What a field holds is checked by the types alone."""
+    """A frozen struct that is built by field names. Nothing but the type checker checks its fields."""
 
 
 def about(text: str) -> msgspec.Meta:
-    """What a field is, for who reads the schema."""
+    """The description of a field, for readers of the schema."""
     return msgspec.Meta(description=text)
 
 
 def plain(value: Value) -> dict[str, Any]:
-    """The value as JSON has it: dicts, lists and what is simple. They are copies."""
+    """The value as plain dicts and lists, which are copies."""
     return msgspec.to_builtins(value)
 
 
 def as_json(value: Value) -> str:
-    """The value as a text."""
+    """The value as a JSON text."""
     return msgspec.json.encode(value).decode()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from mcp_server.codex.files import RolloutFile
-from mcp_server.models.cwd import place_of
+from mcp_server.models.cwd import canonical_cwd
 from mcp_server.models.thread import SortDirection, SourceKind, StoredThread, ThreadSortKey
 
 COUNTED = 500
@@ -128,7 +128,7 @@ def fits(thread: Listed, key_ms: int, query: ThreadQuery) -> bool:
     """Whether the query lets a thread through that has this value of the sort key; but for its term and its tree."""
     return (
         fits_group(thread, query)
-        and (query.cwds is None or place_of(thread.cwd) in set(map(place_of, query.cwds)))
+        and (query.cwds is None or canonical_cwd(thread.cwd) in set(map(canonical_cwd, query.cwds)))
         and in_time(key_ms, query)
     )
 

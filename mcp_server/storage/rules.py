@@ -8,7 +8,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from mcp_server.codex.paths import succession
+from mcp_server.codex.paths import revert_order
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.records import BackfillState, Change, Moved, SpawnEdge
 from mcp_server.models.thread import StoredThread, spawn_parent
@@ -49,7 +49,7 @@ def derive_events(before: Known | None, after: StoredThread) -> list[ThreadEvent
     events = [_event("thread/started", after.id)] if started else []
     if before is None:
         return events
-    if succession(before.path) < succession(after.path):
+    if revert_order(before.path) < revert_order(after.path):
         events.append(_event("thread/reverted", after.id))
     events += move_events(after.id, before.archived, after.archived)
     if after.name is not None and before.name != after.name:

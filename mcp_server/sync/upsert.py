@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from mcp_server.codex.file_rank import FileRank, is_copy, rank_of
 from mcp_server.codex.files import BadLine, Description, RolloutFile
-from mcp_server.codex.paths import id_in, succession
+from mcp_server.codex.paths import id_in, revert_order
 from mcp_server.errors import DamagedRollout, NotStorable
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.records import Change
@@ -286,7 +286,7 @@ class Adoption:
         later = {
             file.path: row[0]
             for file in files
-            if (row := rows.get(file.thread_id or "")) and succession(row[0]) > succession(file.path)
+            if (row := rows.get(file.thread_id or "")) and revert_order(row[0]) > revert_order(file.path)
         }
         there = await self.rollouts.stat_many(set(later.values())) if later else {}
         return [file for file in files if later.get(file.path) not in there]

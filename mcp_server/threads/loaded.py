@@ -11,9 +11,9 @@ from typing import Any
 import anyio
 import uuid_utils
 
-from mcp_server.codex.call_ids import Calls
 from mcp_server.codex.fork import Numbering
 from mcp_server.codex.lines import RolloutLine
+from mcp_server.codex.open_calls import OpenCalls
 from mcp_server.codex.parser import TurnBuilder
 from mcp_server.errors import LimitReached, ThreadClosing, ThreadNotLoaded
 from mcp_server.models.thread import ACTIVE, IDLE, SYSTEM_ERROR, Settings, StoredThread, ThreadStatus
@@ -35,7 +35,7 @@ class RunningTurn:
     started_at_ms: int
     root_id: str
     folder: TurnBuilder
-    calls: Calls = field(default_factory=Calls)
+    calls: OpenCalls = field(default_factory=OpenCalls)
     last_message: str | None = None
 
     def view(self) -> Turn:

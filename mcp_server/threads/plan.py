@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from mcp_server.codex.file_rank import classify_files
-from mcp_server.codex.paths import active_date, archived_path, is_archived, rollout_id_of, succession
+from mcp_server.codex.paths import active_date, archived_path, is_archived, revert_order, rollout_id_of
 from mcp_server.errors import (
     ArchivedThreadNotFound,
     AttachedThreadExists,
@@ -159,7 +159,7 @@ class Planner:
     async def _with_replaced(self, plan: Plan, *, archived: bool | None = None) -> None:
         """Note the other rollouts of the threads that were reverted; only those in one of the two folders if told."""
         for move in plan.moves:
-            if succession(move.path):
+            if revert_order(move.path):
                 files = await self._catalog.rollouts.locate(move.thread_id)
                 found = classify_files({move.path, *(file.path for file in files)}, move.thread_id)
                 plan.replaced[move.thread_id] = [

@@ -13,10 +13,10 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from mcp_server.codex import writer as recording
-from mcp_server.codex.call_ids import Calls
 from mcp_server.codex.fork import HistoryCopy, Numbering
 from mcp_server.codex.lines import RawLine, RolloutLine, encode_line
 from mcp_server.codex.old_rollout import BARE
+from mcp_server.codex.open_calls import OpenCalls
 from mcp_server.codex.parser import TurnBuilder
 from mcp_server.codex.paths import COMPRESSED
 from mcp_server.errors import (
@@ -66,7 +66,7 @@ class TurnWriter:
             now = self._now()
             turn_id = str(uuid_utils.uuid7())
             folder = TurnBuilder(paginated=live.paginated, begin=ParserState(item=await self._next_item(live)))
-            turn = RunningTurn(turn_id, now, root_id=turn_id, folder=folder, calls=Calls(live.open_calls))
+            turn = RunningTurn(turn_id, now, root_id=turn_id, folder=folder, calls=OpenCalls(live.open_calls))
             lines = [
                 *recording.turn_started(turn_id, turn.root_id, now),
                 *recording.turn_context(turn_id, live.settings, now),

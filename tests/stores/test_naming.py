@@ -15,8 +15,8 @@ from mcp_server.codex.paths import (
     names_in,
     parse_id,
     recorded_time_ms,
+    revert_order,
     rollout_id_of,
-    succession,
     thread_id_of,
 )
 from mcp_server.errors import PathOutsideHome
@@ -42,7 +42,7 @@ def test_the_name_of_a_reverted_rollout_tells_the_thread_and_the_rollout() -> No
     first, later, last = (f"sessions/rollout-2026-11-22T23-04-48-{ids}.jsonl" for ids in (A, f"{A}_{B}", f"{A}_{C}"))
     assert [thread_id_of(path.rpartition("/")[2]) for path in (first, later, last)] == [A, A, A]
     assert [rollout_id_of(path) for path in (first, later, last)] == [A, B, C]
-    assert sorted((last, first, later), key=succession) == [first, later, last]
+    assert sorted((last, first, later), key=revert_order) == [first, later, last]
     assert rollout_id_of("sessions/rollout-odd.jsonl") is None
 
 

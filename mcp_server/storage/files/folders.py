@@ -16,10 +16,10 @@ from mcp_server.codex.paths import (
     ACTIVE,
     ARCHIVED,
     id_in,
-    is_above_days,
     is_before,
     is_plain,
     is_rollout,
+    is_year_or_month,
     likely_folders,
     parse_id,
     rollout_id_of,
@@ -199,7 +199,7 @@ class Folders:
                     path = f"{folder}/{entry.name}"
                     if entry.is_symlink() and (why := _why_left_out(entry)) and is_plain(entry.name):
                         found.append((path, why))
-                    elif is_above_days(path) and entry.is_dir(follow_symlinks=False):
+                    elif is_year_or_month(path) and entry.is_dir(follow_symlinks=False):
                         pending.append(path)
         return sorted(found)
 

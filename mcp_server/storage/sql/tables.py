@@ -111,7 +111,7 @@ class ThreadCountRow(SQLModel, table=True):
 
 
 class CwdRow(SQLModel, table=True):
-    """A spelling of a working directory that some row has, or had, and what `place_of` makes of it."""
+    """A spelling of a working directory that some row has, or had, and what `canonical_cwd` makes of it."""
 
     __tablename__ = "cwds"
     __table_args__ = (Index("ix_cwds_place", "place"), {"sqlite_with_rowid": False})

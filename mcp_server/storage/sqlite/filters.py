@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from mcp_server.models.cwd import place_of
+from mcp_server.models.cwd import canonical_cwd
 from mcp_server.storage.query import ThreadQuery
 from mcp_server.storage.sqlite.statements import clamped
 from mcp_server.storage.sqlite.threads import IDS_BELOW, below_values
@@ -39,7 +39,7 @@ def of_group(query: ThreadQuery) -> Conditions:
 def of_cwd(query: ThreadQuery) -> Conditions:
     if query.cwds is None:
         return [], []
-    return [f"cwd IN (SELECT cwd FROM cwds WHERE place {_AMONG})"], [_json_list({*map(place_of, query.cwds)})]
+    return [f"cwd IN (SELECT cwd FROM cwds WHERE place {_AMONG})"], [_json_list({*map(canonical_cwd, query.cwds)})]
 
 
 def _json_list(values: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table
 from sqlmodel import col, select
 
 from mcp_server.codex.files import RolloutFile
-from mcp_server.models.cwd import place_of
+from mcp_server.models.cwd import canonical_cwd
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.records import Moved, SpawnEdge, chain_of
@@ -50,7 +50,7 @@ def write_threads(connection: Connection, threads: Sequence[StoredThread]) -> li
     for sql, values in writings.items():
         _write(connection, sql, _COLUMNS, values)
     cwds = {thread.cwd for thread in rows.values()}
-    run_each(connection, "INSERT OR IGNORE INTO cwds VALUES (?, ?)", [(cwd, place_of(cwd)) for cwd in cwds])
+    run_each(connection, "INSERT OR IGNORE INTO cwds VALUES (?, ?)", [(cwd, canonical_cwd(cwd)) for cwd in cwds])
     return events
 
 

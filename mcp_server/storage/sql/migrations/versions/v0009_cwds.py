@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from mcp_server.models.cwd import place_of
+from mcp_server.models.cwd import canonical_cwd
 
 revision = "0009"
 down_revision = "0008"
@@ -23,4 +23,4 @@ def upgrade() -> None:
     )
     op.create_index("ix_cwds_place", "cwds", ["place"])
     rows = op.get_bind().execute(sa.text("SELECT DISTINCT cwd FROM threads")).scalars().all()
-    op.bulk_insert(cwds, [{"cwd": cwd, "place": place_of(cwd)} for cwd in rows])
+    op.bulk_insert(cwds, [{"cwd": cwd, "place": canonical_cwd(cwd)} for cwd in rows])

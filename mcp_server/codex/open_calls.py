@@ -1,4 +1,4 @@
-"""Tool calls and their outputs: which call waits for which. An output that fits none would be shown nowhere."""
+"""Which tool calls of a thread wait for their outputs. An output without a call would be shown nowhere."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from mcp_server.errors import InvalidArgument
 
 
 @dataclass(frozen=True)
-class Calls:
-    """The ids of the calls that wait for an output, those of earlier turns too, and of all that this turn made."""
+class OpenCalls:
+    """The ids of the calls that wait for an output, earlier turns included, and of all calls that this turn made."""
 
     waiting: frozenset[str] = frozenset()
     made: frozenset[str] = frozenset()
 
-    def with_items(self, items: Sequence[Mapping[str, Any]]) -> Calls:
-        """What holds after these items.
+    def with_items(self, items: Sequence[Mapping[str, Any]]) -> OpenCalls:
+        """The calls after these items.
 
         Raises:
-            InvalidArgument: an output of a call that nobody made or that has one, or a call with the id of another.
+            InvalidArgument: an output for a call that was not made or has its output, or a call with the id of another.
         """
         waiting, made = set(self.waiting), set(self.made)
         for number, item in enumerate(items):
@@ -36,4 +36,4 @@ class Calls:
                     way_out = "append its toolCall first, in the same items or before, with the same call_id"
                     raise InvalidArgument(name, call_id, f"a call with this id {why}", way_out)
                 waiting.discard(call_id)
-        return Calls(frozenset(waiting), frozenset(made))
+        return OpenCalls(frozenset(waiting), frozenset(made))
