@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.nightly
+
 # Four threads hold memory at the same time; then the C library tells its heaps.
 PROGRAM = """
 import ctypes, sys, threading

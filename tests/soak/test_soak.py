@@ -14,6 +14,8 @@ from mcp import Client
 from tests.servers import serving_http, structure
 from tests.soak.soak import MAX_GROWTH_MB, MAX_MORE_FILES, Tally, growth, left_behind, run
 
+pytestmark = pytest.mark.nightly
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory and open files are read from /proc")
 def test_after_a_short_soak_everything_is_back_where_it_was() -> None:
