@@ -26,10 +26,10 @@ async def prepare_turns(lab: Lab) -> None:
 
 
 def resume_case(name: str, first: int, *targets: Target, **codex_options: Any) -> None:
-    """Each round resumes a thread that no round before had loaded."""
+    """Each round resumes a thread that no round before had loaded, as long as there is one."""
 
     def operations(lab: Lab, number: int) -> Sides:
-        thread_id = lab.ours_home.long[first + number]
+        thread_id = lab.ours_home.long[first + number % (RESUMES + 1)]
 
         async def ours() -> float:
             watch = Stopwatch()
@@ -87,7 +87,7 @@ def fork(lab: Lab, number: int) -> Sides:
 @case("thread_archive, one", faster("codex", 20, at=HUNDRED), rounds=10, pause=0.2)
 def archive_one(lab: Lab, number: int) -> Sides:
     threads = lab.ours_home.threads
-    thread_id = threads[(len(threads) // 2 + number) % len(threads)]
+    thread_id = threads[(len(threads) // 2 + 1 + number) % len(threads)]  # a list looks for the one in the middle
     return {
         "ours": lambda: check(lab.ours.call("thread_archive", thread_id=thread_id), 1, "archived"),
         "bare": bare(lab),

@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 
 from tests.benchmarks.homes import Home
 from tests.benchmarks.measure import Measurement, Side, Target, Unit
-from tests.benchmarks.sides import Codex, Failed, McpServer, serving_bare, serving_codex, serving_ours
+from tests.benchmarks.sides import CHECKOUT, Codex, Failed, McpServer, serving_bare, serving_codex, serving_ours
 
 Phase = Literal["start", "call"]
 """`start`: every process is started by the case itself. `call`: all sides run already."""
@@ -43,13 +43,16 @@ class Case:
 @dataclass
 class Lab:
     """`ours_home` and `codex_home` hold the same bytes. The servers are there in the phase `call`. `small` is the lab
-    of the smallest home of the run, where it is another; it has a server of ours in that phase too."""
+    of the smallest home of the run, where it is another; it has a server of ours in that phase too. `old` is the lab of
+    an earlier commit, with the same bytes again; where there is one, our server is compared with that alone."""
 
     size: int
     ours_home: Home
     codex_home: Home | None = None
     binary: str = ""
+    checkout: Path = CHECKOUT
     small: Lab | None = None
+    old: Lab | None = None
     memo: dict[str, str] = field(default_factory=dict[str, str])
     _ours: McpServer | None = None
     _bare: McpServer | None = None
@@ -81,7 +84,7 @@ class Lab:
         return self.ours_home.huge
 
     def start_ours(self) -> AbstractAsyncContextManager[McpServer]:
-        return serving_ours(self.ours_home.path)
+        return serving_ours(self.ours_home.path, self.checkout)
 
     def start_codex(self) -> AbstractAsyncContextManager[Codex]:
         return serving_codex(self.binary, self.codex_path)
@@ -94,8 +97,9 @@ class Lab:
             self._bare = await stack.enter_async_context(serving_bare())
             if self.codex_home is not None:
                 self._codex = await stack.enter_async_context(self.start_codex())
-            if self.small is not None:
-                self.small._ours = await stack.enter_async_context(self.small.start_ours())
+            for other in (self.small, self.old):
+                if other is not None:
+                    other._ours = await stack.enter_async_context(other.start_ours())
             yield
 
     def durable_write(self) -> None:
@@ -114,23 +118,24 @@ class Lab:
 
         A round before them, in the phase `call`, warms up; it counts only if it took so long that there is no second.
         """
-        taken = Measurement(case.name, self.size, case.unit, case.targets, home=self._title(case))
+        taken = Measurement(case.name, self.size, case.unit, case.targets, home=self.title(case))
         deadline = time.monotonic() + seconds
         first = 0
         if case.phase == "call" and rounds > 1:
-            await self._round(case, 0, taken)
+            await self.round(case, 0, taken)
             if time.monotonic() > deadline:
                 return taken
             taken.samples.clear()
             first = 1
         for number in range(first, first + rounds):
-            await self._round(case, number, taken)
+            await self.round(case, number, taken)
             if time.monotonic() > deadline and number > first:
                 break
         return taken
 
-    async def _round(self, case: Case, number: int, taken: Measurement) -> None:
-        sides = list(case.operations(self, number).items())
+    async def round(self, case: Case, number: int, taken: Measurement) -> None:
+        """One sample of each side, in an order that chance gives."""
+        sides = list(self._sides(case, number).items())
         # Who comes after a long call finds the processor's caches full of it.
         random.Random(number).shuffle(sides)
         for side, operation in sides:
@@ -146,5 +151,10 @@ class Lab:
                 taken.samples.setdefault(side, []).append(took if sample is None else sample)
             await anyio.sleep(case.pause)
 
-    def _title(self, case: Case) -> str:
+    def _sides(self, case: Case, number: int) -> dict[Side, Operation]:
+        if self.old is None:
+            return case.operations(self, number)
+        return {"ours": case.operations(self, number)["ours"], "old": case.operations(self.old, number)["ours"]}
+
+    def title(self, case: Case) -> str:
         return f"{self.size:,} threads" if case.home == "sized" else f"{self.size:,} threads, one of them huge"

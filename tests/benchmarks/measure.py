@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Side = Literal["ours", "small", "unchecked", "bare", "ready", "codex", "codex_db"]
-"""`small` is our server on the smallest home of the run. `unchecked` is our answer as it comes, before the SDK's client
-has held it against the tool's output schema. `bare` is the floor, and `ready` the bare server's call that
-has our answer ready, unchecked too. `codex_db` is Codex asked to look into its database
-alone (useStateDbOnly)."""
+Side = Literal["ours", "old", "small", "unchecked", "bare", "ready", "codex", "codex_db"]
+"""`old` is the server of an earlier commit. `small` is our server on the smallest home of the run. `unchecked` is our
+answer as it comes, before the SDK's client has held it against the tool's output schema. `bare` is the floor, and
+`ready` the bare server's call that has our answer ready, unchecked too. `codex_db` is Codex asked to look into its
+database alone (useStateDbOnly)."""
 
 Unit = Literal["ms", "MB"]
 
@@ -70,6 +70,10 @@ class Measurement:
 
     def median(self, side: Side) -> float | None:
         return statistics.median(self.samples[side]) if self.samples.get(side) else None
+
+    def pair_ratios(self) -> list[float]:
+        """How many times as long we took as the old server, pair by pair: below 1 is faster."""
+        return [new / old for new, old in zip(self.samples.get("ours", ()), self.samples.get("old", ()), strict=False)]
 
     def p95(self, side: Side) -> float | None:
         """Nearest rank: the largest of fewer than 20 samples."""

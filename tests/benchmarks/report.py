@@ -13,6 +13,7 @@ from tests.benchmarks.plot import plot
 
 NAMES: dict[str, str] = {
     "ours": "ours",
+    "old": "the earlier commit",
     "small": "ours, on the smallest home",
     "unchecked": "ours, unchecked",
     "bare": "bare",

@@ -66,11 +66,11 @@ class McpServer:
 
 
 @asynccontextmanager
-async def serving(*arguments: str) -> AsyncGenerator[McpServer]:
-    """Start a Python module as an MCP server over stdio."""
+async def serving(*arguments: str, checkout: Path = CHECKOUT) -> AsyncGenerator[McpServer]:
+    """Start a Python module of a checkout as an MCP server over stdio."""
     before = children_of(os.getpid())
     with Path(os.devnull).open("w") as nowhere:  # noqa: ASYNC230 - the null device doesn't block
-        parameters = StdioServerParameters(command=sys.executable, args=["-m", *arguments], cwd=CHECKOUT)
+        parameters = StdioServerParameters(command=sys.executable, args=["-m", *arguments], cwd=checkout)
         began = time.perf_counter()
         async with Client(stdio_client(parameters, errlog=nowhere), read_timeout_seconds=CALL_SECONDS) as client:
             handshake_ms = (time.perf_counter() - began) * 1000
@@ -78,8 +78,8 @@ async def serving(*arguments: str) -> AsyncGenerator[McpServer]:
             yield McpServer(client, min(started, default=None), handshake_ms)
 
 
-def serving_ours(home: Path) -> AbstractAsyncContextManager[McpServer]:
-    return serving("mcp_server", "serve", "--home", str(home))
+def serving_ours(home: Path, checkout: Path) -> AbstractAsyncContextManager[McpServer]:
+    return serving("mcp_server", "serve", "--home", str(home), checkout=checkout)
 
 
 def serving_bare() -> AbstractAsyncContextManager[McpServer]:
