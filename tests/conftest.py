@@ -21,14 +21,31 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-# What starts processes by the dozen, measures, or waits for real programs.
-_HEAVY = ("benchmarks", "clients", "damage", "manifests", "many", "peer", "soak", "struck")
+_LOAD = ("benchmarks", "damage", "manifests", "many", "soak", "struck")
 
 
 @pytest.hookimpl(tryfirst=True)  # the workers give tests their names by these marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several workers share the tests, the heavy ones go to one of them, one after the other."""
     for item in items:
-        folder, *more = item.path.relative_to(Path(__file__).parent).parts
-        if folder in _HEAVY or not more:
-            item.add_marker(pytest.mark.xdist_group("heavy"))
+        if group := _group(item):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group(item: pytest.Item) -> str | None:
+    """The tests that one worker does, one after the other, where several workers share them.
+
+    - "load": what starts processes by the dozen, fills disks or bounds memory, and all that runs the command line. Two
+      of them at once would starve each other's clients until these give up.
+    - "Codex" with a number: what runs beside the Codex of that number, on a mock model of its own. It waits more than
+      it works, so two versions may go at once, and beside the load.
+    - The tests of a client name a group of their own, since they share a server.
+
+    The groups are the largest pieces of the suite. xdist hands them out first, and fills up with single tests.
+    """
+    if item.get_closest_marker("xdist_group"):
+        return None
+    folder, *more = item.path.relative_to(Path(__file__).parent).parts
+    if folder == "peer":
+        callspec = getattr(item, "callspec", None)
+        return f"Codex {callspec.indices.get('peer', 0) if callspec else 0}"
+    return "load" if folder in _LOAD or not more else None
