@@ -141,8 +141,8 @@ def _found_tools(payload: Json) -> Json:
 
 
 def _command_output(output: Any) -> Json:
-    """The fields of a command that its output tells. It is JSON with metadata (2025), a report with head lines, or the
-    bare output."""
+    """The fields of a command that its output records. It is JSON with metadata (2025), a report with head lines, or
+    the bare output."""
     report = decoded_or_text(output)
     metadata = mapping_of(report, "metadata")
     text = text_of(report, "output") or text_of(report, "content")

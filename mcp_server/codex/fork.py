@@ -145,13 +145,11 @@ def _with_events(line: RolloutLine) -> list[RolloutLine]:
     """A line of an old rollout, with the event that Codex writes beside it today."""
     if line.type != "response_item":
         return []
-    said = message_item(line.payload, "")
-    match said and said.type:
-        case "userMessage":
-            return [line, recording.user_event(said["content"] if said else [], 0)]
-        case "agentMessage":
-            event = {"type": "agent_message", "message": said["text"] if said else "", "phase": None}
-            return [RolloutLine("event_msg", event), line]
+    match message_item(line.payload, ""):
+        case {"type": "userMessage", "content": content}:
+            return [line, recording.user_event(content, 0)]
+        case {"type": "agentMessage", "text": text}:
+            return [RolloutLine("event_msg", {"type": "agent_message", "message": text, "phase": None}), line]
         case _:
             return [line]
 

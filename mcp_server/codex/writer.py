@@ -193,7 +193,7 @@ def user_event(parts: Iterable[Json], now_ms: int) -> RolloutLine:
     )
 
 
-def preview_of(content: Iterable[Json]) -> str:
+def preview_of_input(content: Iterable[Json]) -> str:
     """The preview that a thread gets from a user's input."""
     event = user_event(content, 0).payload
     return messages.preview_of(event["message"], bool(event["images"] or event["local_images"]))
@@ -236,7 +236,12 @@ def tool_output(turn_id: str, call_id: str, output: Any, success: bool | None, n
 
 
 def turn_completed(
-    turn_id: str, root_turn_id: str, started_at_ms: int, last_agent_message: str | None, now_ms: int
+    turn_id: str,
+    root_turn_id: str,
+    started_at_ms: int,
+    last_agent_message: str | None,
+    now_ms: int,
+    error: Json | None = None,
 ) -> list[RolloutLine]:
     return [
         _event(
@@ -244,6 +249,7 @@ def turn_completed(
             now_ms,
             **_turn(turn_id, root_turn_id),
             last_agent_message=last_agent_message,
+            **_given({"error": error}),
             **_duration(started_at_ms, now_ms),
         )
     ]
@@ -259,16 +265,8 @@ def turn_failed(
     last_agent_message: str | None = None,
 ) -> list[RolloutLine]:
     """The end of a turn that failed. `message` says why; Codex's class of the error is `other`."""
-    return [
-        _event(
-            "task_complete",
-            now_ms,
-            **_turn(turn_id, root_turn_id),
-            last_agent_message=last_agent_message,
-            error={"message": message, "codex_error_info": "other"},
-            **_duration(started_at_ms, now_ms),
-        )
-    ]
+    error = {"message": message, "codex_error_info": "other"}
+    return turn_completed(turn_id, root_turn_id, started_at_ms, last_agent_message, now_ms, error=error)
 
 
 def turn_interrupted(turn_id: str, root_turn_id: str, started_at_ms: int, now_ms: int) -> list[RolloutLine]:

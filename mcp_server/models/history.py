@@ -11,7 +11,7 @@ from mcp_server.models.value import Json
 
 class ParserState(msgspec.Struct, frozen=True, gc=False):
     """What the parser must know to begin within a thread: the byte offset and the number of the next line, the number
-    of the next synthetic item id, and how many items stand before, as Codex counts them."""
+    of the next synthetic item id, and how many items come before, as Codex counts them."""
 
     start: int = 0
     line: int = 0
@@ -28,8 +28,8 @@ class ItemSpan(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, array_like=True):
-    """A part of a long turn that can be parsed without what stands before it. `items` of the turn do; the other fields
-    are those of `ParserState`."""
+    """A part of a long turn that can be parsed by itself. `items` of the turn come before it; the other fields are
+    those of `ParserState`."""
 
     start: int
     line: int
@@ -43,7 +43,7 @@ class TurnFacts(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True
 
     `request` is its first user message, or else the first command that the user ran; `answer` is its last agent
     message. `foreign_ids` are the ids of other turns, and of calls of other turns, that its lines name. `chunks` cut a
-    long turn where no line refers to what stands before the cut.
+    long turn where no line refers to anything before the cut.
     """
 
     status: TurnStatus
@@ -62,7 +62,7 @@ class TurnSpan(msgspec.Struct, frozen=True):
     """One turn of a thread, its `number`-th from 0.
 
     A parser that begins in the state `begin` and takes the bytes from `begin.start` to `end` makes the turn again, as
-    the first of its turns. `items` stand before the turn in the thread, `size` in it.
+    the first of its turns. `items` come before the turn in the thread, it has `size`.
     """
 
     number: int

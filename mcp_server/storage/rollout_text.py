@@ -196,7 +196,7 @@ def document_text(path: str, data: bytes) -> RolloutText:
 
 
 def damage_of(error: StoreFailure, path: str) -> BadLine:
-    """The bad line that stands for a file that can't be read."""
+    """The entry of a file that can't be read, among bad lines."""
     if isinstance(error, DamagedRollout):
         return BadLine(error.path, error.offset, error.reason, transient=isinstance(error.__cause__, OSError))
     return BadLine(path, 0, str(error), transient=True)

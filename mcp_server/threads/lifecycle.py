@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 
-import uuid_utils
 from anyio import CancelScope, get_cancelled_exc_class
 from msgspec.structs import asdict, replace
 
@@ -105,7 +104,7 @@ class Lifecycle:
     def _new_thread(
         self, params: StartParams, caller: Caller, parent: StoredThread | None, settings: Settings
     ) -> StoredThread:
-        thread_id = str(uuid_utils.uuid7())
+        thread_id = recording.new_id()
         now = self._now()
         source: object = "mcp"
         if parent is not None:

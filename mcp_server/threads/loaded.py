@@ -29,24 +29,24 @@ MAX_SUBSCRIPTIONS = 10_000
 
 @dataclass
 class RunningTurn:
-    """The turn that is open, as its lines add up in `folder`. `last_message` is the newest agent message."""
+    """The turn that is open, as its lines add up in `builder`. `last_message` is the newest agent message."""
 
     id: str
     started_at_ms: int
     root_id: str
-    folder: TurnBuilder
+    builder: TurnBuilder
     calls: OpenCalls = field(default_factory=OpenCalls)
     last_message: str | None = None
 
     def view(self) -> Turn:
-        return self.folder.turns()[-1]
+        return self.builder.turns()[-1]
 
     def feed(self, lines: Sequence[RolloutLine]) -> list[Item]:
         """Take in lines that were written; returns the items that they made or changed, in order."""
         told: dict[str, Item] = {}
         for line in lines:
-            self.folder.feed(line)
-            told.update((item.id, item) for _, item in self.folder.last_items)
+            self.builder.feed(line)
+            told.update((item.id, item) for _, item in self.builder.last_items)
         return list(told.values())
 
 

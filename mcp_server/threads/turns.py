@@ -8,7 +8,6 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, Literal
 
-import uuid_utils
 from msgspec import UNSET
 from msgspec.structs import replace
 
@@ -64,9 +63,9 @@ class TurnWriter:
                 raise TurnInProgress(live.thread.id, live.turn.id)
             check_message(message)
             now = self._now()
-            turn_id = str(uuid_utils.uuid7())
-            folder = TurnBuilder(paginated=live.paginated, begin=ParserState(item=await self._next_item(live)))
-            turn = RunningTurn(turn_id, now, root_id=turn_id, folder=folder, calls=OpenCalls(live.open_calls))
+            turn_id = recording.new_id()
+            builder = TurnBuilder(paginated=live.paginated, begin=ParserState(item=await self._next_item(live)))
+            turn = RunningTurn(turn_id, now, root_id=turn_id, builder=builder, calls=OpenCalls(live.open_calls))
             lines = [
                 *recording.turn_started(turn_id, turn.root_id, now),
                 *recording.turn_context(turn_id, live.settings, now),
@@ -78,7 +77,7 @@ class TurnWriter:
             live.thread = replace(
                 live.thread,
                 recency_at_ms=now,
-                preview=live.thread.preview or recording.preview_of(message),
+                preview=live.thread.preview or recording.preview_of_input(message),
                 recorded=plain(live.settings),
             )
             view = turn.view()
@@ -234,7 +233,7 @@ class TurnWriter:
     ) -> TurnResult:
         items = turn.feed(await self.write(live, lines, turn.id))
         live.turn, live.failed, live.open_calls = None, failed, turn.calls.waiting
-        live.next_item = turn.folder.next_item
+        live.next_item = turn.builder.next_item
         view = turn.view()
         events = [*self._items(live, turn.id, items), notices.turn_completed(live.thread.id, view)]
         await self.record(live, [*events, notices.status_changed(live)])

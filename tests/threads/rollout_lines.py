@@ -62,10 +62,10 @@ def output(call_id: str, text: Any, **fields: Any) -> RolloutLine:
 
 
 def folded(*lines: RolloutLine, paginated: bool = False) -> list[Turn]:
-    folder = TurnBuilder(paginated=paginated)
+    builder = TurnBuilder(paginated=paginated)
     for each in (META, *lines):
-        folder.feed(each)
-    return folder.turns()
+        builder.feed(each)
+    return builder.turns()
 
 
 def one_item(item: Json) -> dict[str, Any]:

@@ -61,10 +61,10 @@ class Rollout:
         return await open_history(self.store, await history_text(self.files, thread, _nobody))
 
     def folded(self) -> TurnBuilder:
-        folder = TurnBuilder(paginated=self.mode == "paginated")
+        builder = TurnBuilder(paginated=self.mode == "paginated")
         for line in self.lines:
-            folder.feed(line)
-        return folder
+            builder.feed(line)
+        return builder
 
 
 async def _nobody(_: str) -> None:

@@ -233,12 +233,12 @@ def test_a_recorded_id_that_looks_synthetic_replaces_nothing():
 
 
 def test_who_begins_inside_a_thread_says_which_number_is_next():
-    folder = TurnBuilder(begin=ParserState(item=5))
+    builder = TurnBuilder(begin=ParserState(item=5))
     for each in (started("a"), user("one"), call("c")):
-        folder.feed(each)
+        builder.feed(each)
 
-    assert ids(folder.turns()) == [["item-5", "c"]]
-    assert folder.next_item == 6
+    assert ids(builder.turns()) == [["item-5", "c"]]
+    assert builder.next_item == 6
 
 
 # ---------------------------------------------------------------------------------------------- any lines

@@ -16,11 +16,11 @@ def message(text: str, role: str = "user", **fields: object) -> RolloutLine:
 
 
 def found(*lines: RolloutLine) -> list[str]:
-    folder = TurnBuilder(paginated=True)
-    between = InjectedMessages(folder)
+    builder = TurnBuilder(paginated=True)
+    between = InjectedMessages(builder)
     texts: list[str] = []
     for place, line in enumerate((META, *lines)):
-        folder.feed(line, place, place + 1)
+        builder.feed(line, place, place + 1)
         texts += [injected.text for injected in between.take(line, place, place + 1)]
     return texts + [injected.text for injected in between.rest()]
 

@@ -193,7 +193,7 @@ def test_images_reach_clients_as_they_are_and_the_model_as_input_or_by_their_pat
     ],
 )
 def test_a_preview_is_what_codex_would_take_from_the_input(parts: list[dict[str, object]], preview: str) -> None:
-    assert recording.preview_of(parts) == preview
+    assert recording.preview_of_input(parts) == preview
 
 
 def test_reasoning_is_for_clients_alone() -> None:
