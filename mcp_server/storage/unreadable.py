@@ -19,7 +19,7 @@ class Unreadable(msgspec.Struct, frozen=True, gc=False):
 
     path: str
     stamp: FileStamp | None
-    offset: int
+    byte: int
     reason: str
 
 

@@ -259,7 +259,7 @@ class _Examination:
     def recall(self, unreadable: Iterable[Unreadable]) -> None:
         """Take in what is known to be unreadable, and need not be read again."""
         for one in unreadable:
-            self.malformed.append(BadLine(one.path, one.offset, one.reason))
+            self.malformed.append(BadLine(one.path, one.byte, one.reason))
             self.unusable.add(one.path)
 
     def recall_copies(self, copies: Iterable[Copy]) -> None:

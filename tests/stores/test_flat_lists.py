@@ -13,14 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from sqlalchemy import Connection
 
 from mcp_server.models.records import Change, SpawnEdge
 from mcp_server.models.thread import FileStamp, SourceKind, StoredThread, ThreadSortKey
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.query import COUNTED, Anchor, Count, ThreadQuery
-from mcp_server.storage.sqlite import listing
 from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.storage.sqlite.engine import driver
 
 pytestmark = pytest.mark.anyio
 
@@ -39,15 +38,17 @@ def thread(key: str, **changes: Any) -> StoredThread:
     )
 
 
-def plans(connection: Connection, query: ThreadQuery) -> list[str]:
+async def plans(db: StateDb, query: ThreadQuery) -> list[str]:
     """How SQLite finds the rows of a list."""
-    groups = listing.groups_of(connection, [query])[0]
-    assert groups
-    return [
-        step[3]
-        for sql, values in listing.walk_statements(query, groups)
-        for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", tuple(values))
-    ]
+    asked: list[str] = []
+    with db.transaction() as connection:
+        driver(connection).set_trace_callback(asked.append)
+    await db.list(query)
+    with db.transaction() as connection:
+        driver(connection).set_trace_callback(None)
+        walks = [sql for sql in asked if sql.startswith("SELECT") and "INDEXED BY" in sql]
+        assert walks
+        return [step[3] for sql in walks for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
 
 
 async def test_every_list_walks_along_an_index_and_sorts_nothing(db: StateDb) -> None:
@@ -59,14 +60,14 @@ async def test_every_list_walks_along_an_index_and_sorts_nothing(db: StateDb) ->
         {"source_kinds": KINDS},
         {"archived": None, "with_preview": None, "model_providers": [""]},
         {"since_ms": 1, "until_ms": 9},
-        {"search_term": "hello"},
+        {"search_term": "he"},
         {"after": Anchor(1)},
         {"after": Anchor(1, "1"), "cwds": ["/0"], "since_ms": 1},
     ]
     keys: tuple[ThreadSortKey, ...] = ("created_at", "updated_at", "recency_at")
     for restrictions, key, direction in itertools.product(filters, keys, ("asc", "desc")):
         query = ThreadQuery(**restrictions, sort_key=key, direction=direction)
-        steps = await db.read(plans, query)
+        steps = await plans(db, query)
         index = f"ix_threads_{'cwd_' if query.cwds else ''}{key.removesuffix('_at')}"
         assert [step for step in steps if "threads" in step and index not in step] == []
         assert [step for step in steps if "TEMP B-TREE" in step or "SCAN threads" in step] == []

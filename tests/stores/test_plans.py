@@ -20,12 +20,11 @@ from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.history import TextQuery
 from mcp_server.storage.query import ThreadQuery
 from mcp_server.storage.sqlite.database import StateDb
-from mcp_server.storage.sqlite.statements import fetch_all
 
 pytestmark = pytest.mark.anyio
 
 # What a statement may go through: what it was given, what it has made of that, what a match finds in an index of texts.
-MADE = r"tree|chain|few|\(subquery-\d+\)|SUBQUERY \d+|CONSTANT ROW"
+MADE = r"tree|chain|few|page|below|holding|\(subquery-\d+\)|SUBQUERY \d+|CONSTANT ROW"
 SMALL = re.compile(rf"SCAN (TABLE )?(\w+ VIRTUAL TABLE|(temp\.)?written|{MADE})(?!\w)")
 
 Asked = list[str]
@@ -58,10 +57,10 @@ def thread(key: str, **changes: Any) -> StoredThread:
 
 def plans(db: StateDb, asked: Asked) -> Iterator[tuple[str, list[str]]]:
     """The statements, each with the steps that SQLite would take."""
-    with db.transaction() as session:
+    with db.transaction() as connection:
         for sql in list(asked):
             if re.match(r"\s*(SELECT|WITH|UPDATE|DELETE|INSERT)", sql):
-                yield sql, [str(step[3]) for step in fetch_all(session, f"EXPLAIN QUERY PLAN {sql}")]
+                yield sql, [str(step[3]) for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
 
 
 def scans(db: StateDb, asked: Asked) -> list[str]:
@@ -75,7 +74,8 @@ def scans(db: StateDb, asked: Asked) -> list[str]:
 
 
 async def test_a_scan_is_told_by_whatever_name_the_table_goes(db: StateDb, asked: Asked) -> None:
-    await db.read(fetch_all, "SELECT * FROM threads AS t WHERE t.agent_role = ?", ("scout",))
+    with db.transaction() as connection:
+        connection.exec_driver_sql("SELECT * FROM threads AS t WHERE t.agent_role = 'scout'")
     assert len(scans(db, asked)) == 1
 
 
@@ -87,7 +87,7 @@ async def test_the_turns_of_matches_are_found_by_their_offsets(
     asked.clear()
     assert await db.places(TextQuery(("words",), ThreadQuery(), thread_id=thread_id)) == []
     (steps,) = [steps for sql, steps in plans(db, asked) if "texts" in sql]
-    assert "SEARCH u USING INDEX ix_turns_start (history=? AND start=?) LEFT-JOIN" in steps
+    assert "SEARCH turns USING INDEX ix_turns_start (history=? AND start=?) LEFT-JOIN" in steps
     assert scans(db, asked) == []
 
 

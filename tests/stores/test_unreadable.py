@@ -17,11 +17,11 @@ from mcp_server.models.thread import FileStamp
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks
-from mcp_server.storage.sqlite import unreadable as unreadable_rows
 from mcp_server.storage.sqlite.database import StateDb
 from mcp_server.storage.unreadable import Unreadable
 from mcp_server.sync.doctor import examine, repair
 from mcp_server.sync.reconciler import sync
+from tests.stores.databases import run_sql
 
 pytestmark = pytest.mark.anyio
 home, built = homes.home, homes.built
@@ -42,7 +42,7 @@ async def test_a_first_build_remembers_what_it_could_not_read(home: Home, state:
     home.write(path_of(E), b"{nope\n")
     await build(home, state)
     (told,) = await state.unreadable()
-    assert (told.path, told.offset, told.reason) == (path_of(E), 0, "holds no readable line")
+    assert (told.path, told.byte, told.reason) == (path_of(E), 0, "holds no readable line")
     assert told.stamp is not None
 
 
@@ -115,15 +115,12 @@ async def test_the_examination_tells_what_is_remembered_without_reading_it(built
     assert built.described == []
 
 
-async def test_a_reader_that_reads_more_tries_again_what_an_older_one_could_not(
-    built: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if isinstance(state, MemoryState):
+async def test_a_reader_that_reads_more_tries_again_what_an_older_one_could_not(built: Home, state: StateStore) -> None:
+    if not isinstance(state, StateDb):
         pytest.skip("memory outlives no version")
     built.write(path_of(E), b"{nope\n")
-    with monkeypatch.context() as patched:
-        patched.setattr(unreadable_rows, "READER", 0)
-        await sync(built.rollouts, state)
+    await sync(built.rollouts, state)
+    run_sql(state.path, "UPDATE unreadable SET reader = reader - 1")
     built.described.clear()
     await sync(built.rollouts, state)
     assert built.described == [path_of(E)]

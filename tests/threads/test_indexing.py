@@ -161,7 +161,7 @@ async def test_what_the_state_db_did_not_take_is_tried_again(home: Home) -> None
 async def test_a_history_that_the_index_has_no_room_for_keeps_no_other_from_being_indexed(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mcp_server.storage.sqlite import turns as spans
+    from mcp_server.storage.sql import turns as spans
 
     for number in range(3):
         home.put(number)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    RowMapping,
     bindparam,
     delete,
     exists,
@@ -19,7 +20,6 @@ from sqlalchemy import (
     insert,
     literal_column,
     select,
-    update,
 )
 from sqlalchemy.sql.selectable import NamedFromClause
 
@@ -28,7 +28,7 @@ from mcp_server.models.number import clamped
 from mcp_server.models.records import BackfillState, Move, Operation, Receipt
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.rules import claimable, may_checkpoint
-from mcp_server.storage.sql.rows import RowMapper, among, insert_new, table, upsert
+from mcp_server.storage.sql.rows import AnySelect, RowMapper, among, insert_new, table, upsert
 from mcp_server.storage.sql.tables import (
     BackfillRow,
     EventRow,
@@ -45,6 +45,7 @@ _NAMES_STAMP = "names_stamp"
 
 _EVENT = RowMapper(ThreadEvent, EventRow)
 _events = table(EventRow)
+_APPEND = insert(_events)
 _LAST_SEQ = select(func.max(_events.c.seq))
 _SEQS_AFTER = select(_events.c.seq).where(_events.c.seq > bindparam("seq")).order_by(_events.c.seq)
 
@@ -55,7 +56,7 @@ def append_events(connection: Connection, events: Sequence[ThreadEvent], now_ms:
         return []
     before = last_seq(connection)
     events = [msgspec.structs.replace(event, at_ms=now_ms) for event in events]
-    connection.execute(insert(_events), [_EVENT.values(event) for event in events])
+    connection.execute(_APPEND, [_EVENT.values(event) for event in events])
     # The transaction holds the write lock, so what is newer is ours (SQLite has no RETURNING below 3.35).
     seqs = connection.execute(_SEQS_AFTER, {"seq": before}).scalars()
     return [msgspec.structs.replace(event, seq=seq) for event, seq in zip(events, seqs, strict=True)]
@@ -83,34 +84,47 @@ def last_seq(connection: Connection) -> int:
 _OPERATION = RowMapper(Operation, OperationRow)
 _MOVE = RowMapper(Move, MoveRow)
 _operations, _moves = table(OperationRow), table(MoveRow)
+_BY_ID = select(_operations).where(_operations.c.id == bindparam("id"))
+_RUNNING = (
+    select(_operations).where(_operations.c.state == "running").order_by(_operations.c.started_at_ms, _operations.c.id)
+)
 _MOVES_OF = select(*_MOVE.columns).where(_moves.c.operation_id == bindparam("id")).order_by(_moves.c.position)
+_SAVE_OPERATION = upsert(OperationRow)
+_INSERT_MOVES = insert_new(MoveRow)
 
 
 def save_operation(connection: Connection, operation: Operation) -> None:
     """Insert it with its moves, or update what has become of it. Its moves stay those that it was planned with."""
-    values = _OPERATION.values(operation)
-    if connection.execute(update(_operations).where(_operations.c.id == operation.id), values).rowcount:
-        return
-    connection.execute(insert(_operations), values)
-    rows = [
-        {"operation_id": operation.id, "position": position, **_MOVE.values(move)}
-        for position, move in enumerate(operation.moves)
-    ]
+    connection.execute(_SAVE_OPERATION, _OPERATION.values(operation))
+    moves = enumerate(operation.moves)
+    rows = [{"operation_id": operation.id, "position": at, **_MOVE.values(move)} for at, move in moves]
     if rows:
-        connection.execute(insert(_moves), rows)
+        connection.execute(_INSERT_MOVES, rows)
 
 
 def operation(connection: Connection, operation_id: str) -> Operation | None:
     """One operation by its id."""
-    row = connection.execute(select(*_OPERATION.columns).where(_operations.c.id == operation_id)).first()
+    row = connection.execute(_BY_ID, {"id": operation_id}).mappings().first()
     return None if row is None else _operation(connection, row)
 
 
 def running_operations(connection: Connection) -> list[Operation]:
     """Operations that were planned and not finished, oldest first."""
-    running = select(*_OPERATION.columns).where(_operations.c.state == "running")
-    rows = connection.execute(running.order_by(_operations.c.started_at_ms, _operations.c.id)).all()
-    return [_operation(connection, row) for row in rows]
+    return [_operation(connection, row) for row in connection.execute(_RUNNING).mappings().all()]
+
+
+def _operation(connection: Connection, row: RowMapping) -> Operation:
+    moves = connection.execute(_MOVES_OF, {"id": row["id"]})
+    return Operation(**{str(name): value for name, value in row.items()}, moves=tuple(map(_MOVE.value, moves)))
+
+
+def moved_with(connection: Connection, kind: str, thread_id: str) -> set[str]:
+    """The threads of the newest finished operation of a kind that a thread is among: those for which it is the newest
+    too."""
+    newest = connection.execute(_NEWEST_OF, {"kind": kind, "thread_id": thread_id}).scalar()
+    if newest is None:
+        return set()
+    return set(connection.scalars(_MOVED_LAST_BY, {"kind": kind, "id": newest}))
 
 
 def _recorded(moves: NamedFromClause) -> ColumnElement[int]:
@@ -118,47 +132,41 @@ def _recorded(moves: NamedFromClause) -> ColumnElement[int]:
     return literal_column(f"{moves.name}.rowid", Integer)
 
 
-def _operation(connection: Connection, row: Sequence[Any]) -> Operation:
-    moves = connection.execute(_MOVES_OF, {"id": row[0]})
-    return _OPERATION.value(row, moves=tuple(_MOVE.value(move) for move in moves))
-
-
-def moved_with(connection: Connection, kind: str, thread_id: str) -> set[str]:
-    """The threads of the newest finished operation of a kind that a thread is among: those for which it is the newest
-    too."""
-    done = _operations.c.state == "done", _operations.c.kind == kind
-    of_operation = _moves.join(_operations, _operations.c.id == _moves.c.operation_id)
-    last = connection.execute(
+def _done_moves(thread_id: ColumnElement[str]) -> AnySelect:
+    """The moves of a thread by finished operations of a kind."""
+    return (
         select(_moves.c.operation_id)
-        .select_from(of_operation)
-        .where(_moves.c.thread_id == thread_id, *done)
-        .order_by(_recorded(_moves).desc())
-        .limit(1)
-    ).scalar()
-    if last is None:
-        return set()
-    with_it = _moves.alias("with_it")
-    later = (
-        select(1)
-        .select_from(of_operation)
-        .where(_moves.c.thread_id == with_it.c.thread_id, _recorded(_moves) > _recorded(with_it), *done)
+        .select_from(_moves.join(_operations, _operations.c.id == _moves.c.operation_id))
+        .where(_moves.c.thread_id == thread_id, _operations.c.state == "done", _operations.c.kind == bindparam("kind"))
     )
-    together = select(with_it.c.thread_id).where(with_it.c.operation_id == last, ~exists(later.correlate(with_it)))
-    return set(connection.execute(together).scalars())
 
+
+def _moved_last_by() -> AnySelect:
+    moved = _moves.alias("moved")
+    later = _done_moves(moved.c.thread_id).where(_recorded(_moves) > _recorded(moved)).correlate(moved)
+    return select(moved.c.thread_id).where(moved.c.operation_id == bindparam("id"), ~exists(later))
+
+
+_NEWEST_OF = _done_moves(bindparam("thread_id")).order_by(_recorded(_moves).desc()).limit(1)
+_MOVED_LAST_BY = _moved_last_by()
 
 # ---------------------------------------------------------------------------------------------- receipts, tombstones
 
 _RECEIPT = RowMapper(Receipt, ReceiptRow)
 _receipts, _tombstones = table(ReceiptRow), table(TombstoneRow)
+_RECEIPTS = (
+    select(*_RECEIPT.columns)
+    .where(_receipts.c.client == bindparam("client"), _receipts.c.request_id == bindparam("request_id"))
+    .order_by(_receipts.c.at_ms.desc(), _receipts.c.connection)
+)
 _SAVE_RECEIPT = upsert(ReceiptRow)
+_BURY = insert_new(TombstoneRow)
 _DELETED = select(_tombstones.c.thread_id).where(among(_tombstones.c.thread_id, "ids"))
 
 
 def receipts(connection: Connection, client: str, request_id: str) -> list[Receipt]:
     """What is on record of a client's request id, of all its connections, the newest first."""
-    mine = select(*_RECEIPT.columns).where(_receipts.c.client == client, _receipts.c.request_id == request_id)
-    rows = connection.execute(mine.order_by(_receipts.c.at_ms.desc(), _receipts.c.connection))
+    rows = connection.execute(_RECEIPTS, {"client": client, "request_id": request_id})
     return [_RECEIPT.value(row) for row in rows]
 
 
@@ -195,7 +203,7 @@ def add_tombstones(connection: Connection, thread_ids: Collection[str], now_ms: 
     """Record that these threads were deleted; the first time counts."""
     if thread_ids:
         rows = [{"thread_id": thread_id, "at_ms": now_ms} for thread_id in thread_ids]
-        connection.execute(insert_new(TombstoneRow), rows)
+        connection.execute(_BURY, rows)
 
 
 def deleted(connection: Connection, thread_ids: Collection[str]) -> frozenset[str]:
@@ -207,16 +215,20 @@ def deleted(connection: Connection, thread_ids: Collection[str]) -> frozenset[st
 
 _BACKFILL = RowMapper(BackfillState, BackfillRow)
 _meta = table(MetaRow)
+_SETTING = select(_meta.c.value).where(_meta.c.key == bindparam("key"))
+_SAVE_SETTING = upsert(MetaRow)
+_THE_BACKFILL = select(*_BACKFILL.columns)
+_SAVE_BACKFILL = upsert(BackfillRow)
 
 
 def setting(connection: Connection, key: str) -> Any:
     """A single value by its key, None if there is none."""
-    return connection.execute(select(_meta.c.value).where(_meta.c.key == key)).scalar()
+    return connection.execute(_SETTING, {"key": key}).scalar()
 
 
 def save_setting(connection: Connection, key: str, value: Any) -> None:
     """Record a single value, in place of the one before."""
-    connection.execute(upsert(MetaRow), {"key": key, "value": value})
+    connection.execute(_SAVE_SETTING, {"key": key, "value": value})
 
 
 def names_stamp(connection: Connection) -> FileStamp | None:
@@ -231,7 +243,7 @@ def save_names_stamp(connection: Connection, stamp: FileStamp | None) -> None:
 
 def backfill(connection: Connection) -> BackfillState:
     """How far the index has been built."""
-    row = connection.execute(select(*_BACKFILL.columns)).first()
+    row = connection.execute(_THE_BACKFILL).first()
     return BackfillState() if row is None else _BACKFILL.value(row)
 
 
@@ -257,4 +269,4 @@ def checkpoint_backfill(connection: Connection, state: BackfillState) -> None:
 
 
 def _save_backfill(connection: Connection, state: BackfillState) -> None:
-    connection.execute(upsert(BackfillRow), {"id": 1, **_BACKFILL.values(state)})
+    connection.execute(_SAVE_BACKFILL, {"id": 1, **_BACKFILL.values(state)})

@@ -14,8 +14,10 @@ from sqlalchemy import (
     BindParameter,
     Column,
     ColumnElement,
+    CompoundSelect,
     Dialect,
     LargeBinary,
+    Select,
     Table,
     TypeDecorator,
     bindparam,
@@ -26,6 +28,9 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlmodel import SQLModel
 
 T = TypeVar("T")
+
+AnySelect = Select[*tuple[Any, ...]]
+AnyUnion = CompoundSelect[*tuple[Any, ...]]
 
 # ---------------------------------------------------------------------------------------------- types of columns
 
@@ -75,7 +80,7 @@ class JsonBytesOf(TypeDecorator[Any]):
         return msgspec.json.encode(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        return self._decoder.decode(value)
+        return None if value is None else self._decoder.decode(value)
 
 
 # ---------------------------------------------------------------------------------------------- values and rows
@@ -91,32 +96,33 @@ class RowMapper(Generic[T]):
     """Makes rows of a table from values of a class, and values from rows.
 
     A field lies in the column of its name. `parts` tells of fields that are values themselves: their class, and the
-    columns that hold its fields, in order; the field is None if the first of these is NULL. Fields without a column
-    keep their defaults.
+    columns that hold its fields, in order; the field is None if the first of these is NULL. Fields from the first
+    without a column on are left to the caller.
     """
 
     def __init__(self, of: Callable[..., T], model: type[SQLModel], **parts: tuple[Any, ...]) -> None:
         into = table(model)
-        columns = into.columns
         self._of = of
         self.columns: list[Column[Any]] = []
         """The columns to select, first and in this order, for `value`."""
-        self._fields: list[tuple[str, Callable[[Sequence[Any]], Any]]] = []
+        self._parts: list[tuple[int, int, int, Callable[..., Any]]] = []
+        firsts: list[int] = []
         held: dict[str, Callable[[T], Any]] = {}
         for field in inspect.signature(of).parameters:
+            cls, *names = parts.get(field, (None, field))
+            if names[0] not in into.columns:
+                break
             at = len(self.columns)
-            if field in parts:
-                cls, *names = parts[field]
-                self.columns += [columns[name] for name in names]
-                self._fields.append((field, _part(cls, at, at + len(names))))
+            firsts.append(at)
+            self.columns += [into.columns[name] for name in names]
+            if cls is not None:
+                self._parts.append((len(firsts) - 1, at, len(self.columns), cls))
                 subs = inspect.signature(cls).parameters
                 held |= {name: _part_of(field, sub) for name, sub in zip(names, subs, strict=True)}
-            elif field in columns:
-                self.columns.append(columns[field])
-                self._fields.append((field, itemgetter(at)))
+        self._pick: Callable[[Sequence[Any]], tuple[Any, ...]] = itemgetter(*firsts)
         self._held = [
             (column.name, held.get(column.name) or attrgetter(column.name))
-            for column in columns
+            for column in into.columns
             if column is not into.autoincrement_column and (column.name in held or hasattr(of, column.name))
             if column.computed is None
         ]
@@ -126,13 +132,12 @@ class RowMapper(Generic[T]):
         for."""
         return {name: held(value) for name, held in self._held}
 
-    def value(self, row: Sequence[Any], **more: Any) -> T:
-        """The value of a row that begins with `columns`; `more` are fields that lie elsewhere."""
-        return self._of(**{name: field(row) for name, field in self._fields}, **more)
-
-
-def _part(cls: Callable[..., Any], start: int, end: int) -> Callable[[Sequence[Any]], Any]:
-    return lambda row: None if row[start] is None else cls(*row[start:end])
+    def value(self, row: Sequence[Any], *more: Any) -> T:
+        """The value of a row that begins with `columns`, with `more` for the fields that follow."""
+        fields = list(self._pick(row))
+        for field, start, end, part in self._parts:
+            fields[field] = None if row[start] is None else part(*row[start:end])
+        return self._of(*fields, *more)
 
 
 def _part_of(field: str, sub: str) -> Callable[[Any], Any]:
@@ -143,10 +148,15 @@ def _part_of(field: str, sub: str) -> Callable[[Any], Any]:
 # ---------------------------------------------------------------------------------------------- parts of statements
 
 
+def listed(name: str) -> AnySelect:
+    """The values of a list, as rows of `id`: one parameter, however long the list is."""
+    values: BindParameter[Any] = bindparam(name, type_=JSON)
+    return select(func.json_each(values).table_valued("value").c.value.label("id"))
+
+
 def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-    """Whether a column has one of the values of a list, which is one parameter however long it is."""
-    listed: BindParameter[Any] = bindparam(name, type_=JSON)
-    return column.in_(select(func.json_each(listed).table_valued("value").c.value))
+    """Whether a column has one of the values of the list that is the parameter of this name."""
+    return column.in_(listed(name))
 
 
 def insert_new(model: type[SQLModel]) -> Insert:

@@ -31,12 +31,10 @@ from mcp_server.storage.history import FirstLook, TextPlace, TextQuery
 from mcp_server.storage.query import Count, Difference, ThreadQuery, ThreadRows
 from mcp_server.storage.rules import edges_of
 from mcp_server.storage.sql import log as journal
-from mcp_server.storage.sqlite import copies as copy_rows
+from mcp_server.storage.sql import threads as index
+from mcp_server.storage.sql import turns as spans
+from mcp_server.storage.sqlite import files, schema
 from mcp_server.storage.sqlite import fulltext as search
-from mcp_server.storage.sqlite import listing, schema
-from mcp_server.storage.sqlite import threads as index
-from mcp_server.storage.sqlite import turns as spans
-from mcp_server.storage.sqlite import unreadable as unreadable_rows
 from mcp_server.storage.sqlite.engine import is_at_fault
 from mcp_server.storage.sqlite.failure import state_failure
 from mcp_server.storage.sqlite.sessions import Sessions
@@ -174,7 +172,7 @@ class StateDb(StateStore):
         return await self.read(_list, query, beside, look)
 
     async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
-        return await self.read(listing.counts, queries)
+        return await self.read(search.LISTS.counts, queries)
 
     async def match_prefix(self, prefix: str, limit: int) -> list[str]:
         return await self.read(index.match_prefix, prefix, limit)
@@ -183,10 +181,10 @@ class StateDb(StateStore):
         return await self.read(index.match_name, name, limit)
 
     async def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
-        return await self.read(index.compare, walk)
+        return await self.read(files.compare, walk)
 
     async def compare_folders(self, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
-        return await self.read(index.compare_folders, folders)
+        return await self.read(files.compare_folders, folders)
 
     async def written_last(self, limit: int) -> dict[str, FileStamp]:
         return await self.read(index.written_last, limit)
@@ -261,17 +259,17 @@ class StateDb(StateStore):
 
     # what can't be read
     async def note_unreadable(self, found: Sequence[Unreadable], settled: Collection[str] = ()) -> None:
-        await self.write(unreadable_rows.note, found, settled)
+        await self.write(files.note_unreadable, found, settled)
 
     async def unreadable(self) -> list[Unreadable]:
-        return await self.read(unreadable_rows.everything)
+        return await self.read(files.unreadable)
 
     # copies
     async def note_copies(self, found: Sequence[Copy], settled: Collection[str] = ()) -> None:
-        await self.write(copy_rows.note, found, settled)
+        await self.write(files.note_copies, found, settled)
 
     async def copies(self, thread_ids: Collection[str] | None = None) -> list[Copy]:
-        return await self.read(copy_rows.copies, thread_ids)
+        return await self.read(files.copies, thread_ids)
 
     # events
     async def events_after(
@@ -328,15 +326,15 @@ class StateDb(StateStore):
 def _apply(session: Session, change: Change, now_ms: int) -> list[ThreadEvent]:
     written = {thread.id for thread in (*change.threads, *change.observed)} | {e.child_id for e in change.edges}
     barred = journal.deleted(session, written) | frozenset(change.tombstones)
-    index.write_threads(session, [thread for thread in change.threads if thread.id not in barred])
-    derived = index.write_threads(session, [thread for thread in change.observed if thread.id not in barred])
+    index.upsert_threads(session, [thread for thread in change.threads if thread.id not in barred])
+    derived = index.upsert_threads(session, [thread for thread in change.observed if thread.id not in barred])
     spans.note(session, [thread for thread in (*change.threads, *change.observed) if thread.id not in barred])
     spans.follow(session, change.moved)
     derived += index.move_rows(session, change.moved, now_ms)
     index.add_edges(session, edges_of(change, barred))
     index.remove_rows(session, {*change.forgotten, *change.vanished})
     spans.forget(session, {*change.forgotten, *change.vanished})
-    copy_rows.forget(session, {*change.forgotten, *change.vanished})
+    files.forget_copies(session, {*change.forgotten, *change.vanished})
     index.remove_edges(session, change.forgotten)
     journal.add_tombstones(session, change.tombstones, now_ms)
     if change.operation is not None:
@@ -345,7 +343,7 @@ def _apply(session: Session, change: Change, now_ms: int) -> list[ThreadEvent]:
 
 
 def _list(session: Session, query: ThreadQuery, beside: Sequence[ThreadQuery], look: LookMany | None) -> ThreadRows:
-    return replace(listing.list_threads(session, query, beside, look), copies=copy_rows.count(session))
+    return replace(search.LISTS.page(session, query, beside, look), copies=files.count_copies(session))
 
 
 def _first_look(session: Session, query: TextQuery, names: int) -> FirstLook:
@@ -378,8 +376,8 @@ def _trees_with_files(session: Session, thread_ids: Collection[str], look: LookM
 def _reopen(session: Session) -> None:
     if journal.backfill(session).status == "complete":
         spans.forget_all(session)
-        unreadable_rows.forget_all(session)
-        copy_rows.forget_all(session)
+        search.forget_all(session)
+        files.forget_all(session)
     journal.reopen_backfill(session)
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, event
-from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler, SQLiteDialect
 from sqlalchemy.exc import StatementError
+from sqlalchemy.schema import CreateTable
 from sqlmodel import create_engine
 
 from mcp_server.storage.sql.rows import from_json, to_json
+from mcp_server.storage.sql.threads import WRITTEN
 
 BUSY_SECONDS = 5
 LOG_BYTES = 16 << 20
@@ -38,6 +40,9 @@ def connect(path: Path) -> Engine:
     return engine
 
 
+_CREATE_WRITTEN = str(CreateTable(WRITTEN).compile(dialect=SQLiteDialect()))
+
+
 class _Compiler(SQLiteCompiler):
     """SQLite keeps no statistics of ours, and guesses. So joins are made in the order in which they are written, and a
     hint is what follows the name of its table (INDEXED BY)."""
@@ -58,6 +63,7 @@ def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute("PRAGMA wal_autocheckpoint=16000")
     connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(_CREATE_WRITTEN)
 
 
 def _on_begin(connection: Connection) -> None:

@@ -16,28 +16,47 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, TableClause, Text, and_, bindparam, column, func, insert, select
+from sqlalchemy import table as virtual_table
 
 from mcp_server.models.case import folded, spellings
 from mcp_server.models.history import IndexUpdate, TextChunk
+from mcp_server.models.number import clamped
 from mcp_server.models.thread import StoredThread
 from mcp_server.storage.history import TextPlace, TextQuery
 from mcp_server.storage.query import ThreadQuery
-from mcp_server.storage.sql.log import save_setting, setting
-from mcp_server.storage.sqlite.filters import (
+from mcp_server.storage.sql.lists import (
     Conditions,
-    all_of,
-    expression,
-    of_attached_to,
-    of_cwd,
-    of_group,
-    of_ids,
-    of_time,
-    of_tree,
+    TermIndex,
+    ThreadLists,
+    below_ancestor,
+    in_cwds,
+    in_group,
+    in_time,
+    in_tree,
+    values_of,
 )
-from mcp_server.storage.sqlite.statements import clamped, fetch_all, fetch_one, run_each
-from mcp_server.storage.sqlite.threads import get_numbered
-from mcp_server.storage.sqlite.turns import SPAN, span_of_row
+from mcp_server.storage.sql.log import save_setting, setting
+from mcp_server.storage.sql.rows import RowMapper, table
+from mcp_server.storage.sql.tables import HistoryRow, TextRow, ThreadRow, TurnRow
+from mcp_server.storage.sql.threads import get_numbered
+from mcp_server.storage.sql.turns import TURN_COLUMNS, turn_of
+
+_CHUNK = RowMapper(TextChunk, TextRow)
+_threads, _histories, _turns, _texts = table(ThreadRow), table(HistoryRow), table(TurnRow), table(TextRow)
+
+
+def _fts(name: str, *columns: str) -> TableClause:
+    """A virtual table; the column of its own name is what MATCH and commands are for."""
+    return virtual_table(name, *map(column, ("rowid", name, *columns)))
+
+
+_said, _tools, _names, _held = (
+    _fts("said_text", "text"),
+    _fts("tool_text", "text"),
+    _fts("names_text"),
+    _fts("threads_text"),
+)
 
 GRAM = 3
 PADDING = "\n" * (GRAM - 1)
@@ -62,19 +81,28 @@ def add(connection: Connection, steps: Sequence[tuple[int, IndexUpdate]], now_ms
         into += [(history, piece) for piece in step.texts]
     if not newer and not older:
         return
-    ends = "SELECT coalesce(min(number), ?), coalesce(max(number), ?) FROM texts"
-    least, most = fetch_one(connection, ends, (_MIDDLE, _MIDDLE))
+    least, most = connection.execute(_ENDS).one()
     first, after = least - len(older), most + 1
     numbered = [(first + n, *one) for n, one in enumerate(older)] + [(after + n, *one) for n, one in enumerate(newer)]
-    run_each(
-        connection,
-        'INSERT INTO texts (number, history, turn, start, "end") VALUES (?, ?, ?, ?, ?)',
-        [(number, history, piece.turn, piece.start, piece.end) for number, history, piece in numbered],
-    )
-    for table, tools in (("said_text", False), ("tool_text", True)):
-        rows = [(number, _indexed(piece.text) + PADDING) for number, _, piece in numbered if piece.tools == tools]
+    rows = [{"number": number, "history": history, **_CHUNK.values(piece)} for number, history, piece in numbered]
+    connection.execute(insert(_texts), rows)
+    for into, tools in ((_said, False), (_tools, True)):
+        rows = [
+            {"rowid": number, "text": _indexed(piece.text) + PADDING}
+            for number, _, piece in numbered
+            if piece.tools == tools
+        ]
         if rows:
-            run_each(connection, f"INSERT INTO {table} (rowid, text) VALUES (?, ?)", rows)
+            connection.execute(insert(into), rows)
+
+
+_ENDS = select(func.coalesce(func.min(_texts.c.number), _MIDDLE), func.coalesce(func.max(_texts.c.number), _MIDDLE))
+
+
+def forget_all(connection: Connection) -> None:
+    """Forget what the texts hold, once their histories are forgotten."""
+    for of in (_said, _tools):
+        connection.execute(insert(of), {of.name: "delete-all"})
 
 
 def _indexed(text: str) -> str:
@@ -94,72 +122,84 @@ def _begun(connection: Connection, now_ms: int) -> int:
 
 
 def places(connection: Connection, query: TextQuery) -> list[TextPlace]:
+    """Where texts may hold what is looked for, the newest first."""
     found: dict[int, Any] = {}
-    for table in ("said_text", "tool_text") if query.tools else ("said_text",):
-        found |= {row[0]: row for row in _candidates(connection, table, query)}
+    for index in (_said, _tools) if query.tools else (_said,):
+        found |= {row.text: row for row in _candidates(connection, index, query)}
     page = [found[number] for number in sorted(found, reverse=True)[: query.limit]]
-    threads = {number: None for _, number, *_ in page}
+    threads = {row.thread: None for row in page}
     rows = dict(zip(threads, get_numbered(connection, list(threads)), strict=True))
     return [
-        TextPlace(number, rows[thread], None if span[0] is None else span_of_row(*span), start, end)
-        for number, thread, start, end, *span in page
+        TextPlace(row.text, rows[row.thread], None if row[0] is None else turn_of(row), row.text_start, row.text_end)
+        for row in page
     ]
 
 
-def _candidates(connection: Connection, table: str, query: TextQuery) -> Sequence[Any]:
+def _candidates(connection: Connection, index: TableClause, query: TextQuery) -> Sequence[Any]:
     literals = [tuple((char,) for char in _indexed(literal)) for literal in query.literals]
-    match = _match(connection, f"{table}_grams", literals)
+    match = _match(connection, _vocabulary(index), literals)
     if match is None:
         return []
-    conditions, values = _conditions(query.threads)
-    # CROSS JOIN: in this order
-    source, number = f"{table} f CROSS JOIN texts x ON x.number = f.rowid", "f.rowid"
+    conditions, number, source = _conditions(query.threads), _texts.c.number, _texts
     if match:
-        conditions.append(f"{table} MATCH ?")
-        values.append(match)
-    else:
-        source, number = "texts x", "x.number"
+        conditions.append(index.c[index.name].op("MATCH")(match))
+        number, source = index.c.rowid, index.join(_texts, _texts.c.number == index.c.rowid)
     if query.thread_id is not None:
         # The texts of one thread lie together where they were read together.
-        of_thread = "SELECT {}(number) FROM texts WHERE history = (SELECT number FROM histories WHERE thread_id = ?)"
-        conditions += ["id = ?", f"{number} BETWEEN ({of_thread.format('min')}) AND ({of_thread.format('max')})"]
-        values += [query.thread_id] * 3
+        of_thread = select(_histories.c.number).where(_histories.c.thread_id == query.thread_id).scalar_subquery()
+        first, last = (
+            select(end(_texts.c.number)).where(_texts.c.history == of_thread) for end in (func.min, func.max)
+        )
+        conditions += [
+            _threads.c.id == query.thread_id,
+            number.between(first.scalar_subquery(), last.scalar_subquery()),
+        ]
     if query.before is not None:
-        conditions.append(f"{number} < ?")
-        values.append(clamped(query.before))
-    sql = (
-        f'SELECT x.number, t.number, x.start, x."end", {SPAN} FROM {source} '
-        "CROSS JOIN histories h ON h.number = x.history CROSS JOIN threads t ON t.id = h.thread_id "
+        conditions.append(number < clamped(query.before))
+    at = _turns.c.history == _texts.c.history, _turns.c.start == _texts.c.turn
+    statement = (
+        select(
+            *TURN_COLUMNS,
+            _texts.c.number.label("text"),
+            _threads.c.number.label("thread"),
+            _texts.c.start.label("text_start"),
+            _texts.c.end.label("text_end"),
+        )
+        .select_from(
+            source.join(_histories, _histories.c.number == _texts.c.history)
+            .join(_threads, _threads.c.id == _histories.c.thread_id)
+            .outerjoin(_turns, and_(*at))
+        )
         # Without statistics SQLite would look through all turns of the thread.
-        "LEFT JOIN turns u INDEXED BY ix_turns_start ON u.history = x.history AND u.start = x.turn "
-        f"WHERE {expression(conditions)} ORDER BY {number} DESC LIMIT ?"
+        .with_hint(_turns, "INDEXED BY ix_turns_start", "sqlite")
+        .where(*conditions)
+        .order_by(number.desc())
+        .limit(query.limit)
     )
-    return fetch_all(connection, sql, (*values, query.limit))
+    return connection.execute(statement, values_of(query.threads)).all()
 
 
 def named(connection: Connection, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
-    match = _match(connection, "names_text_grams", [tuple(map(spellings, literal)) for literal in literals])
+    """Threads whose names may hold all literals, whatever their case; the last changed first."""
+    match = _match(connection, _vocabulary(_names), [tuple(map(spellings, literal)) for literal in literals])
     if match is None:
         return []
-    conditions, values = _conditions(threads)
-    source = "names_text f CROSS JOIN threads t ON t.number = f.rowid"
+    conditions, source = _conditions(threads), _threads
     if match:
-        conditions.append("names_text MATCH ?")
-        values.append(match)
+        conditions.append(_names.c.names_text.op("MATCH")(match))
+        source = _names.join(_threads, _threads.c.number == _names.c.rowid)
     else:
-        source = "threads t"
-        conditions.append("t.name IS NOT NULL")
-    sql = (
-        f"SELECT t.number FROM {source} WHERE {expression(conditions)} ORDER BY t.updated_at_ms DESC, t.id DESC LIMIT ?"
-    )
-    return get_numbered(connection, [number for (number,) in fetch_all(connection, sql, (*values, limit))])
+        conditions.append(_threads.c.name.is_not(None))
+    newest = _threads.c.updated_at_ms.desc(), _threads.c.id.desc()
+    statement = select(_threads.c.number).select_from(source).where(*conditions).order_by(*newest).limit(limit)
+    return get_numbered(connection, list(connection.scalars(statement, values_of(threads))))
 
 
 _Spelled = tuple[tuple[str, ...], ...]
 """For each character of a literal, those that may stand for it."""
 
 
-def _match(connection: Connection, vocabulary: str, literals: Sequence[_Spelled]) -> str | None:
+def _match(connection: Connection, vocabulary: TableClause, literals: Sequence[_Spelled]) -> str | None:
     """What the index is asked: "" if any text may hold all literals, None if no text can."""
     parts: list[str] = []
     for literal in literals:
@@ -180,11 +220,16 @@ def _grams(literal: _Spelled) -> list[_Spelled]:
     return usable[:: max(1, len(usable) // _GRAMS)]
 
 
-def _grams_with(connection: Connection, vocabulary: str, start: str) -> list[str]:
+def _grams_with(connection: Connection, vocabulary: TableClause, start: str) -> list[str]:
     """The runs of three characters in the index that begin with one or two; not all if they are many."""
     low = start.translate(_NO_CHARACTERS)
-    sql = f"SELECT term FROM {vocabulary} WHERE term >= ? AND term <= ? LIMIT ?"
-    return [term for (term,) in fetch_all(connection, sql, (low, low + GRAM * chr(sys.maxunicode), _COMMON + 1))]
+    within = vocabulary.c.term.between(low, low + GRAM * chr(sys.maxunicode))
+    return list(connection.scalars(select(vocabulary.c.term).where(within).limit(_COMMON + 1)))
+
+
+def _vocabulary(index: TableClause) -> TableClause:
+    """The runs of three characters that an index holds."""
+    return virtual_table(f"{index.name}_grams", column("term", Text))
 
 
 def _any(grams: Iterable[str]) -> str:
@@ -197,6 +242,28 @@ def _quoted(gram: str) -> str:
 
 def _conditions(query: ThreadQuery) -> Conditions:
     """The filters of a query, whose time is that of the last change."""
-    when = of_time(replace(query, sort_key="updated_at"))
-    rows = all_of(of_tree(query), of_attached_to(query), of_ids(query))
-    return all_of(of_group(query), of_cwd(query), when, rows)
+    when = in_time(replace(query, sort_key="updated_at"))
+    return [*in_group(query), *in_cwds(query), *when, *in_tree(query), *below_ancestor(query)]
+
+
+# ---------------------------------------------------------------------------------------------- terms of lists
+
+_TERM_GRAMS = 32
+
+
+def _grams_of_term(term: str) -> str | None:
+    """What `threads_text` is asked for a term: rows that hold all of its runs of three characters. None for a term that
+    is too short for it."""
+    grams = {term[start : start + GRAM] for start in range(len(term) - GRAM + 1)}
+    usable = sorted(gram for gram in grams if "\0" not in gram)[:_TERM_GRAMS]
+    return " AND ".join(map(_quoted, usable)) or None
+
+
+LISTS = ThreadLists(
+    TermIndex(
+        select(_held.c.rowid.label("number"))
+        .where(_held.c.threads_text.op("MATCH")(bindparam("grams", type_=Text)))
+        .limit(bindparam("most")),
+        _grams_of_term,
+    )
+)

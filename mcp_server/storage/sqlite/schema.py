@@ -21,6 +21,7 @@ from sqlmodel import SQLModel, col, insert, select
 
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.sql.tables import REVISION, SchemaVersion
+from mcp_server.storage.sqlite import triggers as triggers
 from mcp_server.storage.sqlite.engine import BUSY_SECONDS
 from mcp_server.storage.sqlite.engine import LOG_BYTES as LOG_BYTES
 from mcp_server.storage.sqlite.engine import connect as connect

@@ -1,0 +1,201 @@
+"""The index of turns: how far each history is indexed, and where its turns lie. Each function leaves the transaction
+to its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, exists, func, insert, select, true, update
+
+from mcp_server.models.history import IndexCheckpoint, IndexUpdate, ItemSpan, ParserState, TurnFacts, TurnSpan
+from mcp_server.models.number import clamped
+from mcp_server.models.records import Moved
+from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.storage.sql.rows import RowMapper, among, insert_new, listed, table, upsert
+from mcp_server.storage.sql.tables import HistoryRow, ThreadRow, TurnRow, UnreadRow
+
+_MARK = RowMapper(IndexCheckpoint, HistoryRow, stamp=(FileStamp, "size", "mtime_ns"))
+_TURN = RowMapper(TurnSpan, TurnRow, begin=(ParserState, "start", "line", "item", "counted"))
+_threads, _histories, _turns, _unread = table(ThreadRow), table(HistoryRow), table(TurnRow), table(UnreadRow)
+
+# ---------------------------------------------------------------------------------------------- marks
+
+_MARKS = select(*_MARK.columns).where(among(_histories.c.thread_id, "ids"))
+_HISTORY = select(_histories.c.number, _histories.c.end).where(_histories.c.thread_id == bindparam("thread_id"))
+_INSERT_MARK, _INSERT_TURNS = insert(_histories), insert(_turns)
+_UPDATE_MARK = update(_histories).where(_histories.c.number == bindparam("history"))
+_FORGET = [delete(of).where(among(of.c.thread_id, "ids")) for of in (_histories, _unread)]
+_REMOVE_TURNS = delete(_turns).where(_turns.c.history == bindparam("of"), _turns.c.number >= bindparam("first"))
+
+
+def marks(connection: Connection, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
+    """How far these threads are indexed, those that are."""
+    rows = connection.execute(_MARKS, {"ids": list(thread_ids)})
+    return {mark.thread_id: mark for mark in map(_MARK.value, rows)}
+
+
+def step(connection: Connection, steps: Sequence[IndexUpdate]) -> list[int | None]:
+    """The numbers of the histories that have taken their steps in; None for one that has gone on meanwhile."""
+    numbers = [_step(connection, step) for step in steps]
+    rows = [
+        {"history": number, **_TURN.values(replace(span, facts=_moved(span.facts, -span.begin.start)))}
+        for number, step in zip(numbers, steps, strict=True)
+        if number is not None
+        for span in step.spans
+    ]
+    if rows:
+        connection.execute(_INSERT_TURNS, rows)
+    _settle(connection, [step.mark.thread_id for step in steps])
+    return numbers
+
+
+def _step(connection: Connection, step: IndexUpdate) -> int | None:
+    mark = step.mark
+    before = connection.execute(_HISTORY, {"thread_id": mark.thread_id}).first()
+    if step.after is not None and (before is None or before.end != step.after):
+        return None
+    if before is not None and step.after is None:
+        forget(connection, [mark.thread_id])
+        before = None
+    if before is None:
+        (number,) = connection.execute(_INSERT_MARK, _MARK.values(mark)).inserted_primary_key or (None,)
+        return number
+    connection.execute(_UPDATE_MARK, {"history": before.number, **_MARK.values(mark)})
+    connection.execute(_REMOVE_TURNS, {"of": before.number, "first": step.keep})
+    return before.number
+
+
+def forget(connection: Connection, thread_ids: Collection[str]) -> None:
+    """Forget the histories of these threads. Turns and texts go with them."""
+    for statement in _FORGET if thread_ids else ():
+        connection.execute(statement, {"ids": list(thread_ids)})
+
+
+def forget_all(connection: Connection) -> None:
+    """Forget all histories, so that each is read again."""
+    connection.execute(delete(_histories))
+    everything = select(_threads.c.id, _threads.c.updated_at_ms).where(true())  # as SQLite wants it before ON CONFLICT
+    connection.execute(insert_new(UnreadRow).from_select(["thread_id", "updated_at_ms"], everything))
+
+
+# ---------------------------------------------------------------------------------------------- turns
+
+TURN_COLUMNS = _TURN.columns
+"""The columns that `turn_of` takes."""
+
+_OF_THREAD = (
+    select(*_TURN.columns)
+    .where(_turns.c.history == _HISTORY.with_only_columns(_histories.c.number).scalar_subquery())
+    .order_by(_turns.c.number)
+)
+_BY_NUMBERS = _OF_THREAD.where(_turns.c.number >= bindparam("first"), _turns.c.number < bindparam("end"))
+_OF_ITEMS = _OF_THREAD.where(
+    _turns.c.size > 0,
+    _turns.c["items"] < bindparam("end"),
+    _turns.c["items"] + _turns.c.size > bindparam("first"),
+)
+_BY_ID = _OF_THREAD.where(_turns.c.turn_id == bindparam("turn_id")).limit(1)
+
+
+def spans(connection: Connection, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+    """The turns with these numbers, in order."""
+    values = {"thread_id": thread_id, "first": clamped(first), "end": clamped(end)}
+    return [turn_of(row) for row in connection.execute(_BY_NUMBERS, values)]
+
+
+def last_turns(connection: Connection, thread_id: str, most: int) -> tuple[IndexCheckpoint | None, list[TurnSpan]]:
+    """How far a thread is indexed, and up to so many of its last turns, in order."""
+    mark = marks(connection, [thread_id]).get(thread_id)
+    return mark, spans(connection, thread_id, max(0, mark.turns - most), mark.turns) if mark and most else []
+
+
+def spans_of_items(connection: Connection, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+    """The turns that hold the items with these numbers in the thread, in order."""
+    values = {"thread_id": thread_id, "first": clamped(first), "end": clamped(end)}
+    return [turn_of(row) for row in connection.execute(_OF_ITEMS, values)]
+
+
+def span_of(connection: Connection, thread_id: str, turn_id: str) -> TurnSpan | None:
+    """The first turn with this id."""
+    row = connection.execute(_BY_ID, {"thread_id": thread_id, "turn_id": turn_id}).first()
+    return None if row is None else turn_of(row)
+
+
+def turn_of(row: Sequence[Any]) -> TurnSpan:
+    """The turn of a row that begins with `TURN_COLUMNS`."""
+    span = _TURN.value(row)
+    return replace(span, facts=_moved(span.facts, span.begin.start))
+
+
+def _moved(facts: TurnFacts, by: int) -> TurnFacts:
+    """Offsets as counted from somewhere else: small numbers take little room."""
+
+    def moved(place: ItemSpan | None) -> ItemSpan | None:
+        return place and ItemSpan(place.start + by, place.end + by, place.id)
+
+    chunks = tuple(replace(chunk, start=chunk.start + by) for chunk in facts.chunks)
+    return replace(facts, request=moved(facts.request), answer=moved(facts.answer), chunks=chunks)
+
+
+# ---------------------------------------------------------------------------------------------- what is left to read
+
+
+def _same_stamp() -> ColumnElement[bool]:
+    return and_(_threads.c.size == _histories.c.size, _threads.c.mtime_ns == _histories.c.mtime_ns)
+
+
+_FOLLOW = (
+    update(_histories)
+    .where(_histories.c.thread_id == bindparam("id"), _histories.c.size == bindparam("of_size"))
+    .where(_histories.c.mtime_ns != bindparam("moved_at"))
+    .where(exists().where(_threads.c.id == bindparam("id"), _same_stamp()))
+    .values(mtime_ns=bindparam("moved_at"))
+)
+_READ = listed("ids").subquery()
+_SETTLED = delete(_unread).where(
+    _unread.c.thread_id.in_(
+        select(_threads.c.id)
+        .select_from(
+            _READ.join(_threads, _threads.c.id == _READ.c.id).join(_histories, _histories.c.thread_id == _threads.c.id)
+        )
+        .where(_same_stamp())
+    )
+)
+_NOTE = upsert(UnreadRow)
+
+
+def follow(connection: Connection, moved: Sequence[Moved]) -> None:
+    """Take over the new mtimes of moved files, while their rows still tell what was indexed."""
+    if moved:
+        rows = [{"id": one.thread_id, "of_size": one.stamp.size, "moved_at": one.stamp.mtime_ns} for one in moved]
+        connection.execute(_FOLLOW, rows)
+
+
+def note(connection: Connection, threads: Sequence[StoredThread]) -> None:
+    """Remember which of these threads have rows that tell of something that is not indexed."""
+    if threads:
+        connection.execute(_NOTE, [{"thread_id": one.id, "updated_at_ms": one.updated_at_ms} for one in threads])
+        _settle(connection, [thread.id for thread in threads])
+
+
+def _settle(connection: Connection, thread_ids: Sequence[str]) -> None:
+    """Forget that a thread is to be read where its row and its mark have the same stamp."""
+    connection.execute(_SETTLED, {"ids": thread_ids})
+
+
+def unread(connection: Connection, limit: int) -> list[str]:
+    """Threads whose rollouts are not indexed as their rows tell of them, the last changed first."""
+    newest = _unread.c.updated_at_ms.desc(), _unread.c.thread_id.desc()
+    return list(connection.scalars(select(_unread.c.thread_id).order_by(*newest).limit(limit)))
+
+
+def unread_count(connection: Connection) -> int:
+    """How many threads are left to read."""
+    return connection.execute(select(func.count()).select_from(_unread)).scalar_one()
+
+
+def indexed_count(connection: Connection) -> int:
+    """How many threads are indexed, up to whatever place."""
+    return connection.execute(select(func.count()).select_from(_histories)).scalar_one()
