@@ -1,84 +1,110 @@
-"""The picture: one row a case, one mark a side, on a logarithmic scale of milliseconds."""
+"""The picture of a run: what a person or an agent waits for, on its largest home, beside Codex. One screen.
+
+    python -m tests.benchmarks.plot DIR
+
+draws DIR/benchmark.svg and DIR/benchmark.md again from DIR/benchmark.json, which a run has left there.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Iterator
 from html import escape
-from itertools import groupby
+from pathlib import Path
 
-from tests.benchmarks.measure import Measurement, Side
+from tests.benchmarks.record import Record, Row, shown, times
 
-_LOOK: dict[Side, tuple[str, str]] = {
-    "bare": ("#8a8f98", "bare server"),
-    "codex": ("#e07b39", "Codex"),
-    "codex_db": ("#f2c14e", "Codex, useStateDbOnly"),
-    "ours": ("#2563eb", "ours"),
+ROWS = {
+    "first start to first list": "First start, until the first list",
+    "second start to first list": "Later start, until the first list",
+    "thread_list of 50, default": "List of 50 threads",
+    "thread_list of 50, oldest first": "List, oldest first",
+    "thread_list of 50, one cwd of ten": "List of one project",
+    "thread_search, rare term": "Search for a rare word",
+    "thread_search, common term": "Search for a common word",
+    "thread_read, 20 turns of a long thread": "Read 20 turns of a long thread",
+    "thread_resume of a long thread": "Resume a long thread",
+    "thread_fork of a long thread": "Fork a long thread",
+    "thread_archive, one": "Archive a thread",
+    "thread_archive, a tree": "Archive a tree of 1,000 sub-agents",
 }
-_LEFT, _WIDTH, _ROW, _TOP = 330, 620, 19, 40
-_STYLE = (
-    "text{font:12px system-ui,sans-serif;fill:#1f2328}.t{font-weight:600;font-size:14px}.s{fill:#656d76;font-size:11px}"
-    ".m{fill:#c62828;font-weight:600}line{stroke:#d8dee4}"
-)
+"""The cases that are drawn, with their labels."""
+
+_WIDTH, _LEFT, _PLOT = 830, 260, 506
+_TOP, _ROW, _BAR = 64, 38, 14
+_LEAST_MS, _DECADES = 1.0, 5
+_STYLE = """\
+text{font:13px system-ui,sans-serif;fill:#14171c}.title{font-size:15px;font-weight:600}
+.quiet{font-size:11px;fill:#626a77}.on{font-size:11px;font-weight:600;fill:#fff}.end{text-anchor:end}.middle{text-anchor:middle}
+line{stroke:#e7e9ed}.page{fill:#fff}.ours{fill:#2a4fca}.codex{fill:#626a77}
+@media(prefers-color-scheme:dark){.page{fill:#131518}text{fill:#e9ebee}.quiet{fill:#8f97a4}.on{fill:#fff}
+line{stroke:#262a30}.ours{fill:#3f63de}}"""
 
 
-def plot(measurements: Sequence[Measurement], missed: Callable[[Measurement], bool]) -> str:
-    """An SVG. The line to the right of a mark ends at its 95th percentile; a red name has missed a target."""
-    timed = [one for one in measurements if one.unit == "ms" and one.samples]
-    values = [value for one in timed for side in one.samples for value in (one.median(side), one.p95(side)) if value]
-    scale = _Scale(min(values, default=1.0), max(values, default=10.0))
-    body: list[str] = []
-    y = _TOP
-    for home, group in groupby(timed, key=lambda one: one.home):
-        rows = list(group)
-        body += [_text(10, y, home, "t"), *scale.grid(y + 10, len(rows))]
-        y += 28
-        for one in rows:
-            body += _row(one, y, scale, late=missed(one))
-            y += _ROW
-        y += 40
-    width = _LEFT + _WIDTH + 40
+def write(record: Record, folder: Path) -> None:
+    """Put benchmark.json, benchmark.md and benchmark.svg into a folder."""
+    for ending, text in (("json", record.json()), ("md", record.markdown()), ("svg", picture(record))):
+        (folder / f"benchmark.{ending}").write_text(text, encoding="utf-8")
+
+
+def picture(record: Record) -> str:
+    """An SVG, for light and dark pages. On the longer bar of each row stands how many times as long that side takes."""
+    size = max((row.size for row in record.rows if row.case in ROWS), default=0)
+    found = {row.case: row for row in record.rows if row.size == size}
+    rows = [(label, found[case]) for case, label in ROWS.items() if case in found]
+    height = _TOP + _ROW * len(rows) + 34
+    parts = [*_head(size), *_axis(height)]
+    for number, (label, row) in enumerate(rows):
+        parts += _bars(_TOP + _ROW * number, label, row)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y}" width="{width}" height="{y}">'
-        f'<style>{_STYLE}</style><rect width="100%" height="100%" fill="#fff"/>{"".join((*_legend(), *body))}</svg>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}">\n'
+        f'<style>{_STYLE}</style>\n<rect width="100%" height="100%" class="page"/>\n' + "\n".join(parts) + "\n</svg>\n"
     )
 
 
-class _Scale:
-    """Whole powers of ten, from the one below the least value to the one above the greatest."""
-
-    def __init__(self, least: float, greatest: float) -> None:
-        self._low = math.floor(math.log10(least))
-        self._high = max(self._low + 1, math.ceil(math.log10(greatest)))
-
-    def x(self, value: float) -> float:
-        return _LEFT + _WIDTH * (math.log10(value) - self._low) / (self._high - self._low)
-
-    def grid(self, top: float, rows: int) -> Iterator[str]:
-        bottom = top + rows * _ROW + 8
-        for power in range(self._low, self._high + 1):
-            x = self.x(10.0**power)
-            yield f'<line x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{bottom}"/>'
-            yield _text(x, bottom + 14, f"{10.0**power:g} ms", "s", anchor="middle")
+def _head(size: int) -> Iterator[str]:
+    yield _text(16, 26, f"How long a client waits, with {size:,} threads", "title")
+    for x, side, name in ((_LEFT, "codex", "Codex"), (_LEFT + 80, "ours", "Threadstore")):
+        yield f'<rect x="{x}" y="40" width="11" height="11" rx="2" class="{side}"/>{_text(x + 17, 50, name)}'
 
 
-def _row(one: Measurement, y: float, scale: _Scale, *, late: bool) -> Iterator[str]:
-    yield _text(_LEFT - 12, y + 4, one.case, "m" if late else "", anchor="end")
-    for side, (colour, _) in _LOOK.items():
-        median, p95 = one.median(side), one.p95(side)
-        if not median or not p95:
+def _axis(height: int) -> Iterator[str]:
+    for power in range(_DECADES + 1):
+        value = _LEAST_MS * 10**power
+        name = f"{value:.0f} ms" if value < 1_000 else f"{value / 1_000:.0f} s"
+        x = _x(value)
+        yield f'<line x1="{x:.1f}" y1="{_TOP - 4}" x2="{x:.1f}" y2="{height - 30}"/>'
+        yield _text(x, height - 14, name, "quiet middle")
+
+
+def _bars(y: float, label: str, row: Row) -> Iterator[str]:
+    yield _text(_LEFT - 12, y + _BAR + 4, label, "end")
+    for place, side in enumerate(("codex", "ours")):
+        if side not in row.medians:
             continue
-        x = scale.x(median)
-        yield f'<line x1="{x:.1f}" y1="{y}" x2="{scale.x(p95):.1f}" y2="{y}" style="stroke:{colour};stroke-width:2"/>'
-        yield f'<circle cx="{x:.1f}" cy="{y}" r="5" fill="{colour}"><title>{median:.2f} ms</title></circle>'
+        top, end = y + place * (_BAR + 1), _x(row.medians[side])
+        yield f'<rect x="{_LEFT}" y="{top}" width="{end - _LEFT:.1f}" height="{_BAR}" rx="2" class="{side}"/>'
+        yield _text(end + 5, top + 11, shown(row.medians[side], row.unit), "quiet")
+        if said := _said(row, side):
+            yield _text(end - 7, top + 11, said, "on end")
 
 
-def _legend() -> Iterator[str]:
-    x = _LEFT
-    for colour, name in _LOOK.values():
-        yield f'<circle cx="{x}" cy="14" r="5" fill="{colour}"/>{_text(x + 10, 18, name)}'
-        x += 30 + 7 * len(name)
+def _said(row: Row, side: str) -> str | None:
+    """What stands on the bar of a side, if it is the longer one."""
+    ratio = row.ratio("codex", "ours")
+    if ratio is None or (ratio >= 1) != (side == "codex"):
+        return None
+    return f"{times(max(ratio, 1 / ratio))} times as long"
 
 
-def _text(x: float, y: float, text: str, style: str = "", anchor: str = "start") -> str:
-    return f'<text x="{x:.1f}" y="{y}" class="{style}" text-anchor="{anchor}">{escape(text)}</text>'
+def _x(milliseconds: float) -> float:
+    return _LEFT + _PLOT * max(0.0, math.log10(milliseconds / _LEAST_MS)) / _DECADES
+
+
+def _text(x: float, y: float, text: str, style: str = "") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{escape(text)}</text>'
+
+
+if __name__ == "__main__":
+    write(Record.load(Path(sys.argv[1]) / "benchmark.json"), Path(sys.argv[1]))

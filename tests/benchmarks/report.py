@@ -1,4 +1,4 @@
-"""What a run has shown: a table in Markdown, all samples in JSON, a picture in SVG."""
+"""What a run has shown: a table in Markdown, all samples in JSON, and a picture in SVG."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from itertools import groupby
 from pathlib import Path
 
 from tests.benchmarks.measure import Measurement, Side, Verdict, run_of, verdicts
-from tests.benchmarks.plot import plot
+from tests.benchmarks.plot import write
+from tests.benchmarks.record import Record
 
 NAMES: dict[str, str] = {
     "ours": "ours",
@@ -44,11 +45,11 @@ class Report:
         self._run = run_of(list(measurements))
 
     def write(self, folder: Path) -> None:
-        """Put report.md, results.json and plot.svg into a folder."""
+        """Put report.md, results.json and what the repository keeps of them, benchmark.*, into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.md").write_text(self.markdown(), encoding="utf-8")
         (folder / "results.json").write_text(self.json(), encoding="utf-8")
-        (folder / "plot.svg").write_text(plot(self._measurements, self._missed), encoding="utf-8")
+        write(Record.of(self._facts, self._measurements), folder)
 
     def summary(self) -> str:
         """One line, and one for each target that is missed or could not be judged."""
@@ -62,7 +63,7 @@ class Report:
 
     def markdown(self) -> str:
         facts = ", ".join(f"{name} {value}" for name, value in self._facts.items())
-        parts = ["# Benchmark", "", facts, "", _NOTES, "![times](plot.svg)", "", self.summary(), ""]
+        parts = ["# Benchmark", "", facts, "", _NOTES, "![times](benchmark.svg)", "", self.summary(), ""]
         for home, group in groupby(self._measurements, key=lambda one: one.home):
             parts += [f"## {home}", "", *_HEADER, *(self._row(one) for one in group), ""]
         return "\n".join(parts)
@@ -83,9 +84,6 @@ class Report:
 
     def _binding(self, one: Measurement) -> list[Verdict]:
         return [verdict for verdict in self._verdicts(one) if verdict.binding and not _without_codex(one, verdict)]
-
-    def _missed(self, one: Measurement) -> bool:
-        return any(verdict.met is False for verdict in self._binding(one))
 
     def _row(self, one: Measurement) -> str:
         ours, floor, codex = (one.median(side) for side in ("ours", "bare", "codex"))

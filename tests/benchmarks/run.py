@@ -1,5 +1,5 @@
 """The benchmark: our server, the bare one and, where CODEX_BIN names it, Codex's app-server, side by side on homes of
-several sizes. Writes report.md, results.json and plot.svg.
+several sizes. Writes report.md, results.json and the record of both that `manifests/` keeps: benchmark.*.
 
     python -m tests.benchmarks --out DIR [--threads 1000,10000,100000] [--quick] [--only WORDS]
 

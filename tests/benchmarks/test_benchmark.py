@@ -34,7 +34,7 @@ async def test_every_case_is_measured_and_reported_without_codex(tmp_path: Path)
     assert all(f"| {one.case} | " in table for one in taken)
     held = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
     assert len(held["measurements"]) == len(taken)
-    picture = ElementTree.parse(tmp_path / "out" / "plot.svg").getroot()
+    picture = ElementTree.parse(tmp_path / "out" / "benchmark.svg").getroot()
     assert picture.tag.endswith("svg")
     assert not list((tmp_path / "work").iterdir())
 
