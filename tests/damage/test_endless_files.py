@@ -20,7 +20,7 @@ from mcp import Client
 from mcp_server.codex import files
 from mcp_server.codex import lines as rollout
 from mcp_server.codex.lines import MalformedLine, RawLine, decode_line, decode_raw
-from mcp_server.codex.paths import name_line
+from mcp_server.codex.name_index import name_line
 from mcp_server.storage import regular
 from mcp_server.storage import rollout_text as rawlines
 from mcp_server.storage.files import session_index as name_index

@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mcp_server.codex.paths import name_line
+from mcp_server.codex.name_index import name_line
 from tests.mission.conftest import Connect, Era, Json, Refused, rollouts
 from tests.mission.conftest import connect as connect
 from tests.mission.conftest import home as home

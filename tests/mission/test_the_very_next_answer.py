@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mcp_server.codex.paths import name_line
+from mcp_server.codex.name_index import name_line
 from tests.mission.conftest import Connect, Tools, rollouts
 from tests.mission.searches import ONE, TWO, add, asked, joined, put, snippets, threads
 from tests.threads.rollout_lines import agent, ended, line, started, user

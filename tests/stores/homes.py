@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from mcp_server.codex.files import BadLine, Description, RolloutFile
-from mcp_server.codex.paths import name_line
+from mcp_server.codex.name_index import name_line
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import StoredThread

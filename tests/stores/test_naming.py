@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rollout_text import A, B, C
 
+from mcp_server.codex.name_index import names_in
 from mcp_server.codex.paths import (
     check_path,
     is_before,
     likely_folders,
     name_time_ms,
-    names_in,
     parse_id,
     recorded_time_ms,
     revert_order,

@@ -14,7 +14,7 @@ from rollout_text import START_MS, A, B, context, describe, event, meta, text_of
 
 from mcp_server.codex.fields import int_of
 from mcp_server.codex.lines import MAX_DEPTH, MalformedLine, decode_line, decode_value
-from mcp_server.codex.paths import name_line, names_in
+from mcp_server.codex.name_index import name_line, names_in
 from mcp_server.config import Config
 from mcp_server.models.history_base import MAX_OFFSET, MAX_ORDINAL
 from mcp_server.models.times import in_calendar, parse_time, rfc3339

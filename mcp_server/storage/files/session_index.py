@@ -11,7 +11,8 @@ from stat import S_ISREG
 
 from filelock import FileLock, Timeout
 
-from mcp_server.codex.paths import NAME_INDEX, name_line, names_in, without_name
+from mcp_server.codex.name_index import name_line, names_in, without_name
+from mcp_server.codex.paths import NAME_INDEX
 from mcp_server.errors import DamagedRollout, StoreFailure
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage import regular

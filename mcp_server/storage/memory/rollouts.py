@@ -21,6 +21,7 @@ from pathlib import PurePosixPath
 
 from mcp_server.codex.files import BadLine, Description, RolloutFile, current_first
 from mcp_server.codex.lines import RawLine
+from mcp_server.codex.name_index import name_line, names_in, without_name
 from mcp_server.codex.paths import (
     ACTIVE,
     ARCHIVED,
@@ -32,13 +33,10 @@ from mcp_server.codex.paths import (
     checked_id,
     id_in,
     is_rollout,
-    name_line,
-    names_in,
     parse_id,
     rollout_id_of,
     rollout_path,
     thread_id_of,
-    without_name,
 )
 from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken, StoreFailure
 from mcp_server.models.thread import FileStamp
