@@ -278,7 +278,7 @@ class TermIndex(NamedTuple):
     """How a dialect finds the rows that may hold a term, which the rows then confirm."""
 
     rows: Select[tuple[int]]
-    """The numbers of such rows, at most `most` of them; it is asked for the `grams` of a term."""
+    """The numbers of such rows, at most `most` of them; it is asked to `match` the `grams` of a term."""
     grams: Callable[[str], str | None]
     """None for a term that the index can't be asked for."""
 
@@ -354,9 +354,9 @@ class ThreadLists:
         grams = None if query.search_term is None else self._terms.grams(query.search_term)
         if grams is None:
             return None
-        holding = connection.execute(self._count_holding, {"grams": grams, "most": COUNTED + 1}).scalar_one()
+        holding = connection.execute(self._count_holding, {"match": grams, "most": COUNTED + 1}).scalar_one()
         complete = holding <= COUNTED
-        return _Few("term", {"grams": grams, "most": COUNTED if complete else _GLANCED}, complete)
+        return _Few("term", {"match": grams, "most": COUNTED if complete else _GLANCED}, complete)
 
     def _look(self, connection: Connection, few: _Few, query: ThreadQuery, limit: int) -> tuple[_Groups, list[int]]:
         """The groups of the few rows, but for those that the cwds or the time leave out; and the numbers of the first

@@ -71,7 +71,7 @@ def events_after(
         statement = statement.where(_events.c.thread_id == thread_id)
     if types is not None:
         statement = statement.where(_events.c.type.in_(types))
-    return [_EVENT.value(row) for row in connection.execute(statement.order_by(_events.c.seq).limit(limit))]
+    return [_EVENT.value(row) for row in connection.execute(statement.order_by(_events.c.seq).limit(limit)).all()]
 
 
 def last_seq(connection: Connection) -> int:
@@ -115,7 +115,7 @@ def running_operations(connection: Connection) -> list[Operation]:
 
 def _operation(connection: Connection, row: RowMapping) -> Operation:
     moves = connection.execute(_MOVES_OF, {"id": row["id"]})
-    return Operation(**{str(name): value for name, value in row.items()}, moves=tuple(map(_MOVE.value, moves)))
+    return Operation(**{str(name): value for name, value in row.items()}, moves=tuple(map(_MOVE.value, moves.all())))
 
 
 def moved_with(connection: Connection, kind: str, thread_id: str) -> set[str]:
@@ -167,7 +167,7 @@ _DELETED = select(_tombstones.c.thread_id).where(among(_tombstones.c.thread_id, 
 def receipts(connection: Connection, client: str, request_id: str) -> list[Receipt]:
     """What is on record of a client's request id, of all its connections, the newest first."""
     rows = connection.execute(_RECEIPTS, {"client": client, "request_id": request_id})
-    return [_RECEIPT.value(row) for row in rows]
+    return [_RECEIPT.value(row) for row in rows.all()]
 
 
 def claim(connection: Connection, claim: Receipt, abandoned: Receipt | None) -> Receipt:

@@ -58,12 +58,12 @@ def get(connection: Connection, thread_id: str) -> StoredThread | None:
 
 def get_many(connection: Connection, thread_ids: Collection[str]) -> dict[str, StoredThread]:
     """The rows of these threads, by thread id."""
-    return {row.id: _THREAD.value(row) for row in connection.execute(_BY_IDS, {"ids": list(thread_ids)})}
+    return {row.id: _THREAD.value(row) for row in connection.execute(_BY_IDS, {"ids": list(thread_ids)}).all()}
 
 
 def get_numbered(connection: Connection, numbers: Sequence[int]) -> list[StoredThread]:
     """The rows with these numbers, in their order."""
-    found = {row.number: row for row in connection.execute(_BY_NUMBERS, {"numbers": list(numbers)})}
+    found = {row.number: row for row in connection.execute(_BY_NUMBERS, {"numbers": list(numbers)}).all()}
     return [_THREAD.value(found[number]) for number in numbers]
 
 
@@ -141,7 +141,9 @@ _ARCHIVED = select(_threads.c.id, _threads.c.archived).where(among(_threads.c.id
 
 def upsert_threads(connection: Connection, given: Sequence[StoredThread]) -> list[ThreadEvent]:
     """Insert rows, or change what is different in them; returns the events that the differences make."""
-    held: dict[str, Any] = {row.id: row for row in connection.execute(_BY_IDS, {"ids": [one.id for one in given]})}
+    held: dict[str, Any] = {
+        row.id: row for row in connection.execute(_BY_IDS, {"ids": [one.id for one in given]}).all()
+    }
     before: dict[str, Known] = dict(held)
     after: dict[str, StoredThread] = {}
     events: list[ThreadEvent] = []
@@ -160,8 +162,8 @@ def upsert_threads(connection: Connection, given: Sequence[StoredThread]) -> lis
     if new:
         connection.execute(_INSERT, new)
     changed.pop((), None)
-    for columns, rows in changed.items():
-        _update(connection, _update_of(columns), [{name: row[name] for name in ("id", *columns)} for row in rows])
+    for columns, changes in changed.items():
+        _update(connection, _update_of(columns), [{name: row[name] for name in ("id", *columns)} for row in changes])
     if cwds := {thread.cwd for thread in after.values()}:
         connection.execute(_NOTE_CWDS, [{"cwd": cwd, "place": canonical_cwd(cwd)} for cwd in cwds])
     return events
@@ -256,12 +258,12 @@ def remove_edges(connection: Connection, child_ids: Collection[str]) -> None:
 
 def edges_below(connection: Connection, thread_ids: Collection[str]) -> list[SpawnEdge]:
     """The edges below these threads, each once, by child id."""
-    return [_EDGE.value(row) for row in connection.execute(_EDGES_BELOW, {"ids": list(thread_ids)})]
+    return [_EDGE.value(row) for row in connection.execute(_EDGES_BELOW, {"ids": list(thread_ids)}).all()]
 
 
 def edges_above(connection: Connection, thread_id: str) -> list[SpawnEdge]:
     """The edge from a thread's parent, that from the parent's, and so on."""
-    found = [_EDGE.value(row) for row in connection.execute(_EDGES_ABOVE, {"id": thread_id})]
+    found = [_EDGE.value(row) for row in connection.execute(_EDGES_ABOVE, {"id": thread_id}).all()]
     return chain_of({edge.child_id: edge for edge in found}, thread_id)
 
 

@@ -33,7 +33,7 @@ _REMOVE_TURNS = delete(_turns).where(_turns.c.history == bindparam("of"), _turns
 def marks(connection: Connection, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
     """How far these threads are indexed, those that are."""
     rows = connection.execute(_MARKS, {"ids": list(thread_ids)})
-    return {mark.thread_id: mark for mark in map(_MARK.value, rows)}
+    return {mark.thread_id: mark for mark in map(_MARK.value, rows.all())}
 
 
 def step(connection: Connection, steps: Sequence[IndexUpdate]) -> list[int | None]:
@@ -102,7 +102,7 @@ _BY_ID = _OF_THREAD.where(_turns.c.turn_id == bindparam("turn_id")).limit(1)
 def spans(connection: Connection, thread_id: str, first: int, end: int) -> list[TurnSpan]:
     """The turns with these numbers, in order."""
     values = {"thread_id": thread_id, "first": clamped(first), "end": clamped(end)}
-    return [turn_of(row) for row in connection.execute(_BY_NUMBERS, values)]
+    return [turn_of(row) for row in connection.execute(_BY_NUMBERS, values).all()]
 
 
 def last_turns(connection: Connection, thread_id: str, most: int) -> tuple[IndexCheckpoint | None, list[TurnSpan]]:
@@ -114,7 +114,7 @@ def last_turns(connection: Connection, thread_id: str, most: int) -> tuple[Index
 def spans_of_items(connection: Connection, thread_id: str, first: int, end: int) -> list[TurnSpan]:
     """The turns that hold the items with these numbers in the thread, in order."""
     values = {"thread_id": thread_id, "first": clamped(first), "end": clamped(end)}
-    return [turn_of(row) for row in connection.execute(_OF_ITEMS, values)]
+    return [turn_of(row) for row in connection.execute(_OF_ITEMS, values).all()]
 
 
 def span_of(connection: Connection, thread_id: str, turn_id: str) -> TurnSpan | None:

@@ -145,7 +145,7 @@ def copies(connection: Connection, thread_ids: Collection[str] | None) -> list[C
         rows = connection.execute(_COPIES)
     else:
         rows = connection.execute(_COPIES.where(among(_copies.c.thread_id, "ids")), {"ids": list(thread_ids)})
-    return [_COPY.value(row) for row in rows]
+    return [_COPY.value(row) for row in rows.all()]
 
 
 def count_copies(connection: Connection) -> Count:

@@ -13,10 +13,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
-from sqlalchemy import Connection, TableClause, Text, and_, bindparam, column, func, insert, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    TableClause,
+    Text,
+    and_,
+    bindparam,
+    column,
+    func,
+    insert,
+    select,
+)
 from sqlalchemy import table as virtual_table
 
 from mcp_server.models.case import folded, spellings
@@ -34,10 +47,11 @@ from mcp_server.storage.sql.lists import (
     in_group,
     in_time,
     in_tree,
+    shape_of,
     values_of,
 )
 from mcp_server.storage.sql.log import save_setting, setting
-from mcp_server.storage.sql.rows import RowMapper, table
+from mcp_server.storage.sql.rows import AnySelect, RowMapper, table
 from mcp_server.storage.sql.tables import HistoryRow, TextRow, ThreadRow, TurnRow
 from mcp_server.storage.sql.threads import get_numbered
 from mcp_server.storage.sql.turns import TURN_COLUMNS, turn_of
@@ -130,7 +144,7 @@ def places(connection: Connection, query: TextQuery) -> list[TextPlace]:
     threads = {row.thread: None for row in page}
     rows = dict(zip(threads, get_numbered(connection, list(threads)), strict=True))
     return [
-        TextPlace(row.text, rows[row.thread], None if row[0] is None else turn_of(row), row.text_start, row.text_end)
+        TextPlace(row.text, rows[row.thread], None if row[0] is None else turn_of(row), row.start_, row.end_)
         for row in page
     ]
 
@@ -140,43 +154,48 @@ def _candidates(connection: Connection, index: TableClause, query: TextQuery) ->
     match = _match(connection, _vocabulary(index), literals)
     if match is None:
         return []
-    conditions, number, source = _conditions(query.threads), _texts.c.number, _texts
-    if match:
-        conditions.append(index.c[index.name].op("MATCH")(match))
+    statement = _places_of(
+        index,
+        shape_of(query.threads),
+        matched=match != "",
+        of_thread=query.thread_id is not None,
+        paged=query.before is not None,
+    )
+    of_page = {"match": match, "thread_id": query.thread_id, "before": clamped(query.before or 0), "most": query.limit}
+    return connection.execute(statement, values_of(query.threads) | of_page).all()
+
+
+@lru_cache
+def _places_of(index: TableClause, shape: ThreadQuery, *, matched: bool, of_thread: bool, paged: bool) -> AnySelect:
+    conditions, number, source = _conditions(shape), _texts.c.number, _texts
+    if matched:
+        conditions.append(_matches(index))
         number, source = index.c.rowid, index.join(_texts, _texts.c.number == index.c.rowid)
-    if query.thread_id is not None:
+    if of_thread:
         # The texts of one thread lie together where they were read together.
-        of_thread = select(_histories.c.number).where(_histories.c.thread_id == query.thread_id).scalar_subquery()
+        thread_id: BindParameter[Any] = bindparam("thread_id")
+        history = select(_histories.c.number).where(_histories.c.thread_id == thread_id).scalar_subquery()
         first, last = (
-            select(end(_texts.c.number)).where(_texts.c.history == of_thread) for end in (func.min, func.max)
+            select(end(_texts.c.number)).where(_texts.c.history == history).scalar_subquery()
+            for end in (func.min, func.max)
         )
-        conditions += [
-            _threads.c.id == query.thread_id,
-            number.between(first.scalar_subquery(), last.scalar_subquery()),
-        ]
-    if query.before is not None:
-        conditions.append(number < clamped(query.before))
-    at = _turns.c.history == _texts.c.history, _turns.c.start == _texts.c.turn
-    statement = (
-        select(
-            *TURN_COLUMNS,
-            _texts.c.number.label("text"),
-            _threads.c.number.label("thread"),
-            _texts.c.start.label("text_start"),
-            _texts.c.end.label("text_end"),
-        )
+        conditions += [_threads.c.id == thread_id, number.between(first, last)]
+    if paged:
+        conditions.append(number < bindparam("before"))
+    columns = {"text": _texts.c.number, "thread": _threads.c.number, "start_": _texts.c.start, "end_": _texts.c.end}
+    return (
+        select(*TURN_COLUMNS, *(column.label(name) for name, column in columns.items()))
         .select_from(
             source.join(_histories, _histories.c.number == _texts.c.history)
             .join(_threads, _threads.c.id == _histories.c.thread_id)
-            .outerjoin(_turns, and_(*at))
+            .outerjoin(_turns, and_(_turns.c.history == _texts.c.history, _turns.c.start == _texts.c.turn))
         )
         # Without statistics SQLite would look through all turns of the thread.
         .with_hint(_turns, "INDEXED BY ix_turns_start", "sqlite")
         .where(*conditions)
         .order_by(number.desc())
-        .limit(query.limit)
+        .limit(bindparam("most"))
     )
-    return connection.execute(statement, values_of(query.threads)).all()
 
 
 def named(connection: Connection, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
@@ -184,15 +203,26 @@ def named(connection: Connection, literals: Sequence[str], threads: ThreadQuery,
     match = _match(connection, _vocabulary(_names), [tuple(map(spellings, literal)) for literal in literals])
     if match is None:
         return []
-    conditions, source = _conditions(threads), _threads
-    if match:
-        conditions.append(_names.c.names_text.op("MATCH")(match))
+    statement = _named(shape_of(threads), matched=match != "")
+    numbers = connection.scalars(statement, values_of(threads) | {"match": match, "most": limit})
+    return get_numbered(connection, numbers.all())
+
+
+@lru_cache
+def _named(shape: ThreadQuery, *, matched: bool) -> AnySelect:
+    conditions, source = _conditions(shape), _threads
+    if matched:
+        conditions.append(_matches(_names))
         source = _names.join(_threads, _threads.c.number == _names.c.rowid)
     else:
         conditions.append(_threads.c.name.is_not(None))
     newest = _threads.c.updated_at_ms.desc(), _threads.c.id.desc()
-    statement = select(_threads.c.number).select_from(source).where(*conditions).order_by(*newest).limit(limit)
-    return get_numbered(connection, list(connection.scalars(statement, values_of(threads))))
+    statement = select(_threads.c.number).select_from(source).where(*conditions)
+    return statement.order_by(*newest).limit(bindparam("most"))
+
+
+def _matches(index: TableClause) -> ColumnElement[bool]:
+    return index.c[index.name].op("MATCH")(bindparam("match", type_=Text))
 
 
 _Spelled = tuple[tuple[str, ...], ...]
@@ -261,9 +291,7 @@ def _grams_of_term(term: str) -> str | None:
 
 LISTS = ThreadLists(
     TermIndex(
-        select(_held.c.rowid.label("number"))
-        .where(_held.c.threads_text.op("MATCH")(bindparam("grams", type_=Text)))
-        .limit(bindparam("most")),
+        select(_held.c.rowid.label("number")).where(_matches(_held)).limit(bindparam("most")),
         _grams_of_term,
     )
 )
