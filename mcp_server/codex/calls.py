@@ -26,6 +26,7 @@ OUTPUTS = (
     "tool_search_output",
 )
 AWAIT_OUTPUT = ("function_call", "custom_tool_call", "local_shell_call", "tool_search_call")
+_CALLS = (*AWAIT_OUTPUT, "web_search_call", "image_generation_call")
 
 UNNAMED_SEARCH = "tool-search-"
 """The ids that we give to tool searches of the provider begin so: neither call nor output has an id of its own."""
@@ -47,6 +48,8 @@ def call_of(payload: Json, line: int) -> Item | None:
     """The item of a response item that is a call, None for any other. It is in progress if its output is a line of its
     own. The number of the `line` serves as id where Codex records none, as of searches."""
     kind = payload.get("type")
+    if kind not in _CALLS:
+        return None
     call_id = text_of(payload, "call_id") or text_of(payload, "id")
     match kind:
         case "function_call" | "custom_tool_call":
@@ -59,10 +62,8 @@ def call_of(payload: Json, line: int) -> Item | None:
             return _local_shell(call_id or f"shell-{line}", payload)
         case "web_search_call":
             return _web_search(call_id or f"web-search-{line}", payload)
-        case "image_generation_call":
-            return shapes.new_item("imageGeneration", call_id or f"image-{line}", shapes.image_generation(payload))
         case _:
-            return None
+            return shapes.new_item("imageGeneration", call_id or f"image-{line}", shapes.image_generation(payload))
 
 
 def _tool_call(call_id: str, tool: str, arguments: Any, payload: Json) -> Item:

@@ -154,7 +154,7 @@ class MetadataBuilder:
     def _begin(self, line: RolloutLine, offset: int, problems: list[str]) -> tuple[SessionMeta, str]:
         if line.type in ("response_item", "state") and not line.timestamp:  # a bare rollout that lost its first line
             if (named := thread_id_of(self.path.rpartition("/")[2])) is None:
-                reason = "is in the format of before September 2025, and tells no thread id"
+                reason = "is in the format of before September 2025, and its name has no thread id"
                 raise DamagedRollout(self.path, reason, offset)
             return SessionMeta(named, source="cli", history_mode=BARE), named
         try:

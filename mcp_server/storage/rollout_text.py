@@ -178,7 +178,7 @@ def open_text(file: Path, path: str, flags: int = 0) -> RolloutText:
             return RolloutText(path, stream, size)
         with stream:
             if size > _DOCUMENT_BYTES:
-                raise DamagedRollout(path, f"is a document of {size} bytes; {_DOCUMENT_BYTES} are read at most")
+                raise DamagedRollout(path, f"is a document of {size} bytes; the limit is {_DOCUMENT_BYTES}")
             return document_text(path, stream.read())
 
 
@@ -192,7 +192,7 @@ def document_text(path: str, data: bytes) -> RolloutText:
         check_values(data)
         return RolloutText(path, io.BytesIO(lines_of_document(data)), None)
     except (ValueError, RecursionError) as error:
-        raise DamagedRollout(path, f"is in an old format, and no session of the TypeScript CLI: {error}") from error
+        raise DamagedRollout(path, f"is in an old format, but is no session of the TypeScript CLI: {error}") from error
 
 
 def damage_of(error: StoreFailure, path: str) -> BadLine:
