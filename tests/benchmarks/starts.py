@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mcp.client.stdio import PROCESS_TERMINATION_TIMEOUT
+
 from tests.benchmarks.homes import COMMON, RARE
 from tests.benchmarks.lab import Lab
 from tests.benchmarks.measure import below, faster, within
@@ -11,6 +13,8 @@ from tests.benchmarks.sides import Codex, Failed, Json, McpServer, drop_database
 from tests.benchmarks.table import PAGE, TURNS, Sides, Stopwatch, case, check
 
 MEMORY_MB = 150.0
+PATIENCE_MS = PROCESS_TERMINATION_TIMEOUT * 1000
+"""So long a client of the SDK waits for a server to end, once it has closed its stdin; then it kills."""
 _MEMORY: dict[str, Any] = {"phase": "start", "unit": "MB", "rounds": 2, "pause": 0.5}
 
 
@@ -94,6 +98,24 @@ def handshake_second(lab: Lab, number: int) -> Sides:
 @case("second start to first list", within(2, at=100_000), phase="start", rounds=10)
 def second_start(lab: Lab, number: int) -> Sides:
     return {"ours": lambda: _ours_first_list(lab), "bare": _bare_first_call, "codex": lambda: _codex_first_list(lab)}
+
+
+@case("end while a turn runs", below(PATIENCE_MS), phase="start", rounds=5)
+def end(lab: Lab, number: int) -> Sides:
+    async def ours() -> float:
+        async with lab.start_ours() as server:
+            thread = (await server.call("thread_start", ephemeral=True))["thread"]
+            await server.call("turn_start", thread_id=thread["id"], input="go on")
+            watch = Stopwatch()
+        return watch.ms()
+
+    async def bare() -> float:
+        async with serving_bare() as server:
+            await server.call("nothing")
+            watch = Stopwatch()
+        return watch.ms()
+
+    return {"ours": ours, "bare": bare}
 
 
 # ---------------------------------------------------------------------------------------------- memory and disk

@@ -20,7 +20,7 @@ from mcp_server.config import Config
 from mcp_server.models.thread import FileStamp
 from mcp_server.server import HomeServer, build_server
 from mcp_server.storage.sqlite import database as state_module
-from mcp_server.storage.sqlite import schema
+from mcp_server.storage.sqlite import engine
 from tests.mission.conftest import Connect, Era, Refused, Tools
 
 pytestmark = pytest.mark.anyio
@@ -185,7 +185,7 @@ async def test_a_cancelled_repetition_lets_no_other_in_before_the_first_is_done(
 async def test_a_call_whose_outcome_can_not_be_written_is_answered_and_done_once(
     home: Path, server: HomeServer, era: Era, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.01)
     monkeypatch.setattr(state_module, "_WRITE_SECONDS", 0.05)
     async with client_of(server, era) as tools:
         thread_id = await running(tools)
@@ -211,7 +211,7 @@ async def test_a_call_whose_outcome_can_not_be_written_is_answered_and_done_once
 async def test_a_call_whose_claim_can_not_be_written_is_not_begun(
     home: Path, server: HomeServer, era: Era, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.01)
     monkeypatch.setattr(state_module, "_WRITE_SECONDS", 0.05)
     async with client_of(server, era) as tools:
         thread_id = await running(tools)
