@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import anyio
 import pytest
 from mcp import Client
 from mcp_types import CallToolResult
@@ -77,6 +78,17 @@ class Tools:
     async def events(self, thread_id: str | None = None, **arguments: Any) -> list[str]:
         answer = await self("events_read", thread_id=thread_id, limit=100, **arguments)
         return [event["type"] for event in answer["data"]]
+
+    async def until(self, true: Callable[[], Awaitable[bool]], seconds: int = 30) -> None:
+        """Wait for what an event tells of: look again after each one that the log gets.
+
+        Raises:
+            TimeoutError: it does not come true.
+        """
+        seen = 0
+        with anyio.fail_after(seconds):
+            while not await true():
+                seen = (await self("events_read", after=seen, limit=100, wait_seconds=seconds))["last_seq"]
 
 
 Connect = Callable[..., AbstractAsyncContextManager[Tools]]

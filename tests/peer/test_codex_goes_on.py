@@ -203,9 +203,11 @@ async def test_a_tree_that_codex_spawned_goes_there_and_back_by_either(
         root, *below = await codex.grow(mode)
         assert len(below) == 6
         said = {i: codex.said(i) for i in (root, *below)}
-        with anyio.fail_after(30):
-            while set(await tools.listed(ancestor_thread_id=root)) != set(below):  # noqa: ASYNC110 - told of one by one
-                await anyio.sleep(0.1)
+
+        async def lists_the_tree() -> bool:
+            return set(await tools.listed(ancestor_thread_id=root)) == set(below)
+
+        await tools.until(lists_the_tree)
         receipt = await tools("thread_archive", thread_id=root)
         assert (set(receipt["archived"]), receipt["codex_db"]) == ({root, *below}, None)
         assert {i: codex.said(i) for i in said} == said

@@ -118,9 +118,11 @@ async def test_a_thread_that_codex_reverted_is_ours_turn_for_turn_and_moves_with
         revert(codex, thread_id, 1)
         codex.turn(thread_id, "two at last")
         path = shown(codex, thread_id)["path"]
-        with anyio.fail_after(15):
-            while (await tools("thread_read", thread_id=thread_id))["thread"]["path"] != path:  # noqa: ASYNC110 - watched
-                await anyio.sleep(0.1)
+
+        async def shows_the_last_segment() -> bool:
+            return (await tools("thread_read", thread_id=thread_id))["thread"]["path"] == path
+
+        await tools.until(shows_the_last_segment)
         assert "thread/reverted" in await tools.events(thread_id)
         assert [t[0] for t in await same(tools, codex, thread_id, "paginated")] == ["one", "two at last"]
         assert [t[0] for t in await same(tools, codex, fork, "paginated")] == ["one", "two again", "in the fork"]
