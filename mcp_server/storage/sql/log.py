@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace as replace_fields
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -47,19 +47,16 @@ _EVENT = RowMapper(ThreadEvent, EventRow)
 _events = table(EventRow)
 _APPEND = insert(_events)
 _LAST_SEQ = select(func.max(_events.c.seq))
-_SEQS_AFTER = select(_events.c.seq).where(_events.c.seq > bindparam("seq")).order_by(_events.c.seq)
 
 
 def append_events(connection: Connection, events: Sequence[ThreadEvent], now_ms: int) -> list[ThreadEvent]:
     """Append in order; the log gives seq and time."""
     if not events:
         return []
-    before = last_seq(connection)
-    events = [msgspec.structs.replace(event, at_ms=now_ms) for event in events]
-    connection.execute(_APPEND, [_EVENT.values(event) for event in events])
-    # The transaction holds the write lock, so what is newer is ours (SQLite has no RETURNING below 3.35).
-    seqs = connection.execute(_SEQS_AFTER, {"seq": before}).scalars()
-    return [msgspec.structs.replace(event, seq=seq) for event, seq in zip(events, seqs, strict=True)]
+    connection.execute(_APPEND, [{**_EVENT.values(event), "at_ms": now_ms} for event in events])
+    # The transaction holds the write lock, so the new numbers follow each other (SQLite has no RETURNING below 3.35).
+    first = last_seq(connection) - len(events) + 1
+    return [replace_fields(event, seq=first + n, at_ms=now_ms) for n, event in enumerate(events)]
 
 
 def events_after(
@@ -208,7 +205,9 @@ def add_tombstones(connection: Connection, thread_ids: Collection[str], now_ms: 
 
 def deleted(connection: Connection, thread_ids: Collection[str]) -> frozenset[str]:
     """Which of these threads have a tombstone."""
-    return frozenset(connection.execute(_DELETED, {"ids": list(thread_ids)}).scalars())
+    if not thread_ids:
+        return frozenset()
+    return frozenset(connection.scalars(_DELETED, {"ids": list(thread_ids)}))
 
 
 # ---------------------------------------------------------------------------------------------- single values

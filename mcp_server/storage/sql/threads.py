@@ -141,9 +141,10 @@ _ARCHIVED = select(_threads.c.id, _threads.c.archived).where(among(_threads.c.id
 
 def upsert_threads(connection: Connection, given: Sequence[StoredThread]) -> list[ThreadEvent]:
     """Insert rows, or change what is different in them; returns the events that the differences make."""
-    held: dict[str, Any] = {
-        row.id: row for row in connection.execute(_BY_IDS, {"ids": [one.id for one in given]}).all()
-    }
+    if not given:
+        return []
+    rows = connection.execute(_BY_IDS, {"ids": [thread.id for thread in given]}).all()
+    held: dict[str, Any] = {row.id: row for row in rows}
     before: dict[str, Known] = dict(held)
     after: dict[str, StoredThread] = {}
     events: list[ThreadEvent] = []
@@ -164,8 +165,8 @@ def upsert_threads(connection: Connection, given: Sequence[StoredThread]) -> lis
     changed.pop((), None)
     for columns, changes in changed.items():
         _update(connection, _update_of(columns), [{name: row[name] for name in ("id", *columns)} for row in changes])
-    if cwds := {thread.cwd for thread in after.values()}:
-        connection.execute(_NOTE_CWDS, [{"cwd": cwd, "place": canonical_cwd(cwd)} for cwd in cwds])
+    cwds = {thread.cwd for thread in after.values()}
+    connection.execute(_NOTE_CWDS, [{"cwd": cwd, "place": canonical_cwd(cwd)} for cwd in cwds])
     return events
 
 
