@@ -73,20 +73,16 @@ def test_a_commit_that_fails_leaves_nothing_and_the_next_one_works(path: Path, w
     assert run_sql(path, "SELECT key FROM meta") == [("k",)]
 
 
-@pytest.mark.parametrize(
-    ("value", "error"),
-    [(object(), TypeError), ([1 << 64, float("nan"), "\ud800"], None), ("x" * 9, None)],
-)
-def test_a_value_that_is_no_json_raises_as_its_encoding_does(
-    writer: Engine, value: object, error: type[Exception] | None
-) -> None:
-    if error is not None:
-        with pytest.raises(error), transaction(writer) as connection:
-            connection.execute(insert(meta), {"key": "k", "value": value})
-        return
+@pytest.mark.parametrize("value", ["text", {"a": [1, 2.5, None, True]}, [1 << 64, float("nan"), "\ud800"]])
+def test_a_json_column_gives_back_what_was_put_into_it(writer: Engine, value: object) -> None:
     with transaction(writer) as connection:
         connection.execute(insert(meta), {"key": "k", "value": value})
         assert repr(connection.scalar(select(meta.c.value))) == repr(value)
+
+
+def test_a_value_that_is_no_json_raises_as_its_encoding_does(writer: Engine) -> None:
+    with pytest.raises(TypeError), transaction(writer) as connection:
+        connection.execute(insert(meta), {"key": "k", "value": object()})
 
 
 def test_what_the_driver_raises_comes_as_the_driver_raised_it(writer: Engine) -> None:

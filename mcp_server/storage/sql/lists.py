@@ -37,7 +37,7 @@ from mcp_server.models.cwd import canonical_cwd
 from mcp_server.models.number import clamped
 from mcp_server.storage.contracts import LookMany
 from mcp_server.storage.query import COUNTED, Anchor, Count, ThreadQuery, ThreadRows, fits_group
-from mcp_server.storage.sql.rows import AnySelect, AnyUnion, among, table
+from mcp_server.storage.sql.rows import AnySelect, AnyUnion, among, contains, table
 from mcp_server.storage.sql.tables import CwdRow, SpawnEdgeRow, ThreadCountRow, ThreadRow
 from mcp_server.storage.sql.threads import get_numbered, ids_below
 
@@ -106,7 +106,7 @@ def holds_term(query: ThreadQuery) -> Conditions:
     if query.search_term is None:
         return []
     term: BindParameter[Any] = bindparam("search_term")
-    return [or_(func.instr(_threads.c.name, term) > 0, func.instr(_threads.c.preview, term) > 0)]
+    return [or_(contains(_threads.c.name, term), contains(_threads.c.preview, term))]
 
 
 def beyond_anchor(query: ThreadQuery, rows: FromClause = _threads) -> Conditions:

@@ -11,24 +11,21 @@ from msgspec.structs import replace as replace_fields
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Integer,
     RowMapping,
     bindparam,
     delete,
     exists,
     func,
     insert,
-    literal_column,
     select,
 )
-from sqlalchemy.sql.selectable import NamedFromClause
 
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.number import clamped
 from mcp_server.models.records import BackfillState, Move, Operation, Receipt
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.rules import claimable, may_checkpoint
-from mcp_server.storage.sql.rows import AnySelect, RowMapper, among, insert_new, table, upsert
+from mcp_server.storage.sql.rows import AnySelect, RowMapper, among, insert_new, order_of_insertion, table, upsert
 from mcp_server.storage.sql.tables import (
     BackfillRow,
     EventRow,
@@ -124,11 +121,6 @@ def moved_with(connection: Connection, kind: str, thread_id: str) -> set[str]:
     return set(connection.scalars(_MOVED_LAST_BY, {"kind": kind, "id": newest}))
 
 
-def _recorded(moves: NamedFromClause) -> ColumnElement[int]:
-    """SQLite numbers rows as they are recorded. The index on the thread has these numbers, so old ones cost nothing."""
-    return literal_column(f"{moves.name}.rowid", Integer)
-
-
 def _done_moves(thread_id: ColumnElement[str]) -> AnySelect:
     """The moves of a thread by finished operations of a kind."""
     return (
@@ -140,11 +132,13 @@ def _done_moves(thread_id: ColumnElement[str]) -> AnySelect:
 
 def _moved_last_by() -> AnySelect:
     moved = _moves.alias("moved")
-    later = _done_moves(moved.c.thread_id).where(_recorded(_moves) > _recorded(moved)).correlate(moved)
+    later = (
+        _done_moves(moved.c.thread_id).where(order_of_insertion(_moves) > order_of_insertion(moved)).correlate(moved)
+    )
     return select(moved.c.thread_id).where(moved.c.operation_id == bindparam("id"), ~exists(later))
 
 
-_NEWEST_OF = _done_moves(bindparam("thread_id")).order_by(_recorded(_moves).desc()).limit(1)
+_NEWEST_OF = _done_moves(bindparam("thread_id")).order_by(order_of_insertion(_moves).desc()).limit(1)
 _MOVED_LAST_BY = _moved_last_by()
 
 # ---------------------------------------------------------------------------------------------- receipts, tombstones

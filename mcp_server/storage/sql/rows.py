@@ -16,15 +16,18 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Dialect,
+    Integer,
     LargeBinary,
     Select,
     Table,
     TypeDecorator,
     bindparam,
     func,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.sql.selectable import NamedFromClause
 from sqlmodel import SQLModel
 
 T = TypeVar("T")
@@ -96,8 +99,8 @@ class RowMapper(Generic[T]):
     """Makes rows of a table from values of a class, and values from rows.
 
     A field lies in the column of its name. `parts` tells of fields that are values themselves: their class, and the
-    columns that hold its fields, in order; the field is None if the first of these is NULL. Fields from the first
-    without a column on are left to the caller.
+    columns that hold its fields, in order; the field is None if the first of these is NULL. The fields from the first
+    without a column on keep their defaults.
     """
 
     def __init__(self, of: Callable[..., T], model: type[SQLModel], **parts: tuple[Any, ...]) -> None:
@@ -132,12 +135,12 @@ class RowMapper(Generic[T]):
         for."""
         return {name: held(value) for name, held in self._held}
 
-    def value(self, row: Sequence[Any], *more: Any) -> T:
-        """The value of a row that begins with `columns`, with `more` for the fields that follow."""
+    def value(self, row: Sequence[Any]) -> T:
+        """The value of a row that begins with `columns`."""
         fields = list(self._pick(row))
         for field, start, end, part in self._parts:
             fields[field] = None if row[start] is None else part(*row[start:end])
-        return self._of(*fields, *more)
+        return self._of(*fields)
 
 
 def _part_of(field: str, sub: str) -> Callable[[Any], Any]:
@@ -145,7 +148,7 @@ def _part_of(field: str, sub: str) -> Callable[[Any], Any]:
     return lambda value: None if (held := whole(value)) is None else part(held)
 
 
-# ---------------------------------------------------------------------------------------------- parts of statements
+# ---------------------------------------------------------------------------------------------- where dialects differ
 
 
 def listed(name: str) -> AnySelect:
@@ -157,6 +160,16 @@ def listed(name: str) -> AnySelect:
 def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     """Whether a column has one of the values of the list that is the parameter of this name."""
     return column.in_(listed(name))
+
+
+def contains(column: ColumnElement[Any], text: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether a column holds a text, in this case."""
+    return func.instr(column, text) > 0
+
+
+def order_of_insertion(rows: NamedFromClause) -> ColumnElement[int]:
+    """A number that is greater for rows that were inserted later. It costs nothing, and every index has it."""
+    return literal_column(f"{rows.name}.rowid", Integer)
 
 
 def insert_new(model: type[SQLModel]) -> Insert:
