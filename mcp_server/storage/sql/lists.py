@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from sqlalchemy import (
     BindParameter,
@@ -36,9 +36,9 @@ from sqlalchemy import (
 from mcp_server.models.cwd import canonical_cwd
 from mcp_server.models.number import clamped
 from mcp_server.storage.contracts import LookMany
-from mcp_server.storage.query import COUNTED, Anchor, Count, ThreadQuery, ThreadRows, fits_group
+from mcp_server.storage.query import COUNTED, Anchor, Count, Grouped, ThreadQuery, ThreadRows, fits_group
 from mcp_server.storage.sql.rows import AnySelect, AnyUnion, among, contains, table
-from mcp_server.storage.sql.tables import CwdRow, SpawnEdgeRow, ThreadCountRow, ThreadRow
+from mcp_server.storage.sql.tables import GROUP, CwdRow, SpawnEdgeRow, ThreadCountRow, ThreadRow
 from mcp_server.storage.sql.threads import get_numbered, ids_below
 
 _threads, _edges, _cwds, _counts = table(ThreadRow), table(SpawnEdgeRow), table(CwdRow), table(ThreadCountRow)
@@ -179,35 +179,28 @@ def shape_of(query: ThreadQuery) -> ThreadQuery:
 _ARMS = 100  # SQLite joins at most 500 SELECTs, and binds at most 999 values in old versions
 
 
-class _Group(NamedTuple):
-    """What the rows of a group have in common; the cwd only where a query asks for some."""
-
-    archived: bool
-    has_preview: bool
-    attached: bool
-    source_kind: str
-    model_provider: str
-    cwd: str | None = None
-
-
-_GROUPED_BY = _Group._fields[:-1]
-
-_Groups = list[tuple[_Group, int]]
-"""Groups, and how many rows each has."""
+_Groups = list[Any]
+"""Rows of `thread_counts`, summed: what the rows of a group have in common, and their number `n`. The cwd is left out
+unless a query asks for some."""
 
 
 def _groups_of(connection: Connection, queries: Sequence[ThreadQuery]) -> list[_Groups]:
-    """For each query the groups that fit, and how many rows each has. The queries ask for the same cwds."""
-    statement = _groups(by_cwd=queries[0].cwds is not None)
-    groups = [(_Group(*group), n) for *group, n in connection.execute(statement, values_of(queries[0]))]
-    return [[(group, n) for group, n in groups if fits_group(group, query)] for query in queries]
+    """For each query the groups that fit. The queries ask for the same cwds."""
+    by_cwd = queries[0].cwds is not None
+    groups = connection.execute(_groups(by_cwd=by_cwd), values_of(queries[0])).all()
+    return [[group for group in groups if fits_group(cast("Grouped", group), query)] for query in queries]
 
 
 @lru_cache
 def _groups(*, by_cwd: bool) -> AnySelect:
-    columns = [_counts.c[name] for name in (_Group._fields if by_cwd else _GROUPED_BY)]
-    conditions = in_cwds(ThreadQuery(cwds=() if by_cwd else None), _counts)
-    return select(*columns, func.sum(_counts.c.n)).where(*conditions).group_by(*columns)
+    shape = ThreadQuery(cwds=() if by_cwd else None)
+    columns = [_counts.c[name] for name in _grouped_by(shape)]
+    total = func.sum(_counts.c.n).label("n")
+    return select(*columns, total).where(*in_cwds(shape, _counts)).group_by(*columns)
+
+
+def _grouped_by(query: ThreadQuery) -> tuple[str, ...]:
+    return GROUP if query.cwds is None else (*GROUP, "cwd")
 
 
 def _arms(shape: ThreadQuery, number: int, *columns: ColumnElement[Any], bounded: bool) -> AnyUnion:
@@ -216,10 +209,8 @@ def _arms(shape: ThreadQuery, number: int, *columns: ColumnElement[Any], bounded
     index = f"ix_threads_{'' if shape.cwds is None else 'cwd_'}{shape.sort_key.removesuffix('_at')}"
     rows = select(*columns).with_hint(_threads, f"INDEXED BY {index}", "sqlite")
     rows = rows.where(*in_time(shape), *(beyond_anchor(shape) if bounded else []), *holds_term(shape))
-    names = _GROUPED_BY if shape.cwds is None else _Group._fields
-    return union_all(
-        *(rows.where(*(_threads.c[name] == bindparam(f"{name}_{n}") for name in names)) for n in range(number))
-    )
+    groups = [[_threads.c[name] == bindparam(f"{name}_{n}") for name in _grouped_by(shape)] for n in range(number)]
+    return union_all(*(rows.where(*group) for group in groups))
 
 
 @lru_cache
@@ -248,8 +239,8 @@ def _merged(
     for start in range(0, len(groups), _ARMS):
         part = groups[start : start + _ARMS]
         values = values_of(query)
-        for n, (group, _) in enumerate(part):
-            values |= {f"{name}_{n}": value for name, value in group._asdict().items()}
+        for n, group in enumerate(part):
+            values |= {f"{name}_{n}": getattr(group, name) for name in _grouped_by(query)}
         found += connection.execute(statement(shape_of(query), len(part)), values)
     return found
 
@@ -264,7 +255,7 @@ def _walk(connection: Connection, query: ThreadQuery, groups: _Groups) -> list[i
 
 def _count(connection: Connection, query: ThreadQuery, groups: _Groups) -> Count:
     if query.since_ms is None and query.until_ms is None and query.search_term is None:
-        return Count(sum(n for _, n in groups))
+        return Count(sum(group.n for group in groups))
     seen = sum(n for (n,) in _merged(connection, _count_of, query, groups))
     return Count(min(seen, COUNTED), minimum=seen > COUNTED)
 
@@ -363,18 +354,18 @@ class ThreadLists:
         `limit` rows that the query lets through."""
         statement = self._look_of(shape_of(query), few.source)
         found = connection.execute(statement, values_of(query) | few.values | {"limit": limit}).all()
-        rows = sorted((row[:3] for row in found if row[-1] is None), reverse=query.direction == "desc")
-        return [(_Group(*group), n) for *group, n in found if n is not None], [number for _, _, number in rows]
+        rows = sorted((row[:3] for row in found if row.n is None), reverse=query.direction == "desc")
+        return [row for row in found if row.n is not None], [number for _, _, number in rows]
 
     def _look_statement(self, shape: ThreadQuery, source: Literal["tree", "term", "threads"]) -> AnyUnion:
         """In one statement, for which SQLite finds the rows once (from 3.35 on): first the groups with their counts,
         then the rows of the page, with NULL for a count."""
-        found = select(_key(shape), _threads.c.id, _threads.c.number, *(_threads.c[name] for name in _GROUPED_BY))
+        found = select(_key(shape), _threads.c.id, _threads.c.number, *(_threads.c[name] for name in GROUP))
         conditions = [*in_tree(shape), *holds_term(shape), *in_cwds(shape), *in_time(shape)]
         few = found.select_from(self._source(source)).where(*conditions).cte("few")
-        groups = [few.c[name] for name in _GROUPED_BY]
+        groups = [few.c[name] for name in GROUP]
         # Both share their columns, whatever these hold: as integers they stay what they are.
-        counted = select(*(type_coerce(group, Integer) for group in groups), func.count()).group_by(*groups)
+        counted = select(*(type_coerce(group, Integer).label(group.name) for group in groups), func.count().label("n"))
         padding = [null()] * (len(groups) - 2)
         place = [_key(shape, few), few.c.id]
         page = (
@@ -383,7 +374,7 @@ class ThreadLists:
             .order_by(*(column.desc() if shape.direction == "desc" else column.asc() for column in place))
             .limit(bindparam("limit"))
         )
-        return union_all(counted, select(page.subquery("page")))
+        return union_all(counted.group_by(*groups), select(page.subquery("page")))
 
     def _source(self, source: Literal["tree", "term", "threads"]) -> FromClause:
         if source == "tree":  # faster than to look for each id in a list
@@ -402,4 +393,4 @@ def _named(query: ThreadQuery) -> tuple[Any, ...]:
 
 def _fitting(query: ThreadQuery, groups: _Groups) -> int:
     """How many rows of these groups the query lets through."""
-    return sum(n for group, n in groups if fits_group(group, query))
+    return sum(group.n for group in groups if fits_group(cast("Grouped", group), query))

@@ -38,13 +38,14 @@ class SchemaVersion(SQLModel, table=True):
 
 
 GROUP = ("archived", "has_preview", "attached", "source_kind", "model_provider")
+"""What lists are restricted to: columns that few threads differ in."""
 
 
 class ThreadRow(SQLModel, table=True):
     """A `StoredThread`. Times are Unix milliseconds; `path` is relative to the home.
 
-    Each list is a walk along one of the six indexes below, or a merge of a few such walks: they begin with what a list
-    may be restricted to, and go on with what it is sorted by. `number` is what the index of the text refers to.
+    A list walks along one of the six indexes below, or merges several such walks: an index begins with what a list is
+    restricted to, and goes on with what it is sorted by. The index of texts knows a row by its `number`.
     """
 
     __tablename__ = "threads"
@@ -97,7 +98,7 @@ class ThreadRow(SQLModel, table=True):
 
 
 class ThreadCountRow(SQLModel, table=True):
-    """How many rows of `threads` there are of each kind. Triggers keep it, in the transaction that changes the rows."""
+    """How many rows of `threads` have these values. Triggers keep it, in the transaction that changes the rows."""
 
     __tablename__ = "thread_counts"
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -112,7 +113,7 @@ class ThreadCountRow(SQLModel, table=True):
 
 
 class CwdRow(SQLModel, table=True):
-    """A spelling of a working directory that some row has, or had, and what `canonical_cwd` makes of it."""
+    """A working directory as some row spells it or did, and its place: what `canonical_cwd` makes of it."""
 
     __tablename__ = "cwds"
     __table_args__ = (Index("ix_cwds_place", "place"), {"sqlite_with_rowid": False})
@@ -122,7 +123,7 @@ class CwdRow(SQLModel, table=True):
 
 
 class SpawnEdgeRow(SQLModel, table=True):
-    """No foreign key: an edge may name threads without a row, and outlives rows (as in Codex)."""
+    """A `SpawnEdge`. No foreign key: an edge may name threads without a row, and outlives rows (as in Codex)."""
 
     __tablename__ = "spawn_edges"
     # A walk down a tree reads this alone.
@@ -134,7 +135,7 @@ class SpawnEdgeRow(SQLModel, table=True):
 
 
 class HistoryRow(SQLModel, table=True):
-    """A `IndexCheckpoint`. No foreign key: a history may be read before its thread has a row."""
+    """An `IndexCheckpoint`. No foreign key: a history may be indexed before its thread has a row."""
 
     __tablename__ = "histories"
 
@@ -176,8 +177,8 @@ class TurnRow(SQLModel, table=True):
 
 
 class TextRow(SQLModel, table=True):
-    """Where a `TextChunk` lies. The text itself is nowhere but in the rollout; `said_text` and `tool_text` have its
-    runs of three characters under the same number."""
+    """Where a `TextChunk` lies. Only the rollout has the text; `said_text` and `tool_text` have its trigrams under the
+    same number."""
 
     __tablename__ = "texts"
 
@@ -189,7 +190,7 @@ class TextRow(SQLModel, table=True):
 
 
 class UnreadRow(SQLModel, table=True):
-    """A thread whose row tells of more, or of something else, than is indexed of its history."""
+    """A thread whose history is not indexed, or not as its row describes the file."""
 
     __tablename__ = "unread"
 
@@ -222,7 +223,7 @@ class CopyRow(SQLModel, table=True):
 
 
 class EventRow(SQLModel, table=True):
-    """`seq` is AUTOINCREMENT, so that no number is given twice, even if rows are removed."""
+    """A `ThreadEvent`. AUTOINCREMENT gives no `seq` twice, even if rows are removed."""
 
     __tablename__ = "events"
     __table_args__ = (Index("ix_events_thread", "thread_id", "seq"), {"sqlite_autoincrement": True})
@@ -237,6 +238,8 @@ class EventRow(SQLModel, table=True):
 
 
 class OperationRow(SQLModel, table=True):
+    """An `Operation`, without its moves."""
+
     __tablename__ = "operations"
     __table_args__ = (Index("ix_operations_state", "state", "started_at_ms", "id"),)
 
@@ -249,7 +252,7 @@ class OperationRow(SQLModel, table=True):
 
 
 class MoveRow(SQLModel, table=True):
-    """The moves of an operation, by position."""
+    """A `Move` of an operation, by its position."""
 
     __tablename__ = "operation_moves"
 
@@ -260,7 +263,7 @@ class MoveRow(SQLModel, table=True):
 
 
 class ReceiptRow(SQLModel, table=True):
-    """Claims have no result yet."""
+    """A `Receipt`. A claim has no result yet."""
 
     __tablename__ = "receipts"
     __table_args__ = (Index("ix_receipts_request", "client", "request_id", "at_ms"),)
@@ -276,6 +279,8 @@ class ReceiptRow(SQLModel, table=True):
 
 
 class TombstoneRow(SQLModel, table=True):
+    """A thread that was deleted, and is never indexed again."""
+
     __tablename__ = "tombstones"
 
     thread_id: str = Field(primary_key=True)
@@ -283,7 +288,7 @@ class TombstoneRow(SQLModel, table=True):
 
 
 class BackfillRow(SQLModel, table=True):
-    """A single row."""
+    """The `BackfillState`, in a single row."""
 
     __tablename__ = "backfill"
     __table_args__ = (CheckConstraint("id = 1", name="ck_backfill_single"),)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from sqlalchemy import DDL, event
 from sqlmodel import SQLModel
 
-from mcp_server.storage.sql.tables import GROUP
+from mcp_server.storage.sql.rows import table
+from mcp_server.storage.sql.tables import ThreadCountRow
 
-_COUNTED = (*GROUP, "cwd")
+_COUNTED = [column.name for column in table(ThreadCountRow).primary_key]
 
 
 def _of(row: str) -> str:
