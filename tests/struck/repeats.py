@@ -36,7 +36,8 @@ def done_at_most_once(home: Path, verb: Verb, end: End) -> str:
         return outcome
 
     outcome = seen(home, look)
-    whole_lines(home, torn=end.at == "half of a write")
+    torn = end.at == "half of a write"
+    whole_lines(home, torn=torn, written_since=outcome == "done" or not torn)
     if verb.codex:
         codex_agrees(home, story)
     return outcome
