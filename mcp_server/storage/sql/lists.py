@@ -1,12 +1,12 @@
 """Lists and their counts, at a cost that does not grow with the number of threads.
 
-Rows are of groups (archived, source, provider, cwd, ...), and `thread_counts` holds how many each group has. So a list
-is the merge of one walk for each group that fits, along an index that has the group's rows in order; it ends after a
-page. Some queries name so few rows that all of these are looked at instead, once for the page and the counts: those for
-the threads below another, attached to another or named by their ids, and those for a term that few rows can hold.
+Rows fall into groups (archived, source, provider, cwd, ...), and `thread_counts` holds the size of each. So a list
+merges one walk for each group that fits, along an index that has the rows of the group in order, and ends after a page.
+Some queries name so few rows that it looks at all of them instead, once for the page and its counts: the threads below
+another, attached to another or named by their ids, and those that may hold a rare term.
 
-A statement depends on which filters a query has, not on their values. So it is made once for each `shape_of` queries,
-and names its parameters: the merge of ten walks takes 0.15 ms so, and 2 ms if it is made anew.
+A statement depends on which filters a query has, not on their values. So it is made once for each shape of queries, and
+its parameters have names: a merge of ten walks takes 0.1 ms so, and 1 ms if it is made anew.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Conditions = list[ColumnElement[bool]]
 
 
 def in_group(query: ThreadQuery, rows: FromClause = _threads) -> Conditions:
-    """What `fits_group` looks at."""
+    """The filters of `fits_group`."""
     conditions = [
         rows.c[name] == bindparam(name)
         for name, wanted in (
@@ -67,14 +67,14 @@ def in_group(query: ThreadQuery, rows: FromClause = _threads) -> Conditions:
 
 
 def in_cwds(query: ThreadQuery, rows: FromClause = _threads) -> Conditions:
-    """The working directory, by all spellings that some row has."""
+    """The working directory, in every spelling that some row has."""
     if query.cwds is None:
         return []
     return [rows.c.cwd.in_(select(_cwds.c.cwd).where(among(_cwds.c.place, "places")))]
 
 
 def in_time(query: ThreadQuery) -> Conditions:
-    """The sort key."""
+    """Bounds of the sort key."""
     key, conditions = _key(query), Conditions()
     if query.since_ms is not None:
         conditions.append(key >= bindparam("since_ms"))
@@ -84,7 +84,7 @@ def in_time(query: ThreadQuery) -> Conditions:
 
 
 def in_tree(query: ThreadQuery) -> Conditions:
-    """The place in the tree of sub-agents, and among attached threads; the ids."""
+    """The parent, the thread that others are attached to, and the ids."""
     conditions = Conditions()
     if query.parent_id is not None:
         children = select(_edges.c.child_id).where(_edges.c.parent_id == bindparam("parent_id"))
@@ -110,7 +110,7 @@ def holds_term(query: ThreadQuery) -> Conditions:
 
 
 def beyond_anchor(query: ThreadQuery, rows: FromClause = _threads) -> Conditions:
-    """The place in the order: what `beyond` looks at."""
+    """The filter of `beyond`: what comes after the anchor."""
     if query.after is None:
         return []
     place: ColumnElement[Any] = _key(query, rows)
@@ -147,12 +147,12 @@ def values_of(query: ThreadQuery) -> dict[str, Any]:
 
 
 def _list(values: Iterable[str] | None) -> list[str]:
-    """SQLite ends a value of a JSON list at a null character; no row has one."""
+    """SQLite would end a value of a JSON list at a NUL; no row has one."""
     return [value for value in values or () if "\0" not in value]
 
 
 def shape_of(query: ThreadQuery) -> ThreadQuery:
-    """The query without the values of its filters, but for which of them it has."""
+    """The query with its filters, but without their values."""
     after = query.after and Anchor(0, None if query.after.thread_id is None else "")
     return ThreadQuery(
         archived=None if query.archived is None else False,
@@ -262,20 +262,20 @@ def _count(connection: Connection, query: ThreadQuery, groups: _Groups) -> Count
 
 # ---------------------------------------------------------------------------------------------- few rows
 
-_GLANCED = 100  # rows that are looked at for a minimum, where more than COUNTED may fit
+_SAMPLED = 100  # rows that a minimum is counted from, where more than COUNTED may fit
 
 
 class TermIndex(NamedTuple):
-    """How a dialect finds the rows that may hold a term, which the rows then confirm."""
+    """How a dialect finds rows that may hold a term; the rows then confirm it."""
 
     rows: Select[tuple[int]]
-    """The numbers of such rows, at most `most` of them; it is asked to `match` the `grams` of a term."""
+    """The numbers of such rows. Its parameters are `match`, the `grams` of the term, and `most`, the limit."""
     grams: Callable[[str], str | None]
-    """None for a term that the index can't be asked for."""
+    """None for a term that the index can't search for."""
 
 
 class _Few(NamedTuple):
-    """The few rows that a query names: where they are found, the values that this takes, and whether they are all."""
+    """The few rows that a query names: where to find them, with which values, and whether these are all of them."""
 
     source: Literal["tree", "term", "threads"]
     values: dict[str, Any]
@@ -298,7 +298,7 @@ class ThreadLists:
         beside: Sequence[ThreadQuery] = (),
         look: LookMany | None = None,
     ) -> ThreadRows:
-        """One page, and the counts of queries beside it, told by the same look where they name the same rows."""
+        """One page, and the counts of the queries `beside` it; one statement finds both if they name the same rows."""
         few = self._few(connection, query)
         alike = [_named(other) == _named(query) for other in beside]
         together = [query, *(other for other, is_alike in zip(beside, alike, strict=True) if is_alike)]
@@ -347,7 +347,7 @@ class ThreadLists:
             return None
         holding = connection.execute(self._count_holding, {"match": grams, "most": COUNTED + 1}).scalar_one()
         complete = holding <= COUNTED
-        return _Few("term", {"match": grams, "most": COUNTED if complete else _GLANCED}, complete)
+        return _Few("term", {"match": grams, "most": COUNTED if complete else _SAMPLED}, complete)
 
     def _look(self, connection: Connection, few: _Few, query: ThreadQuery, limit: int) -> tuple[_Groups, list[int]]:
         """The groups of the few rows, but for those that the cwds or the time leave out; and the numbers of the first

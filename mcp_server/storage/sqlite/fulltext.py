@@ -1,11 +1,11 @@
-"""Full text in SQL: which texts may hold what is looked for. Each function leaves the transaction to its caller.
+"""Full text on FTS5: which texts may hold what is searched for. Each function leaves the transaction to its caller.
 
-The text index knows which texts hold three characters in a row, and neither where nor the texts themselves: it is a
-third of their size, finds words, parts of words, code, and languages without spaces alike, and the rollouts confirm.
-SQLite folds case as Unicode 6 did: so texts are folded before they are indexed, and for names, which triggers index as
-they are, all spellings are asked for.
-Texts are numbered so that newer ones have greater numbers; those that were there before the index was begun go below
-all others, the last changed threads first, since that is how they are read.
+The index knows which texts hold a trigram, and neither where nor the texts themselves. So it takes a third of their
+size, and finds words, parts of words, code, and languages without spaces alike; the rollouts confirm what it finds.
+SQLite folds case as Unicode 6 did. So we fold texts before they are indexed; names are indexed by triggers as they
+are, and searched for in all spellings.
+Newer texts have greater numbers. Those that were there before the index was begun go below all others, the last changed
+threads first, since they are read in that order.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _threads, _histories, _turns, _texts = table(ThreadRow), table(HistoryRow), tabl
 
 
 def _fts(name: str, *columns: str) -> TableClause:
-    """A virtual table; the column of its own name is what MATCH and commands are for."""
+    """A virtual table. MATCH and commands go to the column that is called like the table."""
     return virtual_table(name, *map(column, ("rowid", name, *columns)))
 
 
@@ -74,12 +74,12 @@ _said, _tools, _names, _held = (
 
 GRAM = 3
 PADDING = "\n" * (GRAM - 1)
-"""Behind each text, so that its last characters begin a run of three too."""
+"""Follows each text, so that its last characters begin a trigram too."""
 
 _BEGUN = "texts_begun_ms"
 _MIDDLE = 1 << 40
-_GRAMS = 16  # more of them hardly tell more
-_COMMON = 250  # a literal of one or two characters that begins more runs than this is in nearly every text
+_GRAMS = 16  # more of them hardly narrow the search
+_COMMON = 250  # a literal of one or two characters that begins more trigrams than this is in nearly every text
 _NO_CHARACTERS = {0xFFFE: 0xFFFD, 0xFFFF: 0xFFFD}  # as SQLite reads them
 
 # ---------------------------------------------------------------------------------------------- writing
@@ -120,7 +120,7 @@ def forget_all(connection: Connection) -> None:
 
 
 def _indexed(text: str) -> str:
-    """SQLite reads no further than to a NUL."""
+    """The text as the index has it. SQLite would end it at a NUL."""
     return folded(text).replace("\0", "\n")
 
 
@@ -136,7 +136,7 @@ def _begun(connection: Connection, now_ms: int) -> int:
 
 
 def places(connection: Connection, query: TextQuery) -> list[TextPlace]:
-    """Where texts may hold what is looked for, the newest first."""
+    """Where texts may hold the literals, the newest first."""
     found: dict[int, Any] = {}
     for index in (_said, _tools) if query.tools else (_said,):
         found |= {row.text: row for row in _candidates(connection, index, query)}
@@ -226,11 +226,11 @@ def _matches(index: TableClause) -> ColumnElement[bool]:
 
 
 _Spelled = tuple[tuple[str, ...], ...]
-"""For each character of a literal, those that may stand for it."""
+"""For each character of a literal, its spellings."""
 
 
 def _match(connection: Connection, vocabulary: TableClause, literals: Sequence[_Spelled]) -> str | None:
-    """What the index is asked: "" if any text may hold all literals, None if no text can."""
+    """The MATCH expression: "" if any text may hold all literals, None if no text can."""
     parts: list[str] = []
     for literal in literals:
         if len(literal) >= GRAM:
@@ -251,14 +251,14 @@ def _grams(literal: _Spelled) -> list[_Spelled]:
 
 
 def _grams_with(connection: Connection, vocabulary: TableClause, start: str) -> list[str]:
-    """The runs of three characters in the index that begin with one or two; not all if they are many."""
+    """The trigrams in the index that begin with one or two characters; not all if they are many."""
     low = start.translate(_NO_CHARACTERS)
     within = vocabulary.c.term.between(low, low + GRAM * chr(sys.maxunicode))
     return list(connection.scalars(select(vocabulary.c.term).where(within).limit(_COMMON + 1)))
 
 
 def _vocabulary(index: TableClause) -> TableClause:
-    """The runs of three characters that an index holds."""
+    """The trigrams that an index holds, as rows of `term`."""
     return virtual_table(f"{index.name}_grams", column("term", Text))
 
 
@@ -282,8 +282,7 @@ _TERM_GRAMS = 32
 
 
 def _grams_of_term(term: str) -> str | None:
-    """What `threads_text` is asked for a term: rows that hold all of its runs of three characters. None for a term that
-    is too short for it."""
+    """The MATCH expression for the rows that hold all trigrams of a term; None if the term is shorter than one."""
     grams = {term[start : start + GRAM] for start in range(len(term) - GRAM + 1)}
     usable = sorted(gram for gram in grams if "\0" not in gram)[:_TERM_GRAMS]
     return " AND ".join(map(_quoted, usable)) or None

@@ -21,10 +21,10 @@ from sqlmodel import SQLModel, col, insert, select
 
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.sql.tables import REVISION, SchemaVersion
-from mcp_server.storage.sqlite import triggers as triggers
 from mcp_server.storage.sqlite.engine import BUSY_SECONDS
 from mcp_server.storage.sqlite.engine import LOG_BYTES as LOG_BYTES
 from mcp_server.storage.sqlite.engine import connect as connect
+from mcp_server.storage.sqlite.triggers import CREATE_TRIGGERS
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -215,6 +215,8 @@ def _revision(connection: Connection) -> str | None:
 def create_tables(connection: Connection) -> None:
     """Tables, stamp and application id of a fresh database, in the connection's transaction."""
     SQLModel.metadata.create_all(connection, checkfirst=False)
+    for statement in CREATE_TRIGGERS:
+        connection.exec_driver_sql(statement)
     connection.execute(insert(SchemaVersion).values(version_num=REVISION))
     connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
 
