@@ -37,7 +37,7 @@ def done_at_most_once(home: Path, verb: Verb, end: End) -> str:
 
     outcome = seen(home, look)
     torn = end.at == "half of a write"
-    whole_lines(home, torn=torn, written_since=outcome == "done" or not torn)
+    whole_lines(home, torn=torn, written_since=not torn)
     if verb.codex:
         codex_agrees(home, story)
     return outcome
