@@ -127,10 +127,10 @@ WRITTEN = Table(
     *(Column(column.name, column.type) for column in _threads.columns if column.computed is None),
     prefixes=["TEMP"],
 )
-"""What an update writes. Every connection has this table of its own, empty between transactions.
+"""New values for rows. Each connection has a table of its own, which is empty between transactions.
 
-One statement updates all rows from it: where a trigger writes, SQLite copies each page that a statement changes. A move
-of 1,000 threads takes 35 ms so, and 90 ms with a statement for each."""
+One statement updates all rows from it: if a trigger writes, SQLite copies each page that a statement changes. A move of
+1,000 threads takes 35 ms so, and 90 ms with a statement for each."""
 
 
 _INTO_WRITTEN, _CLEAR_WRITTEN = insert(WRITTEN), delete(WRITTEN)
@@ -195,12 +195,12 @@ def move_rows(connection: Connection, moved: Sequence[Moved], now_ms: int) -> li
     return [event for one in there for event in move_events(one.thread_id, before[one.thread_id], one.archived)]
 
 
-def apply_names(connection: Connection, names_: dict[str, str]) -> list[ThreadEvent]:
-    """Give each row the name that `names_` has for it, None where it has none."""
-    # Those that have a name or get one: to look at all rows would take seconds where there are very many.
-    rows = connection.execute(_NAMES.where(among(_threads.c.id, "ids")), {"ids": list(names_)})
+def apply_names(connection: Connection, wanted: dict[str, str]) -> list[ThreadEvent]:
+    """Give each row its name in `wanted`, or none if it has none there; returns the events of the changes."""
+    # Only rows that have a name or get one: to read all rows would take seconds where there are very many.
+    rows = connection.execute(_NAMES.where(among(_threads.c.id, "ids")), {"ids": list(wanted)})
     held = dict(rows.all()) | names(connection)
-    changed = [(key, names_.get(key)) for key, name in sorted(held.items()) if name != names_.get(key)]
+    changed = [(key, wanted.get(key)) for key, name in sorted(held.items()) if name != wanted.get(key)]
     _update(connection, _update_of(("name",)), [{"id": key, "name": name} for key, name in changed])
     return [name_event(thread_id, name) for thread_id, name in changed]
 
