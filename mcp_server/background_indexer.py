@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-import anyio
 from filelock import FileLock, Timeout
 
 from mcp_server.storage.contracts import RolloutStore, StateStore
@@ -15,26 +16,30 @@ from mcp_server.threads.indexing import Indexer
 _PAUSE_SECONDS = 3.0
 
 
-async def keep_indexed(
-    rollouts: RolloutStore, state: StateStore, path: Path, own: Callable[[], Collection[str]]
+def keep_indexed(
+    rollouts: RolloutStore,
+    state: StateStore,
+    path: Path,
+    stop: threading.Event,
+    own: Callable[[], Collection[str]] = frozenset[str],
 ) -> None:
-    """Index what is unread, now and as it comes, until cancelled. `path` is the state DB's.
+    """Index what is unread, now and as it comes, until told to stop. `path` is the state DB's.
 
     Half of the time is left to the calls: reading lines keeps the interpreter busy.
     """
     indexer, pauses, failures = Indexer(rollouts, state, own), Pauses(_PAUSE_SECONDS), Failures()
-    while True:
-        began = anyio.current_time()
+    while not stop.is_set():
+        began = time.monotonic()
         try:
-            done = await _one_batch(path, indexer)
+            done = _one_batch(path, indexer)
         except Exception as error:  # whatever it is, the server goes on: search reads what is not indexed
             failures.log("histories are not indexed for the moment", error)
-            await anyio.sleep(pauses.next())
+            stop.wait(pauses.next())
             continue
-        await anyio.sleep(anyio.current_time() - began if done else _PAUSE_SECONDS)
+        stop.wait(time.monotonic() - began if done else _PAUSE_SECONDS)
 
 
-async def _one_batch(path: Path, indexer: Indexer) -> int:
+def _one_batch(path: Path, indexer: Indexer) -> int:
     """How many threads it held; none if another process is at it, whose death frees the lock."""
     lock = FileLock(f"{path}.reading", mode=0o600, thread_local=False)
     try:
@@ -42,6 +47,6 @@ async def _one_batch(path: Path, indexer: Indexer) -> int:
     except Timeout:
         return 0
     try:
-        return await indexer.step()
+        return indexer.step()
     finally:
         lock.release()

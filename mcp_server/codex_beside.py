@@ -23,5 +23,5 @@ class CodexBeside:
         self.fresh = Freshness(config.home, self._folder, rollouts, self.names)
         self.rows = CodexDatabase(config.home, self._folder, read_only=read_only)
 
-    async def closed_edges(self) -> list[SpawnEdge]:
-        return await codex_state.closed_edges(self._folder)
+    def closed_edges(self) -> list[SpawnEdge]:
+        return codex_state.closed_edges(self._folder)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
-import anyio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -15,7 +14,7 @@ from mcp_server import homes
 from mcp_server.codex_beside import CodexBeside
 from mcp_server.config import Config
 from mcp_server.errors import StoreFailure
-from mcp_server.server import now_ms
+from mcp_server.runtime import now_ms
 from mcp_server.storage.files.atomic import check_writable
 from mcp_server.storage.files.locks import CodexWriterLocks, holder_sentence
 from mcp_server.storage.files.rollouts import RolloutFiles
@@ -31,13 +30,13 @@ _SHOWN = 20
 
 def run_doctor(config: Config, *, repair: bool, yes: bool) -> int:
     """Show how index and files differ; mend it after a look at what would be done. 1 if they still differ."""
-    return _in_words(lambda: anyio.run(_doctor, config, repair, yes))
+    return _in_words(lambda: _doctor(config, repair, yes))
 
 
 def run_reindex(config: Config) -> int:
     """Rebuild the index from the files, with a progress bar on stderr. Resumable; other processes may serve on."""
     try:
-        return _in_words(lambda: anyio.run(_reindex, config))
+        return _in_words(lambda: _reindex(config))
     except KeyboardInterrupt:
         _complain("Stopped. `threadstore reindex` goes on from here, and so does a server.")
         return 130
@@ -58,13 +57,13 @@ def _complain(sentence: str) -> None:
     Console(stderr=True).print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
-async def _doctor(config: Config, repair: bool, yes: bool) -> int:
+def _doctor(config: Config, repair: bool, yes: bool) -> int:
     console = Console()
     for note in homes.notes(config.home, config.home_named_by):
         console.print(note, markup=False, highlight=False, soft_wrap=True)
-    state, failure = await _guarded(lambda: _existing(config.state_path))
+    state, failure = _guarded(lambda: _existing(config.state_path))
     rollouts, locks = RolloutFiles(config.home), CodexWriterLocks(config.home)
-    report = await doctor.examine(rollouts, state, locks, deep=True)
+    report = doctor.examine(rollouts, state, locks, deep=True)
     _show(console, config, report)
     if state is None:
         told = failure or _without_index(config.state_path)
@@ -79,10 +78,10 @@ async def _doctor(config: Config, repair: bool, yes: bool) -> int:
     if not yes and not _confirmed(console):
         return 1
     state.close()
-    writable = await anyio.to_thread.run_sync(StateDb.open, state.path)
+    writable = StateDb.open(state.path)
     try:
         codex = CodexBeside(config, rollouts)
-        done = await doctor.repair(rollouts, writable, locks, more_names=codex.names, codex=codex.rows)
+        done = doctor.repair(rollouts, writable, locks, more_names=codex.names, codex=codex.rows)
     finally:
         writable.close()
     if done.done is not None:
@@ -97,14 +96,14 @@ def _confirmed(console: Console) -> bool:
     return console.input("Go on? [y/N] ").strip().lower() in ("y", "yes")
 
 
-async def _existing(path: Path | None) -> StateDb | None:
-    return None if path is None else await anyio.to_thread.run_sync(StateDb.open_existing, path)
+def _existing(path: Path | None) -> StateDb | None:
+    return None if path is None else StateDb.open_existing(path)
 
 
-async def _guarded(opening: Callable[[], Awaitable[StateDb | None]]) -> tuple[StateDb | None, str | None]:
+def _guarded(opening: Callable[[], StateDb | None]) -> tuple[StateDb | None, str | None]:
     """The state DB, or why it can't be opened."""
     try:
-        return await opening(), None
+        return opening(), None
     except StoreFailure as error:
         return None, str(error)
 
@@ -154,19 +153,19 @@ def _show_done(console: Console, done: SyncReport) -> None:
     console.print("Done: " + ", ".join(f"{len(ids)} {name}" for name, ids in counts.items()))
 
 
-async def _reindex(config: Config) -> int:
+def _reindex(config: Config) -> int:
     console = Console(stderr=True)
     if config.state_path is None:
         console.print("There is nothing to rebuild without a state DB.")
         return 2
-    state = await anyio.to_thread.run_sync(StateDb.open, config.state_path)
+    state = StateDb.open(config.state_path)
     try:
-        await state.reopen_backfill()
+        state.reopen_backfill()
         codex = CodexBeside(config, RolloutFiles(config.home))
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task("reading rollouts", total=None)
-            result = await backfill(
+            result = backfill(
                 RolloutFiles(config.home),
                 state,
                 owner=worker_name(),
@@ -176,9 +175,9 @@ async def _reindex(config: Config) -> int:
                 more_names=codex.names,
                 closed_edges=codex.closed_edges,
             )
-            bar = progress.add_task("reading histories", total=await state.unread_count())
+            bar = progress.add_task("reading histories", total=state.unread_count())
             indexer = Indexer(RolloutFiles(config.home), state)
-            while done := await indexer.step():
+            while done := indexer.step():
                 progress.advance(bar, done)
         console.print(f"{result.done} rollouts indexed, {len(result.damaged)} unusable, {result.bad_lines} bad lines.")
         return 0 if result.status == "complete" else 1

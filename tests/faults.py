@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -44,32 +44,35 @@ class Faults:
             raise error
 
     def counted(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        """The method, if it can wait for a store, else as it is."""
+        """The method, counted."""
 
-        async def call(*args: Any, **kwargs: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
             self.count(name)
-            return await method(*args, **kwargs)
+            return method(*args, **kwargs)
 
-        async def stream(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        def stream(*args: Any, **kwargs: Any) -> Iterator[Any]:
             self.count(name)
-            async for batch in method(*args, **kwargs):
-                yield batch
+            yield from method(*args, **kwargs)
 
-        @asynccontextmanager
-        async def within(*args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
+        @contextmanager
+        def within(*args: Any, **kwargs: Any) -> Generator[Any]:
             self.count(name)
-            async with method(*args, **kwargs) as given:
+            with method(*args, **kwargs) as given:
                 yield self.counted(f"{name}, given", given)
 
-        if inspect.iscoroutinefunction(method):
-            return call
-        if inspect.isasyncgenfunction(inspect.unwrap(method)):
-            return within if method is not inspect.unwrap(method) else stream
-        return method
+        plain = inspect.unwrap(method)
+        if inspect.isgeneratorfunction(plain):
+            return stream if plain is method else within
+        return call
+
+
+# What no disk is asked for.
+_QUICK = {"path_of", "absolute", "held"}
 
 
 class _Counted:
     def __init__(self, store: object, contract: type, faults: Faults) -> None:
         for name, _ in inspect.getmembers(contract, inspect.isfunction):
             if not name.startswith("_"):
-                setattr(self, name, faults.counted(name, getattr(store, name)))
+                method = getattr(store, name)
+                setattr(self, name, method if name in _QUICK else faults.counted(name, method))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,21 +31,21 @@ class WholeHistory:
     next_ordinal: int
 
 
-async def read_history(
+def read_history(
     rollouts: RolloutStore,
     thread: StoredThread,
-    base_of: Callable[[str], Awaitable[StoredThread | None]],
+    base_of: Callable[[str], StoredThread | None],
     *,
     active_turn_id: str | None = None,
 ) -> WholeHistory:
-    async def source(rollout_id: str) -> Source | None:
-        base = await base_of(rollout_id)
+    def source(rollout_id: str) -> Source | None:
+        base = base_of(rollout_id)
         return base and Source(base.path, base.history_base)
 
-    text = await history_text(rollouts, thread, source)
-    history = await open_history(MemoryHistory(), text, active_turn_id)
+    text = history_text(rollouts, thread, source)
+    history = open_history(MemoryHistory(), text, active_turn_id)
     bad = tuple(text.bad)
-    turns = await history.turns(0, history.mark.turns, "full")
+    turns = history.turns(0, history.mark.turns, "full")
     return WholeHistory(turns, bad, history.mark.next_item, history.mark.next_ordinal)
 
 

@@ -152,12 +152,12 @@ def test_doctor_says_who_holds_a_thread_and_since_when(tmp_path: Path) -> None:
 
 
 HOLDER = """
-import sys, anyio
+import sys
 from pathlib import Path
 from mcp_server.storage.files.locks import CodexWriterLocks
 thread_id = "01a20564-0000-7000-8000-000000000001"
 locks = CodexWriterLocks(Path(sys.argv[1]))
-anyio.run(locks.acquire, thread_id)
+locks.acquire(thread_id)
 print(thread_id, flush=True)
 sys.stdin.read()
 """

@@ -14,7 +14,6 @@ from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
 from mcp_server.storage.sqlite.database import StateDb
-from mcp_server.threads.event_feed import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.faults import Faults
@@ -31,7 +30,7 @@ class World:
         """A new process: what it had loaded and locked is gone."""
         wrap: Callable[[Any], Any] = faults.wrap if faults else lambda store: store
         stores = Stores(wrap(self.rollouts), wrap(MemoryLocks()), wrap(self.state), wrap(MemoryState()), MemoryRollouts)
-        return ThreadService(stores, EventFeed(), defaults=Defaults(cwd="/work"), now_ms=clock())
+        return ThreadService(stores, defaults=Defaults(cwd="/work"), now_ms=clock())
 
 
 def clock() -> Callable[[], int]:

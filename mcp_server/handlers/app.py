@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -12,6 +12,9 @@ from mcp.server.mcpserver import Context
 from mcp.shared.exceptions import MCPError
 from msgspec.structs import replace
 
+from mcp_server.handlers.event_feed import EventFeed
+from mcp_server.handlers.event_reader import EventReader
+from mcp_server.handlers.workers import in_worker
 from mcp_server.models.params import Caller
 from mcp_server.models.results import StatusResult, ThreadListResult
 from mcp_server.threads.service import ThreadService
@@ -27,7 +30,7 @@ _META_CALLER_ID = "threadstore/callerThreadId"
 class Examine(Protocol):
     """How the index and the files stand, and the repair of it."""
 
-    async def __call__(self, *, repair: bool, dry_run: bool, deep: bool | None = None) -> StatusResult: ...
+    def __call__(self, *, repair: bool, dry_run: bool, deep: bool | None = None) -> StatusResult: ...
 
 
 @dataclass
@@ -39,14 +42,18 @@ class App:
     """
 
     service: ThreadService
+    feed: EventFeed
     examine: Examine
     connection_of: Callable[[AnyContext], str | None]
     wait_seconds: float = 30.0
-    notes_of_home: Callable[[], Awaitable[list[str]]] | None = None
+    notes_of_home: Callable[[], list[str]] | None = None
     opened: anyio.Event = field(default_factory=anyio.Event)
     _progress: tuple[int, int] = (0, 0)
     _told: tuple[int, int] = (-1, -1)
     _advanced: anyio.Event = field(default_factory=anyio.Event)
+
+    def __post_init__(self) -> None:
+        self.events = EventReader(self.service, self.feed)
 
     def open(self) -> None:
         """The handle is there, or is given up for now."""
@@ -68,9 +75,7 @@ class App:
             await self.early(ctx, _nothing)
         return self.service
 
-    async def early(
-        self, ctx: AnyContext | None, look: Callable[[], Awaitable[T | None]], patience: float = 0.0
-    ) -> T | None:
+    async def early(self, ctx: AnyContext | None, look: Callable[[], T | None], patience: float = 0.0) -> T | None:
         """What `look` finds as soon as it finds something in the part of the index that is there; None once the handle
         is there or the wait is over. It looks once `patience` seconds have gone by."""
         seen, patient_until = self._progress, anyio.current_time() + patience
@@ -79,7 +84,7 @@ class App:
                 if self._progress != seen:  # to read all the files would take no less than to wait for the index
                     seen, bound.deadline = self._progress, anyio.current_time() + self.wait_seconds
                 advanced = self._advanced  # before the look: what comes meanwhile is not missed
-                if anyio.current_time() >= patient_until and (found := await look()) is not None:
+                if anyio.current_time() >= patient_until and (found := await in_worker(look)) is not None:
                     return found
                 with anyio.move_on_after(_TELL_SECONDS):
                     await advanced.wait()
@@ -91,7 +96,7 @@ class App:
         """A list; of an empty one it is said what the home has to do with that."""
         if listed.total or self.notes_of_home is None:
             return listed
-        return replace(listed, note=" ".join(f"{note}." for note in await self.notes_of_home()) or None)
+        return replace(listed, note=" ".join(f"{note}." for note in await in_worker(self.notes_of_home)) or None)
 
     async def _tell(self, ctx: AnyContext) -> None:
         done, found = self._progress
@@ -121,5 +126,5 @@ class App:
         )
 
 
-async def _nothing() -> None:
+def _nothing() -> None:
     """There is nothing to be had before the whole index is there."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from mcp.server.connection import Connection
 from mcp.server.session import ServerSession
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcp_server.handlers.app import AnyContext
+from mcp_server.handlers.workers import in_worker
 
-Leave = Callable[[str], Awaitable[None]]
+Leave = Callable[[str], None]
 
 
 _standing: set[str] = set()
@@ -60,7 +61,7 @@ class Connections:
     async def _ended(self, key: str) -> None:
         self.end(key)
         if self.leave is not None:
-            await self.leave(key)
+            await in_worker(self.leave, key)
 
     def key(self, session: ServerSession) -> int:
         """Tells one connection from another while both stand."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from mcp_server.errors import ConfirmationRequired, SelfHarm, WouldDeleteSelf
 from mcp_server.handlers.app import AnyContext, App
+from mcp_server.handlers.workers import in_worker
 from mcp_server.models.quoting import quoted
 from mcp_server.threads.cascade import AtStake
 
@@ -63,12 +64,12 @@ async def consent_of(
     """Go on without a question unless the caller would end itself or an ancestor; then a person is asked, where the
     client can. `itself`: whether its own thread counts."""
     service = await app.ready(ctx)
-    harm = await service.guard.threatened(thread_id, app.caller(ctx, caller_thread_id), itself=itself)
+    harm = await in_worker(service.guard.threatened, thread_id, app.caller(ctx, caller_thread_id), itself=itself)
     if harm is None:
         return GO_ON
     if not can_elicit(ctx):
         raise refusal(*harm)
-    stake = await service.cascade.at_stake(harm[1])
+    stake = await in_worker(service.cascade.at_stake, harm[1])
     relation = "itself" if harm[0] == harm[1] else "which it runs under"
     return Elicit(f"Agent thread {harm[0]} wants to {refusal.verb} {shown(stake)}, {relation}. Allow it?", Consent)
 
@@ -93,7 +94,7 @@ async def consent_to_delete(
         return consent
     if can_elicit(ctx):
         cascade = (await app.ready(ctx)).cascade
-        foretold = await cascade.delete(stake.thread_id, dry_run=True, interrupt_running=interrupt_running)
+        foretold = await in_worker(cascade.delete, stake.thread_id, dry_run=True, interrupt_running=interrupt_running)
         if foretold.deleted:
             return Elicit(f"Delete {shown(stake)} for ever? There is no way back.", Consent)
     elif confirm_thread_id is None:

@@ -16,7 +16,8 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache, wraps
@@ -29,6 +30,7 @@ from mcp_types import CallToolResult
 from mcp_server.errors import OutcomeUnknown, RequestIdReused, RequestInProgress, ThreadNotFound, ThreadstoreError
 from mcp_server.handlers.app import AnyContext, App
 from mcp_server.handlers.connections import stands
+from mcp_server.handlers.workers import in_worker
 from mcp_server.models.records import Receipt
 from mcp_server.models.times import rfc3339
 from mcp_server.storage.process_liveness import has_died, worker_name
@@ -46,10 +48,25 @@ _LOOK_SECONDS = 0.1
 # Where the clock of files and that of claims may differ.
 _CLOCK_MS = 1_000
 
+# The claims of this process are kept on the event loop alone, so they need no lock.
 _in_flight: set[Key] = set()
-"""The claims that this process works on."""
+"""Those whose work is under way."""
+_turns: dict[Key, anyio.Lock] = {}
+"""Those that somebody asks for, or waits to ask for."""
 
 Work = Callable[[], Awaitable[CallToolResult]]
+
+
+@asynccontextmanager
+async def once(key: Key) -> AsyncGenerator[None]:
+    """Calls with the same key come one after the other."""
+    lock = _turns.setdefault(key, anyio.Lock())
+    try:
+        async with lock:
+            yield
+    finally:
+        if not lock.statistics().tasks_waiting and not lock.locked():
+            _turns.pop(key, None)
 
 
 def whose(app: App, ctx: AnyContext) -> tuple[str, str]:
@@ -100,13 +117,14 @@ class Request:
             OutcomeUnknown: it was cut short.
         """
         deadline = time.monotonic() + _WAIT_SECONDS
-        while (receipt := self._mine(await self.service.receipts.find(self.claim.client, self._id))) is not None:
+        find = self.service.receipts.find
+        while (receipt := self._mine(await in_worker(find, self.claim.client, self._id))) is not None:
             if (receipt.tool, receipt.fingerprint) != (self.claim.tool, self.claim.fingerprint):
                 raise RequestIdReused(self._id, receipt.tool)
             if receipt.result is not None:
                 return CallToolResult.model_validate(receipt.result)
             if not _under_way(receipt):
-                if not self.repeatable and not await self._left_no_trace(receipt):
+                if not self.repeatable and not await in_worker(self._left_no_trace, receipt):
                     raise OutcomeUnknown(self._id, receipt.tool, rfc3339(receipt.at_ms), self._way_to_look())
                 self.abandoned = receipt if receipt.key == self.claim.key else None
                 return None
@@ -129,7 +147,7 @@ class Request:
                 return receipt
         return None
 
-    async def _left_no_trace(self, receipt: Receipt) -> bool:
+    def _left_no_trace(self, receipt: Receipt) -> bool:
         """Whether the work can't have been done: a thread that it would have written to is as it was before, or was
         only in the memory of a process that is gone."""
         if receipt.tool == "thread_start":
@@ -137,8 +155,8 @@ class Request:
         if not receipt.tool.startswith("turn_"):
             return False
         try:
-            thread_id = await self.service.catalog.resolve(str(self.arguments.get("thread_id")))
-            thread = await self.service.catalog.known(thread_id)
+            thread_id = self.service.catalog.resolve(str(self.arguments.get("thread_id")))
+            thread = self.service.catalog.known(thread_id)
         except ThreadNotFound:
             return True
         except ThreadstoreError:
@@ -153,18 +171,18 @@ class Request:
 
     async def run(self, work: Work) -> CallToolResult:
         """The work between its claim and its outcome. The caller shields it from being cancelled."""
-        standing = await self.service.receipts.claim(self.claim, self.abandoned)
+        standing = await in_worker(self.service.receipts.claim, self.claim, self.abandoned)
         if standing != self.claim:  # another process was faster
             raise RequestInProgress(self._id, standing.tool, rfc3339(standing.at_ms))
         _in_flight.add(self.claim.key)
         try:
             result = await work()
         except ThreadstoreError:
-            await self.service.receipts.release(self.claim)
+            await in_worker(self.service.receipts.release, self.claim)
             raise
         else:
             saved = result.model_dump(mode="json", by_alias=True, exclude_none=True)
-            await self.service.receipts.settle(replace(self.claim, result=saved))
+            await in_worker(self.service.receipts.settle, replace(self.claim, result=saved))
             return result
         finally:
             _in_flight.discard(self.claim.key)

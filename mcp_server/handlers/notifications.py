@@ -20,8 +20,8 @@ from mcp_server.models.event import ThreadEvent
 
 logger = logging.getLogger(__name__)
 
-# Has the log followed until the function that it returns is called.
-Attend = Callable[[], Callable[[], None]]
+# `EventFeed.subscribe`: has the log followed until the function that it returns is called.
+FollowLog = Callable[[], Callable[[], None]]
 
 # A connection may watch this many resources, and all together this many; one more is refused.
 MAX_WATCHED = 1_000
@@ -43,15 +43,15 @@ def uris_of(event: ThreadEvent) -> list[str]:
     return [*uris, "threads://recent", "threads://events"]
 
 
-class AttendedBus(InMemorySubscriptionBus):
-    """The SDK's bus. While a listen stream is open, the log is attended to."""
+class FollowedBus(InMemorySubscriptionBus):
+    """The SDK's bus. While a listen stream is open, the log is followed."""
 
-    def __init__(self, attend: Attend) -> None:
+    def __init__(self, follow_log: FollowLog) -> None:
         super().__init__()
-        self._attend = attend
+        self._follow_log = follow_log
 
     def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
-        leave, unsubscribe = self._attend(), super().subscribe(listener)
+        leave, unsubscribe = self._follow_log(), super().subscribe(listener)
 
         def end() -> None:
             unsubscribe()
@@ -68,10 +68,10 @@ class _Watcher:
 
 
 class Watchers:
-    """Who watches which resource by `resources/subscribe`. While there is anyone, the log is attended to."""
+    """Who watches which resource by `resources/subscribe`. While there is anyone, the log is followed."""
 
-    def __init__(self, attend: Attend) -> None:
-        self._attend = attend
+    def __init__(self, follow_log: FollowLog) -> None:
+        self._follow_log = follow_log
         self._known: dict[int, _Watcher] = {}
 
     def add(self, key: int, session: ServerSession, uri: str) -> bool:
@@ -88,7 +88,7 @@ class Watchers:
             if sum(len(watcher.uris) for watcher in self._known.values()) >= MAX_WATCHED_BY_ALL:
                 raise _too_many(f"all connections together may watch {MAX_WATCHED_BY_ALL} resources")
         if known is None:
-            self._known[key] = _Watcher(session, self._attend(), {uri})
+            self._known[key] = _Watcher(session, self._follow_log(), {uri})
             return True
         known.uris.add(uri)
         return False
@@ -112,10 +112,10 @@ def _too_many(reason: str) -> MCPError:
 class ResourceNotifier:
     """Publishes each change once per resource, however many events of a batch concern it."""
 
-    def __init__(self, attend: Attend, connections: Connections) -> None:
-        self.bus = AttendedBus(attend)
+    def __init__(self, follow_log: FollowLog, connections: Connections) -> None:
+        self.bus = FollowedBus(follow_log)
         self._connections = connections
-        self._watchers = Watchers(attend)
+        self._watchers = Watchers(follow_log)
 
     async def publish(self, events: Sequence[ThreadEvent]) -> None:
         for uri in dict.fromkeys(uri for event in events for uri in uris_of(event)):

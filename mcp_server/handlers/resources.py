@@ -1,6 +1,6 @@
 """Threads as resources. Each is also reachable by a tool, since many clients have no resources."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -11,6 +11,7 @@ from mcp_server.errors import InvalidRequest, NotFound, ThreadstoreError
 from mcp_server.handlers import render
 from mcp_server.handlers.app import App
 from mcp_server.handlers.errors import code_of, coded
+from mcp_server.handlers.workers import in_worker
 from mcp_server.models.params import EventsParams, ListParams, ReadParams
 from mcp_server.models.results import EventsResult
 from mcp_server.models.value import as_json
@@ -39,9 +40,9 @@ def add_resources(server: MCPServer[Any], app: App) -> None:
         """The newest events of the log."""
         service = await app.ready()
 
-        async def newest() -> EventsResult:
-            last = await service.catalog.log.last_seq()
-            return await service.events(EventsParams(after=max(0, last - 100), limit=100))
+        def newest() -> EventsResult:
+            last = service.catalog.log.last_seq()
+            return service.events(EventsParams(after=max(0, last - 100), limit=100))
 
         return await _found(newest)
 
@@ -62,8 +63,8 @@ def add_resources(server: MCPServer[Any], app: App) -> None:
         """What was said, as markdown; stored text stands in fences."""
         service = await app.ready(ctx)
 
-        async def text() -> str:
-            result = await service.reader.read(ReadParams(thread_id, True, "full", "asc", limit=100))
+        def text() -> str:
+            result = service.reader.read(ReadParams(thread_id, True, "full", "asc", limit=100))
             return render.transcript(result.thread, result.thread.turns)
 
         return await _found(text)
@@ -73,8 +74,8 @@ def add_resources(server: MCPServer[Any], app: App) -> None:
         """The tree of sub-agents above and below a thread, as text."""
         service = await app.ready(ctx)
 
-        async def text() -> str:
-            return (await service.family.tree(thread_id)).tree
+        def text() -> str:
+            return service.family.tree(thread_id).tree
 
         return await _found(text)
 
@@ -90,17 +91,18 @@ def add_completions(server: MCPServer[Any], app: App) -> None:
             return None
         service = await app.ready()
         found = {i for i in service.live.ids() if i.startswith(argument.value.lower())}
-        found.update(await (await service.catalog.index()).match_prefix(argument.value.lower(), _COMPLETIONS + 1))
+        prefix = argument.value.lower()
+        found.update(await in_worker(lambda: service.catalog.index().match_prefix(prefix, _COMPLETIONS + 1)))
         values = sorted(found)
         return Completion(values=values[:_COMPLETIONS], has_more=len(values) > _COMPLETIONS)
 
     _ = complete
 
 
-async def _found(read: Callable[[], Awaitable[Any]]) -> str:
+async def _found(read: Callable[[], Any]) -> str:
     """The answer as text; what is not there is -32602 with the URI, which the SDK adds."""
     try:
-        result = await read()
+        result = await in_worker(read)
     except (NotFound, InvalidRequest) as error:
         raise ResourceNotFoundError(_told(error)) from error
     except ThreadstoreError as error:

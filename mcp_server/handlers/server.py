@@ -15,7 +15,7 @@ from mcp_server.errors import StateDamaged, ThreadstoreError
 from mcp_server.handlers.app import AnyContext, App
 from mcp_server.handlers.arguments import Arguments
 from mcp_server.handlers.errors import crash, domain_failure, failure, unanswered, unknown_tool
-from mcp_server.handlers.idempotency import current, request_of
+from mcp_server.handlers.idempotency import current, once, request_of
 from mcp_server.handlers.prompts import check_prompt
 from mcp_server.handlers.stdio import claimed_stdin, claimed_stdout
 from mcp_server.handlers.wire import lines_as_messages
@@ -30,7 +30,7 @@ class ThreadstoreServer(MCPServer[str]):
 
     async def run_stdio_async(self) -> None:
         """As the SDK's own, but a line has a bound, pipes are waited for without threads, and all is answered."""
-        at_end = self.app.service.stop_waiting
+        at_end = self.app.events.stop_waiting
         async with lines_as_messages(claimed_stdin(), claimed_stdout(), at_end) as (read, write):
             await self._lowlevel_server.run(read, write, self._lowlevel_server.create_initialization_options())
 
@@ -59,7 +59,7 @@ class ThreadstoreServer(MCPServer[str]):
         except ToolError as error:  # of the SDK: a person's answer that does not fit its question
             return failure("invalid_answer", str(error))
         finally:
-            self.app.service.bus.wake()
+            self.app.feed.wake()
 
     async def _run(
         self, name: str, arguments: dict[str, Any], context: AnyContext | None
@@ -99,8 +99,8 @@ class ThreadstoreServer(MCPServer[str]):
         request = request_of(self.app, context, name, given, repeatable=self._is_idempotent(name))
         if request is None:
             return await self._run(name, arguments, context)
-        service = await self.app.ready(context)
-        async with service.once(request.claim.key):
+        await self.app.ready(context)
+        async with once(request.claim.key):
             if (earlier := await request.earlier()) is not None:
                 return earlier
             before = current.set(request)

@@ -10,6 +10,7 @@ from pydantic import Field
 from mcp_server.handlers import render
 from mcp_server.handlers.app import App
 from mcp_server.handlers.schema import READS, SETS, Format, Limit, reply, tool
+from mcp_server.handlers.workers import in_worker
 from mcp_server.models import results as r
 from mcp_server.models.params import EventsParams
 
@@ -26,8 +27,8 @@ def store_tools(app: App, *, read_only: bool = False) -> list[Tool]:
     ) -> Annotated[CallToolResult, r.EventsResult]:
         """Read the durable log of what happened to threads, oldest first, in this server and in others on the home. Use
         it to catch up, or with wait_seconds to follow along."""
-        service = await app.ready(ctx)
-        result = await service.events(EventsParams(after, thread_id, types, wait_seconds, limit))
+        await app.ready(ctx)
+        result = await app.events.read(EventsParams(after, thread_id, types, wait_seconds, limit))
         return reply(result, render.events(result))
 
     async def store_status(
@@ -42,7 +43,7 @@ def store_tools(app: App, *, read_only: bool = False) -> list[Tool]:
         """Show the health of the store: home, counts, how index and files differ, unreadable lines, locks and holders.
         Repair mends the index; the files stay as they are."""
         await app.ready(ctx)
-        result = await app.examine(repair=repair, dry_run=dry_run, deep=deep)
+        result = await in_worker(app.examine, repair=repair, dry_run=dry_run, deep=deep)
         return reply(result, render.status(result))
 
     events = tool(events_read, "Read events", READS)
@@ -57,7 +58,7 @@ def _plain_status(app: App) -> Tool:
     ) -> Annotated[CallToolResult, r.StatusResult]:
         """Show the health of the store: home, counts, unreadable lines, locks and holders."""
         await app.ready(ctx)
-        result = await app.examine(repair=False, dry_run=True)
+        result = await in_worker(app.examine, repair=False, dry_run=True)
         return reply(result, render.status(result))
 
     return tool(store_status, "Show the store's status", READS)

@@ -33,6 +33,7 @@ from mcp_server.handlers.schema import (
     reply,
     tool,
 )
+from mcp_server.handlers.workers import in_worker
 from mcp_server.models import results as r
 from mcp_server.models.params import (
     ForkParams,
@@ -102,7 +103,7 @@ def start_tools(app: App) -> list[Tool]:
             agent_nickname=agent_nickname,
             agent_role=agent_role,
         )
-        result = await service.lifecycle.start(params, app.caller(ctx, caller_thread_id))
+        result = await in_worker(service.lifecycle.start, params, app.caller(ctx, caller_thread_id))
         return reply(result, render.loaded(result, "started", response_format == "detailed"))
 
     async def thread_resume(
@@ -123,7 +124,7 @@ def start_tools(app: App) -> list[Tool]:
         thread, and for archived threads (thread_unarchive first)."""
         service = await app.ready(ctx)
         request = SettingsRequest(cwd, model, model_provider, approval_policy, sandbox, reasoning_effort)
-        result = await service.lifecycle.resume(thread_id, request, app.caller(ctx), turns)
+        result = await in_worker(service.lifecycle.resume, thread_id, request, app.caller(ctx), turns)
         return reply(result, render.loaded(result, "resumed", response_format == "detailed"))
 
     async def thread_fork(
@@ -146,14 +147,14 @@ def start_tools(app: App) -> list[Tool]:
         service = await app.ready(ctx)
         request = SettingsRequest(cwd, model, model_provider, approval_policy, sandbox, reasoning_effort)
         params = ForkParams(thread_id, request, last_turn_id, before_turn_id, ephemeral)
-        result = await service.lifecycle.fork(params, app.caller(ctx))
+        result = await in_worker(service.lifecycle.fork, params, app.caller(ctx))
         return reply(result, render.loaded(result, "forked", response_format == "detailed"))
 
     async def may_leave(
         ctx: Context, subscription_id: str | None, thread_id: str | None, caller_thread_id: str | None
     ) -> Consent | Elicit[Consent]:
         service = await app.ready(ctx)
-        target = await service.lifecycle.interrupted_by_leaving(thread_id, subscription_id, app.caller(ctx))
+        target = await in_worker(service.lifecycle.interrupted_by_leaving, thread_id, subscription_id, app.caller(ctx))
         if target is None:
             return GO_ON
         return await consent_of(app, ctx, target, caller_thread_id, WouldInterruptSelf)
@@ -172,9 +173,11 @@ def start_tools(app: App) -> list[Tool]:
         You can't so interrupt your own thread or one you run under: end your turn first."""
         service = await app.ready(ctx)
         if not agreed(consent):
-            target = await service.lifecycle.interrupted_by_leaving(thread_id, subscription_id, app.caller(ctx))
-            await service.guard.check(target or "", app.caller(ctx, caller_thread_id), WouldInterruptSelf)
-        result = await service.lifecycle.unsubscribe(thread_id, subscription_id, app.caller(ctx))
+            target = await in_worker(
+                service.lifecycle.interrupted_by_leaving, thread_id, subscription_id, app.caller(ctx)
+            )
+            await in_worker(service.guard.check, target or "", app.caller(ctx, caller_thread_id), WouldInterruptSelf)
+        result = await in_worker(service.lifecycle.unsubscribe, thread_id, subscription_id, app.caller(ctx))
         return reply(result, f"{result.status} {result.thread_id}".strip())
 
     return [
@@ -230,7 +233,9 @@ def list_tools(app: App) -> list[Tool]:
         )
         params = ListParams(where, sort_key, sort_direction, cursor, limit)
         reader = app.service.reader
-        result = await app.noted(await app.early(ctx, lambda: reader.early_list(params)) or await reader.list(params))
+        result = await app.noted(
+            await app.early(ctx, lambda: reader.early_list(params)) or await in_worker(reader.list, params)
+        )
         return reply(result, render.thread_list(result, response_format == "detailed"))
 
     async def thread_loaded_list(
@@ -252,7 +257,7 @@ def list_tools(app: App) -> list[Tool]:
         """Show the tree of sub-agents above and below a thread: who runs under whom, states, turns. For rows with all
         fields use thread_list with ancestor_thread_id."""
         service = await app.ready(ctx)
-        result = await service.family.tree(thread_id, cursor, limit)
+        result = await in_worker(service.family.tree, thread_id, cursor, limit)
         return reply(result, render.tree(result))
 
     return [
@@ -273,7 +278,7 @@ def change_tools(app: App) -> list[Tool]:
         """Name a thread, so that people find it and thread_id parameters take the name. Names need not be unique; they
         can be changed, not removed. Writes the rollout of a fresh thread. Not for archived threads."""
         service = await app.ready(ctx)
-        result = await service.metadata.set_name(thread_id, name)
+        result = await in_worker(service.metadata.set_name, thread_id, name)
         return reply(result, "\n".join([render.thread_line(result.thread), *render.left_alone(result.codex_db)]))
 
     async def thread_update_metadata(
@@ -286,7 +291,7 @@ def change_tools(app: App) -> list[Tool]:
         """Record the git commit, branch or remote of a thread. For its name use thread_set_name."""
         service = await app.ready(ctx)
         fields: Any = git_info.model_dump(exclude_unset=True) if git_info else {}
-        result = await service.metadata.set_git(thread_id, GitPatch(fields))
+        result = await in_worker(service.metadata.set_git, thread_id, GitPatch(fields))
         return reply(result, "\n".join([render.thread_block(result.thread), *render.left_alone(result.codex_db)]))
 
     return [
@@ -318,11 +323,13 @@ def archive_tools(app: App) -> list[Tool]:
         thread of it, and for your own thread or one you run under."""
         service = await app.ready(ctx)
         if not agreed(consent):
-            await service.guard.check(thread_id, app.caller(ctx, caller_thread_id), WouldArchiveSelf)
+            await in_worker(service.guard.check, thread_id, app.caller(ctx, caller_thread_id), WouldArchiveSelf)
         needs = None
         if dry_run:
             needs = await still_needed(consent_of(app, ctx, thread_id, caller_thread_id, WouldArchiveSelf))
-        receipt = await service.cascade.archive(thread_id, dry_run=dry_run, interrupt_running=interrupt_running)
+        receipt = await in_worker(
+            service.cascade.archive, thread_id, dry_run=dry_run, interrupt_running=interrupt_running
+        )
         result = replace(receipt, needs=needs)
         return reply(result, render.cascade("archived", result.archived, result, result.already_archived))
 
@@ -340,12 +347,12 @@ def archive_tools(app: App) -> list[Tool]:
         """Bring an archived thread back into the lists, with the sub-agents archived with it. Does not load it: call
         thread_resume for that."""
         service = await app.ready(ctx)
-        result = await service.cascade.unarchive(thread_id, include=include_descendants, dry_run=dry_run)
+        result = await in_worker(service.cascade.unarchive, thread_id, include=include_descendants, dry_run=dry_run)
         return reply(result, render.cascade("unarchived", result.unarchived, result))
 
     async def what_goes(ctx: Context, thread_id: str) -> AtStake:
         service = await app.ready(ctx)
-        return await service.cascade.at_stake(thread_id)
+        return await in_worker(service.cascade.at_stake, thread_id)
 
     async def may_delete(
         ctx: Context,
@@ -376,14 +383,14 @@ def archive_tools(app: App) -> list[Tool]:
         thread_archive is. A thread that is gone already is a success."""
         service = await app.ready(ctx)
         if not agreed(consent):
-            await service.guard.check(thread_id, app.caller(ctx, caller_thread_id), WouldDeleteSelf)
+            await in_worker(service.guard.check, thread_id, app.caller(ctx, caller_thread_id), WouldDeleteSelf)
             raise ConfirmationRequired(stake.thread_id, declined=True)
         needs = None
         if dry_run:
             asking = consent_to_delete(app, ctx, stake, confirm_thread_id, caller_thread_id, interrupt_running)
             needs = await still_needed(asking)
-        receipt = await service.cascade.delete(
-            thread_id, dry_run=dry_run, interrupt_running=interrupt_running, at_stake=stake
+        receipt = await in_worker(
+            service.cascade.delete, thread_id, dry_run=dry_run, interrupt_running=interrupt_running, at_stake=stake
         )
         result = replace(receipt, needs=needs)
         return reply(result, render.cascade("deleted", result.deleted, result, result.already_gone))

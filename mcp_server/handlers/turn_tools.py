@@ -27,6 +27,7 @@ from mcp_server.handlers.schema import (
     reply,
     tool,
 )
+from mcp_server.handlers.workers import in_worker
 from mcp_server.models import results as r
 from mcp_server.models.params import ItemsParams, ReadParams, SearchOrder, SearchParams, ThreadFilter, UserInput
 from mcp_server.models.thread import SortDirection, SourceKind
@@ -125,7 +126,7 @@ def turn_tools(app: App) -> list[Tool]:
         """Open a turn on a loaded thread with a user message; the first one writes the rollout. Then add what the agent
         does with turn_append and end it with turn_complete. One turn runs at a time."""
         service = await app.ready(ctx)
-        result = await service.turns.start(thread_id, _user_input(input))
+        result = await in_worker(service.turns.start, thread_id, _user_input(input))
         return reply(result, render.turn_begun(result, response_format == "detailed"))
 
     async def turn_append(
@@ -140,7 +141,7 @@ def turn_tools(app: App) -> list[Tool]:
         service = await app.ready(ctx)
         if not items:
             raise InvalidArgument("items", [], "there is nothing to append", "pass at least one item")
-        result = await service.turns.append(thread_id, [item.model_dump() for item in items])
+        result = await in_worker(service.turns.append, thread_id, [item.model_dump() for item in items])
         return reply(result, f"wrote {len(items)} to turn {result.turn_id}: {', '.join(result.item_ids)}")
 
     async def may_end(
@@ -167,8 +168,8 @@ def turn_tools(app: App) -> list[Tool]:
         service = await app.ready(ctx)
         if not agreed(consent):
             caller, itself = app.caller(ctx, caller_thread_id), status == "interrupted"
-            await service.guard.check(thread_id, caller, WouldInterruptSelf, itself=itself)
-        result = await service.turns.complete(thread_id, status, message, error)
+            await in_worker(service.guard.check, thread_id, caller, WouldInterruptSelf, itself=itself)
+        result = await in_worker(service.turns.complete, thread_id, status, message, error)
         return reply(result, render.turn_text(result.turn, response_format == "detailed"))
 
     return [
@@ -191,8 +192,8 @@ def read_tools(app: App) -> list[Tool]:
     ) -> Annotated[CallToolResult, r.ThreadReadResult]:
         """Look at one thread without loading it. To add to it use thread_resume; for long texts thread_items."""
         service = await app.ready(ctx)
-        result = await service.reader.read(
-            ReadParams(thread_id, include_turns, items_view, sort_direction, cursor, limit)
+        result = await in_worker(
+            service.reader.read, ReadParams(thread_id, include_turns, items_view, sort_direction, cursor, limit)
         )
         return reply(result, render.thread_read(result, response_format == "detailed"))
 
@@ -211,8 +212,9 @@ def read_tools(app: App) -> list[Tool]:
         """Read the items of a thread or of one turn, page by page. Long texts are cut and say their full length;
         item_id with text_offset fetches the rest. For an overview use thread_read."""
         service = await app.ready(ctx)
-        result = await service.reader.items(
-            ItemsParams(thread_id, turn_id, item_id, sort_direction, cursor, limit, text_offset, max_chars)
+        result = await in_worker(
+            service.reader.items,
+            ItemsParams(thread_id, turn_id, item_id, sort_direction, cursor, limit, text_offset, max_chars),
         )
         return reply(result, render.items(result, response_format == "detailed"))
 
@@ -249,7 +251,7 @@ def read_tools(app: App) -> list[Tool]:
         params = SearchParams(search_term, where, thread_id, include_tool_calls, sort_by, cursor, limit)
         searcher = app.service.searcher
         early = await app.early(ctx, lambda: searcher.early_search(params), _SEARCH_PATIENCE)
-        result = early or await searcher.search(params)
+        result = early or await in_worker(searcher.search, params)
         return reply(result, render.search(result))
 
     return [

@@ -29,25 +29,25 @@ class CodexRows(Protocol):
     or where Codex knows none of the threads. Paths are relative to the home.
     """
 
-    async def follows(self, thread_id: str) -> bool:
+    def follows(self, thread_id: str) -> bool:
         """Whether there is a row of this thread that can be expected to follow."""
         ...
 
-    async def behind(self, paths: Mapping[str, str]) -> list[str]:
+    def behind(self, paths: Mapping[str, str]) -> list[str]:
         """Those of these threads, each with where its rollout lies, whose row tells otherwise; none where that can't be
         seen."""
         ...
 
-    async def move(self, paths: Mapping[str, str], dry_run: bool = False) -> str | None:
+    def move(self, paths: Mapping[str, str], dry_run: bool = False) -> str | None:
         """Let the rows of these threads tell where the rollouts lie now, and since when they are archived; all in one
         transaction. The caller holds their writer locks. A dry run changes nothing, and tells what it can foretell."""
         ...
 
-    async def name(self, thread_id: str, name: str) -> str | None:
+    def name(self, thread_id: str, name: str) -> str | None:
         """Let the row tell the name."""
         ...
 
-    async def git(self, thread_id: str, fields: Mapping[GitField, str | None]) -> FollowedGit:
+    def git(self, thread_id: str, fields: Mapping[GitField, str | None]) -> FollowedGit:
         """Set or clear these fields of git info in the row. The caller holds the writer lock of the thread."""
         ...
 
@@ -55,17 +55,17 @@ class CodexRows(Protocol):
 class NoCodexRows(CodexRows):
     """A home that Codex has no database for."""
 
-    async def follows(self, thread_id: str) -> bool:
+    def follows(self, thread_id: str) -> bool:
         return False
 
-    async def behind(self, paths: Mapping[str, str]) -> list[str]:
+    def behind(self, paths: Mapping[str, str]) -> list[str]:
         return []
 
-    async def move(self, paths: Mapping[str, str], dry_run: bool = False) -> str | None:
+    def move(self, paths: Mapping[str, str], dry_run: bool = False) -> str | None:
         return None
 
-    async def name(self, thread_id: str, name: str) -> str | None:
+    def name(self, thread_id: str, name: str) -> str | None:
         return None
 
-    async def git(self, thread_id: str, fields: Mapping[GitField, str | None]) -> FollowedGit:
+    def git(self, thread_id: str, fields: Mapping[GitField, str | None]) -> FollowedGit:
         return FollowedGit()

@@ -10,18 +10,8 @@ relative to the home, with `/`, such as `sessions/2026/11/22/rollout-….jsonl`.
 
 from __future__ import annotations
 
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Collection,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from mcp_server.codex.files import BadLine, Description, RolloutFile
@@ -61,34 +51,34 @@ class RolloutStore(Protocol):
         """The paths of the same, and of links that may lead nowhere: no file is looked at."""
         ...
 
-    async def files(self) -> list[RolloutFile]:
+    def files(self) -> list[RolloutFile]:
         """All rollout files, active and archived, in no order. A folder that isn't there holds none."""
         ...
 
-    async def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
+    def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
         """What is called a rollout, at these paths or anywhere, and is no file of the home: a link that leads nowhere
         or out of its folder, a pipe. With it folders that can't be looked into, and what is called like a file that is
         read beside the rollouts. All other methods pass these over."""
         ...
 
-    async def abandoned(self) -> list[str]:
+    def abandoned(self) -> list[str]:
         """Drafts of rollouts that nobody has written to for an hour: what `drafted` leaves where its process is killed.
         They are no rollouts; `remove` takes them away."""
         ...
 
-    async def locate(self, thread_id: str) -> list[RolloutFile]:
+    def locate(self, thread_id: str) -> list[RolloutFile]:
         """The files whose name carries the id, copies by sync tools too: the one that is the thread first, by
         `rank_of`. Reads no file."""
         ...
 
-    async def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
+    def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
         """The files whose name says that they are this very rollout, in the same order. Reads no file."""
         ...
 
-    async def stat(self, path: str) -> RolloutFile | None:
+    def stat(self, path: str) -> RolloutFile | None:
         """The file at a path, or None if there is none (or none that lies inside the home)."""
 
-    async def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+    def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
         """The files that `stat` finds at these paths, by path."""
         ...
 
@@ -100,7 +90,7 @@ class RolloutStore(Protocol):
         """`stat`, which blocks meanwhile, so it is for a worker thread."""
         ...
 
-    async def describe(self, file: RolloutFile) -> Description:
+    def describe(self, file: RolloutFile) -> Description:
         """Read a rollout's metadata.
 
         Raises:
@@ -108,12 +98,12 @@ class RolloutStore(Protocol):
         """
         ...
 
-    async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+    def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
         """Read the metadata of several rollouts, in one go: for each the description, or what is wrong with it, or
         None if the file is gone."""
         ...
 
-    def lines(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[list[RawLine]]:
+    def lines(self, path: str, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
         """The lines in `[start, end)`, in batches, blank ones left out. `start` must be the beginning of a line;
         offsets count bytes of the uncompressed text. A last line without newline comes with `whole=False`.
 
@@ -122,15 +112,15 @@ class RolloutStore(Protocol):
         """
         ...
 
-    async def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes `[start, end)` of each range, fewer where the text ends before. Raises as `lines`."""
         ...
 
-    async def read_many(self, pieces: Sequence[tuple[str, int, int]]) -> list[bytes | StoreFailure]:
+    def read_many(self, pieces: Sequence[tuple[str, int, int]]) -> list[bytes | StoreFailure]:
         """`read` of one range in each of these files; what it raises stands in its place."""
         ...
 
-    async def create(self, path: str, data: bytes) -> FileStamp:
+    def create(self, path: str, data: bytes) -> FileStamp:
         """Write a new rollout, durably (0600, folders 0700), all or nothing.
 
         Raises:
@@ -138,9 +128,7 @@ class RolloutStore(Protocol):
         """
         ...
 
-    def drafted(
-        self, path: str, parts: AsyncGenerator[bytes]
-    ) -> AbstractAsyncContextManager[Callable[[], Awaitable[FileStamp]]]:
+    def drafted(self, path: str, parts: Generator[bytes]) -> AbstractContextManager[Callable[[], FileStamp]]:
         """Write a new rollout that may be more than should be held at once: each part as it comes, to where it is no
         rollout yet. Within, what is given makes it one, as `create` does; where that is not called nothing stays.
 
@@ -149,7 +137,7 @@ class RolloutStore(Protocol):
         """
         ...
 
-    async def append(self, path: str, data: bytes) -> FileStamp:
+    def append(self, path: str, data: bytes) -> FileStamp:
         """Append whole lines in one write and flush them to the disk. A torn tail is closed with a newline first,
         so that nothing is glued to it. The caller holds the writer lock. On an error the file is cut back to what it
         was.
@@ -160,7 +148,7 @@ class RolloutStore(Protocol):
         """
         ...
 
-    async def restore(self, path: str) -> RolloutFile:
+    def restore(self, path: str) -> RolloutFile:
         """Put the plain file in the place of a compressed one, durably; it has the same mtime. The caller holds the
         writer lock. Where this ends half-way both are there, and the plain one is the thread.
 
@@ -170,7 +158,7 @@ class RolloutStore(Protocol):
         """
         ...
 
-    async def archive(self, path: str) -> RolloutFile:
+    def archive(self, path: str) -> RolloutFile:
         """Move an active rollout to `archived_sessions`, durably; mtime stays. Already moved counts as done.
 
         Raises:
@@ -180,39 +168,39 @@ class RolloutStore(Protocol):
         """
         ...
 
-    async def unarchive(self, path: str) -> RolloutFile:
+    def unarchive(self, path: str) -> RolloutFile:
         """Move an archived rollout back to the date folder that its name tells; mtime becomes now. Already moved
         counts as done. Raises as `archive`, and DamagedRollout for a name without a date."""
         ...
 
-    async def archive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
+    def archive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
         """`archive` for each path, in order, with one flush a folder for all; what `archive` raises for one of them
         stands in its place, and the others are moved. All new names are on the disk before the first old one goes. A
         dry run changes nothing, and foretells what can be seen before."""
         ...
 
-    async def unarchive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
+    def unarchive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
         """`unarchive` for each path, in the same way."""
         ...
 
-    async def remove(self, path: str, dry_run: bool = False) -> None:
+    def remove(self, path: str, dry_run: bool = False) -> None:
         """Delete a rollout, durably. Already gone counts as done. A dry run only raises what it would.
 
         Raises:
             PathOutsideHome: the path does not lie in one of the two folders.
         """
 
-    async def names(self) -> dict[str, str]:
+    def names(self) -> dict[str, str]:
         """Thread names by id: the newest line of session_index.jsonl for each."""
         ...
 
-    async def names_stamp(self) -> FileStamp | None:
+    def names_stamp(self) -> FileStamp | None:
         """Stamp of session_index.jsonl, None if there is none."""
 
-    async def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
+    def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
         """Append one line to session_index.jsonl, durably. May run beside a Codex that does the same."""
 
-    async def forget_name(self, thread_id: str) -> None:
+    def forget_name(self, thread_id: str) -> None:
         """Rewrite session_index.jsonl without the id (Codex does so on delete). Nothing to forget is fine."""
 
 
@@ -246,139 +234,137 @@ class Trees(NamedTuple):
 class StateStore(HistoryStore, ReceiptStore, UnreadableStore, CopyStore, Protocol):
     """Rows, edges, events, journal, receipts. A read sees all that was committed before it began."""
 
-    async def commit(self, change: Change) -> list[ThreadEvent]:
+    def commit(self, change: Change) -> list[ThreadEvent]:
         """Apply one change; returns the events appended (those derived from `observed` first), with seq and time."""
         ...
 
     # rows
-    async def get(self, thread_id: str) -> StoredThread | None: ...
+    def get(self, thread_id: str) -> StoredThread | None: ...
 
-    async def get_with_file(self, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
+    def get_with_file(self, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
         """The row, and what lies at its path: looked at on the same way to a worker thread."""
         ...
 
-    async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]: ...
+    def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]: ...
 
-    async def get_many_with_files(self, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
+    def get_many_with_files(self, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
         """The rows and marks of these threads, and what lies at the rows' paths, in the same way."""
         ...
 
-    async def list(
-        self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), look: LookMany | None = None
-    ) -> ThreadRows:
+    def list(self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), look: LookMany | None = None) -> ThreadRows:
         """One page, and the `counts` of the queries `beside` it, all in one look. Ties of the sort key are broken by
         id, in the direction of the sort. `look` is asked for the files at the paths of the page, on the same way to a
         worker thread."""
         ...
 
-    async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
+    def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
         """How many rows fit each query, wherever its page would begin, all in one look. Exact up to `COUNTED`, and
         beyond it too unless a search term or a time restricts the query: such a count may be a minimum."""
         ...
 
-    async def match_prefix(self, prefix: str, limit: int) -> list[str]:
+    def match_prefix(self, prefix: str, limit: int) -> list[str]:
         """Ids that begin with a prefix, sorted."""
         ...
 
-    async def match_name(self, name: str, limit: int) -> list[str]:
+    def match_name(self, name: str, limit: int) -> list[str]:
         """Ids of the threads with exactly this name, active ones first, then the newest by `updated_at`."""
         ...
 
-    async def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
+    def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
         """How the rows stand to all the files that there are. Holds no more than what differs."""
         ...
 
-    async def compare_folders(self, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
+    def compare_folders(self, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
         """How the rows stand to the rollouts that lie directly in these folders, by folder and by path; where a stamp
         is not known, a row that names the file is enough."""
         ...
 
-    async def written_last(self, limit: int) -> dict[str, FileStamp]:
+    def written_last(self, limit: int) -> dict[str, FileStamp]:
         """Paths and stamps of the rollouts with the newest mtimes, as the rows tell them; a look at every row."""
         ...
 
-    async def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
+    def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
         """Path and file stamp of the rows of these threads, or of all, by thread id: cheaper than the rows."""
         ...
 
-    async def largest(self, limit: int) -> dict[str, int]:
+    def largest(self, limit: int) -> dict[str, int]:
         """The sizes of the largest rollouts as the rows tell them, in bytes by thread id, the largest first; it takes a
         look at every row."""
         ...
 
-    async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
+    def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
         """Path and stamp, by thread id, of the rows that name one of these paths."""
         ...
 
-    async def names_stamp(self) -> FileStamp | None:
+    def names_stamp(self) -> FileStamp | None:
         """The stamp of session_index.jsonl that the rows' names were last taken from."""
 
-    async def names(self) -> dict[str, str]:
+    def names(self) -> dict[str, str]:
         """The names that rows have, by thread id."""
         ...
 
-    async def apply_names(self, names: dict[str, str], stamp: FileStamp | None) -> list[ThreadEvent]:
+    def apply_names(self, names: dict[str, str], stamp: FileStamp | None) -> list[ThreadEvent]:
         """Set the rows' names to these, remember the stamp; returns the events of the names that changed."""
         ...
 
     # edges
-    async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
+    def edges_above(self, thread_id: str) -> list[SpawnEdge]:
         """The edge from a thread's parent, that from the parent's, and so on; a cycle ends before its second round."""
         ...
 
-    async def edges_around(self, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
+    def edges_around(self, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
         """`edges_above` of a thread, and the edges below it and below others: those to their children, to the children
         of those, and so on; each once, by child id."""
         ...
 
-    async def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:
+    def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:
         """The edges below these threads, the `stamps` of them and of those below them, and what lies at their paths:
         looked at on the same way to a worker thread."""
         ...
 
-    async def forks_of(self, thread_id: str) -> list[str]:
+    def forks_of(self, thread_id: str) -> list[str]:
         """Ids of the paginated forks that borrow this thread's bytes (`history_base`), sorted."""
         ...
 
     # events
-    async def events_after(
+    def events_after(
         self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None
     ) -> list[ThreadEvent]:
         """Events with a greater seq, oldest first."""
         ...
 
-    async def last_seq(self) -> int:
+    def last_seq(self) -> int:
         """Seq of the newest event, 0 if there is none."""
         ...
 
     # journal
-    async def operation(self, operation_id: str) -> Operation | None: ...
+    def operation(self, operation_id: str) -> Operation | None: ...
 
-    async def running_operations(self) -> list[Operation]:
+    def running_operations(self) -> list[Operation]:
         """Operations that were planned and not finished, oldest first."""
         ...
 
-    async def moved_with(self, kind: str, thread_id: str) -> set[str]:
+    def moved_with(self, kind: str, thread_id: str) -> set[str]:
         """The threads of the newest finished operation of a kind that the thread is among: those for which it is the
         newest too. One is newer than another that was recorded before it."""
         ...
 
     # tombstones
-    async def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
+    def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
         """Which of these have a tombstone."""
         ...
 
     # backfill
-    async def backfill(self) -> BackfillState: ...
+    def backfill(self) -> BackfillState: ...
 
-    async def claim_backfill(self, owner: str, now_ms: int, lease_ms: int) -> bool:
+    def claim_backfill(self, owner: str, now_ms: int, lease_ms: int) -> bool:
         """Become the one worker: true if nobody runs it, or the lease of the one who did has run out.
         A completed backfill can't be claimed."""
         ...
 
-    async def reopen_backfill(self) -> None:
+    def reopen_backfill(self) -> None:
         """Make a completed backfill pending again, from the beginning, and every history unread. One that runs goes
         on."""
 
-    async def checkpoint_backfill(self, state: BackfillState) -> None:
+    def checkpoint_backfill(self, state: BackfillState) -> None:
         """Record progress (and so renew the lease), or the end with status `complete`."""

@@ -22,10 +22,10 @@ class Copy(msgspec.Struct, frozen=True, gc=False):
 class CopyStore(Protocol):
     """Remembers copies, so that they are counted without reading them again, and found where the thread's file goes."""
 
-    async def note_copies(self, found: Sequence[Copy], settled: Collection[str] = ()) -> None:
+    def note_copies(self, found: Sequence[Copy], settled: Collection[str] = ()) -> None:
         """Remember these, in place of what was known of them; and forget those at the `settled` paths."""
 
-    async def copies(self, thread_ids: Collection[str] | None = None) -> list[Copy]:
+    def copies(self, thread_ids: Collection[str] | None = None) -> list[Copy]:
         """All that are remembered, or those of these threads, by path."""
         ...
 
@@ -38,25 +38,25 @@ class KnownCopies:
         self._known: dict[str, Copy] | None = None
         self._of: defaultdict[str, set[str]] = defaultdict(set)
 
-    async def of(self, thread_ids: Iterable[str]) -> list[Copy]:
-        known = await self._all()
+    def of(self, thread_ids: Iterable[str]) -> list[Copy]:
+        known = self._all()
         return [known[path] for thread_id in thread_ids for path in sorted(self._of.get(thread_id, ()))]
 
-    async def note(self, found: Iterable[Copy], others: Iterable[str] = ()) -> None:
+    def note(self, found: Iterable[Copy], others: Iterable[str] = ()) -> None:
         """Have the store remember these copies, and forget those of the `others`, by path, that it took for copies."""
-        known = await self._all()
+        known = self._all()
         new = [copy for copy in found if known.get(copy.path) != copy]
         settled = known.keys() & set(others)
         if new or settled:
-            await self._store.note_copies(new, settled)
+            self._store.note_copies(new, settled)
             for path in (*settled, *(copy.path for copy in new if copy.path in known)):
                 self._of[known.pop(path).thread_id].discard(path)
             self._take(known, new)
 
-    async def _all(self) -> dict[str, Copy]:
+    def _all(self) -> dict[str, Copy]:
         if self._known is None:
             self._known = {}
-            self._take(self._known, await self._store.copies())
+            self._take(self._known, self._store.copies())
         return self._known
 
     def _take(self, known: dict[str, Copy], copies: Iterable[Copy]) -> None:

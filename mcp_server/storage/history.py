@@ -52,58 +52,58 @@ class FirstLook:
 class HistoryStore(Protocol):
     """Numbers of turns and items count from 0; ranges leave their end out and may reach beyond what is there."""
 
-    async def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
+    def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
         """How far these threads are indexed, those that are."""
         ...
 
-    async def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+    def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         """The turns with these numbers, in order."""
         ...
 
-    async def last_turns(self, thread_id: str, most: int) -> tuple[IndexCheckpoint | None, list[TurnSpan]]:
+    def last_turns(self, thread_id: str, most: int) -> tuple[IndexCheckpoint | None, list[TurnSpan]]:
         """How far a thread is indexed, and up to so many of its last turns, in order, in one look."""
-        mark = (await self.marks([thread_id])).get(thread_id)
-        return mark, await self.spans(thread_id, max(0, mark.turns - most), mark.turns) if mark else []
+        mark = (self.marks([thread_id])).get(thread_id)
+        return mark, self.spans(thread_id, max(0, mark.turns - most), mark.turns) if mark else []
 
-    async def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+    def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         """The turns that hold the items with these numbers in the thread, in order."""
         ...
 
-    async def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
+    def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
         """The first turn with this id."""
         ...
 
-    async def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
+    def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
         """Take in what readings found, in one transaction, each of another thread. False, and nothing is changed,
         for a thread whose mark is not the one that the step goes on from: another has indexed it meanwhile.
         Of a thread that was deleted meanwhile nothing stays."""
         ...
 
-    async def places(self, query: TextQuery) -> list[TextPlace]:
+    def places(self, query: TextQuery) -> list[TextPlace]:
         """Where texts may hold the literals, newest first: what was written since the index was begun as it came, and
         below it what was there before, as its threads were read. No place that holds them is left out, for what
         `re.IGNORECASE` takes for the same. A place is to be looked at: it may hold the literals in pieces, be a tool's,
         or be gone."""
         ...
 
-    async def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
+    def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
         """Threads whose names may hold all literals, whatever their case; the last changed first. Names are to be
         looked at; what stands behind a NUL in one is not found."""
         ...
 
-    async def first_look(self, query: TextQuery, names: int) -> FirstLook:
+    def first_look(self, query: TextQuery, names: int) -> FirstLook:
         """What most searches need, in one look: `unread`, up to so many `named`, and `places`."""
-        if await self.unread(1):
+        if self.unread(1):
             return FirstLook(complete=False)
-        named = await self.named(query.literals, query.threads, names)
-        return FirstLook(True, named, await self.places(query))
+        named = self.named(query.literals, query.threads, names)
+        return FirstLook(True, named, self.places(query))
 
-    async def unread(self, limit: int) -> list[str]:
+    def unread(self, limit: int) -> list[str]:
         """Threads whose rollouts are not indexed as their rows tell of them, the last changed first."""
         ...
 
-    async def unread_count(self) -> int: ...
+    def unread_count(self) -> int: ...
 
-    async def indexed_count(self) -> int:
+    def indexed_count(self) -> int:
         """How many threads are indexed, up to whatever place."""
         ...

@@ -26,9 +26,9 @@ class Unreadable(msgspec.Struct, frozen=True, gc=False):
 class UnreadableStore(Protocol):
     """Remembers what can't be read, so that it is told without reading it again, and not tried again in vain."""
 
-    async def note_unreadable(self, found: Sequence[Unreadable], settled: Collection[str] = ()) -> None:
+    def note_unreadable(self, found: Sequence[Unreadable], settled: Collection[str] = ()) -> None:
         """Remember these files, in place of what was known of them; and forget those at the `settled` paths."""
 
-    async def unreadable(self) -> list[Unreadable]:
+    def unreadable(self) -> list[Unreadable]:
         """All that is remembered, by path."""
         ...

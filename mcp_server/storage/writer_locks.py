@@ -19,33 +19,33 @@ class Holder:
 class WriterLocks(Protocol):
     """One writer per thread, across processes and programs: Codex's own `thread-writer-locks/<id>.lock`."""
 
-    async def acquire(self, thread_id: str) -> None:
+    def acquire(self, thread_id: str) -> None:
         """Take the lock, without waiting. Taking one that this object holds already is an error of the program.
 
         Raises:
             ActiveWriter: another process (or another owner in this one) holds it.
         """
 
-    async def release(self, thread_id: str) -> None:
+    def release(self, thread_id: str) -> None:
         """Give the lock back and remove its file. Not held is fine."""
 
-    async def acquire_many(self, thread_ids: Sequence[str]) -> None:
+    def acquire_many(self, thread_ids: Sequence[str]) -> None:
         """`acquire` for each, all or none. For one piece of work: as long as it is short, another process that wants
         any lock may be made to wait, rather than be refused one of these."""
 
-    async def check_free(self, thread_ids: Sequence[str]) -> None:
+    def check_free(self, thread_ids: Sequence[str]) -> None:
         """Raises what `acquire_many` would now, as far as can be seen; takes nothing, makes nothing."""
 
-    async def release_many(self, thread_ids: Collection[str]) -> None:
+    def release_many(self, thread_ids: Collection[str]) -> None:
         """`release` for each."""
 
     def held(self) -> frozenset[str]:
         """The threads whose locks this object holds."""
         ...
 
-    async def holder(self, thread_id: str) -> Holder | None:
+    def holder(self, thread_id: str) -> Holder | None:
         """Who holds the lock in another process; None if it is free or ours."""
 
-    async def foreign(self) -> dict[str, Holder]:
+    def foreign(self) -> dict[str, Holder]:
         """All locks of the home that other processes hold."""
         ...

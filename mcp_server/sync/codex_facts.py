@@ -14,7 +14,6 @@ from collections.abc import Collection, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from anyio import to_thread
 from msgspec.structs import replace
 
 from mcp_server.models.thread import GitInfo, Section, StoredThread
@@ -53,16 +52,16 @@ class CodexFacts:
         self._stamps: Stamps | None = None
         self._kept: dict[str, Row | None] = {}
 
-    async def added_to(self, threads: Sequence[StoredThread]) -> list[StoredThread]:
+    def added_to(self, threads: Sequence[StoredThread]) -> list[StoredThread]:
         """The threads, each with what Codex's row of it tells beside its files."""
         if not threads:
             return []
-        told = await to_thread.run_sync(self._rows, [thread.id for thread in threads])
+        told = self._rows([thread.id for thread in threads])
         return [self._with(thread, told[thread.id]) if thread.id in told else thread for thread in threads]
 
-    async def in_section(self, section: str) -> list[str]:
+    def in_section(self, section: str) -> list[str]:
         """The ids of the threads in the section with this id or name, in no order."""
-        rows = await to_thread.run_sync(self._read, (_IN_SECTION,), section)
+        rows = self._read((_IN_SECTION,), section)
         return [str(row[0]) for row in rows]
 
     def _rows(self, thread_ids: Collection[str]) -> dict[str, Row]:

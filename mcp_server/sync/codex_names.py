@@ -19,10 +19,10 @@ class CodexNames(NameSource):
     def __init__(self, sqlite_home: Path, rollouts: RolloutStore, *, ours_first: bool) -> None:
         self._folder, self._rollouts, self._ours_first = sqlite_home, rollouts, ours_first
 
-    async def __call__(self, thread_ids: Collection[str] | None = None) -> dict[str, str]:
-        names = await codex_state.names(self._folder, thread_ids)
+    def __call__(self, thread_ids: Collection[str] | None = None) -> dict[str, str]:
+        names = codex_state.names(self._folder, thread_ids)
         ours: dict[str, str] = {}
         if names and self._ours_first:
             with suppress(DamagedRollout):
-                ours = await self._rollouts.names()
+                ours = self._rollouts.names()
         return {thread_id: name for thread_id, name in names.items() if thread_id not in ours}

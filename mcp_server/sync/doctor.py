@@ -6,13 +6,11 @@ An examination reads and never writes. It is no snapshot: what changes while it 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import nlargest
 from operator import itemgetter
 from typing import Literal
-
-from anyio import to_thread
 
 from mcp_server.codex.file_rank import classify_files
 from mcp_server.codex.files import BadLine, Description, RolloutFile, add_bad_line
@@ -127,7 +125,7 @@ class RepairReport:
         return counts | {"abandoned": len(before.abandoned), "codex_rows": self.codex_rows}
 
 
-async def examine(
+def examine(
     rollouts: RolloutStore, state: StateStore | None, locks: WriterLocks, *, deep: bool = False
 ) -> DoctorReport:
     """Say how index and files stand to each other. Writes nothing.
@@ -136,41 +134,41 @@ async def examine(
     lines in them too.
     """
     walked = _Walked(rollouts)
-    differs = await state.compare(walked.files) if state else Difference(frozenset(await walked.paths()))
+    differs = state.compare(walked.files) if state else Difference(frozenset(walked.paths()))
     exam = _Examination(dict(differs.rows))
     if deep:
-        await exam.read_all(rollouts, await rollouts.files(), await state.stamps() if state else {})
+        exam.read_all(rollouts, rollouts.files(), state.stamps() if state else {})
     else:
-        await exam.read(rollouts, (await rollouts.stat_many(differs.files)).values())
-        exam.recall([one for one in (await state.unreadable() if state else ()) if one.path not in differs.changed])
-        exam.recall_copies([one for one in (await state.copies() if state else ()) if one.path not in differs.changed])
-    exam.malformed += await rollouts.unusable()
-    rows = await state.stamps(exam.held) if state else {}
-    deleted = await state.deleted(exam.held) if state else frozenset[str]()
+        exam.read(rollouts, (rollouts.stat_many(differs.files)).values())
+        exam.recall([one for one in (state.unreadable() if state else ()) if one.path not in differs.changed])
+        exam.recall_copies([one for one in (state.copies() if state else ()) if one.path not in differs.changed])
+    exam.malformed += rollouts.unusable()
+    rows = state.stamps(exam.held) if state else {}
+    deleted = state.deleted(exam.held) if state else frozenset[str]()
     exam.hold_rows(rows)
-    names = await _names(rollouts)
+    names = _names(rollouts)
     return DoctorReport(
         files=Counts(active=walked.active, archived=walked.archived),
-        rows=await row_counts(state) if state else None,
+        rows=row_counts(state) if state else None,
         size=walked.size,
-        largest=exam.largest(await state.largest(_LARGEST + len(exam.held) + len(exam.differing)) if state else {}),
+        largest=exam.largest(state.largest(_LARGEST + len(exam.held) + len(exam.differing)) if state else {}),
         missing=tuple(exam.missing(rows, deleted)) if state else (),
         stale=tuple(exam.stale()),
         duplicates=exam.duplicates(),
         replaced=exam.replaced(),
         malformed=tuple(exam.malformed),
-        abandoned=tuple(await rollouts.abandoned()),
+        abandoned=tuple(rollouts.abandoned()),
         names=len(names or ()),
-        names_current=state is None or names is None or await _names_current(rollouts, state, names),
-        backfill=await state.backfill() if state else None,
-        running=tuple(await state.running_operations()) if state else (),
+        names_current=state is None or names is None or _names_current(rollouts, state, names),
+        backfill=state.backfill() if state else None,
+        running=tuple(state.running_operations()) if state else (),
         held=tuple(sorted(locks.held())),
-        foreign=await locks.foreign(),
+        foreign=locks.foreign(),
         unreadable=frozenset(exam.unreadable()),
     )
 
 
-async def repair(
+def repair(
     rollouts: RolloutStore,
     state: StateStore,
     locks: WriterLocks,
@@ -184,41 +182,39 @@ async def repair(
     """Examine, then sync, take abandoned drafts away and let Codex's rows follow the files, then examine again. A dry
     run only examines, and changes nothing. `own` tells the threads that are left alone, by default those whose locks
     are held here."""
-    before, own = await examine(rollouts, state, locks, deep=deep), own or locks.held
+    before, own = examine(rollouts, state, locks, deep=deep), own or locks.held
     if dry_run:
-        behind = await _behind(state, codex or NoCodexRows(), own)
+        behind = _behind(state, codex or NoCodexRows(), own)
         return RepairReport(before, own=frozenset(own()), codex_rows=len(behind))
     for path in before.abandoned:
-        await rollouts.remove(path)
-    await state.note_unreadable([], [one.path for one in await state.unreadable()])  # so that all of it is tried again
-    done = await sync(rollouts, state, own=own, more_names=more_names)
-    followed = await _let_follow(state, locks, codex or NoCodexRows(), own)
-    return RepairReport(before, done, await examine(rollouts, state, locks, deep=deep), codex_rows=followed)
+        rollouts.remove(path)
+    state.note_unreadable([], [one.path for one in state.unreadable()])  # so that all of it is tried again
+    done = sync(rollouts, state, own=own, more_names=more_names)
+    followed = _let_follow(state, locks, codex or NoCodexRows(), own)
+    return RepairReport(before, done, examine(rollouts, state, locks, deep=deep), codex_rows=followed)
 
 
-async def _behind(state: StateStore, codex: CodexRows, own: Callable[[], Collection[str]]) -> dict[str, str]:
+def _behind(state: StateStore, codex: CodexRows, own: Callable[[], Collection[str]]) -> dict[str, str]:
     """Where the rollouts lie of the threads that Codex's rows tell otherwise of."""
-    paths = {thread_id: path for thread_id, (path, _) in (await state.stamps()).items() if thread_id not in own()}
-    return {thread_id: paths[thread_id] for thread_id in await codex.behind(paths)}
+    paths = {thread_id: path for thread_id, (path, _) in (state.stamps()).items() if thread_id not in own()}
+    return {thread_id: paths[thread_id] for thread_id in codex.behind(paths)}
 
 
-async def _let_follow(
-    state: StateStore, locks: WriterLocks, codex: CodexRows, own: Callable[[], Collection[str]]
-) -> int:
+def _let_follow(state: StateStore, locks: WriterLocks, codex: CodexRows, own: Callable[[], Collection[str]]) -> int:
     """Those that another process holds are left to it. Returns how many rows followed."""
-    behind = await _behind(state, codex, own)
+    behind = _behind(state, codex, own)
     followed = 0
     for thread_id in behind:
         try:
-            await locks.acquire(thread_id)
+            locks.acquire(thread_id)
         except ActiveWriter:
             continue
         try:
-            stamps = await state.stamps([thread_id])  # it may have been moved until it was ours
-            if thread_id in stamps and await codex.move({thread_id: stamps[thread_id][0]}) is None:
+            stamps = state.stamps([thread_id])  # it may have been moved until it was ours
+            if thread_id in stamps and codex.move({thread_id: stamps[thread_id][0]}) is None:
                 followed += 1
         finally:
-            await locks.release(thread_id)
+            locks.release(thread_id)
     return followed
 
 
@@ -236,8 +232,8 @@ class _Walked:
             self.size += file.stamp.size
             yield file
 
-    async def paths(self) -> list[str]:
-        return await to_thread.run_sync(lambda: [file.path for file in self.files()])
+    def paths(self) -> list[str]:
+        return [file.path for file in self.files()]
 
 
 @dataclass(slots=True)
@@ -250,9 +246,9 @@ class _Examination:
     malformed: list[BadLine] = field(default_factory=list[BadLine])
     unusable: set[str] = field(default_factory=set[str])
 
-    async def read(self, rollouts: RolloutStore, files: Iterable[RolloutFile]) -> None:
+    def read(self, rollouts: RolloutStore, files: Iterable[RolloutFile]) -> None:
         """Read files that no row tells of."""
-        async for file, result in self._described(rollouts, files):
+        for file, result in self._described(rollouts, files):
             self.malformed += result.bad_lines
             self.held[result.thread.id].append(file)
 
@@ -267,7 +263,7 @@ class _Examination:
         for one in copies:
             self.held[one.thread_id].append(RolloutFile(one.path, one.stamp))
 
-    async def read_all(
+    def read_all(
         self, rollouts: RolloutStore, files: Iterable[RolloutFile], rows: Mapping[str, tuple[str, FileStamp]]
     ) -> None:
         """Read every line of every file, and hold those files that their row doesn't tell of after all."""
@@ -275,18 +271,18 @@ class _Examination:
         for thread_id, (path, _) in rows.items():
             if thread_id not in self.differing:
                 claims[path].add(thread_id)
-        async for file, result in self._described(rollouts, files):
-            self.malformed += await _bad_lines(rollouts, file)
+        for file, result in self._described(rollouts, files):
+            self.malformed += _bad_lines(rollouts, file)
             claimed = claims.get(file.path, set())
             self.differing |= dict.fromkeys(claimed - {result.thread.id}, file.path)
             if result.thread.id not in claimed:
                 self.held[result.thread.id].append(file)
 
-    async def _described(
+    def _described(
         self, rollouts: RolloutStore, files: Iterable[RolloutFile]
-    ) -> AsyncIterator[tuple[RolloutFile, Description]]:
+    ) -> Iterator[tuple[RolloutFile, Description]]:
         for batch in batches(newest_first(files)):
-            for file, result in zip(batch, await rollouts.describe_many(batch), strict=True):
+            for file, result in zip(batch, rollouts.describe_many(batch), strict=True):
                 if isinstance(result, BadLine):
                     self.malformed.append(result)
                     self.unusable.add(file.path)
@@ -337,11 +333,11 @@ class _Examination:
         return sum(len(found.replaced) for found in sorts)
 
 
-async def _bad_lines(rollouts: RolloutStore, file: RolloutFile) -> list[BadLine]:
+def _bad_lines(rollouts: RolloutStore, file: RolloutFile) -> list[BadLine]:
     """Every line of a rollout that can't be used, a torn last one among them."""
     bad: list[BadLine] = []
     try:
-        async for batch in rollouts.lines(file.path):
+        for batch in rollouts.lines(file.path):
             for raw in batch:
                 try:
                     decode_raw(raw)
@@ -353,25 +349,25 @@ async def _bad_lines(rollouts: RolloutStore, file: RolloutFile) -> list[BadLine]
     return bad
 
 
-async def _names(rollouts: RolloutStore) -> dict[str, str] | None:
+def _names(rollouts: RolloutStore) -> dict[str, str] | None:
     """The names of session_index.jsonl, None if it can't be read; the rows keep what they have then."""
     try:
-        return await rollouts.names()
+        return rollouts.names()
     except DamagedRollout:
         return None
 
 
-async def _names_current(rollouts: RolloutStore, state: StateStore, names: Mapping[str, str]) -> bool:
+def _names_current(rollouts: RolloutStore, state: StateStore, names: Mapping[str, str]) -> bool:
     """Whether the rows have the names of session_index.jsonl, even if a line was added since they were taken."""
-    if await rollouts.names_stamp() == await state.names_stamp():
+    if rollouts.names_stamp() == state.names_stamp():
         return True
-    rows = await state.get_many(names)
+    rows = state.get_many(names)
     return all(row.name == names[thread_id] for thread_id, row in rows.items())
 
 
-async def row_counts(state: StateStore) -> Counts:
+def row_counts(state: StateStore) -> Counts:
     """Rows of active and archived threads, with those that have no preview."""
-    active, archived = await state.counts(
+    active, archived = state.counts(
         [ThreadQuery(archived=archived, with_preview=None, attached=None) for archived in (False, True)]
     )
     return Counts(active=active.n, archived=archived.n)

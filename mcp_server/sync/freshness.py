@@ -9,11 +9,10 @@ the watcher, and to whoever shows that thread.
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-
-import anyio
-from anyio import to_thread
 
 from mcp_server.codex.paths import thread_id_of
 from mcp_server.errors import StoreFailure
@@ -42,7 +41,7 @@ class Freshness:
     def __init__(self, home: Path, sqlite_home: Path, rollouts: RolloutStore, more_names: NameSource | None) -> None:
         self._home, self._sqlite_home = home, sqlite_home
         self._rollouts, self._more_names = rollouts, more_names
-        self._lock = anyio.Lock()
+        self._lock = threading.Lock()
         self._begun = 0
         self._state: StateStore | None = None
         self._glance = Glance(home, sqlite_home)
@@ -55,64 +54,62 @@ class Freshness:
         self._names_due = False
         """Whether Codex's state DB has changed since all names were asked of it."""
 
-    async def look(
-        self, state: StateStore, *, own: Callable[[], Collection[str]], names: bool = False
-    ) -> list[SyncReport]:
+    def look(self, state: StateStore, *, own: Callable[[], Collection[str]], names: bool = False) -> list[SyncReport]:
         """Look, and bring the rows in step; tells what was found. `own` are the threads that this process writes to;
         `names` says that names matter. Where very much has changed, this takes in the newest of it, and the next look
         more. A look that fails leaves the rows as they are."""
         asked = self._begun
-        async with self._lock:
+        with self._lock:
             if self._begun > asked and not names:
                 return []  # another has looked, from its beginning to its end, since this one was asked for
             self._begun += 1
             try:
-                return await self._look(state, own, names)
+                return self._look(state, own, names)
             except (StoreFailure, OSError) as error:
                 logger.warning("what has changed in %s is not seen yet: %s", self._home, error)
                 return []
 
-    async def _look(self, state: StateStore, own: Callable[[], Collection[str]], names: bool) -> list[SyncReport]:
+    def _look(self, state: StateStore, own: Callable[[], Collection[str]], names: bool) -> list[SyncReport]:
         if state is not self._state:
             self._state, self._glance = state, Glance(self._home, self._sqlite_home)
-            self._known = await state.written_last(_WRITTEN_LAST)
+            self._known = state.written_last(_WRITTEN_LAST)
             self._writers, self._passed_over, self._codex_ms = frozenset(), {}, None
-        seen, there, gone = await self._seen(state)
-        there |= await self._written_by_others(state, seen, own)
+        seen, there, gone = self._seen(state)
+        there |= self._written_by_others(state, seen, own)
         mine = own()
         there, gone = ({path for path in some if _named_after(path) not in mine} for some in (there, gone))
         self._names_due = self._names_due or seen.codex
-        whole = names and self._names_due and await to_thread.run_sync(self._is_small)
+        whole = names and self._names_due and self._is_small()
         reports: list[SyncReport] = []
-        until = anyio.current_time() + _SECONDS
+        until = time.monotonic() + _SECONDS
         # The newest first, and what is gone last: by then a row leads to where its rollout went.
         for some in (*_batches(there), *([gone] if gone else [])):
-            if reports and anyio.current_time() > until:
+            if reports and time.monotonic() > until:
                 return reports
-            reports.append(await self._sync(state, some, own))
-            await self._note(state, some)
+            reports.append(self._sync(state, some, own))
+            self._note(state, some)
         if whole or (seen.names and not reports):
-            reports.append(await self._sync(state, set(), own, all_names=whole))
+            reports.append(self._sync(state, set(), own, all_names=whole))
         self._glance.keep()
         self._names_due = self._names_due and not whole
         return reports
 
-    async def _sync(
+    def _sync(
         self, state: StateStore, paths: set[str], own: Callable[[], Collection[str]], *, all_names: bool = False
     ) -> SyncReport:
         names = self._more_names
-        return await sync_paths(
+        return sync_paths(
             *(self._rollouts, state, paths), own=own, more_names=names, all_names=all_names, moves_seen=True
         )
 
-    async def _seen(self, state: StateStore) -> tuple[Seen, set[str], set[str]]:
+    def _seen(self, state: StateStore) -> tuple[Seen, set[str], set[str]]:
         """What a look sees; the paths where rows and files differ, but for files that are no thread's; and the paths
         that rows name and nothing is at."""
         differs, seen = Difference(), None
         for _ in range(2):
-            seen = await to_thread.run_sync(self._glance.look, self._known)
+            seen = self._glance.look(self._known)
             listed = {listing.folder: listing.rollouts for listing in seen.listings}
-            differs = await state.compare_folders(listed) if listed else Difference()
+            differs = state.compare_folders(listed) if listed else Difference()
             if not differs.rows and None not in seen.written.values():
                 break
             # What is gone may have been moved to where was looked before: a second look sees that folder changed.
@@ -122,31 +119,31 @@ class Freshness:
         written = {path for path, stamp in seen.written.items() if stamp is not None}
         return seen, written | new, {*(seen.written.keys() - written), *differs.rows.values()}
 
-    async def _written_by_others(self, state: StateStore, seen: Seen, own: Callable[[], Collection[str]]) -> set[str]:
+    def _written_by_others(self, state: StateStore, seen: Seen, own: Callable[[], Collection[str]]) -> set[str]:
         """The rollouts of threads that have a writer, or that Codex has changed, whose stamps are not those of the
         rows. From now on they are among those that each look takes in."""
         threads = seen.writers - self._writers - set(own())
         self._writers = seen.writers
         if seen.codex:
-            changed = await codex_state.changed_since(self._sqlite_home, self._codex_ms)
+            changed = codex_state.changed_since(self._sqlite_home, self._codex_ms)
             self._codex_ms = max([self._codex_ms or 0, *changed.values()])
             threads |= changed.keys()
         if not threads:
             return set()
-        rows = dict((await state.stamps(threads)).values())
-        there = await self._rollouts.stat_many(rows.keys())
+        rows = dict((state.stamps(threads)).values())
+        there = self._rollouts.stat_many(rows.keys())
         self._known |= rows
         return {path for path, stamp in rows.items() if path not in there or there[path].stamp != stamp}
 
-    async def _note(self, state: StateStore, paths: set[str]) -> None:
+    def _note(self, state: StateStore, paths: set[str]) -> None:
         """Remember the stamps that the rows have now, and which files are no thread's."""
-        rows = dict((await state.rows_at(paths)).values())
+        rows = dict((state.rows_at(paths)).values())
         if len(self._passed_over) > _PASSED_OVER:
             self._passed_over.clear()
         left = paths - rows.keys()
         for path in left:
             self._known.pop(path, None)
-        self._passed_over |= {path: file.stamp for path, file in (await self._rollouts.stat_many(left)).items()}
+        self._passed_over |= {path: file.stamp for path, file in (self._rollouts.stat_many(left)).items()}
         self._known |= rows
         if len(self._known) > 2 * _WRITTEN_LAST:
             writers = {path for path in self._known if _named_after(path) in self._writers}

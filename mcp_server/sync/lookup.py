@@ -38,7 +38,7 @@ class Source(NamedTuple):
     attached: bool = False
 
 
-async def find(
+def find(
     rollouts: RolloutStore,
     state: StateStore | None,
     thread_id: str,
@@ -59,21 +59,21 @@ async def find(
         DamagedRollout: there is no usable row, and no file of that name can be read.
     """
     if state is None:
-        thread = await _search(rollouts, await rollouts.locate(thread_id), thread_id)
+        thread = _search(rollouts, rollouts.locate(thread_id), thread_id)
         with suppress(DamagedRollout):
-            names = await rollouts.names() | dict(await more_names() if more_names else {})
+            names = rollouts.names() | dict(more_names() if more_names else {})
             thread = thread and replace(thread, name=names.get(thread_id))
         return thread
     work = Adoption(rollouts, state, quiet=quiet, own=own, more_names=more_names)
-    row, file = await state.get_with_file(thread_id, rollouts.look_at)
-    if row is None and await state.deleted([thread_id]):  # what is deleted has no row
+    row, file = state.get_with_file(thread_id, rollouts.look_at)
+    if row is None and state.deleted([thread_id]):  # what is deleted has no row
         return None
-    current = await work.verify(row, file) if row else None
+    current = work.verify(row, file) if row else None
     if row is not None and current is row:
         return row
     if not isinstance(current, StoredThread):
         try:
-            thread = await _search(rollouts, await _candidates(rollouts, thread_id, row), thread_id)
+            thread = _search(rollouts, _candidates(rollouts, thread_id, row), thread_id)
         except DamagedRollout:
             if row is None or current is None:
                 raise
@@ -81,44 +81,44 @@ async def find(
         if thread is None:
             if row is not None:
                 with suppress(StoreFailure):
-                    await work.drop({thread_id: row.path})
+                    work.drop({thread_id: row.path})
             return None
         current = thread
-    current = await work.merged(current, row)
+    current = work.merged(current, row)
     if thread_id not in own():
         with suppress(StoreFailure):
-            await work.put([(current, row)])
+            work.put([(current, row)])
     return current
 
 
-async def find_rollout(rollouts: RolloutStore, state: StateStore | None, rollout_id: str) -> Source | None:
+def find_rollout(rollouts: RolloutStore, state: StateStore | None, rollout_id: str) -> Source | None:
     """The rollout with this id, from which others borrow; None if there is none. It may be the current one of its
     thread, or one that a revert has replaced and no row names.
 
     Raises:
         DamagedRollout: it is there and can't be read.
     """
-    row = await state.get(rollout_id) if state is not None else None
-    if row is not None and (rollout_id_of(row.path) or row.id) == rollout_id and await rollouts.stat(row.path):
+    row = state.get(rollout_id) if state is not None else None
+    if row is not None and (rollout_id_of(row.path) or row.id) == rollout_id and rollouts.stat(row.path):
         return Source(row.path, row.history_base, row.attached)
-    if files := await rollouts.locate_rollout(rollout_id):
-        return await _source_at(rollouts, files[0])
-    thread = await find(rollouts, state, rollout_id)  # a file that is not called after its thread
+    if files := rollouts.locate_rollout(rollout_id):
+        return _source_at(rollouts, files[0])
+    thread = find(rollouts, state, rollout_id)  # a file that is not called after its thread
     return thread and Source(thread.path, thread.history_base, thread.attached)
 
 
-async def _source_at(rollouts: RolloutStore, file: RolloutFile) -> Source:
-    (head,) = await rollouts.read(file.path, [(0, _META_BYTES)])
+def _source_at(rollouts: RolloutStore, file: RolloutFile) -> Source:
+    (head,) = rollouts.read(file.path, [(0, _META_BYTES)])
     try:
         line = decode_first(RawLine(0, head[: head.index(b"\n")]), [])
         meta = decode_meta(line.payload)
         return Source(file.path, meta.history_base, meta.attached_thread is True)
     except ValueError:  # no newline so far, or damage
-        thread = (await rollouts.describe(file)).thread
+        thread = (rollouts.describe(file)).thread
         return Source(file.path, thread.history_base, thread.attached)
 
 
-async def find_many(
+def find_many(
     rollouts: RolloutStore,
     state: StateStore | None,
     thread_ids: Sequence[str],
@@ -131,18 +131,18 @@ async def find_many(
     borne_out: dict[str, StoredThread | None] = {}
     marks: dict[str, IndexCheckpoint] = {}
     if state is not None:
-        rows, files, marks = await state.get_many_with_files(thread_ids, rollouts.look_at_many)
-        borne_out = await _borne_out(state, thread_ids, rows, files, lambda row: (row.path, row.stamp))
+        rows, files, marks = state.get_many_with_files(thread_ids, rollouts.look_at_many)
+        borne_out = _borne_out(state, thread_ids, rows, files, lambda row: (row.path, row.stamp))
     found: dict[str, StoredThread | DamagedRollout | None] = {}
     for thread_id in thread_ids:
         if thread_id in borne_out:
             found[thread_id] = borne_out[thread_id]
         else:
-            found[thread_id] = await _find_one(rollouts, state, thread_id, own, more_names)
+            found[thread_id] = _find_one(rollouts, state, thread_id, own, more_names)
     return found, marks
 
 
-async def find_paths(
+def find_paths(
     rollouts: RolloutStore,
     state: StateStore | None,
     thread_ids: Sequence[str],
@@ -155,14 +155,14 @@ async def find_paths(
     the time of a cascade's plan."""
     known: dict[str, tuple[str, FileStamp] | None] = {}
     if state is not None:
-        known = await _borne_out(state, thread_ids, trees.stamps, trees.files, lambda row: row)
+        known = _borne_out(state, thread_ids, trees.stamps, trees.files, lambda row: row)
     paths: dict[str, str | DamagedRollout | None] = {}
     for thread_id in thread_ids:
         if thread_id in known:
             row = known[thread_id]
             paths[thread_id] = row and row[0]
         else:
-            found = await _find_one(rollouts, state, thread_id, own, more_names)
+            found = _find_one(rollouts, state, thread_id, own, more_names)
             paths[thread_id] = found.path if isinstance(found, StoredThread) else found
     return paths
 
@@ -172,7 +172,7 @@ def borne_out(row: StoredThread, files: Mapping[str, RolloutFile]) -> bool:
     return row.path in files and files[row.path].stamp == row.stamp
 
 
-async def _borne_out(
+def _borne_out(
     state: StateStore,
     thread_ids: Sequence[str],
     rows: Mapping[str, T],
@@ -187,11 +187,11 @@ async def _borne_out(
         if path in files and files[path].stamp == stamp
     }
     if missing := [thread_id for thread_id in thread_ids if thread_id not in rows]:
-        known.update(dict.fromkeys(await state.deleted(missing)))  # what is deleted has no row
+        known.update(dict.fromkeys(state.deleted(missing)))  # what is deleted has no row
     return known
 
 
-async def _find_one(
+def _find_one(
     rollouts: RolloutStore,
     state: StateStore | None,
     thread_id: str,
@@ -199,17 +199,17 @@ async def _find_one(
     more_names: NameSource | None,
 ) -> StoredThread | DamagedRollout | None:
     try:
-        return await find(rollouts, state, thread_id, own=own, more_names=more_names)
+        return find(rollouts, state, thread_id, own=own, more_names=more_names)
     except DamagedRollout as damage:
         return damage
 
 
-async def _search(rollouts: RolloutStore, files: Iterable[RolloutFile], thread_id: str) -> StoredThread | None:
+def _search(rollouts: RolloutStore, files: Iterable[RolloutFile], thread_id: str) -> StoredThread | None:
     """The first of these files that carries the id. Raises DamagedRollout if there is none and one can't be read."""
     damage: DamagedRollout | None = None
     for file in files:
         try:
-            thread = (await rollouts.describe(file)).thread
+            thread = (rollouts.describe(file)).thread
         except DamagedRollout as error:
             damage = damage or error
             continue
@@ -220,19 +220,19 @@ async def _search(rollouts: RolloutStore, files: Iterable[RolloutFile], thread_i
     return None
 
 
-async def _candidates(rollouts: RolloutStore, thread_id: str, row: StoredThread | None) -> list[RolloutFile]:
+def _candidates(rollouts: RolloutStore, thread_id: str, row: StoredThread | None) -> list[RolloutFile]:
     """Files named after the thread; else those that are called as the row's file was, wherever they lie now."""
     if row is None:
-        return await rollouts.locate(thread_id)
-    if files := await moved_to(rollouts, thread_id, row.path):
+        return rollouts.locate(thread_id)
+    if files := moved_to(rollouts, thread_id, row.path):
         return files
     name = PurePosixPath(row.path).name
-    return [file for file in await rollouts.files() if PurePosixPath(file.path).name == name]
+    return [file for file in rollouts.files() if PurePosixPath(file.path).name == name]
 
 
-async def moved_to(rollouts: RolloutStore, thread_id: str, path: str) -> list[RolloutFile]:
+def moved_to(rollouts: RolloutStore, thread_id: str, path: str) -> list[RolloutFile]:
     """Where a thread's rollout went that lay at a path: the same rollout, else the thread's others."""
     name = PurePosixPath(path).name
     rollout_id = rollout_id_of(name) if thread_id_of(name) == thread_id else None
-    same = await rollouts.locate_rollout(rollout_id) if rollout_id else []
-    return same or await rollouts.locate(thread_id)
+    same = rollouts.locate_rollout(rollout_id) if rollout_id else []
+    return same or rollouts.locate(thread_id)

@@ -12,14 +12,13 @@ Several functions take the same keywords:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
-
-import anyio
-from anyio import to_thread
 
 from mcp_server.codex.files import BadLine, RolloutFile
 from mcp_server.codex.paths import SUFFIXES, is_rollout
@@ -53,7 +52,7 @@ class BackfillResult:
     bad_lines: int = 0
 
 
-async def backfill(
+def backfill(
     rollouts: RolloutStore,
     state: StateStore,
     *,
@@ -63,12 +62,13 @@ async def backfill(
     wait_s: float = 30,
     progress: Callable[[int, int], None] | None = None,
     more_names: NameSource | None = None,
-    closed_edges: Callable[[], Awaitable[Sequence[SpawnEdge]]] | None = None,
+    closed_edges: Callable[[], Sequence[SpawnEdge]] | None = None,
     sink: BadLines | None = None,
+    stop: threading.Event | None = None,
 ) -> BackfillResult:
     """Build the index, or wait until another worker has (CODEX_SEMANTICS 3.5, 3.6).
 
-    One worker at a time, under a lease that each batch renews; a worker that was cancelled gives it back, one that died
+    One worker at a time, under a lease that each batch renews; a worker that was stopped gives it back, one that died
     is taken over at once, or, where that can't be seen, when it has run out. Files go newest first, active before
     archived, so that the threads a user looks for are there first. The watermark is the last path done in that order,
     and a later worker goes on behind it. What was created, changed or moved on this side of the watermark meanwhile is
@@ -80,39 +80,40 @@ async def backfill(
             reads from the files.
         progress: called with rollouts done and found, also while waiting.
         closed_edges: edges known as closed; they go in before the open ones that follow from the rollouts.
+        stop: once it is set, the result says `waiting` as soon as the batch in hand is done.
     """
     report = progress or _unseen
-    deadline = anyio.current_time() + wait_s
+    deadline = time.monotonic() + wait_s
     delay = _POLL_S
+    stop = stop or threading.Event()
     while True:
         # Looked at before it is tried: a claim takes the write lock, and sixty servers may wait here.
-        before = await state.backfill()
+        before = state.backfill()
         lease = 0 if has_died(before.owner) else lease_ms
-        if claimable(before, now_ms(), lease) and await state.claim_backfill(owner, now_ms(), lease):
+        if claimable(before, now_ms(), lease) and state.claim_backfill(owner, now_ms(), lease):
             work = Adoption(rollouts, state, quiet=True, fresh=True, more_names=more_names, sink=sink)
-            build = _Build(work, owner, now_ms, report)
-            if await build.run(closed_edges):
+            build = _Build(work, owner, now_ms, report, stop)
+            if build.run(closed_edges):
                 return build.result()
-        current = await state.backfill()
+        current = state.backfill()
         if current.status == "complete":
             return BackfillResult("complete", done=current.done, found=current.found)
         report(current.done, current.found)
-        if anyio.current_time() >= deadline:
+        if time.monotonic() >= deadline or stop.wait(delay):
             return BackfillResult("waiting", done=current.done, found=current.found)
-        await anyio.sleep(delay)
         delay = min(2 * delay, _MAX_POLL_S)
 
 
-async def look_ahead(rollouts: RolloutStore, state: StateStore, *, more_names: NameSource | None = None) -> bool:
+def look_ahead(rollouts: RolloutStore, state: StateStore, *, more_names: NameSource | None = None) -> bool:
     """Take in the first batch of a build alone, into a store that another soon replaces: it has the first page of a
     list of the newest. False, and nothing is taken in, where there is no more than that: a build has it as soon."""
-    horizon = await to_thread.run_sync(Horizon, rollouts.paths, adopt.BATCH_ROWS)
+    horizon = Horizon(rollouts.paths, adopt.BATCH_ROWS)
     if horizon.found <= adopt.BATCH_ROWS:
         return False
-    batch = await to_thread.run_sync(next, batches(rollouts.walk()))
-    await Adoption(rollouts, state, quiet=True, fresh=True, more_names=more_names).adopt_batch(batch, remember=False)
+    batch = next(batches(rollouts.walk()))
+    Adoption(rollouts, state, quiet=True, fresh=True, more_names=more_names).adopt_batch(batch, remember=False)
     last = batch[-1].path
-    await state.checkpoint_backfill(
+    state.checkpoint_backfill(
         BackfillState("running", last, done=len(batch), found=horizon.found, horizon_ms=horizon.after(last))
     )
     return True
@@ -122,7 +123,7 @@ def _unseen(done: int, found: int) -> None:
     """Progress that nobody watches."""
 
 
-async def sync(
+def sync(
     rollouts: RolloutStore,
     state: StateStore,
     *,
@@ -138,12 +139,12 @@ async def sync(
     same. `all_names` asks for those that changed in the second source alone, too.
     """
     work = Adoption(rollouts, state, quiet=quiet, own=own, more_names=more_names, sink=sink)
-    await work.catch_up()
-    await work.apply_names(whole=all_names)
+    work.catch_up()
+    work.apply_names(whole=all_names)
     return work.report()
 
 
-async def sync_paths(
+def sync_paths(
     rollouts: RolloutStore,
     state: StateStore,
     paths: Collection[str],
@@ -159,9 +160,9 @@ async def sync_paths(
     Paths that are no rollouts are ignored; names are applied if they changed, whatever the paths are. A rollout that is
     gone is searched for in the whole home, unless `moves_seen`: then wherever it may have gone is among the paths.
     """
-    present = await rollouts.stat_many(paths)
+    present = rollouts.stat_many(paths)
     gone = {path for path in paths if path.endswith(SUFFIXES)} - present.keys()
-    rows = await _rows_at(state, present.values(), gone)
+    rows = _rows_at(state, present.values(), gone)
     known = dict(rows.values())
     todo = {
         path: file
@@ -173,27 +174,27 @@ async def sync_paths(
     if moves_seen:
         lost.clear()
     if len(lost) > _MANY_LOST:
-        return await sync(rollouts, state, own=own, more_names=more_names, sink=sink)
+        return sync(rollouts, state, own=own, more_names=more_names, sink=sink)
     for thread_id, path in lost.items():
-        todo |= {file.path: file for file in await moved_to(rollouts, thread_id, path)}
+        todo |= {file.path: file for file in moved_to(rollouts, thread_id, path)}
     work = Adoption(rollouts, state, own=own, more_names=more_names, sink=sink)
-    await work.forget(gone)
-    await work.note_unusable(await rollouts.unusable(gone) if gone else [], gone)
-    await work.adopt(newest_first(todo.values()))
-    await work.drop({thread_id: path for thread_id, (path, _) in rows.items()})
-    await work.apply_names(whole=all_names)
+    work.forget(gone)
+    work.note_unusable(rollouts.unusable(gone) if gone else [], gone)
+    work.adopt(newest_first(todo.values()))
+    work.drop({thread_id: path for thread_id, (path, _) in rows.items()})
+    work.apply_names(whole=all_names)
     return work.report()
 
 
-async def _rows_at(
+def _rows_at(
     state: StateStore, present: Collection[RolloutFile], gone: Collection[str]
 ) -> dict[str, tuple[str, FileStamp]]:
     """Path and stamp, by id, of the rows that name these files. Only what no file name tells costs a look at all."""
     paths = {*gone, *(file.path for file in present)}
     ids = [file.thread_id for file in present if file.thread_id]
     if gone or len(ids) < len(present):
-        return await state.rows_at(paths)
-    return {thread_id: row for thread_id, row in (await state.stamps(ids)).items() if row[0] in paths}
+        return state.rows_at(paths)
+    return {thread_id: row for thread_id, row in (state.stamps(ids)).items() if row[0] in paths}
 
 
 @dataclass(slots=True)
@@ -204,58 +205,62 @@ class _Build:
     owner: str
     now_ms: Callable[[], int]
     progress: Callable[[int, int], None]
+    stop: threading.Event
     watermark: str | None = None
     done: int = 0
     found: int = 0
     horizon_ms: int | None = None
 
-    async def run(self, closed_edges: Callable[[], Awaitable[Sequence[SpawnEdge]]] | None) -> bool:
-        """False if another worker took the lease over meanwhile."""
+    def run(self, closed_edges: Callable[[], Sequence[SpawnEdge]] | None) -> bool:
+        """False if it was stopped, or another worker took the lease over meanwhile."""
         try:
             if closed_edges is not None:
-                await self.work.state.commit(Change(edges=tuple(await closed_edges())))
-            return await self._build() and await self._finish()
+                self.work.state.commit(Change(edges=tuple(closed_edges())))
+            return self._build() and self._finish()
         except BaseException:
-            # cancelled or failed: the next worker need not wait for the lease; if this fails too, it does
-            with anyio.move_on_after(1, shield=True), suppress(Exception):
-                await self._checkpoint("pending")
+            # failed: the next worker need not wait for the lease; if this fails too, it does
+            with suppress(Exception):
+                self._checkpoint("pending")
             raise
 
     def result(self) -> BackfillResult:
         report = self.work.report()
         return BackfillResult("complete", True, self.done, self.found, report.damaged, report.bad_lines)
 
-    async def _build(self) -> bool:
-        self.watermark = (await self.work.state.backfill()).watermark
+    def _build(self) -> bool:
+        self.watermark = (self.work.state.backfill()).watermark
         rollouts, watermark = self.work.rollouts, self.watermark
-        horizon = await to_thread.run_sync(Horizon, rollouts.paths, adopt.BATCH_ROWS)
+        horizon = Horizon(rollouts.paths, adopt.BATCH_ROWS)
         self.found = horizon.found
-        self.done = 0 if watermark is None else await to_thread.run_sync(horizon.count_until, watermark)
+        self.done = 0 if watermark is None else horizon.count_until(watermark)
         self.horizon_ms = horizon.after(watermark)
         self.progress(self.done, self.found)
         behind = batches(file for file in rollouts.walk() if watermark is None or file.path < watermark)
         # never all of them at once: their paths and stamps alone would take 40 MB for 100,000
-        while (batch := await to_thread.run_sync(next, behind, None)) is not None:
-            await self.work.adopt_batch(batch, remember=False)
+        while (batch := next(behind, None)) is not None:
+            self.work.adopt_batch(batch, remember=False)
             self.done += len(batch)
             self.watermark = batch[-1].path
             self.horizon_ms = horizon.after(self.watermark)
-            if not await self._checkpoint("running"):
+            if not self._checkpoint("running"):
                 return False
             self.progress(self.done, self.found)
+            if self.stop.is_set():
+                self._checkpoint("pending")
+                return False
         return True
 
-    async def _finish(self) -> bool:
-        await self.work.catch_up()
-        await self.work.apply_names(whole=True)
-        return await self._checkpoint("complete")
+    def _finish(self) -> bool:
+        self.work.catch_up()
+        self.work.apply_names(whole=True)
+        return self._checkpoint("complete")
 
-    async def _checkpoint(self, status: Literal["pending", "running", "complete"]) -> bool:
-        current = await self.work.state.backfill()
+    def _checkpoint(self, status: Literal["pending", "running", "complete"]) -> bool:
+        current = self.work.state.backfill()
         if current.status != "running" or current.owner != self.owner:
             return False
         now = self.now_ms()
-        await self.work.state.checkpoint_backfill(
+        self.work.state.checkpoint_backfill(
             BackfillState(
                 status=status,
                 watermark=self.watermark,

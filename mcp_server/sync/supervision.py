@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-
-import anyio
+import time
 
 logger = logging.getLogger(__name__)
 
@@ -20,24 +18,12 @@ class Pauses:
 
     def next(self) -> float:
         """After a try that failed: how long to wait before the next."""
-        now = anyio.current_time()
+        now = time.monotonic()
         if now - self._resumed > self._most:
             self._next = self._first
         seconds, self._next = self._next, min(max(1.0, 2 * self._next), self._most)
         self._resumed = now + seconds
         return seconds
-
-
-async def kept_up(what: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Do work until it ends by itself, however often it fails. `what` is what the log calls it."""
-    pauses, failures = Pauses(), Failures()
-    while True:
-        try:
-            await work()
-            return
-        except Exception as error:
-            failures.log(f"{what} failed and is begun again", error)
-        await anyio.sleep(pauses.next())
 
 
 class Failures:

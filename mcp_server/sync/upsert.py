@@ -29,7 +29,7 @@ from mcp_server.storage.unreadable import Unreadable
 class NameSource(Protocol):
     """Tells names of threads by id: of these, or of all, which may take a second where there are very many."""
 
-    async def __call__(self, thread_ids: Collection[str] | None = None) -> Mapping[str, str]: ...
+    def __call__(self, thread_ids: Collection[str] | None = None) -> Mapping[str, str]: ...
 
 
 BATCH_ROWS = 256
@@ -118,17 +118,17 @@ class Adoption:
             events=tuple(self._events),
         )
 
-    async def catch_up(self) -> None:
+    def catch_up(self) -> None:
         """Adopt and drop whatever differs between the folders and the rows, by stamps."""
         odd: list[BadLine] = []
-        differs = await self.state.compare(lambda: self.rollouts.walk(odd))
-        await self.note_unusable(odd, differs.lapsed)
+        differs = self.state.compare(lambda: self.rollouts.walk(odd))
+        self.note_unusable(odd, differs.lapsed)
         if differs.lapsed:
-            await self.forget(differs.lapsed)
-        await self.adopt(newest_first((await self.rollouts.stat_many(differs.files)).values()))
+            self.forget(differs.lapsed)
+        self.adopt(newest_first((self.rollouts.stat_many(differs.files)).values()))
         if not differs.rows:
             return
-        there = await self.rollouts.stat_many(differs.rows.values())
+        there = self.rollouts.stat_many(differs.rows.values())
         gone = {
             thread_id: path
             for thread_id, path in differs.rows.items()
@@ -136,22 +136,22 @@ class Adoption:
         }
         if gone:
             # a file that was moved while the folders were walked may have been missed on both sides
-            missed = (await self.state.compare(self.rollouts.walk)).files - differs.files
-            await self.adopt(newest_first((await self.rollouts.stat_many(missed)).values()))
-            await self.drop(gone)
+            missed = (self.state.compare(self.rollouts.walk)).files - differs.files
+            self.adopt(newest_first((self.rollouts.stat_many(missed)).values()))
+            self.drop(gone)
 
-    async def adopt(self, files: Iterable[RolloutFile]) -> None:
+    def adopt(self, files: Iterable[RolloutFile]) -> None:
         """Give each file its row. Files found damaged before in this run are left out."""
         for batch in batches(files):
-            await self.adopt_batch([file for file in batch if (file.path, file.stamp) not in self._damaged])
+            self.adopt_batch([file for file in batch if (file.path, file.stamp) not in self._damaged])
 
-    async def adopt_batch(self, files: Sequence[RolloutFile], *, remember: bool = True) -> None:
+    def adopt_batch(self, files: Sequence[RolloutFile], *, remember: bool = True) -> None:
         """Read some files and commit the rows that follow from them, in one transaction. `remember` which ids they
         carry, for a `drop` that follows: a first build looks once more at what it can't settle, and has no need."""
-        files = await self._current([file for file in files if file.thread_id not in self.own()])
+        files = self._current([file for file in files if file.thread_id not in self.own()])
         by_id: defaultdict[str, list[StoredThread]] = defaultdict(list)
         bad: list[tuple[RolloutFile, BadLine]] = []
-        for file, result in zip(files, await self.rollouts.describe_many(files), strict=True):
+        for file, result in zip(files, self.rollouts.describe_many(files), strict=True):
             self._note(file, result)
             if isinstance(result, BadLine):
                 bad.append((file, result))
@@ -160,135 +160,135 @@ class Adoption:
                 if remember:
                     self._carried[file.path] = result.thread.id
         read = [thread.path for threads in by_id.values() for thread in threads]
-        await self._note_unreadable(bad, read)
-        rows = await self.state.get_many({*by_id, *(thread_id for file, _ in bad if (thread_id := _told_id(file)))})
+        self._note_unreadable(bad, read)
+        rows = self.state.get_many({*by_id, *(thread_id for file, _ in bad if (thread_id := _told_id(file)))})
         for file, why in bad:
             row = rows.get(_told_id(file) or "")
             if row is not None and row.path == file.path and not why.transient:  # another is the thread then, if any is
-                by_id[row.id] += await self._described(await self.rollouts.locate(row.id), row.id)
+                by_id[row.id] += self._described(self.rollouts.locate(row.id), row.id)
         chosen: list[tuple[StoredThread, StoredThread | None]] = []
         copies, others = list[Copy](), {*read, *(file.path for file, _ in bad)}
-        own, deleted = self.own(), await self.state.deleted(by_id)
-        await self._ask_for_names(by_id)
+        own, deleted = self.own(), self.state.deleted(by_id)
+        self._ask_for_names(by_id)
         for thread_id, threads in by_id.items():
             row = rows.get(thread_id)
             if thread_id in deleted or (thread_id in own and row is None):
                 continue
-            claims = threads if thread_id in own else await self._candidates(threads, row)
+            claims = threads if thread_id in own else self._candidates(threads, row)
             best = row if thread_id in own else min(claims, key=_standing, default=None)
             if best is None:
                 continue
-            known = await self._copies.of([thread_id])
+            known = self._copies.of([thread_id])
             copies += (_copy(one) for one in claims if is_copy(one.path, best.path, thread_id))
             others.update(copy.path for copy in known if not is_copy(copy.path, best.path, thread_id))
             if thread_id in own:
                 continue
             if row is None or self.fresh or (row.path, row.stamp) != (best.path, best.stamp):
-                chosen.append((await self.merged(best, row), row))
-        await self.put(chosen)
-        await self._copies.note(copies, others.difference(copy.path for copy in copies))
+                chosen.append((self.merged(best, row), row))
+        self.put(chosen)
+        self._copies.note(copies, others.difference(copy.path for copy in copies))
 
-    async def verify(self, row: StoredThread, file: RolloutFile | None) -> StoredThread | DamagedRollout | None:
+    def verify(self, row: StoredThread, file: RolloutFile | None) -> StoredThread | DamagedRollout | None:
         """The row itself while its file is unchanged, else what the file tells now, or why it can't be told; None if
         the file is gone or carries another id. `file` is what lies at the row's path."""
         if file is None or file.stamp == row.stamp:
             return file and row
         try:
-            thread = (await self.rollouts.describe(file)).thread
+            thread = (self.rollouts.describe(file)).thread
         except DamagedRollout as damage:
             return damage
         self._carried[row.path] = thread.id
         return thread if thread.id == row.id else None
 
-    async def merged(self, thread: StoredThread, row: StoredThread | None) -> StoredThread:
+    def merged(self, thread: StoredThread, row: StoredThread | None) -> StoredThread:
         """The thread as its file tells it, with what others tell: the name (of a row that has one, only `apply_names`
         changes it), and when it was archived."""
         if thread.id not in self._asked:
-            await self._ask_for_names([thread.id])
+            self._ask_for_names([thread.id])
         name = (row.name if row else None) or self._names.get(thread.id)
         archived_at = row.archived_at_ms if row is not None and row.archived and thread.archived else None
         return replace(thread, name=name, archived_at_ms=archived_at or thread.archived_at_ms)
 
-    async def put(self, pairs: Sequence[tuple[StoredThread, StoredThread | None]]) -> None:
+    def put(self, pairs: Sequence[tuple[StoredThread, StoredThread | None]]) -> None:
         """Commit threads in place of their rows."""
         threads = tuple(thread for thread, _ in pairs)
         if not threads:
             return
         try:
-            self._events += await self.state.commit(Change(threads=threads) if self.quiet else Change(observed=threads))
+            self._events += self.state.commit(Change(threads=threads) if self.quiet else Change(observed=threads))
         except NotStorable as error:
             for pair in pairs if len(pairs) > 1 else ():
-                await self.put([pair])
+                self.put([pair])
             if len(pairs) == 1:
                 (thread,) = threads
                 file, bad = RolloutFile(thread.path, thread.stamp), BadLine(thread.path, 0, str(error))
                 self._note(file, bad)
-                await self._note_unreadable([(file, bad)], [])
+                self._note_unreadable([(file, bad)], [])
             return
-        await self._copies.note([], [thread.path for thread in threads])
+        self._copies.note([], [thread.path for thread in threads])
         for thread, row in pairs if not self.fresh else ():
             what = "added" if row is None else "changed" if row.path == thread.path else "moved"
             self._met[what].append(thread.id)
 
-    async def forget(self, gone: Collection[str]) -> None:
+    def forget(self, gone: Collection[str]) -> None:
         """Forget what was known of copies that are gone, by path."""
-        await self._copies.note([], gone)
+        self._copies.note([], gone)
 
-    async def drop(self, paths: Mapping[str, str]) -> None:
+    def drop(self, paths: Mapping[str, str]) -> None:
         """Remove the rows, by thread id, that still name these paths if the files are gone or carry another id."""
-        vanished = await self._vanished(paths)
-        if vanished and (copies := await self._copies.of(vanished)):
-            await self.adopt(newest_first((await self.rollouts.stat_many([copy.path for copy in copies])).values()))
-            vanished = await self._vanished(paths)
+        vanished = self._vanished(paths)
+        if vanished and (copies := self._copies.of(vanished)):
+            self.adopt(newest_first((self.rollouts.stat_many([copy.path for copy in copies])).values()))
+            vanished = self._vanished(paths)
         if vanished:
-            self._events += await self.state.commit(Change(vanished=tuple(vanished)))
+            self._events += self.state.commit(Change(vanished=tuple(vanished)))
             self._met["vanished"] += vanished
 
-    async def _vanished(self, paths: Mapping[str, str]) -> list[str]:
-        rows = await self.state.stamps(paths.keys() - set(self.own()))
+    def _vanished(self, paths: Mapping[str, str]) -> list[str]:
+        rows = self.state.stamps(paths.keys() - set(self.own()))
         named = {thread_id: path for thread_id, (path, _) in sorted(rows.items()) if path == paths[thread_id]}
-        there = await self.rollouts.stat_many(named.values())
+        there = self.rollouts.stat_many(named.values())
         return [thread_id for thread_id, path in named.items() if self._lost(thread_id, path) or path not in there]
 
-    async def apply_names(self, *, whole: bool = False) -> None:
+    def apply_names(self, *, whole: bool = False) -> None:
         """Take over the names if session_index.jsonl has changed; or, if `whole`, whatever has changed of any name."""
-        stamp = await self.rollouts.names_stamp()  # before the names: a line that comes between is taken again later
-        if not whole and stamp == await self.state.names_stamp():
+        stamp = self.rollouts.names_stamp()  # before the names: a line that comes between is taken again later
+        if not whole and stamp == self.state.names_stamp():
             return
         try:
-            names = await self.rollouts.names()
+            names = self.rollouts.names()
         except DamagedRollout as damage:  # the rows keep the names that they have
             self._note(RolloutFile(damage.path, stamp or FileStamp(0, 0)), damage_of(damage, damage.path))
             return
         if self.more_names is not None:
-            held = {} if whole else await self.state.names()
+            held = {} if whole else self.state.names()
             differing = {key for key in held.keys() | names.keys() if held.get(key) != names.get(key)}
-            names |= await self.more_names(None if whole else differing)
-        self._events += await self.state.apply_names(names, stamp)
+            names |= self.more_names(None if whole else differing)
+        self._events += self.state.apply_names(names, stamp)
         self._names_applied = True
 
-    async def _ask_for_names(self, thread_ids: Collection[str]) -> None:
+    def _ask_for_names(self, thread_ids: Collection[str]) -> None:
         """Have the names of these threads at hand. Those of all threads would take too much room."""
         if self._listed is None:
             try:
-                self._listed = await self.rollouts.names()
+                self._listed = self.rollouts.names()
             except DamagedRollout:
                 self._listed = {}
         names = {key: self._listed[key] for key in thread_ids if key in self._listed}
-        self._names = names | dict(await self.more_names(thread_ids)) if self.more_names else names
+        self._names = names | dict(self.more_names(thread_ids)) if self.more_names else names
         self._asked = frozenset(thread_ids)
 
-    async def _current(self, files: Sequence[RolloutFile]) -> Sequence[RolloutFile]:
+    def _current(self, files: Sequence[RolloutFile]) -> Sequence[RolloutFile]:
         """The files without those that a revert has replaced, as far as the rows tell: these need not be read again."""
         if self.fresh:
             return files
-        rows = await self.state.stamps({file.thread_id for file in files if file.thread_id})
+        rows = self.state.stamps({file.thread_id for file in files if file.thread_id})
         later = {
             file.path: row[0]
             for file in files
             if (row := rows.get(file.thread_id or "")) and revert_order(row[0]) > revert_order(file.path)
         }
-        there = await self.rollouts.stat_many(set(later.values())) if later else {}
+        there = self.rollouts.stat_many(set(later.values())) if later else {}
         return [file for file in files if later.get(file.path) not in there]
 
     def _note(self, file: RolloutFile, result: Description | BadLine | None) -> None:
@@ -302,55 +302,55 @@ class Adoption:
         if bad and self.sink is not None:
             self.sink.report(bad)
 
-    async def note_unusable(self, odd: Collection[BadLine], gone: Collection[str]) -> None:
+    def note_unusable(self, odd: Collection[BadLine], gone: Collection[str]) -> None:
         """Have the store remember what is called a rollout and is no file, and forget what is gone."""
         if not odd and not gone:
             return
-        known = {one.path: one for one in await self.state.unreadable()}
+        known = {one.path: one for one in self.state.unreadable()}
         there = {bad.path: Unreadable(bad.path, None, bad.offset, bad.reason) for bad in odd}
         found = [one for path, one in there.items() if known.get(path) != one]
         settled = known.keys() & gone - there.keys()
         if found or settled:
-            await self.state.note_unreadable(found, settled)
+            self.state.note_unreadable(found, settled)
 
-    async def _note_unreadable(self, bad: Sequence[tuple[RolloutFile, BadLine]], good: Sequence[str]) -> None:
+    def _note_unreadable(self, bad: Sequence[tuple[RolloutFile, BadLine]], good: Sequence[str]) -> None:
         """Have the store remember what can't be read, and forget what can again."""
         if self._remembered is None:
-            self._remembered = frozenset(one.path for one in await self.state.unreadable())
+            self._remembered = frozenset(one.path for one in self.state.unreadable())
         settled = self._remembered.intersection(good)
         if bad or settled:
             found = [
                 Unreadable(file.path, None if why.transient else file.stamp, why.offset, why.reason)
                 for file, why in bad
             ]
-            await self.state.note_unreadable(found, settled)
+            self.state.note_unreadable(found, settled)
             self._remembered = self._remembered.difference(settled).union(one.path for one in found)
 
     def _lost(self, thread_id: str, path: str) -> bool:
         """Whether the file at the path was read and carries another id."""
         return self._carried.get(path, thread_id) != thread_id
 
-    async def _candidates(self, threads: list[StoredThread], row: StoredThread | None) -> list[StoredThread]:
+    def _candidates(self, threads: list[StoredThread], row: StoredThread | None) -> list[StoredThread]:
         """The files of one thread as far as they matter: those that were read, the row's, and, where that is gone or
         can't be read, the known copies."""
         found = list(threads)
         if row is not None and all(thread.path != row.path for thread in threads):
             # they may have been moved to where the row says after they were read
-            found = [thread for thread in threads if await self.rollouts.stat(thread.path) is not None]
-            current = await self.verify(row, await self.rollouts.stat(row.path))
+            found = [thread for thread in threads if self.rollouts.stat(thread.path) is not None]
+            current = self.verify(row, self.rollouts.stat(row.path))
             if isinstance(current, StoredThread):
                 return [*found, current]
         elif row is not None:
             return found
         thread_id = row.id if row else threads[0].id if threads else ""
         met = {thread.path for thread in threads}
-        known = [copy.path for copy in await self._copies.of([thread_id]) if copy.path not in met]
-        files = list((await self.rollouts.stat_many(known)).values()) if known else []
-        return found + await self._described(files, thread_id)
+        known = [copy.path for copy in self._copies.of([thread_id]) if copy.path not in met]
+        files = list((self.rollouts.stat_many(known)).values()) if known else []
+        return found + self._described(files, thread_id)
 
-    async def _described(self, files: Sequence[RolloutFile], thread_id: str) -> list[StoredThread]:
+    def _described(self, files: Sequence[RolloutFile], thread_id: str) -> list[StoredThread]:
         """Those of some files that can be read and carry an id."""
-        results = await self.rollouts.describe_many(files) if files else []
+        results = self.rollouts.describe_many(files) if files else []
         return [one.thread for one in results if isinstance(one, Description) and one.thread.id == thread_id]
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Collection
-from contextlib import asynccontextmanager
+import threading
+import time
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import anyio
-from anyio import to_thread
-from watchfiles import Change, awatch  # pyright: ignore[reportUnknownVariableType]
+from watchfiles import Change, watch  # pyright: ignore[reportUnknownVariableType]
 
 from mcp_server.codex.paths import SUFFIXES
 from mcp_server.errors import StoreFailure
@@ -39,97 +38,109 @@ _TOLD_CHARS = 300
 _TURN_SECONDS = 1.0
 
 
-async def watch_home(
+def watch_home(
     rollouts: RolloutStore,
     state: StateStore,
     home: Path,
     turn: WatchTurn,
+    stop: threading.Event,
     *,
     own: Callable[[], Collection[str]],
     more_names: NameSource | None,
     wake: Callable[[], None],
     behind: bool = False,
 ) -> None:
-    """Follow the home until cancelled, whenever it is this process's turn: with sixty servers on one home, each change
-    taken in by all of them would be most of their work. The others learn of it from the state DB's log.
+    """Follow the home until told to stop, whenever it is this process's turn: with sixty servers on one home, each
+    change taken in by all of them would be most of their work. The others learn of it from the state DB's log.
 
     `own` are the threads whose files nobody else may write; `behind` says that the index has not been held against the
     files since it was opened.
     """
-    follower = _Follower(rollouts, state, home, own, more_names, wake)
+    follower = _Follower(rollouts, state, home, turn, stop, own, more_names, wake)
     in_step = not behind
-    while True:
-        while not turn.take():
-            in_step = False
-            await anyio.sleep(_TURN_SECONDS)
-        try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(follower.follow, in_step)
-                while turn.keep():  # noqa: ASYNC110 -- it is another process that may take it
-                    await anyio.sleep(_TURN_SECONDS)
-                tasks.cancel_scope.cancel()
-        finally:
-            turn.give_back()
+    while not stop.is_set():
+        if turn.take():
+            try:
+                follower.follow(in_step)
+            finally:
+                turn.give_back()
+        else:
+            stop.wait(_TURN_SECONDS)
         in_step = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Follower:
-    """Brings the index in step with what happens to the files, until cancelled."""
+    """Brings the index in step with what happens to the files, as long as it has the turn."""
 
     rollouts: RolloutStore
     state: StateStore
     home: Path
+    turn: WatchTurn
+    stop: threading.Event
     own: Callable[[], Collection[str]]
     more_names: NameSource | None
     wake: Callable[[], None]
     failures: Failures = field(default_factory=Failures)
 
-    async def follow(self, in_step: bool) -> None:
+    def follow(self, in_step: bool) -> None:
         if not in_step:
-            # Before the watch, which holds the event loop still for a quarter of a second on a home of 100,000
-            # threads: the first calls go before it.
-            await self._step(None)
+            # Before the watch, which takes a quarter of a second to set up on a home of 100,000 threads.
+            self._step(None)
         failures = 0
-        async with _event_at_end() as ended:
-            while not ended.is_set():
-                try:
-                    async for changes in self._changes(ended):
-                        failures = 0
-                        if not in_step:  # and what changed while the watch was set up
-                            in_step = True
-                            await self._step(None)
-                        elif changes:
-                            await self._step(await to_thread.run_sync(self._touched, changes))
-                except* Exception as errors:
-                    # Something went while the watch was set up, such as a draft of Codex's; or no watch can be had; or
-                    # what changed has a name that watchfiles can't tell (its errors come in a group).
-                    failures += 1
-                    pause = _RETRY_SECONDS if failures <= _RETRIES else _POLL_SECONDS
-                    if failures in (1, _RETRIES + 1):
-                        why = str(errors.exceptions[0])[:_TOLD_CHARS]  # it may name a path of any length
-                        logger.warning("%s can't be watched; looked at every %d s: %s", self.home, pause, why)
-                    in_step = False
-                    await anyio.sleep(pause)
-                    await self._step(None)
+        while self._goes_on():
+            try:
+                for changes in self._changes():
+                    failures = 0
+                    if not in_step:  # and what changed while the watch was set up
+                        in_step = True
+                        self._step(None)
+                    elif changes:
+                        self._step(self._touched(changes))
+                    if not self._goes_on():
+                        return
+            except Exception as error:
+                # Something went while the watch was set up, such as a draft of Codex's; or no watch can be had; or what
+                # changed has a name that watchfiles can't tell.
+                failures += 1
+                pause = _RETRY_SECONDS if failures <= _RETRIES else _POLL_SECONDS
+                if failures in (1, _RETRIES + 1):
+                    why = str(error)[:_TOLD_CHARS]  # it may name a path of any length
+                    logger.warning("%s can't be watched; looked at every %d s: %s", self.home, pause, why)
+                in_step = False
+                if not self._rest(pause):
+                    return
+                self._step(None)
 
-    def _changes(self, ended: anyio.Event) -> AsyncGenerator[set[tuple[Change, str]]]:
+    def _goes_on(self) -> bool:
+        return not self.stop.is_set() and self.turn.keep()
+
+    def _rest(self, seconds: float) -> bool:
+        """Pause, with signs of life; False if it is to end meanwhile."""
+        until = time.monotonic() + seconds
+        while self._goes_on() and (left := until - time.monotonic()) > 0:
+            self.stop.wait(min(left, _TURN_SECONDS))
+        return self._goes_on()
+
+    def _changes(self) -> Generator[set[tuple[Change, str]]]:
         """Changes as they come; none from time to time."""
-        return awatch(
+        return watch(
             self.home,
             watch_filter=self._concerns,
             debounce=_DEBOUNCE_MS,
             step=_STEP_MS,
-            stop_event=ended,
+            stop_event=self.stop,
+            rust_timeout=int(_TURN_SECONDS * 1000),
             yield_on_timeout=True,
+            raise_interrupt=False,
         )
 
-    async def _step(self, paths: Collection[str] | None) -> None:
+    def _step(self, paths: Collection[str] | None) -> None:
         try:
             if paths is None:
-                report = await sync(self.rollouts, self.state, own=self.own, more_names=self.more_names)
+                report = sync(self.rollouts, self.state, own=self.own, more_names=self.more_names)
             else:
-                report = await sync_paths(self.rollouts, self.state, paths, own=self.own, more_names=self.more_names)
+                report = sync_paths(self.rollouts, self.state, paths, own=self.own, more_names=self.more_names)
             if report.events:
                 self.wake()
         except StoreFailure as error:
@@ -152,26 +163,6 @@ class _Follower:
         return relative == _INDEX or f"{relative}/".startswith(_FOLDERS)
 
 
-@asynccontextmanager
-async def _event_at_end() -> AsyncGenerator[anyio.Event]:
-    """An event that is set as soon as the block is cancelled. A worker thread isn't cancelled but waited for, and
-    awatch's looks at nothing else for 5 s: longer than a client waits before it kills its server."""
-    ended = anyio.Event()
-
-    async def at_end() -> None:
-        try:
-            await anyio.sleep_forever()
-        finally:
-            ended.set()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(at_end)
-        try:
-            yield ended
-        finally:
-            tasks.cancel_scope.cancel()
-
-
 def _relative(home: Path, path: str) -> str:
-    # As text: a cascade of 1,000 threads makes 6,000 notices, and with Path their filter held the event loop for 0.1 s.
+    # As text: a cascade of 1,000 threads makes 6,000 notices, and with Path their filter took 0.1 s.
     return path.removeprefix(f"{home}{os.sep}").replace(os.sep, "/")

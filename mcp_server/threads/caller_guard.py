@@ -11,7 +11,7 @@ class Guard:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    async def caller_id(self, caller: Caller) -> str | None:
+    def caller_id(self, caller: Caller) -> str | None:
         """The thread that a call comes from: the first of the caller's names that is a thread of this home.
 
         Raises:
@@ -20,8 +20,8 @@ class Guard:
         ambiguous: AmbiguousReference | None = None
         for name in caller.thread_names:
             try:
-                thread_id = await self._catalog.resolve(name)
-                if await self._is_there(thread_id):
+                thread_id = self._catalog.resolve(name)
+                if self._is_there(thread_id):
                     return thread_id
             except (ThreadNotFound, InvalidThreadId):
                 continue
@@ -31,27 +31,27 @@ class Guard:
             raise ambiguous
         return None
 
-    async def _is_there(self, thread_id: str) -> bool:
+    def _is_there(self, thread_id: str) -> bool:
         try:
-            await self._catalog.known(thread_id)
+            self._catalog.known(thread_id)
         except ThreadNotFound:
             return False
         except DamagedRollout:  # unreadable now; its edges are on record
             return True
         return True
 
-    async def threatened(self, reference: str, caller: Caller, *, itself: bool = True) -> tuple[str, str] | None:
+    def threatened(self, reference: str, caller: Caller, *, itself: bool = True) -> tuple[str, str] | None:
         """(caller, target) if the target is an ancestor of the caller's thread, or that thread `itself`; None if the
         call may go on."""
-        caller_id = await self.caller_id(caller)
+        caller_id = self.caller_id(caller)
         if caller_id is None:
             return None
-        target_id = await self._catalog.resolve(reference)
+        target_id = self._catalog.resolve(reference)
         if target_id == caller_id:
             return (caller_id, target_id) if itself else None
-        return (caller_id, target_id) if target_id in await self._catalog.parents(caller_id) else None
+        return (caller_id, target_id) if target_id in self._catalog.parents(caller_id) else None
 
-    async def check(self, reference: str, caller: Caller, refusal: type[SelfHarm], *, itself: bool = True) -> None:
+    def check(self, reference: str, caller: Caller, refusal: type[SelfHarm], *, itself: bool = True) -> None:
         """Raises the refusal if the caller would end itself or an ancestor."""
-        if (harm := await self.threatened(reference, caller, itself=itself)) is not None:
+        if (harm := self.threatened(reference, caller, itself=itself)) is not None:
             raise refusal(*harm)

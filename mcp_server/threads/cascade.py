@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import uuid_utils
-from anyio import CancelScope
 
 from mcp_server.codex.files import RolloutFile
 from mcp_server.errors import (
@@ -73,49 +72,49 @@ class Cascade:
 
     # ------------------------------------------------------------------------------------------ verbs
 
-    async def archive(self, reference: str, *, dry_run: bool, interrupt_running: bool) -> ArchiveResult:
+    def archive(self, reference: str, *, dry_run: bool, interrupt_running: bool) -> ArchiveResult:
         """Archive a thread with every descendant: root first, then descendants in reverse breadth-first order."""
-        root_id = await self._catalog.resolve(reference)
-        async with self._live.permit:
-            plan = await self._planner.archive(root_id)
-            left = None if dry_run else await self._let_follow(plan.lying)
+        root_id = self._catalog.resolve(reference)
+        with self._live.permit:
+            plan = self._planner.archive(root_id)
+            left = None if dry_run else self._let_follow(plan.lying)
             if not plan.moves:
                 return ArchiveResult(
                     dry_run=dry_run, archived=[], already_archived=plan.already, failed=plan.failed, codex_db=left
                 )
-            operation, _ = await self._run("archive", plan, dry_run, interrupt=interrupt_running)
+            operation, _ = self._run("archive", plan, dry_run, interrupt=interrupt_running)
             told: dict[str, Any] = {"codex_db": left, "copies": plan.copies} | _told(operation)
             return ArchiveResult(dry_run=dry_run, already_archived=plan.already, interrupted=plan.interrupted, **told)
 
-    async def unarchive(self, reference: str, *, include: Descend, dry_run: bool = False) -> UnarchiveResult:
+    def unarchive(self, reference: str, *, include: Descend, dry_run: bool = False) -> UnarchiveResult:
         """Bring an archived thread back, and the descendants that `include` names, parents first. Loads nothing."""
-        root_id = await self._catalog.resolve(reference)
-        async with self._live.permit:
+        root_id = self._catalog.resolve(reference)
+        with self._live.permit:
             if self._live.get(root_id) is not None:
                 raise ArchivedThreadNotFound(root_id)
-            root = await self._catalog.known(root_id)
+            root = self._catalog.known(root_id)
             if not root.archived:
-                root = await self._planner.moved_in_part(root)
-            plan = await self._planner.unarchive(root, include)
-            operation, files = await self._run("unarchive", plan, dry_run)
+                root = self._planner.moved_in_part(root)
+            plan = self._planner.unarchive(root, include)
+            operation, files = self._run("unarchive", plan, dry_run)
             if dry_run:
                 return UnarchiveResult(dry_run=True, copies=plan.copies, **_told(operation))
             file = files.get(root_id)
             thread = self._reader.view(row_after(root, _moved(root_id, file), self._now())) if file else None
             return UnarchiveResult(thread=thread, copies=plan.copies, **_told(operation))
 
-    async def at_stake(self, reference: str) -> AtStake:
+    def at_stake(self, reference: str) -> AtStake:
         """What a person is told who is asked."""
-        root_id = await self._catalog.resolve(reference)
-        tree = await self._catalog.tree_below(root_id)
+        root_id = self._catalog.resolve(reference)
+        tree = self._catalog.tree_below(root_id)
         below = tuple(node.thread_id for node in descendants(root_id, tree.edges))
         try:
-            title = title_of(await self._catalog.known(root_id))
+            title = title_of(self._catalog.known(root_id))
         except (ThreadNotFound, DamagedRollout):
             title = "(unreadable rollout)"
         return AtStake(root_id, title, below)
 
-    async def delete(
+    def delete(
         self, reference: str, *, dry_run: bool, interrupt_running: bool = False, at_stake: AtStake | None = None
     ) -> DeleteResult:
         """Delete a thread with every descendant for ever: descendants first, the root last.
@@ -123,30 +122,30 @@ class Cascade:
         Raises:
             ConfirmationRequired: there is more to delete than was `at_stake` when a person was asked.
         """
-        root_id = await self._catalog.resolve(reference)
-        async with self._live.permit:
+        root_id = self._catalog.resolve(reference)
+        with self._live.permit:
             live = self._live.get(root_id)
             if live is not None and live.ephemeral:
                 raise EphemeralThread(root_id, "thread_delete")
-            plan = await self._planner.delete(root_id)
+            plan = self._planner.delete(root_id)
             if not plan.moves:
                 return DeleteResult(dry_run=dry_run, deleted=[], already_gone=plan.already, failed=plan.failed)
             if at_stake and (more := set(plan.ids()) - {at_stake.thread_id, *at_stake.sub_agents}):
                 raise ConfirmationRequired(root_id, added=sorted(more))
-            await self._planner.check_forks(plan)
-            operation, _ = await self._run("delete", plan, dry_run, interrupt=interrupt_running)
+            self._planner.check_forks(plan)
+            operation, _ = self._run("delete", plan, dry_run, interrupt=interrupt_running)
             told: dict[str, Any] = {"copies": plan.copies} | _told(operation)
             return DeleteResult(dry_run=dry_run, already_gone=plan.already, interrupted=plan.interrupted, **told)
 
-    async def finish(self) -> list[Operation]:
+    def finish(self) -> list[Operation]:
         """Complete what a killed process left in the journal. What is locked is another process's, still at work."""
         finished: list[Operation] = []
-        async with self._live.permit:
-            for operation in await self._catalog.log.running_operations():
+        with self._live.permit:
+            for operation in self._catalog.log.running_operations():
                 if operation.kind not in _VERBS:
                     continue
                 try:
-                    finished += await self._finish(operation)
+                    finished += self._finish(operation)
                 except ActiveWriter as error:
                     logger.info("operation %s is left to its owner: %s", operation.id, error)
                 except StoreFailure as error:
@@ -155,26 +154,25 @@ class Cascade:
                     logger.exception("%s of %s can't be finished", operation.kind, operation.root_id)
         return finished
 
-    async def _let_follow(self, paths: Mapping[str, str]) -> str | None:
+    def _let_follow(self, paths: Mapping[str, str]) -> str | None:
         """Codex's rows of threads that were moved before, which could not follow then."""
-        if not (behind := await self._codex.behind(paths)):
+        if not (behind := self._codex.behind(paths)):
             return None
         try:
-            async with AsyncExitStack() as held:
-                await self._lock(behind, held)
-                return await self._codex.move({thread_id: paths[thread_id] for thread_id in behind})
+            with ExitStack() as held:
+                self._lock(behind, held)
+                return self._codex.move({thread_id: paths[thread_id] for thread_id in behind})
         except ActiveWriter as error:
             return str(error)
 
-    async def _finish(self, operation: Operation) -> list[Operation]:
-        async with AsyncExitStack() as held:
-            await self._lock(operation.thread_ids, held)
-            current = await self._catalog.log.operation(operation.id)
+    def _finish(self, operation: Operation) -> list[Operation]:
+        with ExitStack() as held:
+            self._lock(operation.thread_ids, held)
+            current = self._catalog.log.operation(operation.id)
             if current is None or current.state != "running":
                 return []
-            with CancelScope(shield=True):
-                await self._unload(operation, held)
-                operation, _ = await self._apply(operation, failed=[])
+            self._unload(operation, held)
+            operation, _ = self._apply(operation, failed=[])
             return [operation]
 
     def _running(self, plan: Plan) -> list[str]:
@@ -183,16 +181,16 @@ class Cascade:
 
     # ------------------------------------------------------------------------------------------ work
 
-    async def _run(
+    def _run(
         self, kind: Literal["archive", "unarchive", "delete"], plan: Plan, dry_run: bool, *, interrupt: bool = True
     ) -> tuple[Operation, dict[str, RolloutFile | None]]:
         """The finished operation, and where the rollouts lie now. A dry run takes the same way without a change: what
         would be refused is refused, and what would fail is told, as far as both can be seen before."""
-        async with AsyncExitStack() as held:
+        with ExitStack() as held:
             if dry_run:
-                await self._locks.check_free([i for i in plan.ids() if self._live.get(i) is None])
+                self._locks.check_free([i for i in plan.ids() if self._live.get(i) is None])
             else:
-                await self._lock(plan.ids(), held)
+                self._lock(plan.ids(), held)
             plan.interrupted = self._running(plan)
             if plan.interrupted and not interrupt:
                 raise TurnsRunning(plan.interrupted)
@@ -206,29 +204,28 @@ class Cascade:
             )
             files: dict[str, RolloutFile | None] = {}
             if dry_run:
-                files, failures = await self._moved(operation, plan.failed, dry_run)
-                left = await self._codex.move(_places(files), dry_run)
+                files, failures = self._moved(operation, plan.failed, dry_run)
+                left = self._codex.move(_places(files), dry_run)
                 return _finished(operation, files, failures, operation_id=None, left=left), files
             # Stopped half-way by a caller who goes away, it would stay half done until the next start.
-            with CancelScope(shield=True):
-                await self._catalog.commit(Change(operation=operation))
-                await self._unload(operation, held)
-                operation, files = await self._apply(operation, failed=plan.failed)
+            self._catalog.commit(Change(operation=operation))
+            self._unload(operation, held)
+            operation, files = self._apply(operation, failed=plan.failed)
             return operation, files
 
-    async def _lock(self, thread_ids: Sequence[str], held: AsyncExitStack) -> None:
+    def _lock(self, thread_ids: Sequence[str], held: ExitStack) -> None:
         """Hold all the writer locks until the work is done. Those of threads that are loaded here this process has; it
         holds still whoever writes to them, and whoever would let them go."""
         held.enter_context(self._live.keeping(thread_ids))
-        await held.enter_async_context(self._live.alone(thread_ids))
-        for thread_id in thread_ids:
+        held.enter_context(self._live.alone(thread_ids))
+        for thread_id in sorted(set(thread_ids)):
             if (live := self._live.get(thread_id)) is not None:
-                await held.enter_async_context(live.lock)
+                held.enter_context(live.lock)
         free = [thread_id for thread_id in thread_ids if self._live.get(thread_id) is None]
-        await self._locks.acquire_many(free)
-        held.push_async_callback(self._locks.release_many, free)
+        self._locks.acquire_many(free)
+        held.callback(self._locks.release_many, free)
 
-    async def _unload(self, operation: Operation, held: AsyncExitStack) -> None:
+    def _unload(self, operation: Operation, held: ExitStack) -> None:
         """Root first, then the others in the order of work; the lock goes only after the move (no gap for another)."""
         for thread_id in sorted(operation.thread_ids, key=lambda i: i != operation.root_id):
             live = self._live.get(thread_id)
@@ -237,27 +234,27 @@ class Cascade:
             live.closing = True
             if live.turn is not None:
                 try:
-                    await self._turns.interrupt(live)
+                    self._turns.interrupt(live)
                 except StoreFailure as error:  # a turn without an end is read as interrupted
                     logger.warning("the interruption of a turn of %s is not recorded: %s", thread_id, error)
             self._live.drop(thread_id)
-            held.push_async_callback(self._locks.release, thread_id)
-            await self._catalog.record(Change(events=(notices.not_loaded(thread_id),)))
+            held.callback(self._locks.release, thread_id)
+            self._catalog.record(Change(events=(notices.not_loaded(thread_id),)))
 
-    async def _apply(
+    def _apply(
         self, operation: Operation, *, failed: Sequence[Failure]
     ) -> tuple[Operation, dict[str, RolloutFile | None]]:
         """Move the files, let Codex's rows follow, then record everything in one transaction. Repeatable: what is moved
         already counts. Tells of each thread that could be moved where its rollout lies now."""
         try:
-            files, failures = await self._moved(operation, failed)
+            files, failures = self._moved(operation, failed)
         except StoreFailure:  # of the root, so that nothing is moved
-            await self._catalog.record(Change(operation=replace(operation, state="done")))
+            self._catalog.record(Change(operation=replace(operation, state="done")))
             raise
-        left = await self._codex.move(_places(files))
-        return await self._record(operation, files, failures, left), files
+        left = self._codex.move(_places(files))
+        return self._record(operation, files, failures, left), files
 
-    async def _moved(
+    def _moved(
         self, operation: Operation, failed: Sequence[Failure], dry_run: bool = False
     ) -> tuple[dict[str, RolloutFile | None], list[Failure]]:
         files: dict[str, RolloutFile | None] = {}
@@ -269,7 +266,7 @@ class Cascade:
             for move in batch:
                 if move.thread_id in kept:
                     reasons.setdefault(move.thread_id, "a thread below it could not be deleted")
-            for move, outcome in zip(moves, await self._move(operation.kind, moves, dry_run), strict=True):
+            for move, outcome in zip(moves, self._move(operation.kind, moves, dry_run), strict=True):
                 if not isinstance(outcome, StoreFailure):
                     files.setdefault(move.thread_id, outcome)
                     continue
@@ -279,37 +276,35 @@ class Cascade:
                 kept.add(move.thread_id)
                 if operation.kind == "delete":
                     files.pop(move.thread_id, None)
-                    kept.update(await self._above(move.thread_id, operation))
+                    kept.update(self._above(move.thread_id, operation))
         return files, [Failure(thread_id=thread_id, reason=reason) for thread_id, reason in reasons.items()]
 
-    async def _above(self, thread_id: str, operation: Operation) -> list[str]:
+    def _above(self, thread_id: str, operation: Operation) -> list[str]:
         try:
-            return await self._catalog.parents(thread_id)
+            return self._catalog.parents(thread_id)
         except StoreFailure:  # it can't be told now, so all that is left of the cascade stays
             return operation.thread_ids
 
-    async def _move(
-        self, kind: str, moves: Sequence[Move], dry_run: bool
-    ) -> Sequence[RolloutFile | StoreFailure | None]:
+    def _move(self, kind: str, moves: Sequence[Move], dry_run: bool) -> Sequence[RolloutFile | StoreFailure | None]:
         """Some files. Tells of each where it is now (None if it is deleted), or why it could not be moved."""
         rollouts = self._catalog.rollouts
         try:
             if kind == "archive":
-                return await rollouts.archive_many([move.path for move in moves], dry_run)
+                return rollouts.archive_many([move.path for move in moves], dry_run)
             if kind == "unarchive":
-                return await rollouts.unarchive_many([move.path for move in moves], dry_run)
+                return rollouts.unarchive_many([move.path for move in moves], dry_run)
             for move in moves:
-                await rollouts.remove(move.path, dry_run)
+                rollouts.remove(move.path, dry_run)
         except StoreFailure as error:
             return [error] * len(moves)
         for move in moves if not dry_run else ():
             try:
-                await rollouts.forget_name(move.thread_id)
+                rollouts.forget_name(move.thread_id)
             except StoreFailure as error:  # a name of nothing, which nobody finds
                 logger.warning("the name of deleted thread %s is still listed: %s", move.thread_id, error)
         return [None] * len(moves)
 
-    async def _record(
+    def _record(
         self,
         operation: Operation,
         files: Mapping[str, RolloutFile | None],
@@ -320,7 +315,7 @@ class Cascade:
         no row that could tell."""
         finished = _finished(operation, files, failures, operation_id=operation.id, left=left)
         gone = tuple(files) if operation.kind == "delete" else ()
-        await self._catalog.record(
+        self._catalog.record(
             Change(
                 moved=tuple(_moved(thread_id, file) for thread_id, file in files.items() if file is not None),
                 forgotten=gone,

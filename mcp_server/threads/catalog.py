@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
-import anyio
 from msgspec.structs import replace
 
 from mcp_server.codex.file_rank import is_canonical, rank_of
@@ -36,7 +36,6 @@ from mcp_server.sync.freshness import Freshness
 from mcp_server.sync.lookup import Source, borne_out, find, find_many, find_paths, find_rollout
 from mcp_server.sync.reconciler import sync, sync_paths
 from mcp_server.sync.upsert import NameSource
-from mcp_server.threads.event_feed import EventBus
 from mcp_server.threads.history import HistoryText, history_text
 from mcp_server.threads.loaded import LiveThreads
 from mcp_server.threads.turn_index import History, open_history
@@ -67,7 +66,7 @@ class Catalog:
         *,
         memory: StateStore,
         live: LiveThreads,
-        bus: EventBus,
+        wake: Callable[[], None] = lambda: None,
         more_names: NameSource | None = None,
         facts: CodexFacts | None = None,
         fresh: Freshness | None = None,
@@ -79,106 +78,112 @@ class Catalog:
         self.ahead: StateStore | None = None
         """The newest threads alone, until the state DB has as many."""
         self.live = live
-        self._bus = bus
+        self._wake = wake
         self._memory = memory
         self._more_names = more_names
         self._facts = facts
         self._freshness = fresh
         self._waiting: deque[Change] = deque()
-        self._recording = anyio.Lock()
+        self._recording = threading.Lock()
         self._handed_on = 0
         self._rows_lost = False
 
     @property
     def log(self) -> StateStore:
         """The store that holds events, journal and receipts of this server."""
-        return self.state if self.state is not None else self._memory
+        state = self.state
+        return state if state is not None else self._memory
 
     @property
     def early(self) -> StateStore:
         """What is in memory of the times without a state DB."""
         return self._memory
 
-    async def attach(self, state: StateStore) -> None:
+    def attach(self, state: StateStore) -> None:
         """Go over to the state DB once it is open; what happened until then goes into its log and its rows."""
         if rows := self._loaded_rows():
-            await _commit(state, Change(threads=rows))
+            _commit(state, Change(threads=rows))
         # Until nothing has happened meanwhile, and the rows of what has are right before anyone sees them. Its events
         # are told already.
-        while early := await self._early():
-            await _commit(state, Change(threads=self._loaded_rows(), events=tuple(early)))
+        while True:
+            with self._recording:  # what is recorded now goes into the one or the other
+                if not (early := self._early()):
+                    self.state, self.building, self.ahead = state, None, None
+                    break
+            _commit(state, Change(threads=self._loaded_rows(), events=tuple(early)))
             self._handed_on = early[-1].seq
             for thread_id in {event.thread_id for event in early} - self.live.own():
                 with suppress(StoreFailure):
                     names = self._more_names
-                    await find(self.rollouts, state, thread_id, own=self.live.own, more_names=names, quiet=True)
-        self.state, self.building, self.ahead = state, None, None
-        self._bus.wake()
+                    find(self.rollouts, state, thread_id, own=self.live.own, more_names=names, quiet=True)
+        self._wake()
 
-    async def _early(self) -> list[ThreadEvent]:
+    def _early(self) -> list[ThreadEvent]:
         """What has happened without the state DB and is not handed on yet; of a store in memory, so nothing waits."""
-        return await self._memory.events_after(self._handed_on, limit=100_000)
+        return self._memory.events_after(self._handed_on, limit=100_000)
 
     def detach(self) -> None:
         """Go back to the files, until a state DB is attached again."""
         self.state = self.building = None
         self._rows_lost = True
-        self._bus.wake()
+        self._wake()
 
-    async def index(self, *, names: bool = False) -> StateStore:
+    def index(self, *, names: bool = False) -> StateStore:
         """The rows, in step with the files as far as a few stamps tell. `names` says that names matter."""
-        if self.state is not None and self._freshness is not None:
-            found = await self._freshness.look(self.state, own=self.live.own, names=names)
-            if any(report.events for report in found):
-                self._bus.wake()
-        if self.state is None:
-            if self._rows_lost:  # a sync leaves the rows of loaded threads to whoever loaded them
-                self._rows_lost = False
-                await self._memory.commit(Change(threads=self._loaded_rows()))
-            await sync(self.rollouts, self._memory, quiet=True, own=self.live.own, more_names=self._more_names)
-        return self.log
+        if (state := self.state) is not None:
+            if self._freshness is not None:
+                found = self._freshness.look(state, own=self.live.own, names=names)
+                if any(report.events for report in found):
+                    self._wake()
+            return state
+        if self._rows_lost:  # a sync leaves the rows of loaded threads to whoever loaded them
+            self._rows_lost = False
+            self._memory.commit(Change(threads=self._loaded_rows()))
+        sync(self.rollouts, self._memory, quiet=True, own=self.live.own, more_names=self._more_names)
+        return self._memory
 
     def _loaded_rows(self) -> tuple[StoredThread, ...]:
         """The rows that this process keeps itself."""
         return tuple(live.thread for live in self.live.all() if live.materialised and not live.ephemeral)
 
-    async def commit(self, change: Change) -> list[ThreadEvent]:
+    def commit(self, change: Change) -> list[ThreadEvent]:
         """Record what must be on record before the files may change: the plan of a cascade."""
-        await self._catch_up()
-        return await self.log.commit(change)
+        with self._recording:
+            self._catch_up()
+        return self.log.commit(change)
 
-    async def record(self, change: Change) -> None:
+    def record(self, change: Change) -> None:
         """Record what has happened to the files: file first, index second, event last. The files hold it already, so a
         failing state DB can't undo it; the change waits, in order, until the DB takes it."""
-        self._waiting.append(change)
-        if len(self._waiting) > _MAX_WAITING:
-            logger.error("the state DB takes nothing; the oldest change that waits for it is dropped")
-            self._waiting.popleft()
-        await self._catch_up()
-
-    async def _catch_up(self) -> None:
-        async with self._recording:
-            while self._waiting:
-                try:
-                    await _commit(self.log, self._waiting[0])
-                except StoreFailure as error:
-                    logger.warning("%d changes wait for the state DB: %s", len(self._waiting), error)
-                    return
+        with self._recording:
+            self._waiting.append(change)
+            if len(self._waiting) > _MAX_WAITING:
+                logger.error("the state DB takes nothing; the oldest change that waits for it is dropped")
                 self._waiting.popleft()
+            self._catch_up()
 
-    async def unreadable(self, index: StateStore, *, archived: bool) -> list[Unreadable]:
+    def _catch_up(self) -> None:
+        while self._waiting:
+            try:
+                _commit(self.log, self._waiting[0])
+            except StoreFailure as error:
+                logger.warning("%d changes wait for the state DB: %s", len(self._waiting), error)
+                return
+            self._waiting.popleft()
+
+    def unreadable(self, index: StateStore, *, archived: bool) -> list[Unreadable]:
         """What can't be read among the active or the archived rollouts."""
-        return [one for one in await index.unreadable() if is_archived(f"{one.path}/") == archived]
+        return [one for one in index.unreadable() if is_archived(f"{one.path}/") == archived]
 
-    async def hidden(self, index: StateStore, *, archived: bool) -> list[Unreadable]:
+    def hidden(self, index: StateStore, *, archived: bool) -> list[Unreadable]:
         """The same without those that a row still tells of, as they once were."""
-        found = await self.unreadable(index, archived=archived)
+        found = self.unreadable(index, archived=archived)
         ids = {one.path: id_in(one.path.rpartition("/")[2]) for one in found}
-        rows = await index.stamps({thread_id for thread_id in ids.values() if thread_id}) if found else {}
+        rows = index.stamps({thread_id for thread_id in ids.values() if thread_id}) if found else {}
         told = {path for path, _ in rows.values()}
         return [one for one in found if one.path not in told]
 
-    async def resolve(self, reference: str) -> str:
+    def resolve(self, reference: str) -> str:
         """The id that a thread reference stands for: an id, a prefix of 8 or more characters, or an exact name.
 
         Raises:
@@ -193,51 +198,51 @@ class Catalog:
             return full
         if "\0" in text:
             raise InvalidThreadId(reference, "contains a null byte")
-        index = await self.index(names=True)
+        index = self.index(names=True)
         found: set[str] = set()
         if _PREFIX.fullmatch(text):
             prefix = text.lower()
             found = {i for i in self.live.ids() if i.startswith(prefix)}
-            found.update(await index.match_prefix(prefix, _CANDIDATES))
+            found.update(index.match_prefix(prefix, _CANDIDATES))
         if not found:
             found = {live.thread.id for live in self.live.all() if live.thread.name == text}
-            found.update(await index.match_name(text, _CANDIDATES))
+            found.update(index.match_name(text, _CANDIDATES))
         if len(found) > 1:
             raise AmbiguousReference(reference, sorted(found)[:_CANDIDATES])
         if not found:
             raise ThreadNotFound(reference)
         return found.pop()
 
-    async def stored(self, thread_id: str) -> StoredThread | None:
+    def stored(self, thread_id: str) -> StoredThread | None:
         """The thread as its file tells it now, or None if there is no rollout. Repairs the row on the way."""
-        found = await find(self.rollouts, self.state, thread_id, own=self.live.own, more_names=self._more_names)
-        return found and (await self.with_facts([found]))[0]
+        found = find(self.rollouts, self.state, thread_id, own=self.live.own, more_names=self._more_names)
+        return found and (self.with_facts([found]))[0]
 
-    async def mend(self, rows: Sequence[StoredThread], files: Mapping[str, RolloutFile]) -> bool:
+    def mend(self, rows: Sequence[StoredThread], files: Mapping[str, RolloutFile]) -> bool:
         """Bring rows in step that the files at their paths don't bear out; false if all do, or if it can't be done.
         Where rows of one page were wrong, others may belong there."""
         own = self.live.own()
         paths = [row.path for row in rows if row.id not in own and not borne_out(row, files)]
-        if not paths or self.state is None:
+        if not paths or (state := self.state) is None:
             return False
         try:
-            found = await sync_paths(self.rollouts, self.state, paths, own=self.live.own, more_names=self._more_names)
+            found = sync_paths(self.rollouts, state, paths, own=self.live.own, more_names=self._more_names)
         except StoreFailure as error:
             logger.warning("rows that the files don't bear out stay as they are: %s", error)
             return False
         if found.events:
-            self._bus.wake()
+            self._wake()
         return True
 
-    async def with_facts(self, threads: Sequence[StoredThread]) -> list[StoredThread]:
+    def with_facts(self, threads: Sequence[StoredThread]) -> list[StoredThread]:
         """The threads, with what Codex's database tells of them beside their files."""
-        return list(threads) if self._facts is None else await self._facts.added_to(threads)
+        return list(threads) if self._facts is None else self._facts.added_to(threads)
 
-    async def in_section(self, section: str) -> list[str]:
+    def in_section(self, section: str) -> list[str]:
         """The ids of the threads in one of Codex's sections, by its id or name."""
-        return [] if self._facts is None else await self._facts.in_section(section)
+        return [] if self._facts is None else self._facts.in_section(section)
 
-    async def check_own(self, stored: StoredThread) -> None:
+    def check_own(self, stored: StoredThread) -> None:
         """Keep writers from a copy that is read while the thread's own file can't be.
 
         Raises:
@@ -245,7 +250,7 @@ class Catalog:
         """
         if is_canonical(stored.path, stored.id):
             return
-        for file in (await self.rollouts.locate(stored.id))[:1]:
+        for file in (self.rollouts.locate(stored.id))[:1]:
             if rank_of(file.path, stored.id) < rank_of(stored.path, stored.id):
                 raise DamagedRollout(
                     file.path,
@@ -253,12 +258,12 @@ class Catalog:
                     "written to: mend the file or move it away, or fork the thread",
                 )
 
-    async def paths(self, thread_ids: Sequence[str], trees: Trees) -> dict[str, str | DamagedRollout | None]:
+    def paths(self, thread_ids: Sequence[str], trees: Trees) -> dict[str, str | DamagedRollout | None]:
         """Where the rollouts of these threads lie, which are of these trees, in the same way."""
         own, more_names = self.live.own, self._more_names
-        return await find_paths(self.rollouts, self.state, thread_ids, trees, own=own, more_names=more_names)
+        return find_paths(self.rollouts, self.state, thread_ids, trees, own=own, more_names=more_names)
 
-    async def known(self, thread_id: str) -> StoredThread:
+    def known(self, thread_id: str) -> StoredThread:
         """The thread as loaded here, else as stored.
 
         Raises:
@@ -266,48 +271,48 @@ class Catalog:
         """
         if (live := self.live.get(thread_id)) is not None:
             return live.thread
-        if (stored := await self.stored(thread_id)) is not None:
+        if (stored := self.stored(thread_id)) is not None:
             return stored
         raise ThreadNotFound(thread_id)
 
-    async def named_by_codex(self, thread: StoredThread) -> StoredThread:
+    def named_by_codex(self, thread: StoredThread) -> StoredThread:
         """The thread by the name that Codex's row gives it, which is what the next look will show."""
-        names = await self._more_names([thread.id]) if self._more_names else dict[str, str]()
+        names = self._more_names([thread.id]) if self._more_names else dict[str, str]()
         return replace(thread, name=names.get(thread.id, thread.name))
 
-    async def known_many(
+    def known_many(
         self, thread_ids: Collection[str]
     ) -> tuple[dict[str, StoredThread | DamagedRollout | None], dict[str, IndexCheckpoint]]:
         """`known` for each of these threads, what it raises, or None, in its place; and how far they are indexed."""
         loaded = {thread_id: live.thread for thread_id in thread_ids if (live := self.live.get(thread_id))}
         others = [thread_id for thread_id in thread_ids if thread_id not in loaded]
         own, more_names = self.live.own, self._more_names
-        stored, marks = await find_many(self.rollouts, self.state, others, own=own, more_names=more_names)
+        stored, marks = find_many(self.rollouts, self.state, others, own=own, more_names=more_names)
         if unmarked := loaded if self.state is not None else thread_ids:
-            marks |= await self.log.marks(unmarked)
+            marks |= self.log.marks(unmarked)
         return stored | loaded, marks
 
-    async def following(self, thread_id: str, work: Callable[[], Awaitable[T]]) -> T:
+    def following(self, thread_id: str, work: Callable[[], T]) -> T:
         """Work that reads a thread's rollout; done again where the rollout was moved meanwhile."""
         for _ in range(_MOVES):
             try:
-                return await work()
+                return work()
             except DamagedRollout as error:
-                await self.live.settled(thread_id)
-                if (await self.known(thread_id)).path == error.path:
+                self.live.settled(thread_id)
+                if (self.known(thread_id)).path == error.path:
                     raise
-        return await work()
+        return work()
 
-    async def text(self, stored: StoredThread) -> HistoryText:
+    def text(self, stored: StoredThread) -> HistoryText:
         """The bytes of the thread's history."""
         live = self.live.get(stored.id)
-        return await history_text(live.rollouts if live else self.rollouts, stored, self.source)
+        return history_text(live.rollouts if live else self.rollouts, stored, self.source)
 
-    async def source(self, rollout_id: str) -> Source | None:
+    def source(self, rollout_id: str) -> Source | None:
         """The rollout with this id, from which others borrow."""
-        return await find_rollout(self.rollouts, self.state, rollout_id)
+        return find_rollout(self.rollouts, self.state, rollout_id)
 
-    async def history(self, stored: StoredThread, store: StateStore | None = None, last: int = 0) -> History:
+    def history(self, stored: StoredThread, store: StateStore | None = None, last: int = 0) -> History:
         """The thread's turns and items, its index (in `store`, else in the log) brought up to date first. An index that
         can't be kept is made for this reading alone; an ephemeral thread's is in memory like the thread. `last` is how
         many of the last turns are fetched on the same way.
@@ -316,48 +321,47 @@ class Catalog:
             DamagedRollout: the rollout is gone or can't be read.
         """
         live = self.live.get(stored.id)
-        text = await self.text(stored)
-        active = live.turn.id if live and live.turn else None
+        text = self.text(stored)
+        turn = live.turn if live else None
+        active = turn.id if turn else None
         if live is not None and live.ephemeral:
-            return await open_history(self._memory, text, active, last)
+            return open_history(self._memory, text, active, last)
         try:
-            return await open_history(store or self.log, text, active, last)
+            return open_history(store or self.log, text, active, last)
         except DamagedRollout:
             raise
         except StoreFailure as error:
             logger.warning("the history of %s is read without an index: %s", stored.id, error)
-            return await open_history(self._memory, text, active, last)
+            return open_history(self._memory, text, active, last)
 
-    async def parents(self, thread_id: str) -> list[str]:
+    def parents(self, thread_id: str) -> list[str]:
         """The ancestors of a thread, nearest first, each once (edges may form a cycle)."""
-        index = await self.index()
-        above = await self._with_fresh_above(index, thread_id, await index.edges_above(thread_id))
+        index = self.index()
+        above = self._with_fresh_above(index, thread_id, index.edges_above(thread_id))
         return [edge.parent_id for edge in above]
 
-    async def edges_around(self, thread_id: str) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
+    def edges_around(self, thread_id: str) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
         """The edges that lead to a thread, from its parent's on upwards, and those of the tree below it; of the latter
         there may be more. A thread that lives in memory only has none on record, and is open."""
-        index, fresh = await self.index(), self._fresh()
-        above, below = await index.edges_around(thread_id, fresh)
-        return await self._with_fresh_above(index, thread_id, above), _with_fresh(below, fresh)
+        index, fresh = self.index(), self._fresh()
+        above, below = index.edges_around(thread_id, fresh)
+        return self._with_fresh_above(index, thread_id, above), _with_fresh(below, fresh)
 
-    async def _with_fresh_above(
-        self, index: StateStore, thread_id: str, recorded: Sequence[SpawnEdge]
-    ) -> list[SpawnEdge]:
+    def _with_fresh_above(self, index: StateStore, thread_id: str, recorded: Sequence[SpawnEdge]) -> list[SpawnEdge]:
         """The recorded edges above a thread, and those above the threads in memory that they lead to."""
         edges = {edge.child_id: edge for edge in recorded}
         end = recorded[-1].parent_id if recorded else thread_id
         while end not in edges and (live := self.live.get(end)) and (parent := live.thread.parent_thread_id):
             edges[end] = SpawnEdge(parent, end)
-            recorded = await index.edges_above(parent)
+            recorded = index.edges_above(parent)
             edges |= {edge.child_id: edge for edge in recorded}
             end = recorded[-1].parent_id if recorded else parent
         return chain_of(edges, thread_id)
 
-    async def tree_below(self, thread_id: str) -> Trees:
+    def tree_below(self, thread_id: str) -> Trees:
         """The tree below a thread, with the edges to threads that live in memory only; there may be more."""
         fresh = self._fresh()
-        trees = await (await self.index()).trees_with_files({thread_id, *fresh}, self.rollouts.look_at_many)
+        trees = (self.index()).trees_with_files({thread_id, *fresh}, self.rollouts.look_at_many)
         return trees._replace(edges=_with_fresh(trees.edges, fresh))
 
     def _fresh(self) -> dict[str, str | None]:
@@ -365,14 +369,14 @@ class Catalog:
         return {live.thread.id: live.thread.parent_thread_id for live in self.live.all() if not live.materialised}
 
 
-async def _commit(state: StateStore, change: Change) -> None:
+def _commit(state: StateStore, change: Change) -> None:
     """Record a change; in parts if something in it has no room in the store, so that nothing else waits for that."""
     try:
-        await state.commit(change)
+        state.commit(change)
     except NotStorable as error:
         parts = parts_of(change)
         for part in parts if len(parts) > 1 else ():
-            await _commit(state, part)
+            _commit(state, part)
         if len(parts) == 1:
             told = {*(row.id for row in (*change.threads, *change.observed)), *(e.thread_id for e in change.events)}
             logger.error("a change of %s is not on record: %s", ", ".join(sorted(told)) or "several threads", error)

@@ -7,11 +7,11 @@ from mcp_server.models.params import ItemsParams, ReadParams, SearchParams
 from mcp_server.threads.catalog import Catalog
 
 
-async def only_thread(catalog: Catalog, params: SearchParams) -> str | None:
+def only_thread(catalog: Catalog, params: SearchParams) -> str | None:
     """The id of the one thread that a search names, if it does; no filter stands beside it."""
     if params.thread_id is None:
         return None
-    thread = await catalog.known(await catalog.resolve(params.thread_id))
+    thread = catalog.known(catalog.resolve(params.thread_id))
     way_out = "leave it out, or thread_id"
     for name in ("cwd", "model_providers", "source_kinds", "ancestor_thread_id", "since", "until"):
         if (value := getattr(params.filter, name)) is not None:

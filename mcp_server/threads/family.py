@@ -26,7 +26,7 @@ class Family:
     def __init__(self, catalog: Catalog, reader: Reader) -> None:
         self._catalog, self._reader = catalog, reader
 
-    async def tree(self, reference: str, cursor: str | None = None, limit: int | None = None) -> TreeResult:
+    def tree(self, reference: str, cursor: str | None = None, limit: int | None = None) -> TreeResult:
         """Ancestors up to the root, and everything below the thread, in the order of the picture: the first `limit` of
         them (None: all), or those behind the cursor. Siblings of ancestors are left out.
 
@@ -34,15 +34,15 @@ class Family:
             ThreadNotFound, DamagedRollout: as `Catalog.known`.
             InvalidCursor: not a thread of this tree.
         """
-        thread_id = await self._catalog.resolve(reference)
-        above, below = await self._catalog.edges_around(thread_id)
+        thread_id = self._catalog.resolve(reference)
+        above, below = self._catalog.edges_around(thread_id)
         picture = Picture([edge.parent_id for edge in reversed(above)], thread_id, below)
         lines = iter(picture)
         if cursor is not None and all(line.thread_id != cursor for line in lines):
             raise InvalidCursor(cursor)
         page = list(islice(lines, None if limit is None else clamp_limit(limit)))
         edges: dict[str, EdgeStatus] = {edge.child_id: edge.status for edge in (*below, *above)}
-        nodes = await self._nodes(page, edges, asked=thread_id)
+        nodes = self._nodes(page, edges, asked=thread_id)
         text = [
             f"{line.before}{_label(node, marked=node.thread_id == thread_id)}"
             for line, node in zip(page, nodes, strict=True)
@@ -56,9 +56,9 @@ class Family:
             next_cursor=page[-1].thread_id if next(lines, None) else None,
         )
 
-    async def _nodes(self, page: Sequence[Line], edges: Mapping[str, EdgeStatus], asked: str) -> list[TreeNode]:
+    def _nodes(self, page: Sequence[Line], edges: Mapping[str, EdgeStatus], asked: str) -> list[TreeNode]:
         """All of them at once: a tree may have thousands. The one that was asked for has to be there."""
-        known, marks = await self._catalog.known_many({*(line.thread_id for line in page), asked})
+        known, marks = self._catalog.known_many({*(line.thread_id for line in page), asked})
         if isinstance(problem := known[asked], DamagedRollout | None):
             raise problem or ThreadNotFound(asked)
         nodes: list[TreeNode] = []
@@ -75,7 +75,7 @@ class Family:
                     "role": thread.agent_role,
                     "title": title_of(thread),
                     "status": live.status.type if live else "notLoaded",
-                    "turns": await self._turns(thread, marks.get(thread.id), len(page) <= _COUNTED_NODES),
+                    "turns": self._turns(thread, marks.get(thread.id), len(page) <= _COUNTED_NODES),
                     "archived": thread.archived,
                 }
             nodes.append(
@@ -89,14 +89,14 @@ class Family:
             )
         return nodes
 
-    async def _turns(self, stored: StoredThread, mark: IndexCheckpoint | None, read: bool) -> int | None:
+    def _turns(self, stored: StoredThread, mark: IndexCheckpoint | None, read: bool) -> int | None:
         live = self._catalog.live.get(stored.id)
         if live is not None and not live.materialised:
             return 0
         if mark is not None and mark.stamp == stored.stamp:
             return mark.turns
         try:
-            return await self._reader.turn_count(stored) if read else None
+            return self._reader.turn_count(stored) if read else None
         except ThreadstoreError:
             return None
 

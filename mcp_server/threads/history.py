@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from anyio import to_thread
 from msgspec import structs
 
 from mcp_server.codex.drafts import Draft
@@ -28,7 +27,7 @@ MAX_LINEAGE = 64
 
 # Less than this is folded at once: handing it to another thread would take longer.
 _SMALL_BYTES = 128 << 10
-BaseOf = Callable[[str], Awaitable[Source | None]]
+BaseOf = Callable[[str], Source | None]
 T = TypeVar("T")
 
 
@@ -59,7 +58,7 @@ class HistoryText:
         """Where the thread's own rollout begins."""
         return self.parts[-1].start
 
-    async def lines(self, start: int = 0, *, strict: bool = False) -> AsyncGenerator[list[RawLine]]:
+    def lines(self, start: int = 0, *, strict: bool = False) -> Generator[list[RawLine]]:
         """The lines from the beginning of one on, in batches. A borrowed rollout that can't be read is left out, and
         said in `bad`, unless `strict`.
 
@@ -73,10 +72,10 @@ class HistoryText:
             end = None if part.end is None else part.end - part.start
             try:
                 if end is None and self._is_small(first):
-                    (data,) = await self.rollouts.read(part.path, [(first, self.thread.stamp.size)])
+                    (data,) = self.rollouts.read(part.path, [(first, self.thread.stamp.size)])
                     yield split_lines(data, first + part.start)
                     continue
-                async for batch in self.rollouts.lines(part.path, first, end):
+                for batch in self.rollouts.lines(part.path, first, end):
                     yield [replace(raw, offset=raw.offset + part.start) for raw in batch] if part.start else batch
             except DamagedRollout as error:
                 if strict or part is self.parts[-1]:
@@ -87,7 +86,7 @@ class HistoryText:
         """Whether what was there of the own rollout, from an offset on, can be had in one trip to a worker thread."""
         return is_text(self.thread.path) and first < self.thread.stamp.size <= first + _SMALL_BYTES
 
-    async def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each range. Raises as `lines`; what is borrowed and can't be read is empty."""
         found = [b""] * len(ranges)
         for part in self.parts:
@@ -97,7 +96,7 @@ class HistoryText:
             if not cut:
                 continue
             try:
-                read = await self.rollouts.read(part.path, [(a, b) for _, a, b in cut])
+                read = self.rollouts.read(part.path, [(a, b) for _, a, b in cut])
             except DamagedRollout:
                 if part is self.parts[-1]:
                     raise
@@ -117,9 +116,7 @@ class HistoryText:
             return None
 
 
-async def history_text(
-    rollouts: RolloutStore, thread: StoredThread, base_of: BaseOf, *, whole: bool = False
-) -> HistoryText:
+def history_text(rollouts: RolloutStore, thread: StoredThread, base_of: BaseOf, *, whole: bool = False) -> HistoryText:
     """The history of a thread; `base_of` finds a rollout by id. A base that is missing, and a lineage that runs in a
     circle, are said in `bad`. An attached thread, and what borrows from it, shows nothing of what that borrows, as in
     Codex; it is in the `whole` history, with which a model goes on."""
@@ -129,7 +126,7 @@ async def history_text(
     fork = Source(thread.path, thread.history_base, thread.attached)
     while (base := fork.history_base) and (whole or not fork.attached):
         try:
-            source = await base_of(base.thread_id)
+            source = base_of(base.thread_id)
         except DamagedRollout as error:
             bad.append(BadLine(error.path, error.offset, error.reason))
             break
@@ -151,22 +148,22 @@ async def history_text(
 # ---------------------------------------------------------------------------------------------- turns
 
 
-async def read_turns(text: HistoryText, spans: Sequence[TurnSpan], view: ItemsView) -> list[Turn]:
+def read_turns(text: HistoryText, spans: Sequence[TurnSpan], view: ItemsView) -> list[Turn]:
     """These turns, with as much of their items as a view shows: none, the first user and the last agent message, or
     all. Reads the bytes of what is shown and no more. Turns that are too long to be read with those behind them are
     shown with less, and say so in `items_view`."""
     if view == "notLoaded":
         return [_header(span, view) for span in spans]
     if view == "summary":
-        return await _summaries(text, spans)
+        return _summaries(text, spans)
     whole = _read_together(spans, lambda span: span.end - span.begin.start)
     if len(whole) < len(spans):
         long = [span for span in spans if span not in whole]
-        read = [*await _summaries(text, long), *await read_turns(text, whole, view)]
+        read = [*_summaries(text, long), *read_turns(text, whole, view)]
         by_number = {span.number: turn for span, turn in zip([*long, *whole], read, strict=True)}
         return [by_number[span.number] for span in spans]
-    data = await text.read([(span.begin.start, span.end) for span in spans])
-    return await off_loop(sum(map(len, data)), lambda: list(map(partial(_folded, text), spans, data)))
+    data = text.read([(span.begin.start, span.end) for span in spans])
+    return list(map(partial(_folded, text), spans, data))
 
 
 def _read_together(spans: Sequence[TurnSpan], size: Callable[[TurnSpan], int]) -> list[TurnSpan]:
@@ -180,7 +177,7 @@ def _read_together(spans: Sequence[TurnSpan], size: Callable[[TurnSpan], int]) -
     return chosen[::-1]
 
 
-async def read_items(text: HistoryText, spans: Sequence[TurnSpan], first: int, end: int) -> list[tuple[str, Item]]:
+def read_items(text: HistoryText, spans: Sequence[TurnSpan], first: int, end: int) -> list[tuple[str, Item]]:
     """The items with these numbers in the thread, each with its turn's id; they lie in these turns. Of a long turn only
     the pieces are read that hold them.
 
@@ -191,7 +188,7 @@ async def read_items(text: HistoryText, spans: Sequence[TurnSpan], first: int, e
     if sum(stop - place.start for place, stop, _ in parts) > MAX_READ_BYTES:
         what = f"the lines of items {first} to {end - 1} of thread {text.thread.id} are too long to be read together"
         raise LimitReached(what, MAX_READ_BYTES, "ask for fewer with limit, or for the summary of their turn")
-    data = await text.read([(place.start, stop) for place, stop, _ in parts])
+    data = text.read([(place.start, stop) for place, stop, _ in parts])
 
     def folded() -> list[tuple[str, Item]]:
         found: list[tuple[str, Item]] = []
@@ -203,7 +200,7 @@ async def read_items(text: HistoryText, spans: Sequence[TurnSpan], first: int, e
                     found.append((span.turn_id, item))
         return found
 
-    return await off_loop(sum(map(len, data)), folded)
+    return folded()
 
 
 def _part_of(span: TurnSpan, first: int, end: int) -> tuple[ParserState, int, int]:
@@ -218,17 +215,17 @@ def _part_of(span: TurnSpan, first: int, end: int) -> tuple[ParserState, int, in
     return place, stop, before
 
 
-async def read_draft(text: HistoryText, span: TurnSpan, data: bytes | None = None) -> Draft | None:
+def read_draft(text: HistoryText, span: TurnSpan, data: bytes | None = None) -> Draft | None:
     """A turn with the lines that told its items; `data` are its bytes where they are read already. A turn that is too
     long to be read is a DamagedRollout."""
-    told = data if data is not None else (await text.read([(span.begin.start, span.end)]))[0]
-    builder = await off_loop(len(told), lambda: fold(text, span.begin, told, span.facts.foreign_ids))
+    told = data if data is not None else (text.read([(span.begin.start, span.end)]))[0]
+    builder = fold(text, span.begin, told, span.facts.foreign_ids)
     return next(iter(builder.drafts()), None)
 
 
-async def _summaries(text: HistoryText, spans: Sequence[TurnSpan]) -> list[Turn]:
+def _summaries(text: HistoryText, spans: Sequence[TurnSpan]) -> list[Turn]:
     read = _read_together(spans, lambda span: sum(place.end - place.start for place in _summary_of(span)))
-    data = iter(await text.read([(place.start, place.end) for span in read for place in _summary_of(span)]))
+    data = iter(text.read([(place.start, place.end) for span in read for place in _summary_of(span)]))
     turns: list[Turn] = []
     for span in spans:
         if span not in read:
@@ -291,11 +288,6 @@ def fold(
 def _decoded(text: HistoryText, start: int, data: bytes) -> list[RolloutLine]:
     lines = [text.decode(RawLine(start, piece)) for piece in data.split(b"\n") if piece]
     return [line for line in lines if line is not None]
-
-
-async def off_loop(size: int, work: Callable[[], T]) -> T:
-    """Do work on so many bytes, elsewhere if it would hold the event loop up."""
-    return work() if size < _SMALL_BYTES else await to_thread.run_sync(work)
 
 
 def select_view(turn: Turn, view: ItemsView) -> Turn:

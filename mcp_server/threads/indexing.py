@@ -30,15 +30,15 @@ class Indexer:
         self._rollouts, self._state, self._own = rollouts, state, own
         self._tried: dict[str, int] = {}
 
-    async def step(self) -> int:
+    def step(self) -> int:
         """Index one batch; returns how many threads were in it, 0 if nothing is left that can be indexed now.
 
         Raises:
             StoreFailure: the index can't be read or written.
         """
         own = self._own()
-        unread = await self._state.unread(_LOOKED_AT + len(self._tried) + len(own))
-        rows = await self._state.get_many(set(unread))
+        unread = self._state.unread(_LOOKED_AT + len(self._tried) + len(own))
+        rows = self._state.get_many(set(unread))
         now = time.time_ns()
         todo = [
             row
@@ -48,20 +48,20 @@ class Indexer:
             and thread_id not in own
             and self._tried.get(thread_id) != row.stamp.mtime_ns
         ][:BATCH]
-        await index_small(self._state, await self._texts(todo))
+        index_small(self._state, self._texts(todo))
         # Whether it could be read or not: what can't is not tried again until it has changed.
         self._tried = {thread_id: at for thread_id, at in self._tried.items() if thread_id in rows}
         self._tried |= {row.id: row.stamp.mtime_ns for row in todo}
         return len(todo)
 
-    async def _texts(self, rows: Sequence[StoredThread]) -> list[HistoryText]:
+    def _texts(self, rows: Sequence[StoredThread]) -> list[HistoryText]:
         texts: list[HistoryText] = []
         for row in rows:
             try:
-                texts.append(await history_text(self._rollouts, row, self._source))
+                texts.append(history_text(self._rollouts, row, self._source))
             except UNREADABLE as error:
                 logger.warning("the history of %s is not indexed: %s", row.id, error)
         return texts
 
-    async def _source(self, rollout_id: str) -> Source | None:
-        return await find_rollout(self._rollouts, self._state, rollout_id)
+    def _source(self, rollout_id: str) -> Source | None:
+        return find_rollout(self._rollouts, self._state, rollout_id)

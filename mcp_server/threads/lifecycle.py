@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, suppress
 
-from anyio import CancelScope, get_cancelled_exc_class
 from msgspec.structs import asdict, replace
 
 from mcp_server.codex import writer as recording
@@ -65,10 +64,10 @@ class Lifecycle:
 
     # ------------------------------------------------------------------------------------------ start
 
-    async def start(self, params: StartParams, caller: Caller) -> LoadedThread:
+    def start(self, params: StartParams, caller: Caller) -> LoadedThread:
         """A new thread in memory. Nothing is on disk but its writer lock (Codex: deferred persistence)."""
         self._live.check_room()
-        parent = await self._parent(params)
+        parent = self._parent(params)
         base = self._settings_of(parent) if parent else self._defaults.settings()
         settings = override(base, params.settings)
         thread = self._new_thread(params, caller, parent, settings)
@@ -78,19 +77,19 @@ class Lifecycle:
         pending += recording.settings_applied(thread.id, settings, self._now())
         live = LiveThread(thread, settings, self._rollouts_for(params.ephemeral), ephemeral=params.ephemeral)
         live.pending = pending
-        handle = await self._load(live, caller)
-        await self._catalog.record(Change(events=(notices.started(self.view(live)),)))
+        handle = self._load(live, caller)
+        self._catalog.record(Change(events=(notices.started(self.view(live)),)))
         suggested: str | None = None
         with suppress(AmbiguousReference):
-            suggested = await self._guard.caller_id(caller) if not parent else None
+            suggested = self._guard.caller_id(caller) if not parent else None
         return self._answer(live, handle, suggested=suggested)
 
-    async def _parent(self, params: StartParams) -> StoredThread | None:
+    def _parent(self, params: StartParams) -> StoredThread | None:
         if params.parent_thread_id is None:
             return None
         if params.ephemeral:
             raise InvalidArgument("ephemeral", True, "a sub-agent thread is kept", "leave out ephemeral or the parent")
-        parent = await self._catalog.known(await self._catalog.resolve(params.parent_thread_id))
+        parent = self._catalog.known(self._catalog.resolve(params.parent_thread_id))
         if parent.archived:
             raise ThreadArchived(parent.id)
         return parent
@@ -136,38 +135,37 @@ class Lifecycle:
 
     # ------------------------------------------------------------------------------------------ resume
 
-    async def resume(self, reference: str, request: SettingsRequest, caller: Caller, turns: int) -> LoadedThread:
+    def resume(self, reference: str, request: SettingsRequest, caller: Caller, turns: int) -> LoadedThread:
         """Load a stored thread for appending, or rejoin a loaded one. Touches neither file nor updated_at."""
-        thread_id = await self._catalog.resolve(reference)
-        async with self._live.permit:
-            async with self._live.alone([thread_id]):
+        thread_id = self._catalog.resolve(reference)
+        with self._live.permit:
+            with self._live.alone([thread_id]):
                 live = self._live.get(thread_id)
                 ignored = differing(live.settings, request) if live is not None else []
                 if live is None:
-                    live, handle = await self._cold_resume(thread_id, request, caller)
+                    live, handle = self._cold_resume(thread_id, request, caller)
                 else:
                     handle = self._rejoin(live, caller)
-            return await self._with_turns(live, handle, turns, ignored=ignored)
+            return self._with_turns(live, handle, turns, ignored=ignored)
 
-    async def _cold_resume(self, thread_id: str, request: SettingsRequest, caller: Caller) -> tuple[LiveThread, str]:
-        stored = await self._loadable(thread_id)
+    def _cold_resume(self, thread_id: str, request: SettingsRequest, caller: Caller) -> tuple[LiveThread, str]:
+        stored = self._loadable(thread_id)
         settings = override(self._settings_of(stored), request)
         self._live.check_room()
         live = LiveThread(stored, settings, self._catalog.rollouts, materialised=True)
-        handle = await self._load(live, caller)
-        current = await self._catalog.stored(thread_id)
+        handle = self._load(live, caller)
+        current = self._catalog.stored(thread_id)
         if current is None or current.archived:  # it went away before the lock was ours
-            await self._unload(live)
+            self._unload(live)
             raise ThreadArchived(thread_id) if current else ThreadNotFound(thread_id)
         try:
-            await self._turns.check_appendable(current)
-            with CancelScope(shield=True):
-                current = await self._turns.plain(current)
+            self._turns.check_appendable(current)
+            current = self._turns.plain(current)
         except StoreFailure:
-            await self._unload(live)
+            self._unload(live)
             raise
         live.thread = current
-        await self._catalog.record(Change(events=(notices.status_changed(live),)))
+        self._catalog.record(Change(events=(notices.status_changed(live),)))
         return live, handle
 
     def _rejoin(self, live: LiveThread, caller: Caller) -> str:
@@ -175,10 +173,10 @@ class Lifecycle:
             raise NotMaterialized(live.thread.id, "thread_resume")
         return self._live.subscribe(live.thread.id, caller.connection, self._live.elapsed_ms())
 
-    async def _loadable(self, thread_id: str) -> StoredThread:
-        stored = await self._catalog.stored(thread_id)
+    def _loadable(self, thread_id: str) -> StoredThread:
+        stored = self._catalog.stored(thread_id)
         if stored is None:
-            if await self._catalog.log.deleted([thread_id]):
+            if self._catalog.log.deleted([thread_id]):
                 raise ThreadDeleted(thread_id)
             raise ThreadNotFound(thread_id)
         if stored.archived:
@@ -188,12 +186,12 @@ class Lifecycle:
 
     # ------------------------------------------------------------------------------------------ fork
 
-    async def fork(self, params: ForkParams, caller: Caller) -> LoadedThread:
+    def fork(self, params: ForkParams, caller: Caller) -> LoadedThread:
         """Copy a thread's history, whole or up to a turn, into a new thread. The source's bytes stay as they are."""
-        source_id = await self._catalog.resolve(params.thread_id)
-        return await self._catalog.following(source_id, lambda: self._fork(source_id, params, caller))
+        source_id = self._catalog.resolve(params.thread_id)
+        return self._catalog.following(source_id, lambda: self._fork(source_id, params, caller))
 
-    async def _fork(self, source_id: str, params: ForkParams, caller: Caller) -> LoadedThread:
+    def _fork(self, source_id: str, params: ForkParams, caller: Caller) -> LoadedThread:
         if params.last_turn_id is not None and params.before_turn_id is not None:
             raise InvalidArgument(
                 "before_turn_id",
@@ -205,7 +203,7 @@ class Lifecycle:
         live_source = self._live.get(source_id)
         if live_source is not None and not live_source.materialised:
             raise NotMaterialized(source_id, "thread_fork")
-        source = live_source.thread if live_source else await self._catalog.known(source_id)
+        source = live_source.thread if live_source else self._catalog.known(source_id)
         if source.archived:
             raise ThreadArchived(source_id)
         settings = override(self._settings_of(source), params.settings)
@@ -215,41 +213,38 @@ class Lifecycle:
         source_rollouts = live_source.rollouts if live_source else self._catalog.rollouts
         copied = self._turns.copied(source_rollouts, source, params, fork.created_at_ms)
         live = LiveThread(fork, settings, rollouts, ephemeral=params.ephemeral, materialised=True)
-        async with rollouts.drafted(fork.path, self._forked(live, copied)) as put:
-            handle = await self._load(live, caller)
-            with CancelScope(shield=True):  # a caller who goes away now finds the fork among the stored threads
-                await self._put(live, put)
-        return await self._with_turns(live, handle, 5)
+        with rollouts.drafted(fork.path, self._forked(live, copied)) as put:
+            handle = self._load(live, caller)
+            # a caller who goes away now finds the fork among the stored threads
+            self._put(live, put)
+        return self._with_turns(live, handle, 5)
 
-    async def _forked(self, fork: LiveThread, copied: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    def _forked(self, fork: LiveThread, copied: Generator[bytes]) -> Generator[bytes]:
         """The rollout of a fork."""
         yield encode_line(_meta_line(fork.thread, None))
-        async with aclosing(copied):
-            async for part in copied:
-                yield part
+        with closing(copied):
+            yield from copied
         yield b"".join(map(encode_line, recording.settings_applied(fork.thread.id, fork.settings, self._now())))
 
-    async def _put(self, fork: LiveThread, put: Callable[[], Awaitable[FileStamp]]) -> None:
+    def _put(self, fork: LiveThread, put: Callable[[], FileStamp]) -> None:
         try:
-            await put()
-            await self._turns.reread(fork)
+            put()
+            self._turns.reread(fork)
         except StoreFailure as error:
             try:
                 if not isinstance(error, RolloutNameTaken):
-                    await fork.rollouts.remove(fork.thread.path)
+                    fork.rollouts.remove(fork.thread.path)
             finally:
-                await self._unload(fork)
+                self._unload(fork)
             raise
-        await self._turns.record(fork, [notices.started(self.view(fork))])
+        self._turns.record(fork, [notices.started(self.view(fork))])
 
     # ------------------------------------------------------------------------------------------ leaving
 
-    async def unsubscribe(
-        self, reference: str | None, subscription_id: str | None, caller: Caller
-    ) -> UnsubscribeResult:
+    def unsubscribe(self, reference: str | None, subscription_id: str | None, caller: Caller) -> UnsubscribeResult:
         """Leave by handle, else by connection. When the last subscriber leaves, the thread is closed."""
-        thread_id = await self._thread_to_leave(reference, subscription_id)
-        await self._live.settled(thread_id)
+        thread_id = self._thread_to_leave(reference, subscription_id)
+        self._live.settled(thread_id)
         if self._live.get(thread_id) is None:
             return UnsubscribeResult(thread_id=thread_id, status="notLoaded" if thread_id else "notSubscribed")
         if not self._live.leaving(thread_id, subscription_id, caller.connection):
@@ -258,21 +253,19 @@ class Lifecycle:
             self._live.unsubscribe_handle(subscription_id)
         elif caller.connection is not None:
             self._live.unsubscribe_connection(caller.connection, thread_id)
-        await self.release_if_unwatched(thread_id)
+        self.release_if_unwatched(thread_id)
         return UnsubscribeResult(thread_id=thread_id, status="unsubscribed")
 
-    async def interrupted_by_leaving(
-        self, reference: str | None, subscription_id: str | None, caller: Caller
-    ) -> str | None:
+    def interrupted_by_leaving(self, reference: str | None, subscription_id: str | None, caller: Caller) -> str | None:
         """The thread whose running turn `unsubscribe` would interrupt, if it would."""
-        thread_id = await self._thread_to_leave(reference, subscription_id)
+        thread_id = self._thread_to_leave(reference, subscription_id)
         live = self._live.get(thread_id)
         if live is None or live.turn is None or self._unload_delay_ms:
             return None
         leaving = self._live.leaving(thread_id, subscription_id, caller.connection)
         return thread_id if leaving and not self._live.subscribed(thread_id, without=leaving) else None
 
-    async def _thread_to_leave(self, reference: str | None, subscription_id: str | None) -> str:
+    def _thread_to_leave(self, reference: str | None, subscription_id: str | None) -> str:
         """Its id, "" for a handle that is unknown."""
         if reference is None and subscription_id is None:
             raise InvalidArgument("subscription_id", None, "nothing says which thread", "pass it, or thread_id")
@@ -280,18 +273,18 @@ class Lifecycle:
             subscription = self._live.handle(subscription_id) if subscription_id else None
             return subscription.thread_id if subscription else ""
         try:
-            return await self._catalog.resolve(reference)
+            return self._catalog.resolve(reference)
         except ThreadNotFound:
             return parse_id(reference) or reference
 
-    async def leave_connection(self, connection: str) -> None:
+    def leave_connection(self, connection: str) -> None:
         """A connection ended: it leaves all its threads."""
         for thread_id in self._live.threads_of(connection):
             self._live.unsubscribe_connection(connection, thread_id)
-            await self.release_if_unwatched(thread_id)
+            self.release_if_unwatched(thread_id)
         self._live.forget_connection(connection)
 
-    async def release_if_unwatched(self, thread_id: str) -> None:
+    def release_if_unwatched(self, thread_id: str) -> None:
         """Close the thread if nobody subscribes to it, at once or after the unload delay."""
         live = self._live.get(thread_id)
         if live is None or live.closing or self._live.subscribed(thread_id):
@@ -299,66 +292,66 @@ class Lifecycle:
         if self._unload_delay_ms and live.unsubscribed_at_ms is None:
             live.unsubscribed_at_ms = self._live.elapsed_ms()
             return
-        await self.close(live)
+        self.close(live)
 
-    async def reap(self) -> None:
+    def reap(self) -> None:
         """Close what nobody watches any more: lapsed handles, and threads whose unload delay is over."""
         now = self._live.elapsed_ms()
         for handle in self._live.lapsed(now):
             subscription = self._live.handle(handle)
             if subscription is not None and self._live.unsubscribe_handle(handle):
-                await self.release_if_unwatched(subscription.thread_id)
+                self.release_if_unwatched(subscription.thread_id)
         for live in self._live.all():
             idle_since = live.unsubscribed_at_ms
             if idle_since is not None and live.turn is None and now - idle_since >= self._unload_delay_ms:
                 try:
-                    await self.close(live)
+                    self.close(live)
                 except Exception:  # the others are closed all the same
                     logger.exception("thread %s can't be closed now", live.thread.id)
                     live.closing, live.unsubscribed_at_ms = False, now + _RETRY_MS
 
-    async def close(self, live: LiveThread, *, at_the_end: bool = False) -> None:
+    def close(self, live: LiveThread, *, at_the_end: bool = False) -> None:
         """Interrupt what runs and record it so, let the lock go, then tell: status notLoaded, then closed. Not if
         somebody has come back meanwhile, unless the server ends."""
         thread_id = live.thread.id
-        async with self._live.alone([thread_id]):
+        with self._live.alone([thread_id]):
             taken = self._live.get(thread_id) is not live  # by a cascade, while this call waited
             if taken or (not at_the_end and self._live.subscribed(thread_id)):
                 return
             live.closing = True
-            async with live.lock:
+            with live.lock:
                 if live.turn is not None:
                     try:
-                        await self._turns.interrupt(live)
+                        self._turns.interrupt(live)
                     except StoreFailure as error:  # a turn without an end is read as interrupted
                         logger.warning("the interruption of a turn of %s is not recorded: %s", thread_id, error)
-                await self._unload(live)
-            await self._catalog.record(Change(events=(notices.not_loaded(thread_id), notices.closed(thread_id))))
+                self._unload(live)
+            self._catalog.record(Change(events=(notices.not_loaded(thread_id), notices.closed(thread_id))))
 
-    async def close_all(self) -> None:
+    def close_all(self) -> None:
         """The server ends: everything that is loaded is closed."""
         for live in self._live.all():
-            await self.close(live, at_the_end=True)
+            self.close(live, at_the_end=True)
 
     # ------------------------------------------------------------------------------------------ shared
 
     def _rollouts_for(self, ephemeral: bool) -> RolloutStore:
         return self._new_memory() if ephemeral else self._catalog.rollouts
 
-    async def _load(self, live: LiveThread, caller: Caller) -> str:
+    def _load(self, live: LiveThread, caller: Caller) -> str:
         if not live.ephemeral:
-            await self._locks.acquire(live.thread.id)
-        self._live.add(live)
+            self._locks.acquire(live.thread.id)
         try:
+            self._live.add(live)
             return self._live.subscribe(live.thread.id, caller.connection, self._live.elapsed_ms())
         except BaseException:
-            await self._unload(live)
+            self._unload(live)
             raise
 
-    async def _unload(self, live: LiveThread) -> None:
+    def _unload(self, live: LiveThread) -> None:
         self._live.drop(live.thread.id)
         if not live.ephemeral:
-            await self._locks.release(live.thread.id)
+            self._locks.release(live.thread.id)
 
     def view(self, live: LiveThread) -> Thread:
         return thread_view(live.thread, live.rollouts, live)
@@ -382,13 +375,12 @@ class Lifecycle:
             ignored_overrides=list(ignored),
         )
 
-    async def _with_turns(self, live: LiveThread, handle: str, limit: int, ignored: Sequence[str] = ()) -> LoadedThread:
+    def _with_turns(self, live: LiveThread, handle: str, limit: int, ignored: Sequence[str] = ()) -> LoadedThread:
         try:
-            page = await self._reader.last_turns(live, limit)
-        except (StoreFailure, get_cancelled_exc_class()):  # nobody learns of the handle
-            with CancelScope(shield=True):
-                self._live.unsubscribe_handle(handle)
-                await self.release_if_unwatched(live.thread.id)
+            page = self._reader.last_turns(live, limit)
+        except StoreFailure:  # nobody learns of the handle
+            self._live.unsubscribe_handle(handle)
+            self.release_if_unwatched(live.thread.id)
             raise
         return self._answer(live, handle, thread=page.thread, cursor=page.next_cursor, ignored=ignored)
 

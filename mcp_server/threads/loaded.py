@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Collection, Generator, Iterable, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import anyio
 import uuid_utils
 
 from mcp_server.codex.fork import Numbering
@@ -19,6 +19,7 @@ from mcp_server.errors import LimitReached, ThreadClosing, ThreadNotLoaded
 from mcp_server.models.thread import ACTIVE, IDLE, SYSTEM_ERROR, Settings, StoredThread, ThreadStatus
 from mcp_server.models.turn import Item, Turn
 from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.serialised import one_at_a_time
 
 # A handle that nobody used for this long lapses as if unsubscribed.
 HANDLE_LIFE_MS = 3_600_000
@@ -73,16 +74,16 @@ class LiveThread:
     closing: bool = False
     unsubscribed_at_ms: int | None = None
     # One verb at a time: what is read from the thread must still hold when it is written.
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @asynccontextmanager
-    async def writing(self) -> AsyncGenerator[None]:
+    @contextmanager
+    def writing(self) -> Generator[None]:
         """Have the thread to oneself, to write to it.
 
         Raises:
             ThreadClosing: it left, or is about to; its lock may be another's by now.
         """
-        async with self.lock:
+        with self.lock:
             if self.closing:
                 raise ThreadClosing(self.thread.id)
             yield
@@ -113,7 +114,7 @@ class Subscription:
 class _Gate:
     """`users` hold the lock, or wait for it."""
 
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    lock: threading.Lock = field(default_factory=threading.Lock)
     users: int = 0
 
 
@@ -125,44 +126,55 @@ class LiveThreads:
 
     def __init__(self) -> None:
         # Resume, archive, unarchive and delete run one at a time in a process, as in Codex.
-        self.permit = anyio.Lock()
+        self.permit = threading.Lock()
         self._gates: dict[str, _Gate] = {}
         self._threads: dict[str, LiveThread] = {}
         self._handles: dict[str, Subscription] = {}
         self._connections: dict[str, set[str]] = {}
         self._kept: frozenset[str] = frozenset()
 
-    @asynccontextmanager
-    async def alone(self, thread_ids: Collection[str]) -> AsyncGenerator[None]:
+    @contextmanager
+    def alone(self, thread_ids: Collection[str]) -> Generator[None]:
         """Load threads, let them go, move them, or write to those that are not loaded, while no other call of this
         process does: it waits its turn. (The writer locks keep other processes out.) To be taken after the permit and
         before the lock of a loaded thread, and not within another."""
-        async with AsyncExitStack() as held:
+        with ExitStack() as held:
             for thread_id in sorted(set(thread_ids)):
-                await held.enter_async_context(self._through(thread_id))
+                held.enter_context(self._through(thread_id))
             yield
 
-    async def settled(self, thread_id: str) -> None:
+    def settled(self, thread_id: str) -> None:
         """Wait until no call loads the thread, lets it go or moves it."""
         if thread_id in self._gates:
-            async with self._through(thread_id):
+            with self._through(thread_id):
                 pass
 
-    @asynccontextmanager
-    async def _through(self, thread_id: str) -> AsyncGenerator[None]:
-        gate = self._gates.setdefault(thread_id, _Gate())
-        gate.users += 1
+    @contextmanager
+    def _through(self, thread_id: str) -> Generator[None]:
+        gate = self._enter(thread_id)
         try:
-            async with gate.lock:
+            with gate.lock:
                 yield
         finally:
-            gate.users -= 1
-            if not gate.users:
-                del self._gates[thread_id]
+            self._leave(thread_id, gate)
 
+    @one_at_a_time
+    def _enter(self, thread_id: str) -> _Gate:
+        gate = self._gates.setdefault(thread_id, _Gate())
+        gate.users += 1
+        return gate
+
+    @one_at_a_time
+    def _leave(self, thread_id: str, gate: _Gate) -> None:
+        gate.users -= 1
+        if not gate.users:
+            del self._gates[thread_id]
+
+    @one_at_a_time
     def ids(self) -> list[str]:
         return sorted(self._threads)
 
+    @one_at_a_time
     def own(self) -> frozenset[str]:
         """The threads whose rows this process keeps: nobody else may write their files."""
         return self._kept.union(live.thread.id for live in self._threads.values() if live.materialised)
@@ -177,12 +189,14 @@ class LiveThreads:
         finally:
             self._kept = frozenset()
 
+    @one_at_a_time
     def all(self) -> Iterable[LiveThread]:
         return list(self._threads.values())
 
     def get(self, thread_id: str) -> LiveThread | None:
         return self._threads.get(thread_id)
 
+    @one_at_a_time
     def require(self, thread_id: str) -> LiveThread:
         """The loaded thread.
 
@@ -197,14 +211,19 @@ class LiveThreads:
             raise ThreadClosing(thread_id)
         return live
 
+    @one_at_a_time
     def check_room(self) -> None:
         """Raises LimitReached if no further thread may be loaded."""
         if len(self._threads) >= MAX_LOADED:
             raise LimitReached("too many loaded threads", MAX_LOADED, "unsubscribe from some with thread_unsubscribe")
 
+    @one_at_a_time
     def add(self, live: LiveThread) -> None:
+        """Raises LimitReached as `check_room`, which others may have passed meanwhile."""
+        self.check_room()
         self._threads[live.thread.id] = live
 
+    @one_at_a_time
     def drop(self, thread_id: str) -> LiveThread | None:
         """Forget the thread and every subscription to it."""
         self._handles = {h: s for h, s in self._handles.items() if s.thread_id != thread_id}
@@ -214,6 +233,7 @@ class LiveThreads:
 
     # ------------------------------------------------------------------------------------------ subscribers
 
+    @one_at_a_time
     def subscribe(self, thread_id: str, connection: str | None, now_ms: int) -> str:
         """Mint a handle for the caller; its connection subscribes too.
 
@@ -230,9 +250,11 @@ class LiveThreads:
             live.unsubscribed_at_ms = None
         return handle
 
+    @one_at_a_time
     def handle(self, subscription_id: str) -> Subscription | None:
         return self._handles.get(subscription_id)
 
+    @one_at_a_time
     def unsubscribe_handle(self, subscription_id: str) -> bool:
         """Drop a handle; with the last handle of its connection on the thread the connection leaves too."""
         subscription = self._handles.pop(subscription_id, None)
@@ -245,6 +267,7 @@ class LiveThreads:
             self._connections.get(connection, set()).discard(thread_id)
         return True
 
+    @one_at_a_time
     def unsubscribe_connection(self, connection: str, thread_id: str) -> bool:
         """Drop a connection's subscription to one thread, with its handles; False if it had none."""
         had = thread_id in self._connections.get(connection, set())
@@ -254,12 +277,15 @@ class LiveThreads:
         }
         return had
 
+    @one_at_a_time
     def forget_connection(self, connection: str) -> None:
         self._connections.pop(connection, None)
 
+    @one_at_a_time
     def threads_of(self, connection: str) -> list[str]:
         return sorted(self._connections.get(connection, set()))
 
+    @one_at_a_time
     def leaving(self, thread_id: str, subscription_id: str | None, connection: str | None) -> frozenset[str]:
         """Who would leave the thread by a handle, or without one by a connection: handles and connections; nobody if
         the thread has no such subscriber."""
@@ -274,12 +300,14 @@ class LiveThreads:
         last = not any(s.connection == handle.connection for s in of_thread if s is not handle)
         return frozenset({handle.id, handle.connection} if handle.connection and last else {handle.id})
 
+    @one_at_a_time
     def subscribed(self, thread_id: str, without: Collection[str] = ()) -> bool:
         """Whether anybody but these subscribes to the thread."""
         return any(s.thread_id == thread_id and s.id not in without for s in self._handles.values()) or any(
             thread_id in threads and connection not in without for connection, threads in self._connections.items()
         )
 
+    @one_at_a_time
     def touch(self, thread_id: str, now_ms: int) -> None:
         """Note that somebody works with the thread: its handles are in use."""
         for subscription in self._handles.values():
@@ -291,6 +319,7 @@ class LiveThreads:
         """By a clock that goes on evenly: the wall clock may be set, or jump ahead where the machine has slept."""
         return time.monotonic_ns() // 1_000_000
 
+    @one_at_a_time
     def lapsed(self, now_ms: int) -> list[str]:
         """Handles that were not used for an hour and belong to no connection that still stands."""
         return [
@@ -300,5 +329,6 @@ class LiveThreads:
             and (s.connection is None or s.thread_id not in self._connections.get(s.connection, set()))
         ]
 
+    @one_at_a_time
     def facts(self) -> dict[str, Any]:
         return {"loaded": len(self._threads), "subscriptions": len(self._handles)}

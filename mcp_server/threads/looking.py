@@ -91,10 +91,10 @@ class Search:
     def query(self, before: int | None) -> TextQuery:
         return TextQuery(self.terms.literals, self.threads, self.tools, self.thread_id, before, self.batch)
 
-    async def turn(self, text: HistoryText, span: TurnSpan, data: bytes | None = None) -> Draft | None:
+    def turn(self, text: HistoryText, span: TurnSpan, data: bytes | None = None) -> Draft | None:
         """A turn as its bytes tell it. The last one is kept: many places may lie in it, one after the other."""
         if self._turn is None or self._turn[:2] != (text.thread.id, span):
-            self._turn = (text.thread.id, span, await read_draft(text, span, data))
+            self._turn = (text.thread.id, span, read_draft(text, span, data))
         return self._turn[2]
 
     def leave_out(self, what: str) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import uuid_utils
-from anyio import CancelScope
 from msgspec.structs import replace
 
 from mcp_server.codex import writer as recording
@@ -59,7 +58,7 @@ class Metadata:
         self._codex = codex
         self._live = catalog.live
 
-    async def set_name(self, reference: str, name: str) -> ThreadResult:
+    def set_name(self, reference: str, name: str) -> ThreadResult:
         """Set a name, trimmed. A fresh thread is materialised first. Works while another process writes the thread.
 
         The name goes into session_index.jsonl and into Codex's row; the rollout gets no line.
@@ -71,36 +70,36 @@ class Metadata:
         if not name.strip():
             raise InvalidArgument("name", name, "thread name must not be empty", "pass a name with at least one letter")
         trimmed = checked_name(name)
-        thread_id = await self._catalog.resolve(reference)
-        async with self._live.alone([thread_id]):
+        thread_id = self._catalog.resolve(reference)
+        with self._live.alone([thread_id]):
             live = self._live.get(thread_id)
             if live is None:
-                named = replace(await self._active(thread_id), name=trimmed)
-                return await self._named(named)
+                named = replace(self._active(thread_id), name=trimmed)
+                return self._named(named)
             if live.ephemeral:
                 raise EphemeralThread(thread_id, "thread_set_name")
-            async with live.writing():
-                await self._turns.materialise(live)
-                result = await self._named(replace(live.thread, name=trimmed))
+            with live.writing():
+                self._turns.materialise(live)
+                result = self._named(replace(live.thread, name=trimmed))
                 live.thread = replace(live.thread, name=result.thread.name)
                 return result
 
-    async def _named(self, thread: StoredThread) -> ThreadResult:
-        async with self._journalled("name", thread, {"name": thread.name}) as operation:
-            await self._catalog.rollouts.append_name(thread.id, thread.name or "", self._now())
-            if left := await self._codex.name(thread.id, thread.name or ""):
-                thread = await self._catalog.named_by_codex(thread)
+    def _named(self, thread: StoredThread) -> ThreadResult:
+        with self._journalled("name", thread, {"name": thread.name}) as operation:
+            self._catalog.rollouts.append_name(thread.id, thread.name or "", self._now())
+            if left := self._codex.name(thread.id, thread.name or ""):
+                thread = self._catalog.named_by_codex(thread)
             named = Change(threads=(thread,), events=(notices.name_updated(thread),), operation=operation)
-            await self._catalog.record(named)
+            self._catalog.record(named)
         return ThreadResult(thread=self._reader.view(thread), codex_db=left)
 
-    async def _active(self, thread_id: str) -> StoredThread:
-        stored = await self._catalog.known(thread_id)
+    def _active(self, thread_id: str) -> StoredThread:
+        stored = self._catalog.known(thread_id)
         if stored.archived:
             raise ThreadArchived(thread_id)
         return stored
 
-    async def set_git(self, reference: str, patch: GitPatch) -> ThreadResult:
+    def set_git(self, reference: str, patch: GitPatch) -> ThreadResult:
         """Set, clear or leave each git field. Appends a session_meta line with the new values, as Codex does; a
         paginated thread has them in Codex's row alone.
 
@@ -117,68 +116,68 @@ class Metadata:
                 raise InvalidArgument(
                     f"git_info.{field}", value, f"git_info.{field} must not be empty", "pass a value, or null to clear"
                 )
-        thread_id = await self._catalog.resolve(reference)
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._live.alone([thread_id]))
+        thread_id = self._catalog.resolve(reference)
+        with ExitStack() as stack:
+            stack.enter_context(self._live.alone([thread_id]))
             live = self._live.get(thread_id)
             if live is not None:
-                return await self._set_git_live(live, patch)
-            stored = await self._catalog.known(thread_id)
+                return self._set_git_live(live, patch)
+            stored = self._catalog.known(thread_id)
             if stored.history_mode == BARE:
                 raise UnknownHistoryMode(thread_id, BARE)
-            await self._catalog.check_own(stored)
-            await self._locks.acquire(thread_id)
-            stack.push_async_callback(self._locks.release, thread_id)
-            changed, left = await self._set_git_stored(stored, patch)
+            self._catalog.check_own(stored)
+            self._locks.acquire(thread_id)
+            stack.callback(self._locks.release, thread_id)
+            changed, left = self._set_git_stored(stored, patch)
             return ThreadResult(thread=self._reader.view(changed), codex_db=left)
 
-    async def _set_git_stored(self, stored: StoredThread, patch: GitPatch) -> tuple[StoredThread, str | None]:
+    def _set_git_stored(self, stored: StoredThread, patch: GitPatch) -> tuple[StoredThread, str | None]:
         if stored.history_mode != "legacy":
-            changed = await self._set_git_paginated(stored, patch)
-            await self._catalog.record(Change(threads=(changed,)))
+            changed = self._set_git_paginated(stored, patch)
+            self._catalog.record(Change(threads=(changed,)))
             return changed, None
-        stored = await self._turns.plain(stored)
-        async with self._journalled("git", stored, {"git": patch.fields}) as operation:
+        stored = self._turns.plain(stored)
+        with self._journalled("git", stored, {"git": patch.fields}) as operation:
             changed = replace(stored, git=_patched(stored.git, patch))
-            stamp = await self._append(self._catalog.rollouts, changed)
-            left = (await self._codex.git(stored.id, patch.fields)).left
+            stamp = self._append(self._catalog.rollouts, changed)
+            left = (self._codex.git(stored.id, patch.fields)).left
             changed = replace(changed, stamp=stamp, updated_at_ms=stamp.mtime_ns // 1_000_000)
-            await self._catalog.record(Change(threads=(changed,), operation=operation))
+            self._catalog.record(Change(threads=(changed,), operation=operation))
         return changed, left
 
-    async def _set_git_paginated(self, thread: StoredThread, patch: GitPatch) -> StoredThread:
-        followed = await self._codex.git(thread.id, patch.fields)
+    def _set_git_paginated(self, thread: StoredThread, patch: GitPatch) -> StoredThread:
+        followed = self._codex.git(thread.id, patch.fields)
         if followed.git is None:
             raise PaginatedHistory(thread.id, followed.left or "which does not know the thread yet")
         return replace(thread, git=None if followed.git == GitInfo() else followed.git)
 
-    async def _set_git_live(self, live: LiveThread, patch: GitPatch) -> ThreadResult:
+    def _set_git_live(self, live: LiveThread, patch: GitPatch) -> ThreadResult:
         if live.ephemeral:
             raise EphemeralThread(live.thread.id, "metadata updates")
-        async with live.writing():
-            await self._turns.materialise(live)
+        with live.writing():
+            self._turns.materialise(live)
             if live.paginated:
-                live.thread = await self._set_git_paginated(live.thread, patch)
-                await self._catalog.record(Change(threads=(live.thread,)))
+                live.thread = self._set_git_paginated(live.thread, patch)
+                self._catalog.record(Change(threads=(live.thread,)))
                 return ThreadResult(thread=self._reader.view(live.thread))
-            async with self._journalled("git", live.thread, {"git": patch.fields}) as operation:
+            with self._journalled("git", live.thread, {"git": patch.fields}) as operation:
                 changed = replace(live.thread, git=_patched(live.thread.git, patch))
-                stamp = await self._append(live.rollouts, changed)
+                stamp = self._append(live.rollouts, changed)
                 live.thread = changed
                 live.thread = stamped(live, stamp)
-                left = (await self._codex.git(live.thread.id, patch.fields)).left
-                await self._catalog.record(Change(threads=(live.thread,), operation=operation))
+                left = (self._codex.git(live.thread.id, patch.fields)).left
+                self._catalog.record(Change(threads=(live.thread,), operation=operation))
             return ThreadResult(thread=self._reader.view(live.thread), codex_db=left)
 
-    async def finish(self) -> list[Operation]:
+    def finish(self) -> list[Operation]:
         """Complete what a killed process left in the journal. What is locked is another process's, still at work."""
         finished: list[Operation] = []
-        for operation in await self._catalog.log.running_operations():
+        for operation in self._catalog.log.running_operations():
             try:
                 if operation.kind == "name":
-                    await self.set_name(operation.root_id, operation.result["name"])
+                    self.set_name(operation.root_id, operation.result["name"])
                 elif operation.kind == "git":
-                    await self.set_git(operation.root_id, GitPatch(operation.result["git"]))
+                    self.set_git(operation.root_id, GitPatch(operation.result["git"]))
                 else:
                     continue
             except ActiveWriter as error:
@@ -188,33 +187,31 @@ class Metadata:
                 logger.warning("%s of %s can't be finished: %s", operation.kind, operation.root_id, error)
             except Exception:  # so it would be at each start
                 logger.exception("%s of %s can't be finished", operation.kind, operation.root_id)
-            await self._catalog.record(Change(operation=dataclasses.replace(operation, state="done")))
+            self._catalog.record(Change(operation=dataclasses.replace(operation, state="done")))
             finished.append(operation)
         return finished
 
-    @asynccontextmanager
-    async def _journalled(
+    @contextmanager
+    def _journalled(
         self, kind: OperationKind, thread: StoredThread, asked: dict[str, Any]
-    ) -> AsyncGenerator[Operation | None]:
+    ) -> Generator[Operation | None]:
         """Yields what is to be recorded with the change once it is made; None where it takes one step alone."""
         operation = None
-        with CancelScope(shield=True):  # stopped half-way, it would stay half done until the next start
-            if await self._codex.follows(thread.id):
-                moves = (Move(thread.id, thread.path),)
-                operation = Operation(
-                    f"op_{uuid_utils.uuid7().hex}", kind, thread.id, moves, "running", self._now(), asked
-                )
-                await self._catalog.commit(Change(operation=operation))
-            done = operation and dataclasses.replace(operation, state="done")
-            try:
-                yield done
-            except ThreadstoreError:
-                if done is not None:
-                    await self._catalog.record(Change(operation=done))
-                raise
+        # stopped half-way, it would stay half done until the next start
+        if self._codex.follows(thread.id):
+            moves = (Move(thread.id, thread.path),)
+            operation = Operation(f"op_{uuid_utils.uuid7().hex}", kind, thread.id, moves, "running", self._now(), asked)
+            self._catalog.commit(Change(operation=operation))
+        done = operation and dataclasses.replace(operation, state="done")
+        try:
+            yield done
+        except ThreadstoreError:
+            if done is not None:
+                self._catalog.record(Change(operation=done))
+            raise
 
-    async def _append(self, rollouts: RolloutStore, thread: StoredThread) -> FileStamp:
-        async for batch in rollouts.lines(thread.path):
+    def _append(self, rollouts: RolloutStore, thread: StoredThread) -> FileStamp:
+        for batch in rollouts.lines(thread.path):
             for raw in batch:
                 try:
                     line = decode_first(raw, [])
@@ -222,7 +219,7 @@ class Metadata:
                     continue
                 if line.type == "session_meta":
                     updated = recording.git_updated(line.payload, thread.git or GitInfo(), self._now())
-                    return await rollouts.append(thread.path, encode_line(updated))
+                    return rollouts.append(thread.path, encode_line(updated))
         raise DamagedRollout(thread.path, "does not start with session metadata")
 
 

@@ -65,18 +65,18 @@ class Planner:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog, self._live = catalog, catalog.live
 
-    async def archive(self, root_id: str) -> Plan:
+    def archive(self, root_id: str) -> Plan:
         """Root first, then descendants in reverse breadth-first order; what is missing or there already is noted."""
         root_live = self._live.get(root_id)
         if root_live is not None and root_live.ephemeral:
             raise EphemeralThread(root_id, "thread_archive")
         if root_live is not None and not root_live.materialised:
             raise NotMaterialized(root_id, "thread_archive")
-        tree = await self._catalog.tree_below(root_id)
+        tree = self._catalog.tree_below(root_id)
         below = descendants(root_id, tree.edges)
         plan = Plan(root_id)
         order = [root_id, *(node.thread_id for node in reversed(below))]
-        paths = await self._catalog.paths(order, tree)
+        paths = self._catalog.paths(order, tree)
         for thread_id in order:
             live = self._live.get(thread_id)
             if live is not None and not live.materialised:
@@ -90,25 +90,25 @@ class Planner:
                 plan.lying[thread_id] = path
             else:
                 plan.moves.append(Move(thread_id, path))
-        await self._with_replaced(plan, archived=False)
-        return await self._with_copies(plan)
+        self._with_replaced(plan, archived=False)
+        return self._with_copies(plan)
 
-    async def unarchive(self, root: StoredThread, include: Descend) -> Plan:
+    def unarchive(self, root: StoredThread, include: Descend) -> Plan:
         plan = Plan(root.id, moves=[Move(root.id, root.path)])
         if include != "none":
-            await self._add_below(plan, together=include == "same_operation")
-        await self._with_replaced(plan, archived=True)
-        return await self._with_copies(plan)
+            self._add_below(plan, together=include == "same_operation")
+        self._with_replaced(plan, archived=True)
+        return self._with_copies(plan)
 
-    async def _add_below(self, plan: Plan, *, together: bool) -> None:
+    def _add_below(self, plan: Plan, *, together: bool) -> None:
         """Add the archived threads below the root, or those of them that were archived `together` with it."""
-        tree = await self._catalog.tree_below(plan.root_id)
+        tree = self._catalog.tree_below(plan.root_id)
         below = [node.thread_id for node in descendants(plan.root_id, tree.edges)]
         if below and together:
             # less what came back and went again by itself
-            same = await self._catalog.log.moved_with("archive", plan.root_id)
+            same = self._catalog.log.moved_with("archive", plan.root_id)
             below = [thread_id for thread_id in below if thread_id in same]
-        paths = await self._catalog.paths(below, tree)
+        paths = self._catalog.paths(below, tree)
         for thread_id in below:
             if self._live.get(thread_id) is not None:
                 continue
@@ -116,14 +116,14 @@ class Planner:
             if path is not None and is_archived(path):
                 plan.moves.append(Move(thread_id, path))
 
-    async def moved_in_part(self, thread: StoredThread) -> StoredThread:
+    def moved_in_part(self, thread: StoredThread) -> StoredThread:
         """The thread by its archived name, which a disk that failed within the move has left beside the active one.
 
         Raises:
             ArchivedThreadNotFound: it has the active name alone.
         """
-        now = await self._catalog.rollouts.stat(thread.path)
-        for file in await self._catalog.rollouts.locate(thread.id):
+        now = self._catalog.rollouts.stat(thread.path)
+        for file in self._catalog.rollouts.locate(thread.id):
             if now is not None and file.archived and (file.path, file.stamp) == (archived_path(now.path), now.stamp):
                 return replace(thread, path=file.path, archived=True)
         raise ArchivedThreadNotFound(thread.id)
@@ -138,13 +138,13 @@ class Planner:
         plan.failed.append(Failure(thread_id=thread_id, reason=str(path) if path else _MISSING))
         return None
 
-    async def delete(self, root_id: str) -> Plan:
-        tree = await self._catalog.tree_below(root_id)
+    def delete(self, root_id: str) -> Plan:
+        tree = self._catalog.tree_below(root_id)
         below = descendants(root_id, tree.edges)
         plan = Plan(root_id)
         order = [*(node.thread_id for node in reversed(below)), root_id]
         free = [thread_id for thread_id in order if self._live.get(thread_id) is None]
-        paths = await self._catalog.paths(free, tree)
+        paths = self._catalog.paths(free, tree)
         for thread_id in order:
             live = self._live.get(thread_id)
             path = live.thread.path if live else paths[thread_id]
@@ -152,53 +152,53 @@ class Planner:
                 plan.already.append(thread_id)
             elif (usable := self._usable(thread_id, path, plan)) is not None:
                 plan.moves.append(Move(thread_id, usable))
-        await self._with_replaced(plan)
-        await self._with_halves(plan)
-        return await self._with_copies(plan)
+        self._with_replaced(plan)
+        self._with_halves(plan)
+        return self._with_copies(plan)
 
-    async def _with_replaced(self, plan: Plan, *, archived: bool | None = None) -> None:
+    def _with_replaced(self, plan: Plan, *, archived: bool | None = None) -> None:
         """Note the other rollouts of the threads that were reverted; only those in one of the two folders if told."""
         for move in plan.moves:
             if revert_order(move.path):
-                files = await self._catalog.rollouts.locate(move.thread_id)
+                files = self._catalog.rollouts.locate(move.thread_id)
                 found = classify_files({move.path, *(file.path for file in files)}, move.thread_id)
                 plan.replaced[move.thread_id] = [
                     path for path in found.replaced if path != move.path and archived in (None, is_archived(path))
                 ]
 
-    async def _with_halves(self, plan: Plan) -> None:
+    def _with_halves(self, plan: Plan) -> None:
         """Note the second names that a move cut short has left of files that are to be deleted."""
         twins = {move.path: twin for move in plan.moves if (twin := _twin(move.path))}
-        there = await self._catalog.rollouts.stat_many({*twins, *twins.values()})
+        there = self._catalog.rollouts.stat_many({*twins, *twins.values()})
         for move in plan.moves:
             file, twin = there.get(move.path), there.get(twins.get(move.path, ""))
             if file is not None and twin is not None and file.stamp == twin.stamp:
                 plan.replaced.setdefault(move.thread_id, []).append(twin.path)
 
-    async def _with_copies(self, plan: Plan) -> Plan:
-        index = await self._catalog.index()
+    def _with_copies(self, plan: Plan) -> Plan:
+        index = self._catalog.index()
         going = {move.path for move in plan.files()}
-        plan.copies = [copy.path for copy in await index.copies(plan.ids()) if copy.path not in going]
+        plan.copies = [copy.path for copy in index.copies(plan.ids()) if copy.path not in going]
         return plan
 
-    async def check_forks(self, plan: Plan) -> None:
+    def check_forks(self, plan: Plan) -> None:
         """A paginated fork reads its source's bytes, an attached thread goes on with them (Codex refuses too)."""
-        index = await self._catalog.index()
+        index = self._catalog.index()
         going = set(plan.ids())
-        await self._check_attached(index, going)
+        self._check_attached(index, going)
         for move in plan.files():
             rollout_id = rollout_id_of(move.path) or move.thread_id
-            forks = [fork for fork in await index.forks_of(rollout_id) if fork not in going]
+            forks = [fork for fork in index.forks_of(rollout_id) if fork not in going]
             if forks:
                 raise ForkedHistoryInUse(move.thread_id, forks)
 
-    async def _check_attached(self, index: StateStore, going: set[str]) -> None:
+    def _check_attached(self, index: StateStore, going: set[str]) -> None:
         queries = [
             ThreadQuery(archived=None, with_preview=None, attached=True, attached_to_id=thread_id, limit=len(going) + 1)
             for thread_id in sorted(going)
         ]
-        for query, count in zip(queries, await index.counts(queries), strict=True):
-            rows = (await index.list(query)).rows if count.n and query.attached_to_id else ()
+        for query, count in zip(queries, index.counts(queries), strict=True):
+            rows = (index.list(query)).rows if count.n and query.attached_to_id else ()
             for row in rows:
                 if row.id not in going:
                     raise AttachedThreadExists(query.attached_to_id or "", row.id)

@@ -63,14 +63,14 @@ class Reader:
 
     # ------------------------------------------------------------------------------------------ lists
 
-    async def list(self, params: ListParams) -> ThreadListResult:
+    def list(self, params: ListParams) -> ThreadListResult:
         """Stored threads, by one indexed query. What the defaults leave out is counted."""
-        if (early := await self.early_list(params)) is not None:
+        if (early := self.early_list(params)) is not None:
             return early
-        index = await self._catalog.index(names=params.filter.search_term is not None)
-        return await self._list(index, params, await self._list_query(params))
+        index = self._catalog.index(names=params.filter.search_term is not None)
+        return self._list(index, params, self._list_query(params))
 
-    async def early_list(self, params: ListParams) -> ThreadListResult | None:
+    def early_list(self, params: ListParams) -> ThreadListResult | None:
         """The list while the index is still being built, if its rows are those that the whole index would give, but for
         what others created since the build began; else None. `incomplete` says how far the index is.
 
@@ -81,28 +81,28 @@ class Reader:
         changed something meanwhile.
         """
         parts = [part for part in (self._catalog.building, self._catalog.ahead) if part is not None]
-        if not parts or params.filter.archived or await self._catalog.log.last_seq():
+        if not parts or params.filter.archived or self._catalog.log.last_seq():
             return None
         if params.filter.names_threads:
             return None
         for part in parts:
-            if (page := await self._early_page(part, params)) is not None:
+            if (page := self._early_page(part, params)) is not None:
                 return page
         return None
 
-    async def _early_page(self, part: StateStore, params: ListParams) -> ThreadListResult | None:
-        state = await part.backfill()  # before the rows: those that come later are not missed
+    def _early_page(self, part: StateStore, params: ListParams) -> ThreadListResult | None:
+        state = part.backfill()  # before the rows: those that come later are not missed
         if state.horizon_ms is None:
             return None
-        query = await self._list_query(params)
-        if state.horizon_ms > ALL_ACTIVE and not await _is_settled(part, query, state.horizon_ms):
+        query = self._list_query(params)
+        if state.horizon_ms > ALL_ACTIVE and not _is_settled(part, query, state.horizon_ms):
             return None
         so_far = f"The index is being built: {state.done} of {state.found} rollouts are in it, and counted, so far."
-        return structs.replace(await self._list(part, params, query), incomplete=so_far)
+        return structs.replace(self._list(part, params, query), incomplete=so_far)
 
-    async def _list_query(self, params: ListParams) -> ThreadQuery:
+    def _list_query(self, params: ListParams) -> ThreadQuery:
         query = replace(
-            await self.query(params.filter),
+            self.query(params.filter),
             sort_key=params.sort_key,
             direction=params.sort_direction,
             limit=clamp_limit(params.limit),
@@ -111,24 +111,24 @@ class Reader:
             query = replace(query, after=Anchor(*parse_thread_cursor(params.cursor)))
         return query
 
-    async def _list(self, index: StateStore, params: ListParams, query: ThreadQuery) -> ThreadListResult:
+    def _list(self, index: StateStore, params: ListParams, query: ThreadQuery) -> ThreadListResult:
         others = _left_out(query, params.filter)
-        page = await index.list(query, list(others.values()), self._catalog.rollouts.look_at_many)
-        if await self._catalog.mend(page.rows, page.files):
-            page = await index.list(query, list(others.values()), self._catalog.rollouts.look_at_many)
+        page = index.list(query, list(others.values()), self._catalog.rollouts.look_at_many)
+        if self._catalog.mend(page.rows, page.files):
+            page = index.list(query, list(others.values()), self._catalog.rollouts.look_at_many)
         rows = page.rows
         keys = [getattr(row, f"{params.sort_key}_ms") for row in rows]
         step = -1 if params.sort_direction == "desc" else 1
-        shown, gone = await self._verified(rows, page.files)
+        shown, gone = self._verified(rows, page.files)
         hidden = Hidden(
             **{name: count.n for name, count in zip(others, page.beside, strict=True)},
             duplicates=page.copies.n,
             file_missing=gone,
-            unreadable=len(await self._catalog.hidden(index, archived=params.filter.archived)),
+            unreadable=len(self._catalog.hidden(index, archived=params.filter.archived)),
             are_minimums=any(count.minimum for count in (*page.beside, page.copies)),
         )
         return ThreadListResult(
-            data=[self.view(row) for row in await self._catalog.with_facts(shown)],
+            data=[self.view(row) for row in self._catalog.with_facts(shown)],
             total=page.total.n - (len(rows) - len(shown)),
             total_is_minimum=page.total.minimum,
             next_cursor=thread_cursor(keys[-1], rows[-1].id) if page.more else None,
@@ -136,7 +136,7 @@ class Reader:
             hidden=hidden,
         )
 
-    async def _verified(
+    def _verified(
         self, rows: Sequence[StoredThread], files: Mapping[str, RolloutFile]
     ) -> tuple[list[StoredThread], int]:
         """The rows whose rollouts are as they say, and what the others' tell, wherever a search finds them; and how
@@ -145,14 +145,14 @@ class Reader:
         shown: list[StoredThread] = []
         gone = 0
         for row in rows:
-            current = row if borne_out(row, files) else await self._catalog.stored(row.id)
+            current = row if borne_out(row, files) else self._catalog.stored(row.id)
             if current is None:
                 gone += 1
             elif current.archived == row.archived:
                 shown.append(current)
         return shown, gone
 
-    async def query(self, filter: ThreadFilter) -> ThreadQuery:  # noqa: A002
+    def query(self, filter: ThreadFilter) -> ThreadQuery:  # noqa: A002
         """The query of a filter.
 
         Raises:
@@ -166,7 +166,7 @@ class Reader:
                 "pass one of the two",
             )
         in_tree = filter.parent_thread_id is not None or filter.ancestor_thread_id is not None
-        attached_to = await self._known_id(filter.attached_to_thread_id)
+        attached_to = self._known_id(filter.attached_to_thread_id)
         kinds = filter.source_kinds or (None if in_tree else _TOP_KINDS)
         if kinds is not None and "subAgent" in kinds:
             kinds = (*kinds, *SUB_AGENT_KINDS)
@@ -176,10 +176,10 @@ class Reader:
             model_providers=filter.model_providers or None,
             cwds=None if filter.cwd is None else self._places(filter.cwd),
             search_term=filter.search_term or None,
-            parent_id=await self._known_id(filter.parent_thread_id),
-            ancestor_id=await self._known_id(filter.ancestor_thread_id),
+            parent_id=self._known_id(filter.parent_thread_id),
+            ancestor_id=self._known_id(filter.ancestor_thread_id),
             attached_to_id=attached_to,
-            ids=await self._ids(filter),
+            ids=self._ids(filter),
             since_ms=_time("since", filter.since),
             until_ms=_until(filter.until),
             # Agents of Codex's second kind have no first message.
@@ -191,18 +191,18 @@ class Reader:
         """These cwds as they are, since one that is recorded may be relative too, and as they mean it here."""
         return [spelling for cwd in cwds for spelling in (cwd, absolute_cwd(cwd, self._cwd))]
 
-    async def _known_id(self, reference: str | None) -> str | None:
-        return None if reference is None else await self._catalog.resolve(reference)
+    def _known_id(self, reference: str | None) -> str | None:
+        return None if reference is None else self._catalog.resolve(reference)
 
-    async def _ids(self, filter: ThreadFilter) -> set[str] | None:  # noqa: A002
-        in_section = None if filter.section_id is None else set(await self._catalog.in_section(filter.section_id))
+    def _ids(self, filter: ThreadFilter) -> set[str] | None:  # noqa: A002
+        in_section = None if filter.section_id is None else set(self._catalog.in_section(filter.section_id))
         if filter.thread_ids is None:
             return in_section
         if (number := len(filter.thread_ids)) > _MOST_IDS:
             raise InvalidArgument(
                 "thread_ids", f"{number} ids", f"it takes at most {_MOST_IDS}", "ask for the others in another call"
             )
-        named = {await self._catalog.resolve(reference) for reference in filter.thread_ids}
+        named = {self._catalog.resolve(reference) for reference in filter.thread_ids}
         return named if in_section is None else named & in_section
 
     def loaded(self, cursor: str | None, limit: int) -> LoadedListResult:
@@ -218,24 +218,24 @@ class Reader:
 
     # ------------------------------------------------------------------------------------------ one thread
 
-    async def read(self, params: ReadParams) -> ThreadReadResult:
+    def read(self, params: ReadParams) -> ThreadReadResult:
         """One thread without loading it, with a page of its turns if asked."""
-        thread_id = await self._catalog.resolve(params.thread_id)
-        return await self._catalog.following(thread_id, lambda: self._read(thread_id, params))
+        thread_id = self._catalog.resolve(params.thread_id)
+        return self._catalog.following(thread_id, lambda: self._read(thread_id, params))
 
-    async def _read(self, thread_id: str, params: ReadParams) -> ThreadReadResult:
-        stored = await self._catalog.known(thread_id)
+    def _read(self, thread_id: str, params: ReadParams) -> ThreadReadResult:
+        stored = self._catalog.known(thread_id)
         if self._live.get(thread_id) is not None:
-            (stored,) = await self._catalog.with_facts([stored])
+            (stored,) = self._catalog.with_facts([stored])
         if not params.include_turns:
             check_no_page(params)
             return ThreadReadResult(thread=self.view(stored))
         self._check_turns(thread_id)
         limit = clamp_limit(params.limit)
         newest = params.cursor is None and params.sort_direction == "desc"
-        history = await self._catalog.history(stored, last=limit if newest else 0)
-        first, end = await self._turn_range(history, params.cursor, params.sort_direction, limit)
-        page = await history.turns(first, end, params.items_view)
+        history = self._catalog.history(stored, last=limit if newest else 0)
+        first, end = self._turn_range(history, params.cursor, params.sort_direction, limit)
+        page = history.turns(first, end, params.items_view)
         more = end < history.mark.turns
         if params.sort_direction == "desc":
             page, more = page[::-1], first > 0
@@ -246,31 +246,31 @@ class Reader:
             backwards_cursor=place_cursor(page[0].id, inclusive=True) if page else None,
         )
 
-    async def _turn_range(
+    def _turn_range(
         self, history: History, cursor: str | None, direction: SortDirection, limit: int
     ) -> tuple[int, int]:
         """The numbers of the turns on a page, which begins at the cursor."""
         number = None
         if cursor is not None:
             turn_id, inclusive = parse_place_cursor(cursor)
-            if (span := await history.span_of(turn_id)) is None:
+            if (span := history.span_of(turn_id)) is None:
                 raise InvalidCursor(cursor, "anchor turn is no longer present")
             number = span.number if inclusive else span.number + (1 if direction == "asc" else -1)
         return _range(number, direction, limit, history.mark.turns)
 
-    async def last_turns(self, live: LiveThread, limit: int) -> ThreadReadResult:
+    def last_turns(self, live: LiveThread, limit: int) -> ThreadReadResult:
         """A loaded thread with its last turns, oldest first, and the cursor for those before them."""
         if not live.materialised:
             return ThreadReadResult(thread=self.view(live.thread), total=0)
-        history = await self._catalog.history(live.thread, last=limit)
+        history = self._catalog.history(live.thread, last=limit)
         total = history.mark.turns
         first = max(0, total - limit)
-        page = await history.turns(first, total, "full") if limit > 0 else []
+        page = history.turns(first, total, "full") if limit > 0 else []
         cursor = place_cursor(page[0].id, inclusive=False) if page and first else None
         return ThreadReadResult(thread=self.view(live.thread, fitted(page)), total=total, next_cursor=cursor)
 
-    async def turn_count(self, stored: StoredThread) -> int:
-        return (await self._catalog.history(stored)).mark.turns
+    def turn_count(self, stored: StoredThread) -> int:
+        return (self._catalog.history(stored)).mark.turns
 
     def _check_turns(self, thread_id: str) -> None:
         live = self._live.get(thread_id)
@@ -279,26 +279,26 @@ class Reader:
         if live is not None and not live.materialised:
             raise NotMaterialized(thread_id, "include_turns")
 
-    async def items(self, params: ItemsParams) -> ItemsResult:
+    def items(self, params: ItemsParams) -> ItemsResult:
         """The items of a thread or of one turn, long texts windowed."""
-        thread_id = await self._catalog.resolve(params.thread_id)
-        return await self._catalog.following(thread_id, lambda: self._items(thread_id, params))
+        thread_id = self._catalog.resolve(params.thread_id)
+        return self._catalog.following(thread_id, lambda: self._items(thread_id, params))
 
-    async def _items(self, thread_id: str, params: ItemsParams) -> ItemsResult:
-        stored = await self._catalog.known(thread_id)
+    def _items(self, thread_id: str, params: ItemsParams) -> ItemsResult:
+        stored = self._catalog.known(thread_id)
         self._check_turns(thread_id)
-        history = await self._catalog.history(stored)
-        span = await self._span(history, params.turn_id)
+        history = self._catalog.history(stored)
+        span = self._span(history, params.turn_id)
         if params.item_id is not None:
             check_one_item(params)
-            return await self._one_item(history, span, params)
+            return self._one_item(history, span, params)
         start = span.items if span else 0
         total = span.size if span else history.mark.items
-        number = await self._item_number(history, params) if params.cursor is not None else None
+        number = self._item_number(history, params) if params.cursor is not None else None
         first, end = _range(
             None if number is None else number - start, params.sort_direction, clamp_limit(params.limit), total
         )
-        page = await history.items(start + first, start + end)
+        page = history.items(start + first, start + end)
         begin, last, more = first, end - 1, end < total
         if params.sort_direction == "desc":
             page, begin, last, more = page[::-1], last, begin, first > 0
@@ -310,38 +310,38 @@ class Reader:
             backwards_cursor=_item_cursor(page[0], start + begin, inclusive=True) if page else None,
         )
 
-    async def _span(self, history: History, turn_id: str | None) -> TurnSpan | None:
+    def _span(self, history: History, turn_id: str | None) -> TurnSpan | None:
         if turn_id is None:
             return None
-        if (span := await history.span_of(turn_id)) is None:
+        if (span := history.span_of(turn_id)) is None:
             raise TurnNotFound(turn_id, history.mark.thread_id)
         return span
 
-    async def _item_number(self, history: History, params: ItemsParams) -> int:
+    def _item_number(self, history: History, params: ItemsParams) -> int:
         """The number, in the thread, of the item that the page begins with."""
         cursor = params.cursor or ""
         anchor = parse_item_cursor(cursor)
-        number = await self._number_of(history, anchor)
+        number = self._number_of(history, anchor)
         if number is None:
             raise InvalidCursor(cursor, "anchor item is no longer present")
         return number if anchor.inclusive else number + (1 if params.sort_direction == "asc" else -1)
 
-    async def _number_of(self, history: History, anchor: ItemAnchor) -> int | None:
+    def _number_of(self, history: History, anchor: ItemAnchor) -> int | None:
         """The number that the item has now. Others before it may have been rolled back since, so its turn is read
         whole if it is not where it was."""
-        there = await history.items(anchor.number, anchor.number + 1)
+        there = history.items(anchor.number, anchor.number + 1)
         if [(turn_id, item.id) for turn_id, item in there] == [(anchor.turn_id, anchor.item_id)]:
             return anchor.number
-        span = await history.span_of(anchor.turn_id)
-        items = await history.items(span.items, span.items + span.size) if span else []
+        span = history.span_of(anchor.turn_id)
+        items = history.items(span.items, span.items + span.size) if span else []
         ids = [item.id for _, item in items]
         return span.items + ids.index(anchor.item_id) if span and anchor.item_id in ids else None
 
-    async def _one_item(self, history: History, span: TurnSpan | None, params: ItemsParams) -> ItemsResult:
+    def _one_item(self, history: History, span: TurnSpan | None, params: ItemsParams) -> ItemsResult:
         """The item with an id. Where the turn is not said, turns are read until it is found."""
-        spans = [span] if span else await history.spans(0, history.mark.turns)
+        spans = [span] if span else history.spans(0, history.mark.turns)
         for each in spans:
-            async for item in history.items_of(each):
+            for item in history.items_of(each):
                 if item.id == params.item_id:
                     entry = self._entry(each.turn_id, item, params, 1)
                     return ItemsResult(thread_id=history.mark.thread_id, data=[entry], total=1)
@@ -385,13 +385,13 @@ def _left_out(query: ThreadQuery, filter: ThreadFilter) -> dict[str, ThreadQuery
     return others
 
 
-async def _is_settled(part: StateStore, query: ThreadQuery, horizon_ms: int) -> bool:
+def _is_settled(part: StateStore, query: ThreadQuery, horizon_ms: int) -> bool:
     """Whether rollouts of threads that were created up to the horizon can't change the page."""
     if (query.sort_key, query.direction) != ("created_at", "desc"):
         return False
     if query.since_ms is not None and query.since_ms > horizon_ms:
         return True
-    return (await part.list(replace(query, since_ms=horizon_ms + 1))).more
+    return (part.list(replace(query, since_ms=horizon_ms + 1))).more
 
 
 def _until(text: str | None) -> int | None:

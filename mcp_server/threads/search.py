@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 
 from mcp_server.codex.drafts import Draft
 from mcp_server.codex.injected import message_of
@@ -24,7 +23,7 @@ from mcp_server.storage.history import TextPlace
 from mcp_server.storage.query import ThreadQuery
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.checks import only_thread
-from mcp_server.threads.history import HistoryText, off_loop
+from mcp_server.threads.history import HistoryText
 from mcp_server.threads.looking import Hit, OutOfTime, Search, in_names_of, matches_in
 from mcp_server.threads.reader import Reader
 from mcp_server.threads.terms import parse_terms
@@ -53,34 +52,34 @@ class Searcher:
     def __init__(self, catalog: Catalog, reader: Reader) -> None:
         self._catalog, self._reader = catalog, reader
 
-    async def search(self, params: SearchParams) -> SearchResult:
+    def search(self, params: SearchParams) -> SearchResult:
         """Matches, by time or by rank: names first, then the newest text; or the best first.
 
         Raises:
             InvalidArgument: a blank or too long search term, or an order that is none.
             InvalidCursor: a cursor of another search.
         """
-        return await self._search(params, await self._catalog.index(names=True), [])
+        return self._search(params, self._catalog.index(names=True), [])
 
-    async def early_search(self, params: SearchParams) -> SearchResult | None:
+    def early_search(self, params: SearchParams) -> SearchResult | None:
         """The search in what there is of the index while it is being built; the answer says that it is not whole. None
         where that is no answer: within one thread or tree, whose rows may not be there, and once this server has
         changed something meanwhile, which has to be found."""
         building = self._catalog.building
         if building is None or params.thread_id is not None or params.filter.names_threads:
             return None
-        if await self._catalog.log.last_seq():
+        if self._catalog.log.last_seq():
             return None
-        state = await building.backfill()
+        state = building.backfill()
         so_far = f"The index is being built: {state.done} of {state.found} rollouts are in it so far, and were searched"
-        return await self._search(params, building, [so_far])
+        return self._search(params, building, [so_far])
 
-    async def _search(self, params: SearchParams, store: StateStore, incomplete: list[str]) -> SearchResult:
+    def _search(self, params: SearchParams, store: StateStore, incomplete: list[str]) -> SearchResult:
         terms = parse_terms(params.search_term)
-        threads = replace(await self._reader.query(params.filter), with_preview=None)
+        threads = replace(self._reader.query(params.filter), with_preview=None)
         if not params.filter.source_kinds:
             threads = replace(threads, source_kinds=None)
-        thread_id = await only_thread(self._catalog, params)
+        thread_id = only_thread(self._catalog, params)
         if thread_id is not None:
             threads = ThreadQuery(archived=None, with_preview=None, attached=None)
         limit = clamp_limit(params.limit)
@@ -90,40 +89,40 @@ class Searcher:
         tools = params.include_tool_calls
         search = Search(store, terms, threads, thread_id, tools, ranked, batch, deadline, incomplete)
         if thread_id is None and params.cursor is None:
-            search.first = await search.store.first_look(search.query(None), _NAMES + 1)
+            search.first = search.store.first_look(search.query(None), _NAMES + 1)
         if search.first is None or not search.first.complete:
             search.first = None
-            await self._read_unread(search)
-        unreadable = [] if thread_id else await self._unreadable(store, params.filter.archived)
+            self._read_unread(search)
+        unreadable = [] if thread_id else self._unreadable(store, params.filter.archived)
         if ranked:
-            return await self._ranked(search, params.cursor, limit, unreadable)
+            return self._ranked(search, params.cursor, limit, unreadable)
         hits: list[Hit] = []
-        async for hit in self._hits(search, params.cursor):
+        for hit in self._hits(search, params.cursor):
             hits.append(hit)
             if len(hits) > limit:
                 break
         more = len(hits) > limit
         return SearchResult(
-            data=await self._shown(hits[:limit]),
+            data=self._shown(hits[:limit]),
             next_cursor=hits[limit].cursor if more else search.rest,
             total=None if more or params.cursor or search.incomplete else len(hits),
             incomplete=search.incomplete + unreadable,
         )
 
-    async def _unreadable(self, store: StateStore, archived: bool) -> list[str]:
+    def _unreadable(self, store: StateStore, archived: bool) -> list[str]:
         """What no search can look into, by name and reason."""
-        found = await self._catalog.unreadable(store, archived=archived)
+        found = self._catalog.unreadable(store, archived=archived)
         told = [f"`{one.path}` {one.reason}" for one in found[:_UNREADABLE]]
         more = len(found) - len(told)
         return [*told, f"{more} more files can't be read; store_status names them"] if more else told
 
-    async def _ranked(self, search: Search, cursor: str | None, limit: int, unreadable: Sequence[str]) -> SearchResult:
+    def _ranked(self, search: Search, cursor: str | None, limit: int, unreadable: Sequence[str]) -> SearchResult:
         match = _RANK_CURSOR.fullmatch(cursor) if cursor is not None else None
         if cursor is not None and match is None:
             raise InvalidCursor(cursor)
         skip = int(match["skip"]) if match else 0
         hits: list[Hit] = []
-        async for hit in self._hits(search, None):
+        for hit in self._hits(search, None):
             if len(hits) == _RANKED:
                 search.leave_out(f"only the {_RANKED} newest matches are ranked; sort by time shows all")
                 break
@@ -132,14 +131,14 @@ class Searcher:
         page = hits[skip : skip + limit]
         more = skip + limit < len(hits)
         return SearchResult(
-            data=await self._shown(page),
+            data=self._shown(page),
             next_cursor=f"r{skip + limit}" if more else None,
             total=None if search.incomplete else len(hits),
             incomplete=[*search.incomplete, *unreadable],
         )
 
-    async def _shown(self, hits: Sequence[Hit]) -> list[SearchHit]:
-        threads = await self._catalog.with_facts(list({hit.thread.id: hit.thread for hit in hits}.values()))
+    def _shown(self, hits: Sequence[Hit]) -> list[SearchHit]:
+        threads = self._catalog.with_facts(list({hit.thread.id: hit.thread for hit in hits}.values()))
         views = {thread.id: self._reader.view(thread) for thread in threads}
         return [
             SearchHit(
@@ -153,30 +152,30 @@ class Searcher:
 
     # ------------------------------------------------------------------------------------------ what is not indexed
 
-    async def _read_unread(self, search: Search) -> None:
+    def _read_unread(self, search: Search) -> None:
         """Index what came since, so that it is found: the answer is complete, or says what it leaves out."""
         if search.thread_id is not None:
-            await self._read(search, search.thread_id)
+            self._read(search, search.thread_id)
             return
         until = min(search.deadline, time.monotonic() + _READING_SECONDS)
         tried = set[str]()
-        while unread := [i for i in await search.store.unread(_UNREAD + len(tried)) if i not in tried]:
+        while unread := [i for i in search.store.unread(_UNREAD + len(tried)) if i not in tried]:
             for thread_id in unread:
                 if time.monotonic() > until:
-                    left = max(1, await search.store.unread_count() - len(tried))
+                    left = max(1, search.store.unread_count() - len(tried))
                     search.leave_out(
                         f"{left} threads are not indexed yet and were not searched; store_status tells how far that is"
                     )
                     return
                 tried.add(thread_id)
-                await self._read(search, thread_id)
+                self._read(search, thread_id)
 
-    async def _read(self, search: Search, thread_id: str) -> None:
+    def _read(self, search: Search, thread_id: str) -> None:
         live = self._catalog.live.get(thread_id)
         if live is not None and not live.materialised:
             return  # nothing was said yet
         try:
-            history = await self._catalog.history(await self._catalog.known(thread_id), search.store)
+            history = self._catalog.history(self._catalog.known(thread_id), search.store)
         except ThreadstoreError as error:
             search.leave_out(str(error))
             return
@@ -185,25 +184,25 @@ class Searcher:
 
     # ------------------------------------------------------------------------------------------ matches
 
-    async def _hits(self, search: Search, cursor: str | None) -> AsyncIterator[Hit]:
+    def _hits(self, search: Search, cursor: str | None) -> Iterator[Hit]:
         stage, place, first = _parse_cursor(cursor)
         if stage == "n":
-            async for hit in self._in_names(search, place):
+            for hit in self._in_names(search, place):
                 yield hit
         if stage in "na":
-            async for hit in self._apart(search, place if stage == "a" else 0):
+            for hit in self._apart(search, place if stage == "a" else 0):
                 yield hit
         before = place + 1 if stage == "t" else None
         while True:
             first_look = search.first if before is None else None
-            places = first_look.places if first_look else await search.store.places(search.query(before))
+            places = first_look.places if first_look else search.store.places(search.query(before))
             if not places:
                 return
-            fetched = await self._fetch(places)
+            fetched = self._fetch(places)
             for found in places:
                 begun = search.begin_text()
                 try:
-                    hits = await self._in_text(search, found, fetched.get(found.number))
+                    hits = self._in_text(search, found, fetched.get(found.number))
                 except OutOfTime:
                     hits = []
                     if search.deadline - begun > _SECONDS / 2:  # it would be too long the next time too
@@ -221,24 +220,22 @@ class Searcher:
                 return
             before, search.batch = places[-1].number, min(2 * search.batch, _MOST_PLACES)
 
-    async def _in_names(self, search: Search, skip: int) -> AsyncIterator[Hit]:
+    def _in_names(self, search: Search, skip: int) -> Iterator[Hit]:
         if search.first is not None:
             named = search.first.named
         elif search.thread_id is not None:
-            named = [await self._catalog.known(search.thread_id)]
+            named = [self._catalog.known(search.thread_id)]
         else:
-            named = await search.store.named(search.terms.literals, search.threads, _NAMES + 1)
+            named = search.store.named(search.terms.literals, search.threads, _NAMES + 1)
         if len(named) > _NAMES:
             search.leave_out(f"of the threads that are called so, the {_NAMES} last changed are shown")
         search.begin_text()
-        size = sum(len(thread.name or "") for thread in named[:_NAMES]) * len(search.terms.terms)
         try:
-            for hit in await off_loop(size, partial(in_names_of, search, named[:_NAMES], skip)):
-                yield hit
+            yield from in_names_of(search, named[:_NAMES], skip)
         except OutOfTime:
             search.leave_out("time was up before all names were searched")
 
-    async def _fetch(self, places: Sequence[TextPlace]) -> dict[int, bytes]:
+    def _fetch(self, places: Sequence[TextPlace]) -> dict[int, bytes]:
         """The bytes of the turns of these places, by the places' numbers, in one trip to the disk; but for those that
         take long, which are large or compressed, that lie in several rollouts, or that can't be read, which is met
         again at the look."""
@@ -250,53 +247,52 @@ class Searcher:
             and (place.thread.history_base is None or place.thread.attached)
             and is_text(place.thread.path)
         }
-        read = await self._catalog.rollouts.read_many(list(pieces.values())) if pieces else []
+        read = self._catalog.rollouts.read_many(list(pieces.values())) if pieces else []
         return {n: data for n, data in zip(pieces, read, strict=True) if isinstance(data, bytes)}
 
-    async def _in_text(self, search: Search, place: TextPlace, data: bytes | None) -> list[Hit]:
+    def _in_text(self, search: Search, place: TextPlace, data: bytes | None) -> list[Hit]:
         """The matching items of a place, the last first; none if it is not what it was."""
         try:
             if (span := place.span) is None:
-                return await self._between_turns(search, place)
-            text, draft = await self._turn(search, place.thread, span, data)
+                return self._between_turns(search, place)
+            text, draft = self._turn(search, place.thread, span, data)
         except ThreadNotFound:
             return []  # deleted, or gone from the home, meanwhile
         except ThreadstoreError as error:
             search.leave_out(str(error))
             return []
-        found = await self._matches(search, text, span, draft, range(place.start, place.end))
+        found = self._matches(search, text, span, draft, range(place.start, place.end))
         return [replace(hit, cursor=f"t{place.number}#{n}") for n, hit in enumerate(found)]
 
-    async def _matches(
+    def _matches(
         self, search: Search, text: HistoryText, span: TurnSpan, draft: Draft | None, told: range | None = None
     ) -> list[Hit]:
         """The matching items of a turn, the last first: all, or those that were `told` at these offsets."""
         if draft is None:
             return []
-        size = (len(told) if told is not None else span.end - span.begin.start) * len(search.terms.terms)
-        return await off_loop(size, partial(matches_in, search, text.thread, span, draft, told))
+        return matches_in(search, text.thread, span, draft, told)
 
-    async def _between_turns(self, search: Search, place: TextPlace) -> list[Hit]:
+    def _between_turns(self, search: Search, place: TextPlace) -> list[Hit]:
         """The message that stands between turns at a place, if it matches."""
-        text = await self._catalog.text(place.thread)
-        (data,) = await text.read([(place.start, place.end)])
+        text = self._catalog.text(place.thread)
+        (data,) = text.read([(place.start, place.end)])
         try:
             said = message_of(decode_line(data))
         except MalformedLine:  # a turn was here, and is gone
             return []
-        hit = await off_loop(len(said) * len(search.terms.terms), partial(search.hit, place.thread, said))
+        hit = search.hit(place.thread, said)
         return [replace(hit, cursor=f"t{place.number}#0")] if hit is not None else []
 
-    async def _apart(self, search: Search, skip: int) -> AsyncIterator[Hit]:
+    def _apart(self, search: Search, skip: int) -> Iterator[Hit]:
         """What is in no index is looked through, the newest turns first."""
         number = 0
         for history in search.apart:
-            for span in reversed(await history.spans(0, history.mark.turns)):
-                draft = await search.turn(history.text, span)
+            for span in reversed(history.spans(0, history.mark.turns)):
+                draft = search.turn(history.text, span)
                 hits: list[Hit] = []
                 search.begin_text()
                 with suppress(OutOfTime):
-                    hits = await self._matches(search, history.text, span, draft)
+                    hits = self._matches(search, history.text, span, draft)
                 for hit in hits:
                     if number >= skip:
                         yield replace(hit, cursor=f"a{number}")
@@ -305,16 +301,16 @@ class Searcher:
                     search.leave_out(f"time was up within thread {history.mark.thread_id}")
                     return
 
-    async def _turn(
+    def _turn(
         self, search: Search, row: StoredThread, span: TurnSpan, data: bytes | None
     ) -> tuple[HistoryText, Draft | None]:
         """A turn. The row is trusted until its file turns out to be elsewhere."""
         try:
-            text = await self._catalog.text(row)
-            return text, await search.turn(text, span, data)
+            text = self._catalog.text(row)
+            return text, search.turn(text, span, data)
         except DamagedRollout:
-            text = await self._catalog.text(await self._catalog.known(row.id))
-            return text, await search.turn(text, span)
+            text = self._catalog.text(self._catalog.known(row.id))
+            return text, search.turn(text, span)
 
 
 def _parse_cursor(cursor: str | None) -> tuple[str, int, int]:

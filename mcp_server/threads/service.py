@@ -5,13 +5,10 @@ The verbs order the stores: file first, index second, event last. The files are 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import anyio
-
-from mcp_server.errors import InvalidArgument, LimitReached
+from mcp_server.errors import InvalidArgument
 from mcp_server.models.event import EVENT_TYPES, EventType
 from mcp_server.models.page import clamp_limit
 from mcp_server.models.params import EventsParams
@@ -26,7 +23,6 @@ from mcp_server.sync.upsert import NameSource
 from mcp_server.threads.caller_guard import Guard
 from mcp_server.threads.cascade import Cascade
 from mcp_server.threads.catalog import Catalog
-from mcp_server.threads.event_feed import EventBus
 from mcp_server.threads.family import Family
 from mcp_server.threads.lifecycle import Lifecycle
 from mcp_server.threads.loaded import LiveThreads
@@ -36,10 +32,6 @@ from mcp_server.threads.receipts import Receipts
 from mcp_server.threads.search import Searcher
 from mcp_server.threads.settings import Defaults
 from mcp_server.threads.turns import TurnWriter
-
-MAX_WAIT_SECONDS = 50.0
-# Calls that wait for an event at the same time; each of them looks again whenever the log has grown.
-MAX_WAITERS = 256
 
 
 @dataclass(frozen=True)
@@ -60,26 +52,26 @@ class Stores:
 
 
 class ThreadService:
-    """Groups of verbs over the same catalog and the same loaded threads."""
+    """Groups of verbs over the same catalog and the same loaded threads. `wake` is called when the log has grown by
+    something that no call did."""
 
     def __init__(
         self,
         stores: Stores,
-        bus: EventBus,
         *,
         defaults: Defaults,
         now_ms: Callable[[], int],
         unload_delay: float = 0.0,
         version: str = "",
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self.live = LiveThreads()
-        self.bus = bus
         self.catalog = Catalog(
             stores.rollouts,
             stores.state,
             memory=stores.memory,
             live=self.live,
-            bus=bus,
+            wake=wake,
             more_names=stores.more_names,
             facts=stores.facts,
             fresh=stores.fresh,
@@ -104,72 +96,32 @@ class ThreadService:
         self.guard = Guard(self.catalog)
         self.locks = stores.locks
         self.receipts = Receipts(self.catalog)
-        self._once: dict[object, anyio.Lock] = {}
-        self._waiters = 0
-        self._may_wait = True
 
-    @asynccontextmanager
-    async def once(self, key: object) -> AsyncGenerator[None]:
-        """Calls with the same key come one after the other."""
-        lock = self._once.setdefault(key, anyio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.statistics().tasks_waiting and not lock.locked():
-                self._once.pop(key, None)
-
-    async def tidy(self) -> None:
+    def tidy(self) -> None:
         """Close what nobody watches, and try again to put on record what is not. To be called from time to time."""
-        await self.lifecycle.reap()
-        await self.receipts.flush()
+        self.lifecycle.reap()
+        self.receipts.flush()
 
-    async def events(self, params: EventsParams) -> EventsResult:
-        """The log after a seq; waits for the next event if asked to and there is none yet.
+    def events(self, params: EventsParams) -> EventsResult:
+        """The log after a seq, as it is now.
 
         Raises:
             InvalidArgument: a negative seq, or a type that no event has.
-            LimitReached: there is no event yet, and too many calls wait for one already.
         """
         if params.after < 0:
             raise InvalidArgument(
                 "after", params.after, "a seq is not negative", "pass last_seq of the last answer, or 0"
             )
         types: list[EventType] | None = [_event_type(name) for name in params.types] if params.types else None
-        thread_id = await self.catalog.resolve(params.thread_id) if params.thread_id is not None else None
+        thread_id = self.catalog.resolve(params.thread_id) if params.thread_id is not None else None
         limit = clamp_limit(params.limit)
-        deadline = anyio.current_time() + min(max(params.wait_seconds, 0.0), MAX_WAIT_SECONDS)
-        while True:
-            log = self.catalog.log
-            events = await log.events_after(params.after, limit=limit + 1, thread_id=thread_id, types=types)
-            left = deadline - anyio.current_time()
-            if events or left <= 0 or not self._may_wait:
-                break
-            with self._waiting():
-                await self.bus.grown(left)
+        events = self.catalog.log.events_after(params.after, limit=limit + 1, thread_id=thread_id, types=types)
         page = events[:limit]
         rows = [
             EventRow(seq=e.seq, at=rfc3339(e.at_ms), type=e.type, thread_id=e.thread_id, payload=e.payload)
             for e in page
         ]
         return EventsResult(data=rows, last_seq=rows[-1].seq if rows else params.after, more=len(events) > limit)
-
-    def stop_waiting(self) -> None:
-        """Have each call that waits for events answer with those that there are: its client is about to leave."""
-        self._may_wait = False
-        self.bus.wake()
-
-    @contextmanager
-    def _waiting(self) -> Generator[None]:
-        if self._waiters >= MAX_WAITERS:
-            raise LimitReached(
-                "too many calls wait for events", MAX_WAITERS, "read without wait_seconds, or wait again later"
-            )
-        self._waiters += 1
-        try:
-            yield
-        finally:
-            self._waiters -= 1
 
 
 def _event_type(name: str) -> EventType:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
-from anyio import to_thread
 from msgspec import structs
 
-from mcp_server.codex.lines import RawLine
 from mcp_server.errors import DamagedRollout, NotStorable, PathOutsideHome, StoreFailure
 from mcp_server.models.history import IndexCheckpoint, IndexUpdate, TurnSpan
 from mcp_server.models.turn import Item, ItemsView, Turn
@@ -38,32 +36,32 @@ class History:
     last: Sequence[TurnSpan] = ()
     """The last turns, as far as they were asked for."""
 
-    async def turns(self, first: int, end: int, view: ItemsView) -> list[Turn]:
+    def turns(self, first: int, end: int, view: ItemsView) -> list[Turn]:
         """The turns with these numbers, oldest first."""
-        return await self.show(await self.spans(first, end), view)
+        return self.show(self.spans(first, end), view)
 
-    async def spans(self, first: int, end: int) -> list[TurnSpan]:
+    def spans(self, first: int, end: int) -> list[TurnSpan]:
         first, end = max(0, first), min(end, self.mark.turns)
         if self.last and self.last[0].number <= first:
             return [span for span in self.last if first <= span.number < end]
-        return await self.store.spans(self.mark.thread_id, first, end)
+        return self.store.spans(self.mark.thread_id, first, end)
 
-    async def span_of(self, turn_id: str) -> TurnSpan | None:
-        return await self.store.span_of(self.mark.thread_id, turn_id)
+    def span_of(self, turn_id: str) -> TurnSpan | None:
+        return self.store.span_of(self.mark.thread_id, turn_id)
 
-    async def show(self, spans: Sequence[TurnSpan], view: ItemsView) -> list[Turn]:
-        return [self._settled(turn) for turn in await read_turns(self.text, spans, view)]
+    def show(self, spans: Sequence[TurnSpan], view: ItemsView) -> list[Turn]:
+        return [self._settled(turn) for turn in read_turns(self.text, spans, view)]
 
-    async def items(self, first: int, end: int) -> list[tuple[str, Item]]:
+    def items(self, first: int, end: int) -> list[tuple[str, Item]]:
         """The items with these numbers in the thread, each with its turn's id."""
         first, end = max(0, first), min(end, self.mark.items)
-        spans = await self.store.spans_of_items(self.mark.thread_id, first, end) if first < end else []
-        return await read_items(self.text, spans, first, end)
+        spans = self.store.spans_of_items(self.mark.thread_id, first, end) if first < end else []
+        return read_items(self.text, spans, first, end)
 
-    async def items_of(self, span: TurnSpan) -> AsyncGenerator[Item]:
+    def items_of(self, span: TurnSpan) -> Generator[Item]:
         """The items of a turn, however long it is."""
         for first in range(span.items, span.items + span.size, _ITEMS_AT_ONCE):
-            for _, item in await self.items(first, min(first + _ITEMS_AT_ONCE, span.items + span.size)):
+            for _, item in self.items(first, min(first + _ITEMS_AT_ONCE, span.items + span.size)):
                 yield item
 
     def _settled(self, turn: Turn) -> Turn:
@@ -72,9 +70,7 @@ class History:
         return structs.replace(turn, status="interrupted")
 
 
-async def open_history(
-    store: HistoryStore, text: HistoryText, active_turn_id: str | None = None, last: int = 0
-) -> History:
+def open_history(store: HistoryStore, text: HistoryText, active_turn_id: str | None = None, last: int = 0) -> History:
     """The thread's history as its file holds it now. Who opens one brings its index up to date first. `last` is how
     many of the last turns are fetched on the same way.
 
@@ -83,56 +79,46 @@ async def open_history(
         StoreFailure: the index can't be read or written.
     """
     while True:
-        mark, spans = await store.last_turns(text.thread.id, last)
+        mark, spans = store.last_turns(text.thread.id, last)
         if mark is None or (mark.stamp, mark.base) != (text.thread.stamp, text.base):
             spans = []
-            going_on = mark if mark is not None and await _holds(text, mark) else None
-            mark = await _read_on(store, text, going_on)
+            going_on = mark if mark is not None and _holds(text, mark) else None
+            mark = _read_on(store, text, going_on)
         if mark is not None:
             return History(text, store, mark, active_turn_id, spans)
 
 
-async def _read_on(store: HistoryStore, text: HistoryText, mark: IndexCheckpoint | None) -> IndexCheckpoint | None:
+def _read_on(store: HistoryStore, text: HistoryText, mark: IndexCheckpoint | None) -> IndexCheckpoint | None:
     """Read on from the mark, or all. None if another has indexed the thread meanwhile."""
     thread_id = text.thread.id
-    last = await store.spans(thread_id, mark.turns - 1, mark.turns) if mark and mark.turns else []
+    last = store.spans(thread_id, mark.turns - 1, mark.turns) if mark and mark.turns else []
     scan = HistoryScan(text, mark, last[0] if last else None)
-    async for batch in text.lines(scan.begin.start):
-        await _take(scan, batch)
+    for batch in text.lines(scan.begin.start):
+        scan.take(batch)
         if scan.due:
-            if await _strange(store, scan, thread_id):
-                return await _read_on(store, text, None)
-            if not (await store.step([scan.step()]))[0]:
+            if _strange(store, scan, thread_id):
+                return _read_on(store, text, None)
+            if not (store.step([scan.step()]))[0]:
                 return None
-    if await _strange(store, scan, thread_id):
-        return await _read_on(store, text, None)
-    await _mend(text, scan)
+    if _strange(store, scan, thread_id):
+        return _read_on(store, text, None)
+    _mend(text, scan)
     step = scan.step()
-    return step.mark if (await store.step([step]))[0] else None
+    return step.mark if (store.step([step]))[0] else None
 
 
-async def _strange(store: HistoryStore, scan: HistoryScan, thread_id: str) -> bool:
+def _strange(store: HistoryStore, scan: HistoryScan, thread_id: str) -> bool:
     """Whether the lines change turns that lie before the place where the reading began."""
     if scan.strange:
         return True
-    for turn_id in scan.unknown:
-        if await store.span_of(thread_id, turn_id) is not None:
-            return True
-    return False
+    return any(store.span_of(thread_id, turn_id) is not None for turn_id in scan.unknown)
 
 
-async def _take(scan: HistoryScan, batch: Sequence[RawLine]) -> None:
-    if sum(len(raw.data) for raw in batch) < _SMALL_BATCH:
-        scan.take(batch)
-    else:
-        await to_thread.run_sync(scan.take, batch)
-
-
-async def _mend(text: HistoryText, scan: HistoryScan) -> None:
+def _mend(text: HistoryText, scan: HistoryScan) -> None:
     for number, span, foreign_ids in scan.late():
         if span.end - span.begin.start > MAX_READ_BYTES:
             continue  # what came late of it is not shown
-        (data,) = await text.read([(span.begin.start, span.end)])
+        (data,) = text.read([(span.begin.start, span.end)])
         again = replace(text, bad=[])  # what is bad was said when it was read first
         drafts = fold(again, span.begin, data, tuple(foreign_ids)).drafts()
         if drafts:
@@ -140,33 +126,33 @@ async def _mend(text: HistoryText, scan: HistoryScan) -> None:
             scan.mend(number, drafts[0])
 
 
-async def _holds(text: HistoryText, mark: IndexCheckpoint) -> bool:
+def _holds(text: HistoryText, mark: IndexCheckpoint) -> bool:
     """Whether the bytes that are indexed are still there, so that reading can go on behind them."""
     if mark.base != text.base:
         return False
     start = max(text.base, mark.end - CHECK_BYTES - 1)
-    (data,) = await text.read([(start, mark.end)])
+    (data,) = text.read([(start, mark.end)])
     tail = data.rstrip(b"\n").rpartition(b"\n")[2]
     return len(data) == mark.end - start and (not mark.check or check_of(tail[-CHECK_BYTES:]) == mark.check)
 
 
-async def index_small(store: HistoryStore, texts: Sequence[HistoryText]) -> None:
+def index_small(store: HistoryStore, texts: Sequence[HistoryText]) -> None:
     """Index the threads of these histories, together those that are small and were not indexed before.
 
     Raises:
         StoreFailure: the index can't be written. A rollout that can't be read is left as it is.
     """
-    marks = await store.marks([text.thread.id for text in texts])
+    marks = store.marks([text.thread.id for text in texts])
     steps: list[IndexUpdate] = []
     for text in texts:
         try:
             if text.thread.id in marks or text.thread.stamp.size > _SMALL_BATCH:
-                await open_history(store, text)
+                open_history(store, text)
                 continue
             scan = HistoryScan(text)
-            async for batch in text.lines():
+            for batch in text.lines():
                 scan.take(batch)
-            await _mend(text, scan)
+            _mend(text, scan)
             steps.append(scan.step())
         except UNREADABLE as error:
             logger.warning("the history of %s is not indexed: %s", text.thread.id, error)
@@ -175,16 +161,16 @@ async def index_small(store: HistoryStore, texts: Sequence[HistoryText]) -> None
         except Exception:  # a history that we make a mistake with costs no other
             logger.exception("the history of %s (%s) is not indexed", text.thread.id, text.thread.path)
     if steps:
-        await _step_each(store, steps)
+        _step_each(store, steps)
 
 
-async def _step_each(store: HistoryStore, steps: Sequence[IndexUpdate]) -> None:
+def _step_each(store: HistoryStore, steps: Sequence[IndexUpdate]) -> None:
     """Index these steps together; one by one if something of one of them is no good, so that the others are indexed."""
     try:
-        await store.step(steps)
+        store.step(steps)
     except NotStorable as error:
         if len(steps) == 1:
             logger.warning("the history of %s is not indexed: %s", steps[0].mark.thread_id, error)
         else:
             for step in steps:
-                await _step_each(store, [step])
+                _step_each(store, [step])

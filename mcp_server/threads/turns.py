@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
-from functools import partial
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from typing import Any, Literal
 
 from msgspec import UNSET
@@ -39,7 +38,7 @@ from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog, checked_text
 from mcp_server.threads.checks import check_error
 from mcp_server.threads.excerpt import windowed
-from mcp_server.threads.history import history_text, off_loop, select_view
+from mcp_server.threads.history import history_text, select_view
 from mcp_server.threads.loaded import LiveThread, RunningTurn
 
 logger = logging.getLogger(__name__)
@@ -55,23 +54,23 @@ class TurnWriter:
 
     # ------------------------------------------------------------------------------------------ verbs
 
-    async def start(self, reference: str, message: UserInput) -> TurnResult:
+    def start(self, reference: str, message: UserInput) -> TurnResult:
         """Open a turn with a user message. The first one materialises the rollout."""
-        live = await self._loaded(reference)
-        async with live.writing():
+        live = self._loaded(reference)
+        with live.writing():
             if live.turn is not None:
                 raise TurnInProgress(live.thread.id, live.turn.id)
             check_message(message)
             now = self._now()
             turn_id = recording.new_id()
-            builder = TurnBuilder(paginated=live.paginated, begin=ParserState(item=await self._next_item(live)))
+            builder = TurnBuilder(paginated=live.paginated, begin=ParserState(item=self._next_item(live)))
             turn = RunningTurn(turn_id, now, root_id=turn_id, builder=builder, calls=OpenCalls(live.open_calls))
             lines = [
                 *recording.turn_started(turn_id, turn.root_id, now),
                 *recording.turn_context(turn_id, live.settings, now),
                 *recording.user_message(turn_id, message, now),
             ]
-            written = await self.write(live, lines, turn_id)
+            written = self.write(live, lines, turn_id)
             live.turn, live.failed = turn, False
             items = turn.feed(written)
             live.thread = replace(
@@ -82,24 +81,24 @@ class TurnWriter:
             )
             view = turn.view()
             events = [notices.status_changed(live), notices.turn_started(live.thread.id, view)]
-            await self.record(live, [*events, *self._items(live, turn_id, items)])
+            self.record(live, [*events, *self._items(live, turn_id, items)])
             lost = [f"{part['type']} {part['name']}" for part in message if part["type"] in recording.NOT_RECORDED]
             return TurnResult(thread_id=live.thread.id, turn=windowed(view), not_recorded=lost or UNSET)
 
-    async def append(self, reference: str, items: Sequence[AppendItem]) -> AppendResult:
+    def append(self, reference: str, items: Sequence[AppendItem]) -> AppendResult:
         """Add items to the running turn, in one write: all of them, or none."""
-        live = await self._loaded(reference)
-        async with live.writing():
+        live = self._loaded(reference)
+        with live.writing():
             turn = self._running(live)
             now = self._now()
             calls = turn.calls.with_items(items)
             lines = [line for item in items for line in self._lines_of(live, turn, item, now)]
-            fed = turn.feed(await self.write(live, lines, turn.id))
+            fed = turn.feed(self.write(live, lines, turn.id))
             turn.calls = calls
-            await self.record(live, self._items(live, turn.id, fed))
+            self.record(live, self._items(live, turn.id, fed))
             return AppendResult(thread_id=live.thread.id, turn_id=turn.id, item_ids=[item.id for item in fed])
 
-    async def complete(
+    def complete(
         self,
         reference: str,
         status: Literal["completed", "interrupted", "failed"],
@@ -107,8 +106,8 @@ class TurnWriter:
         error: str | None,
     ) -> TurnResult:
         """End the running turn."""
-        live = await self._loaded(reference)
-        async with live.writing():
+        live = self._loaded(reference)
+        with live.writing():
             turn = self._running(live)
             now = self._now()
             check_error(status, error)
@@ -117,17 +116,15 @@ class TurnWriter:
                 lines += recording.agent_message(turn.id, checked_text("message", message), now)
                 turn.last_message = message
             lines += self._ending(turn, status, error, now)
-            return await self._end(live, turn, lines, failed=status == "failed")
+            return self._end(live, turn, lines, failed=status == "failed")
 
-    async def interrupt(self, live: LiveThread) -> None:
+    def interrupt(self, live: LiveThread) -> None:
         """Record the running turn as interrupted. The caller holds the thread's lock."""
         turn = self._running(live)
         lines = recording.turn_interrupted(turn.id, turn.root_id, turn.started_at_ms, self._now())
-        await self._end(live, turn, lines, failed=False)
+        self._end(live, turn, lines, failed=False)
 
-    async def copied(
-        self, rollouts: RolloutStore, source: StoredThread, params: ForkParams, now_ms: int
-    ) -> AsyncGenerator[bytes]:
+    def copied(self, rollouts: RolloutStore, source: StoredThread, params: ForkParams, now_ms: int) -> Generator[bytes]:
         """A fork's history, to stand between its own session metadata and its settings.
 
         Raises:
@@ -136,27 +133,27 @@ class TurnWriter:
         """
         bounds = {"last_turn_id": params.last_turn_id, "before_turn_id": params.before_turn_id}
         copy = HistoryCopy(source.id, now_ms, **bounds, old=source.history_mode == BARE)
-        text = await history_text(rollouts, source, self._catalog.source, whole=True)
+        text = history_text(rollouts, source, self._catalog.source, whole=True)
 
         def translated(batch: Sequence[RawLine]) -> bytes:
             lines = [made for raw in batch if (line := text.decode(raw)) is not None for made in copy.feed(line)]
             return b"".join(map(encode_line, lines))
 
-        async with aclosing(text.lines(strict=True)) as batches:
-            async for batch in batches:
-                yield await off_loop(sum(len(raw.data) for raw in batch), partial(translated, batch))
+        with closing(text.lines(strict=True)) as batches:
+            for batch in batches:
+                yield translated(batch)
                 if copy.done:
                     break
         yield b"".join(map(encode_line, copy.close()))
 
-    async def materialise(self, live: LiveThread) -> None:
+    def materialise(self, live: LiveThread) -> None:
         """Write the rollout with what waits for it, before any message. The caller holds the thread's lock."""
         if not live.materialised:
-            await self.write(live, [])
+            self.write(live, [])
 
     # ------------------------------------------------------------------------------------------ steps
 
-    async def write(self, live: LiveThread, lines: Sequence[RolloutLine], turn_id: str = "") -> Sequence[RolloutLine]:
+    def write(self, live: LiveThread, lines: Sequence[RolloutLine], turn_id: str = "") -> Sequence[RolloutLine]:
         """The file: created with the buffered lines first if it is not there yet, else appended to, in one write.
 
         Returns the lines as they were written: a paginated history takes them numbered and in its own form.
@@ -165,41 +162,41 @@ class TurnWriter:
             lines = live.numbering.number(lines, turn_id, self._now())
         data = b"".join(encode_line(line) for line in lines)
         if live.materialised:
-            stamp = await live.rollouts.append(live.thread.path, data)
+            stamp = live.rollouts.append(live.thread.path, data)
         else:
             buffered = b"".join(encode_line(line) for line in live.pending)
-            stamp = await live.rollouts.create(live.thread.path, buffered + data)
+            stamp = live.rollouts.create(live.thread.path, buffered + data)
             live.materialised, live.pending = True, []
             live.name_unsaved = live.thread.name is not None and not live.ephemeral
         live.thread = stamped(live, stamp)
-        await self._save_name(live)
+        self._save_name(live)
         return lines
 
-    async def _save_name(self, live: LiveThread) -> None:
+    def _save_name(self, live: LiveThread) -> None:
         """The name of a thread that was named before it had a file. The message is written by now, so a failure only
         puts this off to the next write."""
         if not live.name_unsaved or live.thread.name is None:
             return
         try:
-            await live.rollouts.append_name(live.thread.id, live.thread.name, self._now())
+            live.rollouts.append_name(live.thread.id, live.thread.name, self._now())
             live.name_unsaved = False
         except StoreFailure as error:
             logger.warning("the name of thread %s is not saved yet: %s", live.thread.id, error)
 
-    async def check_appendable(self, stored: StoredThread) -> None:
+    def check_appendable(self, stored: StoredThread) -> None:
         """A row that outlived its file's sense (emptied, without metadata) may still be shown, but not written to.
 
         Raises:
             DamagedRollout: the file is not what the row says, and can't be read as a rollout; or it is a copy.
         """
-        file = await self._catalog.rollouts.stat(stored.path)
+        file = self._catalog.rollouts.stat(stored.path)
         if file is None:
             raise DamagedRollout(stored.path, "is gone")
         if file.stamp != stored.stamp:
-            await self._catalog.rollouts.describe(file)
-        await self._catalog.check_own(stored)
+            self._catalog.rollouts.describe(file)
+        self._catalog.check_own(stored)
 
-    async def plain(self, stored: StoredThread) -> StoredThread:
+    def plain(self, stored: StoredThread) -> StoredThread:
         """The thread with a rollout that can be appended to: a compressed one is restored, as Codex does. The caller
         holds the writer lock.
 
@@ -208,35 +205,33 @@ class TurnWriter:
         """
         if not stored.path.endswith(COMPRESSED):
             return stored
-        file = await self._catalog.rollouts.restore(stored.path)
+        file = self._catalog.rollouts.restore(stored.path)
         restored = replace(stored, path=file.path, stamp=file.stamp)
-        await self._catalog.record(Change(threads=(restored,)))
+        self._catalog.record(Change(threads=(restored,)))
         return restored
 
-    async def reread(self, live: LiveThread) -> None:
+    def reread(self, live: LiveThread) -> None:
         """Take the thread's metadata from its file, and its name with it (a fork inherits one)."""
-        file = await live.rollouts.stat(live.thread.path)
+        file = live.rollouts.stat(live.thread.path)
         if file is None:
             raise DamagedRollout(live.thread.path, "is gone")
-        described = (await live.rollouts.describe(file)).thread
+        described = (live.rollouts.describe(file)).thread
         live.thread = replace(described, name=live.thread.name)
         live.name_unsaved = live.thread.name is not None and not live.ephemeral
-        await self._save_name(live)
+        self._save_name(live)
 
-    async def record(self, live: LiveThread, events: Sequence[ThreadEvent]) -> None:
+    def record(self, live: LiveThread, events: Sequence[ThreadEvent]) -> None:
         """The row and the events of what was written."""
         rows = () if live.ephemeral else (live.thread,)
-        await self._catalog.record(Change(threads=rows, events=tuple(events)))
+        self._catalog.record(Change(threads=rows, events=tuple(events)))
 
-    async def _end(
-        self, live: LiveThread, turn: RunningTurn, lines: Sequence[RolloutLine], *, failed: bool
-    ) -> TurnResult:
-        items = turn.feed(await self.write(live, lines, turn.id))
+    def _end(self, live: LiveThread, turn: RunningTurn, lines: Sequence[RolloutLine], *, failed: bool) -> TurnResult:
+        items = turn.feed(self.write(live, lines, turn.id))
         live.turn, live.failed, live.open_calls = None, failed, turn.calls.waiting
         live.next_item = turn.builder.next_item
         view = turn.view()
         events = [*self._items(live, turn.id, items), notices.turn_completed(live.thread.id, view)]
-        await self.record(live, [*events, notices.status_changed(live)])
+        self.record(live, [*events, notices.status_changed(live)])
         return TurnResult(thread_id=live.thread.id, turn=windowed(select_view(view, "summary")))
 
     def _ending(self, turn: RunningTurn, status: str, error: str | None, now: int) -> list[RolloutLine]:
@@ -266,9 +261,9 @@ class TurnWriter:
                 output = checked_text("output", item["output"], blank=True)
                 return recording.tool_output(turn.id, item["call_id"], output, item.get("success"), now)
 
-    async def _loaded(self, reference: str) -> LiveThread:
-        thread_id = await self._catalog.resolve(reference)
-        await self._live.settled(thread_id)
+    def _loaded(self, reference: str) -> LiveThread:
+        thread_id = self._catalog.resolve(reference)
+        self._live.settled(thread_id)
         live = self._live.require(thread_id)
         self._live.touch(live.thread.id, self._live.elapsed_ms())
         return live
@@ -278,11 +273,11 @@ class TurnWriter:
             raise NoTurnInProgress(live.thread.id)
         return live.turn
 
-    async def _next_item(self, live: LiveThread) -> int:
+    def _next_item(self, live: LiveThread) -> int:
         if live.next_item is None:
             live.next_item = 1
             if live.materialised:
-                mark = (await self._catalog.history(live.thread)).mark
+                mark = (self._catalog.history(live.thread)).mark
                 live.next_item, live.open_calls = mark.next_item, frozenset(mark.open_calls)
                 if live.paginated:
                     live.numbering = Numbering(live.thread.id, mark.next_ordinal)

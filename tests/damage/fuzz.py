@@ -17,8 +17,6 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
-import anyio
-
 from mcp_server.codex import writer as recording
 from mcp_server.codex.lines import MalformedLine, RolloutLine, decode_line, encode_line
 from mcp_server.errors import ThreadstoreError
@@ -199,37 +197,37 @@ def whole_lines(data: bytes) -> list[bytes]:
     return found
 
 
-async def run_case(data: bytes) -> None:
+def run_case(data: bytes) -> None:
     """Raises if the case breaks a promise."""
     rollouts = MemoryRollouts()
-    await rollouts.create(PATH, data)
-    thread = await _describe(rollouts)
+    rollouts.create(PATH, data)
+    thread = _describe(rollouts)
     if thread is not None:
-        history = await read_history(rollouts, thread, _nobody)
+        history = read_history(rollouts, thread, _nobody)
         undecodable = [line for line in data.split(b"\n") if line.strip() and line not in whole_lines(data)]
         bad = [line for line in history.bad_lines if not line.reason.startswith("the history borrowed from")]
         assert len(bad) == len(undecodable), "a bad line is not reported, or a good one is"
         check_types(thread_view(thread, rollouts, turns=history.turns))
     before = whole_lines(data)
     new = encode_line(recording.agent_message("turn-x", "appended", NOW)[0])
-    await rollouts.append(PATH, new)
-    after = [raw.data async for batch in rollouts.lines(PATH) for raw in batch]
+    rollouts.append(PATH, new)
+    after = [raw.data for batch in rollouts.lines(PATH) for raw in batch]
     assert [line for line in after if line in before] == [line for line in before if line.strip()], (
         "a good line is lost"
     )
     assert after[-1] == new.rstrip(b"\n"), "the appended line is glued to something"
 
 
-async def _describe(rollouts: MemoryRollouts) -> StoredThread | None:
-    file = await rollouts.stat(PATH)
+def _describe(rollouts: MemoryRollouts) -> StoredThread | None:
+    file = rollouts.stat(PATH)
     assert file is not None
     try:
-        return (await rollouts.describe(file)).thread
+        return (rollouts.describe(file)).thread
     except ThreadstoreError:
         return None
 
 
-async def _nobody(_: str) -> None:
+def _nobody(_: str) -> None:
     return None
 
 
@@ -240,7 +238,7 @@ def run(cases: int, seed: int) -> int:
         data = damaged(rng)
         begun, busy = time.monotonic(), time.process_time()
         try:
-            anyio.run(run_case, data)
+            run_case(data)
         except Exception as error:
             error.add_note(f"case {number} of seed {seed}: {data[:2_000]!r}")
             raise

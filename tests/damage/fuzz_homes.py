@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from mcp import Client
@@ -114,8 +114,10 @@ async def sure(tools: Tools, tool: str, **arguments: Any) -> dict[str, Any]:
 
 def levels(value: Any) -> int:
     parts: Iterable[Any] = ()
-    if isinstance(value, dict | list):
-        parts = value.values() if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        parts = cast("dict[str, Any]", value).values()
+    elif isinstance(value, list):
+        parts = cast("list[Any]", value)
     return 1 + max(map(levels, parts), default=0)
 
 

@@ -19,10 +19,10 @@ from mcp.shared.subscriptions import ResourceUpdated
 
 from mcp_server.config import Config
 from mcp_server.handlers import notifications
+from mcp_server.handlers.event_reader import EventReader
 from mcp_server.handlers.http import MAX_BODY_BYTES
 from mcp_server.server import build_server
 from mcp_server.threads import loaded as live
-from mcp_server.threads import service
 from tests.bare import bare, request
 from tests.mission.conftest import Refused, Tools
 
@@ -74,7 +74,7 @@ async def test_one_waiter_too_many_is_refused_at_once_and_the_others_still_hear(
     two: tuple[Tools, Tools], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = two
-    monkeypatch.setattr(service, "MAX_WAITERS", 1)
+    monkeypatch.setattr(EventReader, "max_waiters", 1)
     after = (await one("events_read", limit=100))["last_seq"]
     heard: list[str] = []
     started: list[str] = []

@@ -49,7 +49,7 @@ async def test_a_used_request_id_is_an_error_with_a_code(tools: Tools) -> None:
 async def test_what_nobody_foresaw_is_an_error_with_a_code_and_its_cause_is_in_the_log_alone(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def unreadable(*_: object) -> None:
+    def unreadable(*_: object) -> None:
         raise ZeroDivisionError("a secret of the machine")
 
     async with connect() as tools:

@@ -15,7 +15,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp import Client
 
-from mcp_server import server as server_module
+from mcp_server import runtime as runtime_module
 from mcp_server.config import Config
 from mcp_server.server import build_server
 from mcp_server.storage.files.locks import CodexWriterLocks
@@ -34,8 +34,8 @@ async def test_the_last_subscriber_closes_the_thread_and_frees_its_lock(home: Pa
     assert await tools.loaded() == []
     assert lock_files(home) == []
     locks = CodexWriterLocks(home)
-    await locks.acquire(thread_id)
-    await locks.release(thread_id)
+    locks.acquire(thread_id)
+    locks.release(thread_id)
     assert (await tools.events(thread_id))[-2:] == ["thread/status/changed", "thread/closed"]
     last = (await tools("events_read", thread_id=thread_id, limit=100))["data"][-2]
     assert last["payload"]["status"] == {"type": "notLoaded"}
@@ -119,7 +119,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def wall_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The wall clock, as the machine's owner sets it or as it jumps where the machine has slept."""
     clock = Clock()
-    monkeypatch.setattr(server_module, "now_ms", lambda: time.time_ns() // 1_000_000 + clock.ahead_ms)
+    monkeypatch.setattr(runtime_module, "now_ms", lambda: time.time_ns() // 1_000_000 + clock.ahead_ms)
     return clock
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import pytest
 from mcp import Client
 
@@ -41,11 +42,11 @@ class Gate:
     begun: anyio.Event = field(default_factory=anyio.Event)
     go_on: anyio.Event = field(default_factory=anyio.Event)
 
-    def before(self, step: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def gated(*args: Any, **kwargs: Any) -> Any:
-            self.begun.set()
-            await self.go_on.wait()
-            return await step(*args, **kwargs)
+    def before(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        def gated(*args: Any, **kwargs: Any) -> Any:
+            anyio.from_thread.run_sync(self.begun.set)
+            anyio.from_thread.run(self.go_on.wait)
+            return step(*args, **kwargs)
 
         return gated
 
@@ -157,20 +158,19 @@ async def test_a_thread_that_is_moved_while_it_is_read_is_found_where_it_lies_th
     read, lines = store.read, store.lines
     moved = False
 
-    async def move() -> None:
+    def move() -> None:
         nonlocal moved
         if not moved:
             moved = True
-            await tools("thread_archive", thread_id=thread_id)
+            anyio.from_thread.run(partial(tools, "thread_archive", thread_id=thread_id))
 
-    async def read_late(path: str, ranges: Any) -> Any:
-        await move()
-        return await read(path, ranges)
+    def read_late(path: str, ranges: Any) -> Any:
+        move()
+        return read(path, ranges)
 
-    async def lines_late(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        await move()
-        async for batch in lines(*args, **kwargs):
-            yield batch
+    def lines_late(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        move()
+        yield from lines(*args, **kwargs)
 
     store.read, store.lines = read_late, lines_late  # type: ignore[method-assign, assignment]
     calls = Calls(tools)

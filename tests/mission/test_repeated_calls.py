@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import pytest
 from mcp import Client
 
@@ -104,10 +105,10 @@ class Disk:
         rollouts = self.server.runtime.rollouts
         append = rollouts.append
 
-        async def slowly(path: str, data: bytes) -> FileStamp:
-            self.written_to.set()
-            await self.go_on.wait()
-            return await append(path, data)
+        def slowly(path: str, data: bytes) -> FileStamp:
+            anyio.from_thread.run_sync(self.written_to.set)
+            anyio.from_thread.run(self.go_on.wait)
+            return append(path, data)
 
         rollouts.append = slowly  # type: ignore[method-assign]
 

@@ -223,17 +223,17 @@ async def test_codex_waits_for_a_thread_that_we_hold_among_many_and_takes_no_har
     with home.server() as codex:
         threads = [await left(tools) for _ in range(3)]
         locks, rollouts = CodexWriterLocks(home.path), RolloutFiles(home.path)
-        await locks.acquire_many(threads)
+        locks.acquire_many(threads)
         loading = codex.send("thread/resume", {"threadId": threads[0]})
         starting = codex.send("thread/start", {"cwd": "/work"})
         assert set(listed(codex)) >= set(threads)
-        moved = await rollouts.archive(str(home.rollout(threads[0]).relative_to(home.path)))
-        await locks.release_many(threads)
+        moved = rollouts.archive(str(home.rollout(threads[0]).relative_to(home.path)))
+        locks.release_many(threads)
         with pytest.raises(home.peer.appserver.RpcError):  # in words that tell how far it had come
             codex.wait(loading)
         with contextlib.suppress(home.peer.appserver.RpcError):  # on a busy machine it has waited too long meanwhile
             assert codex.wait(starting)["thread"]["id"] not in threads
         codex.request("thread/start", {"cwd": "/work"})
-        assert [file.thread_id for file in await rollouts.files()].count(threads[0]) == 1
+        assert [file.thread_id for file in rollouts.files()].count(threads[0]) == 1
         assert home.rollout(threads[0]) == home.path / moved.path
         codex.request("thread/resume", {"threadId": threads[1]})

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import anyio.lowlevel
 import msgspec
 import pytest
 
@@ -64,8 +63,8 @@ class Home(Protocol):
     `before_describe` or `after_describe`; `overlooked` paths are missing from the next listing."""
 
     described: list[str]
-    before_describe: Callable[[], Awaitable[None]] | None
-    after_describe: Callable[[], Awaitable[None]] | None
+    before_describe: Callable[[], None] | None
+    after_describe: Callable[[], None] | None
     overlooked: set[str]
 
     @property
@@ -82,14 +81,14 @@ class Home(Protocol):
     def content(self) -> dict[str, tuple[bytes, int]]: ...
 
 
-async def one_by_one(home: RolloutStore, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+def one_by_one(home: RolloutStore, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
     """What `describe_many` does, with what others do between two files."""
     told: list[Description | BadLine | None] = []
     for file in files:
         try:
-            told.append(await home.describe(file))
+            told.append(home.describe(file))
         except DamagedRollout as damage:
-            there = await home.stat(file.path) is not None
+            there = home.stat(file.path) is not None
             told.append(BadLine(file.path, damage.offset, damage.reason) if there else None)
     return told
 
@@ -98,8 +97,8 @@ class HomeInMemory(MemoryRollouts):
     def __init__(self) -> None:
         super().__init__()
         self.described: list[str] = []
-        self.before_describe: Callable[[], Awaitable[None]] | None = None
-        self.after_describe: Callable[[], Awaitable[None]] | None = None
+        self.before_describe: Callable[[], None] | None = None
+        self.after_describe: Callable[[], None] | None = None
         self.overlooked: set[str] = set()
         self._clock_ms = NOW_MS
 
@@ -107,18 +106,17 @@ class HomeInMemory(MemoryRollouts):
     def rollouts(self) -> RolloutStore:
         return self
 
-    async def describe(self, file: RolloutFile) -> Description:
-        await anyio.lowlevel.checkpoint()
+    def describe(self, file: RolloutFile) -> Description:
         if self.before_describe is not None:
-            await self.before_describe()
+            self.before_describe()
         self.described.append(file.path)
-        described = await super().describe(file)
+        described = super().describe(file)
         if self.after_describe is not None:
-            await self.after_describe()
+            self.after_describe()
         return described
 
-    async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
-        return await one_by_one(self, files)
+    def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+        return one_by_one(self, files)
 
     def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
         overlooked, self.overlooked = self.overlooked, set()
@@ -147,8 +145,8 @@ class HomeOnDisk(RolloutFiles):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.described: list[str] = []
-        self.before_describe: Callable[[], Awaitable[None]] | None = None
-        self.after_describe: Callable[[], Awaitable[None]] | None = None
+        self.before_describe: Callable[[], None] | None = None
+        self.after_describe: Callable[[], None] | None = None
         self.overlooked: set[str] = set()
         self._clock_ms = NOW_MS
 
@@ -156,18 +154,17 @@ class HomeOnDisk(RolloutFiles):
     def rollouts(self) -> RolloutStore:
         return self
 
-    async def describe(self, file: RolloutFile) -> Description:
-        await anyio.lowlevel.checkpoint()
+    def describe(self, file: RolloutFile) -> Description:
         if self.before_describe is not None:
-            await self.before_describe()
+            self.before_describe()
         self.described.append(file.path)
-        described = await super().describe(file)
+        described = super().describe(file)
         if self.after_describe is not None:
-            await self.after_describe()
+            self.after_describe()
         return described
 
-    async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
-        return await one_by_one(self, files)
+    def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+        return one_by_one(self, files)
 
     def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
         overlooked, self.overlooked = self.overlooked, set()
@@ -207,29 +204,29 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
 
 
 @pytest.fixture
-async def built(home: Home, state: StateStore) -> Home:
+def built(home: Home, state: StateStore) -> Home:
     """A home with A (named) and B active and C archived, its index complete."""
     home.write(path_of(A), rollout(A))
     home.write(path_of(B), rollout(B))
     home.write(archived_path(C), rollout(C))
     home.name(A, "Named")
-    await build(home, state)
+    build(home, state)
     home.described.clear()
     return home
 
 
-async def build(home: Home, state: StateStore, **options: Any) -> BackfillResult:
-    return await backfill(home.rollouts, state, owner="here", now_ms=lambda: NOW_MS, **options)
+def build(home: Home, state: StateStore, **options: Any) -> BackfillResult:
+    return backfill(home.rollouts, state, owner="here", now_ms=lambda: NOW_MS, **options)
 
 
-async def row(state: StateStore, key: str) -> StoredThread:
-    found = await state.get(key)
+def row(state: StateStore, key: str) -> StoredThread:
+    found = state.get(key)
     assert found is not None
     return found
 
 
-async def ids(state: StateStore) -> set[str]:
-    return set(await state.stamps())
+def ids(state: StateStore) -> set[str]:
+    return set(state.stamps())
 
 
 def told(events: Iterable[ThreadEvent]) -> list[tuple[str, str]]:

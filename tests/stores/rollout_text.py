@@ -58,26 +58,26 @@ def path_of(thread_id: str = A) -> str:
     return f"sessions/2026/11/22/rollout-2026-11-22T23-04-48-{thread_id}.jsonl"
 
 
-async def describe(data: bytes, path: str = path_of(), bases: dict[str, bytes] | None = None) -> Description:
+def describe(data: bytes, path: str = path_of(), bases: dict[str, bytes] | None = None) -> Description:
     store = MemoryRollouts()
-    await store.create(path, data)
+    store.create(path, data)
     for thread_id, other in (bases or {}).items():
-        await store.create(path_of(thread_id), other)
-    file = await store.stat(path)
+        store.create(path_of(thread_id), other)
+    file = store.stat(path)
     assert file is not None
-    return await store.describe(file)
+    return store.describe(file)
 
 
-async def thread_of(*lines: Line | bytes) -> StoredThread:
-    return (await describe(text_of(*lines))).thread
+def thread_of(*lines: Line | bytes) -> StoredThread:
+    return (describe(text_of(*lines))).thread
 
 
 META = text_of(meta())
 
 
-async def all_lines(store: RolloutStore, path: str, start: int = 0, end: int | None = None) -> list[RawLine]:
-    return [line async for batch in store.lines(path, start, end) for line in batch]
+def all_lines(store: RolloutStore, path: str, start: int = 0, end: int | None = None) -> list[RawLine]:
+    return [line for batch in store.lines(path, start, end) for line in batch]
 
 
-async def content(store: RolloutStore, path: str) -> list[bytes]:
-    return [line.data for line in await all_lines(store, path)]
+def content(store: RolloutStore, path: str) -> list[bytes]:
+    return [line.data for line in all_lines(store, path)]

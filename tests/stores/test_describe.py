@@ -30,8 +30,6 @@ from rollout_text import (
 from mcp_server.models.thread import GitInfo, StoredThread, wire_source
 from mcp_server.storage.files.rollouts import RolloutFiles
 
-pytestmark = pytest.mark.anyio
-
 SHARED = Path(os.environ.get("THREADSTORE_SHARED", Path(__file__).parents[2] / "../shared"))
 
 
@@ -88,12 +86,10 @@ def as_codex_shows(home: Path, thread: StoredThread, name: str | None) -> dict[s
     }
 
 
-async def test_every_thread_of_a_real_home_is_described_as_codex_shows_it(
-    golden: dict[str, Any], golden_home: Path
-) -> None:
+def test_every_thread_of_a_real_home_is_described_as_codex_shows_it(golden: dict[str, Any], golden_home: Path) -> None:
     store = RolloutFiles(golden_home)
-    names = await store.names()
-    described = [(await store.describe(file)).thread for file in await store.files()]
+    names = store.names()
+    described = [(store.describe(file)).thread for file in store.files()]
     ours = {thread.id: as_codex_shows(golden_home, thread, names.get(thread.id)) for thread in described}
     seen = set[str]()
     for call, shown in threads_in(golden["cold"]):
@@ -108,31 +104,31 @@ async def test_every_thread_of_a_real_home_is_described_as_codex_shows_it(
     assert seen == set(ours)
 
 
-async def test_no_line_of_a_real_home_is_bad_and_archives_have_the_time_of_the_file(golden_home: Path) -> None:
+def test_no_line_of_a_real_home_is_bad_and_archives_have_the_time_of_the_file(golden_home: Path) -> None:
     store = RolloutFiles(golden_home)
-    for file in await store.files():
-        description = await store.describe(file)
+    for file in store.files():
+        description = store.describe(file)
         assert description.bad_lines == ()
         mtime_ms = file.stamp.mtime_ns // 1_000_000
         assert description.thread.archived_at_ms == (mtime_ms if file.archived else None)
 
 
-async def test_a_paginated_fork_of_a_real_home_knows_its_base(golden: dict[str, Any], golden_home: Path) -> None:
+def test_a_paginated_fork_of_a_real_home_knows_its_base(golden: dict[str, Any], golden_home: Path) -> None:
     store = RolloutFiles(golden_home)
-    [file] = await store.locate(golden["ids"]["p_fork"])
-    base = (await store.describe(file)).thread.history_base
+    [file] = store.locate(golden["ids"]["p_fork"])
+    base = (store.describe(file)).thread.history_base
     assert base is not None
     assert base.thread_id == golden["ids"]["p_three_turns_shell"]
-    await store.remove((await store.locate(base.thread_id))[0].path)
-    alone = (await store.describe(file)).thread
+    store.remove((store.locate(base.thread_id))[0].path)
+    alone = (store.describe(file)).thread
     assert alone.preview not in ("", "golden three: first")
 
 
 # ---------------------------------------------------------------------------------------------- made by hand
 
 
-async def test_extract_metadata_from_rollout_uses_session_meta() -> None:
-    thread = await thread_of(
+def test_extract_metadata_from_rollout_uses_session_meta() -> None:
+    thread = thread_of(
         meta(
             A.upper(),
             session_id=B,
@@ -152,35 +148,35 @@ async def test_extract_metadata_from_rollout_uses_session_meta() -> None:
     assert (thread.preview, thread.name, thread.recorded) == ("", None, {})
 
 
-async def test_a_missing_source_is_vscode_and_a_missing_history_mode_legacy() -> None:
-    thread = await thread_of(meta(source=None))
+def test_a_missing_source_is_vscode_and_a_missing_history_mode_legacy() -> None:
+    thread = thread_of(meta(source=None))
     assert (thread.source, thread.history_mode, thread.source_kind) == ("vscode", "legacy", "vscode")
 
 
-async def test_list_conversations_scans_past_head_for_user_event() -> None:
+def test_list_conversations_scans_past_head_for_user_event() -> None:
     """test_list_threads_scans_past_head_for_user_event: 12 meta lines before the message"""
-    thread = await thread_of(*[meta() for _ in range(12)], user("late"))
+    thread = thread_of(*[meta() for _ in range(12)], user("late"))
     assert (thread.id, thread.preview) == (A, "late")
 
 
-async def test_session_meta_of_a_fork_source_is_ignored() -> None:
+def test_session_meta_of_a_fork_source_is_ignored() -> None:
     fork = meta(forked_from_id=B)
     source = meta(B, cwd="/other", git={"branch": "theirs"}, source="exec", agent_nickname="Zeno")
-    thread = await thread_of(fork, source, user("hello"))
+    thread = thread_of(fork, source, user("hello"))
     assert (thread.id, thread.forked_from_id, thread.cwd, thread.git) == (A, B, "/w", None)
     assert (thread.source, thread.agent_nickname, thread.preview) == ("vscode", None, "hello")
 
 
-async def test_update_thread_metadata_sets_git_info() -> None:
-    thread = await thread_of(meta(git={"branch": "old", "commit_hash": "1"}), user("x"), meta(git={"branch": "new"}))
+def test_update_thread_metadata_sets_git_info() -> None:
+    thread = thread_of(meta(git={"branch": "old", "commit_hash": "1"}), user("x"), meta(git={"branch": "new"}))
     assert thread.git == GitInfo(branch="new")
 
 
-async def test_update_thread_metadata_clears_git_info_fields() -> None:
+def test_update_thread_metadata_clears_git_info_fields() -> None:
     """An empty object clears; a later line without git (memory mode) leaves it as it is."""
-    thread = await thread_of(meta(git={"branch": "old"}), meta(git={}), meta(memory_mode="disabled"))
+    thread = thread_of(meta(git={"branch": "old"}), meta(git={}), meta(memory_mode="disabled"))
     assert thread.git is None
-    thread = await thread_of(meta(git={"branch": "old"}), meta(memory_mode="disabled"))
+    thread = thread_of(meta(git={"branch": "old"}), meta(memory_mode="disabled"))
     assert thread.git == GitInfo(branch="old")
 
 
@@ -193,22 +189,22 @@ async def test_update_thread_metadata_clears_git_info_fields() -> None:
         ("no time", START_MS),
     ],
 )
-async def test_created_at_is_the_time_in_the_metadata_else_the_one_in_the_name(timestamp: str, created_ms: int) -> None:
+def test_created_at_is_the_time_in_the_metadata_else_the_one_in_the_name(timestamp: str, created_ms: int) -> None:
     """builder_from_items_falls_back_to_filename"""
-    assert (await thread_of(meta(timestamp=timestamp))).created_at_ms == created_ms
+    assert (thread_of(meta(timestamp=timestamp))).created_at_ms == created_ms
 
 
-async def test_without_any_time_created_at_is_that_of_the_file() -> None:
-    thread = (await describe(text_of(meta(timestamp="")), f"sessions/rollout-{A}.jsonl")).thread
+def test_without_any_time_created_at_is_that_of_the_file() -> None:
+    thread = (describe(text_of(meta(timestamp="")), f"sessions/rollout-{A}.jsonl")).thread
     assert thread.created_at_ms == thread.updated_at_ms
 
 
-async def test_a_spawned_sub_agent_names_parent_nickname_and_role() -> None:
+def test_a_spawned_sub_agent_names_parent_nickname_and_role() -> None:
     spawn = {"parent_thread_id": B.upper(), "depth": 1, "agent_nickname": "Zeno", "agent_role": "explorer"}
-    thread = await thread_of(meta(source={"subagent": {"thread_spawn": spawn}}))
+    thread = thread_of(meta(source={"subagent": {"thread_spawn": spawn}}))
     assert (thread.parent_thread_id, thread.agent_nickname, thread.agent_role) == (B, "Zeno", "explorer")
     assert thread.source_kind == "subAgentThreadSpawn"
-    thread = await thread_of(
+    thread = thread_of(
         meta(
             source={"subagent": {"thread_spawn": spawn}},
             parent_thread_id=C,
@@ -219,8 +215,8 @@ async def test_a_spawned_sub_agent_names_parent_nickname_and_role() -> None:
     assert (thread.parent_thread_id, thread.agent_nickname, thread.agent_role) == (C, "Own", "own role")
 
 
-async def test_archived_rollouts_carry_the_time_of_the_file() -> None:
-    thread = (await describe(text_of(meta()), f"archived_sessions/{path_of().rsplit('/', 1)[1]}")).thread
+def test_archived_rollouts_carry_the_time_of_the_file() -> None:
+    thread = (describe(text_of(meta()), f"archived_sessions/{path_of().rsplit('/', 1)[1]}")).thread
     assert thread.archived
     assert thread.archived_at_ms == thread.updated_at_ms
 
@@ -228,53 +224,53 @@ async def test_archived_rollouts_carry_the_time_of_the_file() -> None:
 # preview and name
 
 
-async def test_response_item_user_messages_do_not_set_title_or_first_user_message() -> None:
+def test_response_item_user_messages_do_not_set_title_or_first_user_message() -> None:
     content = [{"type": "input_text", "text": "<environment_context>"}]
-    thread = await thread_of(meta(), line("response_item", {"type": "message", "role": "user", "content": content}))
+    thread = thread_of(meta(), line("response_item", {"type": "message", "role": "user", "content": content}))
     assert thread.preview == ""
 
 
-async def test_event_msg_user_messages_set_title_and_first_user_message() -> None:
-    thread = await thread_of(
+def test_event_msg_user_messages_set_title_and_first_user_message() -> None:
+    thread = thread_of(
         meta(), user("# Context\n## My request for Codex: \n fix it \n"), user("the second one does not count")
     )
     assert thread.preview == "fix it"
 
 
-async def test_event_msg_image_only_user_message_sets_image_placeholder_preview() -> None:
-    assert (await thread_of(meta(), user(" ", images=["data:"]))).preview == "[Image]"
-    assert (await thread_of(meta(), user("", local_images=["/x.png"]))).preview == "[Image]"
-    assert (await thread_of(meta(), user("see", images=["data:"]))).preview == "see"
+def test_event_msg_image_only_user_message_sets_image_placeholder_preview() -> None:
+    assert (thread_of(meta(), user(" ", images=["data:"]))).preview == "[Image]"
+    assert (thread_of(meta(), user("", local_images=["/x.png"]))).preview == "[Image]"
+    assert (thread_of(meta(), user("see", images=["data:"]))).preview == "see"
 
 
-async def test_event_msg_blank_user_message_without_images_keeps_first_user_message_empty() -> None:
-    thread = await thread_of(meta(), user("  \n", images=[], local_images=[]))
+def test_event_msg_blank_user_message_without_images_keeps_first_user_message_empty() -> None:
+    thread = thread_of(meta(), user("  \n", images=[], local_images=[]))
     assert thread.preview == ""
-    assert (await thread_of(meta(), user("  "), user("next"))).preview == "next"
+    assert (thread_of(meta(), user("  "), user("next"))).preview == "next"
 
 
-async def test_a_paginated_user_message_sets_the_preview() -> None:
+def test_a_paginated_user_message_sets_the_preview() -> None:
     content = [{"type": "text", "text": "one "}, {"type": "image", "url": "x"}, {"type": "text", "text": "two"}]
-    assert (await thread_of(meta(), item([], kind="AgentMessage"), item(content))).preview == "one two"
-    assert (await thread_of(meta(), item([{"type": "localImage", "path": "x"}]))).preview == "[Image]"
+    assert (thread_of(meta(), item([], kind="AgentMessage"), item(content))).preview == "one two"
+    assert (thread_of(meta(), item([{"type": "localImage", "path": "x"}]))).preview == "[Image]"
 
 
-async def test_previews_keep_length_and_newlines() -> None:
+def test_previews_keep_length_and_newlines() -> None:
     text = "ä\n" * 5000 + "end"
-    assert (await thread_of(meta(), user(text))).preview == text
+    assert (thread_of(meta(), user(text))).preview == text
 
 
-async def test_a_thread_name_event_is_the_name() -> None:
+def test_a_thread_name_event_is_the_name() -> None:
     """reconcile_rollout_preserves_existing_explicit_title: the name is kept apart from the preview"""
     named = event("thread_name_updated", thread_id=A, thread_name=" math ")
-    thread = await thread_of(meta(), user("first"), named, event("thread_name_updated", thread_id=A, thread_name=" "))
+    thread = thread_of(meta(), user("first"), named, event("thread_name_updated", thread_id=A, thread_name=" "))
     assert (thread.name, thread.preview) == ("math", "first")
 
 
 # settings
 
 
-async def test_the_last_settings_are_recorded() -> None:
+def test_the_last_settings_are_recorded() -> None:
     first = context(
         cwd="/one", model="old", approval_policy="never", sandbox_policy={"type": "danger-full-access"}, effort="high"
     )
@@ -285,7 +281,7 @@ async def test_the_last_settings_are_recorded() -> None:
         sandbox_policy={"type": "workspace-write", "network_access": True},
         effort="low",
     )
-    assert (await thread_of(meta(), first, second)).recorded == {
+    assert (thread_of(meta(), first, second)).recorded == {
         "cwd": "/two",
         "model": "new",
         "approval_policy": "on-request",
@@ -294,7 +290,7 @@ async def test_the_last_settings_are_recorded() -> None:
     }
 
 
-async def test_applied_settings_follow_the_turn_context() -> None:
+def test_applied_settings_follow_the_turn_context() -> None:
     applied = event(
         "thread_settings_applied",
         thread_id=A,
@@ -308,7 +304,7 @@ async def test_applied_settings_follow_the_turn_context() -> None:
         },
     )
     sandbox = {"type": "read-only"}
-    thread = await thread_of(meta(), context(model="old", sandbox_policy=sandbox, effort="high"), applied)
+    thread = thread_of(meta(), context(model="old", sandbox_policy=sandbox, effort="high"), applied)
     assert thread.recorded == {
         "cwd": "/three",
         "model": "newer",
@@ -317,28 +313,28 @@ async def test_applied_settings_follow_the_turn_context() -> None:
         "sandbox": {"type": "dangerFullAccess"},
         "reasoning_effort": "medium",
     }
-    assert (await thread_of(meta(), event("thread_settings_applied"))).recorded == {}
+    assert (thread_of(meta(), event("thread_settings_applied"))).recorded == {}
 
 
-async def test_turn_context_does_not_override_session_cwd() -> None:
-    thread = await thread_of(meta(cwd="/session"), context(cwd="/turn"))
+def test_turn_context_does_not_override_session_cwd() -> None:
+    thread = thread_of(meta(cwd="/session"), context(cwd="/turn"))
     assert (thread.cwd, thread.recorded["cwd"]) == ("/session", "/turn")
 
 
-async def test_turn_context_sets_cwd_when_session_cwd_missing() -> None:
-    assert (await thread_of(meta(cwd=""), context(cwd="/one"), context(cwd="/two"))).cwd == "/one"
+def test_turn_context_sets_cwd_when_session_cwd_missing() -> None:
+    assert (thread_of(meta(cwd=""), context(cwd="/one"), context(cwd="/two"))).cwd == "/one"
 
 
-async def test_resume_candidate_matches_cwd_reads_latest_turn_context() -> None:
-    assert (await thread_of(meta(), context(cwd="/one"), context(cwd="/two"))).recorded["cwd"] == "/two"
+def test_resume_candidate_matches_cwd_reads_latest_turn_context() -> None:
+    assert (thread_of(meta(), context(cwd="/one"), context(cwd="/two"))).recorded["cwd"] == "/two"
 
 
 # recency
 
 
-async def test_live_thread_turn_start_touch() -> None:
+def test_live_thread_turn_start_touch() -> None:
     """Recency is the start of the last turn; what follows in the turn does not move it."""
-    thread = await thread_of(
+    thread = thread_of(
         meta(),
         event("task_started", "2026-11-22T23:04:50.000Z"),
         user("one", "2026-11-22T23:04:50.100Z"),
@@ -349,6 +345,6 @@ async def test_live_thread_turn_start_touch() -> None:
     assert thread.recency_at_ms == START_MS + 3000
 
 
-async def test_turns_that_only_a_user_message_opens_count_for_recency() -> None:
-    thread = await thread_of(meta(), user("one"), user("two", "2026-11-22T23:04:52.000Z"))
+def test_turns_that_only_a_user_message_opens_count_for_recency() -> None:
+    thread = thread_of(meta(), user("one"), user("two", "2026-11-22T23:04:52.000Z"))
     assert thread.recency_at_ms == START_MS + 4000

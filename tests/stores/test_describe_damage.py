@@ -33,15 +33,13 @@ from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage import describe as describe_module
 
-pytestmark = pytest.mark.anyio
-
 # ---------------------------------------------------------------------------------------------- damage
 
 
 @pytest.mark.parametrize("data", [b"", b"\n \n\n"])
-async def test_an_empty_rollout_is_damaged(data: bytes) -> None:
+def test_an_empty_rollout_is_damaged(data: bytes) -> None:
     with pytest.raises(DamagedRollout, match="is empty"):
-        await describe(data)
+        describe(data)
 
 
 @pytest.mark.parametrize(
@@ -53,51 +51,51 @@ async def test_an_empty_rollout_is_damaged(data: bytes) -> None:
         line("new_kind", {}),
     ],
 )
-async def test_a_rollout_that_does_not_start_with_session_metadata_is_damaged(first: Line) -> None:
+def test_a_rollout_that_does_not_start_with_session_metadata_is_damaged(first: Line) -> None:
     with pytest.raises(DamagedRollout, match="does not start with session metadata"):
-        await describe(text_of(first, meta()))
+        describe(text_of(first, meta()))
 
 
-async def test_bad_json_before_the_metadata_is_skipped_and_reported() -> None:
-    description = await describe(text_of(b"{bad", meta(), user("hello")))
+def test_bad_json_before_the_metadata_is_skipped_and_reported() -> None:
+    description = describe(text_of(b"{bad", meta(), user("hello")))
     assert (description.thread.id, description.thread.preview) == (A, "hello")
     assert [(bad.path, bad.offset) for bad in description.bad_lines] == [(path_of(), 0)]
 
 
-async def test_a_rollout_of_bad_lines_alone_is_damaged() -> None:
+def test_a_rollout_of_bad_lines_alone_is_damaged() -> None:
     with pytest.raises(DamagedRollout, match="holds no readable line"):
-        await describe(b"{bad\n[]\n")
+        describe(b"{bad\n[]\n")
 
 
-async def test_bad_and_blank_lines_in_the_middle_are_skipped_and_reported() -> None:
+def test_bad_and_blank_lines_in_the_middle_are_skipped_and_reported() -> None:
     before = text_of(meta(), b"", user("hello"))
-    description = await describe(before + text_of(b"{bad", b'{"no":"shape"}', event("task_started")))
+    description = describe(before + text_of(b"{bad", b'{"no":"shape"}', event("task_started")))
     assert description.thread.preview == "hello"
     assert [bad.offset for bad in description.bad_lines] == [len(before), len(before) + len(b"{bad\n")]
 
 
-async def test_a_torn_last_line_is_tolerated() -> None:
-    description = await describe(text_of(meta(), user("hello"), b'{"timestamp":"2026', end=b""))
+def test_a_torn_last_line_is_tolerated() -> None:
+    description = describe(text_of(meta(), user("hello"), b'{"timestamp":"2026', end=b""))
     assert (description.thread.preview, description.bad_lines) == ("hello", ())
 
 
-async def test_a_last_line_without_newline_counts() -> None:
-    assert (await describe(text_of(meta(), user("hello"), end=b""))).thread.preview == "hello"
+def test_a_last_line_without_newline_counts() -> None:
+    assert (describe(text_of(meta(), user("hello"), end=b""))).thread.preview == "hello"
 
 
-async def test_unknown_kinds_and_fields_are_passed_over() -> None:
+def test_unknown_kinds_and_fields_are_passed_over() -> None:
     """load_rollout_items_skips_legacy_ghost_snapshot_lines"""
     ghost = line("response_item", {"type": "ghost_snapshot", "ghost_commit": {}})
-    description = await describe(text_of(meta(more=1), line("new_kind", {}), event("new_event"), ghost, user("x")))
+    description = describe(text_of(meta(more=1), line("new_kind", {}), event("new_event"), ghost, user("x")))
     assert (description.thread.preview, description.bad_lines) == ("x", ())
 
 
-async def test_lines_laid_out_in_another_order_are_read_too() -> None:
+def test_lines_laid_out_in_another_order_are_read_too() -> None:
     message = {"payload": {"message": "hello", "type": "user_message"}, "type": "event_msg", "timestamp": START}
-    assert (await thread_of(meta(), message)).preview == "hello"
+    assert (thread_of(meta(), message)).preview == "hello"
 
 
-async def test_only_lines_that_may_hold_metadata_are_decoded() -> None:
+def test_only_lines_that_may_hold_metadata_are_decoded() -> None:
     compact = [json.dumps(entry, separators=(",", ":")).encode() for entry in (user("x"), meta(), context())]
     assert all(may_hold_metadata(data) for data in compact)
     output = line("response_item", {"type": "function_call_output", "output": '"user_message" "session_meta"'})
@@ -107,9 +105,9 @@ async def test_only_lines_that_may_hold_metadata_are_decoded() -> None:
 
 
 @given(st.binary(max_size=300))
-async def test_any_bytes_are_described_or_refused(data: bytes) -> None:
+def test_any_bytes_are_described_or_refused(data: bytes) -> None:
     try:
-        thread = (await describe(text_of(meta()) + data)).thread
+        thread = (describe(text_of(meta()) + data)).thread
     except DamagedRollout:
         pytest.fail("the metadata is there")
     assert thread.id == A
@@ -146,8 +144,8 @@ FIELDS = ("id", "message", "images", "item", "git", "thread_settings", "cwd", "m
         json_values,
     ),
 )
-async def test_fields_of_any_type_do_no_harm(kind: str, event_kind: str, fields: dict[str, Any]) -> None:
-    thread = await thread_of(meta(), line(kind, {**fields, "type": event_kind}))
+def test_fields_of_any_type_do_no_harm(kind: str, event_kind: str, fields: dict[str, Any]) -> None:
+    thread = thread_of(meta(), line(kind, {**fields, "type": event_kind}))
     assert isinstance(thread.preview, str)
 
 
@@ -168,8 +166,8 @@ def filler(size: int) -> list[Line]:
 
 @pytest.mark.usefixtures("small_bounds")
 @pytest.mark.parametrize("last_turn_bytes", [100, 400, 5000, 50_000])
-async def test_a_big_rollout_is_described_from_its_head_and_its_last_turn(last_turn_bytes: int) -> None:
-    thread = await thread_of(
+def test_a_big_rollout_is_described_from_its_head_and_its_last_turn(last_turn_bytes: int) -> None:
+    thread = thread_of(
         meta(),
         event("task_started"),
         context(model="old"),
@@ -185,8 +183,8 @@ async def test_a_big_rollout_is_described_from_its_head_and_its_last_turn(last_t
 
 
 @pytest.mark.usefixtures("small_bounds")
-async def test_a_big_rollout_with_metadata_longer_than_the_head_is_still_described() -> None:
-    thread = await thread_of(meta(base_instructions="x" * 3000), *filler(3000), user("late", images=[]))
+def test_a_big_rollout_with_metadata_longer_than_the_head_is_still_described() -> None:
+    thread = thread_of(meta(base_instructions="x" * 3000), *filler(3000), user("late", images=[]))
     assert (thread.id, thread.preview) == (A, "late")
 
 
@@ -197,38 +195,38 @@ def base_of(thread_id: str, data: bytes) -> Line:
     return {"thread_id": thread_id, "end_ordinal_exclusive": 9, "end_byte_offset": len(data)}
 
 
-async def test_a_fork_by_history_base_takes_preview_and_settings_from_its_base() -> None:
+def test_a_fork_by_history_base_takes_preview_and_settings_from_its_base() -> None:
     borrowed = text_of(meta(B), context(model="base", cwd="/base"), user("from the base"))
     source = borrowed + text_of(context(model="later", cwd="/later"))
     applied = event("thread_settings_applied", thread_settings={"model": "own"})
     fork = text_of(meta(history_base=base_of(B, borrowed), forked_from_id=B), applied, user("from the fork"))
-    thread = (await describe(fork, bases={B: source})).thread
+    thread = (describe(fork, bases={B: source})).thread
     assert thread.preview == "from the base"
     assert thread.recorded == {"model": "own", "cwd": "/base", "reasoning_effort": None}
     assert thread.history_base == HistoryBase(B, 9, len(borrowed))
 
 
-async def test_a_fork_of_a_fork_takes_the_preview_of_the_first_base() -> None:
+def test_a_fork_of_a_fork_takes_the_preview_of_the_first_base() -> None:
     first = text_of(meta(C), user("the very first"))
     second = text_of(meta(B, history_base=base_of(C, first)), user("in between"))
     fork = text_of(meta(history_base=base_of(B, second)), user("own"))
-    assert (await describe(fork, bases={B: second, C: first})).thread.preview == "the very first"
+    assert (describe(fork, bases={B: second, C: first})).thread.preview == "the very first"
 
 
 @pytest.mark.parametrize("base", [None, b"", b"garbage\n"])
-async def test_a_fork_whose_base_is_missing_or_damaged_shows_its_own_preview(base: bytes | None) -> None:
+def test_a_fork_whose_base_is_missing_or_damaged_shows_its_own_preview(base: bytes | None) -> None:
     fork = text_of(meta(history_base=base_of(B, b"x" * 100)), user("own"))
-    thread = (await describe(fork, bases={} if base is None else {B: base})).thread
+    thread = (describe(fork, bases={} if base is None else {B: base})).thread
     assert thread.preview == "own"
 
 
-async def test_forks_that_borrow_from_each_other_end_somewhere() -> None:
+def test_forks_that_borrow_from_each_other_end_somewhere() -> None:
     one = text_of(meta(history_base=base_of(B, b"x" * 1000)))
     two = text_of(meta(B, history_base=base_of(A, b"x" * 1000)), user("found"))
-    assert (await describe(one, bases={B: two})).thread.preview == "found"
+    assert (describe(one, bases={B: two})).thread.preview == "found"
 
 
-async def test_the_stamp_of_a_description_is_that_of_the_listing() -> None:
-    description = await describe(text_of(meta()))
+def test_the_stamp_of_a_description_is_that_of_the_listing() -> None:
+    description = describe(text_of(meta()))
     assert isinstance(description.thread.stamp, FileStamp)
     assert description.thread.stamp.size == len(text_of(meta()))

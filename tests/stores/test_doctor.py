@@ -26,7 +26,6 @@ from mcp_server.sync import doctor
 from mcp_server.sync.doctor import Counts, StaleRow, examine, repair
 from mcp_server.sync.reconciler import backfill, sync_paths
 
-pytestmark = pytest.mark.anyio
 home, built, golden_home = homes.home, homes.built, homes.golden_home
 MOVED_B = path_of(B).replace("/2026/01/02/", "/2025/12/31/")
 
@@ -47,14 +46,14 @@ def disorder(home: Home) -> None:
     home.name(B, "Renamed")
 
 
-async def everything(state: StateStore) -> tuple[dict[str, StoredThread], int, object]:
-    rows = await state.get_many(list(await state.stamps()))
-    return rows, await state.last_seq(), await state.names_stamp()
+def everything(state: StateStore) -> tuple[dict[str, StoredThread], int, object]:
+    rows = state.get_many(list(state.stamps()))
+    return rows, state.last_seq(), state.names_stamp()
 
 
 class TestExamine:
-    async def test_a_home_in_order_is_said_to_be(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
-        report = await examine(built.rollouts, state, locks)
+    def test_a_home_in_order_is_said_to_be(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
+        report = examine(built.rollouts, state, locks)
         assert report.in_step
         assert (report.files, report.rows) == (Counts(2, 1), Counts(2, 1))
         assert (report.missing, report.stale, report.duplicates, report.malformed) == ((), (), {}, ())
@@ -62,177 +61,175 @@ class TestExamine:
         assert report.backfill.status == "complete"
         assert built.described == []
 
-    async def test_a_file_without_a_row_is_missing(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
+    def test_a_file_without_a_row_is_missing(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
         built.write(path_of(D), rollout(D))
-        report = await examine(built.rollouts, state, locks)
+        report = examine(built.rollouts, state, locks)
         assert report.missing == (path_of(D),)
         assert (report.files, report.rows) == (Counts(3, 1), Counts(2, 1))
         assert not report.in_step
 
-    async def test_a_file_of_a_deleted_thread_is_not_missing(
+    def test_a_file_of_a_deleted_thread_is_not_missing(
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
-        await state.commit(Change(forgotten=(A,), tombstones=(A,)))
-        assert (await examine(built.rollouts, state, locks)).missing == ()
+        state.commit(Change(forgotten=(A,), tombstones=(A,)))
+        assert (examine(built.rollouts, state, locks)).missing == ()
 
-    async def test_a_row_is_stale_when_its_file_is_gone_moved_or_changed(
+    def test_a_row_is_stale_when_its_file_is_gone_moved_or_changed(
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
         disorder(built)
-        report = await examine(built.rollouts, state, locks)
+        report = examine(built.rollouts, state, locks)
         assert set(report.stale) == {
             StaleRow(A, path_of(A), "changed"),
             StaleRow(B, path_of(B), "moved"),
             StaleRow(C, archived_path(C), "gone"),
         }
 
-    async def test_a_row_whose_file_carries_another_id_is_stale(
+    def test_a_row_whose_file_carries_another_id_is_stale(
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
         built.write(path_of(A), rollout(D) + b"no json\n")
-        report = await examine(built.rollouts, state, locks)
+        report = examine(built.rollouts, state, locks)
         assert report.stale == (StaleRow(A, path_of(A), "gone"),)
         assert report.missing == (path_of(A),)
 
-    async def test_an_id_in_two_files_is_a_duplicate(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
+    def test_an_id_in_two_files_is_a_duplicate(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
         built.write(archived_path(A), rollout(A))
-        report = await examine(built.rollouts, state, locks)
+        report = examine(built.rollouts, state, locks)
         assert report.duplicates == {A: (path_of(A), archived_path(A))}
         assert report.missing == ()
 
-    async def test_the_rollouts_that_reverts_replaced_are_counted_and_no_duplicates(
+    def test_the_rollouts_that_reverts_replaced_are_counted_and_no_duplicates(
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
         built.write(path_of(f"{A}_{B}"), rollout(A))
-        await repair(built.rollouts, state, locks)
-        report = await examine(built.rollouts, state, locks)
+        repair(built.rollouts, state, locks)
+        report = examine(built.rollouts, state, locks)
         assert (report.duplicates, report.replaced, report.in_step) == ({}, 1, True)
         copy = path_of(f"{A}_{B}").replace("/2026/01/02/", "/2026/05/05/")
         built.write(copy, rollout(A))
-        report = await examine(built.rollouts, state, locks)
+        report = examine(built.rollouts, state, locks)
         assert report.duplicates == {A: (path_of(f"{A}_{B}"), copy)}
         assert report.replaced == 1
 
-    async def test_a_malformed_file_is_told_with_path_offset_and_reason(
+    def test_a_malformed_file_is_told_with_path_offset_and_reason(
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
         built.write(path_of(E), b"")
-        (bad,) = (await examine(built.rollouts, state, locks)).malformed
+        (bad,) = (examine(built.rollouts, state, locks)).malformed
         assert (bad.path, bad.offset, bad.reason) == (path_of(E), 0, "is empty")
 
-    async def test_malformed_lines_of_indexed_files_are_told_by_a_deep_examination(
+    def test_malformed_lines_of_indexed_files_are_told_by_a_deep_examination(
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
         good = rollout(D)
         built.write(path_of(D), good + b"no json\n")
-        assert (await repair(built.rollouts, state, locks)).done is not None
-        assert (await examine(built.rollouts, state, locks)).malformed == ()
-        (bad,) = (await examine(built.rollouts, state, locks, deep=True)).malformed
+        assert (repair(built.rollouts, state, locks)).done is not None
+        assert (examine(built.rollouts, state, locks)).malformed == ()
+        (bad,) = (examine(built.rollouts, state, locks, deep=True)).malformed
         assert (bad.path, bad.offset) == (path_of(D), len(good))
 
-    async def test_a_row_that_claims_the_file_of_another_thread_is_told_by_a_deep_examination(
+    def test_a_row_that_claims_the_file_of_another_thread_is_told_by_a_deep_examination(
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
-        row = await state.get(A)
+        row = state.get(A)
         assert row is not None
-        await state.commit(Change(threads=(replace(row, id=D),), vanished=(A,)))
-        assert (await examine(built.rollouts, state, locks)).in_step
-        report = await examine(built.rollouts, state, locks, deep=True)
+        state.commit(Change(threads=(replace(row, id=D),), vanished=(A,)))
+        assert (examine(built.rollouts, state, locks)).in_step
+        report = examine(built.rollouts, state, locks, deep=True)
         assert report.stale == (StaleRow(D, path_of(A), "gone"),)
         assert report.missing == (path_of(A),)
 
     @pytest.mark.parametrize("deep", [False, True])
-    async def test_a_row_that_comes_meanwhile_makes_no_duplicate_of_its_file(
+    def test_a_row_that_comes_meanwhile_makes_no_duplicate_of_its_file(
         self, built: Home, state: StateStore, locks: MemoryLocks, *, deep: bool
     ) -> None:
         built.write(path_of(D), rollout(D))
 
-        async def adopt() -> None:
+        def adopt() -> None:
             built.after_describe = None
-            await sync_paths(built.rollouts, state, [path_of(D)])
+            sync_paths(built.rollouts, state, [path_of(D)])
 
         built.after_describe = adopt
-        report = await examine(built.rollouts, state, locks, deep=deep)
-        assert await state.get(D) is not None
+        report = examine(built.rollouts, state, locks, deep=deep)
+        assert state.get(D) is not None
         assert report.duplicates == {}
         assert report.largest[D] == len(rollout(D))
 
-    async def test_two_rows_that_claim_one_file_are_told_by_a_deep_examination(
+    def test_two_rows_that_claim_one_file_are_told_by_a_deep_examination(
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
-        row = await state.get(A)
+        row = state.get(A)
         assert row is not None
-        await state.commit(Change(threads=(replace(row, id=D),)))
-        report = await examine(built.rollouts, state, locks, deep=True)
+        state.commit(Change(threads=(replace(row, id=D),)))
+        report = examine(built.rollouts, state, locks, deep=True)
         assert report.stale == (StaleRow(D, path_of(A), "gone"),)
         assert (report.missing, report.duplicates) == ((), {})
 
     @pytest.mark.parametrize("deep", [False, True])
-    async def test_damage_is_told_once_and_a_row_of_a_file_that_became_unreadable_has_changed(
+    def test_damage_is_told_once_and_a_row_of_a_file_that_became_unreadable_has_changed(
         self, built: Home, state: StateStore, locks: MemoryLocks, *, deep: bool
     ) -> None:
         built.write(path_of(A), b"no rollout\n")
         built.write(path_of(D), rollout(D) + b"no json\n")
-        report = await examine(built.rollouts, state, locks, deep=deep)
+        report = examine(built.rollouts, state, locks, deep=deep)
         assert sorted(bad.path for bad in report.malformed) == [path_of(A), path_of(D)]
         assert report.stale == (StaleRow(A, path_of(A), "changed"),)
         assert report.missing == (path_of(D),)
 
-    async def test_the_largest_threads_are_told_beside_rows_that_are_larger_and_stale(
+    def test_the_largest_threads_are_told_beside_rows_that_are_larger_and_stale(
         self, built: Home, state: StateStore, locks: MemoryLocks, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(doctor, "_LARGEST", 1)
         built.write(path_of(B), rollout(B, "the largest that is left " * 10))
         built.write(path_of(A), rollout(A, "larger " * 100))
-        await repair(built.rollouts, state, locks)
+        repair(built.rollouts, state, locks)
         built.erase(path_of(A))
-        report = await examine(built.rollouts, state, locks)
+        report = examine(built.rollouts, state, locks)
         assert report.largest == {B: len(rollout(B, "the largest that is left " * 10))}
 
-    async def test_names_are_counted_and_compared(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
-        before = await examine(built.rollouts, state, locks)
+    def test_names_are_counted_and_compared(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
+        before = examine(built.rollouts, state, locks)
         built.name(B, "Renamed")
-        after = await examine(built.rollouts, state, locks)
+        after = examine(built.rollouts, state, locks)
         assert [(report.names, report.names_current) for report in (before, after)] == [(1, True), (2, False)]
         assert not after.in_step
 
-    async def test_running_operations_and_locks_with_their_holders_are_told(
-        self, built: Home, state: StateStore
-    ) -> None:
+    def test_running_operations_and_locks_with_their_holders_are_told(self, built: Home, state: StateStore) -> None:
         registry: dict[str, tuple[MemoryLocks, int]] = {}
         ours, theirs = MemoryLocks(registry), MemoryLocks(registry)
-        await ours.acquire(A)
-        await theirs.acquire(B)
+        ours.acquire(A)
+        theirs.acquire(B)
         running = Operation("op", "archive", A, (Move(A, path_of(A)),), "running", NOW_MS)
-        await state.commit(Change(operation=running))
-        report = await examine(built.rollouts, state, ours)
+        state.commit(Change(operation=running))
+        report = examine(built.rollouts, state, ours)
         assert report.running == (running,)
         assert report.held == (A,)
         assert list(report.foreign) == [B]
         assert isinstance(report.foreign[B], Holder)
 
-    async def test_sizes_are_told_by_thread(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
+    def test_sizes_are_told_by_thread(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
         built.write(path_of(A), rollout(A, "a long message " * 100))
         built.write(archived_path(A), rollout(A))
-        report = await examine(built.rollouts, state, locks)
+        report = examine(built.rollouts, state, locks)
         sizes = {path: len(data) for path, (data, _) in built.content().items() if "rollout-" in path}
         assert report.size == sum(sizes.values())
         assert next(iter(report.largest)) == A
         assert report.largest[A] == sum(size for path, size in sizes.items() if A in path)
 
-    async def test_without_a_state_db_the_files_are_told_alone(self, built: Home, locks: MemoryLocks) -> None:
+    def test_without_a_state_db_the_files_are_told_alone(self, built: Home, locks: MemoryLocks) -> None:
         built.write(path_of(E), b"")
-        report = await examine(built.rollouts, None, locks)
+        report = examine(built.rollouts, None, locks)
         assert (report.files, report.rows, report.missing, report.backfill) == (Counts(3, 1), None, (), None)
         assert [bad.path for bad in report.malformed] == [path_of(E)]
 
 
 class TestRepair:
-    async def test_it_mends_everything_that_can_be_mended_and_says_what_it_did(
+    def test_it_mends_everything_that_can_be_mended_and_says_what_it_did(
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
         disorder(built)
-        result = await repair(built.rollouts, state, locks)
+        result = repair(built.rollouts, state, locks)
         assert not result.before.in_step
         assert result.done is not None
         assert (result.done.added, result.done.changed) == ((D,), (A,))
@@ -242,35 +239,33 @@ class TestRepair:
         assert result.after.rows == Counts(active=3)
         assert [bad.path for bad in result.after.malformed] == [path_of(E)]
 
-    async def test_a_second_repair_finds_nothing_to_do(
-        self, built: Home, state: StateStore, locks: MemoryLocks
-    ) -> None:
+    def test_a_second_repair_finds_nothing_to_do(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
         disorder(built)
-        await repair(built.rollouts, state, locks)
-        again = (await repair(built.rollouts, state, locks)).done
+        repair(built.rollouts, state, locks)
+        again = (repair(built.rollouts, state, locks)).done
         assert again is not None
         assert (again.added, again.changed, again.moved, again.vanished, again.events) == ((), (), (), (), ())
 
-    async def test_files_are_never_changed(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
+    def test_files_are_never_changed(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
         disorder(built)
         before = built.content()
-        await repair(built.rollouts, state, locks)
+        repair(built.rollouts, state, locks)
         assert built.content() == before
 
-    async def test_a_dry_run_changes_nothing(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
+    def test_a_dry_run_changes_nothing(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
         disorder(built)
-        before = await everything(state), built.content()
-        result = await repair(built.rollouts, state, locks, dry_run=True, deep=True)
+        before = everything(state), built.content()
+        result = repair(built.rollouts, state, locks, dry_run=True, deep=True)
         assert (result.done, result.after) == (None, None)
         assert not result.before.in_step
-        assert (await everything(state), built.content()) == before
+        assert (everything(state), built.content()) == before
 
-    async def test_threads_that_this_process_writes_are_left_to_it(
+    def test_threads_that_this_process_writes_are_left_to_it(
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
         built.write(path_of(A), rollout(A, "being written"), mtime_ms=NOW_MS + HOUR_MS)
-        await locks.acquire(A)
-        result = await repair(built.rollouts, state, locks)
+        locks.acquire(A)
+        result = repair(built.rollouts, state, locks)
         assert result.done is not None
         assert result.done.changed == ()
 
@@ -304,14 +299,14 @@ os.kill(os.getpid(), signal.SIGKILL)
         (draft,) = rollout_path.parent.iterdir()
         return draft
 
-    async def test_one_that_is_being_written_is_left_alone(
+    def test_one_that_is_being_written_is_left_alone(
         self, left: Path, tmp_path: Path, state: StateStore, locks: MemoryLocks
     ) -> None:
-        result = await repair(RolloutFiles(tmp_path), state, locks)
+        result = repair(RolloutFiles(tmp_path), state, locks)
         assert result.before.abandoned == ()
         assert left.exists()
 
-    async def test_one_that_nobody_has_written_to_for_an_hour_is_told_of_and_taken_away(
+    def test_one_that_nobody_has_written_to_for_an_hour_is_told_of_and_taken_away(
         self, left: Path, tmp_path: Path, state: StateStore, locks: MemoryLocks
     ) -> None:
         an_hour_ago = time.time() - 3_700
@@ -320,24 +315,24 @@ os.kill(os.getpid(), signal.SIGKILL)
         mine.write_text("not a draft")
         os.utime(mine, (an_hour_ago, an_hour_ago))
         rollouts = RolloutFiles(tmp_path)
-        told = (await repair(rollouts, state, locks, dry_run=True)).before
+        told = (repair(rollouts, state, locks, dry_run=True)).before
         assert told.abandoned == (left.relative_to(tmp_path).as_posix(),)
         assert left.exists()
-        result = await repair(rollouts, state, locks)
+        result = repair(rollouts, state, locks)
         assert result.counts()["abandoned"] == 1
         assert result.after is not None
         assert result.after.abandoned == ()
         assert list(left.parent.iterdir()) == [mine]
 
 
-async def test_a_real_home_is_in_order_after_its_first_build(
+def test_a_real_home_is_in_order_after_its_first_build(
     golden_home: Path, state: StateStore, locks: MemoryLocks
 ) -> None:
     rollouts = RolloutFiles(golden_home)
-    before = await examine(rollouts, state, locks)
+    before = examine(rollouts, state, locks)
     assert len(before.missing) == 21
-    await backfill(rollouts, state, owner="here", now_ms=lambda: NOW_MS)
-    report = await examine(rollouts, state, locks, deep=True)
+    backfill(rollouts, state, owner="here", now_ms=lambda: NOW_MS)
+    report = examine(rollouts, state, locks, deep=True)
     assert report.in_step
     assert (report.files, report.rows) == (Counts(16, 5), Counts(16, 5))
     assert (report.malformed, report.duplicates, report.names) == ((), {}, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import Generator
 
 import pytest
 from rollout_text import META, PATH_A
@@ -11,47 +11,43 @@ from test_rollout_contract import store as store
 from mcp_server.errors import DamagedRollout, RolloutNameTaken
 from mcp_server.storage.contracts import RolloutStore
 
-pytestmark = pytest.mark.anyio
 
-
-async def parts(*data: bytes) -> AsyncGenerator[bytes]:
-    for part in data:
-        yield part
+def parts(*data: bytes) -> Generator[bytes]:
+    yield from data
 
 
 LONG = b"x" * 700_000 + b"\n"
 
 
-async def test_a_draft_is_no_rollout_until_it_is_made_one(store: RolloutStore) -> None:
-    async with store.drafted(PATH_A, parts(META, LONG, b"", LONG, b"en", b"d\n")) as put:
-        assert await store.files() == []
-        stamp = await put()
-        assert [file.stamp for file in await store.files()] == [stamp]
-    assert await store.read(PATH_A, [(0, stamp.size)]) == [META + LONG + LONG + b"end\n"]
+def test_a_draft_is_no_rollout_until_it_is_made_one(store: RolloutStore) -> None:
+    with store.drafted(PATH_A, parts(META, LONG, b"", LONG, b"en", b"d\n")) as put:
+        assert store.files() == []
+        stamp = put()
+        assert [file.stamp for file in store.files()] == [stamp]
+    assert store.read(PATH_A, [(0, stamp.size)]) == [META + LONG + LONG + b"end\n"]
 
 
-async def test_a_draft_that_is_not_made_one_leaves_nothing(store: RolloutStore) -> None:
-    async with store.drafted(PATH_A, parts(META, LONG, LONG)):
+def test_a_draft_that_is_not_made_one_leaves_nothing(store: RolloutStore) -> None:
+    with store.drafted(PATH_A, parts(META, LONG, LONG)):
         pass
-    assert await store.files() == []
-    await store.create(PATH_A, META)
+    assert store.files() == []
+    store.create(PATH_A, META)
 
 
-async def test_where_a_part_can_not_be_had_there_is_no_draft(store: RolloutStore) -> None:
-    async def broken() -> AsyncGenerator[bytes]:
+def test_where_a_part_can_not_be_had_there_is_no_draft(store: RolloutStore) -> None:
+    def broken() -> Generator[bytes]:
         yield LONG
         yield LONG
         raise DamagedRollout("source", "is gone")
 
-    with pytest.raises(DamagedRollout, match="source"):
-        async with store.drafted(PATH_A, broken()):
-            pytest.fail("it is whole")
-    assert await store.files() == []
+    with pytest.raises(DamagedRollout, match="source"), store.drafted(PATH_A, broken()):
+        pytest.fail("it is whole")
+    assert store.files() == []
 
 
-async def test_a_draft_takes_no_name_that_is_taken(store: RolloutStore) -> None:
-    async with store.drafted(PATH_A, parts(b"other\n")) as put:
-        await store.create(PATH_A, META)
+def test_a_draft_takes_no_name_that_is_taken(store: RolloutStore) -> None:
+    with store.drafted(PATH_A, parts(b"other\n")) as put:
+        store.create(PATH_A, META)
         with pytest.raises(RolloutNameTaken):
-            await put()
-    assert await store.read(PATH_A, [(0, len(META))]) == [META]
+            put()
+    assert store.read(PATH_A, [(0, len(META))]) == [META]

@@ -22,7 +22,6 @@ from mcp_server.sync.doctor import examine
 from mcp_server.sync.reconciler import sync, sync_paths
 from mcp_server.sync.upsert import SyncReport
 
-pytestmark = pytest.mark.anyio
 home = homes.home
 
 OWN = path_of(A)
@@ -100,8 +99,8 @@ def test_the_file_that_is_the_thread_still_is_once_it_is_archived_or_brought_bac
 # ---------------------------------------------------------------------------------------------- the index
 
 
-async def chosen(home: Home, state: StateStore) -> tuple[str, str]:
-    found = await row(state, A)
+def chosen(home: Home, state: StateStore) -> tuple[str, str]:
+    found = row(state, A)
     return found.path, found.preview
 
 
@@ -112,29 +111,29 @@ def put(home: Home, path: str, mtime_ms: int) -> None:
 @pytest.mark.parametrize("newest", ["own", "copy"])
 @pytest.mark.parametrize("batch", [1, 256])
 @pytest.mark.parametrize("copy", MADE_BY.values(), ids=MADE_BY)
-async def test_an_index_built_anew_takes_codexs_own_file_whatever_was_written_last(
+def test_an_index_built_anew_takes_codexs_own_file_whatever_was_written_last(
     home: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch, copy: str, batch: int, newest: str
 ) -> None:
     monkeypatch.setattr(adopt, "BATCH_ROWS", batch)
     put(home, OWN, NOW_MS)
     put(home, copy, NOW_MS + (HOUR_MS if newest == "copy" else -HOUR_MS))
-    await build(home, state)
-    assert await chosen(home, state) == (OWN, f"said in {OWN}")
+    build(home, state)
+    assert chosen(home, state) == (OWN, f"said in {OWN}")
 
 
 @pytest.mark.parametrize("first", ["own", "copy"])
 @pytest.mark.parametrize("copy", MADE_BY.values(), ids=MADE_BY)
-async def test_an_index_that_knew_one_of_them_before_says_the_same(
+def test_an_index_that_knew_one_of_them_before_says_the_same(
     home: Home, state: StateStore, copy: str, first: str
 ) -> None:
     one, other = (OWN, copy) if first == "own" else (copy, OWN)
     put(home, one, NOW_MS)
-    await build(home, state)
+    build(home, state)
     put(home, other, NOW_MS + HOUR_MS)
-    await sync_paths(home.rollouts, state, [other])
-    assert await chosen(home, state) == (OWN, f"said in {OWN}")
-    await sync(home.rollouts, state)
-    assert await chosen(home, state) == (OWN, f"said in {OWN}")
+    sync_paths(home.rollouts, state, [other])
+    assert chosen(home, state) == (OWN, f"said in {OWN}")
+    sync(home.rollouts, state)
+    assert chosen(home, state) == (OWN, f"said in {OWN}")
 
 
 @given(
@@ -144,89 +143,89 @@ async def test_an_index_that_knew_one_of_them_before_says_the_same(
         unique_by=lambda step: step[0],
     )
 )
-async def test_the_same_files_give_the_same_answer_in_whatever_order_and_way_they_are_met(
+def test_the_same_files_give_the_same_answer_in_whatever_order_and_way_they_are_met(
     steps: list[tuple[str, int, str]],
 ) -> None:
     home, state = HomeInMemory(), MemoryState()
     for path, hours, way in steps:
         put(home, path, NOW_MS + hours * HOUR_MS)
         if way == "build":
-            await state.reopen_backfill()
-            await build(home, state)
+            state.reopen_backfill()
+            build(home, state)
         elif way == "watch":
-            await sync_paths(home.rollouts, state, [path])
+            sync_paths(home.rollouts, state, [path])
         elif way == "sync":
-            await sync(home.rollouts, state)
-    await sync(home.rollouts, state)
+            sync(home.rollouts, state)
+    sync(home.rollouts, state)
     best = ranked([path for path, _, _ in steps], A)[0]
-    assert await chosen(home, state) == (best, f"said in {best}")
+    assert chosen(home, state) == (best, f"said in {best}")
     anew = MemoryState()
-    await build(home, anew)
-    assert await chosen(home, anew) == await chosen(home, state)
+    build(home, anew)
+    assert chosen(home, anew) == chosen(home, state)
 
 
 # ---------------------------------------------------------------------------------------------- copies are counted
 
 
-async def copies(state: StateStore) -> set[str]:
+def copies(state: StateStore) -> set[str]:
     """The paths that are counted as copies, both ways that they are told."""
-    told = {copy.path for copy in await state.copies()}
-    assert (await state.list(ThreadQuery())).copies.n == len(told)
+    told = {copy.path for copy in state.copies()}
+    assert (state.list(ThreadQuery())).copies.n == len(told)
     return told
 
 
-async def test_copies_are_counted_and_not_read_again_until_they_change(home: Home, state: StateStore) -> None:
+def test_copies_are_counted_and_not_read_again_until_they_change(home: Home, state: StateStore) -> None:
     put(home, OWN, NOW_MS)
     put(home, MADE_BY["iCloud"], NOW_MS)
-    await build(home, state)
-    assert await copies(state) == {MADE_BY["iCloud"]}
+    build(home, state)
+    assert copies(state) == {MADE_BY["iCloud"]}
     home.described.clear()
-    assert await sync(home.rollouts, state) == SyncReport()
+    assert sync(home.rollouts, state) == SyncReport()
     assert home.described == []
     put(home, MADE_BY["iCloud"], NOW_MS + HOUR_MS)
     put(home, MADE_BY["Syncthing"], NOW_MS)
-    await sync(home.rollouts, state)
+    sync(home.rollouts, state)
     assert set(home.described) == {MADE_BY["iCloud"], MADE_BY["Syncthing"]}
-    assert await copies(state) == {MADE_BY["iCloud"], MADE_BY["Syncthing"]}
+    assert copies(state) == {MADE_BY["iCloud"], MADE_BY["Syncthing"]}
 
 
-async def test_doctor_names_the_file_that_is_the_thread_and_then_its_copies(home: Home, state: StateStore) -> None:
+def test_doctor_names_the_file_that_is_the_thread_and_then_its_copies(home: Home, state: StateStore) -> None:
     put(home, OWN, NOW_MS)
     put(home, MADE_BY["iCloud"], NOW_MS)
     put(home, MADE_BY["Syncthing"], NOW_MS)
     for _ in ("before the index knows them", "after"):
         for deep in (False, True):
-            report = await examine(home.rollouts, state, MemoryLocks(), deep=deep)
+            report = examine(home.rollouts, state, MemoryLocks(), deep=deep)
             assert report.duplicates == {A: (OWN, MADE_BY["iCloud"], MADE_BY["Syncthing"])}
             assert report.counts()["duplicate"] == 1
-        await build(home, state)
+        build(home, state)
     assert report.in_step
 
 
 @pytest.mark.parametrize("seen", ["by the watch", "by a sync"])
-async def test_a_copy_that_goes_is_not_counted_any_more(home: Home, state: StateStore, seen: str) -> None:
+def test_a_copy_that_goes_is_not_counted_any_more(home: Home, state: StateStore, seen: str) -> None:
     put(home, OWN, NOW_MS)
     put(home, MADE_BY["iCloud"], NOW_MS)
-    await build(home, state)
+    build(home, state)
     home.erase(MADE_BY["iCloud"])
-    await (sync(home.rollouts, state) if seen == "by a sync" else sync_paths(home.rollouts, state, [MADE_BY["iCloud"]]))
-    assert await copies(state) == set()
+    (sync(home.rollouts, state) if seen == "by a sync" else sync_paths(home.rollouts, state, [MADE_BY["iCloud"]]))
+    assert copies(state) == set()
 
 
-async def test_a_copy_of_a_thread_that_this_process_writes_is_counted_too(home: Home, state: StateStore) -> None:
+def test_a_copy_of_a_thread_that_this_process_writes_is_counted_too(home: Home, state: StateStore) -> None:
     put(home, OWN, NOW_MS)
-    await build(home, state)
+    build(home, state)
     put(home, MADE_BY["iCloud"], NOW_MS)
-    await sync_paths(home.rollouts, state, [MADE_BY["iCloud"]], own=lambda: {A})
-    assert await copies(state) == {MADE_BY["iCloud"]}
+    sync_paths(home.rollouts, state, [MADE_BY["iCloud"]], own=lambda: {A})
+    assert copies(state) == {MADE_BY["iCloud"]}
 
 
-async def test_the_copies_of_a_deleted_thread_are_not_counted(home: Home, state: StateStore) -> None:
+def test_the_copies_of_a_deleted_thread_are_not_counted(home: Home, state: StateStore) -> None:
     put(home, OWN, NOW_MS)
     put(home, MADE_BY["iCloud"], NOW_MS)
-    await build(home, state)
-    await state.commit(Change(forgotten=(A,), tombstones=(A,)))
-    assert await copies(state) == set()
+    build(home, state)
+    state.commit(Change(forgotten=(A,), tombstones=(A,)))
+    assert copies(state) == set()
 
 
 @given(
@@ -239,11 +238,11 @@ async def test_the_copies_of_a_deleted_thread_are_not_counted(home: Home, state:
         max_size=12,
     )
 )
-async def test_whatever_comes_and_goes_an_old_index_says_what_a_new_one_does(steps: list[tuple[str, str, str]]) -> None:
+def test_whatever_comes_and_goes_an_old_index_says_what_a_new_one_does(steps: list[tuple[str, str, str]]) -> None:
     """One copy can be read all the time: a thread of which nothing can be read is kept by an old index alone."""
     home, state = HomeInMemory(), MemoryState()
     put(home, MADE_BY["Finder"], NOW_MS)
-    await build(home, state)
+    build(home, state)
     for what, path, way in steps:
         if what == "put":
             put(home, path, NOW_MS)
@@ -252,12 +251,12 @@ async def test_whatever_comes_and_goes_an_old_index_says_what_a_new_one_does(ste
         elif path in home.content():
             home.erase(path)
         if way == "watch":
-            await sync_paths(home.rollouts, state, [path])
+            sync_paths(home.rollouts, state, [path])
         elif way == "sync":
-            await sync(home.rollouts, state)
+            sync(home.rollouts, state)
     if any(way == "nothing" for _, _, way in steps):
-        await sync(home.rollouts, state)
+        sync(home.rollouts, state)
     anew = MemoryState()
-    await build(home, anew)
-    assert await state.stamps() == await anew.stamps()
-    assert await copies(state) == await copies(anew)
+    build(home, anew)
+    assert state.stamps() == anew.stamps()
+    assert copies(state) == copies(anew)

@@ -14,156 +14,151 @@ from mcp_server.storage.contracts import StateStore
 from mcp_server.sync.lookup import find, find_many, find_paths
 from mcp_server.sync.reconciler import sync
 
-pytestmark = pytest.mark.anyio
 home, built = homes.home, homes.built
 
 
 class TestFind:
-    async def test_a_row_with_an_unchanged_file_is_trusted_without_reading(
-        self, built: Home, state: StateStore
-    ) -> None:
+    def test_a_row_with_an_unchanged_file_is_trusted_without_reading(self, built: Home, state: StateStore) -> None:
         # peer case 255
         built.write(path_of(A).replace("/2026/01/02/", "/2026/05/05/"), rollout(A, "another with the id"))
-        assert await find(built.rollouts, state, A) == await row(state, A)
+        assert find(built.rollouts, state, A) == row(state, A)
         assert built.described == []
 
-    async def test_a_changed_file_is_read_again_and_the_row_repaired(self, built: Home, state: StateStore) -> None:
+    def test_a_changed_file_is_read_again_and_the_row_repaired(self, built: Home, state: StateStore) -> None:
         built.write(path_of(A), rollout(A, "grown"))
-        found = await find(built.rollouts, state, A)
+        found = find(built.rollouts, state, A)
         assert found is not None
         assert (found.preview, found.name) == ("grown", "Named")
-        assert await row(state, A) == found
+        assert row(state, A) == found
 
-    async def test_a_stale_path_falls_back_to_the_files_and_repairs_the_row(
-        self, built: Home, state: StateStore
-    ) -> None:
+    def test_a_stale_path_falls_back_to_the_files_and_repairs_the_row(self, built: Home, state: StateStore) -> None:
         # peer case 214
         built.move(path_of(A), archived_path(A))
-        found = await find(built.rollouts, state, A)
+        found = find(built.rollouts, state, A)
         assert found is not None
         assert (found.path, found.archived, found.name) == (archived_path(A), True, "Named")
-        assert await row(state, A) == found
-        assert told(tuple(await state.events_after(0, limit=9))) == [("thread/archived", A)]
+        assert row(state, A) == found
+        assert told(tuple(state.events_after(0, limit=9))) == [("thread/archived", A)]
 
-    async def test_a_path_that_is_another_threads_falls_back_to_the_files_and_repairs_the_row(
+    def test_a_path_that_is_another_threads_falls_back_to_the_files_and_repairs_the_row(
         self, built: Home, state: StateStore
     ) -> None:
         # peer case 215
-        await state.commit(Change(threads=(replace(await row(state, A), path=path_of(B)),)))
+        state.commit(Change(threads=(replace(row(state, A), path=path_of(B)),)))
         built.write(path_of(B), rollout(B, "touched"))
-        found = await find(built.rollouts, state, A)
+        found = find(built.rollouts, state, A)
         assert found is not None
         assert found.path == path_of(A)
-        assert (await row(state, A)).path == path_of(A)
+        assert (row(state, A)).path == path_of(A)
 
-    async def test_a_missing_row_is_made_from_the_file(self, built: Home, state: StateStore) -> None:
+    def test_a_missing_row_is_made_from_the_file(self, built: Home, state: StateStore) -> None:
         # peer cases 216, 256
         built.write(path_of(D), rollout(D))
-        found = await find(built.rollouts, state, D)
+        found = find(built.rollouts, state, D)
         assert found is not None
-        assert await row(state, D) == found
+        assert row(state, D) == found
 
-    async def test_a_row_may_name_a_file_with_an_unusual_name(self, built: Home, state: StateStore) -> None:
+    def test_a_row_may_name_a_file_with_an_unusual_name(self, built: Home, state: StateStore) -> None:
         # peer case 217
         unusual = "sessions/custom.jsonl"
         built.write(unusual, b"")
-        file = await built.rollouts.stat(unusual)
+        file = built.rollouts.stat(unusual)
         assert file is not None
-        moved = replace(await row(state, A), path=unusual, stamp=file.stamp)
+        moved = replace(row(state, A), path=unusual, stamp=file.stamp)
         built.erase(path_of(A))
-        await state.commit(Change(threads=(moved,)))
-        assert await find(built.rollouts, state, A) == moved
+        state.commit(Change(threads=(moved,)))
+        assert find(built.rollouts, state, A) == moved
 
-    async def test_a_row_whose_file_cannot_be_read_now_is_the_last_resort(self, built: Home, state: StateStore) -> None:
-        before = await row(state, A)
+    def test_a_row_whose_file_cannot_be_read_now_is_the_last_resort(self, built: Home, state: StateStore) -> None:
+        before = row(state, A)
         built.write(path_of(A), b"")
-        assert await find(built.rollouts, state, A) == before
+        assert find(built.rollouts, state, A) == before
 
-    async def test_a_readable_copy_is_better_than_a_row_whose_file_cannot_be_read(
+    def test_a_readable_copy_is_better_than_a_row_whose_file_cannot_be_read(
         self, built: Home, state: StateStore
     ) -> None:
         built.write(path_of(A), b"")
         built.write(archived_path(A), rollout(A))
-        found = await find(built.rollouts, state, A)
+        found = find(built.rollouts, state, A)
         assert found is not None
         assert found.path == archived_path(A)
 
-    async def test_a_file_without_a_row_that_cannot_be_read_is_an_error(self, built: Home, state: StateStore) -> None:
+    def test_a_file_without_a_row_that_cannot_be_read_is_an_error(self, built: Home, state: StateStore) -> None:
         built.write(path_of(D), b"")
         with pytest.raises(DamagedRollout, match="failed to read thread: rollout at"):
-            await find(built.rollouts, state, D)
+            find(built.rollouts, state, D)
 
-    async def test_a_row_without_any_file_is_removed(self, built: Home, state: StateStore) -> None:
+    def test_a_row_without_any_file_is_removed(self, built: Home, state: StateStore) -> None:
         built.erase(path_of(A))
-        assert await find(built.rollouts, state, A) is None
-        assert await ids(state) == {B, C}
+        assert find(built.rollouts, state, A) is None
+        assert ids(state) == {B, C}
 
-    async def test_a_file_named_for_another_thread_is_found_again_where_it_was_moved(
+    def test_a_file_named_for_another_thread_is_found_again_where_it_was_moved(
         self, built: Home, state: StateStore
     ) -> None:
         built.write(path_of(D), rollout(B, "B's under another name"))
         built.erase(path_of(B))
-        await sync(built.rollouts, state)
+        sync(built.rollouts, state)
         built.move(path_of(D), archived_path(D))
-        found = await find(built.rollouts, state, B)
+        found = find(built.rollouts, state, B)
         assert found is not None
         assert found.path == archived_path(D)
 
-    async def test_a_file_that_only_is_named_for_the_thread_is_not_it(self, built: Home, state: StateStore) -> None:
+    def test_a_file_that_only_is_named_for_the_thread_is_not_it(self, built: Home, state: StateStore) -> None:
         built.write(path_of(D), rollout(B))
-        assert await find(built.rollouts, state, D) is None
+        assert find(built.rollouts, state, D) is None
 
-    async def test_an_unknown_thread_is_none(self, built: Home, state: StateStore) -> None:
-        assert await find(built.rollouts, state, D) is None
-        assert await ids(state) == {A, B, C}
+    def test_an_unknown_thread_is_none(self, built: Home, state: StateStore) -> None:
+        assert find(built.rollouts, state, D) is None
+        assert ids(state) == {A, B, C}
 
-    async def test_a_deleted_thread_is_none_whatever_lies_there(self, built: Home, state: StateStore) -> None:
-        await state.commit(Change(forgotten=(A,), tombstones=(A,)))
-        assert await find(built.rollouts, state, A) is None
+    def test_a_deleted_thread_is_none_whatever_lies_there(self, built: Home, state: StateStore) -> None:
+        state.commit(Change(forgotten=(A,), tombstones=(A,)))
+        assert find(built.rollouts, state, A) is None
         assert built.described == []
 
-    async def test_a_thread_that_this_process_writes_is_told_but_its_row_left_alone(
+    def test_a_thread_that_this_process_writes_is_told_but_its_row_left_alone(
         self, built: Home, state: StateStore
     ) -> None:
-        before = await row(state, A)
+        before = row(state, A)
         built.write(path_of(A), rollout(A, "being written"))
-        found = await find(built.rollouts, state, A, own=lambda: {A})
+        found = find(built.rollouts, state, A, own=lambda: {A})
         assert found is not None
         assert found.preview == "being written"
-        assert await row(state, A) == before
+        assert row(state, A) == before
 
-    async def test_without_a_state_db_the_files_answer(self, built: Home) -> None:
-        found = await find(built.rollouts, None, A)
+    def test_without_a_state_db_the_files_answer(self, built: Home) -> None:
+        found = find(built.rollouts, None, A)
         assert found is not None
         assert (found.path, found.name) == (path_of(A), "Named")
-        archived = await find(built.rollouts, None, C)
+        archived = find(built.rollouts, None, C)
         assert archived is not None
         assert archived.archived
-        assert await find(built.rollouts, None, D) is None
+        assert find(built.rollouts, None, D) is None
 
 
-async def paths_of(home: Home, state: StateStore, thread_ids: list[str]) -> dict[str, str | DamagedRollout | None]:
-    trees = await state.trees_with_files(thread_ids, home.rollouts.look_at_many)
-    return await find_paths(home.rollouts, state, thread_ids, trees)
+def paths_of(home: Home, state: StateStore, thread_ids: list[str]) -> dict[str, str | DamagedRollout | None]:
+    trees = state.trees_with_files(thread_ids, home.rollouts.look_at_many)
+    return find_paths(home.rollouts, state, thread_ids, trees)
 
 
 class TestManyAtOnce:
-    async def test_rows_that_their_files_bear_out_are_taken_as_they_are(self, built: Home, state: StateStore) -> None:
-        rows = {key: await state.get(key) for key in (A, B, C)}
-        assert await find_many(built.rollouts, state, [A, B, C, D]) == ({**rows, D: None}, {})
+    def test_rows_that_their_files_bear_out_are_taken_as_they_are(self, built: Home, state: StateStore) -> None:
+        rows = {key: state.get(key) for key in (A, B, C)}
+        assert find_many(built.rollouts, state, [A, B, C, D]) == ({**rows, D: None}, {})
         paths = {A: path_of(A), B: path_of(B), C: archived_path(C), D: None}
-        assert await paths_of(built, state, [A, B, C, D]) == paths
+        assert paths_of(built, state, [A, B, C, D]) == paths
         assert built.described == []
 
-    async def test_a_row_whose_file_is_there_and_has_changed_is_not(self, built: Home, state: StateStore) -> None:
+    def test_a_row_whose_file_is_there_and_has_changed_is_not(self, built: Home, state: StateStore) -> None:
         built.write(path_of(A), rollout(D))  # another thread's, at the same path
         built.write(path_of(B), rollout(B, "changed"))
-        assert await paths_of(built, state, [A, B]) == {A: None, B: path_of(B)}
+        assert paths_of(built, state, [A, B]) == {A: None, B: path_of(B)}
         built.write(path_of(B), rollout(B, "changed again"))
-        found, _ = await find_many(built.rollouts, state, [B])
+        found, _ = find_many(built.rollouts, state, [B])
         assert isinstance(changed := found[B], StoredThread)
         assert changed.preview == "changed again"
 
-    async def test_what_was_deleted_stays_so_whatever_lies_there(self, built: Home, state: StateStore) -> None:
-        await state.commit(Change(forgotten=(A,), tombstones=(A,)))
-        assert await paths_of(built, state, [A, B]) == {A: None, B: path_of(B)}
+    def test_what_was_deleted_stays_so_whatever_lies_there(self, built: Home, state: StateStore) -> None:
+        state.commit(Change(forgotten=(A,), tombstones=(A,)))
+        assert paths_of(built, state, [A, B]) == {A: None, B: path_of(B)}

@@ -21,8 +21,6 @@ from mcp_server.storage.query import COUNTED, Anchor, Count, ThreadQuery
 from mcp_server.storage.sqlite.database import StateDb
 from mcp_server.storage.sqlite.engine import driver
 
-pytestmark = pytest.mark.anyio
-
 KINDS: tuple[SourceKind, ...] = ("cli", "vscode")
 
 
@@ -38,12 +36,12 @@ def thread(key: str, **changes: Any) -> StoredThread:
     )
 
 
-async def plans(db: StateDb, query: ThreadQuery) -> list[str]:
+def plans(db: StateDb, query: ThreadQuery) -> list[str]:
     """How SQLite finds the rows of a list."""
     asked: list[str] = []
     with db.transaction() as connection:
         driver(connection).set_trace_callback(asked.append)
-    await db.list(query)
+    db.list(query)
     with db.transaction() as connection:
         driver(connection).set_trace_callback(None)
         walks = [sql for sql in asked if sql.startswith("SELECT") and "INDEXED BY" in sql]
@@ -51,9 +49,9 @@ async def plans(db: StateDb, query: ThreadQuery) -> list[str]:
         return [step[3] for sql in walks for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
 
 
-async def test_every_list_walks_along_an_index_and_sorts_nothing(db: StateDb) -> None:
+def test_every_list_walks_along_an_index_and_sorts_nothing(db: StateDb) -> None:
     rows = [thread(f"{n}", source=kind, cwd=f"/{n % 3}") for n, kind in enumerate([*KINDS, *KINDS, "exec"])]
-    await db.commit(Change(threads=tuple(rows)))
+    db.commit(Change(threads=tuple(rows)))
     filters: list[dict[str, Any]] = [
         {},
         {"cwds": ["/0", "/1"]},
@@ -67,7 +65,7 @@ async def test_every_list_walks_along_an_index_and_sorts_nothing(db: StateDb) ->
     keys: tuple[ThreadSortKey, ...] = ("created_at", "updated_at", "recency_at")
     for restrictions, key, direction in itertools.product(filters, keys, ("asc", "desc")):
         query = ThreadQuery(**restrictions, sort_key=key, direction=direction)
-        steps = await plans(db, query)
+        steps = plans(db, query)
         index = f"ix_threads_{'cwd_' if query.cwds else ''}{key.removesuffix('_at')}"
         assert [step for step in steps if "threads" in step and index not in step] == []
         assert [step for step in steps if "TEMP B-TREE" in step or "SCAN threads" in step] == []
@@ -107,7 +105,7 @@ QUERIES = st.builds(
     changes=st.lists(st.tuples(st.lists(ROWS, max_size=4), st.sets(st.sampled_from("abcdef"))), max_size=4),
     data=st.data(),
 )
-async def test_whatever_was_changed_lists_and_counts_are_those_of_the_memory_store(
+def test_whatever_was_changed_lists_and_counts_are_those_of_the_memory_store(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[list[StoredThread], set[str]]], data: st.DataObject
 ) -> None:
     memory = MemoryState()
@@ -115,35 +113,35 @@ async def test_whatever_was_changed_lists_and_counts_are_those_of_the_memory_sto
     with closing(StateDb.open(tmp_path_factory.mktemp("db") / "threadstore.sqlite")) as db:
         for store in (memory, db):
             for rows, gone in changes:
-                await store.commit(Change(threads=tuple(rows), vanished=tuple(gone), edges=edges))
+                store.commit(Change(threads=tuple(rows), vanished=tuple(gone), edges=edges))
         queries = data.draw(st.lists(QUERIES, min_size=1, max_size=8))
         for query in queries:
-            assert await db.list(query, queries) == await memory.list(query, queries)
-        assert await db.counts(queries) == await memory.counts(queries)
+            assert db.list(query, queries) == memory.list(query, queries)
+        assert db.counts(queries) == memory.counts(queries)
 
 
 @pytest.mark.parametrize("restriction", [{"search_term": "same"}, {"since_ms": 0}, {"search_term": "me"}])
-async def test_what_only_a_look_at_each_row_would_tell_is_counted_to_a_bound(
+def test_what_only_a_look_at_each_row_would_tell_is_counted_to_a_bound(
     db: StateDb, restriction: dict[str, Any]
 ) -> None:
     rows = [thread(f"{n:04}", preview="the same", created_at_ms=n) for n in range(COUNTED)]
-    await db.commit(Change(threads=tuple(rows)))
+    db.commit(Change(threads=tuple(rows)))
     query = ThreadQuery(**restriction, limit=2)
-    assert (await db.list(query)).total == Count(COUNTED)
-    await db.commit(Change(threads=(thread("last", preview="the same", created_at_ms=COUNTED),)))
-    page = await db.list(query)
+    assert (db.list(query)).total == Count(COUNTED)
+    db.commit(Change(threads=(thread("last", preview="the same", created_at_ms=COUNTED),)))
+    page = db.list(query)
     assert [row.id for row in page.rows] == ["last", f"{COUNTED - 1:04}"]
     assert page.total.minimum
     assert 1 <= page.total.n <= COUNTED + 1
-    assert (await db.counts([query]))[0].minimum
-    assert (await db.counts([ThreadQuery()])) == [Count(COUNTED + 1)]
+    assert (db.counts([query]))[0].minimum
+    assert (db.counts([ThreadQuery()])) == [Count(COUNTED + 1)]
 
 
-async def test_a_count_that_is_a_minimum_is_not_less_than_its_page(db: StateDb) -> None:
+def test_a_count_that_is_a_minimum_is_not_less_than_its_page(db: StateDb) -> None:
     rows = [thread(f"{n:04}", preview="the same", archived=n < COUNTED, created_at_ms=n) for n in range(COUNTED + 40)]
-    await db.commit(Change(threads=tuple(rows)))
+    db.commit(Change(threads=tuple(rows)))
     query = ThreadQuery(search_term="same", limit=30)
-    page = await db.list(query, [dataclasses.replace(query, archived=True)])
+    page = db.list(query, [dataclasses.replace(query, archived=True)])
     assert len(page.rows) == 30
     assert page.total.minimum
     assert page.beside[0].minimum
@@ -151,9 +149,9 @@ async def test_a_count_that_is_a_minimum_is_not_less_than_its_page(db: StateDb) 
     assert 1 <= page.beside[0].n <= COUNTED
 
 
-async def test_more_groups_than_one_statement_takes_are_merged_in_order(db: StateDb) -> None:
+def test_more_groups_than_one_statement_takes_are_merged_in_order(db: StateDb) -> None:
     rows = [thread(f"{n:03}", model_provider=f"p{n % 230}", created_at_ms=n) for n in range(460)]
-    await db.commit(Change(threads=tuple(rows)))
-    page = await db.list(ThreadQuery(limit=100))
+    db.commit(Change(threads=tuple(rows)))
+    page = db.list(ThreadQuery(limit=100))
     assert [row.created_at_ms for row in page.rows] == list(range(459, 359, -1))
     assert (page.total, page.more) == (Count(460), True)

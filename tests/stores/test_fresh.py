@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection
 from pathlib import Path
 
-import anyio
 import pytest
 from homes import A, B, HomeOnDisk, archived_path, path_of, rollout, thread_id
 
@@ -16,8 +16,7 @@ from mcp_server.sync import freshness
 from mcp_server.sync.freshness import Freshness
 from mcp_server.sync.reconciler import SyncReport
 from tests.stores.test_glance import let_rest
-
-pytestmark = pytest.mark.anyio
+from tests.together import together
 
 
 @pytest.fixture
@@ -34,62 +33,70 @@ def nobody() -> Collection[str]:
     return ()
 
 
-async def look(fresh: Freshness, state: StateStore) -> list[SyncReport]:
-    return await fresh.look(state, own=nobody)
+def look(fresh: Freshness, state: StateStore) -> list[SyncReport]:
+    return fresh.look(state, own=nobody)
 
 
-async def test_what_is_no_thread_is_read_once(tmp_path: Path, home: HomeOnDisk, fresh: Freshness) -> None:
+def test_what_is_no_thread_is_read_once(tmp_path: Path, home: HomeOnDisk, fresh: Freshness) -> None:
     state = MemoryState()
     home.write(path_of(A), rollout(A))
     home.write(path_of(B), b"{}\n")
-    await look(fresh, state)
+    look(fresh, state)
     assert sorted(home.described) == [path_of(A), path_of(B)]
     (tmp_path / "sessions/2026/01/02/another").touch()
-    await look(fresh, state)
+    look(fresh, state)
     assert len(home.described) == 2
     home.write(path_of(B), rollout(B))
-    await look(fresh, state)
-    assert (await state.stamps()).keys() == {A, B}
+    look(fresh, state)
+    assert (state.stamps()).keys() == {A, B}
 
 
-async def test_a_look_at_a_home_where_nothing_happened_asks_the_index_for_nothing(
+def test_a_look_at_a_home_where_nothing_happened_asks_the_index_for_nothing(
     tmp_path: Path, home: HomeOnDisk, fresh: Freshness
 ) -> None:
     home.write(path_of(A), rollout(A))
     state = MemoryState()
-    await look(fresh, state)
+    look(fresh, state)
     let_rest(tmp_path)
-    await look(fresh, state)
+    look(fresh, state)
 
     class Untouched(MemoryState):
         def __getattribute__(self, name: str) -> object:
             raise AssertionError(f"{name} is asked for")
 
     fresh._state = untouched = object.__new__(Untouched)  # pyright: ignore[reportPrivateUsage]
-    assert await look(fresh, untouched) == []
+    assert look(fresh, untouched) == []
 
 
-async def test_calls_that_come_together_share_a_look_that_begins_after_them(home: HomeOnDisk, fresh: Freshness) -> None:
+class LockForAll:
+    """A lock that nobody gets before so many have asked for it."""
+
+    def __init__(self, number: int) -> None:
+        self._lock, self._asked = threading.Lock(), threading.Barrier(number)
+
+    def __enter__(self) -> None:
+        self._asked.wait(30)
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_calls_that_come_together_share_a_look_that_begins_after_them(home: HomeOnDisk, fresh: Freshness) -> None:
     state = MemoryState()
     home.write(path_of(A), rollout(A))
-    reports: list[SyncReport] = []
-
-    async def one() -> None:
-        reports.extend(await look(fresh, state))
-
-    async with anyio.create_task_group() as tasks:
-        for _ in range(5):
-            tasks.start_soon(one)
+    fresh._lock = LockForAll(5)  # type: ignore[assignment] # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+    reports = [report for reports in together(*[lambda: look(fresh, state)] * 5) for report in reports]
     assert [report.added for report in reports] == [(A,)]
     assert fresh._begun == 1  # pyright: ignore[reportPrivateUsage]
 
 
-async def test_a_rollout_that_is_moved_while_the_folders_are_looked_at_stays(
+def test_a_rollout_that_is_moved_while_the_folders_are_looked_at_stays(
     home: HomeOnDisk, fresh: Freshness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = MemoryState()
     home.write(path_of(A), rollout(A))
-    await look(fresh, state)
+    look(fresh, state)
     glance = fresh._glance  # pyright: ignore[reportPrivateUsage]
     first, looks = glance.look, 0
 
@@ -104,34 +111,34 @@ async def test_a_rollout_that_is_moved_while_the_folders_are_looked_at_stays(
         return seen
 
     monkeypatch.setattr(glance, "look", moved_within)
-    reports = await look(fresh, state)
+    reports = look(fresh, state)
     assert [(report.moved, report.vanished) for report in reports] == [((A,), ()), ((), ())]
 
 
-async def test_the_threads_of_this_process_are_left_alone(home: HomeOnDisk, fresh: Freshness) -> None:
+def test_the_threads_of_this_process_are_left_alone(home: HomeOnDisk, fresh: Freshness) -> None:
     state = MemoryState()
     home.write(path_of(A), rollout(A))
-    await fresh.look(state, own=lambda: [A])
-    assert (await state.stamps(), home.described) == ({}, [])
+    fresh.look(state, own=lambda: [A])
+    assert (state.stamps(), home.described) == ({}, [])
 
 
-async def test_a_look_that_fails_is_made_good_by_the_next(home: HomeOnDisk, fresh: Freshness) -> None:
+def test_a_look_that_fails_is_made_good_by_the_next(home: HomeOnDisk, fresh: Freshness) -> None:
     class Failing(MemoryState):
         failing = True
 
-        async def commit(self, change: object) -> list[object]:  # type: ignore[override]
+        def commit(self, change: object) -> list[object]:  # type: ignore[override]
             if self.failing:
                 raise StoreFailure("no room")
-            return await super().commit(change)  # type: ignore[arg-type]
+            return super().commit(change)  # type: ignore[arg-type]
 
     state = Failing()
     home.write(path_of(A), rollout(A))
-    assert await look(fresh, state) == []
+    assert look(fresh, state) == []
     state.failing = False
-    assert [report.added for report in await look(fresh, state)] == [(A,)]
+    assert [report.added for report in look(fresh, state)] == [(A,)]
 
 
-async def test_where_very_much_has_come_the_newest_of_it_is_taken_in_first(
+def test_where_very_much_has_come_the_newest_of_it_is_taken_in_first(
     home: HomeOnDisk, fresh: Freshness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (("_BATCH", 2), ("_SECONDS", 0.0)):
@@ -142,6 +149,6 @@ async def test_where_very_much_has_come_the_newest_of_it_is_taken_in_first(
         home.write(path_of(key).replace("/02/", f"/0{n + 1}/"), rollout(key))
     seen: list[set[str]] = []
     for _ in range(3):
-        await look(fresh, state)
-        seen.append(set(await state.stamps()))
+        look(fresh, state)
+        seen.append(set(state.stamps()))
     assert seen == [set(ids[3:]), set(ids[1:]), set(ids)]

@@ -23,8 +23,6 @@ from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.history import TextQuery
 from mcp_server.storage.query import ThreadQuery
 
-pytestmark = pytest.mark.anyio
-
 STAMP = FileStamp(1_000, 2_000_000_000)
 
 
@@ -59,94 +57,94 @@ THREE = (span(0), span(1), span(2))
 # ---------------------------------------------------------------------------------------------- marks, steps
 
 
-async def test_a_mark_comes_back_as_it_was_taken_in(state: StateStore) -> None:
+def test_a_mark_comes_back_as_it_was_taken_in(state: StateStore) -> None:
     full = mark("a", base=2**40, end=2**41, check="ffff", next_ordinal=2**42, open_calls=("one", "zwei🧵"))
-    await state.commit(Change(threads=(thread("a"), thread("b"))))
-    assert await state.marks(["a"]) == {}
-    assert await state.step([step("a", mark=full)]) == [True]
-    assert await state.marks(["a", "b", "missing"]) == {"a": full}
-    assert await state.marks([]) == {}
+    state.commit(Change(threads=(thread("a"), thread("b"))))
+    assert state.marks(["a"]) == {}
+    assert state.step([step("a", mark=full)]) == [True]
+    assert state.marks(["a", "b", "missing"]) == {"a": full}
+    assert state.marks([]) == {}
 
 
-async def test_the_last_turns_come_with_the_mark(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a"),)))
-    assert await state.last_turns("a", 2) == (None, [])
-    await state.step([step("a", THREE)])
-    assert await state.last_turns("a", 2) == (mark("a"), [span(1), span(2)])
-    assert await state.last_turns("a", 9) == (mark("a"), [*THREE])
-    assert await state.last_turns("a", 0) == (mark("a"), [])
+def test_the_last_turns_come_with_the_mark(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a"),)))
+    assert state.last_turns("a", 2) == (None, [])
+    state.step([step("a", THREE)])
+    assert state.last_turns("a", 2) == (mark("a"), [span(1), span(2)])
+    assert state.last_turns("a", 9) == (mark("a"), [*THREE])
+    assert state.last_turns("a", 0) == (mark("a"), [])
 
 
-async def test_a_step_goes_on_only_from_the_mark_that_is_there(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a"),)))
+def test_a_step_goes_on_only_from_the_mark_that_is_there(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a"),)))
     on = step("a", (span(3),), mark=mark("a", 2_000, turns=4), after=1_000, keep=3)
-    assert await state.step([on]) == [False]  # there is none yet
-    assert await state.marks(["a"]) == {}
-    assert await state.step([step("a", THREE)]) == [True]
-    assert await state.step([on]) == [True]
-    assert await state.step([on]) == [False]  # somebody has gone on to 2_000
-    assert await state.marks(["a"]) == {"a": on.mark}
-    assert await state.spans("a", 0, 9) == [*THREE, span(3)]
+    assert state.step([on]) == [False]  # there is none yet
+    assert state.marks(["a"]) == {}
+    assert state.step([step("a", THREE)]) == [True]
+    assert state.step([on]) == [True]
+    assert state.step([on]) == [False]  # somebody has gone on to 2_000
+    assert state.marks(["a"]) == {"a": on.mark}
+    assert state.spans("a", 0, 9) == [*THREE, span(3)]
 
 
-async def test_the_spans_below_keep_stay_and_the_others_are_replaced(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a"),)))
-    await state.step([step("a", THREE)])
+def test_the_spans_below_keep_stay_and_the_others_are_replaced(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a"),)))
+    state.step([step("a", THREE)])
     longer = span(1, items=9, end=777)
-    await state.step([step("a", (longer,), after=1_000, keep=1)])
-    assert await state.spans("a", 0, 9) == [span(0), longer]
-    await state.step([step("a", after=1_000, keep=0)])
-    assert await state.spans("a", 0, 9) == []
+    state.step([step("a", (longer,), after=1_000, keep=1)])
+    assert state.spans("a", 0, 9) == [span(0), longer]
+    state.step([step("a", after=1_000, keep=0)])
+    assert state.spans("a", 0, 9) == []
 
 
-async def test_a_step_from_nothing_begins_anew_whatever_was_there(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a"),)))
-    await state.step([step("a", THREE, TextChunk(50, 60, 70, "the old words"))])
+def test_a_step_from_nothing_begins_anew_whatever_was_there(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a"),)))
+    state.step([step("a", THREE, TextChunk(50, 60, 70, "the old words"))])
     new = TextChunk(50, 80, 90, "the new words")
-    assert await state.step([step("a", (span(0),), new, mark=mark("a", 500))]) == [True]
-    assert await state.spans("a", 0, 9) == [span(0)]
-    places = await state.places(TextQuery(("words",), ThreadQuery()))
+    assert state.step([step("a", (span(0),), new, mark=mark("a", 500))]) == [True]
+    assert state.spans("a", 0, 9) == [span(0)]
+    places = state.places(TextQuery(("words",), ThreadQuery()))
     assert [(place.span, place.start, place.end) for place in places] == [(span(0), 80, 90)]
 
 
-async def test_of_a_batch_those_are_taken_in_whose_marks_are_right(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a"), thread("b"), thread("c"))))
-    await state.step([step("b", THREE)])
+def test_of_a_batch_those_are_taken_in_whose_marks_are_right(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a"), thread("b"), thread("c"))))
+    state.step([step("b", THREE)])
     batch = [step("a", (span(0),)), step("b", (span(0),), after=5), step("c", THREE)]
-    assert await state.step(batch) == [True, False, True]
-    assert [len(await state.spans(key, 0, 9)) for key in "abc"] == [1, 3, 3]
-    assert await state.step([]) == []
+    assert state.step(batch) == [True, False, True]
+    assert [len(state.spans(key, 0, 9)) for key in "abc"] == [1, 3, 3]
+    assert state.step([]) == []
 
 
 # ---------------------------------------------------------------------------------------------- spans
 
 
-async def test_spans_are_found_by_number_by_item_and_by_id(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a"), thread("b"))))
+def test_spans_are_found_by_number_by_item_and_by_id(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a"), thread("b"))))
     again = span(3, items=0, turn_id="t1")
-    await state.step([step("a", (*THREE, again)), step("b", (span(0, items=9),))])
-    assert await state.spans("a", 1, 3) == [span(1), span(2)]
-    assert await state.spans("a", -5, 2**70) == [*THREE, again]
-    assert await state.spans("a", 2, 2) == await state.spans("missing", 0, 9) == []
-    assert await state.spans_of_items("a", 1, 3) == [span(0), span(1)]
-    assert await state.spans_of_items("a", 2, 4) == [span(1)]
-    assert await state.spans_of_items("a", 5, 2**70) == [span(2)]
-    assert await state.spans_of_items("a", 6, 9) == []
-    assert await state.span_of("a", "t1") == span(1)
-    assert await state.span_of("a", "T1") is await state.span_of("missing", "t1") is None
+    state.step([step("a", (*THREE, again)), step("b", (span(0, items=9),))])
+    assert state.spans("a", 1, 3) == [span(1), span(2)]
+    assert state.spans("a", -5, 2**70) == [*THREE, again]
+    assert state.spans("a", 2, 2) == state.spans("missing", 0, 9) == []
+    assert state.spans_of_items("a", 1, 3) == [span(0), span(1)]
+    assert state.spans_of_items("a", 2, 4) == [span(1)]
+    assert state.spans_of_items("a", 5, 2**70) == [span(2)]
+    assert state.spans_of_items("a", 6, 9) == []
+    assert state.span_of("a", "t1") == span(1)
+    assert state.span_of("a", "T1") is state.span_of("missing", "t1") is None
 
 
-async def test_a_text_comes_with_the_turn_that_it_is_told_in_while_that_is_there(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a"), thread("b"))))
-    await state.step([step("b", THREE)])
-    await state.step([step("a", THREE, TextChunk(50, 60, 70, "some words"), TextChunk(49, 60, 70, "words of no turn"))])
-    places = await state.places(TextQuery(("words",), ThreadQuery()))
+def test_a_text_comes_with_the_turn_that_it_is_told_in_while_that_is_there(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a"), thread("b"))))
+    state.step([step("b", THREE)])
+    state.step([step("a", THREE, TextChunk(50, 60, 70, "some words"), TextChunk(49, 60, 70, "words of no turn"))])
+    places = state.places(TextQuery(("words",), ThreadQuery()))
     assert [place.span for place in places] == [None, span(0)]
-    await state.step([step("a", after=1_000, keep=0)])
-    assert [place.span for place in await state.places(TextQuery(("words",), ThreadQuery()))] == [None, None]
+    state.step([step("a", after=1_000, keep=0)])
+    assert [place.span for place in state.places(TextQuery(("words",), ThreadQuery()))] == [None, None]
 
 
-async def test_what_is_told_of_a_turn_comes_back_as_it_was_taken_in(state: StateStore) -> None:
+def test_what_is_told_of_a_turn_comes_back_as_it_was_taken_in(state: StateStore) -> None:
     facts = TurnFacts(
         status="failed",
         started_at=1,
@@ -159,76 +157,76 @@ async def test_what_is_told_of_a_turn_comes_back_as_it_was_taken_in(state: State
         foreign_ids=("x", "y"),
     )
     far = span(0, begin=ParserState(2**40, 5, 6, 7), end=2**41, facts=facts)
-    await state.commit(Change(threads=(thread("a"),)))
-    await state.step([step("a", (far,))])
-    assert await state.spans("a", 0, 1) == [far]
+    state.commit(Change(threads=(thread("a"),)))
+    state.step([step("a", (far,))])
+    assert state.spans("a", 0, 1) == [far]
 
 
 # ---------------------------------------------------------------------------------------------- what is left to read
 
 
-async def left(state: StateStore) -> tuple[list[str], int, int]:
-    return await state.unread(99), await state.unread_count(), await state.indexed_count()
+def left(state: StateStore) -> tuple[list[str], int, int]:
+    return state.unread(99), state.unread_count(), state.indexed_count()
 
 
-async def test_a_row_is_unread_until_its_file_is_indexed_as_the_row_tells_of_it(state: StateStore) -> None:
-    assert await left(state) == ([], 0, 0)
+def test_a_row_is_unread_until_its_file_is_indexed_as_the_row_tells_of_it(state: StateStore) -> None:
+    assert left(state) == ([], 0, 0)
     rows = (thread("old", updated_at_ms=1), thread("new", updated_at_ms=9), thread("tie", updated_at_ms=9))
-    await state.commit(Change(threads=rows[:2], observed=rows[2:]))
-    assert await left(state) == (["tie", "new", "old"], 3, 0)
-    assert await state.unread(1) == ["tie"]
-    await state.step([step("new"), step("tie", mark=mark("tie", stamp=FileStamp(999, 2_000_000_000)))])
-    assert await left(state) == (["tie", "old"], 2, 2)
-    await state.step([step("tie", after=1_000)])
-    assert await left(state) == (["old"], 1, 2)
+    state.commit(Change(threads=rows[:2], observed=rows[2:]))
+    assert left(state) == (["tie", "new", "old"], 3, 0)
+    assert state.unread(1) == ["tie"]
+    state.step([step("new"), step("tie", mark=mark("tie", stamp=FileStamp(999, 2_000_000_000)))])
+    assert left(state) == (["tie", "old"], 2, 2)
+    state.step([step("tie", after=1_000)])
+    assert left(state) == (["old"], 1, 2)
 
 
-async def test_what_is_indexed_of_a_moved_file_holds_if_it_was_the_whole(state: StateStore) -> None:
+def test_what_is_indexed_of_a_moved_file_holds_if_it_was_the_whole(state: StateStore) -> None:
     names = ("whole", "grown", "behind", "unread")
-    await state.commit(Change(threads=tuple(thread(name) for name in names)))
-    await state.step([step("whole"), step("grown"), step("behind", mark=mark("behind", stamp=FileStamp(1_000, 1)))])
+    state.commit(Change(threads=tuple(thread(name) for name in names)))
+    state.step([step("whole"), step("grown"), step("behind", mark=mark("behind", stamp=FileStamp(1_000, 1)))])
     later = [FileStamp(1_001 if name == "grown" else 1_000, 3_000_000_000) for name in names]
-    await state.commit(Change(moved=tuple(map(Moved, names, names, (False,) * 4, later))))
-    marks = await state.marks(names)
-    rows = await state.get_many(names)
+    state.commit(Change(moved=tuple(map(Moved, names, names, (False,) * 4, later))))
+    marks = state.marks(names)
+    rows = state.get_many(names)
     assert marks["whole"].stamp == rows["whole"].stamp == FileStamp(1_000, 3_000_000_000)
     assert marks["grown"].stamp == rows["grown"].stamp != later[1], "so it is read again at the next look"
-    assert sorted(await state.unread(9)) == ["behind", "unread"]
+    assert sorted(state.unread(9)) == ["behind", "unread"]
 
 
-async def test_a_changed_stamp_makes_a_thread_unread_and_any_other_change_does_not(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a"),)))
-    await state.step([step("a")])
-    await state.commit(Change(threads=(thread("a", archived=True, name="n", updated_at_ms=7),)))
-    assert await state.unread(9) == []
+def test_a_changed_stamp_makes_a_thread_unread_and_any_other_change_does_not(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a"),)))
+    state.step([step("a")])
+    state.commit(Change(threads=(thread("a", archived=True, name="n", updated_at_ms=7),)))
+    assert state.unread(9) == []
     grown = FileStamp(1_001, 2_000_000_001)
-    await state.commit(Change(observed=(thread("a", stamp=grown),)))
-    assert await left(state) == (["a"], 1, 1)
-    await state.step([step("a", mark=mark("a", stamp=grown), after=1_000)])
-    assert await left(state) == ([], 0, 1)
+    state.commit(Change(observed=(thread("a", stamp=grown),)))
+    assert left(state) == (["a"], 1, 1)
+    state.step([step("a", mark=mark("a", stamp=grown), after=1_000)])
+    assert left(state) == ([], 0, 1)
 
 
 @pytest.mark.parametrize("how", ["forgotten", "vanished"])
-async def test_a_thread_that_goes_takes_its_index_along_and_no_other(state: StateStore, how: str) -> None:
-    await state.commit(Change(threads=(thread("a"), thread("b"), thread("c"))))
+def test_a_thread_that_goes_takes_its_index_along_and_no_other(state: StateStore, how: str) -> None:
+    state.commit(Change(threads=(thread("a"), thread("b"), thread("c"))))
     words = TextChunk(50, 60, 70, "some words")
-    await state.step([step("a", THREE, words), step("b", THREE, words)])
+    state.step([step("a", THREE, words), step("b", THREE, words)])
     gone: dict[str, Any] = {how: ("a", "c")}
-    await state.commit(Change(**gone))
-    assert await state.marks(["a", "b", "c"]) == {"b": mark("b")}
-    assert (await state.spans("a", 0, 9), await state.spans("b", 0, 9)) == ([], list(THREE))
-    assert await left(state) == ([], 0, 1)
-    places = await state.places(TextQuery(("words",), ThreadQuery()))
+    state.commit(Change(**gone))
+    assert state.marks(["a", "b", "c"]) == {"b": mark("b")}
+    assert (state.spans("a", 0, 9), state.spans("b", 0, 9)) == ([], list(THREE))
+    assert left(state) == ([], 0, 1)
+    places = state.places(TextQuery(("words",), ThreadQuery()))
     assert [place.thread.id for place in places] == ["b"]
-    await state.commit(Change(threads=(thread("a"),)))  # and if it comes back, all is to be read again
-    assert await left(state) == (["a"], 1, 1)
+    state.commit(Change(threads=(thread("a"),)))  # and if it comes back, all is to be read again
+    assert left(state) == (["a"], 1, 1)
 
 
-async def test_nothing_stays_of_a_thread_that_was_deleted_while_it_was_read(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a"), thread("b"))))
-    await state.commit(Change(forgotten=("a",), tombstones=("a",)))
+def test_nothing_stays_of_a_thread_that_was_deleted_while_it_was_read(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a"), thread("b"))))
+    state.commit(Change(forgotten=("a",), tombstones=("a",)))
     words = TextChunk(50, 60, 70, "some words")
-    await state.step([step("a", THREE, words), step("b", THREE, words)])
-    assert await state.marks(["a", "b"]) == {"b": mark("b")}
-    assert await state.spans("a", 0, 9) == []
-    assert await left(state) == ([], 0, 1)
+    state.step([step("a", THREE, words), step("b", THREE, words)])
+    assert state.marks(["a", "b"]) == {"b": mark("b")}
+    assert state.spans("a", 0, 9) == []
+    assert left(state) == ([], 0, 1)

@@ -4,15 +4,12 @@ cases are those of CODEX_SEMANTICS 5.9."""
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
-
-import anyio
-import pytest
 
 from mcp_server.models.records import BackfillState, Change, Move, Operation, Receipt
 from mcp_server.storage.contracts import StateStore
-
-pytestmark = pytest.mark.anyio
+from tests.together import together
 
 # ---------------------------------------------------------------------------------------------- operations, receipts
 
@@ -22,20 +19,20 @@ def operation(key: str, *moved: str, **changes: Any) -> Operation:
     return replace(Operation(key, "archive", moved[0], moves, "running", 100), **changes)
 
 
-async def test_an_operation_is_running_until_it_is_done(state: StateStore) -> None:
+def test_an_operation_is_running_until_it_is_done(state: StateStore) -> None:
     planned, other = operation("o", "root", "z", "b"), operation("older", "x", started_at_ms=50)
-    assert await state.operation("o") is None
-    await state.commit(Change(operation=planned))
-    await state.commit(Change(operation=other))
-    assert await state.operation("o") == planned
-    assert await state.running_operations() == [other, planned]
+    assert state.operation("o") is None
+    state.commit(Change(operation=planned))
+    state.commit(Change(operation=other))
+    assert state.operation("o") == planned
+    assert state.running_operations() == [other, planned]
     done = replace(planned, state="done", result={"archived": ["root", "b", "z"]})
-    await state.commit(Change(operation=done))
-    assert await state.operation("o") == done
-    assert await state.running_operations() == [other]
+    state.commit(Change(operation=done))
+    assert state.operation("o") == done
+    assert state.running_operations() == [other]
 
 
-async def test_those_that_moved_with_a_thread_have_its_newest_finished_operation_of_the_kind_too(
+def test_those_that_moved_with_a_thread_have_its_newest_finished_operation_of_the_kind_too(
     state: StateStore,
 ) -> None:
     rows = (
@@ -47,106 +44,104 @@ async def test_those_that_moved_with_a_thread_have_its_newest_finished_operation
         operation("o0", "c", state="done", started_at_ms=50),  # by a clock that was set back
     )
     for row in rows:
-        await state.commit(Change(operation=row))
-    assert await state.moved_with("archive", "a") == await state.moved_with("archive", "root") == {"root", "a"}
-    assert await state.moved_with("archive", "b") == {"b"}
-    assert await state.moved_with("archive", "c") == {"c"}
-    assert await state.moved_with("unarchive", "a") == {"root", "a"}
-    assert await state.moved_with("delete", "a") == set() == await state.moved_with("archive", "missing")
+        state.commit(Change(operation=row))
+    assert state.moved_with("archive", "a") == state.moved_with("archive", "root") == {"root", "a"}
+    assert state.moved_with("archive", "b") == {"b"}
+    assert state.moved_with("archive", "c") == {"c"}
+    assert state.moved_with("unarchive", "a") == {"root", "a"}
+    assert state.moved_with("delete", "a") == set() == state.moved_with("archive", "missing")
 
 
 CLAIM = Receipt("client", "connection", "r", "thread_archive", "f1", "1:worker", at_ms=100)
 
 
-async def test_a_claim_stands_until_its_outcome_replaces_it(state: StateStore) -> None:
-    assert await state.receipts("client", "r") == []
-    assert await state.claim(CLAIM) == CLAIM
-    assert await state.claim(replace(CLAIM, process="2:worker", at_ms=200)) == CLAIM
-    assert await state.receipts("client", "r") == [CLAIM]
+def test_a_claim_stands_until_its_outcome_replaces_it(state: StateStore) -> None:
+    assert state.receipts("client", "r") == []
+    assert state.claim(CLAIM) == CLAIM
+    assert state.claim(replace(CLAIM, process="2:worker", at_ms=200)) == CLAIM
+    assert state.receipts("client", "r") == [CLAIM]
     outcome = replace(CLAIM, result={"archived": ["a"]})
-    await state.save_receipt(outcome)
-    await state.release_claim(CLAIM)
-    assert await state.claim(replace(CLAIM, at_ms=200)) == outcome
-    assert await state.receipts("client", "r") == [outcome]
+    state.save_receipt(outcome)
+    state.release_claim(CLAIM)
+    assert state.claim(replace(CLAIM, at_ms=200)) == outcome
+    assert state.receipts("client", "r") == [outcome]
 
 
-async def test_a_claim_that_was_abandoned_gives_way_to_one_that_knows_it(state: StateStore) -> None:
-    await state.claim(CLAIM)
+def test_a_claim_that_was_abandoned_gives_way_to_one_that_knows_it(state: StateStore) -> None:
+    state.claim(CLAIM)
     second = replace(CLAIM, process="2:worker", at_ms=200)
-    assert await state.claim(second, replace(CLAIM, at_ms=99)) == CLAIM
-    assert await state.claim(second, CLAIM) == second
-    await state.release_claim(CLAIM)
-    assert await state.receipts("client", "r") == [second], "it is another's claim by now"
-    await state.release_claim(second)
-    assert await state.receipts("client", "r") == []
+    assert state.claim(second, replace(CLAIM, at_ms=99)) == CLAIM
+    assert state.claim(second, CLAIM) == second
+    state.release_claim(CLAIM)
+    assert state.receipts("client", "r") == [second], "it is another's claim by now"
+    state.release_claim(second)
+    assert state.receipts("client", "r") == []
 
 
-async def test_request_ids_of_two_clients_and_of_two_connections_are_apart(state: StateStore) -> None:
+def test_request_ids_of_two_clients_and_of_two_connections_are_apart(state: StateStore) -> None:
     others = [replace(CLAIM, connection="later", at_ms=200), replace(CLAIM, connection="latest", at_ms=300)]
     for one in (CLAIM, *others, replace(CLAIM, client="another"), replace(CLAIM, request_id="s")):
-        assert await state.claim(one) == one
-    assert await state.receipts("client", "r") == [*others[::-1], CLAIM]
+        assert state.claim(one) == one
+    assert state.receipts("client", "r") == [*others[::-1], CLAIM]
 
 
 # ---------------------------------------------------------------------------------------------- backfill
 
 
-async def test_peer_260_backfill_state_persists_progress_and_completion(state: StateStore) -> None:
-    assert await state.backfill() == BackfillState()
-    assert await state.claim_backfill("me", now_ms=1_000, lease_ms=100)
+def test_peer_260_backfill_state_persists_progress_and_completion(state: StateStore) -> None:
+    assert state.backfill() == BackfillState()
+    assert state.claim_backfill("me", now_ms=1_000, lease_ms=100)
     running = BackfillState("running", "sessions/a.jsonl", "me", 1_050, None, done=200, found=300)
-    await state.checkpoint_backfill(running)
-    assert await state.backfill() == running
+    state.checkpoint_backfill(running)
+    assert state.backfill() == running
     complete = replace(running, status="complete", watermark="sessions/b.jsonl", completed_at_ms=1_060, done=300)
-    await state.checkpoint_backfill(complete)
-    assert await state.backfill() == complete
+    state.checkpoint_backfill(complete)
+    assert state.backfill() == complete
 
 
-async def test_peer_261_backfill_claim_is_singleton_until_stale_and_blocked_when_complete(state: StateStore) -> None:
-    assert await state.claim_backfill("a", now_ms=1_000, lease_ms=100)
-    assert not await state.claim_backfill("b", now_ms=1_099, lease_ms=100)
-    assert (await state.backfill()).owner == "a"
-    assert await state.claim_backfill("b", now_ms=1_100, lease_ms=100)
-    assert (await state.backfill()).owner == "b"
-    await state.checkpoint_backfill(BackfillState("complete", owner="b"))
-    assert not await state.claim_backfill("c", now_ms=99_999, lease_ms=1)
+def test_peer_261_backfill_claim_is_singleton_until_stale_and_blocked_when_complete(state: StateStore) -> None:
+    assert state.claim_backfill("a", now_ms=1_000, lease_ms=100)
+    assert not state.claim_backfill("b", now_ms=1_099, lease_ms=100)
+    assert (state.backfill()).owner == "a"
+    assert state.claim_backfill("b", now_ms=1_100, lease_ms=100)
+    assert (state.backfill()).owner == "b"
+    state.checkpoint_backfill(BackfillState("complete", owner="b"))
+    assert not state.claim_backfill("c", now_ms=99_999, lease_ms=1)
 
 
-async def test_of_many_claimers_at_once_one_becomes_the_worker(state: StateStore) -> None:
+def test_of_many_claimers_at_once_one_becomes_the_worker(state: StateStore) -> None:
     won: list[str] = []
 
-    async def claim(owner: str) -> None:
-        if await state.claim_backfill(owner, now_ms=1_000, lease_ms=100):
+    def claim(owner: str) -> None:
+        if state.claim_backfill(owner, now_ms=1_000, lease_ms=100):
             won.append(owner)
 
-    async with anyio.create_task_group() as tasks:
-        for number in range(6):
-            tasks.start_soon(claim, str(number))
-    assert won == [(await state.backfill()).owner]
+    together(*(partial(claim, str(number)) for number in range(6)))
+    assert won == [(state.backfill()).owner]
 
 
-async def test_a_checkpoint_renews_the_lease_and_a_takeover_keeps_the_progress(state: StateStore) -> None:
-    await state.claim_backfill("a", now_ms=1_000, lease_ms=100)
-    await state.checkpoint_backfill(BackfillState("running", "w", "a", 1_090, None, 5, 9))
-    assert not await state.claim_backfill("b", now_ms=1_150, lease_ms=100)
-    assert await state.claim_backfill("b", now_ms=1_190, lease_ms=100)
-    assert await state.backfill() == BackfillState("running", "w", "b", 1_190, None, 5, 9)
+def test_a_checkpoint_renews_the_lease_and_a_takeover_keeps_the_progress(state: StateStore) -> None:
+    state.claim_backfill("a", now_ms=1_000, lease_ms=100)
+    state.checkpoint_backfill(BackfillState("running", "w", "a", 1_090, None, 5, 9))
+    assert not state.claim_backfill("b", now_ms=1_150, lease_ms=100)
+    assert state.claim_backfill("b", now_ms=1_190, lease_ms=100)
+    assert state.backfill() == BackfillState("running", "w", "b", 1_190, None, 5, 9)
 
 
-async def test_a_worker_that_lost_its_lease_can_neither_write_nor_reopen(state: StateStore) -> None:
-    await state.claim_backfill("a", now_ms=1_000, lease_ms=100)
-    await state.claim_backfill("b", now_ms=1_100, lease_ms=100)
-    held = await state.backfill()
-    await state.checkpoint_backfill(BackfillState("running", "late", "a", 1_110))
-    assert await state.backfill() == held
+def test_a_worker_that_lost_its_lease_can_neither_write_nor_reopen(state: StateStore) -> None:
+    state.claim_backfill("a", now_ms=1_000, lease_ms=100)
+    state.claim_backfill("b", now_ms=1_100, lease_ms=100)
+    held = state.backfill()
+    state.checkpoint_backfill(BackfillState("running", "late", "a", 1_110))
+    assert state.backfill() == held
     complete = BackfillState("complete", owner="b", completed_at_ms=1_120)
-    await state.checkpoint_backfill(complete)
-    await state.checkpoint_backfill(BackfillState("running", "late", "a", 1_130))
-    assert await state.backfill() == complete
+    state.checkpoint_backfill(complete)
+    state.checkpoint_backfill(BackfillState("running", "late", "a", 1_130))
+    assert state.backfill() == complete
 
 
-async def test_a_worker_can_give_the_lease_back(state: StateStore) -> None:
-    await state.claim_backfill("a", now_ms=1_000, lease_ms=100)
-    await state.checkpoint_backfill(BackfillState("pending", "w", "a", 1_010))
-    assert await state.claim_backfill("b", now_ms=1_011, lease_ms=100)
-    assert (await state.backfill()).watermark == "w"
+def test_a_worker_can_give_the_lease_back(state: StateStore) -> None:
+    state.claim_backfill("a", now_ms=1_000, lease_ms=100)
+    state.checkpoint_backfill(BackfillState("pending", "w", "a", 1_010))
+    assert state.claim_backfill("b", now_ms=1_011, lease_ms=100)
+    assert (state.backfill()).watermark == "w"

@@ -8,52 +8,50 @@ from test_rollout_contract import store as store
 
 from mcp_server.storage.contracts import RolloutStore
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.mark.parametrize("folder", [FOLDER, "sessions/2026/11/23", "sessions", "sessions/else/where"])
-async def test_locate_finds_a_rollout_in_any_folder_of_sessions(store: RolloutStore, folder: str) -> None:
+def test_locate_finds_a_rollout_in_any_folder_of_sessions(store: RolloutStore, folder: str) -> None:
     path = PATH_A.replace(FOLDER, folder)
-    assert await store.locate(A) == []
-    await store.create(path, b"not even json")
-    assert [file.path for file in await store.locate(A)] == [path]
-    assert await store.locate(B) == []
+    assert store.locate(A) == []
+    store.create(path, b"not even json")
+    assert [file.path for file in store.locate(A)] == [path]
+    assert store.locate(B) == []
 
 
-async def test_locate_finds_ids_without_a_time_in_them(store: RolloutStore) -> None:
+def test_locate_finds_ids_without_a_time_in_them(store: RolloutStore) -> None:
     odd = "9f1c9dd2-1111-4222-8333-444455556666"
-    await store.create(f"{FOLDER}/rollout-2020-01-01T00-00-00-{odd}.jsonl", META)
-    assert [file.thread_id for file in await store.locate(odd)] == [odd]
+    store.create(f"{FOLDER}/rollout-2020-01-01T00-00-00-{odd}.jsonl", META)
+    assert [file.thread_id for file in store.locate(odd)] == [odd]
 
 
-async def test_locate_gives_active_before_archived(store: RolloutStore) -> None:
-    await store.create(ARCHIVED_A, META)
-    await store.create(PATH_A, META)
-    assert [file.path for file in await store.locate(A)] == [PATH_A, ARCHIVED_A]
+def test_locate_gives_active_before_archived(store: RolloutStore) -> None:
+    store.create(ARCHIVED_A, META)
+    store.create(PATH_A, META)
+    assert [file.path for file in store.locate(A)] == [PATH_A, ARCHIVED_A]
 
 
-async def test_locate_gives_the_rollouts_of_a_thread_with_the_current_one_first(store: RolloutStore) -> None:
+def test_locate_gives_the_rollouts_of_a_thread_with_the_current_one_first(store: RolloutStore) -> None:
     """A revert begins a rollout in the folder of its own day."""
     first, second = (PATH_A.replace(A, f"{A}_{revert}") for revert in (B, C))
     second = second.replace("/11/22/", "/12/01/")
     for path in (first, PATH_A, second):
-        await store.create(path, META)
-    assert [file.path for file in await store.locate(A)] == [second, first, PATH_A]
-    await store.archive(second)
-    assert [file.path for file in await store.locate(A)][1:] == [first, PATH_A]
-    assert await store.locate(B) == []
+        store.create(path, META)
+    assert [file.path for file in store.locate(A)] == [second, first, PATH_A]
+    store.archive(second)
+    assert [file.path for file in store.locate(A)][1:] == [first, PATH_A]
+    assert store.locate(B) == []
 
 
-async def test_locate_rollout_finds_one_rollout_wherever_it_lies(store: RolloutStore) -> None:
+def test_locate_rollout_finds_one_rollout_wherever_it_lies(store: RolloutStore) -> None:
     revert = PATH_A.replace(A, f"{A}_{B}").replace(FOLDER, "sessions/elsewhere")
     for path in (PATH_A, revert):
-        await store.create(path, META)
-    assert [file.path for file in await store.locate_rollout(A)] == [PATH_A]
-    assert [file.path for file in await store.locate_rollout(B)] == [revert]
-    await store.archive(PATH_A)
-    assert [file.path for file in await store.locate_rollout(A)] == [ARCHIVED_A]
-    assert await store.locate_rollout(C) == await store.locate_rollout("nonsense") == []
+        store.create(path, META)
+    assert [file.path for file in store.locate_rollout(A)] == [PATH_A]
+    assert [file.path for file in store.locate_rollout(B)] == [revert]
+    store.archive(PATH_A)
+    assert [file.path for file in store.locate_rollout(A)] == [ARCHIVED_A]
+    assert store.locate_rollout(C) == store.locate_rollout("nonsense") == []
 
 
-async def test_locate_of_nonsense_finds_nothing(store: RolloutStore) -> None:
-    assert await store.locate("nonsense") == []
+def test_locate_of_nonsense_finds_nothing(store: RolloutStore) -> None:
+    assert store.locate("nonsense") == []

@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-import anyio
 import pytest
 
 from mcp_server.errors import ActiveWriter, InvalidThreadId
@@ -18,8 +17,7 @@ from mcp_server.storage.files import locks as locks_module
 from mcp_server.storage.files.locks import CodexWriterLocks, holder_sentence
 from mcp_server.storage.memory.rollouts import MemoryLocks
 from mcp_server.storage.writer_locks import Holder, WriterLocks
-
-pytestmark = pytest.mark.anyio
+from tests.together import running, until
 
 A = "01a20581-47b4-7322-81ec-5e29ff6d3d2a"
 B = "01a20581-4890-7983-8be5-092be3fbf749"
@@ -77,115 +75,117 @@ def program_of(pid: int) -> str:
 # ---------------------------------------------------------------------------------------------- every owner
 
 
-async def test_acquire_takes_the_lock_and_release_gives_it_back(owner: Owner) -> None:
+def test_acquire_takes_the_lock_and_release_gives_it_back(owner: Owner) -> None:
     one = owner()
     assert one.held() == frozenset()
-    await one.acquire(A)
+    one.acquire(A)
     assert one.held() == {A}
-    await one.release(A)
+    one.release(A)
     assert one.held() == frozenset()
-    await one.acquire(A)
-    await one.release(A)
+    one.acquire(A)
+    one.release(A)
 
 
-async def test_a_second_owner_is_refused_and_told_who_holds_the_lock(owner: Owner) -> None:
+def test_a_second_owner_is_refused_and_told_who_holds_the_lock(owner: Owner) -> None:
     """create_thread_rejects_duplicate_live_writer, resume_thread_rejects_duplicate_live_writer"""
     one, two = owner(), owner()
-    await one.acquire(A)
+    one.acquire(A)
     with pytest.raises(ActiveWriter, match=f"thread {A} already has an active writer: ") as refused:
-        await two.acquire(A)
+        two.acquire(A)
     if sys.platform == "linux":
         assert f"(pid {os.getpid()}) since 20" in refused.value.holder
     assert (one.held(), two.held()) == ({A}, frozenset())
-    await one.release(A)
-    await two.acquire(A)
-    await two.release(A)
+    one.release(A)
+    two.acquire(A)
+    two.release(A)
 
 
-async def test_locks_of_other_threads_are_untouched(owner: Owner) -> None:
+def test_locks_of_other_threads_are_untouched(owner: Owner) -> None:
     one, two = owner(), owner()
-    await one.acquire(A)
-    await two.acquire(B)
-    await one.release(A)
+    one.acquire(A)
+    two.acquire(B)
+    one.release(A)
     assert two.held() == {B}
     with pytest.raises(ActiveWriter):
-        await one.acquire(B)
-    await two.release(B)
+        one.acquire(B)
+    two.release(B)
 
 
-async def test_release_of_what_is_not_held_is_fine_and_takes_nothing_from_others(owner: Owner) -> None:
+def test_release_of_what_is_not_held_is_fine_and_takes_nothing_from_others(owner: Owner) -> None:
     one, two = owner(), owner()
-    await one.release(A)
-    await two.acquire(A)
-    await one.release(A)
+    one.release(A)
+    two.acquire(A)
+    one.release(A)
     with pytest.raises(ActiveWriter):
-        await one.acquire(A)
-    await two.release(A)
+        one.acquire(A)
+    two.release(A)
 
 
-async def test_taking_a_lock_twice_is_an_error_of_the_program(owner: Owner) -> None:
+def test_taking_a_lock_twice_is_an_error_of_the_program(owner: Owner) -> None:
     one = owner()
-    await one.acquire(A)
+    one.acquire(A)
     with pytest.raises(RuntimeError, match="held already"):
-        await one.acquire(A)
+        one.acquire(A)
     assert one.held() == {A}
-    await one.release(A)
+    one.release(A)
 
 
-async def test_holder_is_none_for_a_free_lock_and_for_our_own(owner: Owner) -> None:
+def test_holder_is_none_for_a_free_lock_and_for_our_own(owner: Owner) -> None:
     one, two = owner(), owner()
-    assert await one.holder(A) is None
-    await one.acquire(A)
-    assert await one.holder(A) is None
-    assert await two.holder(A) is not None
-    await one.release(A)
-    assert await two.holder(A) is None
+    assert one.holder(A) is None
+    one.acquire(A)
+    assert one.holder(A) is None
+    assert two.holder(A) is not None
+    one.release(A)
+    assert two.holder(A) is None
 
 
-async def test_foreign_lists_the_locks_of_others_alone(owner: Owner) -> None:
+def test_foreign_lists_the_locks_of_others_alone(owner: Owner) -> None:
     one, two = owner(), owner()
-    assert await one.foreign() == {}
-    await one.acquire(A)
-    await two.acquire(B)
-    assert set(await one.foreign()) == {B}
-    assert set(await two.foreign()) == {A}
-    await two.release(B)
-    assert await one.foreign() == {}
-    await one.release(A)
+    assert one.foreign() == {}
+    one.acquire(A)
+    two.acquire(B)
+    assert set(one.foreign()) == {B}
+    assert set(two.foreign()) == {A}
+    two.release(B)
+    assert one.foreign() == {}
+    one.release(A)
 
 
-async def test_many_locks_are_taken_all_or_none(owner: Owner) -> None:
+def test_many_locks_are_taken_all_or_none(owner: Owner) -> None:
     one, two = owner(), owner()
-    await two.acquire(B)
+    two.acquire(B)
     with pytest.raises(ActiveWriter, match=B):
-        await one.acquire_many([A, B, C])
+        one.acquire_many([A, B, C])
     assert one.held() == frozenset()
-    await two.release(B)
-    await one.acquire_many([A, B, C])
+    two.release(B)
+    one.acquire_many([A, B, C])
     assert one.held() == {A, B, C}
-    assert [await one.holder(thread_id) for thread_id in (A, B)] == [None, None]
-    await one.release(A)
-    await one.release_many([B, C])
-    await two.acquire_many([A, B, C])
-    await two.release_many([A, B, C])
+    assert [one.holder(thread_id) for thread_id in (A, B)] == [None, None]
+    one.release(A)
+    one.release_many([B, C])
+    two.acquire_many([A, B, C])
+    two.release_many([A, B, C])
     assert (one.held(), two.held()) == (frozenset(), frozenset())
 
 
-async def test_beside_many_locks_another_is_taken_and_none_of_them_again(owner: Owner) -> None:
+def test_beside_many_locks_another_is_taken_and_none_of_them_again(owner: Owner) -> None:
     one = owner()
-    await one.acquire_many([A, B])
-    await one.acquire(C)
-    for again in (one.acquire(A), one.acquire_many([D, B]), one.acquire_many([D, C])):
+    one.acquire_many([A, B])
+    one.acquire(C)
+    for again in ([A], [D, B], [D, C]):
         with pytest.raises(RuntimeError, match="held already"):
-            await again
+            one.acquire_many(again)
+    with pytest.raises(RuntimeError, match="held already"):
+        one.acquire(A)
     assert one.held() == {A, B, C}
-    await one.release(C)
-    await one.release_many([A, B])
+    one.release(C)
+    one.release_many([A, B])
 
 
-async def test_an_id_that_is_no_uuid_never_reaches_a_path(owner: Owner) -> None:
+def test_an_id_that_is_no_uuid_never_reaches_a_path(owner: Owner) -> None:
     with pytest.raises(InvalidThreadId):
-        await owner().acquire("../../x")
+        owner().acquire("../../x")
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ async def test_an_id_that_is_no_uuid_never_reaches_a_path(owner: Owner) -> None:
         (Holder(since_ms=1_795_388_690_500), "another process since 2026-11-22T23:04:50Z"),
     ],
 )
-async def test_a_holder_is_named_as_far_as_known(holder: Holder, sentence: str) -> None:
+def test_a_holder_is_named_as_far_as_known(holder: Holder, sentence: str) -> None:
     assert holder_sentence(holder) == sentence
 
 
@@ -208,50 +208,50 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only /proc/lock
 
 
 @posix_only
-async def test_the_lock_file_is_private_and_goes_on_release(locks: CodexWriterLocks, tmp_path: Path) -> None:
-    await locks.acquire(A)
+def test_the_lock_file_is_private_and_goes_on_release(locks: CodexWriterLocks, tmp_path: Path) -> None:
+    locks.acquire(A)
     assert stat.S_IMODE(file(tmp_path).stat().st_mode) == 0o600
     assert stat.S_IMODE(file(tmp_path).parent.stat().st_mode) == 0o700
-    await locks.release(A)
+    locks.release(A)
     assert [path.name for path in file(tmp_path).parent.iterdir()] == [".coordination.lock"]
 
 
 @posix_only
-async def test_a_lock_that_another_process_holds_refuses_us(locks: CodexWriterLocks, tmp_path: Path) -> None:
+def test_a_lock_that_another_process_holds_refuses_us(locks: CodexWriterLocks, tmp_path: Path) -> None:
     with another_process(file(tmp_path)):
         with pytest.raises(ActiveWriter):
-            await locks.acquire(A)
+            locks.acquire(A)
         assert locks.held() == frozenset()
-    await locks.acquire(A)
-    await locks.release(A)
+    locks.acquire(A)
+    locks.release(A)
 
 
 @posix_only
-async def test_a_lock_that_we_hold_refuses_another_process(locks: CodexWriterLocks, tmp_path: Path) -> None:
+def test_a_lock_that_we_hold_refuses_another_process(locks: CodexWriterLocks, tmp_path: Path) -> None:
     command = [sys.executable, "-c", FLOCK, str(file(tmp_path))]
-    await locks.acquire(A)
-    refused = subprocess.run(command, capture_output=True, timeout=30, check=False)  # noqa: ASYNC221
+    locks.acquire(A)
+    refused = subprocess.run(command, capture_output=True, timeout=30, check=False)
     assert refused.stderr == b"refused\n"
-    await locks.release(A)
+    locks.release(A)
     with another_process(file(tmp_path)):
-        assert set(await locks.foreign()) == {A}
+        assert set(locks.foreign()) == {A}
 
 
 @linux_only
-async def test_holder_names_process_program_and_time(locks: CodexWriterLocks, tmp_path: Path) -> None:
+def test_holder_names_process_program_and_time(locks: CodexWriterLocks, tmp_path: Path) -> None:
     with another_process(file(tmp_path)) as process:
         program = program_of(process.pid)
         since_ms = file(tmp_path).stat().st_mtime_ns // 1_000_000
-        assert await locks.holder(A) == Holder(process.pid, program, since_ms)
-        assert await locks.foreign() == {A: Holder(process.pid, program, since_ms)}
+        assert locks.holder(A) == Holder(process.pid, program, since_ms)
+        assert locks.foreign() == {A: Holder(process.pid, program, since_ms)}
         with pytest.raises(ActiveWriter) as refused:
-            await locks.acquire(A)
+            locks.acquire(A)
         assert f"{program} (pid {process.pid}) since " in refused.value.holder
-    assert await locks.holder(A) is None
+    assert locks.holder(A) is None
 
 
 @posix_only
-async def test_holders_are_found_where_the_system_does_not_list_locks(
+def test_holders_are_found_where_the_system_does_not_list_locks(
     locks: CodexWriterLocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nothing() -> dict[tuple[int, int], int]:
@@ -259,53 +259,53 @@ async def test_holders_are_found_where_the_system_does_not_list_locks(
 
     monkeypatch.setattr(locks_module, "_flock_pids", nothing)
     with another_process(file(tmp_path)):
-        holder = await locks.holder(A)
+        holder = locks.holder(A)
         assert holder is not None
         assert (holder.pid, holder.program) == (None, None)
         with pytest.raises(ActiveWriter, match="another process since"):
-            await locks.acquire(A)
-    assert await locks.holder(A) is None
+            locks.acquire(A)
+    assert locks.holder(A) is None
 
 
-async def test_a_stale_lock_file_has_no_holder_and_can_be_taken(locks: CodexWriterLocks, tmp_path: Path) -> None:
+def test_a_stale_lock_file_has_no_holder_and_can_be_taken(locks: CodexWriterLocks, tmp_path: Path) -> None:
     file(tmp_path).parent.mkdir()
     file(tmp_path).touch()
-    assert await locks.foreign() == {}
-    assert await locks.holder(A) is None
-    await locks.acquire(A)
-    await locks.release(A)
+    assert locks.foreign() == {}
+    assert locks.holder(A) is None
+    locks.acquire(A)
+    locks.release(A)
     assert not file(tmp_path).exists()
 
 
-async def test_what_is_not_a_thread_lock_is_left_out(locks: CodexWriterLocks, tmp_path: Path) -> None:
+def test_what_is_not_a_thread_lock_is_left_out(locks: CodexWriterLocks, tmp_path: Path) -> None:
     folder = file(tmp_path).parent
     with another_process(folder / ".coordination.lock"), another_process(folder / "other.lock"):
-        assert await locks.foreign() == {}
+        assert locks.foreign() == {}
 
 
 @posix_only
-async def test_a_lock_folder_that_stays_busy_is_not_waited_for_without_end(
+def test_a_lock_folder_that_stays_busy_is_not_waited_for_without_end(
     locks: CodexWriterLocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks_module, "COORDINATION_SECONDS", 0.05)
-    await locks.acquire(B)
+    locks.acquire(B)
     with another_process(file(tmp_path).parent / ".coordination.lock"):
         with pytest.raises(ActiveWriter, match="another process"):
-            await locks.acquire(A)
-        await locks.release(B)
+            locks.acquire(A)
+        locks.release(B)
         assert locks.held() == frozenset()
-    assert await locks.foreign() == {}
+    assert locks.foreign() == {}
 
 
 @posix_only
-async def test_the_lock_of_a_killed_process_is_free(locks: CodexWriterLocks, tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_process_is_free(locks: CodexWriterLocks, tmp_path: Path) -> None:
     with another_process(file(tmp_path)) as process:
         process.kill()
         process.wait()
         assert file(tmp_path).exists()
-        assert await locks.holder(A) is None
-        await locks.acquire(A)
-        await locks.release(A)
+        assert locks.holder(A) is None
+        locks.acquire(A)
+        locks.release(A)
 
 
 # ---------------------------------------------------------------------------------------------- many, as files
@@ -316,75 +316,74 @@ def lock_files(home: Path) -> set[str]:
 
 
 @posix_only
-async def test_many_threads_are_held_by_the_lock_on_the_folder_and_have_no_files(
+def test_many_threads_are_held_by_the_lock_on_the_folder_and_have_no_files(
     locks: CodexWriterLocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks_module, "COORDINATION_SECONDS", 0.05)
     monkeypatch.setattr(locks_module, "GUARD_SECONDS", 600)
-    await locks.acquire_many([A, B])
+    locks.acquire_many([A, B])
     assert lock_files(tmp_path) == set()
     with pytest.raises(ActiveWriter, match=A):
-        await CodexWriterLocks(tmp_path).acquire(A)
-    await locks.release(A)
+        CodexWriterLocks(tmp_path).acquire(A)
+    locks.release(A)
     with pytest.raises(ActiveWriter, match=B):
-        await CodexWriterLocks(tmp_path).acquire(B)
-    await locks.release(B)
-    await CodexWriterLocks(tmp_path).acquire(B)
+        CodexWriterLocks(tmp_path).acquire(B)
+    locks.release(B)
+    CodexWriterLocks(tmp_path).acquire(B)
 
 
 @posix_only
-async def test_who_wants_one_of_many_locks_waits_for_it(
+def test_who_wants_one_of_many_locks_waits_for_it(
     locks: CodexWriterLocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks_module, "GUARD_SECONDS", 600)
     other = CodexWriterLocks(tmp_path)
-    await locks.acquire_many([A, B])
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(other.acquire, A)
-        await anyio.wait_all_tasks_blocked()
+    locks.acquire_many([A, B])
+    with running(lambda _: other.acquire(A)):
+        until(lambda: not other._inside.acquire(blocking=False) or other._inside.release())  # pyright: ignore[reportPrivateUsage]
         assert other.held() == frozenset()
-        await locks.release_many([A, B])
+        locks.release_many([A, B])
     assert other.held() == {A}
 
 
 @posix_only
-async def test_a_thread_that_another_process_has_is_refused_among_many(locks: CodexWriterLocks, tmp_path: Path) -> None:
+def test_a_thread_that_another_process_has_is_refused_among_many(locks: CodexWriterLocks, tmp_path: Path) -> None:
     with another_process(file(tmp_path, B)):
         with pytest.raises(ActiveWriter, match=B):
-            await locks.acquire_many([A, B])
-        await CodexWriterLocks(tmp_path).acquire(A)
+            locks.acquire_many([A, B])
+        CodexWriterLocks(tmp_path).acquire(A)
     file(tmp_path, B).touch()
-    await locks.acquire_many([B, C])
+    locks.acquire_many([B, C])
     assert (locks.held(), lock_files(tmp_path)) == ({B, C}, {A, B})
 
 
 @posix_only
-async def test_many_locks_that_are_held_for_long_get_files_and_let_others_go_on(
+def test_many_locks_that_are_held_for_long_get_files_and_let_others_go_on(
     locks: CodexWriterLocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks_module, "GUARD_SECONDS", 0)
-    await locks.acquire_many([A, B])
+    locks.acquire_many([A, B])
     other = CodexWriterLocks(tmp_path)
-    await other.acquire(C)
+    other.acquire(C)
     assert (locks.held(), lock_files(tmp_path)) == ({A, B}, {A, B, C})
     with pytest.raises(ActiveWriter, match=A):
-        await other.acquire(A)
-    await locks.release_many([A, B])
+        other.acquire(A)
+    locks.release_many([A, B])
     assert (locks.held(), lock_files(tmp_path)) == (frozenset(), {C})
 
 
 @posix_only
-async def test_more_threads_than_others_may_wait_for_have_files_at_once(
+def test_more_threads_than_others_may_wait_for_have_files_at_once(
     locks: CodexWriterLocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks_module, "GUARDED", 1)
     monkeypatch.setattr(locks_module, "_AT_A_TIME", 2)
-    await locks.acquire_many([A, B, C])
+    locks.acquire_many([A, B, C])
     assert lock_files(tmp_path) == {A, B, C}
     other = CodexWriterLocks(tmp_path)
     with pytest.raises(ActiveWriter, match=C):
-        await other.acquire_many([D, C])
+        other.acquire_many([D, C])
     assert other.held() == frozenset()
-    await other.acquire(D)
-    await locks.release_many([A, B, C])
+    other.acquire(D)
+    locks.release_many([A, B, C])
     assert lock_files(tmp_path) == {D}

@@ -17,8 +17,6 @@ from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
 from mcp_server.storage.writer_locks import WriterLocks
 from tests.stores.rollout_text import PATH_A, PATH_B, A, B, C
 
-pytestmark = pytest.mark.anyio
-
 GONE = PATH_A.replace(A, C)
 
 
@@ -35,30 +33,30 @@ def owners(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[WriterLocks,
     return MemoryLocks(registry), MemoryLocks(registry)
 
 
-async def test_files_are_looked_up_together(store: RolloutStore) -> None:
-    await store.create(PATH_A, b"a\n")
-    assert await store.stat_many([PATH_A, GONE, "elsewhere/x", "sessions/../x"]) == {PATH_A: await store.stat(PATH_A)}
-    assert await store.stat_many([]) == {}
+def test_files_are_looked_up_together(store: RolloutStore) -> None:
+    store.create(PATH_A, b"a\n")
+    assert store.stat_many([PATH_A, GONE, "elsewhere/x", "sessions/../x"]) == {PATH_A: store.stat(PATH_A)}
+    assert store.stat_many([]) == {}
 
 
-async def test_many_moves_are_single_moves_and_what_fails_stays_alone(store: RolloutStore) -> None:
+def test_many_moves_are_single_moves_and_what_fails_stays_alone(store: RolloutStore) -> None:
     for path in (PATH_A, PATH_B):
-        await store.create(path, b"text\n")
-    await store.create(archived_path(PATH_B), b"in the way\n")
-    moved, taken, gone = await store.archive_many([PATH_A, PATH_B, GONE])
+        store.create(path, b"text\n")
+    store.create(archived_path(PATH_B), b"in the way\n")
+    moved, taken, gone = store.archive_many([PATH_A, PATH_B, GONE])
     assert isinstance(moved, RolloutFile)
-    assert moved == await store.stat(archived_path(PATH_A))
+    assert moved == store.stat(archived_path(PATH_A))
     assert isinstance(taken, RolloutNameTaken)
     assert isinstance(gone, DamagedRollout)
     assert store.look_at_many([PATH_A, PATH_B, archived_path(PATH_A)]).keys() == {PATH_B, archived_path(PATH_A)}
-    again, _ = await store.archive_many([PATH_A, PATH_B])  # already moved counts as done
+    again, _ = store.archive_many([PATH_A, PATH_B])  # already moved counts as done
     assert again == moved
     before = moved.stamp.mtime_ns
-    (back,) = await store.unarchive_many([archived_path(PATH_A)])
+    (back,) = store.unarchive_many([archived_path(PATH_A)])
     assert isinstance(back, RolloutFile)
     assert (back.path, back.archived) == (PATH_A, False)
     assert back.stamp.mtime_ns > before
-    assert await store.archive_many([]) == []
+    assert store.archive_many([]) == []
 
 
 def test_all_new_names_are_on_the_disk_before_the_first_old_one_goes(
@@ -121,19 +119,19 @@ def test_a_folder_that_can_not_be_flushed_keeps_the_old_names(tmp_path: Path, mo
     assert source.read_text() == "text"
 
 
-async def test_many_locks_are_taken_all_or_none(owners: tuple[WriterLocks, WriterLocks]) -> None:
+def test_many_locks_are_taken_all_or_none(owners: tuple[WriterLocks, WriterLocks]) -> None:
     one, other = owners
-    await other.acquire(B)
+    other.acquire(B)
     with pytest.raises(ActiveWriter) as refused:
-        await one.acquire_many([A, B, C])
+        one.acquire_many([A, B, C])
     assert B in str(refused.value)
     assert one.held() == frozenset()
-    await other.acquire(A)  # given back
-    await other.release_many([A, B])
-    await one.acquire_many([A, B, C])
+    other.acquire(A)  # given back
+    other.release_many([A, B])
+    one.acquire_many([A, B, C])
     assert one.held() == {A, B, C}
     with pytest.raises(RuntimeError):
-        await one.acquire_many([A])
-    await one.release_many([A, C, A.replace("0", "1")])
+        one.acquire_many([A])
+    one.release_many([A, C, A.replace("0", "1")])
     assert one.held() == {B}
-    await other.acquire_many([A, C])
+    other.acquire_many([A, C])

@@ -19,8 +19,6 @@ from mcp_server.config import Config
 from mcp_server.models.history_base import MAX_OFFSET, MAX_ORDINAL
 from mcp_server.models.times import in_calendar, parse_time, rfc3339
 
-pytestmark = pytest.mark.anyio
-
 HUGE = (2**63 - 1, 2**63, 2**64, -(2**63), -(2**64), 10**30)
 EDGES = (
     "0001-01-01T00:00:00Z",
@@ -47,9 +45,9 @@ def nested(depth: int) -> Any:
 
 @pytest.mark.parametrize("number", HUGE)
 @pytest.mark.parametrize("name", ["end_byte_offset", "end_ordinal_exclusive"])
-async def test_a_fork_that_claims_to_borrow_more_than_any_file_has_borrows_all_there_is(name: str, number: int) -> None:
+def test_a_fork_that_claims_to_borrow_more_than_any_file_has_borrows_all_there_is(name: str, number: int) -> None:
     base = {"thread_id": B, "end_ordinal_exclusive": 1, "end_byte_offset": 10} | {name: number}
-    thread = await thread_of(meta(history_mode="paginated", history_base=base), user("hello"))
+    thread = thread_of(meta(history_mode="paginated", history_base=base), user("hello"))
     assert thread.history_base is not None
     assert 0 <= thread.history_base.end_byte_offset <= MAX_OFFSET
     assert 0 <= thread.history_base.end_ordinal_exclusive <= MAX_ORDINAL
@@ -64,8 +62,8 @@ def test_a_number_of_more_than_64_bits_counts_as_missing(number: int) -> None:
 
 
 @pytest.mark.parametrize("time", EDGES)
-async def test_a_time_at_the_edge_of_the_calendar_is_shown_and_sorted_by(time: str) -> None:
-    thread = await thread_of(meta(timestamp=time), {**event("task_started"), "timestamp": time}, user("hello"))
+def test_a_time_at_the_edge_of_the_calendar_is_shown_and_sorted_by(time: str) -> None:
+    thread = thread_of(meta(timestamp=time), {**event("task_started"), "timestamp": time}, user("hello"))
     for ms in (thread.created_at_ms, thread.recency_at_ms):
         assert rfc3339(ms).startswith(time[:4])
         assert parse_time(rfc3339(ms)) == ms
@@ -112,9 +110,9 @@ def test_brackets_in_texts_are_no_depth() -> None:
     assert decode_line(json.dumps(line).encode()).payload == line["payload"]
 
 
-async def test_settings_that_are_nested_too_deep_are_skipped_and_reported() -> None:
+def test_settings_that_are_nested_too_deep_are_skipped_and_reported() -> None:
     deep = context(approval_policy=nested(500))
-    description = await describe(text_of(meta(), context(model="m"), deep, user("hello")))
+    description = describe(text_of(meta(), context(model="m"), deep, user("hello")))
     assert (description.thread.preview, description.thread.recorded["model"]) == ("hello", "m")
     assert ["nested deeper" in bad.reason for bad in description.bad_lines] == [True]
 
@@ -122,16 +120,16 @@ async def test_settings_that_are_nested_too_deep_are_skipped_and_reported() -> N
 # ---------------------------------------------------------------------------------------------- metadata
 
 
-async def test_fields_of_the_metadata_that_are_null_count_as_missing() -> None:
+def test_fields_of_the_metadata_that_are_null_count_as_missing() -> None:
     names = ("originator", "cwd", "cli_version", "timestamp", "source", "history_mode", "git", "model_provider")
-    description = await describe(text_of(meta(**dict.fromkeys(names)), user("hello")))
+    description = describe(text_of(meta(**dict.fromkeys(names)), user("hello")))
     thread = description.thread
     assert (thread.id, thread.preview, thread.originator, thread.history_mode) == (A, "hello", None, "legacy")
     assert description.bad_lines == ()
 
 
-async def test_fields_of_the_metadata_of_another_type_are_left_out_and_reported() -> None:
-    description = await describe(text_of(meta(originator=5, history_base=["x"], cwd="/w"), user("hello")))
+def test_fields_of_the_metadata_of_another_type_are_left_out_and_reported() -> None:
+    description = describe(text_of(meta(originator=5, history_base=["x"], cwd="/w"), user("hello")))
     assert (description.thread.cwd, description.thread.originator) == ("/w", None)
     reasons = [bad.reason for bad in description.bad_lines]
     assert len(reasons) == 2
@@ -139,19 +137,19 @@ async def test_fields_of_the_metadata_of_another_type_are_left_out_and_reported(
     assert any("history_base is left out" in reason for reason in reasons)
 
 
-async def test_a_byte_of_the_metadata_that_is_no_utf8_is_replaced_and_reported() -> None:
-    description = await describe(text_of(meta(cwd="/w/XX"), user("hello")).replace(b"XX", b"\xff\xfe"))
+def test_a_byte_of_the_metadata_that_is_no_utf8_is_replaced_and_reported() -> None:
+    description = describe(text_of(meta(cwd="/w/XX"), user("hello")).replace(b"XX", b"\xff\xfe"))
     assert (description.thread.preview, description.thread.cwd) == ("hello", "/w/\ufffd\ufffd")
     assert ["utf-8" in bad.reason for bad in description.bad_lines] == [True]
 
 
-async def test_a_byte_order_mark_is_passed_over() -> None:
-    description = await describe(b"\xef\xbb\xbf" + text_of(meta(), user("hello")))
+def test_a_byte_order_mark_is_passed_over() -> None:
+    description = describe(b"\xef\xbb\xbf" + text_of(meta(), user("hello")))
     assert (description.thread.id, description.thread.preview, description.bad_lines) == (A, "hello", ())
 
 
-async def test_metadata_whose_line_has_no_time_are_read_all_the_same() -> None:
-    description = await describe(text_of({**meta(), "timestamp": None, "ordinal": "first"}, user("hello")))
+def test_metadata_whose_line_has_no_time_are_read_all_the_same() -> None:
+    description = describe(text_of({**meta(), "timestamp": None, "ordinal": "first"}, user("hello")))
     assert (description.thread.id, description.thread.created_at_ms) == (A, START_MS)
     assert len(description.bad_lines) == 1
 
@@ -169,8 +167,8 @@ _values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*meta()["payload"].keys() - {"id"}, "history_base", "git"]), _values))
-async def test_a_thread_is_told_whatever_its_metadata_hold_beside_the_id(fields: dict[str, Any]) -> None:
-    thread = (await describe(text_of(meta(**fields), user("hello")))).thread
+def test_a_thread_is_told_whatever_its_metadata_hold_beside_the_id(fields: dict[str, Any]) -> None:
+    thread = (describe(text_of(meta(**fields), user("hello")))).thread
     assert (thread.id, thread.preview) == (A, "hello")
     assert rfc3339(thread.created_at_ms)
 

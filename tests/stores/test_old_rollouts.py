@@ -8,8 +8,6 @@ from rollout_text import START, START_MS, A, Line, describe, text_of, thread_of
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.thread import GitInfo
 
-pytestmark = pytest.mark.anyio
-
 OLD_HEAD: Line = {"id": A, "timestamp": START, "instructions": None, "git": {"branch": "b", "commit_hash": "c"}}
 
 
@@ -17,25 +15,25 @@ def said(text: str, role: str = "user") -> Line:
     return {"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]}
 
 
-async def test_a_bare_rollout_tells_its_thread_by_its_head_and_its_items() -> None:
+def test_a_bare_rollout_tells_its_thread_by_its_head_and_its_items() -> None:
     context = said("<environment_context>\n  <cwd>/work</cwd>\n</environment_context>")
-    thread = await thread_of(OLD_HEAD, {"record_type": "state"}, context, said("re", "assistant"), said("do it"))
+    thread = thread_of(OLD_HEAD, {"record_type": "state"}, context, said("re", "assistant"), said("do it"))
     assert (thread.id, thread.created_at_ms, thread.preview) == (A, START_MS, "do it")
     assert (thread.cwd, thread.source, thread.history_mode) == ("/work", "cli", "bare")
     assert thread.git == GitInfo(sha="c", branch="b")
 
 
-async def test_a_bare_rollout_that_lost_its_head_is_known_by_its_name() -> None:
-    described = await describe(text_of(b"{nope", {"record_type": "state"}, said("do it")))
+def test_a_bare_rollout_that_lost_its_head_is_known_by_its_name() -> None:
+    described = describe(text_of(b"{nope", {"record_type": "state"}, said("do it")))
     assert (described.thread.id, described.thread.preview) == (A, "do it")
     assert [bad.offset for bad in described.bad_lines] == [0]
     with pytest.raises(DamagedRollout, match="is in the format of before September 2025"):
-        await describe(text_of(said("do it")), "sessions/rollout-nameless.jsonl")
+        describe(text_of(said("do it")), "sessions/rollout-nameless.jsonl")
 
 
-async def test_of_a_large_bare_rollout_the_head_is_read_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_large_bare_rollout_the_head_is_read_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mcp_server.storage.describe.WHOLE_READ_BYTES", 1_000)
-    thread = await thread_of(OLD_HEAD, said("do it"), *(said("y" * 100, "assistant") for _ in range(100)))
+    thread = thread_of(OLD_HEAD, said("do it"), *(said("y" * 100, "assistant") for _ in range(100)))
     assert thread.preview == "do it"
 
 
@@ -49,6 +47,6 @@ async def test_of_a_large_bare_rollout_the_head_is_read_alone(monkeypatch: pytes
         (b"[" * 100_000, "old format"),
     ],
 )
-async def test_a_document_that_is_no_session_is_told_to_be_none(document: bytes, reason: str) -> None:
+def test_a_document_that_is_no_session_is_told_to_be_none(document: bytes, reason: str) -> None:
     with pytest.raises(DamagedRollout, match=reason):
-        await describe(document, f"sessions/rollout-2025-04-20-{A}.json")
+        describe(document, f"sessions/rollout-2025-04-20-{A}.json")

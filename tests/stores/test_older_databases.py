@@ -6,8 +6,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
 from mcp_server.models.history import Chunk, IndexCheckpoint, ItemSpan, ParserState, TurnFacts, TurnSpan
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.records import BackfillState, Move, Operation, Receipt, SpawnEdge
@@ -16,43 +14,39 @@ from mcp_server.storage.history import TextQuery
 from mcp_server.storage.query import Count, ThreadQuery, ThreadRows
 from mcp_server.storage.sqlite.database import StateDb
 
-pytestmark = pytest.mark.anyio
 
-
-async def test_a_database_of_revision_0014_keeps_all_that_it_holds(tmp_path: Path) -> None:
+def test_a_database_of_revision_0014_keeps_all_that_it_holds(tmp_path: Path) -> None:
     path = tmp_path / "threadstore.sqlite"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(Path(__file__).with_name("revision_0014.sql").read_text(encoding="utf-8"))
     with closing(StateDb.open(path)) as db:
         assert db.moved_aside is None
-        await check_log_of_0014(db)
-        await check_threads_of_0014(db)
-        await check_texts_of_0014(db)
+        check_log_of_0014(db)
+        check_threads_of_0014(db)
+        check_texts_of_0014(db)
     with closing(StateDb.open(path)) as db:
-        assert await db.last_seq() == 1
+        assert db.last_seq() == 1
 
 
-async def check_log_of_0014(db: StateDb) -> None:
-    (event,) = await db.events_after(0, limit=9)
+def check_log_of_0014(db: StateDb) -> None:
+    (event,) = db.events_after(0, limit=9)
     assert (event.seq, event.type, event.thread_id) == (1, "thread/name/updated", "root")
     assert event.payload == {"thread_id": "root", "thread_name": "The \ud800 root"}
     moves = Move("child", "sessions/child.jsonl"), Move("root", "sessions/2026/11/22/root.jsonl")
     running = Operation("op-1", "archive", "root", moves, "running", 7, {"asked": ["root"]})
     done = Operation("op-0", "delete", "gone", (Move("gone", "sessions/gone.jsonl"),), "done", 6, {"deleted": 1})
-    assert await db.running_operations() == [running]
-    assert await db.operation("op-0") == done
+    assert db.running_operations() == [running]
+    assert db.operation("op-0") == done
     claim = Receipt("client", "", "claimed", "thread_start", "f1", "p1", 8)
     result = {"turn": {"id": "t", "items": [1, 2.5, None, True]}}
-    assert await db.receipts("client", "claimed") == [claim]
-    assert await db.receipts("client", "done") == [
-        Receipt("client", "c1", "done", "turn_append", "f2", "p2", 10, result)
-    ]
-    assert await db.deleted(["gone", "root"]) == {"gone"}
-    assert await db.backfill() == BackfillState("complete", "w", "me", 14, 15, 2, 2, 16)
-    assert await db.names_stamp() == FileStamp(11, 12)
+    assert db.receipts("client", "claimed") == [claim]
+    assert db.receipts("client", "done") == [Receipt("client", "c1", "done", "turn_append", "f2", "p2", 10, result)]
+    assert db.deleted(["gone", "root"]) == {"gone"}
+    assert db.backfill() == BackfillState("complete", "w", "me", 14, 15, 2, 2, 16)
+    assert db.names_stamp() == FileStamp(11, 12)
 
 
-async def check_threads_of_0014(db: StateDb) -> None:
+def check_threads_of_0014(db: StateDb) -> None:
     recorded = {"model": "gpt", "approval_policy": "never", "sandbox": {"type": "readOnly"}}
     root = StoredThread(
         "root",
@@ -91,25 +85,25 @@ async def check_threads_of_0014(db: StateDb) -> None:
         history_base=HistoryBase("root", 12, 345),
         attached_to_id="root",
     )
-    assert await db.get_many(["root", "child"]) == {"root": root, "child": child}
+    assert db.get_many(["root", "child"]) == {"root": root, "child": child}
     for query in (ThreadQuery(cwds=["/srv/Project"]), ThreadQuery(search_term="größer"), ThreadQuery(ids=["root"])):
-        assert await db.list(query) == ThreadRows((root,), Count(1), more=False, copies=Count(1))
-    assert await db.edges_above("child") == [SpawnEdge("root", "child")]
-    assert await db.edges_above("grandchild") == [SpawnEdge("root", "grandchild", "closed")]
-    assert [copy.path for copy in await db.copies()] == ["sessions/copy.jsonl"]
-    assert [bad.path for bad in await db.unreadable()] == ["sessions/bad.jsonl"]
+        assert db.list(query) == ThreadRows((root,), Count(1), more=False, copies=Count(1))
+    assert db.edges_above("child") == [SpawnEdge("root", "child")]
+    assert db.edges_above("grandchild") == [SpawnEdge("root", "grandchild", "closed")]
+    assert [copy.path for copy in db.copies()] == ["sessions/copy.jsonl"]
+    assert [bad.path for bad in db.unreadable()] == ["sessions/bad.jsonl"]
 
 
-async def check_texts_of_0014(db: StateDb) -> None:
+def check_texts_of_0014(db: StateDb) -> None:
     checkpoint = IndexCheckpoint(
         "root", FileStamp(900, 1_790_000_000_123_456_789), 0, 900, "check", 1, 2, 3, 9, ("call-1",)
     )
     request, answer = ItemSpan(120, 200, "item-1"), ItemSpan(210, 300, "item-2")
     facts = TurnFacts("completed", 1, 2, 3, request, answer, chunks=(Chunk(250, 3, 2, 1, 1),))
     turn = TurnSpan(0, "turn-1", ParserState(100, 1, 1, 0), 900, 0, 2, facts)
-    assert await db.last_turns("root", 9) == (checkpoint, [turn])
+    assert db.last_turns("root", 9) == (checkpoint, [turn])
     for literal, tools, start in (("needle", False, 120), ("a tool", True, 210)):
-        (place,) = await db.places(TextQuery((literal,), ThreadQuery(), tools=tools))
+        (place,) = db.places(TextQuery((literal,), ThreadQuery(), tools=tools))
         assert (place.thread.id, place.span, place.start) == ("root", turn, start)
-    assert await db.unread(9) == ["child"]
-    assert len(await db.named(["ROOT"], ThreadQuery(), 9)) == 1
+    assert db.unread(9) == ["child"]
+    assert len(db.named(["ROOT"], ThreadQuery(), 9)) == 1

@@ -21,8 +21,6 @@ from mcp_server.storage.history import TextQuery
 from mcp_server.storage.query import ThreadQuery
 from mcp_server.storage.sqlite.database import StateDb
 
-pytestmark = pytest.mark.anyio
-
 # What a statement may go through: what it was given, what it has made of that, what a match finds in an index of texts.
 MADE = r"tree|chain|few|page|below|holding|\(subquery-\d+\)|SUBQUERY \d+|CONSTANT ROW"
 SMALL = re.compile(rf"SCAN (TABLE )?(\w+ VIRTUAL TABLE|(temp\.)?written|{MADE})(?!\w)")
@@ -73,57 +71,55 @@ def scans(db: StateDb, asked: Asked) -> list[str]:
     return found
 
 
-async def test_a_scan_is_told_by_whatever_name_the_table_goes(db: StateDb, asked: Asked) -> None:
+def test_a_scan_is_told_by_whatever_name_the_table_goes(db: StateDb, asked: Asked) -> None:
     with db.transaction() as connection:
         connection.exec_driver_sql("SELECT * FROM threads AS t WHERE t.agent_role = 'scout'")
     assert len(scans(db, asked)) == 1
 
 
 @pytest.mark.parametrize("thread_id", [None, "a"])
-async def test_the_turns_of_matches_are_found_by_their_offsets(
-    db: StateDb, asked: Asked, thread_id: str | None
-) -> None:
-    await db.commit(Change(threads=(thread("a"),)))
+def test_the_turns_of_matches_are_found_by_their_offsets(db: StateDb, asked: Asked, thread_id: str | None) -> None:
+    db.commit(Change(threads=(thread("a"),)))
     asked.clear()
-    assert await db.places(TextQuery(("words",), ThreadQuery(), thread_id=thread_id)) == []
+    assert db.places(TextQuery(("words",), ThreadQuery(), thread_id=thread_id)) == []
     (steps,) = [steps for sql, steps in plans(db, asked) if "texts" in sql]
     assert "SEARCH turns USING INDEX ix_turns_start (history=? AND start=?) LEFT-JOIN" in steps
     assert scans(db, asked) == []
 
 
-async def test_a_tree_is_found_listed_and_moved_along_indexes(db: StateDb, asked: Asked) -> None:
+def test_a_tree_is_found_listed_and_moved_along_indexes(db: StateDb, asked: Asked) -> None:
     rows = [thread(key) for key in "abcd"]
     edges = (SpawnEdge("a", "b"), SpawnEdge("b", "c"))
-    await db.commit(Change(threads=tuple(rows), edges=edges))
+    db.commit(Change(threads=tuple(rows), edges=edges))
     asked.clear()
-    assert await db.edges_around("b", ()) == ([edges[0]], [edges[1]])
-    assert await db.edges_above("c") == [edges[1], edges[0]]
-    assert set((await db.trees_with_files(["a"], lambda _: {})).stamps) == {"a", "b", "c"}
-    assert set((await db.get_many_with_files(["a", "b"], lambda _: {})).rows) == {"a", "b"}
+    assert db.edges_around("b", ()) == ([edges[0]], [edges[1]])
+    assert db.edges_above("c") == [edges[1], edges[0]]
+    assert set((db.trees_with_files(["a"], lambda _: {})).stamps) == {"a", "b", "c"}
+    assert set((db.get_many_with_files(["a", "b"], lambda _: {})).rows) == {"a", "b"}
     for query in (ThreadQuery(ancestor_id="a"), ThreadQuery(parent_id="a"), ThreadQuery(search_term="hello")):
-        assert (await db.list(query, [replace(query, archived=True)])).rows
+        assert (db.list(query, [replace(query, archived=True)])).rows
     operation = Operation("op", "archive", "a", (Move("a", "sessions/a.jsonl"),), "running", 1)
-    await db.commit(Change(operation=operation))
+    db.commit(Change(operation=operation))
     moved = Moved("a", "archived_sessions/a.jsonl", True, FileStamp(1, 2))
-    await db.commit(Change(operation=replace(operation, state="done"), moved=(moved,)))
-    assert await db.moved_with("archive", "a") == {"a"}
-    await db.commit(Change(forgotten=("a",), tombstones=("a",)))
+    db.commit(Change(operation=replace(operation, state="done"), moved=(moved,)))
+    assert db.moved_with("archive", "a") == {"a"}
+    db.commit(Change(forgotten=("a",), tombstones=("a",)))
     assert scans(db, asked) == []
 
 
-async def test_one_thread_and_what_follows_an_event_are_found_along_indexes(db: StateDb, asked: Asked) -> None:
-    await db.commit(Change(threads=(thread("a"), thread("b")), events=(ThreadEvent("thread/started", "a", {}),)))
+def test_one_thread_and_what_follows_an_event_are_found_along_indexes(db: StateDb, asked: Asked) -> None:
+    db.commit(Change(threads=(thread("a"), thread("b")), events=(ThreadEvent("thread/started", "a", {}),)))
     asked.clear()
-    assert await db.get("a")
-    assert await db.match_prefix("a", 5) == ["a"]
-    assert await db.match_name("nb", 5) == ["b"]
-    assert await db.forks_of("a") == []
-    assert len(await db.events_after(0, limit=5)) == 1
-    assert len(await db.events_after(0, limit=5, thread_id="a")) == 1
-    assert await db.last_seq() == 1
-    assert await db.operation("op") is None
-    assert await db.running_operations() == []
-    assert await db.marks(["a"]) == {}
-    assert set(await db.unread(5)) == {"a", "b"}
-    await db.commit(Change(threads=(thread("a", preview="other"),)))
+    assert db.get("a")
+    assert db.match_prefix("a", 5) == ["a"]
+    assert db.match_name("nb", 5) == ["b"]
+    assert db.forks_of("a") == []
+    assert len(db.events_after(0, limit=5)) == 1
+    assert len(db.events_after(0, limit=5, thread_id="a")) == 1
+    assert db.last_seq() == 1
+    assert db.operation("op") is None
+    assert db.running_operations() == []
+    assert db.marks(["a"]) == {}
+    assert set(db.unread(5)) == {"a", "b"}
+    db.commit(Change(threads=(thread("a", preview="other"),)))
     assert scans(db, asked) == []

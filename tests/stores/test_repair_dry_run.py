@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import anyio
 from homes import NOW_MS, HomeInMemory, archived_path, path_of, rollout, thread_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,21 +48,21 @@ def happens(home: HomeInMemory, key: str, what: str) -> None:
         home.erase(path_of(key))
 
 
-async def check(happenings: list[str], *, deep: bool, on_disk: bool) -> None:
+def check(happenings: list[str], *, deep: bool, on_disk: bool) -> None:
     home, locks = HomeInMemory(), MemoryLocks()
     folder = tempfile.TemporaryDirectory(prefix="repair-") if on_disk else None
     state = StateDb.open(Path(folder.name) / "threadstore.sqlite") if folder else MemoryState()
     try:
         for key in INDEXED:
             home.write(path_of(key), rollout(key))
-        await backfill(home.rollouts, state, owner="here", now_ms=lambda: NOW_MS)
+        backfill(home.rollouts, state, owner="here", now_ms=lambda: NOW_MS)
         for key, what in zip(IDS, happenings, strict=True):
             if what == "begun here":
-                await locks.acquire(key)
+                locks.acquire(key)
             happens(home, key, what)
-        foretold = (await repair(home.rollouts, state, locks, dry_run=True, deep=deep)).counts()
-        assert (await repair(home.rollouts, state, locks, deep=deep)).counts() == foretold
-        after = (await repair(home.rollouts, state, locks, dry_run=True, deep=deep)).counts()
+        foretold = (repair(home.rollouts, state, locks, dry_run=True, deep=deep)).counts()
+        assert (repair(home.rollouts, state, locks, deep=deep)).counts() == foretold
+        after = (repair(home.rollouts, state, locks, dry_run=True, deep=deep)).counts()
         assert not any(after.values())
     finally:
         if folder and isinstance(state, StateDb):
@@ -74,16 +73,10 @@ async def check(happenings: list[str], *, deep: bool, on_disk: bool) -> None:
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.sampled_from(HAPPENINGS), min_size=6, max_size=6), st.booleans())
 def test_in_memory_a_repair_does_what_its_dry_run_told(happenings: list[str], deep: bool) -> None:
-    async def run() -> None:
-        await check(happenings, deep=deep, on_disk=False)
-
-    anyio.run(run)
+    check(happenings, deep=deep, on_disk=False)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(HAPPENINGS), min_size=6, max_size=6), st.booleans())
 def test_in_the_state_db_a_repair_does_what_its_dry_run_told(happenings: list[str], deep: bool) -> None:
-    async def run() -> None:
-        await check(happenings, deep=deep, on_disk=True)
-
-    anyio.run(run)
+    check(happenings, deep=deep, on_disk=True)

@@ -23,8 +23,6 @@ from mcp_server.storage.contracts import RolloutStore
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.memory.rollouts import MemoryRollouts
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture(params=["files", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> RolloutStore:
@@ -34,146 +32,146 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> RolloutStore:
 # ---------------------------------------------------------------------------------------------- paths
 
 
-async def test_path_of_is_the_date_folder_and_name_in_local_time(store: RolloutStore) -> None:
+def test_path_of_is_the_date_folder_and_name_in_local_time(store: RolloutStore) -> None:
     at_ms = 1_795_388_688_314
     local = time.localtime(at_ms // 1000)
     expected = time.strftime("sessions/%Y/%m/%d/rollout-%Y-%m-%dT%H-%M-%S-", local) + f"{A}.jsonl"
     assert store.path_of(A.upper(), at_ms) == expected
-    assert await store.files() == []
+    assert store.files() == []
 
 
-async def test_path_of_refuses_an_id_that_is_no_uuid(store: RolloutStore) -> None:
+def test_path_of_refuses_an_id_that_is_no_uuid(store: RolloutStore) -> None:
     with pytest.raises(InvalidThreadId):
         store.path_of("../../etc/passwd", 0)
 
 
-async def test_absolute_ends_with_the_relative_path(store: RolloutStore) -> None:
+def test_absolute_ends_with_the_relative_path(store: RolloutStore) -> None:
     assert store.absolute(PATH_A).endswith(f"/{PATH_A}")
 
 
 # ---------------------------------------------------------------------------------------------- finding
 
 
-async def test_files_lists_active_and_archived_rollouts_with_their_stamps(store: RolloutStore) -> None:
-    assert await store.files() == []
-    stamp = await store.create(PATH_A, META)
-    await store.create(PATH_B, META)
-    await store.archive(PATH_B)
-    found = {file.path: file for file in await store.files()}
+def test_files_lists_active_and_archived_rollouts_with_their_stamps(store: RolloutStore) -> None:
+    assert store.files() == []
+    stamp = store.create(PATH_A, META)
+    store.create(PATH_B, META)
+    store.archive(PATH_B)
+    found = {file.path: file for file in store.files()}
     assert set(found) == {PATH_A, PATH_B.replace(FOLDER, "archived_sessions")}
     assert found[PATH_A].stamp == stamp
     assert found[PATH_A].thread_id == A
     assert [file.archived for file in found.values() if file.thread_id == B] == [True]
 
 
-async def test_files_leaves_out_what_is_not_called_a_rollout(store: RolloutStore) -> None:
-    await store.create(f"{FOLDER}/notes.jsonl", META)
-    await store.create(f"{FOLDER}/rollout-2026-11-22T23-04-48-{A}.jsonl.bak", META)
-    assert await store.files() == []
+def test_files_leaves_out_what_is_not_called_a_rollout(store: RolloutStore) -> None:
+    store.create(f"{FOLDER}/notes.jsonl", META)
+    store.create(f"{FOLDER}/rollout-2026-11-22T23-04-48-{A}.jsonl.bak", META)
+    assert store.files() == []
 
 
-async def test_stat_tells_the_file_at_a_path_or_none(store: RolloutStore) -> None:
-    assert await store.stat(PATH_A) is None
-    stamp = await store.create(PATH_A, META)
-    file = await store.stat(PATH_A)
+def test_stat_tells_the_file_at_a_path_or_none(store: RolloutStore) -> None:
+    assert store.stat(PATH_A) is None
+    stamp = store.create(PATH_A, META)
+    file = store.stat(PATH_A)
     assert file is not None
     assert (file.stamp, file.thread_id, file.archived) == (stamp, A, False)
-    assert await store.stat("../outside") is None
+    assert store.stat("../outside") is None
 
 
 # ---------------------------------------------------------------------------------------------- reading
 
 
-async def test_lines_come_with_offsets_and_without_blank_ones(store: RolloutStore) -> None:
-    await store.create(PATH_A, b"one\n\n  \ntwo\nto")
-    assert await all_lines(store, PATH_A) == [RawLine(0, b"one"), RawLine(8, b"two"), RawLine(12, b"to", whole=False)]
+def test_lines_come_with_offsets_and_without_blank_ones(store: RolloutStore) -> None:
+    store.create(PATH_A, b"one\n\n  \ntwo\nto")
+    assert all_lines(store, PATH_A) == [RawLine(0, b"one"), RawLine(8, b"two"), RawLine(12, b"to", whole=False)]
 
 
-async def test_lines_can_begin_and_end_inside(store: RolloutStore) -> None:
-    await store.create(PATH_A, b"one\ntwo\nthree\n")
-    assert await all_lines(store, PATH_A, 4) == [RawLine(4, b"two"), RawLine(8, b"three")]
-    assert await all_lines(store, PATH_A, 4, 8) == [RawLine(4, b"two")]
-    assert await all_lines(store, PATH_A, 14) == []
+def test_lines_can_begin_and_end_inside(store: RolloutStore) -> None:
+    store.create(PATH_A, b"one\ntwo\nthree\n")
+    assert all_lines(store, PATH_A, 4) == [RawLine(4, b"two"), RawLine(8, b"three")]
+    assert all_lines(store, PATH_A, 4, 8) == [RawLine(4, b"two")]
+    assert all_lines(store, PATH_A, 14) == []
 
 
-async def test_lines_longer_than_a_batch_stay_whole(store: RolloutStore) -> None:
+def test_lines_longer_than_a_batch_stay_whole(store: RolloutStore) -> None:
     long = b"x" * (2 * rawlines.BATCH_BYTES + 7)
-    await store.create(PATH_A, b"first\n" + long + b"\nlast\n")
-    assert await content(store, PATH_A) == [b"first", long, b"last"]
+    store.create(PATH_A, b"first\n" + long + b"\nlast\n")
+    assert content(store, PATH_A) == [b"first", long, b"last"]
 
 
-async def test_lines_of_a_missing_file_are_an_error(store: RolloutStore) -> None:
+def test_lines_of_a_missing_file_are_an_error(store: RolloutStore) -> None:
     with pytest.raises(DamagedRollout, match="is gone"):
-        await all_lines(store, PATH_A)
+        all_lines(store, PATH_A)
 
 
 @given(data=st.lists(st.sampled_from([b"\n", b" ", b"a", b"bc", b"{}\r"]), max_size=30).map(b"".join))
-async def test_lines_give_back_every_byte_of_a_line_wherever_batches_end(data: bytes) -> None:
+def test_lines_give_back_every_byte_of_a_line_wherever_batches_end(data: bytes) -> None:
     store = MemoryRollouts()
-    await store.create(PATH_A, data)
+    store.create(PATH_A, data)
     before, rawlines.BATCH_BYTES = rawlines.BATCH_BYTES, 3
     try:
-        lines = await all_lines(store, PATH_A)
+        lines = all_lines(store, PATH_A)
     finally:
         rawlines.BATCH_BYTES = before
     assert [line.data for line in lines] == [line for line in data.split(b"\n") if line.strip()]
     assert all(data[line.offset : line.end] == line.data + b"\n" * line.whole for line in lines)
 
 
-async def test_describe_reads_the_thread_from_its_file(store: RolloutStore) -> None:
-    await store.create(PATH_A, META)
-    file = await store.stat(PATH_A)
+def test_describe_reads_the_thread_from_its_file(store: RolloutStore) -> None:
+    store.create(PATH_A, META)
+    file = store.stat(PATH_A)
     assert file is not None
-    thread = (await store.describe(file)).thread
+    thread = (store.describe(file)).thread
     assert (thread.id, thread.cwd, thread.path, thread.stamp) == (A, "/w", PATH_A, file.stamp)
 
 
-async def test_describe_of_a_file_that_went_away_is_an_error(store: RolloutStore) -> None:
-    await store.create(PATH_A, META)
-    [file] = await store.files()
-    await store.remove(PATH_A)
+def test_describe_of_a_file_that_went_away_is_an_error(store: RolloutStore) -> None:
+    store.create(PATH_A, META)
+    [file] = store.files()
+    store.remove(PATH_A)
     with pytest.raises(DamagedRollout, match="is gone"):
-        await store.describe(file)
+        store.describe(file)
 
 
 # ---------------------------------------------------------------------------------------------- writing
 
 
-async def test_create_writes_a_new_rollout(store: RolloutStore) -> None:
-    stamp = await store.create(PATH_A, META)
+def test_create_writes_a_new_rollout(store: RolloutStore) -> None:
+    stamp = store.create(PATH_A, META)
     assert stamp.size == len(META)
-    assert await content(store, PATH_A) == [META.rstrip(b"\n")]
+    assert content(store, PATH_A) == [META.rstrip(b"\n")]
 
 
-async def test_create_does_not_overwrite(store: RolloutStore) -> None:
-    stamp = await store.create(PATH_A, META)
+def test_create_does_not_overwrite(store: RolloutStore) -> None:
+    stamp = store.create(PATH_A, META)
     with pytest.raises(RolloutNameTaken):
-        await store.create(PATH_A, b"other\n")
-    assert await content(store, PATH_A) == [META.rstrip(b"\n")]
-    assert [file.stamp for file in await store.files()] == [stamp]
+        store.create(PATH_A, b"other\n")
+    assert content(store, PATH_A) == [META.rstrip(b"\n")]
+    assert [file.stamp for file in store.files()] == [stamp]
 
 
-async def test_append_adds_lines_and_returns_the_new_stamp(store: RolloutStore) -> None:
-    await store.create(PATH_A, b"one\n")
-    other = await store.create(PATH_B, b"other\n")
-    stamp = await store.append(PATH_A, b"two\nthree\n")
-    file = await store.stat(PATH_A)
+def test_append_adds_lines_and_returns_the_new_stamp(store: RolloutStore) -> None:
+    store.create(PATH_A, b"one\n")
+    other = store.create(PATH_B, b"other\n")
+    stamp = store.append(PATH_A, b"two\nthree\n")
+    file = store.stat(PATH_A)
     assert file is not None
     assert file.stamp == stamp
     assert stamp.size == len(b"one\ntwo\nthree\n")
-    assert await content(store, PATH_A) == [b"one", b"two", b"three"]
-    assert [file.stamp for file in await store.files() if file.thread_id == B] == [other]
+    assert content(store, PATH_A) == [b"one", b"two", b"three"]
+    assert [file.stamp for file in store.files() if file.thread_id == B] == [other]
 
 
-async def test_append_of_nothing_touches_nothing(store: RolloutStore) -> None:
-    stamp = await store.create(PATH_A, b"torn")
-    assert await store.append(PATH_A, b"") == stamp
+def test_append_of_nothing_touches_nothing(store: RolloutStore) -> None:
+    stamp = store.create(PATH_A, b"torn")
+    assert store.append(PATH_A, b"") == stamp
 
 
-async def test_append_closes_a_torn_tail_first(store: RolloutStore) -> None:
-    await store.create(PATH_A, b'one\n{"half')
-    await store.append(PATH_A, b"two\n")
-    assert await content(store, PATH_A) == [b"one", b'{"half', b"two"]
+def test_append_closes_a_torn_tail_first(store: RolloutStore) -> None:
+    store.create(PATH_A, b'one\n{"half')
+    store.append(PATH_A, b"two\n")
+    assert content(store, PATH_A) == [b"one", b'{"half', b"two"]
 
 
 @settings(max_examples=40)
@@ -182,187 +180,187 @@ async def test_append_closes_a_torn_tail_first(store: RolloutStore) -> None:
     lines=st.lists(st.binary(min_size=1, max_size=20).map(lambda b: b.replace(b"\n", b"n")), min_size=1, max_size=4),
     make=st.sampled_from(["files", "memory"]),
 )
-async def test_append_after_any_tail_gives_back_each_whole_line(
+def test_append_after_any_tail_gives_back_each_whole_line(
     tmp_path_factory: pytest.TempPathFactory, tail: bytes, lines: list[bytes], make: str
 ) -> None:
     store = RolloutFiles(tmp_path_factory.mktemp("home")) if make == "files" else MemoryRollouts()
-    await store.create(PATH_A, tail)
-    await store.append(PATH_A, b"".join(b"#" + line + b"\n" for line in lines))
-    got = await all_lines(store, PATH_A)
+    store.create(PATH_A, tail)
+    store.append(PATH_A, b"".join(b"#" + line + b"\n" for line in lines))
+    got = all_lines(store, PATH_A)
     assert [line.data for line in got[-len(lines) :]] == [b"#" + line for line in lines]
     assert all(line.whole for line in got)
 
 
-async def test_pieces_of_many_files_are_read_and_what_can_not_be_is_told(store: RolloutStore) -> None:
-    await store.create(PATH_A, b"one\ntwo\n")
-    one, gone, two = await store.read_many([(PATH_A, 0, 4), (PATH_B, 0, 4), (PATH_A, 4, 100)])
+def test_pieces_of_many_files_are_read_and_what_can_not_be_is_told(store: RolloutStore) -> None:
+    store.create(PATH_A, b"one\ntwo\n")
+    one, gone, two = store.read_many([(PATH_A, 0, 4), (PATH_B, 0, 4), (PATH_A, 4, 100)])
     assert (one, two) == (b"one\n", b"two\n")
     assert isinstance(gone, DamagedRollout)
 
 
-async def test_append_to_a_missing_file_is_an_error_and_creates_none(store: RolloutStore) -> None:
+def test_append_to_a_missing_file_is_an_error_and_creates_none(store: RolloutStore) -> None:
     with pytest.raises(DamagedRollout, match="is gone"):
-        await store.append(PATH_A, b"one\n")
-    assert await store.files() == []
+        store.append(PATH_A, b"one\n")
+    assert store.files() == []
 
 
-async def test_append_to_a_compressed_rollout_is_refused(store: RolloutStore) -> None:
-    stamp = await store.create(f"{PATH_A}.zst", b"")
+def test_append_to_a_compressed_rollout_is_refused(store: RolloutStore) -> None:
+    stamp = store.create(f"{PATH_A}.zst", b"")
     with pytest.raises(CompressedRollout, match=A):
-        await store.append(f"{PATH_A}.zst", b"one\n")
-    assert [file.stamp for file in await store.files()] == [stamp]
+        store.append(f"{PATH_A}.zst", b"one\n")
+    assert [file.stamp for file in store.files()] == [stamp]
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "sessions/../x", "other/x", "sessions", "sessions//x", "sessions/./x"])
-async def test_writes_outside_of_the_two_folders_are_refused(store: RolloutStore, path: str) -> None:
+def test_writes_outside_of_the_two_folders_are_refused(store: RolloutStore, path: str) -> None:
     with pytest.raises(PathOutsideHome):
-        await store.create(path, b"")
+        store.create(path, b"")
     with pytest.raises(PathOutsideHome):
-        await store.append(path, b"one\n")
+        store.append(path, b"one\n")
     with pytest.raises(PathOutsideHome):
-        await store.remove(path)
+        store.remove(path)
 
 
-async def test_remove_deletes_one_rollout_and_no_other(store: RolloutStore) -> None:
-    await store.create(PATH_A, META)
-    await store.create(PATH_B, META)
-    await store.remove(PATH_A)
-    assert [file.path for file in await store.files()] == [PATH_B]
+def test_remove_deletes_one_rollout_and_no_other(store: RolloutStore) -> None:
+    store.create(PATH_A, META)
+    store.create(PATH_B, META)
+    store.remove(PATH_A)
+    assert [file.path for file in store.files()] == [PATH_B]
 
 
-async def test_remove_of_what_is_gone_counts_as_done(store: RolloutStore) -> None:
-    await store.remove(PATH_A)
-    await store.create(PATH_A, META)
-    await store.remove(PATH_A)
-    await store.remove(PATH_A)
-    assert await store.files() == []
+def test_remove_of_what_is_gone_counts_as_done(store: RolloutStore) -> None:
+    store.remove(PATH_A)
+    store.create(PATH_A, META)
+    store.remove(PATH_A)
+    store.remove(PATH_A)
+    assert store.files() == []
 
 
 # ---------------------------------------------------------------------------------------------- archive
 
 
-async def test_archive_moves_the_rollout_and_keeps_mtime_and_bytes(store: RolloutStore) -> None:
+def test_archive_moves_the_rollout_and_keeps_mtime_and_bytes(store: RolloutStore) -> None:
     """archive_thread_moves_rollout_to_archived_collection"""
-    stamp = await store.create(PATH_A, META)
-    other = await store.create(PATH_B, META)
-    moved = await store.archive(PATH_A)
+    stamp = store.create(PATH_A, META)
+    other = store.create(PATH_B, META)
+    moved = store.archive(PATH_A)
     assert (moved.path, moved.archived, moved.stamp) == (ARCHIVED_A, True, stamp)
-    assert await store.stat(PATH_A) is None
-    assert await content(store, ARCHIVED_A) == [META.rstrip(b"\n")]
-    assert [file.stamp for file in await store.files() if file.path == PATH_B] == [other]
+    assert store.stat(PATH_A) is None
+    assert content(store, ARCHIVED_A) == [META.rstrip(b"\n")]
+    assert [file.stamp for file in store.files() if file.path == PATH_B] == [other]
 
 
-async def test_archive_already_moved_counts_as_done(store: RolloutStore) -> None:
-    await store.create(PATH_A, META)
-    moved = await store.archive(PATH_A)
-    assert await store.archive(PATH_A) == moved
+def test_archive_already_moved_counts_as_done(store: RolloutStore) -> None:
+    store.create(PATH_A, META)
+    moved = store.archive(PATH_A)
+    assert store.archive(PATH_A) == moved
 
 
-async def test_archive_does_not_overwrite_an_archived_file(store: RolloutStore) -> None:
-    await store.create(ARCHIVED_A, b"old\n")
-    await store.create(PATH_A, b"new\n")
+def test_archive_does_not_overwrite_an_archived_file(store: RolloutStore) -> None:
+    store.create(ARCHIVED_A, b"old\n")
+    store.create(PATH_A, b"new\n")
     with pytest.raises(RolloutNameTaken, match="archived_sessions"):
-        await store.archive(PATH_A)
-    assert await content(store, ARCHIVED_A) == [b"old"]
-    assert await content(store, PATH_A) == [b"new"]
+        store.archive(PATH_A)
+    assert content(store, ARCHIVED_A) == [b"old"]
+    assert content(store, PATH_A) == [b"new"]
 
 
-async def test_archive_of_a_missing_file_is_an_error(store: RolloutStore) -> None:
+def test_archive_of_a_missing_file_is_an_error(store: RolloutStore) -> None:
     with pytest.raises(DamagedRollout, match="is gone"):
-        await store.archive(PATH_A)
+        store.archive(PATH_A)
 
 
-async def test_archive_takes_only_what_lies_under_sessions(store: RolloutStore) -> None:
-    await store.create(ARCHIVED_A, META)
+def test_archive_takes_only_what_lies_under_sessions(store: RolloutStore) -> None:
+    store.create(ARCHIVED_A, META)
     with pytest.raises(PathOutsideHome, match="sessions directory"):
-        await store.archive(ARCHIVED_A)
+        store.archive(ARCHIVED_A)
 
 
-async def test_unarchive_restores_the_date_folder_and_sets_mtime_to_now(store: RolloutStore) -> None:
+def test_unarchive_restores_the_date_folder_and_sets_mtime_to_now(store: RolloutStore) -> None:
     """unarchive_thread_restores_rollout_and_returns_updated_thread"""
-    await store.create(f"sessions/{Path(PATH_A).name}", META)
-    archived = await store.archive(f"sessions/{Path(PATH_A).name}")
+    store.create(f"sessions/{Path(PATH_A).name}", META)
+    archived = store.archive(f"sessions/{Path(PATH_A).name}")
     before = time.time_ns()
-    restored = await store.unarchive(ARCHIVED_A)
+    restored = store.unarchive(ARCHIVED_A)
     assert (restored.path, restored.archived) == (PATH_A, False)
     assert archived.stamp.mtime_ns < before <= restored.stamp.mtime_ns <= time.time_ns()
-    assert await content(store, PATH_A) == [META.rstrip(b"\n")]
-    assert await store.stat(ARCHIVED_A) is None
+    assert content(store, PATH_A) == [META.rstrip(b"\n")]
+    assert store.stat(ARCHIVED_A) is None
 
 
-async def test_unarchive_already_moved_counts_as_done_and_leaves_mtime(store: RolloutStore) -> None:
-    await store.create(ARCHIVED_A, META)
-    restored = await store.unarchive(ARCHIVED_A)
-    assert await store.unarchive(ARCHIVED_A) == restored
+def test_unarchive_already_moved_counts_as_done_and_leaves_mtime(store: RolloutStore) -> None:
+    store.create(ARCHIVED_A, META)
+    restored = store.unarchive(ARCHIVED_A)
+    assert store.unarchive(ARCHIVED_A) == restored
 
 
-async def test_unarchive_does_not_overwrite_and_leaves_mtimes(store: RolloutStore) -> None:
-    stamps = [await store.create(ARCHIVED_A, b"old\n"), await store.create(PATH_A, b"new\n")]
+def test_unarchive_does_not_overwrite_and_leaves_mtimes(store: RolloutStore) -> None:
+    stamps = [store.create(ARCHIVED_A, b"old\n"), store.create(PATH_A, b"new\n")]
     with pytest.raises(RolloutNameTaken, match=FOLDER):
-        await store.unarchive(ARCHIVED_A)
-    assert [await content(store, path) for path in (ARCHIVED_A, PATH_A)] == [[b"old"], [b"new"]]
-    files = [await store.stat(ARCHIVED_A), await store.stat(PATH_A)]
+        store.unarchive(ARCHIVED_A)
+    assert [content(store, path) for path in (ARCHIVED_A, PATH_A)] == [[b"old"], [b"new"]]
+    files = [store.stat(ARCHIVED_A), store.stat(PATH_A)]
     assert [file.stamp for file in files if file] == stamps
 
 
-async def test_unarchive_of_a_missing_file_is_an_error(store: RolloutStore) -> None:
+def test_unarchive_of_a_missing_file_is_an_error(store: RolloutStore) -> None:
     with pytest.raises(DamagedRollout, match="is gone"):
-        await store.unarchive(ARCHIVED_A)
+        store.unarchive(ARCHIVED_A)
 
 
-async def test_unarchive_of_a_name_without_a_date_is_an_error(store: RolloutStore) -> None:
+def test_unarchive_of_a_name_without_a_date_is_an_error(store: RolloutStore) -> None:
     path = f"archived_sessions/rollout-{A}.jsonl"
-    await store.create(path, META)
+    store.create(path, META)
     with pytest.raises(DamagedRollout, match="no date"):
-        await store.unarchive(path)
-    assert await store.stat(path) is not None
+        store.unarchive(path)
+    assert store.stat(path) is not None
 
 
-async def test_unarchive_takes_only_what_is_archived(store: RolloutStore) -> None:
-    await store.create(PATH_A, META)
+def test_unarchive_takes_only_what_is_archived(store: RolloutStore) -> None:
+    store.create(PATH_A, META)
     with pytest.raises(PathOutsideHome, match="archived_sessions"):
-        await store.unarchive(PATH_A)
+        store.unarchive(PATH_A)
 
 
 # ---------------------------------------------------------------------------------------------- names
 
 
-async def test_names_are_empty_in_a_fresh_home(store: RolloutStore) -> None:
-    assert await store.names() == {}
-    assert await store.names_stamp() is None
+def test_names_are_empty_in_a_fresh_home(store: RolloutStore) -> None:
+    assert store.names() == {}
+    assert store.names_stamp() is None
 
 
-async def test_the_newest_name_wins_and_the_stamp_tells_the_change(store: RolloutStore) -> None:
+def test_the_newest_name_wins_and_the_stamp_tells_the_change(store: RolloutStore) -> None:
     """find_thread_name_by_id_prefers_latest_entry"""
-    await store.append_name(A, "first", 1_795_388_689_608)
-    stamp = await store.names_stamp()
-    await store.append_name(B, "other", 1_795_388_689_608)
-    await store.append_name(A, "ünïcode\nname", 1)
-    assert await store.names() == {A: "ünïcode\nname", B: "other"}
+    store.append_name(A, "first", 1_795_388_689_608)
+    stamp = store.names_stamp()
+    store.append_name(B, "other", 1_795_388_689_608)
+    store.append_name(A, "ünïcode\nname", 1)
+    assert store.names() == {A: "ünïcode\nname", B: "other"}
     assert stamp is not None
-    assert await store.names_stamp() != stamp
+    assert store.names_stamp() != stamp
 
 
-async def test_forget_name_drops_all_lines_of_one_thread(store: RolloutStore) -> None:
-    await store.append_name(A, "one", 1)
-    await store.append_name(B, "other", 2)
-    await store.append_name(A, "two", 3)
-    await store.forget_name(A)
-    assert await store.names() == {B: "other"}
-    await store.append_name(A, "three", 4)
-    assert await store.names() == {B: "other", A: "three"}
+def test_forget_name_drops_all_lines_of_one_thread(store: RolloutStore) -> None:
+    store.append_name(A, "one", 1)
+    store.append_name(B, "other", 2)
+    store.append_name(A, "two", 3)
+    store.forget_name(A)
+    assert store.names() == {B: "other"}
+    store.append_name(A, "three", 4)
+    assert store.names() == {B: "other", A: "three"}
 
 
-async def test_forget_name_with_nothing_to_forget_changes_nothing(store: RolloutStore) -> None:
-    await store.forget_name(A)
-    assert await store.names_stamp() is None
-    await store.append_name(B, "other", 2)
-    stamp = await store.names_stamp()
-    await store.forget_name(A)
-    assert await store.names_stamp() == stamp
+def test_forget_name_with_nothing_to_forget_changes_nothing(store: RolloutStore) -> None:
+    store.forget_name(A)
+    assert store.names_stamp() is None
+    store.append_name(B, "other", 2)
+    stamp = store.names_stamp()
+    store.forget_name(A)
+    assert store.names_stamp() == stamp
 
 
-async def test_append_name_refuses_an_id_that_is_no_uuid(store: RolloutStore) -> None:
+def test_append_name_refuses_an_id_that_is_no_uuid(store: RolloutStore) -> None:
     with pytest.raises(InvalidThreadId):
-        await store.append_name("x", "name", 1)
-    assert await store.names() == {}
+        store.append_name("x", "name", 1)
+    assert store.names() == {}

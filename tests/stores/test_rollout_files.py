@@ -6,7 +6,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -28,8 +28,6 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture
 def files(tmp_path: Path) -> RolloutFiles:
@@ -44,74 +42,70 @@ posix_only = pytest.mark.skipif(os.name == "nt", reason="POSIX modes and links")
 
 
 @posix_only
-async def test_files_are_0600_and_folders_0700(files: RolloutFiles, tmp_path: Path) -> None:
+def test_files_are_0600_and_folders_0700(files: RolloutFiles, tmp_path: Path) -> None:
     old = os.umask(0)
     try:
-        await files.create(PATH_A, META)
-        await files.archive(PATH_A)
-        await files.append_name(A, "name", 1)
-        await files.append_name(B, "name", 1)
-        await files.forget_name(A)
+        files.create(PATH_A, META)
+        files.archive(PATH_A)
+        files.append_name(A, "name", 1)
+        files.append_name(B, "name", 1)
+        files.forget_name(A)
     finally:
         os.umask(old)
     assert modes(tmp_path, Path.is_file) == [0o600] * 3  # a rollout, the name index, its lock
     assert set(modes(tmp_path, Path.is_dir)) == {0o700}
 
 
-async def test_create_leaves_no_draft_behind(files: RolloutFiles, tmp_path: Path) -> None:
-    await files.create(PATH_A, META)
+def test_create_leaves_no_draft_behind(files: RolloutFiles, tmp_path: Path) -> None:
+    files.create(PATH_A, META)
     with pytest.raises(RolloutNameTaken):
-        await files.create(PATH_A, META)
+        files.create(PATH_A, META)
     assert [path.name for path in (tmp_path / FOLDER).iterdir()] == [Path(PATH_A).name]
 
 
-async def test_a_draft_has_a_hidden_name_and_keeps_none(files: RolloutFiles, tmp_path: Path) -> None:
-    async def parts() -> AsyncGenerator[bytes]:
+def test_a_draft_has_a_hidden_name_and_keeps_none(files: RolloutFiles, tmp_path: Path) -> None:
+    def parts() -> Generator[bytes]:
         yield b"x" * (1 << 20)
         (draft,) = (tmp_path / FOLDER).iterdir()
         assert draft.name.startswith(".")
-        assert await files.files() == []
+        assert files.files() == []
         raise ValueError("no more")
 
-    with pytest.raises(ValueError, match="no more"):
-        async with files.drafted(PATH_A, parts()):
-            pytest.fail("it is whole")
+    with pytest.raises(ValueError, match="no more"), files.drafted(PATH_A, parts()):
+        pytest.fail("it is whole")
     assert list((tmp_path / FOLDER).iterdir()) == []
 
 
-async def test_what_little_is_refused_has_touched_nothing(files: RolloutFiles, tmp_path: Path) -> None:
-    async def parts() -> AsyncGenerator[bytes]:
+def test_what_little_is_refused_has_touched_nothing(files: RolloutFiles, tmp_path: Path) -> None:
+    def parts() -> Generator[bytes]:
         yield META
         raise ValueError("no more")
 
-    with pytest.raises(ValueError, match="no more"):
-        async with files.drafted(PATH_A, parts()):
-            pytest.fail("it is whole")
+    with pytest.raises(ValueError, match="no more"), files.drafted(PATH_A, parts()):
+        pytest.fail("it is whole")
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_create_on_a_blocked_folder_fails_and_works_after_it_is_freed(
-    files: RolloutFiles, tmp_path: Path
-) -> None:
+def test_create_on_a_blocked_folder_fails_and_works_after_it_is_freed(files: RolloutFiles, tmp_path: Path) -> None:
     """persist_reports_filesystem_error_and_retries_buffered_items"""
     (tmp_path / "sessions").write_text("in the way")
     with pytest.raises(StoreFailure, match="could not write"):
-        await files.create(PATH_A, META)
+        files.create(PATH_A, META)
     (tmp_path / "sessions").unlink()
-    await files.create(PATH_A, META)
+    files.create(PATH_A, META)
 
 
 @posix_only
 @pytest.mark.parametrize("link", [PATH_A, FOLDER])
-async def test_a_link_that_leads_out_of_the_home_is_refused(
+def test_a_link_that_leads_out_of_the_home_is_refused(
     files: RolloutFiles, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, link: str
 ) -> None:
     outside = tmp_path_factory.mktemp("outside")
     (outside / Path(PATH_A).name).write_bytes(META)
     (tmp_path / link).parent.mkdir(parents=True)
     (tmp_path / link).symlink_to(outside / Path(PATH_A).name if link == PATH_A else outside)
-    assert await files.files() == []
-    assert await files.stat(PATH_A) is None
+    assert files.files() == []
+    assert files.stat(PATH_A) is None
     attempts: list[Callable[[], object]] = [
         lambda: files.append(PATH_A, b"x\n"),
         lambda: files.archive(PATH_A),
@@ -121,77 +115,77 @@ async def test_a_link_that_leads_out_of_the_home_is_refused(
     ]
     for attempt in attempts[: 4 if link == PATH_A else 5]:
         with pytest.raises(PathOutsideHome):
-            await attempt()  # type: ignore[misc]
+            attempt()  # type: ignore[misc]
     assert [path.read_bytes() for path in outside.iterdir()] == [META]
 
 
 @posix_only
-async def test_a_sessions_folder_that_is_itself_a_link_works(
+def test_a_sessions_folder_that_is_itself_a_link_works(
     files: RolloutFiles, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     (tmp_path / "sessions").symlink_to(tmp_path_factory.mktemp("disk"))
-    await files.create(PATH_A, META)
-    assert [file.path for file in await files.files()] == [PATH_A]
+    files.create(PATH_A, META)
+    assert [file.path for file in files.files()] == [PATH_A]
 
 
-async def test_a_compressed_rollout_is_read_by_offsets_of_its_text(files: RolloutFiles, tmp_path: Path) -> None:
+def test_a_compressed_rollout_is_read_by_offsets_of_its_text(files: RolloutFiles, tmp_path: Path) -> None:
     path = f"{PATH_A}.zst"
     (tmp_path / FOLDER).mkdir(parents=True)
     (tmp_path / path).write_bytes(zstd.compress(META + b"two\nthree\n"))
-    [file] = await files.files()
+    [file] = files.files()
     assert (file.path, file.thread_id) == (path, A)
-    assert (await files.describe(file)).thread.id == A
-    assert await all_lines(files, path, len(META)) == [RawLine(len(META), b"two"), RawLine(len(META) + 4, b"three")]
-    assert [found.path for found in await files.locate(A)] == [path]
+    assert (files.describe(file)).thread.id == A
+    assert all_lines(files, path, len(META)) == [RawLine(len(META), b"two"), RawLine(len(META) + 4, b"three")]
+    assert [found.path for found in files.locate(A)] == [path]
 
 
-async def test_a_compressed_rollout_that_is_cut_or_garbage_is_an_error(files: RolloutFiles, tmp_path: Path) -> None:
+def test_a_compressed_rollout_that_is_cut_or_garbage_is_an_error(files: RolloutFiles, tmp_path: Path) -> None:
     path = f"{PATH_A}.zst"
     (tmp_path / FOLDER).mkdir(parents=True)
     for bad in (zstd.compress(META)[:-5], b"no zstd at all"):
         (tmp_path / path).write_bytes(bad)
         with pytest.raises(DamagedRollout, match="can't be read"):
-            await content(files, path)
+            content(files, path)
 
 
-async def test_a_rollout_that_cannot_be_opened_is_an_error(files: RolloutFiles, tmp_path: Path) -> None:
+def test_a_rollout_that_cannot_be_opened_is_an_error(files: RolloutFiles, tmp_path: Path) -> None:
     (tmp_path / PATH_A).mkdir(parents=True)  # a folder of that name: root may read any file
     with pytest.raises(DamagedRollout, match="can't be read"):
-        await content(files, PATH_A)
-    assert await files.files() == []
+        content(files, PATH_A)
+    assert files.files() == []
 
 
 @posix_only
-async def test_a_move_killed_between_its_two_steps_is_finished_by_the_next(files: RolloutFiles, tmp_path: Path) -> None:
-    stamp = await files.create(PATH_A, META)
+def test_a_move_killed_between_its_two_steps_is_finished_by_the_next(files: RolloutFiles, tmp_path: Path) -> None:
+    stamp = files.create(PATH_A, META)
     (tmp_path / "archived_sessions").mkdir()
     (tmp_path / ARCHIVED_A).hardlink_to(tmp_path / PATH_A)
-    moved = await files.archive(PATH_A)
+    moved = files.archive(PATH_A)
     assert (moved.path, moved.stamp) == (ARCHIVED_A, stamp)
-    assert [file.path for file in await files.files()] == [ARCHIVED_A]
+    assert [file.path for file in files.files()] == [ARCHIVED_A]
 
 
-async def test_without_hard_links_files_are_still_created_and_moved(
+def test_without_hard_links_files_are_still_created_and_moved(
     files: RolloutFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_links(source: Path, target: Path) -> bool:
         return False
 
     monkeypatch.setattr(durable, "_link", no_links)
-    await files.create(PATH_A, META)
+    files.create(PATH_A, META)
     with pytest.raises(RolloutNameTaken):
-        await files.create(PATH_A, META)
-    await files.archive(PATH_A)
-    await files.create(PATH_A, b"second\n")
+        files.create(PATH_A, META)
+    files.archive(PATH_A)
+    files.create(PATH_A, b"second\n")
     with pytest.raises(RolloutNameTaken):
-        await files.archive(PATH_A)
-    assert await content(files, ARCHIVED_A) == [META.rstrip(b"\n")]
+        files.archive(PATH_A)
+    assert content(files, ARCHIVED_A) == [META.rstrip(b"\n")]
 
 
-async def test_a_failed_append_cuts_the_file_back(
+def test_a_failed_append_cuts_the_file_back(
     files: RolloutFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await files.create(PATH_A, b"one\ntorn")
+    files.create(PATH_A, b"one\ntorn")
 
     def full(fd: int, data: bytes) -> None:
         os.write(fd, data[:3])
@@ -199,16 +193,14 @@ async def test_a_failed_append_cuts_the_file_back(
 
     monkeypatch.setattr(durable, "_write", full)
     with pytest.raises(StoreFailure, match="No space left"):
-        await files.append(PATH_A, b"two\n")
+        files.append(PATH_A, b"two\n")
     assert (tmp_path / PATH_A).read_bytes() == b"one\ntorn"
 
 
-async def test_a_torn_tail_of_the_name_index_is_closed_before_a_name_is_appended(
-    files: RolloutFiles, tmp_path: Path
-) -> None:
+def test_a_torn_tail_of_the_name_index_is_closed_before_a_name_is_appended(files: RolloutFiles, tmp_path: Path) -> None:
     (tmp_path / "session_index.jsonl").write_bytes(b'{"id":"%s","thread_na' % B.encode())
-    await files.append_name(A, "name", 1_795_388_689_608)
-    assert await files.names() == {A: "name"}
+    files.append_name(A, "name", 1_795_388_689_608)
+    assert files.names() == {A: "name"}
     assert (tmp_path / "session_index.jsonl").read_bytes().splitlines()[-1] == (
         b'{"id":"%s","thread_name":"name","updated_at":"2026-11-22T23:04:49.608Z"}' % A.encode()
     )
@@ -220,25 +212,25 @@ def started(program: str, *args: str) -> subprocess.Popen[bytes]:
 
 
 WRITER = """
-import sys, anyio
+import sys
 from pathlib import Path
 from mcp_server.storage.files.rollouts import RolloutFiles
 
-async def main(home, thread_id):
+def main(home, thread_id):
     store = RolloutFiles(Path(home))
     for n in range(30):
-        await store.append_name(thread_id, f"name {n}", n)
-        await store.forget_name("01a20581-ffff-7fff-8fff-ffffffffffff")
+        store.append_name(thread_id, f"name {n}", n)
+        store.forget_name("01a20581-ffff-7fff-8fff-ffffffffffff")
 
-anyio.run(main, *sys.argv[1:])
+main(*sys.argv[1:])
 """
 
 
-async def test_two_processes_can_write_names_at_once(files: RolloutFiles, tmp_path: Path) -> None:
-    await files.append_name("01a20581-ffff-7fff-8fff-ffffffffffff", "to be forgotten", 1)
+def test_two_processes_can_write_names_at_once(files: RolloutFiles, tmp_path: Path) -> None:
+    files.append_name("01a20581-ffff-7fff-8fff-ffffffffffff", "to be forgotten", 1)
     writers = [started(WRITER, str(tmp_path), thread_id) for thread_id in (A, B)]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
-    assert await files.names() == {A: "name 29", B: "name 29"}
+    assert files.names() == {A: "name 29", B: "name 29"}
     assert len((tmp_path / "session_index.jsonl").read_bytes().splitlines()) == 60
 
 
@@ -252,7 +244,7 @@ sys.stdin.read()
 
 
 @posix_only
-async def test_names_wait_for_codex_to_release_the_index_but_not_for_ever(
+def test_names_wait_for_codex_to_release_the_index_but_not_for_ever(
     files: RolloutFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(name_index, "LOCK_SECONDS", 0.05)
@@ -260,8 +252,8 @@ async def test_names_wait_for_codex_to_release_the_index_but_not_for_ever(
         assert codex.stdout is not None
         assert codex.stdout.readline() == b"locked\n"
         with pytest.raises(StoreFailure, match="locked by another process"):
-            await files.append_name(A, "name", 1)
-        assert await files.names() == {}
+            files.append_name(A, "name", 1)
+        assert files.names() == {}
         codex.communicate()
-    await files.append_name(A, "name", 1)
-    assert await files.names() == {A: "name"}
+    files.append_name(A, "name", 1)
+    assert files.names() == {A: "name"}

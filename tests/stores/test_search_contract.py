@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,8 +25,6 @@ from mcp_server.storage.history import FirstLook, TextQuery
 from mcp_server.storage.query import ThreadQuery
 from mcp_server.storage.sqlite.database import StateDb
 
-pytestmark = pytest.mark.anyio
-
 ALL = ThreadQuery(archived=None, with_preview=None)
 
 
@@ -36,28 +33,28 @@ def pieces(*texts: str, tools: bool = False) -> list[TextChunk]:
     return [TextChunk(50, 100 * n, 100 * n + 90, text, tools) for n, text in enumerate(texts)]
 
 
-async def hold(state: StateStore, *texts: str, key: str = "a", **changes: Any) -> None:
-    await state.commit(Change(threads=(thread(key, **changes),)))
-    await state.step([step(key, (), *pieces(*texts))])
+def hold(state: StateStore, *texts: str, key: str = "a", **changes: Any) -> None:
+    state.commit(Change(threads=(thread(key, **changes),)))
+    state.step([step(key, (), *pieces(*texts))])
 
 
-async def found(state: StateStore, *literals: str, **changes: Any) -> list[tuple[str, int]]:
+def found(state: StateStore, *literals: str, **changes: Any) -> list[tuple[str, int]]:
     """Thread and number of each place."""
     query = TextQuery(literals, changes.pop("threads", ALL), **changes)
-    return [(place.thread.id, place.start // 100) for place in await state.places(query)]
+    return [(place.thread.id, place.start // 100) for place in state.places(query)]
 
 
-async def test_the_first_look_is_all_of_them_at_once(state: StateStore) -> None:
-    await hold(state, "a needle", "another needle", name="needles")
+def test_the_first_look_is_all_of_them_at_once(state: StateStore) -> None:
+    hold(state, "a needle", "another needle", name="needles")
     query = TextQuery(("needle",), ALL, limit=1)
-    look = await state.first_look(query, names=5)
+    look = state.first_look(query, names=5)
     assert look.complete
     assert [named.id for named in look.named] == ["a"]
-    assert list(look.places) == await state.places(query)
+    assert list(look.places) == state.places(query)
     assert len(look.places) == 1
-    assert list((await state.first_look(query, names=0)).named) == []
-    await state.commit(Change(threads=(thread("b"),)))
-    assert await state.first_look(query, names=5) == FirstLook(complete=False)
+    assert list((state.first_look(query, names=0)).named) == []
+    state.commit(Change(threads=(thread("b"),)))
+    assert state.first_look(query, names=5) == FirstLook(complete=False)
 
 
 # ---------------------------------------------------------------------------------------------- literals
@@ -97,27 +94,27 @@ HELD = {
 
 
 @pytest.mark.parametrize(("literal", "number"), HELD.values(), ids=HELD)
-async def test_a_text_that_holds_a_literal_is_offered(state: StateStore, literal: str, number: int) -> None:
-    await hold(state, *TEXTS)
-    assert ("a", number) in await found(state, literal)
+def test_a_text_that_holds_a_literal_is_offered(state: StateStore, literal: str, number: int) -> None:
+    hold(state, *TEXTS)
+    assert ("a", number) in found(state, literal)
 
 
-async def test_what_no_text_holds_is_not_offered_where_texts_are_indexed(tmp_path: Path) -> None:
+def test_what_no_text_holds_is_not_offered_where_texts_are_indexed(tmp_path: Path) -> None:
     state = StateDb.open(tmp_path / "db")
-    await hold(state, *TEXTS)
-    assert await found(state, "absent") == await found(state, "quick", "shouted") == await found(state, "Ж") == []
-    assert await found(state, "quick", "fox", "own") == [("a", 0)]
+    hold(state, *TEXTS)
+    assert found(state, "absent") == found(state, "quick", "shouted") == found(state, "Ж") == []
+    assert found(state, "quick", "fox", "own") == [("a", 0)]
     state.close()
 
 
-async def test_a_literal_that_nearly_every_text_holds_is_found_in_each(state: StateStore) -> None:
+def test_a_literal_that_nearly_every_text_holds_is_found_in_each(state: StateStore) -> None:
     """More runs of three begin with it than are asked for."""
     many = [f"z{chr(0x4E00 + n)}{chr(0x5E00 + n)}" for n in range(400)]
-    await hold(state, *many)
-    assert await found(state, "z", limit=999) == await found(state, "Z", limit=999)
-    assert [number for _, number in await found(state, "z", limit=999)] == [*range(399, -1, -1)]
-    assert ("a", 300) in await found(state, "z", many[300][1:], limit=999)
-    assert len(await found(state, "z", before=None, limit=7)) == 7
+    hold(state, *many)
+    assert found(state, "z", limit=999) == found(state, "Z", limit=999)
+    assert [number for _, number in found(state, "z", limit=999)] == [*range(399, -1, -1)]
+    assert ("a", 300) in found(state, "z", many[300][1:], limit=999)
+    assert len(found(state, "z", before=None, limit=7)) == 7
 
 
 @pytest.fixture(scope="module")
@@ -151,11 +148,8 @@ def test_any_part_of_any_text_is_found_in_any_case(only: StateDb, data: st.DataO
     if not part:
         return
 
-    async def check() -> None:
-        await hold(only, *texts)
-        assert ("a", number) in await found(only, part)
-
-    anyio.run(check)
+    hold(only, *texts)
+    assert ("a", number) in found(only, part)
 
 
 @given(st.data(), (ANY_TEXT | NEAR).filter(lambda name: "\0" not in name and bool(name)))
@@ -164,11 +158,8 @@ def test_any_part_of_any_name_is_found_in_any_case(only: StateDb, data: st.DataO
     start = data.draw(st.integers(0, len(name) - 1))
     part = swapped(data, name[start : data.draw(st.integers(start + 1, len(name)))])
 
-    async def check() -> None:
-        await hold(only, name=name)
-        assert [row.id for row in await only.named([part], ALL, 9)] == ["a"]
-
-    anyio.run(check)
+    hold(only, name=name)
+    assert [row.id for row in only.named([part], ALL, 9)] == ["a"]
 
 
 def test_what_re_takes_for_the_same_is_folded_to_the_same_in_all_of_unicode() -> None:
@@ -184,18 +175,18 @@ def test_what_re_takes_for_the_same_is_folded_to_the_same_in_all_of_unicode() ->
     assert differ == set()
 
 
-async def test_every_spelling_of_every_letter_is_found_in_texts_and_in_names(tmp_path: Path) -> None:
+def test_every_spelling_of_every_letter_is_found_in_texts_and_in_names(tmp_path: Path) -> None:
     """SQLite's trigrams fold fewer letters than Python does."""
     cased = [c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) in ("Lu", "Lt")]
     state = StateDb.open(tmp_path / "db")
     rows = [thread(f"{n:04}", name=f"-{char}-") for n, char in enumerate(cased)]
-    await state.commit(Change(threads=tuple(rows)))
-    await state.step([step(row.id, (), TextChunk(0, 0, 9, row.name or "")) for row in rows])
+    state.commit(Change(threads=tuple(rows)))
+    state.step([step(row.id, (), TextChunk(0, 0, 9, row.name or "")) for row in rows])
     missed: list[str] = []
     for row, char in zip(rows, cased, strict=True):
         for other in spellings(char):
-            texts = await state.places(TextQuery((f"-{other}-",), ALL, thread_id=row.id))
-            names = await state.named([f"-{other}-"], ALL, 9)
+            texts = state.places(TextQuery((f"-{other}-",), ALL, thread_id=row.id))
+            names = state.named([f"-{other}-"], ALL, 9)
             if len(texts) != 1 or row.id not in {one.id for one in names}:
                 missed.append(other)
     assert missed == []
@@ -205,46 +196,46 @@ async def test_every_spelling_of_every_letter_is_found_in_texts_and_in_names(tmp
 # ---------------------------------------------------------------------------------------------- order and bounds
 
 
-async def test_newer_texts_come_first_and_below_all_what_was_there_before_the_index(new_state: Any) -> None:
+def test_newer_texts_come_first_and_below_all_what_was_there_before_the_index(new_state: Any) -> None:
     state: StateStore = new_state()
     if not isinstance(state, StateDb):
         pytest.skip("in memory nothing is there before")
     now = FileStamp(1_000, 2**62)
-    await state.commit(Change(threads=tuple(thread(key) for key in ("old", "older", "oldest", "new", "newest"))))
+    state.commit(Change(threads=tuple(thread(key) for key in ("old", "older", "oldest", "new", "newest"))))
 
-    async def read(*keys: str, stamp: FileStamp) -> None:
+    def read(*keys: str, stamp: FileStamp) -> None:
         steps = [step(key, (), *pieces(f"words of {key}"), mark=mark(key, stamp=stamp)) for key in keys]
-        assert await state.step(steps) == [True] * len(keys)
+        assert state.step(steps) == [True] * len(keys)
 
     long_ago = FileStamp(1_000, 1)
-    await read("old", "older", stamp=long_ago)  # as the background reads them: the last changed first
-    await read("new", stamp=now)
-    await read("oldest", stamp=long_ago)
-    await read("newest", stamp=now)
+    read("old", "older", stamp=long_ago)  # as the background reads them: the last changed first
+    read("new", stamp=now)
+    read("oldest", stamp=long_ago)
+    read("newest", stamp=now)
     order = ["newest", "new", "old", "older", "oldest"]
-    assert [key for key, _ in await found(state, "words")] == order
+    assert [key for key, _ in found(state, "words")] == order
 
 
-async def test_pages_are_cut_by_the_place_that_the_last_one_ended_at(state: StateStore) -> None:
-    await hold(state, *(f"words {n}" for n in range(7)))
+def test_pages_are_cut_by_the_place_that_the_last_one_ended_at(state: StateStore) -> None:
+    hold(state, *(f"words {n}" for n in range(7)))
     seen: list[int] = []
     before: int | None = None
-    while page := await state.places(TextQuery(("words",), ALL, before=before, limit=3)):
+    while page := state.places(TextQuery(("words",), ALL, before=before, limit=3)):
         assert len(page) <= 3
         seen += [place.start // 100 for place in page]
         before = page[-1].number
     assert seen == [6, 5, 4, 3, 2, 1, 0]
-    assert await found(state, "words", before=-(2**70)) == []
-    assert len(await found(state, "words", before=2**70)) == 7
+    assert found(state, "words", before=-(2**70)) == []
+    assert len(found(state, "words", before=2**70)) == 7
 
 
-async def test_what_tools_said_is_offered_on_request_among_the_rest(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a"),)))
+def test_what_tools_said_is_offered_on_request_among_the_rest(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a"),)))
     said, tool = pieces("said words"), pieces("", "tool words", tools=True)[1]
-    await state.step([step("a", (), *said, tool)])
-    assert await found(state, "words") == [("a", 0)]
-    assert await found(state, "words", tools=True) == [("a", 1), ("a", 0)]
-    assert ("a", 1) in await found(state, "tool", tools=True)
+    state.step([step("a", (), *said, tool)])
+    assert found(state, "words") == [("a", 0)]
+    assert found(state, "words", tools=True) == [("a", 1), ("a", 0)]
+    assert ("a", 1) in found(state, "tool", tools=True)
 
 
 FILTERS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
@@ -267,36 +258,36 @@ FILTERS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
 
 
 @pytest.mark.parametrize(("row", "asked", "passes"), FILTERS.values(), ids=FILTERS)
-async def test_places_and_names_are_those_of_the_threads_that_are_asked_for(
+def test_places_and_names_are_those_of_the_threads_that_are_asked_for(
     state: StateStore, row: dict[str, Any], asked: dict[str, Any], passes: bool
 ) -> None:
-    await hold(state, "some words", name="named so", **row)
+    hold(state, "some words", name="named so", **row)
     filters: dict[str, Any] = {"archived": None, "with_preview": None, **asked}
     threads = ThreadQuery(**filters)
-    assert await found(state, "words", threads=threads) == ([("a", 0)] if passes else [])
-    assert [one.id for one in await state.named(["named"], threads, 9)] == (["a"] if passes else [])
+    assert found(state, "words", threads=threads) == ([("a", 0)] if passes else [])
+    assert [one.id for one in state.named(["named"], threads, 9)] == (["a"] if passes else [])
 
 
-async def test_a_tree_bounds_the_search_and_so_does_one_thread(state: StateStore) -> None:
+def test_a_tree_bounds_the_search_and_so_does_one_thread(state: StateStore) -> None:
     for key in ("root", "mid", "leaf", "other"):
-        await hold(state, "words", "words", key=key)
-    await state.commit(Change(edges=(SpawnEdge("root", "mid"), SpawnEdge("mid", "leaf", "closed"))))
-    below = await found(state, "words", threads=replace(ALL, ancestor_id="root"))
+        hold(state, "words", "words", key=key)
+    state.commit(Change(edges=(SpawnEdge("root", "mid"), SpawnEdge("mid", "leaf", "closed"))))
+    below = found(state, "words", threads=replace(ALL, ancestor_id="root"))
     assert {key for key, _ in below} == {"mid", "leaf"}
-    assert {key for key, _ in await found(state, "words", threads=replace(ALL, parent_id="root"))} == {"mid"}
-    assert await found(state, "words", thread_id="mid") == [("mid", 1), ("mid", 0)]
-    assert await found(state, "wo", thread_id="mid") == [("mid", 1), ("mid", 0)]
-    assert await found(state, "words", thread_id="missing") == []
+    assert {key for key, _ in found(state, "words", threads=replace(ALL, parent_id="root"))} == {"mid"}
+    assert found(state, "words", thread_id="mid") == [("mid", 1), ("mid", 0)]
+    assert found(state, "wo", thread_id="mid") == [("mid", 1), ("mid", 0)]
+    assert found(state, "words", thread_id="missing") == []
 
 
-async def test_an_index_that_was_begun_anew_often_is_sound_and_finds_what_is_there_now(tmp_path: Path) -> None:
+def test_an_index_that_was_begun_anew_often_is_sound_and_finds_what_is_there_now(tmp_path: Path) -> None:
     """Texts that are gone leave their runs of three behind, under numbers that others take."""
     state = StateDb.open(tmp_path / "db")
-    await hold(state, "of another thread", key="b")
+    hold(state, "of another thread", key="b")
     for n in range(60):
-        await hold(state, *(f"round {n} text {m} {'word ' * 40}" for m in range(20)))
-    assert await found(state, "round 59 text 7") == [("a", 7)]
-    assert await found(state, "another thread") == [("b", 0)]
+        hold(state, *(f"round {n} text {m} {'word ' * 40}" for m in range(20)))
+    assert found(state, "round 59 text 7") == [("a", 7)]
+    assert found(state, "another thread") == [("b", 0)]
     with state.transaction() as session:
         session.exec_driver_sql("INSERT INTO said_text (said_text) VALUES ('integrity-check')")
     state.close()
@@ -305,34 +296,34 @@ async def test_an_index_that_was_begun_anew_often_is_sound_and_finds_what_is_the
 # ---------------------------------------------------------------------------------------------- names
 
 
-async def named(state: StateStore, *literals: str, limit: int = 9) -> list[str]:
-    return [row.id for row in await state.named(literals, ALL, limit)]
+def named(state: StateStore, *literals: str, limit: int = 9) -> list[str]:
+    return [row.id for row in state.named(literals, ALL, limit)]
 
 
-async def test_names_are_found_by_all_their_parts_the_last_changed_first(state: StateStore) -> None:
+def test_names_are_found_by_all_their_parts_the_last_changed_first(state: StateStore) -> None:
     names = {"old": "Fix the parser", "new": "the PARSER again", "cjk": "编译器", "none": None, "quote": 'a "b" c'}
     rows: list[StoredThread] = [thread(key, name=name, updated_at_ms=n) for n, (key, name) in enumerate(names.items())]
-    await state.commit(Change(threads=tuple(rows)))
-    assert await named(state, "parser") == ["new", "old"]
-    assert await named(state, "parser", limit=1) == ["new"]
-    assert await named(state, "parser", "Fix") == ["old"]
-    assert await named(state, "译器") == await named(state, "器") == ["cjk"]
-    assert await named(state, '"b"') == await named(state, '"') == ["quote"]
-    assert await named(state, "absent") == []
+    state.commit(Change(threads=tuple(rows)))
+    assert named(state, "parser") == ["new", "old"]
+    assert named(state, "parser", limit=1) == ["new"]
+    assert named(state, "parser", "Fix") == ["old"]
+    assert named(state, "译器") == named(state, "器") == ["cjk"]
+    assert named(state, '"b"') == named(state, '"') == ["quote"]
+    assert named(state, "absent") == []
 
 
-async def test_a_name_is_found_as_it_is_now(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a", name="before"), thread("b"))))
-    await state.apply_names({"a": "after", "b": "later"}, None)
-    assert (await named(state, "before"), await named(state, "after"), await named(state, "later")) == (
+def test_a_name_is_found_as_it_is_now(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a", name="before"), thread("b"))))
+    state.apply_names({"a": "after", "b": "later"}, None)
+    assert (named(state, "before"), named(state, "after"), named(state, "later")) == (
         [],
         ["a"],
         ["b"],
     )
     for longer in ("after all", "after all of it", "all of it after"):  # what both names hold is still found
-        await state.apply_names({"a": longer}, None)
-        assert await named(state, "after") == await named(state, longer) == ["a"]
-    await state.apply_names({}, None)
-    await state.commit(Change(threads=(thread("c", name="gone"),)))
-    await state.commit(Change(forgotten=("c",)))
-    assert (await named(state, "after"), await named(state, "gone")) == ([], [])
+        state.apply_names({"a": longer}, None)
+        assert named(state, "after") == named(state, longer) == ["a"]
+    state.apply_names({}, None)
+    state.commit(Change(threads=(thread("c", name="gone"),)))
+    state.commit(Change(forgotten=("c",)))
+    assert (named(state, "after"), named(state, "gone")) == ([], [])

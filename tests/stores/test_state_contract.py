@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-import anyio
 import pytest
 from msgspec.structs import replace
 
@@ -18,8 +17,7 @@ from mcp_server.models.records import Change, Moved, SpawnEdge
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.query import ThreadQuery
-
-pytestmark = pytest.mark.anyio
+from tests.together import together
 
 
 def thread(key: str, **changes: Any) -> StoredThread:
@@ -71,7 +69,7 @@ FULL = thread(
 )
 
 
-async def test_a_row_comes_with_what_lies_at_its_path(state: StateStore) -> None:
+def test_a_row_comes_with_what_lies_at_its_path(state: StateStore) -> None:
     looked_at: list[str] = []
 
     def look(path: str) -> RolloutFile | None:
@@ -80,14 +78,14 @@ async def test_a_row_comes_with_what_lies_at_its_path(state: StateStore) -> None
 
     plain = thread("plain")
     there = {plain.path: RolloutFile(plain.path, FileStamp(30, 40))}
-    await state.commit(Change(threads=(plain, thread("gone"))))
-    assert await state.get_with_file("plain", look) == (plain, there[plain.path])
-    assert await state.get_with_file("gone", look) == (thread("gone"), None)
-    assert await state.get_with_file("unknown", look) == (None, None)
+    state.commit(Change(threads=(plain, thread("gone"))))
+    assert state.get_with_file("plain", look) == (plain, there[plain.path])
+    assert state.get_with_file("gone", look) == (thread("gone"), None)
+    assert state.get_with_file("unknown", look) == (None, None)
     assert looked_at == [plain.path, thread("gone").path]
 
 
-async def test_rows_with_marks_and_trees_come_with_what_lies_at_their_paths(state: StateStore) -> None:
+def test_rows_with_marks_and_trees_come_with_what_lies_at_their_paths(state: StateStore) -> None:
     def look(paths: Collection[str]) -> dict[str, RolloutFile]:
         return {path: there[path] for path in paths if path in there}
 
@@ -97,77 +95,77 @@ async def test_rows_with_marks_and_trees_come_with_what_lies_at_their_paths(stat
         rows["a"].path: RolloutFile(rows["a"].path, FileStamp(30, 40)),
         "another": RolloutFile("another", FileStamp(1, 1)),
     }
-    await state.commit(Change(threads=(*rows.values(), thread("no part of it")), edges=tuple(edges)))
+    state.commit(Change(threads=(*rows.values(), thread("no part of it")), edges=tuple(edges)))
     mark = IndexCheckpoint("a", FileStamp(10, 20), 0, 10, "check", turns=3, items=6, next_item=7, next_ordinal=0)
-    await state.step([IndexUpdate(mark, after=None, keep=0, spans=(), texts=())])
+    state.step([IndexUpdate(mark, after=None, keep=0, spans=(), texts=())])
     stamps = {name: (row.path, row.stamp) for name, row in rows.items()}
     files = {rows["a"].path: there[rows["a"].path]}
-    assert await state.get_many_with_files(["a", "gone", "unknown"], look) == (rows, files, {"a": mark})
-    assert await state.trees_with_files(["a", "unknown"], look) == (edges, stamps, files)
-    assert await state.trees_with_files(["gone"], look) == (edges[1:], {"gone": stamps["gone"]}, {})
-    assert await state.get_many_with_files([], look) == ({}, {}, {})
-    assert await state.trees_with_files([], look) == ([], {}, {})
+    assert state.get_many_with_files(["a", "gone", "unknown"], look) == (rows, files, {"a": mark})
+    assert state.trees_with_files(["a", "unknown"], look) == (edges, stamps, files)
+    assert state.trees_with_files(["gone"], look) == (edges[1:], {"gone": stamps["gone"]}, {})
+    assert state.get_many_with_files([], look) == ({}, {}, {})
+    assert state.trees_with_files([], look) == ([], {}, {})
 
 
 @pytest.mark.parametrize("row", [FULL, thread("plain"), thread("odd", source=5), thread("none", source=None)])
-async def test_a_thread_comes_back_as_it_was_committed(state: StateStore, row: StoredThread) -> None:
-    assert await state.get(row.id) is None
-    await state.commit(Change(threads=(row,)))
-    assert await state.get(row.id) == row
+def test_a_thread_comes_back_as_it_was_committed(state: StateStore, row: StoredThread) -> None:
+    assert state.get(row.id) is None
+    state.commit(Change(threads=(row,)))
+    assert state.get(row.id) == row
 
 
-async def test_committing_a_thread_again_replaces_its_row_and_no_other(state: StateStore) -> None:
-    await state.commit(Change(threads=(FULL, thread("b"))))
+def test_committing_a_thread_again_replaces_its_row_and_no_other(state: StateStore) -> None:
+    state.commit(Change(threads=(FULL, thread("b"))))
     after = thread("full", preview="new", git=None)
-    await state.commit(Change(threads=(after,)))
-    assert await state.get("full") == replace(after, name="a name")
-    assert await state.get("b") == thread("b")
+    state.commit(Change(threads=(after,)))
+    assert state.get("full") == replace(after, name="a name")
+    assert state.get("b") == thread("b")
 
 
-async def test_a_row_keeps_its_name_until_another_comes_and_its_recency_never_goes_back(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a", name="first", recency_at_ms=50),)))
-    await state.commit(Change(threads=(thread("a", recency_at_ms=40),)))
-    assert await state.get("a") == thread("a", name="first", recency_at_ms=50)
-    await state.commit(Change(threads=(thread("a", name="second", recency_at_ms=60),)))
-    assert await state.get("a") == thread("a", name="second", recency_at_ms=60)
+def test_a_row_keeps_its_name_until_another_comes_and_its_recency_never_goes_back(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a", name="first", recency_at_ms=50),)))
+    state.commit(Change(threads=(thread("a", recency_at_ms=40),)))
+    assert state.get("a") == thread("a", name="first", recency_at_ms=50)
+    state.commit(Change(threads=(thread("a", name="second", recency_at_ms=60),)))
+    assert state.get("a") == thread("a", name="second", recency_at_ms=60)
 
 
-async def test_many_threads_are_got_at_once_and_missing_ones_left_out(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a"), thread("b"), thread("c"))))
-    assert await state.get_many(["a", "c", "missing"]) == {"a": thread("a"), "c": thread("c")}
-    assert await state.get_many([]) == {}
+def test_many_threads_are_got_at_once_and_missing_ones_left_out(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a"), thread("b"), thread("c"))))
+    assert state.get_many(["a", "c", "missing"]) == {"a": thread("a"), "c": thread("c")}
+    assert state.get_many([]) == {}
 
 
-async def test_stamps_tell_path_and_stamp_of_every_row(state: StateStore) -> None:
+def test_stamps_tell_path_and_stamp_of_every_row(state: StateStore) -> None:
     row = thread("a", stamp=FileStamp(2**40, 2**62), archived=True, preview="")
-    assert await state.stamps() == {}
-    await state.commit(Change(threads=(row,)))
-    assert await state.stamps() == {"a": (row.path, FileStamp(2**40, 2**62))}
+    assert state.stamps() == {}
+    state.commit(Change(threads=(row,)))
+    assert state.stamps() == {"a": (row.path, FileStamp(2**40, 2**62))}
 
 
-async def test_the_largest_rollouts_are_told_by_their_rows(state: StateStore) -> None:
+def test_the_largest_rollouts_are_told_by_their_rows(state: StateStore) -> None:
     sizes = {"a": 20, "b": 40, "c": 30, "d": 30}
-    await state.commit(Change(threads=tuple(thread(name, stamp=FileStamp(n, 1)) for name, n in sizes.items())))
-    assert list((await state.largest(2)).items()) == [("b", 40), ("d", 30)]
+    state.commit(Change(threads=tuple(thread(name, stamp=FileStamp(n, 1)) for name, n in sizes.items())))
+    assert list((state.largest(2)).items()) == [("b", 40), ("d", 30)]
 
 
-async def test_rows_are_found_by_the_paths_they_name(state: StateStore) -> None:
+def test_rows_are_found_by_the_paths_they_name(state: StateStore) -> None:
     rows = [thread(name) for name in ("a", "b", "c")]
-    await state.commit(Change(threads=tuple(rows)))
+    state.commit(Change(threads=tuple(rows)))
     asked = [rows[0].path, rows[2].path, "sessions/nobody's"]
-    assert await state.rows_at(asked) == {row.id: (row.path, row.stamp) for row in (rows[0], rows[2])}
-    assert await state.rows_at([]) == {}
+    assert state.rows_at(asked) == {row.id: (row.path, row.stamp) for row in (rows[0], rows[2])}
+    assert state.rows_at([]) == {}
 
 
-async def test_a_prefix_matches_ids_sorted_up_to_the_limit(state: StateStore) -> None:
-    await state.commit(Change(threads=tuple(thread(key) for key in ("abc2", "abc1", "abd", "ABC3", "ab%"))))
-    assert await state.match_prefix("abc", 10) == ["abc1", "abc2"]
-    assert await state.match_prefix("ab", 2) == ["ab%", "abc1"]
-    assert await state.match_prefix("ab%", 10) == ["ab%"]
-    assert await state.match_prefix("x", 10) == []
+def test_a_prefix_matches_ids_sorted_up_to_the_limit(state: StateStore) -> None:
+    state.commit(Change(threads=tuple(thread(key) for key in ("abc2", "abc1", "abd", "ABC3", "ab%"))))
+    assert state.match_prefix("abc", 10) == ["abc1", "abc2"]
+    assert state.match_prefix("ab", 2) == ["ab%", "abc1"]
+    assert state.match_prefix("ab%", 10) == ["ab%"]
+    assert state.match_prefix("x", 10) == []
 
 
-async def test_a_name_matches_exactly_active_threads_first_then_the_newest(state: StateStore) -> None:
+def test_a_name_matches_exactly_active_threads_first_then_the_newest(state: StateStore) -> None:
     rows = (
         thread("archived", name="n", archived=True, updated_at_ms=9),
         thread("old", name="n", updated_at_ms=1),
@@ -175,209 +173,207 @@ async def test_a_name_matches_exactly_active_threads_first_then_the_newest(state
         thread("tie", name="n", updated_at_ms=5),
         thread("other", name="N"),
     )
-    await state.commit(Change(threads=rows))
-    assert await state.match_name("n", 10) == ["tie", "new", "old", "archived"]
-    assert await state.match_name("n", 1) == ["tie"]
-    assert await state.match_name("missing", 10) == []
+    state.commit(Change(threads=rows))
+    assert state.match_name("n", 10) == ["tie", "new", "old", "archived"]
+    assert state.match_name("n", 1) == ["tie"]
+    assert state.match_name("missing", 10) == []
 
 
-async def test_names_are_applied_once_and_announced(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a", name="old"), thread("b", name="same"), thread("c", name="gone"))))
-    assert await state.names_stamp() is None
+def test_names_are_applied_once_and_announced(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a", name="old"), thread("b", name="same"), thread("c", name="gone"))))
+    assert state.names_stamp() is None
     names = {"a": "new", "b": "same", "missing": "x"}
-    events = await state.apply_names(names, FileStamp(1, 2))
+    events = state.apply_names(names, FileStamp(1, 2))
     assert [event.payload for event in events] == [
         {"thread_id": "a", "thread_name": "new"},
         {"thread_id": "c", "thread_name": None},
     ]
-    assert {key: row.name for key, row in (await state.get_many("abc")).items()} == {"a": "new", "b": "same", "c": None}
-    assert await state.names_stamp() == FileStamp(1, 2)
-    assert await state.events_after(0, limit=10) == events
-    assert await state.apply_names(names, None) == []
-    assert await state.names_stamp() is None
+    assert {key: row.name for key, row in (state.get_many("abc")).items()} == {"a": "new", "b": "same", "c": None}
+    assert state.names_stamp() == FileStamp(1, 2)
+    assert state.events_after(0, limit=10) == events
+    assert state.apply_names(names, None) == []
+    assert state.names_stamp() is None
 
 
-async def test_rows_follow_what_was_moved_and_the_moves_are_announced_in_order(state: StateStore) -> None:
-    await state.commit(Change(threads=tuple(thread(name, name="kept") for name in ("a", "b", "c"))))
+def test_rows_follow_what_was_moved_and_the_moves_are_announced_in_order(state: StateStore) -> None:
+    state.commit(Change(threads=tuple(thread(name, name="kept") for name in ("a", "b", "c"))))
     moved = [Moved(name, f"archived_sessions/{name}", True, FileStamp(10, 5_000_000)) for name in ("b", "a", "missing")]
-    events = await state.commit(Change(moved=tuple(moved)))
+    events = state.commit(Change(moved=tuple(moved)))
     assert [(event.type, event.thread_id) for event in events] == [("thread/archived", "b"), ("thread/archived", "a")]
-    row = await state.get("a")
+    row = state.get("a")
     assert row is not None
     assert row.archived_at_ms is not None
     assert (row.path, row.stamp, row.updated_at_ms, row.name) == (moved[1].path, moved[1].stamp, 5, "kept")
-    assert await state.commit(Change(moved=tuple(moved))) == []
-    assert await state.get("c") == thread("c", name="kept")
+    assert state.commit(Change(moved=tuple(moved))) == []
+    assert state.get("c") == thread("c", name="kept")
     back = Moved("a", "sessions/a", False, FileStamp(10, 7_000_000))
-    events = await state.commit(Change(moved=(back,)))
+    events = state.commit(Change(moved=(back,)))
     assert [(event.type, event.thread_id) for event in events] == [("thread/unarchived", "a")]
-    assert (await state.get("a") or row).archived_at_ms is None
+    assert (state.get("a") or row).archived_at_ms is None
 
 
 # ---------------------------------------------------------------------------------------------- edges
 
 
-async def below(state: StateStore, *thread_ids: str) -> list[SpawnEdge]:
+def below(state: StateStore, *thread_ids: str) -> list[SpawnEdge]:
     """The edges of the trees below these threads, by either way to them."""
-    edges = (await state.trees_with_files(thread_ids, lambda _: {})).edges
-    assert not thread_ids or await state.edges_around(thread_ids[0], thread_ids[1:]) == (
-        await state.edges_above(thread_ids[0]),
+    edges = (state.trees_with_files(thread_ids, lambda _: {})).edges
+    assert not thread_ids or state.edges_around(thread_ids[0], thread_ids[1:]) == (
+        state.edges_above(thread_ids[0]),
         edges,
     )
     return edges
 
 
-async def test_a_spawned_thread_gets_an_open_edge_to_its_parent(state: StateStore) -> None:
-    assert await state.edges_above("child") == []
-    await state.commit(Change(threads=(thread("child", source=spawned_by("p")),)))
-    await state.commit(Change(observed=(thread("seen", source=spawned_by("p")),)))
-    assert await state.edges_above("child") == [SpawnEdge("p", "child", "open")]
-    assert await below(state, "p") == [SpawnEdge("p", "child"), SpawnEdge("p", "seen")]
+def test_a_spawned_thread_gets_an_open_edge_to_its_parent(state: StateStore) -> None:
+    assert state.edges_above("child") == []
+    state.commit(Change(threads=(thread("child", source=spawned_by("p")),)))
+    state.commit(Change(observed=(thread("seen", source=spawned_by("p")),)))
+    assert state.edges_above("child") == [SpawnEdge("p", "child", "open")]
+    assert below(state, "p") == [SpawnEdge("p", "child"), SpawnEdge("p", "seen")]
 
 
-async def test_an_edge_is_inserted_only_if_the_child_has_none(state: StateStore) -> None:
-    await state.commit(Change(edges=(SpawnEdge("p", "child", "closed"),)))
-    await state.commit(Change(edges=(SpawnEdge("q", "child"),), threads=(thread("child", source=spawned_by("r")),)))
-    assert await state.edges_above("child") == [SpawnEdge("p", "child", "closed")]
-    assert await below(state, "q", "r") == []
+def test_an_edge_is_inserted_only_if_the_child_has_none(state: StateStore) -> None:
+    state.commit(Change(edges=(SpawnEdge("p", "child", "closed"),)))
+    state.commit(Change(edges=(SpawnEdge("q", "child"),), threads=(thread("child", source=spawned_by("r")),)))
+    assert state.edges_above("child") == [SpawnEdge("p", "child", "closed")]
+    assert below(state, "q", "r") == []
 
 
-async def test_a_given_edge_comes_before_the_one_that_the_source_tells(state: StateStore) -> None:
+def test_a_given_edge_comes_before_the_one_that_the_source_tells(state: StateStore) -> None:
     row = thread("child", source=spawned_by("p"))
-    await state.commit(Change(threads=(row,), edges=(SpawnEdge("p", "child", "closed"),)))
-    assert await state.edges_above("child") == [SpawnEdge("p", "child", "closed")]
+    state.commit(Change(threads=(row,), edges=(SpawnEdge("p", "child", "closed"),)))
+    assert state.edges_above("child") == [SpawnEdge("p", "child", "closed")]
 
 
-async def test_no_thread_is_its_own_child(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a", source=spawned_by("a")),), edges=(SpawnEdge("b", "b"),)))
-    assert await below(state, "a", "b") == []
+def test_no_thread_is_its_own_child(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a", source=spawned_by("a")),), edges=(SpawnEdge("b", "b"),)))
+    assert below(state, "a", "b") == []
 
 
-async def test_peer_275_thread_spawn_edges_open_and_closed_are_both_followed(state: StateStore) -> None:
-    await state.commit(Change(edges=(SpawnEdge("parent", "child", "closed"), SpawnEdge("child", "grandchild"))))
-    await state.commit(Change(threads=(thread("child"), thread("grandchild"), thread("stranger"))))
+def test_peer_275_thread_spawn_edges_open_and_closed_are_both_followed(state: StateStore) -> None:
+    state.commit(Change(edges=(SpawnEdge("parent", "child", "closed"), SpawnEdge("child", "grandchild"))))
+    state.commit(Change(threads=(thread("child"), thread("grandchild"), thread("stranger"))))
     edges = [SpawnEdge("parent", "child", "closed"), SpawnEdge("child", "grandchild")]
-    assert await below(state, "parent") == await below(state, "child", "parent") == edges
-    assert await below(state, "child") == edges[1:]
-    assert await below(state) == []
+    assert below(state, "parent") == below(state, "child", "parent") == edges
+    assert below(state, "child") == edges[1:]
+    assert below(state) == []
 
-    listed = await state.list(ThreadQuery(ancestor_id="parent", direction="asc"))
+    listed = state.list(ThreadQuery(ancestor_id="parent", direction="asc"))
     assert [row.id for row in listed.rows] == ["child", "grandchild"]
 
 
-async def test_the_edges_above_a_thread_lead_to_its_root_nearest_first(state: StateStore) -> None:
+def test_the_edges_above_a_thread_lead_to_its_root_nearest_first(state: StateStore) -> None:
     chain = [SpawnEdge("c", "d"), SpawnEdge("b", "c", "closed"), SpawnEdge("a", "b")]
-    await state.commit(Change(edges=(*chain, SpawnEdge("b", "sibling"), SpawnEdge("d", "below"))))
-    assert await state.edges_above("d") == chain
-    assert await state.edges_above("b") == chain[2:]
-    assert await state.edges_above("a") == await state.edges_above("unknown") == []
+    state.commit(Change(edges=(*chain, SpawnEdge("b", "sibling"), SpawnEdge("d", "below"))))
+    assert state.edges_above("d") == chain
+    assert state.edges_above("b") == chain[2:]
+    assert state.edges_above("a") == state.edges_above("unknown") == []
 
 
-async def test_edges_that_form_a_cycle_are_each_followed_once(state: StateStore) -> None:
+def test_edges_that_form_a_cycle_are_each_followed_once(state: StateStore) -> None:
     cycle = (SpawnEdge("c", "a"), SpawnEdge("a", "b"), SpawnEdge("b", "c"))
-    await state.commit(Change(edges=(*cycle, SpawnEdge("elsewhere", "stranger"))))
-    assert await below(state, "b") == await below(state, "c", "a", "b") == list(cycle)
-    assert await state.edges_above("c") == [cycle[2], cycle[1]]
+    state.commit(Change(edges=(*cycle, SpawnEdge("elsewhere", "stranger"))))
+    assert below(state, "b") == below(state, "c", "a", "b") == list(cycle)
+    assert state.edges_above("c") == [cycle[2], cycle[1]]
 
 
-async def test_forks_that_borrow_a_thread_are_found_by_their_history_base(state: StateStore) -> None:
+def test_forks_that_borrow_a_thread_are_found_by_their_history_base(state: StateStore) -> None:
     base = HistoryBase("source", 1, 100)
     rows = (thread("f2", history_base=base), thread("f1", history_base=base), thread("x", forked_from_id="source"))
-    await state.commit(Change(threads=rows))
-    assert await state.forks_of("source") == ["f1", "f2"]
-    assert await state.forks_of("f1") == []
+    state.commit(Change(threads=rows))
+    assert state.forks_of("source") == ["f1", "f2"]
+    assert state.forks_of("f1") == []
 
 
 # ---------------------------------------------------------------------------------------------- going away
 
 
-async def test_a_forgotten_thread_loses_its_row_and_the_edge_above_it_but_not_those_below(state: StateStore) -> None:
+def test_a_forgotten_thread_loses_its_row_and_the_edge_above_it_but_not_those_below(state: StateStore) -> None:
     edges = (SpawnEdge("root", "mid"), SpawnEdge("mid", "leaf"))
-    await state.commit(Change(threads=(thread("root"), thread("mid"), thread("leaf")), edges=edges))
-    assert await state.commit(Change(forgotten=("mid", "missing"))) == []
-    assert await state.get("mid") is None
-    assert set(await state.stamps()) == {"root", "leaf"}
-    assert await state.edges_above("mid") == []
-    assert await state.edges_above("leaf") == [SpawnEdge("mid", "leaf")]
+    state.commit(Change(threads=(thread("root"), thread("mid"), thread("leaf")), edges=edges))
+    assert state.commit(Change(forgotten=("mid", "missing"))) == []
+    assert state.get("mid") is None
+    assert set(state.stamps()) == {"root", "leaf"}
+    assert state.edges_above("mid") == []
+    assert state.edges_above("leaf") == [SpawnEdge("mid", "leaf")]
 
 
-async def test_a_vanished_thread_loses_its_row_alone_and_nothing_is_announced(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a"), thread("b")), edges=(SpawnEdge("b", "a"),)))
-    assert await state.commit(Change(vanished=("a",))) == []
-    assert set(await state.stamps()) == {"b"}
-    assert await state.edges_above("a") == [SpawnEdge("b", "a")]
+def test_a_vanished_thread_loses_its_row_alone_and_nothing_is_announced(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a"), thread("b")), edges=(SpawnEdge("b", "a"),)))
+    assert state.commit(Change(vanished=("a",))) == []
+    assert set(state.stamps()) == {"b"}
+    assert state.edges_above("a") == [SpawnEdge("b", "a")]
 
 
-async def test_a_thread_with_a_tombstone_never_comes_back(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a"), thread("b"))))
-    assert await state.deleted(["a", "b"]) == frozenset()
-    await state.commit(Change(forgotten=("a",), tombstones=("a",)))
-    await state.commit(Change(tombstones=("a",)))
+def test_a_thread_with_a_tombstone_never_comes_back(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a"), thread("b"))))
+    assert state.deleted(["a", "b"]) == frozenset()
+    state.commit(Change(forgotten=("a",), tombstones=("a",)))
+    state.commit(Change(tombstones=("a",)))
     row = thread("a", source=spawned_by("b"))
-    assert await state.commit(Change(threads=(row,), observed=(row,), edges=(SpawnEdge("b", "a"),))) == []
-    assert await state.get("a") is None
-    assert await state.edges_above("a") == []
-    assert await state.deleted(["a", "b", "missing"]) == {"a"}
-    assert await state.get("b") == thread("b")
+    assert state.commit(Change(threads=(row,), observed=(row,), edges=(SpawnEdge("b", "a"),))) == []
+    assert state.get("a") is None
+    assert state.edges_above("a") == []
+    assert state.deleted(["a", "b", "missing"]) == {"a"}
+    assert state.get("b") == thread("b")
 
 
-async def test_a_tombstone_bars_the_threads_of_its_own_change(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a"),), tombstones=("a",)))
-    assert await state.get("a") is None
+def test_a_tombstone_bars_the_threads_of_its_own_change(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a"),), tombstones=("a",)))
+    assert state.get("a") is None
 
 
 # ---------------------------------------------------------------------------------------------- events
 
 
-async def test_events_get_seq_and_time_and_are_read_in_order(state: StateStore) -> None:
-    assert await state.last_seq() == 0
-    first = await state.commit(Change(events=(ThreadEvent("thread/closed", "a"), ThreadEvent("turn/started", "b"))))
-    second = await state.commit(Change(events=(ThreadEvent("turn/completed", "a", {"turn": {"id": "t"}}),)))
+def test_events_get_seq_and_time_and_are_read_in_order(state: StateStore) -> None:
+    assert state.last_seq() == 0
+    first = state.commit(Change(events=(ThreadEvent("thread/closed", "a"), ThreadEvent("turn/started", "b"))))
+    second = state.commit(Change(events=(ThreadEvent("turn/completed", "a", {"turn": {"id": "t"}}),)))
     everything = [*first, *second]
     assert kinds(everything) == [("thread/closed", "a"), ("turn/started", "b"), ("turn/completed", "a")]
     assert all(event.at_ms > 0 for event in everything)
-    assert first[0].seq < first[1].seq < second[0].seq == await state.last_seq()
-    assert await state.events_after(0, limit=10) == everything
-    assert await state.events_after(first[0].seq, limit=1) == [first[1]]
-    assert await state.events_after(0, limit=10, thread_id="a") == [first[0], second[0]]
-    assert await state.events_after(0, limit=10, types=["turn/started"]) == [first[1]]
-    assert await state.events_after(0, limit=10, types=[]) == []
-    assert await state.events_after(2**70, limit=10) == []
+    assert first[0].seq < first[1].seq < second[0].seq == state.last_seq()
+    assert state.events_after(0, limit=10) == everything
+    assert state.events_after(first[0].seq, limit=1) == [first[1]]
+    assert state.events_after(0, limit=10, thread_id="a") == [first[0], second[0]]
+    assert state.events_after(0, limit=10, types=["turn/started"]) == [first[1]]
+    assert state.events_after(0, limit=10, types=[]) == []
+    assert state.events_after(2**70, limit=10) == []
 
 
-async def test_a_thread_that_others_began_is_announced_once_it_has_a_message(state: StateStore) -> None:
+def test_a_thread_that_others_began_is_announced_once_it_has_a_message(state: StateStore) -> None:
     """A program may write the metadata first, and the first message a moment later."""
-    assert await state.commit(Change(observed=(thread("a", preview=""),))) == []
-    assert kinds(await state.commit(Change(observed=(thread("a"),)))) == [("thread/started", "a")]
-    assert await state.commit(Change(observed=(thread("a", updated_at_ms=9),))) == []
+    assert state.commit(Change(observed=(thread("a", preview=""),))) == []
+    assert kinds(state.commit(Change(observed=(thread("a"),)))) == [("thread/started", "a")]
+    assert state.commit(Change(observed=(thread("a", updated_at_ms=9),))) == []
 
 
 @pytest.mark.parametrize("told", ["größer", "\0", "\ud800 alone", 2**70, -(2**63), 0.1, None, [{"deep": [1]}]])
-async def test_what_an_event_tells_comes_back(state: StateStore, told: object) -> None:
-    await state.commit(Change(events=(ThreadEvent("thread/closed", "a", {"told": told}),)))
-    assert [event.payload for event in await state.events_after(0, limit=9)] == [{"told": told}]
+def test_what_an_event_tells_comes_back(state: StateStore, told: object) -> None:
+    state.commit(Change(events=(ThreadEvent("thread/closed", "a", {"told": told}),)))
+    assert [event.payload for event in state.events_after(0, limit=9)] == [{"told": told}]
 
 
-async def test_threads_make_no_events_and_observed_ones_those_of_the_difference(state: StateStore) -> None:
-    assert await state.commit(Change(threads=(thread("quiet"),))) == []
-    assert await state.commit(Change(observed=(thread("empty", preview=""),))) == []
-    assert kinds(await state.commit(Change(observed=(thread("a"),)))) == [("thread/started", "a")]
-    assert await state.commit(Change(observed=(thread("a", preview="new", updated_at_ms=9),))) == []
-    moved = await state.commit(Change(observed=(thread("a", archived=True, name="n"),)))
+def test_threads_make_no_events_and_observed_ones_those_of_the_difference(state: StateStore) -> None:
+    assert state.commit(Change(threads=(thread("quiet"),))) == []
+    assert state.commit(Change(observed=(thread("empty", preview=""),))) == []
+    assert kinds(state.commit(Change(observed=(thread("a"),)))) == [("thread/started", "a")]
+    assert state.commit(Change(observed=(thread("a", preview="new", updated_at_ms=9),))) == []
+    moved = state.commit(Change(observed=(thread("a", archived=True, name="n"),)))
     assert kinds(moved) == [("thread/archived", "a"), ("thread/name/updated", "a")]
     assert [event.payload for event in moved] == [{"thread_id": "a"}, {"thread_id": "a", "thread_name": "n"}]
-    back = await state.commit(Change(observed=(thread("a"),), events=(ThreadEvent("thread/closed", "b"),)))
+    back = state.commit(Change(observed=(thread("a"),), events=(ThreadEvent("thread/closed", "b"),)))
     assert kinds(back) == [("thread/unarchived", "a"), ("thread/closed", "b")]
-    assert (await state.events_after(0, limit=10))[-2:] == back
+    assert (state.events_after(0, limit=10))[-2:] == back
 
 
-async def test_what_two_observers_see_at_once_is_announced_once(state: StateStore) -> None:
-    await state.commit(Change(threads=(thread("a"),)))
+def test_what_two_observers_see_at_once_is_announced_once(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a"),)))
 
-    async def observe() -> None:
-        await state.commit(Change(observed=(thread("a", archived=True), thread("b"))))
+    def observe() -> None:
+        state.commit(Change(observed=(thread("a", archived=True), thread("b"))))
 
-    async with anyio.create_task_group() as tasks:
-        for _ in range(5):
-            tasks.start_soon(observe)
-    assert kinds(await state.events_after(0, limit=99)) == [("thread/archived", "a"), ("thread/started", "b")]
+    together(*[observe] * 5)
+    assert kinds(state.events_after(0, limit=99)) == [("thread/archived", "a"), ("thread/started", "b")]

@@ -1,6 +1,5 @@
 """The state DB's file: opening, moving aside, migrating."""
 
-# ruff: noqa: ASYNC220
 # (a test may wait for its files and processes)
 
 from __future__ import annotations
@@ -35,8 +34,6 @@ from mcp_server.storage.sqlite import schema
 from mcp_server.storage.sqlite.database import StateDb
 from tests.stores.databases import THREAD, run_sql, set_back
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -49,12 +46,12 @@ def db(path: Path) -> Iterator[StateDb]:
         yield db
 
 
-async def reopened(path: Path) -> tuple[Path | None, StoredThread | None]:
+def reopened(path: Path) -> tuple[Path | None, StoredThread | None]:
     """Where the file was moved, and the thread `a` that the database holds; asserts that it can be written."""
     with closing(StateDb.open(path)) as db:
-        held = await db.get("a")
-        await db.commit(Change(threads=(THREAD,)))
-        assert await db.get("a") == THREAD
+        held = db.get("a")
+        db.commit(Change(threads=(THREAD,)))
+        assert db.get("a") == THREAD
         return db.moved_aside, held
 
 
@@ -73,7 +70,7 @@ def test_folder_and_files_are_private(db: StateDb) -> None:
     assert db.moved_aside is None
 
 
-async def test_every_connection_has_the_pragmas(db: StateDb) -> None:
+def test_every_connection_has_the_pragmas(db: StateDb) -> None:
     names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "application_id")
     expected = ["wal", 1, 1, 5_000, schema.APPLICATION_ID]
     with Session(db._engine) as first, Session(db._engine) as second:  # pyright: ignore[reportPrivateUsage]
@@ -81,31 +78,31 @@ async def test_every_connection_has_the_pragmas(db: StateDb) -> None:
         assert [pragma(second, name) for name in names] == expected
 
 
-async def test_reading_and_writing_share_one_engine(db: StateDb) -> None:
-    reader = await db.read(lambda connection: connection.engine)
-    writer = await db.write(lambda connection: connection.engine)
+def test_reading_and_writing_share_one_engine(db: StateDb) -> None:
+    reader = db.read(lambda connection: connection.engine)
+    writer = db.write(lambda connection: connection.engine)
     assert reader.pool is writer.pool
 
 
-async def test_rows_and_the_numbers_of_events_survive_reopening(path: Path) -> None:
+def test_rows_and_the_numbers_of_events_survive_reopening(path: Path) -> None:
     with closing(StateDb.open(path)) as db:
-        await db.commit(Change(threads=(THREAD,), events=(ThreadEvent("thread/closed", "a"),) * 3))
+        db.commit(Change(threads=(THREAD,), events=(ThreadEvent("thread/closed", "a"),) * 3))
     run_sql(path, "DELETE FROM events")
     with closing(StateDb.open(path)) as db:
-        assert await db.get("a") == THREAD
-        assert await db.last_seq() == 0
-        assert [event.seq for event in await db.commit(Change(events=(ThreadEvent("thread/closed", "a"),)))] == [4]
+        assert db.get("a") == THREAD
+        assert db.last_seq() == 0
+        assert [event.seq for event in db.commit(Change(events=(ThreadEvent("thread/closed", "a"),)))] == [4]
 
 
-async def test_several_processes_may_open_a_new_database_at_once(path: Path) -> None:
+def test_several_processes_may_open_a_new_database_at_once(path: Path) -> None:
     program = (
-        "import sys, anyio; from pathlib import Path\n"
+        "import sys; from pathlib import Path\n"
         "from mcp_server.models.event import ThreadEvent; from mcp_server.storage.contracts import Change\n"
         "from mcp_server.storage.sqlite.database import StateDb\n"
         "sys.stdout.write('ready\\n'); sys.stdout.flush(); sys.stdin.readline()\n"
         "db = StateDb.open(Path(sys.argv[1]))\n"
         "for _ in range(5):\n"
-        "    anyio.run(db.commit, Change(events=(ThreadEvent('thread/closed', sys.argv[2]),)))\n"
+        "    db.commit(Change(events=(ThreadEvent('thread/closed', sys.argv[2]),)))\n"
         "db.close(); assert db.moved_aside is None\n"
     )
     command = [sys.executable, "-c", program, str(path)]
@@ -125,7 +122,7 @@ async def test_several_processes_may_open_a_new_database_at_once(path: Path) -> 
     outcomes = [(process.communicate(timeout=60)[1], process.returncode) for process in processes]
     assert outcomes == [("", 0)] * 6
     with closing(StateDb.open(path)) as db:
-        assert len(await db.events_after(0, limit=99)) == await db.last_seq() == 30
+        assert len(db.events_after(0, limit=99)) == db.last_seq() == 30
 
 
 def test_a_folder_that_cannot_be_had_is_a_store_failure(tmp_path: Path) -> None:
@@ -139,80 +136,80 @@ def test_a_folder_that_cannot_be_had_is_a_store_failure(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------- moved aside
 
 
-async def test_a_file_that_is_no_database_is_moved_aside(path: Path) -> None:
+def test_a_file_that_is_no_database_is_moved_aside(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"a letter to my aunt\n" * 100)
-    moved, held = await reopened(path)
+    moved, held = reopened(path)
     assert moved is not None
     assert re.fullmatch(r"threadstore\.sqlite\.corrupt-\d+", moved.name)
     assert moved.read_bytes().startswith(b"a letter")
     assert held is None
-    assert await reopened(path) == (None, THREAD)
+    assert reopened(path) == (None, THREAD)
 
 
-async def test_another_programs_database_is_moved_aside_whole(path: Path) -> None:
+def test_another_programs_database_is_moved_aside_whole(path: Path) -> None:
     path.parent.mkdir()
     run_sql(path, "CREATE TABLE theirs (x)", "INSERT INTO theirs VALUES (42)")
-    moved, _ = await reopened(path)
+    moved, _ = reopened(path)
     assert moved is not None
     assert run_sql(moved, "SELECT x FROM theirs") == [(42,)]
 
 
-async def test_a_database_with_another_application_id_is_moved_aside(path: Path) -> None:
-    assert (await reopened(path))[0] is None
+def test_a_database_with_another_application_id_is_moved_aside(path: Path) -> None:
+    assert (reopened(path))[0] is None
     run_sql(path, "PRAGMA application_id=1")
-    assert (await reopened(path))[0] is not None
+    assert (reopened(path))[0] is not None
 
 
-async def test_a_truncated_database_is_moved_aside(path: Path) -> None:
-    await reopened(path)
+def test_a_truncated_database_is_moved_aside(path: Path) -> None:
+    reopened(path)
     whole = path.read_bytes()
     os.truncate(path, len(whole) // 2)
-    moved, held = await reopened(path)
+    moved, held = reopened(path)
     assert moved is not None
     assert moved.read_bytes() == whole[: len(whole) // 2]
     assert held is None
 
 
-async def test_a_database_with_a_ruined_page_is_moved_aside(path: Path) -> None:
-    await reopened(path)
+def test_a_database_with_a_ruined_page_is_moved_aside(path: Path) -> None:
+    reopened(path)
     whole = path.read_bytes()
     path.write_bytes(whole[:4096] + b"\xff" * 4096 + whole[8192:])
-    assert (await reopened(path))[0] is not None
+    assert (reopened(path))[0] is not None
 
 
-async def test_files_moved_aside_in_one_second_do_not_overwrite_each_other(path: Path) -> None:
+def test_files_moved_aside_in_one_second_do_not_overwrite_each_other(path: Path) -> None:
     path.parent.mkdir()
     moved: set[Path | None] = set()
     for _ in range(3):
         path.write_bytes(b"not a database at all" * 10)
-        moved.add((await reopened(path))[0])
+        moved.add((reopened(path))[0])
         for part in path.parent.glob("threadstore.sqlite*"):
             if ".corrupt-" not in part.name:
                 part.unlink()
     assert len(moved - {None}) == 3
 
 
-async def test_an_empty_file_and_an_empty_database_are_taken_over(path: Path) -> None:
+def test_an_empty_file_and_an_empty_database_are_taken_over(path: Path) -> None:
     path.parent.mkdir()
     path.touch()
-    assert await reopened(path) == (None, None)
+    assert reopened(path) == (None, None)
     path.unlink()
     run_sql(path, "PRAGMA journal_mode=WAL")
-    assert await reopened(path) == (None, None)
+    assert reopened(path) == (None, None)
 
 
 # ---------------------------------------------------------------------------------------------- as it is
 
 
-async def test_opening_an_existing_database_creates_moves_and_migrates_nothing(path: Path) -> None:
+def test_opening_an_existing_database_creates_moves_and_migrates_nothing(path: Path) -> None:
     assert StateDb.open_existing(path) is None
     assert not path.parent.exists()
-    await reopened(path)
+    reopened(path)
     db = StateDb.open_existing(path)
     assert db is not None
     with closing(db):
-        assert await db.get("a") == THREAD
+        assert db.get("a") == THREAD
     run_sql(path, "DELETE FROM alembic_version")
     assert StateDb.open_existing(path) is None
     path.write_bytes(b"not a database at all")
@@ -238,18 +235,18 @@ def make_base(path: Path) -> None:
     engine.dispose()
 
 
-async def test_a_database_of_an_older_revision_is_migrated_and_has_the_schema_of_a_new_one(
+def test_a_database_of_an_older_revision_is_migrated_and_has_the_schema_of_a_new_one(
     path: Path, tmp_path: Path
 ) -> None:
     make_base(path)
     assert list(schema_of(path)) == ["table alembic_version"]
-    assert await reopened(path) == (None, None)
-    await reopened(tmp_path / "new.sqlite")
+    assert reopened(path) == (None, None)
+    reopened(tmp_path / "new.sqlite")
     assert schema_of(path) == schema_of(tmp_path / "new.sqlite")
     assert run_sql(path, "SELECT version_num FROM alembic_version") == [(REVISION,)]
 
 
-async def test_migrating_the_first_schema_keeps_what_no_file_tells_and_builds_the_rows_again(path: Path) -> None:
+def test_migrating_the_first_schema_keeps_what_no_file_tells_and_builds_the_rows_again(path: Path) -> None:
     make_base(path)
     engine = schema.connect(path)
     with engine.begin() as connection:
@@ -266,71 +263,71 @@ async def test_migrating_the_first_schema_keeps_what_no_file_tells_and_builds_th
     engine.dispose()
     with closing(StateDb.open(path)) as db:
         assert db.moved_aside is None
-        assert [event.seq for event in await db.events_after(0, limit=9)] == [7]
-        assert await db.deleted(["gone"]) == {"gone"}
-        assert [operation.moves for operation in await db.running_operations()] == [(Move("a", "sessions/a.jsonl"),)]
-        assert await db.edges_above("child") == [SpawnEdge("a", "child", "closed")]
-        assert await db.backfill() == BackfillState()
-        assert await db.stamps() == {}
+        assert [event.seq for event in db.events_after(0, limit=9)] == [7]
+        assert db.deleted(["gone"]) == {"gone"}
+        assert [operation.moves for operation in db.running_operations()] == [(Move("a", "sessions/a.jsonl"),)]
+        assert db.edges_above("child") == [SpawnEdge("a", "child", "closed")]
+        assert db.backfill() == BackfillState()
+        assert db.stamps() == {}
 
 
-async def test_rows_with_an_effort_that_is_no_text_are_taken_from_their_files_again(path: Path) -> None:
+def test_rows_with_an_effort_that_is_no_text_are_taken_from_their_files_again(path: Path) -> None:
     efforts: dict[str, Any] = {"text": "high", "none": None, "object": {"a": "b"}, "number": 5, "list": ["x"]}
     with closing(StateDb.open(path)) as db:
         rows = [
             replace(THREAD, id=key, recorded={"model": "m", "reasoning_effort": effort})
             for key, effort in efforts.items()
         ]
-        await db.commit(Change(threads=(*rows, replace(THREAD, id="other", recorded={}))))
+        db.commit(Change(threads=(*rows, replace(THREAD, id="other", recorded={}))))
     set_back(path, "0006")
     with closing(StateDb.open(path)) as db:
-        again = {key for key, (_, stamp) in (await db.stamps()).items() if stamp.mtime_ns == 0}
+        again = {key for key, (_, stamp) in (db.stamps()).items() if stamp.mtime_ns == 0}
     assert again == {"object", "number", "list"}
 
 
-async def test_histories_that_were_indexed_by_an_older_version_are_read_again(path: Path) -> None:
+def test_histories_that_were_indexed_by_an_older_version_are_read_again(path: Path) -> None:
     mark = IndexCheckpoint(THREAD.id, THREAD.stamp, 0, 9, "", turns=0, items=0, next_item=1, next_ordinal=0)
     piece = TextChunk(0, 0, 9, "of an older reading", False)
     query = TextQuery(("older",), ThreadQuery(archived=None, with_preview=None), tools=False, limit=9)
     with closing(StateDb.open(path)) as db:
-        await db.commit(Change(threads=(THREAD, replace(THREAD, id="writes", recorded={"sandbox": READ_ONLY}))))
-        await db.step([IndexUpdate(mark, None, 0, (), (piece,))])
-        assert len(await db.places(query)) == 1
+        db.commit(Change(threads=(THREAD, replace(THREAD, id="writes", recorded={"sandbox": READ_ONLY}))))
+        db.step([IndexUpdate(mark, None, 0, (), (piece,))])
+        assert len(db.places(query)) == 1
     set_back(path, "0007")
     with closing(StateDb.open(path)) as db:
-        assert await db.places(query) == []
-        assert set(await db.unread(9)) == {THREAD.id, "writes"}
-        assert await db.marks([THREAD.id]) == {}
-        assert [key for key, (_, stamp) in (await db.stamps()).items() if stamp.mtime_ns == 0] == ["writes"]
+        assert db.places(query) == []
+        assert set(db.unread(9)) == {THREAD.id, "writes"}
+        assert db.marks([THREAD.id]) == {}
+        assert [key for key, (_, stamp) in (db.stamps()).items() if stamp.mtime_ns == 0] == ["writes"]
 
 
-async def test_a_place_is_found_by_all_its_spellings_after_a_migration_too(path: Path) -> None:
+def test_a_place_is_found_by_all_its_spellings_after_a_migration_too(path: Path) -> None:
     query = ThreadQuery(with_preview=None, cwds=["c:/Users/ME"])
     with closing(StateDb.open(path)) as db:
-        await db.commit(Change(threads=(replace(THREAD, cwd="C:\\Users\\Me\\"),)))
-        assert len((await db.list(query)).rows) == 1
+        db.commit(Change(threads=(replace(THREAD, cwd="C:\\Users\\Me\\"),)))
+        assert len((db.list(query)).rows) == 1
     set_back(path, "0008")
     with closing(StateDb.open(path)) as db:
-        assert len((await db.list(query)).rows) == 1
+        assert len((db.list(query)).rows) == 1
 
 
-async def test_rows_and_counts_outlive_the_rebuilding_of_their_table_and_forks_are_taken_from_their_files_again(
+def test_rows_and_counts_outlive_the_rebuilding_of_their_table_and_forks_are_taken_from_their_files_again(
     path: Path,
 ) -> None:
     with closing(StateDb.open(path)) as db:
         fork = replace(THREAD, id="fork", forked_from_id="a", history_mode="paginated")
-        await db.commit(Change(threads=(replace(THREAD, id="a", name="called so"), fork)))
+        db.commit(Change(threads=(replace(THREAD, id="a", name="called so"), fork)))
     set_back(path, "0010")
     with closing(StateDb.open(path)) as db:
-        page = await db.list(ThreadQuery())
+        page = db.list(ThreadQuery())
         assert ({row.id for row in page.rows}, page.total.n) == ({"a", "fork"}, 2)
-        assert await db.match_name("called so", 2) == ["a"]
-        assert await db.unread(9) != []
-        again = {key for key, (_, stamp) in (await db.stamps()).items() if stamp.mtime_ns == 0}
+        assert db.match_name("called so", 2) == ["a"]
+        assert db.unread(9) != []
+        again = {key for key, (_, stamp) in (db.stamps()).items() if stamp.mtime_ns == 0}
     assert again == {"fork"}
 
 
-async def test_a_migration_that_fails_leaves_the_database_as_it_was(path: Path) -> None:
+def test_a_migration_that_fails_leaves_the_database_as_it_was(path: Path) -> None:
     make_base(path)
     run_sql(path, "CREATE TABLE meta (x)")
     before = schema_of(path)
@@ -338,17 +335,17 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(path: Path) 
         StateDb.open(path)
     assert schema_of(path) == before
     run_sql(path, "DROP TABLE meta")
-    assert await reopened(path) == (None, None)
+    assert reopened(path) == (None, None)
 
 
 def test_the_tables_are_stamped_with_the_newest_revision() -> None:
     assert ScriptDirectory(str(schema.MIGRATIONS)).get_current_head() == REVISION
 
 
-async def test_peer_262_open_state_sqlite_tolerates_newer_applied_migrations(path: Path) -> None:
-    await reopened(path)
+def test_peer_262_open_state_sqlite_tolerates_newer_applied_migrations(path: Path) -> None:
+    reopened(path)
     run_sql(path, "UPDATE alembic_version SET version_num = '9999'", "ALTER TABLE threads ADD COLUMN later TEXT")
-    assert await reopened(path) == (None, THREAD)
+    assert reopened(path) == (None, THREAD)
     assert run_sql(path, "SELECT version_num FROM alembic_version") == [("9999",)]
 
 

@@ -17,57 +17,55 @@ from mcp_server.models.thread import FileStamp, SortDirection, StoredThread, Thr
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.query import Anchor, Count, ThreadQuery
 
-pytestmark = pytest.mark.anyio
-
 
 def thread(key: str, **changes: Any) -> StoredThread:
     path = f"sessions/2026/11/22/rollout-2026-11-22T10-00-00-{key}.jsonl"
     return structs.replace(StoredThread(key, path, FileStamp(1, 1), False, 1, 1, 1, preview="hello"), **changes)
 
 
-async def listed(state: StateStore, **query: Any) -> list[str]:
+def listed(state: StateStore, **query: Any) -> list[str]:
     """The ids in ascending order of creation; asserts that count and total agree."""
     query.setdefault("direction", "asc")
     asked = ThreadQuery(**query)
-    page = await state.list(asked, [asked, ThreadQuery(with_preview=False)])
-    assert page.total == Count(len(page.rows)) == (await state.counts([asked]))[0] == page.beside[0]
-    assert page.beside[1:] == tuple(await state.counts([ThreadQuery(with_preview=False)]))
+    page = state.list(asked, [asked, ThreadQuery(with_preview=False)])
+    assert page.total == Count(len(page.rows)) == (state.counts([asked]))[0] == page.beside[0]
+    assert page.beside[1:] == tuple(state.counts([ThreadQuery(with_preview=False)]))
     assert not page.more
     return [row.id for row in page.rows]
 
 
-async def fill(state: StateStore, *rows: StoredThread, edges: Collection[SpawnEdge] = ()) -> None:
-    assert await listed(state, archived=None, with_preview=None) == []
-    await state.commit(Change(threads=rows, edges=tuple(edges)))
+def fill(state: StateStore, *rows: StoredThread, edges: Collection[SpawnEdge] = ()) -> None:
+    assert listed(state, archived=None, with_preview=None) == []
+    state.commit(Change(threads=rows, edges=tuple(edges)))
 
 
-async def test_a_list_holds_active_threads_with_a_preview_unless_asked_otherwise(state: StateStore) -> None:
-    await fill(state, thread("a"), thread("b", archived=True), thread("c", preview=""))
-    assert await listed(state) == ["a"]
-    assert await listed(state, archived=True) == ["b"]
-    assert await listed(state, archived=None) == ["a", "b"]
-    assert await listed(state, with_preview=False) == ["c"]
-    assert await listed(state, with_preview=None) == ["a", "c"]
+def test_a_list_holds_active_threads_with_a_preview_unless_asked_otherwise(state: StateStore) -> None:
+    fill(state, thread("a"), thread("b", archived=True), thread("c", preview=""))
+    assert listed(state) == ["a"]
+    assert listed(state, archived=True) == ["b"]
+    assert listed(state, archived=None) == ["a", "b"]
+    assert listed(state, with_preview=False) == ["c"]
+    assert listed(state, with_preview=None) == ["a", "c"]
 
 
-async def test_sources_and_providers_restrict_and_an_empty_collection_means_nothing(state: StateStore) -> None:
+def test_sources_and_providers_restrict_and_an_empty_collection_means_nothing(state: StateStore) -> None:
     review = {"subagent": "review"}
-    await fill(
+    fill(
         state,
         thread("a", source="cli", model_provider="openai"),
         thread("b", source=review, model_provider="openai"),
         thread("c", source="mcp", model_provider="ollama"),
     )
-    assert await listed(state, source_kinds=["cli", "appServer"]) == ["a", "c"]
-    assert await listed(state, source_kinds={"subAgentReview"}) == ["b"]
-    assert await listed(state, model_providers=["ollama"]) == ["c"]
-    assert await listed(state, model_providers=["openai"], source_kinds=["cli"]) == ["a"]
+    assert listed(state, source_kinds=["cli", "appServer"]) == ["a", "c"]
+    assert listed(state, source_kinds={"subAgentReview"}) == ["b"]
+    assert listed(state, model_providers=["ollama"]) == ["c"]
+    assert listed(state, model_providers=["openai"], source_kinds=["cli"]) == ["a"]
     for name in ("source_kinds", "model_providers", "cwds"):
-        assert await listed(state, **{name: []}) == []
+        assert listed(state, **{name: []}) == []
 
 
-async def test_a_cwd_is_exact_but_for_a_slash_at_its_end(state: StateStore) -> None:
-    await fill(
+def test_a_cwd_is_exact_but_for_a_slash_at_its_end(state: StateStore) -> None:
+    fill(
         state,
         thread("a", cwd="/home/x"),
         thread("b", cwd="/home/x/"),
@@ -75,89 +73,89 @@ async def test_a_cwd_is_exact_but_for_a_slash_at_its_end(state: StateStore) -> N
         thread("d", cwd="/"),
         thread("e", cwd=""),
     )
-    assert await listed(state, cwds=["/home/x"]) == ["a", "b"]
-    assert await listed(state, cwds=["/home/x/", "/home/x/y/"]) == ["a", "b", "c"]
-    assert await listed(state, cwds=["/"]) == ["d"]
-    assert await listed(state, cwds=[""]) == ["e"]
-    assert await listed(state, cwds=["/home"]) == []
+    assert listed(state, cwds=["/home/x"]) == ["a", "b"]
+    assert listed(state, cwds=["/home/x/", "/home/x/y/"]) == ["a", "b", "c"]
+    assert listed(state, cwds=["/"]) == ["d"]
+    assert listed(state, cwds=[""]) == ["e"]
+    assert listed(state, cwds=["/home"]) == []
 
 
-async def test_a_null_character_ends_no_value_of_a_filter(state: StateStore) -> None:
-    await fill(state, thread("a", model_provider="openai"), thread("b", model_provider="openai"))
-    await state.commit(Change(edges=(SpawnEdge("a", "b"),)))
+def test_a_null_character_ends_no_value_of_a_filter(state: StateStore) -> None:
+    fill(state, thread("a", model_provider="openai"), thread("b", model_provider="openai"))
+    state.commit(Change(edges=(SpawnEdge("a", "b"),)))
     for query in ({"parent_id": "a"}, {}):
-        assert await listed(state, model_providers=["openai\0x"], **query) == []
+        assert listed(state, model_providers=["openai\0x"], **query) == []
 
 
-async def test_a_filter_may_name_more_values_than_sqlite_binds(state: StateStore) -> None:
-    await fill(state, thread("a", cwd="/0"), thread("b", cwd="/1"), thread("c", cwd="/x"))
-    await state.commit(Change(edges=(SpawnEdge("a", "b"), SpawnEdge("a", "c"))))
+def test_a_filter_may_name_more_values_than_sqlite_binds(state: StateStore) -> None:
+    fill(state, thread("a", cwd="/0"), thread("b", cwd="/1"), thread("c", cwd="/x"))
+    state.commit(Change(edges=(SpawnEdge("a", "b"), SpawnEdge("a", "c"))))
     many = [f"/{n}" for n in range(20_000)]
-    assert await listed(state, cwds=many) == ["a", "b"]
-    assert await listed(state, cwds=many, ancestor_id="a") == ["b"]
+    assert listed(state, cwds=many) == ["a", "b"]
+    assert listed(state, cwds=many, ancestor_id="a") == ["b"]
 
 
-async def test_a_search_term_is_a_literal_case_sensitive_part_of_name_or_preview(state: StateStore) -> None:
-    await fill(
+def test_a_search_term_is_a_literal_case_sensitive_part_of_name_or_preview(state: StateStore) -> None:
+    fill(
         state,
         thread("a", preview="fix 100% of it"),
         thread("b", name="Über_fix", preview="x"),
         thread("c", name="Fix", preview="y"),
     )
-    assert await listed(state, search_term="fix") == ["a", "b"]
-    assert await listed(state, search_term="Fix") == ["c"]
-    assert await listed(state, search_term="0% o") == ["a"]
-    assert await listed(state, search_term="r_f") == ["b"]
-    assert await listed(state, search_term="%") == ["a"]
-    assert await listed(state, search_term="über") == []
-    assert await listed(state, search_term="") == ["a", "b", "c"]
+    assert listed(state, search_term="fix") == ["a", "b"]
+    assert listed(state, search_term="Fix") == ["c"]
+    assert listed(state, search_term="0% o") == ["a"]
+    assert listed(state, search_term="r_f") == ["b"]
+    assert listed(state, search_term="%") == ["a"]
+    assert listed(state, search_term="über") == []
+    assert listed(state, search_term="") == ["a", "b", "c"]
 
 
-async def test_children_are_those_of_the_edges_and_descendants_all_below_them(state: StateStore) -> None:
+def test_children_are_those_of_the_edges_and_descendants_all_below_them(state: StateStore) -> None:
     edges = (SpawnEdge("a", "b"), SpawnEdge("b", "c", "closed"), SpawnEdge("c", "d"), SpawnEdge("a", "rowless"))
-    await fill(state, *(thread(key) for key in "abcde"), edges=edges)
-    assert await listed(state, parent_id="a") == ["b"]
-    assert await listed(state, ancestor_id="a") == ["b", "c", "d"]
-    assert await listed(state, ancestor_id="b", parent_id="b") == ["c"]
-    assert await listed(state, parent_id="d") == []
-    assert await listed(state, ancestor_id="missing") == []
+    fill(state, *(thread(key) for key in "abcde"), edges=edges)
+    assert listed(state, parent_id="a") == ["b"]
+    assert listed(state, ancestor_id="a") == ["b", "c", "d"]
+    assert listed(state, ancestor_id="b", parent_id="b") == ["c"]
+    assert listed(state, parent_id="d") == []
+    assert listed(state, ancestor_id="missing") == []
 
 
-async def test_a_cycle_of_edges_is_walked_once_and_nobody_is_their_own_descendant(state: StateStore) -> None:
+def test_a_cycle_of_edges_is_walked_once_and_nobody_is_their_own_descendant(state: StateStore) -> None:
     edges = (SpawnEdge("a", "b"), SpawnEdge("b", "c"), SpawnEdge("c", "a"))
-    await fill(state, *(thread(key) for key in "abc"), edges=edges)
-    assert await listed(state, ancestor_id="b") == ["a", "c"]
+    fill(state, *(thread(key) for key in "abc"), edges=edges)
+    assert listed(state, ancestor_id="b") == ["a", "c"]
 
 
 @pytest.mark.parametrize("key", ["created_at", "updated_at", "recency_at"])
-async def test_since_and_until_are_inclusive_bounds_of_the_sort_key(state: StateStore, key: ThreadSortKey) -> None:
-    await fill(state, *(thread(str(at), **{f"{key}_ms": at}) for at in range(5)))
-    assert await listed(state, sort_key=key, since_ms=3) == ["3", "4"]
-    assert await listed(state, sort_key=key, until_ms=1) == ["0", "1"]
-    assert await listed(state, sort_key=key, since_ms=1, until_ms=2) == ["1", "2"]
-    assert await listed(state, sort_key=key, since_ms=-(2**70), until_ms=2**70) == ["0", "1", "2", "3", "4"]
-    assert await listed(state, sort_key=key, since_ms=2**70) == []
+def test_since_and_until_are_inclusive_bounds_of_the_sort_key(state: StateStore, key: ThreadSortKey) -> None:
+    fill(state, *(thread(str(at), **{f"{key}_ms": at}) for at in range(5)))
+    assert listed(state, sort_key=key, since_ms=3) == ["3", "4"]
+    assert listed(state, sort_key=key, until_ms=1) == ["0", "1"]
+    assert listed(state, sort_key=key, since_ms=1, until_ms=2) == ["1", "2"]
+    assert listed(state, sort_key=key, since_ms=-(2**70), until_ms=2**70) == ["0", "1", "2", "3", "4"]
+    assert listed(state, sort_key=key, since_ms=2**70) == []
 
 
-async def test_ties_are_broken_by_id_in_the_direction_of_the_sort(state: StateStore) -> None:
+def test_ties_are_broken_by_id_in_the_direction_of_the_sort(state: StateStore) -> None:
     rows = (thread("b", created_at_ms=5), thread("a", created_at_ms=5), thread("c", created_at_ms=4))
-    await fill(state, *rows)
-    assert await listed(state, direction="desc") == ["b", "a", "c"]
-    assert await listed(state, direction="asc") == ["c", "a", "b"]
+    fill(state, *rows)
+    assert listed(state, direction="desc") == ["b", "a", "c"]
+    assert listed(state, direction="asc") == ["c", "a", "b"]
 
 
-async def test_a_page_tells_the_total_and_whether_more_follow(state: StateStore) -> None:
-    await fill(state, *(thread(key) for key in "abc"))
-    page = await state.list(ThreadQuery(limit=2))
+def test_a_page_tells_the_total_and_whether_more_follow(state: StateStore) -> None:
+    fill(state, *(thread(key) for key in "abc"))
+    page = state.list(ThreadQuery(limit=2))
     assert ([row.id for row in page.rows], page.total.n, page.more) == (["c", "b"], 3, True)
     after = ThreadQuery(limit=2, after=Anchor(1, "b"))
-    page = await state.list(after)
+    page = state.list(after)
     assert ([row.id for row in page.rows], page.total.n, page.more) == (["a"], 3, False)
-    assert await state.counts([after]) == [Count(3)]
+    assert state.counts([after]) == [Count(3)]
 
 
-async def test_what_lies_at_the_paths_of_a_page_is_asked_on_the_way(state: StateStore) -> None:
-    await fill(state, thread("a"), thread("b"), thread("c"))
+def test_what_lies_at_the_paths_of_a_page_is_asked_on_the_way(state: StateStore) -> None:
+    fill(state, thread("a"), thread("b"), thread("c"))
     asked: list[Collection[str]] = []
 
     there = {thread("b").path: RolloutFile(thread("b").path, thread("b").stamp)}
@@ -166,24 +164,24 @@ async def test_what_lies_at_the_paths_of_a_page_is_asked_on_the_way(state: State
         asked.append(list(paths))
         return there
 
-    page = await state.list(ThreadQuery(direction="asc", limit=2), look=look)
+    page = state.list(ThreadQuery(direction="asc", limit=2), look=look)
     assert asked == [[thread("a").path, thread("b").path]]
     assert page.files == there
-    assert (await state.list(ThreadQuery())).files == {}
+    assert (state.list(ThreadQuery())).files == {}
 
 
-async def test_an_anchor_without_id_skips_all_rows_of_its_time(state: StateStore) -> None:
-    await fill(state, *(thread(f"{at}{key}", created_at_ms=at) for at in (1, 2, 3) for key in "xy"))
-    older = await state.list(ThreadQuery(after=Anchor(2)))
-    newer = await state.list(ThreadQuery(after=Anchor(2), direction="asc"))
+def test_an_anchor_without_id_skips_all_rows_of_its_time(state: StateStore) -> None:
+    fill(state, *(thread(f"{at}{key}", created_at_ms=at) for at in (1, 2, 3) for key in "xy"))
+    older = state.list(ThreadQuery(after=Anchor(2)))
+    newer = state.list(ThreadQuery(after=Anchor(2), direction="asc"))
     assert [row.id for row in older.rows] == ["1y", "1x"]
     assert [row.id for row in newer.rows] == ["3x", "3y"]
 
 
-async def test_an_anchor_need_not_be_a_row(state: StateStore) -> None:
-    await fill(state, thread("a", created_at_ms=1), thread("c", created_at_ms=2))
-    assert [row.id for row in (await state.list(ThreadQuery(after=Anchor(2, "b")))).rows] == ["a"]
-    assert [row.id for row in (await state.list(ThreadQuery(after=Anchor(2**70, "b")))).rows] == ["c", "a"]
+def test_an_anchor_need_not_be_a_row(state: StateStore) -> None:
+    fill(state, thread("a", created_at_ms=1), thread("c", created_at_ms=2))
+    assert [row.id for row in (state.list(ThreadQuery(after=Anchor(2, "b")))).rows] == ["a"]
+    assert [row.id for row in (state.list(ThreadQuery(after=Anchor(2**70, "b")))).rows] == ["c", "a"]
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -193,17 +191,17 @@ async def test_an_anchor_need_not_be_a_row(state: StateStore) -> None:
     key=st.sampled_from(["created_at", "updated_at", "recency_at"]),
     direction=st.sampled_from(["asc", "desc"]),
 )
-async def test_paging_visits_each_row_once_and_in_order(
+def test_paging_visits_each_row_once_and_in_order(
     new_state: Callable[[], StateStore], keys: list[int], limit: int, key: ThreadSortKey, direction: SortDirection
 ) -> None:
     state = new_state()
     rows = [thread(f"{number:02}", **{f"{key}_ms": at}) for number, at in enumerate(keys)]
-    await state.commit(Change(threads=tuple(rows)))
+    state.commit(Change(threads=tuple(rows)))
     seen: list[tuple[int, str]] = []
     query = ThreadQuery(sort_key=key, direction=direction, limit=limit)
     more = True
     while more:
-        page = await state.list(query)
+        page = state.list(query)
         seen += [(getattr(row, f"{key}_ms"), row.id) for row in page.rows]
         assert page.total == Count(len(rows))
         assert len(page.rows) == limit or not page.more

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
-import anyio
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import text
@@ -21,8 +21,7 @@ from mcp_server.storage.sql.tables import MetaRow
 from mcp_server.storage.sqlite import schema
 from mcp_server.storage.sqlite.database import StateDb
 from tests.stores.databases import THREAD, run_sql
-
-pytestmark = pytest.mark.anyio
+from tests.together import together
 
 
 @pytest.fixture
@@ -36,28 +35,28 @@ def log_bytes(db: StateDb) -> int:
     return log.size if log else 0
 
 
-async def test_a_long_log_is_taken_over_without_a_commit_that_waits_for_it(db: StateDb) -> None:
+def test_a_long_log_is_taken_over_without_a_commit_that_waits_for_it(db: StateDb) -> None:
     def file_bytes() -> int:
         return db.path.stat().st_size
 
     small, before = ThreadEvent("thread/closed", "a"), file_bytes()
-    await db.commit(Change(events=(small,)))
-    await db.tidy()
+    db.commit(Change(events=(small,)))
+    db.tidy()
     assert file_bytes() == before  # it is not worth the while yet
     long = ThreadEvent("thread/closed", "a", {"text": "x" * (schema.LOG_BYTES * 2)})
-    await db.commit(Change(events=(long,)))
+    db.commit(Change(events=(long,)))
     assert file_bytes() == before
     assert log_bytes(db) > schema.LOG_BYTES
     with Session(db._engine) as reader:  # pyright: ignore[reportPrivateUsage]
         reader.connection().execute(text("SELECT count(*) FROM events"))
-        await db.tidy()
+        db.tidy()
     assert file_bytes() > schema.LOG_BYTES
-    await db.commit(Change(events=(small,)))
+    db.commit(Change(events=(small,)))
     assert log_bytes(db) <= schema.LOG_BYTES
-    assert [event.seq for event in await db.events_after(0, limit=9)] == [1, 2, 3]
+    assert [event.seq for event in db.events_after(0, limit=9)] == [1, 2, 3]
 
 
-async def test_what_raises_in_a_transaction_rolls_all_of_it_back(db: StateDb) -> None:
+def test_what_raises_in_a_transaction_rolls_all_of_it_back(db: StateDb) -> None:
     def fail() -> None:
         with db.transaction() as connection:
             connection.execute(insert(MetaRow), {"key": "k", "value": "v"})
@@ -72,31 +71,29 @@ async def test_what_raises_in_a_transaction_rolls_all_of_it_back(db: StateDb) ->
     assert run_sql(db.path, "SELECT key, value FROM meta") == [("k", '"v"')]
 
 
-async def test_a_change_that_fails_at_its_end_leaves_nothing_behind(db: StateDb) -> None:
+def test_a_change_that_fails_at_its_end_leaves_nothing_behind(db: StateDb) -> None:
     unwritable = ThreadEvent("thread/closed", "a", {"not JSON": object()})
     with pytest.raises(TypeError):
-        await db.commit(Change(threads=(THREAD,), tombstones=("b",), events=(unwritable,)))
-    assert await db.get("a") is None
-    assert await db.deleted(["b"]) == frozenset()
-    assert await db.last_seq() == 0
+        db.commit(Change(threads=(THREAD,), tombstones=("b",), events=(unwritable,)))
+    assert db.get("a") is None
+    assert db.deleted(["b"]) == frozenset()
+    assert db.last_seq() == 0
 
 
-async def test_a_transaction_keeps_other_writers_out_and_readers_see_what_was_before(db: StateDb) -> None:
+def test_a_transaction_keeps_other_writers_out_and_readers_see_what_was_before(db: StateDb) -> None:
     with db.transaction() as connection:
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             run_sql(db.path, "PRAGMA busy_timeout=0", "BEGIN IMMEDIATE")
         connection.execute(insert(MetaRow), {"key": "k", "value": 1})
-        assert await db.read(lambda reader: reader.scalars(select(MetaRow.key)).all()) == []
-    assert await db.read(lambda reader: reader.scalars(select(MetaRow.key)).all()) == ["k"]
+        assert db.read(lambda reader: reader.scalars(select(MetaRow.key)).all()) == []
+    assert db.read(lambda reader: reader.scalars(select(MetaRow.key)).all()) == ["k"]
 
 
-async def test_what_two_processes_observe_at_once_is_announced_once(db: StateDb) -> None:
+def test_what_two_processes_observe_at_once_is_announced_once(db: StateDb) -> None:
     seen = tuple(replace(THREAD, id=f"{number:02}") for number in range(20))
     with closing(StateDb.open(db.path)) as other:
-        async with anyio.create_task_group() as tasks:
-            for handle in (db, other) * 3:
-                tasks.start_soon(handle.commit, Change(observed=seen))
-    events = await db.events_after(0, limit=99)
+        together(*(partial(handle.commit, Change(observed=seen)) for handle in (db, other) * 3))
+    events = db.events_after(0, limit=99)
     assert [(event.type, event.thread_id) for event in events] == [("thread/started", row.id) for row in seen]
 
 
@@ -123,9 +120,9 @@ def test_a_locked_database_is_tried_again_within_the_bound() -> None:
         schema.retried(attempt, 5)
 
 
-async def test_at_the_bound_the_memory_store_drops_the_oldest_events() -> None:
+def test_at_the_bound_the_memory_store_drops_the_oldest_events() -> None:
     state = MemoryState()
     events = (ThreadEvent("thread/closed", "a"),) * (memory_state.EVENT_LIMIT + 2)
-    await state.commit(Change(events=events))
-    assert [event.seq for event in await state.events_after(0, limit=2)] == [3, 4]
-    assert await state.last_seq() == memory_state.EVENT_LIMIT + 2
+    state.commit(Change(events=events))
+    assert [event.seq for event in state.events_after(0, limit=2)] == [3, 4]
+    assert state.last_seq() == memory_state.EVENT_LIMIT + 2

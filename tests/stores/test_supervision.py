@@ -6,12 +6,13 @@ import logging
 from itertools import pairwise
 
 import anyio
+import anyio.lowlevel
 import pytest
 
+from mcp_server import runtime
+from mcp_server.runtime import kept_up
 from mcp_server.sync import supervision
-from mcp_server.sync.supervision import Failures, Pauses, kept_up
-
-pytestmark = pytest.mark.anyio
+from mcp_server.sync.supervision import Failures, Pauses
 
 
 class Clock:
@@ -19,7 +20,7 @@ class Clock:
         self.now = 1_000.0
         self.slept: list[float] = []
 
-    def current_time(self) -> float:
+    def monotonic(self) -> float:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
@@ -32,7 +33,8 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """A clock that nobody waits for."""
     clock = Clock()
-    monkeypatch.setattr(supervision, "anyio", clock)
+    monkeypatch.setattr(supervision, "time", clock)
+    monkeypatch.setattr(runtime, "anyio", clock)
     return clock
 
 
@@ -55,6 +57,7 @@ def test_pauses_begin_anew_once_all_went_well_for_longer_than_the_longest(clock:
     assert pauses.next() == 1
 
 
+@pytest.mark.anyio
 async def test_work_that_fails_is_begun_again_until_it_ends_by_itself(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -74,6 +77,7 @@ async def test_work_that_fails_is_begun_again_until_it_ends_by_itself(
     ]
 
 
+@pytest.mark.anyio
 async def test_work_that_always_fails_rests_longer_and_longer_and_can_be_cancelled(clock: Clock) -> None:
     async def work() -> None:
         await anyio.lowlevel.checkpoint()

@@ -23,106 +23,103 @@ from mcp_server.sync.doctor import examine, repair
 from mcp_server.sync.reconciler import sync
 from tests.stores.databases import run_sql
 
-pytestmark = pytest.mark.anyio
 home, built = homes.home, homes.built
 
 STAMP = FileStamp(1, 2)
 
 
-async def test_what_is_noted_is_told_by_path_and_replaces_what_was_known(state: StateStore) -> None:
+def test_what_is_noted_is_told_by_path_and_replaces_what_was_known(state: StateStore) -> None:
     first, second = Unreadable("sessions/b", STAMP, 5, "is odd"), Unreadable("sessions/a", None, 0, "can't be read")
-    await state.note_unreadable([first, second])
-    assert await state.unreadable() == [second, first]
-    await state.note_unreadable([replace(first, reason="is odder")], ["sessions/a", "sessions/none"])
-    assert await state.unreadable() == [replace(first, reason="is odder")]
+    state.note_unreadable([first, second])
+    assert state.unreadable() == [second, first]
+    state.note_unreadable([replace(first, reason="is odder")], ["sessions/a", "sessions/none"])
+    assert state.unreadable() == [replace(first, reason="is odder")]
 
 
-async def test_a_first_build_remembers_what_it_could_not_read(home: Home, state: StateStore) -> None:
+def test_a_first_build_remembers_what_it_could_not_read(home: Home, state: StateStore) -> None:
     home.write(path_of(A), rollout(A))
     home.write(path_of(E), b"{nope\n")
-    await build(home, state)
-    (told,) = await state.unreadable()
+    build(home, state)
+    (told,) = state.unreadable()
     assert (told.path, told.byte, told.reason) == (path_of(E), 0, "holds no readable line")
     assert told.stamp is not None
 
 
-async def test_what_is_remembered_is_not_read_again_until_it_changes(built: Home, state: StateStore) -> None:
+def test_what_is_remembered_is_not_read_again_until_it_changes(built: Home, state: StateStore) -> None:
     built.write(path_of(E), b"{nope\n")
-    assert [bad.path for bad in (await sync(built.rollouts, state)).damaged] == [path_of(E)]
+    assert [bad.path for bad in (sync(built.rollouts, state)).damaged] == [path_of(E)]
     built.described.clear()
-    await sync(built.rollouts, state)
+    sync(built.rollouts, state)
     assert built.described == []
     built.write(path_of(E), rollout(E))
-    assert (await sync(built.rollouts, state)).added == (E,)
-    assert await state.unreadable() == []
+    assert (sync(built.rollouts, state)).added == (E,)
+    assert state.unreadable() == []
 
 
-async def test_what_is_gone_is_forgotten(built: Home, state: StateStore) -> None:
+def test_what_is_gone_is_forgotten(built: Home, state: StateStore) -> None:
     built.write(path_of(E), b"{nope\n")
-    await sync(built.rollouts, state)
+    sync(built.rollouts, state)
     built.erase(path_of(E))
-    await sync(built.rollouts, state)
-    assert await state.unreadable() == []
+    sync(built.rollouts, state)
+    assert state.unreadable() == []
 
 
-async def test_a_row_whose_file_can_not_be_read_any_more_stays_and_is_told_as_changed(
-    built: Home, state: StateStore
-) -> None:
+def test_a_row_whose_file_can_not_be_read_any_more_stays_and_is_told_as_changed(built: Home, state: StateStore) -> None:
     built.write(path_of(A), b"{nope\n")
-    await sync(built.rollouts, state)
-    assert A in await ids(state)
-    report = await examine(built.rollouts, state, MemoryLocks())
+    sync(built.rollouts, state)
+    assert A in ids(state)
+    report = examine(built.rollouts, state, MemoryLocks())
     assert [(row.thread_id, row.reason) for row in report.stale] == [(A, "changed")]
     assert [bad.path for bad in report.malformed] == [path_of(A)]
 
 
-async def test_what_the_system_refused_is_tried_again_at_each_look(
+def test_what_the_system_refused_is_tried_again_at_each_look(
     built: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def refused(files: list[RolloutFile]) -> list[BadLine]:
+    def refused(files: list[RolloutFile]) -> list[BadLine]:
         return [BadLine(file.path, 0, "can't be read: Permission denied", transient=True) for file in files]
 
     built.write(path_of(D), rollout(D))
     with monkeypatch.context() as patched:
         patched.setattr(built, "describe_many", refused)
-        await sync(built.rollouts, state)
-    assert [(one.path, one.stamp) for one in await state.unreadable()] == [(path_of(D), None)]
-    assert (await sync(built.rollouts, state)).added == (D,)
-    assert await state.unreadable() == []
+        sync(built.rollouts, state)
+    assert [(one.path, one.stamp) for one in state.unreadable()] == [(path_of(D), None)]
+    assert (sync(built.rollouts, state)).added == (D,)
+    assert state.unreadable() == []
 
 
 @pytest.mark.parametrize("again", ["a repair", "a new build"])
-async def test_all_is_tried_again_by(again: str, built: Home, state: StateStore) -> None:
+def test_all_is_tried_again_by(again: str, built: Home, state: StateStore) -> None:
     built.write(path_of(E), b"{nope\n")
-    await sync(built.rollouts, state)
+    sync(built.rollouts, state)
     built.described.clear()
     if again == "a repair":
-        await repair(built.rollouts, state, MemoryLocks())
+        repair(built.rollouts, state, MemoryLocks())
     else:
-        await state.reopen_backfill()
-        await build(built, state)
+        state.reopen_backfill()
+        build(built, state)
     assert path_of(E) in built.described
-    assert [one.path for one in await state.unreadable()] == [path_of(E)]
+    assert [one.path for one in state.unreadable()] == [path_of(E)]
 
 
-async def test_the_examination_tells_what_is_remembered_without_reading_it(built: Home, state: StateStore) -> None:
+def test_the_examination_tells_what_is_remembered_without_reading_it(built: Home, state: StateStore) -> None:
     built.write(path_of(E), b"{nope\n")
-    await sync(built.rollouts, state)
+    sync(built.rollouts, state)
     built.described.clear()
-    report = await examine(built.rollouts, state, MemoryLocks())
+    report = examine(built.rollouts, state, MemoryLocks())
     assert [(bad.path, bad.reason) for bad in report.malformed] == [(path_of(E), "holds no readable line")]
     assert report.in_step
     assert built.described == []
 
 
-async def test_a_reader_that_reads_more_tries_again_what_an_older_one_could_not(built: Home, state: StateStore) -> None:
+def test_a_reader_that_reads_more_tries_again_what_an_older_one_could_not(built: Home, state: StateStore) -> None:
     if not isinstance(state, StateDb):
         pytest.skip("memory outlives no version")
     built.write(path_of(E), b"{nope\n")
-    await sync(built.rollouts, state)
+    sync(built.rollouts, state)
     run_sql(state.path, "UPDATE unreadable SET reader = reader - 1")
     built.described.clear()
-    await sync(built.rollouts, state)
+    sync(built.rollouts, state)
     assert built.described == [path_of(E)]
 
 
@@ -137,31 +134,31 @@ class Choosy(MemoryState):
         self.refused, self.failure = refused, failure
         self.commits = 0
 
-    async def commit(self, change: Change) -> list[ThreadEvent]:
+    def commit(self, change: Change) -> list[ThreadEvent]:
         self.commits += 1
         if self.refused in {thread.id for thread in (*change.threads, *change.observed)}:
             raise self.failure
-        return await super().commit(change)
+        return super().commit(change)
 
 
-async def test_of_a_batch_that_does_not_fit_each_row_is_tried_and_the_bad_one_remembered(home: Home) -> None:
+def test_of_a_batch_that_does_not_fit_each_row_is_tried_and_the_bad_one_remembered(home: Home) -> None:
     for key in (A, B, D):
         home.write(path_of(key), rollout(key))
     state = Choosy(B, NotStorable("a number is too large"))
-    report = await sync(home.rollouts, state)
+    report = sync(home.rollouts, state)
     assert set(report.added) == {A, D}
     assert [bad.path for bad in report.damaged] == [path_of(B)]
-    (told,) = await state.unreadable()
+    (told,) = state.unreadable()
     assert (told.path, "a number is too large" in told.reason) == (path_of(B), True)
-    assert (await sync(home.rollouts, state)).damaged == ()
+    assert (sync(home.rollouts, state)).damaged == ()
 
 
-async def test_a_database_that_fails_is_not_asked_once_for_each_row(home: Home) -> None:
+def test_a_database_that_fails_is_not_asked_once_for_each_row(home: Home) -> None:
     for key in (A, B, D):
         home.write(path_of(key), rollout(key))
     state = Choosy(B, StoreFailure("the disk is full"))
     with pytest.raises(StoreFailure, match="full"):
-        await sync(home.rollouts, state)
+        sync(home.rollouts, state)
     assert state.commits == 1
 
 
@@ -183,19 +180,19 @@ class TestStateDb:
         ],
         ids=str,
     )
-    async def test_a_value_that_has_no_room_is_told_as_such_and_nothing_of_the_change_is_kept(
+    def test_a_value_that_has_no_room_is_told_as_such_and_nothing_of_the_change_is_kept(
         self, built: Home, db: StateDb, odd: dict[str, Any]
     ) -> None:
-        good, bad = [await homes.row(db, key) for key in (A, B)]
+        good, bad = [homes.row(db, key) for key in (A, B)]
         with pytest.raises(NotStorable):
-            await db.commit(Change(threads=(replace(good, preview="changed"), replace(bad, **odd))))
+            db.commit(Change(threads=(replace(good, preview="changed"), replace(bad, **odd))))
         assert not db.damaged
-        assert (await homes.row(db, A)).preview == good.preview
-        await db.commit(Change(threads=(replace(good, preview="changed"),)))
-        assert (await homes.row(db, A)).preview == "changed"
+        assert (homes.row(db, A)).preview == good.preview
+        db.commit(Change(threads=(replace(good, preview="changed"),)))
+        assert (homes.row(db, A)).preview == "changed"
 
 
-async def test_a_file_that_makes_the_reader_fail_is_told_and_costs_no_other(
+def test_a_file_that_makes_the_reader_fail_is_told_and_costs_no_other(
     home: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mcp_server.codex import metadata
@@ -210,7 +207,7 @@ async def test_a_file_that_makes_the_reader_fail_is_told_and_costs_no_other(
     monkeypatch.setattr(metadata, "recorded_time_ms", failing)
     home.write(path_of(A), rollout(A))
     home.write(path_of(E), rollout(E).replace(b"2026-01-02T03:04:05.000Z", b"make it fail"))
-    await build(home, state)
-    assert await ids(state) == {A}
-    (told,) = await state.unreadable()
+    build(home, state)
+    assert ids(state) == {A}
+    (told,) = state.unreadable()
     assert "a mistake of ours" in told.reason

@@ -25,7 +25,6 @@ from mcp_server.storage.query import ThreadQuery
 from mcp_server.storage.sqlite.database import StateDb
 from mcp_server.storage.writer_locks import WriterLocks
 from mcp_server.sync.reconciler import sync
-from mcp_server.threads.event_feed import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.faults import Faults
@@ -54,7 +53,7 @@ class Home(World):
 
     # ------------------------------------------------------------------------------------------ what is there
 
-    async def plant(
+    def plant(
         self, *parents: int | None, closed: Collection[int] = (), edges: Collection[tuple[int, int]] = ()
     ) -> list[str]:
         """Threads with a message each, the n-th spawned by the one that `parents[n]` says; their ids ascend. `closed`
@@ -62,64 +61,64 @@ class Home(World):
         ids = [f"01a20581-0000-7000-8000-{number:012x}" for number in (next(self.numbers) for _ in parents)]
         told = [SpawnEdge(ids[parent], ids[child]) for parent, child in edges]
         told += [SpawnEdge(ids[parents[child] or 0], ids[child], "closed") for child in closed]
-        await self.state.commit(Change(edges=tuple(told)))
+        self.state.commit(Change(edges=tuple(told)))
         for thread_id, parent in zip(ids, parents, strict=True):
-            await self.write(thread_id, **({} if parent is None else spawned_by(ids[parent])))
-        await sync(self.rollouts, self.state, quiet=True)
+            self.write(thread_id, **({} if parent is None else spawned_by(ids[parent])))
+        sync(self.rollouts, self.state, quiet=True)
         return ids
 
-    async def write(self, thread_id: str, **fields: Any) -> str:
+    def write(self, thread_id: str, **fields: Any) -> str:
         """A rollout with one message; returns its path. No row yet."""
         path = self.rollouts.path_of(thread_id, START_MS + 1000 * int(thread_id[-6:], 16))
-        await self.rollouts.create(path, text_of(meta(thread_id, **fields), user(f"message of {thread_id}")))
+        self.rollouts.create(path, text_of(meta(thread_id, **fields), user(f"message of {thread_id}")))
         return path
 
-    async def path(self, thread_id: str) -> str:
-        row = await self.state.get(thread_id)
+    def path(self, thread_id: str) -> str:
+        row = self.state.get(thread_id)
         assert row is not None
         return row.path
 
-    async def obstruct(self, thread_id: str) -> None:
+    def obstruct(self, thread_id: str) -> None:
         """Put something in the way of the thread's next move: a folder with the target's name, or (memory) a file."""
-        path = await self.path(thread_id)
+        path = self.path(thread_id)
         target = archived_path(path) if path.startswith(f"{ACTIVE}/") else active_path(path)
         self.in_the_way.add(target)
         if self.folder is None:
-            await self.rollouts.create(target, b"in the way")
+            self.rollouts.create(target, b"in the way")
         else:
             (self.folder / target).mkdir(parents=True)
 
-    async def clear(self) -> None:
+    def clear(self) -> None:
         """Take away what was in the way; it must be there still, as it was put."""
         for target in self.in_the_way:
             if self.folder is None:
-                assert [raw.data async for batch in self.rollouts.lines(target) for raw in batch] == [b"in the way"]
-                await self.rollouts.remove(target)
+                assert [raw.data for batch in self.rollouts.lines(target) for raw in batch] == [b"in the way"]
+                self.rollouts.remove(target)
             else:
                 (self.folder / target).rmdir()
         self.in_the_way.clear()
 
     # ------------------------------------------------------------------------------------------ how it stands
 
-    async def standing(self) -> dict[str, bool]:
+    def standing(self) -> dict[str, bool]:
         """Which threads there are, and whether they are archived. Files and rows must tell the same, and no cascade may
         be open in the journal."""
-        files = [file for file in await self.rollouts.files() if file.path not in self.in_the_way]
-        rows = (await self.state.list(ThreadQuery(archived=None, with_preview=None, limit=1_000))).rows
+        files = [file for file in self.rollouts.files() if file.path not in self.in_the_way]
+        rows = (self.state.list(ThreadQuery(archived=None, with_preview=None, limit=1_000))).rows
         assert {row.id: (row.path, row.stamp) for row in rows} == {f.thread_id: (f.path, f.stamp) for f in files}
         assert all(
             row.archived == row.path.startswith(f"{ARCHIVED}/") == (row.archived_at_ms is not None) for row in rows
         )
-        assert await self.state.running_operations() == []
+        assert self.state.running_operations() == []
         return {row.id: row.archived for row in rows}
 
-    async def told(self, *types: EventType, after: int = 0) -> list[str]:
+    def told(self, *types: EventType, after: int = 0) -> list[str]:
         """The threads that events of these types told of, in order."""
-        return [event.thread_id for event in await self.state.events_after(after, limit=1_000, types=types)]
+        return [event.thread_id for event in self.state.events_after(after, limit=1_000, types=types)]
 
-    async def story(self, after: int = 0) -> list[tuple[str, str]]:
+    def story(self, after: int = 0) -> list[tuple[str, str]]:
         """All events: type (a status with its new value) and thread."""
-        events = await self.state.events_after(after, limit=1_000)
+        events = self.state.events_after(after, limit=1_000)
         return [(event.payload.get("status", {}).get("type", event.type), event.thread_id) for event in events]
 
     def locked(self) -> list[str]:
@@ -138,22 +137,22 @@ class Home(World):
         """A new process on the home; `faults` strike at its stores."""
         wrap: Callable[[Any], Any] = faults.wrap if faults else lambda store: store
         stores = Stores(wrap(self.rollouts), wrap(self.locks()), wrap(self.state), MemoryState(), MemoryRollouts)
-        return ThreadService(stores, EventFeed(), defaults=Defaults(cwd="/work"), now_ms=self.now_ms)
+        return ThreadService(stores, defaults=Defaults(cwd="/work"), now_ms=self.now_ms)
 
-    async def kill(self) -> None:
+    def kill(self) -> None:
         """End all processes: the system lets their locks go, and the files of the locks stay."""
         for locks in self.processes:
             for thread_id in locks.held():
-                await locks.release(thread_id)
+                locks.release(thread_id)
                 if self.folder is not None:
                     (self.folder / LOCK_FOLDER / f"{thread_id}.lock").touch()
         self.processes.clear()
 
-    async def start_again(self) -> ThreadService:
+    def start_again(self) -> ThreadService:
         """What a server does at its start: rows follow the files, then the journal is worked off."""
         service = self.service()
-        await sync(self.rollouts, self.state, own=service.live.own)
-        await service.cascade.finish()
+        sync(self.rollouts, self.state, own=service.live.own)
+        service.cascade.finish()
         return service
 
 
@@ -210,7 +209,7 @@ def spawned_by(parent: str) -> dict[str, Any]:
     return {"parent_thread_id": parent, "source": recording.spawn_source(parent, 1, None, None)}
 
 
-async def load(service: ThreadService, *thread_ids: str) -> None:
+def load(service: ThreadService, *thread_ids: str) -> None:
     """Resume stored threads."""
     for thread_id in thread_ids:
-        await service.lifecycle.resume(thread_id, SettingsRequest(), CLIENT, 0)
+        service.lifecycle.resume(thread_id, SettingsRequest(), CLIENT, 0)

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import anyio
 import pytest
 
 from mcp_server.errors import (
@@ -23,8 +22,7 @@ from mcp_server.models.records import Change, SpawnEdge
 from mcp_server.models.results import ArchiveResult
 from mcp_server.threads.service import ThreadService
 from tests.threads.conftest import CLIENT, Home, hello, load, spawned_by
-
-pytestmark = pytest.mark.anyio
+from tests.together import running, together, until
 
 # root (0) -> left (1) -> leaf (3), root -> right (2)
 TREE = (None, 0, 0, 1)
@@ -35,67 +33,67 @@ def in_order(ids: list[str]) -> list[str]:
     return [ids[0], ids[3], ids[2], ids[1]]
 
 
-async def archive(service: ThreadService, thread_id: str, *, interrupt: bool = False) -> ArchiveResult:
-    return await service.cascade.archive(thread_id, dry_run=False, interrupt_running=interrupt)
+def archive(service: ThreadService, thread_id: str, *, interrupt: bool = False) -> ArchiveResult:
+    return service.cascade.archive(thread_id, dry_run=False, interrupt_running=interrupt)
 
 
-async def nothing_happened(home: Home, ids: list[str]) -> None:
-    assert await home.standing() == dict.fromkeys(ids, False)
-    assert await home.told("thread/archived") == []
+def nothing_happened(home: Home, ids: list[str]) -> None:
+    assert home.standing() == dict.fromkeys(ids, False)
+    assert home.told("thread/archived") == []
 
 
 # ---------------------------------------------------------------------------------------------- the tree
 
 
 # Codex 110, thread_archive_archives_spawned_descendants
-async def test_all_below_the_thread_goes_with_it_over_open_and_closed_edges(home: Home) -> None:
-    ids = await home.plant(*TREE, closed=[1])
-    _, edges = await home.state.edges_around(ids[0], ())
+def test_all_below_the_thread_goes_with_it_over_open_and_closed_edges(home: Home) -> None:
+    ids = home.plant(*TREE, closed=[1])
+    _, edges = home.state.edges_around(ids[0], ())
     assert [edge.status for edge in edges] == ["closed", "open", "open"]
-    assert await home.standing() == dict.fromkeys(ids, False)
-    receipt = await archive(home.service(), ids[0])
+    assert home.standing() == dict.fromkeys(ids, False)
+    receipt = archive(home.service(), ids[0])
     assert receipt.archived == in_order(ids)
     assert (receipt.already_archived, receipt.failed, receipt.interrupted) == ([], [], [])
-    assert await home.standing() == dict.fromkeys(ids, True)
-    assert await home.state.edges_around(ids[0], ()) == ([], edges)
+    assert home.standing() == dict.fromkeys(ids, True)
+    assert home.state.edges_around(ids[0], ()) == ([], edges)
 
 
-async def test_threads_above_and_beside_are_untouched(home: Home) -> None:
-    ids = await home.plant(None, 0, 0, 1, None)
-    before = {thread_id: await home.state.get(thread_id) for thread_id in ids}
-    assert (await archive(home.service(), ids[1])).archived == [ids[1], ids[3]]
-    assert await home.standing() == {i: i in (ids[1], ids[3]) for i in ids}
+def test_threads_above_and_beside_are_untouched(home: Home) -> None:
+    ids = home.plant(None, 0, 0, 1, None)
+    before = {thread_id: home.state.get(thread_id) for thread_id in ids}
+    assert (archive(home.service(), ids[1])).archived == [ids[1], ids[3]]
+    assert home.standing() == {i: i in (ids[1], ids[3]) for i in ids}
     for thread_id in (ids[0], ids[2], ids[4]):
-        assert await home.state.get(thread_id) == before[thread_id]
+        assert home.state.get(thread_id) == before[thread_id]
 
 
-async def test_the_journal_holds_the_receipt(home: Home) -> None:
-    ids = await home.plant(*TREE)
-    receipt = await archive(home.service(), ids[0])
-    operation = await home.state.operation(receipt.operation_id or "")
+def test_the_journal_holds_the_receipt(home: Home) -> None:
+    ids = home.plant(*TREE)
+    receipt = archive(home.service(), ids[0])
+    operation = home.state.operation(receipt.operation_id or "")
     assert operation is not None
     assert (operation.state, operation.kind, operation.root_id) == ("done", "archive", ids[0])
     assert operation.result["archived"] == [move.thread_id for move in operation.moves] == receipt.archived
 
 
-async def test_one_event_a_thread_in_the_order_of_the_receipt_after_all_status_changes(home: Home) -> None:
-    ids = await home.plant(*TREE)
+def test_one_event_a_thread_in_the_order_of_the_receipt_after_all_status_changes(home: Home) -> None:
+    ids = home.plant(*TREE)
     service = home.service()
-    await load(service, *ids)
-    loaded = await home.state.last_seq()
-    receipt = await archive(service, ids[0])
-    assert await home.story(after=loaded) == [
+    load(service, *ids)
+    loaded = home.state.last_seq()
+    receipt = archive(service, ids[0])
+    assert home.story(after=loaded) == [
         *(("notLoaded", thread_id) for thread_id in in_order(ids)),
         *(("thread/archived", thread_id) for thread_id in receipt.archived),
     ]
     assert (service.live.ids(), home.locked()) == ([], [])
 
 
-async def test_content_and_times_of_a_file_stay_as_they_are(home: Home) -> None:
-    (thread_id,) = await home.plant(None)
-    before = await home.state.get(thread_id)
-    await archive(home.service(), thread_id)
-    after = await home.state.get(thread_id)
+def test_content_and_times_of_a_file_stay_as_they_are(home: Home) -> None:
+    (thread_id,) = home.plant(None)
+    before = home.state.get(thread_id)
+    archive(home.service(), thread_id)
+    after = home.state.get(thread_id)
     assert before is not None
     assert after is not None
     assert after.stamp == before.stamp
@@ -104,100 +102,100 @@ async def test_content_and_times_of_a_file_stay_as_they_are(home: Home) -> None:
     assert after.archived_at_ms is not None
 
 
-async def test_edges_that_form_a_cycle_are_walked_once(home: Home) -> None:
-    ids = await home.plant(None, None, None, edges=[(2, 0), (0, 1), (1, 2)])
-    with anyio.fail_after(10):  # the peer never answers
-        assert (await archive(home.service(), ids[1])).archived == [ids[1], ids[0], ids[2]]
-    assert await home.told("thread/archived") == [ids[1], ids[0], ids[2]]
+def test_edges_that_form_a_cycle_are_walked_once(home: Home) -> None:
+    ids = home.plant(None, None, None, edges=[(2, 0), (0, 1), (1, 2)])
+    (receipt,) = together(lambda: archive(home.service(), ids[1]))  # the peer never answers
+    assert receipt.archived == [ids[1], ids[0], ids[2]]
+    assert home.told("thread/archived") == [ids[1], ids[0], ids[2]]
 
 
-async def test_a_dry_run_shows_the_plan_and_leaves_no_trace(home: Home) -> None:
-    ids = await home.plant(*TREE)
-    plan = await home.service().cascade.archive(ids[0], dry_run=True, interrupt_running=False)
+def test_a_dry_run_shows_the_plan_and_leaves_no_trace(home: Home) -> None:
+    ids = home.plant(*TREE)
+    plan = home.service().cascade.archive(ids[0], dry_run=True, interrupt_running=False)
     assert (plan.dry_run, plan.operation_id, plan.archived) == (True, None, in_order(ids))
-    await nothing_happened(home, ids)
+    nothing_happened(home, ids)
     assert home.locked() == []
 
 
 # ---------------------------------------------------------------------------------------------- what is passed over
 
 
-async def test_archiving_again_succeeds_says_so_and_tells_nobody(home: Home) -> None:
-    ids = await home.plant(*TREE)
-    await archive(home.service(), ids[0])
-    told = await home.state.last_seq()
-    again = await archive(home.service(), ids[0])
+def test_archiving_again_succeeds_says_so_and_tells_nobody(home: Home) -> None:
+    ids = home.plant(*TREE)
+    archive(home.service(), ids[0])
+    told = home.state.last_seq()
+    again = archive(home.service(), ids[0])
     assert (again.archived, again.already_archived, again.operation_id) == ([], in_order(ids), None)
-    assert await home.state.last_seq() == told
+    assert home.state.last_seq() == told
 
 
-async def test_what_is_archived_is_skipped_and_reported_and_what_is_below_it_goes_all_the_same(home: Home) -> None:
-    ids = await home.plant(*TREE)
-    await archive(home.service(), ids[1])
-    await home.service().cascade.unarchive(ids[3], include="none")
-    receipt = await archive(home.service(), ids[0])
+def test_what_is_archived_is_skipped_and_reported_and_what_is_below_it_goes_all_the_same(home: Home) -> None:
+    ids = home.plant(*TREE)
+    archive(home.service(), ids[1])
+    home.service().cascade.unarchive(ids[3], include="none")
+    receipt = archive(home.service(), ids[0])
     assert (receipt.archived, receipt.already_archived) == ([ids[0], ids[3], ids[2]], [ids[1]])
-    assert await home.standing() == dict.fromkeys(ids, True)
+    assert home.standing() == dict.fromkeys(ids, True)
 
 
 # Codex 112, thread_archive_succeeds_when_spawned_descendant_is_missing
-async def test_a_missing_file_is_reported_and_passed_over(home: Home) -> None:
-    ids = await home.plant(*TREE)
-    await home.state.commit(Change(edges=(SpawnEdge(ids[2], ABSENT),)))
-    await home.rollouts.remove(await home.path(ids[1]))
-    receipt = await archive(home.service(), ids[0])
-    assert receipt.archived == [ids[0], ids[3], ids[2]] == await home.told("thread/archived")
+def test_a_missing_file_is_reported_and_passed_over(home: Home) -> None:
+    ids = home.plant(*TREE)
+    home.state.commit(Change(edges=(SpawnEdge(ids[2], ABSENT),)))
+    home.rollouts.remove(home.path(ids[1]))
+    receipt = archive(home.service(), ids[0])
+    assert receipt.archived == [ids[0], ids[3], ids[2]] == home.told("thread/archived")
     assert {failure.thread_id for failure in receipt.failed} == {ids[1], ABSENT}
     assert all("missing" in failure.reason for failure in receipt.failed)
-    assert await home.standing() == dict.fromkeys([ids[0], ids[2], ids[3]], True)
+    assert home.standing() == dict.fromkeys([ids[0], ids[2], ids[3]], True)
 
 
-async def test_a_file_that_nobody_can_read_is_reported_and_passed_over(home: Home) -> None:
-    ids = await home.plant(*TREE)
-    await home.state.commit(Change(edges=(SpawnEdge(ids[2], ABSENT),)))
+def test_a_file_that_nobody_can_read_is_reported_and_passed_over(home: Home) -> None:
+    ids = home.plant(*TREE)
+    home.state.commit(Change(edges=(SpawnEdge(ids[2], ABSENT),)))
     path = home.rollouts.path_of(ABSENT, 1_795_388_688_000)
-    await home.rollouts.create(path, b"no rollout\n")
-    receipt = await archive(home.service(), ids[0])
+    home.rollouts.create(path, b"no rollout\n")
+    receipt = archive(home.service(), ids[0])
     assert receipt.archived == in_order(ids)
     assert [failure.thread_id for failure in receipt.failed] == [ABSENT]
     assert path in receipt.failed[0].reason
-    assert await home.rollouts.stat(path) is not None
+    assert home.rollouts.stat(path) is not None
 
 
 # Codex 111, thread_archive_succeeds_when_descendant_archive_fails
-async def test_a_descendant_whose_archived_name_is_taken_stays_and_the_others_go(home: Home) -> None:
-    ids = await home.plant(*TREE)
-    await home.obstruct(ids[1])
+def test_a_descendant_whose_archived_name_is_taken_stays_and_the_others_go(home: Home) -> None:
+    ids = home.plant(*TREE)
+    home.obstruct(ids[1])
     service = home.service()
-    receipt = await archive(service, ids[0])
-    assert receipt.archived == [ids[0], ids[3], ids[2]] == await home.told("thread/archived")
+    receipt = archive(service, ids[0])
+    assert receipt.archived == [ids[0], ids[3], ids[2]] == home.told("thread/archived")
     assert [failure.thread_id for failure in receipt.failed] == [ids[1]]
     assert "exists already" in receipt.failed[0].reason
-    assert await home.standing() == {i: i != ids[1] for i in ids}
-    await home.clear()
-    again = await archive(service, ids[0])
+    assert home.standing() == {i: i != ids[1] for i in ids}
+    home.clear()
+    again = archive(service, ids[0])
     assert (again.archived, again.failed, set(again.already_archived)) == ([ids[1]], [], {ids[0], ids[2], ids[3]})
-    assert await home.standing() == dict.fromkeys(ids, True)
+    assert home.standing() == dict.fromkeys(ids, True)
 
 
-async def test_a_root_whose_archived_name_is_taken_fails_the_call_and_nothing_moves(home: Home) -> None:
-    ids = await home.plant(*TREE)
-    await home.obstruct(ids[0])
+def test_a_root_whose_archived_name_is_taken_fails_the_call_and_nothing_moves(home: Home) -> None:
+    ids = home.plant(*TREE)
+    home.obstruct(ids[0])
     with pytest.raises(RolloutNameTaken):
-        await archive(home.service(), ids[0])
-    await nothing_happened(home, ids)
+        archive(home.service(), ids[0])
+    nothing_happened(home, ids)
     assert home.locked() == []
-    await home.clear()
-    await home.start_again()
-    await nothing_happened(home, ids)
-    assert (await archive(home.service(), ids[0])).archived == in_order(ids)
+    home.clear()
+    home.start_again()
+    nothing_happened(home, ids)
+    assert (archive(home.service(), ids[0])).archived == in_order(ids)
 
 
-async def test_a_started_sub_agent_without_a_file_is_reported_and_stays_loaded(home: Home) -> None:
-    ids = await home.plant(*TREE)
+def test_a_started_sub_agent_without_a_file_is_reported_and_stays_loaded(home: Home) -> None:
+    ids = home.plant(*TREE)
     service = home.service()
-    started = (await service.lifecycle.start(StartParams(parent_thread_id=ids[0]), CLIENT)).thread.id
-    receipt = await archive(service, ids[0])
+    started = (service.lifecycle.start(StartParams(parent_thread_id=ids[0]), CLIENT)).thread.id
+    receipt = archive(service, ids[0])
     assert receipt.archived == in_order(ids)
     assert [(failure.thread_id, "not materialized" in failure.reason) for failure in receipt.failed] == [
         (started, True)
@@ -209,41 +207,41 @@ async def test_a_started_sub_agent_without_a_file_is_reported_and_stays_loaded(h
 
 
 # Codex 109, thread_archive_requires_materialized_rollout
-async def test_a_thread_without_a_file_is_refused_until_its_first_turn(home: Home) -> None:
+def test_a_thread_without_a_file_is_refused_until_its_first_turn(home: Home) -> None:
     service = home.service()
-    thread = (await service.lifecycle.start(StartParams(), CLIENT)).thread
+    thread = (service.lifecycle.start(StartParams(), CLIENT)).thread
     with pytest.raises(NotMaterialized, match="no rollout found for thread id"):
-        await archive(service, thread.id)
-    assert (service.live.ids(), await home.standing()) == ([thread.id], {})
-    await service.turns.start(thread.id, hello())
-    await service.turns.complete(thread.id, "completed", None, None)
-    assert (await archive(service, thread.id)).archived == [thread.id]
-    assert (await home.path(thread.id)).rpartition("/")[2] == (thread.path or "").rpartition("/")[2]
+        archive(service, thread.id)
+    assert (service.live.ids(), home.standing()) == ([thread.id], {})
+    service.turns.start(thread.id, hello())
+    service.turns.complete(thread.id, "completed", None, None)
+    assert (archive(service, thread.id)).archived == [thread.id]
+    assert (home.path(thread.id)).rpartition("/")[2] == (thread.path or "").rpartition("/")[2]
 
 
-async def test_what_is_not_there_is_not_found_and_what_is_in_memory_only_is_refused(home: Home) -> None:
-    ids = await home.plant(None)
+def test_what_is_not_there_is_not_found_and_what_is_in_memory_only_is_refused(home: Home) -> None:
+    ids = home.plant(None)
     service = home.service()
     with pytest.raises(ThreadNotFound):
-        await archive(service, ABSENT)
-    ephemeral = (await service.lifecycle.start(StartParams(ephemeral=True), CLIENT)).thread.id
+        archive(service, ABSENT)
+    ephemeral = (service.lifecycle.start(StartParams(ephemeral=True), CLIENT)).thread.id
     with pytest.raises(EphemeralThread):
-        await archive(service, ephemeral)
-    await nothing_happened(home, ids)
+        archive(service, ephemeral)
+    nothing_happened(home, ids)
 
 
 # Codex 113, thread_archive_clears_stale_subscriptions_before_resume
-async def test_subscriptions_end_with_the_archiving_and_another_process_goes_on_with_the_thread(home: Home) -> None:
-    (thread_id,) = await home.plant(None)
+def test_subscriptions_end_with_the_archiving_and_another_process_goes_on_with_the_thread(home: Home) -> None:
+    (thread_id,) = home.plant(None)
     first, second = home.service(), home.service()
-    await load(first, thread_id)
-    await archive(first, thread_id)
+    load(first, thread_id)
+    archive(first, thread_id)
     assert not first.live.subscribed(thread_id)
     with pytest.raises(ThreadArchived):
-        await load(second, thread_id)
-    await second.cascade.unarchive(thread_id, include="same_operation")
-    await load(second, thread_id)
-    await second.turns.start(thread_id, hello("go on"))
+        load(second, thread_id)
+    second.cascade.unarchive(thread_id, include="same_operation")
+    load(second, thread_id)
+    second.turns.start(thread_id, hello("go on"))
     assert (first.live.ids(), second.live.ids()) == ([], [thread_id])
     assert home.locked() == [thread_id]
 
@@ -252,113 +250,110 @@ async def test_subscriptions_end_with_the_archiving_and_another_process_goes_on_
 
 
 @pytest.mark.parametrize("which", range(4))
-async def test_a_thread_that_another_process_holds_stops_everything_before_anything_moves(
-    home: Home, which: int
-) -> None:
-    ids = await home.plant(*TREE)
+def test_a_thread_that_another_process_holds_stops_everything_before_anything_moves(home: Home, which: int) -> None:
+    ids = home.plant(*TREE)
     service, other = home.service(), home.locks()
     loaded = ids[(which + 1) % 4]
-    await load(service, loaded)
-    seq = await home.state.last_seq()
-    await other.acquire(ids[which])
+    load(service, loaded)
+    seq = home.state.last_seq()
+    other.acquire(ids[which])
     with pytest.raises(ActiveWriter, match=ids[which]):
-        await archive(service, ids[0])
-    await nothing_happened(home, ids)
-    assert await home.state.last_seq() == seq
+        archive(service, ids[0])
+    nothing_happened(home, ids)
+    assert home.state.last_seq() == seq
     assert (service.live.ids(), service.locks.held()) == ([loaded], {loaded})
-    await other.release(ids[which])
-    assert (await archive(service, ids[0])).archived == in_order(ids)
+    other.release(ids[which])
+    assert (archive(service, ids[0])).archived == in_order(ids)
     assert home.locked() == []
 
 
 HOLDER = """
-import sys, anyio
+import sys
 from pathlib import Path
 from mcp_server.storage.files.locks import CodexWriterLocks
 locks = CodexWriterLocks(Path(sys.argv[1]))  # named, or it would be gone with its locks
-anyio.run(locks.acquire, sys.argv[2])
+locks.acquire(sys.argv[2])
 print("held", flush=True)
 sys.stdin.read()
 """
 
 
 @pytest.mark.parametrize("homes", ["files"], indirect=True)
-async def test_the_refusal_names_the_process_that_holds_the_thread(home: Home) -> None:
-    ids = await home.plant(*TREE)
+def test_the_refusal_names_the_process_that_holds_the_thread(home: Home) -> None:
+    ids = home.plant(*TREE)
     command = [sys.executable, "-c", HOLDER, str(home.folder), ids[3]]
-    async with await anyio.open_process(command, stdin=subprocess.PIPE, stderr=None) as child:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
-        assert (await child.stdout.receive()).startswith(b"held")  # unbuffered, the newline comes by itself
+        assert child.stdout.readline().startswith(b"held")
         with pytest.raises(ActiveWriter) as refused:
-            await archive(home.service(), ids[0])
+            archive(home.service(), ids[0])
         if Path("/proc/locks").exists():
             assert f"(pid {child.pid})" in refused.value.holder
-        await nothing_happened(home, ids)
+        nothing_happened(home, ids)
         child.kill()
-    assert (await archive(home.service(), ids[0])).archived == in_order(ids)
+    assert (archive(home.service(), ids[0])).archived == in_order(ids)
 
 
-async def test_a_thread_that_its_last_subscriber_is_leaving_is_locked_again_for_the_move(home: Home) -> None:
-    ids = await home.plant(*TREE)
+def test_a_thread_that_its_last_subscriber_is_leaving_is_locked_again_for_the_move(home: Home) -> None:
+    ids = home.plant(*TREE)
     service = home.service()
-    await load(service, ids[3])
-    await service.turns.start(ids[3], hello())
+    load(service, ids[3])
+    service.turns.start(ids[3], hello())
     live = service.live.get(ids[3])
     assert live is not None
-    async with anyio.create_task_group() as tasks:
-        await live.lock.acquire()
-        tasks.start_soon(service.lifecycle.close, live)
-        await anyio.wait_all_tasks_blocked()
-        tasks.start_soon(lambda: archive(service, ids[0], interrupt=True))
-        await anyio.wait_all_tasks_blocked()
-        live.lock.release()
-    assert await home.standing() == dict.fromkeys(ids, True)
+    live.lock.acquire()
+    with running(lambda _: service.lifecycle.close(live, at_the_end=True)):
+        until(lambda: live.closing)
+        with running(lambda _: archive(service, ids[0], interrupt=True)):
+            until(service.live.permit.locked)
+            live.lock.release()
+    assert home.standing() == dict.fromkeys(ids, True)
     assert (service.live.ids(), home.locked()) == ([], [])
 
 
 # ---------------------------------------------------------------------------------------------- running turns
 
 
-async def test_a_running_turn_anywhere_in_the_tree_refuses_the_call_and_goes_on(home: Home) -> None:
-    ids = await home.plant(*TREE)
+def test_a_running_turn_anywhere_in_the_tree_refuses_the_call_and_goes_on(home: Home) -> None:
+    ids = home.plant(*TREE)
     service = home.service()
-    await load(service, ids[1], ids[3])
+    load(service, ids[1], ids[3])
     for thread_id in (ids[1], ids[3]):
-        await service.turns.start(thread_id, hello())
+        service.turns.start(thread_id, hello())
     with pytest.raises(TurnsRunning) as refused:
-        await archive(service, ids[0])
+        archive(service, ids[0])
     assert set(refused.value.thread_ids) == {ids[1], ids[3]}
-    await nothing_happened(home, ids)
+    nothing_happened(home, ids)
     assert home.locked() == [ids[1], ids[3]]
     for thread_id in (ids[1], ids[3]):
-        assert (await service.turns.complete(thread_id, "completed", None, None)).turn.status == "completed"
+        assert (service.turns.complete(thread_id, "completed", None, None)).turn.status == "completed"
 
 
-async def test_an_interruption_is_recorded_in_the_rollout_and_told_before_the_move(home: Home) -> None:
-    ids = await home.plant(*TREE)
+def test_an_interruption_is_recorded_in_the_rollout_and_told_before_the_move(home: Home) -> None:
+    ids = home.plant(*TREE)
     service = home.service()
-    await load(service, ids[3])
-    await service.turns.start(ids[3], hello("still at work"))
-    begun = await home.state.last_seq()
-    receipt = await archive(service, ids[0], interrupt=True)
+    load(service, ids[3])
+    service.turns.start(ids[3], hello("still at work"))
+    begun = home.state.last_seq()
+    receipt = archive(service, ids[0], interrupt=True)
     assert (receipt.archived, receipt.interrupted) == (in_order(ids), [ids[3]])
-    story = await home.story(after=begun)
+    story = home.story(after=begun)
     assert [kind for kind, about in story if about == ids[3]] == [
         "turn/completed",
         "idle",
         "notLoaded",
         "thread/archived",
     ]
-    lines = [raw.data async for batch in home.rollouts.lines(await home.path(ids[3])) for raw in batch]
+    lines = [raw.data for batch in home.rollouts.lines(home.path(ids[3])) for raw in batch]
     assert b'"turn_aborted"' in lines[-1]
-    assert await home.standing() == dict.fromkeys(ids, True)
+    assert home.standing() == dict.fromkeys(ids, True)
 
 
-async def test_a_sub_agent_of_an_archived_thread_found_later_is_archived_by_the_next_call(home: Home) -> None:
-    ids = await home.plant(*TREE)
+def test_a_sub_agent_of_an_archived_thread_found_later_is_archived_by_the_next_call(home: Home) -> None:
+    ids = home.plant(*TREE)
     service = home.service()
-    await archive(service, ids[0])
-    await home.write(ABSENT, **spawned_by(ids[3]))
-    await home.start_again()
-    receipt = await archive(service, ids[0])
+    archive(service, ids[0])
+    home.write(ABSENT, **spawned_by(ids[3]))
+    home.start_again()
+    receipt = archive(service, ids[0])
     assert (receipt.archived, receipt.already_archived) == ([ABSENT], in_order(ids))

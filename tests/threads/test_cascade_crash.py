@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
-import anyio
 import pytest
 
 from mcp_server.codex.paths import archived_path
@@ -18,8 +17,6 @@ from mcp_server.threads.service import ThreadService
 from tests.faults import Faults, Killed
 from tests.threads.conftest import Home, Homes, hello, load
 
-pytestmark = pytest.mark.anyio
-
 Kind = Literal["archive", "unarchive", "delete"]
 
 TREE = (None, 0, 0, 1)
@@ -30,12 +27,12 @@ LEAST_CALLS = 7
 LEAST_TO_FINISH = 7
 
 
-async def do(service: ThreadService, kind: Kind, root: str) -> CascadeResult:
+def do(service: ThreadService, kind: Kind, root: str) -> CascadeResult:
     if kind == "archive":
-        return await service.cascade.archive(root, dry_run=False, interrupt_running=True)
+        return service.cascade.archive(root, dry_run=False, interrupt_running=True)
     if kind == "unarchive":
-        return await service.cascade.unarchive(root, include="same_operation")
-    return await service.cascade.delete(root, dry_run=False, interrupt_running=True)
+        return service.cascade.unarchive(root, include="same_operation")
+    return service.cascade.delete(root, dry_run=False, interrupt_running=True)
 
 
 class Case:
@@ -47,21 +44,21 @@ class Case:
         self.ids: list[str] = []
         self.other = ""
 
-    async def plant(self) -> None:
-        *self.ids, self.other = await self.seed.plant(*TREE, None)
+    def plant(self) -> None:
+        *self.ids, self.other = self.seed.plant(*TREE, None)
         for thread_id in (*self.ids, self.other):
-            await self.seed.rollouts.append_name(thread_id, f"name of {thread_id}", 0)
-        await sync(self.seed.rollouts, self.seed.state)
+            self.seed.rollouts.append_name(thread_id, f"name of {thread_id}", 0)
+        sync(self.seed.rollouts, self.seed.state)
         if self.kind == "unarchive":
-            await do(self.seed.service(), "archive", self.ids[0])
+            do(self.seed.service(), "archive", self.ids[0])
 
-    async def process(self, home: Home, faults: Faults) -> ThreadService:
+    def process(self, home: Home, faults: Faults) -> ThreadService:
         """A process to be struck; the calls that prepare it do not count."""
         service = home.service(faults)
         at, faults.at = faults.at, 0
         if self._loaded:
-            await load(service, self.ids[0], self.ids[3])
-            await service.turns.start(self.ids[3], hello("still at work"))
+            load(service, self.ids[0], self.ids[3])
+            service.turns.start(self.ids[3], hello("still at work"))
         faults.at = at + len(faults.calls)
         return service
 
@@ -78,34 +75,34 @@ class Case:
     def _all(self) -> list[str]:
         return [*self.ids, self.other]
 
-    async def check(self, home: Home, *, seq: int) -> bool:
+    def check(self, home: Home, *, seq: int) -> bool:
         """Whether the cascade is done; else it is undone, and nothing in between. No lock is left either way."""
-        standing = await home.standing()
+        standing = home.standing()
         assert standing in (self.before, self.after)
         done = standing == self.after
-        told = await home.told(*EVENTS, after=seq)
+        told = home.told(*EVENTS, after=seq)
         assert sorted(told) == (sorted(self.ids) if done else [])
         assert home.locked() == []
-        names = await home.rollouts.names()
+        names = home.rollouts.names()
         assert set(names) >= set(standing)
         if self.kind == "delete":
-            assert await home.state.deleted(self._all()) == set(self.ids if done else [])
-            assert not done or await home.state.edges_around(self.ids[0], self._all()) == ([], [])
+            assert home.state.deleted(self._all()) == set(self.ids if done else [])
+            assert not done or home.state.edges_around(self.ids[0], self._all()) == ([], [])
         return done
 
-    async def sweep(self, strike: Callable[[Home, Faults], Awaitable[bool]], at: int = 1) -> int:
+    def sweep(self, strike: Callable[[Home, Faults], bool], at: int = 1) -> int:
         """Strike at the first call, the second, ... until the operation ends before it is struck. Returns how often."""
         while True:
             faults = Faults(at=at)
-            if not await strike(self.homes.copy(self.seed), faults):
+            if not strike(self.homes.copy(self.seed), faults):
                 assert not faults.raised
                 return at - 1
             at += 1
 
 
-async def planted(homes: Homes, kind: Kind, *, loaded: bool = False) -> Case:
+def planted(homes: Homes, kind: Kind, *, loaded: bool = False) -> Case:
     case = Case(homes, kind, loaded=loaded)
-    await case.plant()
+    case.plant()
     return case
 
 
@@ -120,122 +117,122 @@ KINDS = pytest.mark.parametrize(
 
 @KINDS
 @pytest.mark.parametrize("start", ["journal alone", "as the server does"])
-async def test_killed_at_any_store_call_it_is_done_undone_or_finished_at_the_next_start(
+def test_killed_at_any_store_call_it_is_done_undone_or_finished_at_the_next_start(
     homes: Homes, kind: Kind, loaded: bool, start: str
 ) -> None:
-    case = await planted(homes, kind, loaded=loaded)
+    case = planted(homes, kind, loaded=loaded)
     finished: list[str] = []
 
-    async def strike(home: Home, faults: Faults) -> bool:
-        seq = await home.state.last_seq()
-        service = await case.process(home, faults)
+    def strike(home: Home, faults: Faults) -> bool:
+        seq = home.state.last_seq()
+        service = case.process(home, faults)
         killed = False
         try:
-            await do(service, kind, case.ids[0])
+            do(service, kind, case.ids[0])
         except Killed:
             killed = True
-        await home.kill()
+        home.kill()
         if start == "journal alone":
             if killed and loaded:
-                await sync(home.rollouts, home.state)  # the interruption may be in the file and not in the row
+                sync(home.rollouts, home.state)  # the interruption may be in the file and not in the row
             next_service = home.service()
-            finished.extend(operation.id for operation in await next_service.cascade.finish())
+            finished.extend(operation.id for operation in next_service.cascade.finish())
         else:
-            next_service = await home.start_again()
-        done = await case.check(home, seq=seq)
+            next_service = home.start_again()
+        done = case.check(home, seq=seq)
         assert done or killed
         if not done:
-            await do(next_service, kind, case.ids[0])
-            assert await case.check(home, seq=seq)
+            do(next_service, kind, case.ids[0])
+            assert case.check(home, seq=seq)
         return killed
 
-    stops = await case.sweep(strike)
+    stops = case.sweep(strike)
     assert stops >= LEAST_CALLS
     assert start != "journal alone" or finished
 
 
 @pytest.mark.parametrize("kind", ["archive", "unarchive", "delete"])
-async def test_killed_again_while_it_finishes_it_is_finished_by_the_start_after(homes: Homes, kind: Kind) -> None:
-    case = await planted(homes, kind)
-    seq = await case.seed.state.last_seq()
+def test_killed_again_while_it_finishes_it_is_finished_by_the_start_after(homes: Homes, kind: Kind) -> None:
+    case = planted(homes, kind)
+    seq = case.seed.state.last_seq()
     middle = Faults()
-    await do(homes.copy(case.seed).service(middle), kind, case.ids[0])
+    do(homes.copy(case.seed).service(middle), kind, case.ids[0])
     moves = [n for n, call in enumerate(middle.calls, start=1) if call in ("archive_many", "unarchive_many", "remove")]
     with pytest.raises(Killed):  # when some files have moved, and others not yet
-        await do(case.seed.service(Faults(at=moves[1])), kind, case.ids[0])
-    await case.seed.kill()
-    (operation,) = await case.seed.state.running_operations()
+        do(case.seed.service(Faults(at=moves[1])), kind, case.ids[0])
+    case.seed.kill()
+    (operation,) = case.seed.state.running_operations()
     assert len(operation.moves) == len(case.ids)
 
-    async def strike(home: Home, faults: Faults) -> bool:
+    def strike(home: Home, faults: Faults) -> bool:
         try:
-            await home.service(faults).cascade.finish()
+            home.service(faults).cascade.finish()
         except Killed:
-            await home.kill()
-            await home.start_again()
-            assert await case.check(home, seq=seq)
+            home.kill()
+            home.start_again()
+            assert case.check(home, seq=seq)
             return True
-        assert await case.check(home, seq=seq)
-        result = await home.state.operation(operation.id)
+        assert case.check(home, seq=seq)
+        result = home.state.operation(operation.id)
         assert result is not None
         assert result.result[{"archive": "archived", "unarchive": "unarchived", "delete": "deleted"}[kind]] == [
             move.thread_id for move in operation.moves
         ]
         return False
 
-    assert await case.sweep(strike) >= LEAST_TO_FINISH
+    assert case.sweep(strike) >= LEAST_TO_FINISH
 
 
-async def test_a_start_that_finishes_nothing_changes_nothing(home: Home) -> None:
-    ids = await home.plant(*TREE)
-    await do(home.service(), "archive", ids[0])
-    seq = await home.state.last_seq()
-    await home.start_again()
-    assert await home.service().cascade.finish() == []
-    assert await home.state.last_seq() == seq
+def test_a_start_that_finishes_nothing_changes_nothing(home: Home) -> None:
+    ids = home.plant(*TREE)
+    do(home.service(), "archive", ids[0])
+    seq = home.state.last_seq()
+    home.start_again()
+    assert home.service().cascade.finish() == []
+    assert home.state.last_seq() == seq
 
 
-async def test_what_another_process_is_still_at_is_left_to_it(home: Home) -> None:
-    ids = await home.plant(*TREE)
-    operation = await begun(home, ids)
+def test_what_another_process_is_still_at_is_left_to_it(home: Home) -> None:
+    ids = home.plant(*TREE)
+    operation = begun(home, ids)
     at_work = home.locks()
-    await at_work.acquire(ids[3])
+    at_work.acquire(ids[3])
     service = home.service()
-    assert await service.cascade.finish() == []
-    assert await home.state.running_operations() == [operation]
+    assert service.cascade.finish() == []
+    assert home.state.running_operations() == [operation]
     assert home.locked() == [ids[3]]
-    await at_work.release(ids[3])
-    assert [one.id for one in await service.cascade.finish()] == [operation.id]
-    assert await home.standing() == dict.fromkeys(ids, True)
+    at_work.release(ids[3])
+    assert [one.id for one in service.cascade.finish()] == [operation.id]
+    assert home.standing() == dict.fromkeys(ids, True)
 
 
-async def test_an_operation_that_can_not_be_finished_does_not_keep_the_others(home: Home) -> None:
-    first, second = await home.plant(None, 0), await home.plant(None, 0)
-    await begun(home, first)
-    await home.rollouts.remove(await home.path(first[0]))
-    await begun(home, second)
-    await home.start_again()
-    assert await home.standing() == {first[1]: False} | dict.fromkeys(second, True)
+def test_an_operation_that_can_not_be_finished_does_not_keep_the_others(home: Home) -> None:
+    first, second = home.plant(None, 0), home.plant(None, 0)
+    begun(home, first)
+    home.rollouts.remove(home.path(first[0]))
+    begun(home, second)
+    home.start_again()
+    assert home.standing() == {first[1]: False} | dict.fromkeys(second, True)
 
 
-async def test_a_thread_that_was_loaded_before_the_journal_was_read_is_closed_for_its_move(home: Home) -> None:
-    ids = await home.plant(*TREE)
-    await begun(home, ids)
+def test_a_thread_that_was_loaded_before_the_journal_was_read_is_closed_for_its_move(home: Home) -> None:
+    ids = home.plant(*TREE)
+    begun(home, ids)
     service = home.service()
-    await load(service, ids[3])
-    await service.turns.start(ids[3], hello("quicker than the start"))
-    await service.cascade.finish()
-    assert await home.standing() == dict.fromkeys(ids, True)
+    load(service, ids[3])
+    service.turns.start(ids[3], hello("quicker than the start"))
+    service.cascade.finish()
+    assert home.standing() == dict.fromkeys(ids, True)
     assert (service.live.ids(), home.locked()) == ([], [])
-    lines = [raw.data async for batch in home.rollouts.lines(await home.path(ids[3])) for raw in batch]
+    lines = [raw.data for batch in home.rollouts.lines(home.path(ids[3])) for raw in batch]
     assert b'"turn_aborted"' in lines[-1]
 
 
-async def begun(home: Home, ids: list[str]) -> Operation:
+def begun(home: Home, ids: list[str]) -> Operation:
     """What a process leaves that was killed right after it wrote its plan."""
-    moves = tuple([Move(thread_id, await home.path(thread_id)) for thread_id in ids])
+    moves = tuple([Move(thread_id, home.path(thread_id)) for thread_id in ids])
     operation = Operation(f"op_{ids[0]}", "archive", ids[0], moves, "running", started_at_ms=home.now_ms())
-    await home.state.commit(Change(operation=operation))
+    home.state.commit(Change(operation=operation))
     return operation
 
 
@@ -243,73 +240,51 @@ async def begun(home: Home, ids: list[str]) -> Operation:
 
 
 @KINDS
-async def test_failing_at_any_store_call_it_is_refused_whole_or_done_and_the_receipt_says_what_was_not(
+def test_failing_at_any_store_call_it_is_refused_whole_or_done_and_the_receipt_says_what_was_not(
     homes: Homes, kind: Kind, loaded: bool
 ) -> None:
-    case = await planted(homes, kind, loaded=loaded)
+    case = planted(homes, kind, loaded=loaded)
 
-    async def strike(home: Home, faults: Faults) -> bool:
+    def strike(home: Home, faults: Faults) -> bool:
         def fail() -> StoreFailure | None:
             return None if faults.calls[-1].startswith("release") else StoreFailure("no space left on device")
 
-        seq = await home.state.last_seq()
+        seq = home.state.last_seq()
         faults.error = fail  # a release does not fail, by its contract
-        service = await case.process(home, faults)
+        service = case.process(home, faults)
         receipt: CascadeResult | None = None
         with suppress(StoreFailure):
-            receipt = await do(service, kind, case.ids[0])
+            receipt = do(service, kind, case.ids[0])
         struck = len(faults.calls) >= faults.at
         faults.at = 0
-        await service.catalog.commit(Change())  # what waited for the state DB goes in with the next change
-        await service.lifecycle.close_all()
+        service.catalog.commit(Change())  # what waited for the state DB goes in with the next change
+        service.lifecycle.close_all()
         passed_over = {failure.thread_id for failure in receipt.failed} if receipt else set(case.ids)
-        files = {file.thread_id: file.archived for file in await home.rollouts.files()}
+        files = {file.thread_id: file.archived for file in home.rollouts.files()}
         assert {i: files.get(i) for i in case.before} == {
             i: case.before[i] if i in passed_over else case.after.get(i) for i in case.before
         }
-        assert await home.state.running_operations() == []
+        assert home.state.running_operations() == []
         assert home.locked() == []
-        await sync(home.rollouts, home.state)
+        sync(home.rollouts, home.state)
         if kind != "unarchive" or receipt is None:  # what stayed behind in the archive may be meant to stay
-            await do(service, kind, case.ids[0])
-            assert await case.check(home, seq=seq)
+            do(service, kind, case.ids[0])
+            assert case.check(home, seq=seq)
         return struck
 
-    assert await case.sweep(strike) >= LEAST_CALLS
+    assert case.sweep(strike) >= LEAST_CALLS
 
 
-# ---------------------------------------------------------------------------------------------- cancelled
-
-
-@KINDS
-async def test_cancelled_at_any_store_call_it_is_undone_or_done_and_never_in_between(
-    homes: Homes, kind: Kind, loaded: bool
-) -> None:
-    case = await planted(homes, kind, loaded=loaded)
-
-    async def strike(home: Home, faults: Faults) -> bool:
-        seq = await home.state.last_seq()
-        service = await case.process(home, faults)
-        with anyio.CancelScope() as scope:
-            faults.error = scope.cancel
-            await do(service, kind, case.ids[0])
-        await service.lifecycle.close_all()
-        await case.check(home, seq=seq)
-        return scope.cancel_called
-
-    assert await case.sweep(strike) >= LEAST_CALLS
-
-
-async def test_a_move_that_was_cut_between_its_two_steps_is_finished(homes: Homes) -> None:
+def test_a_move_that_was_cut_between_its_two_steps_is_finished(homes: Homes) -> None:
     home = homes.new()
-    ids = await home.plant(*TREE)
-    await begun(home, ids)
+    ids = home.plant(*TREE)
+    begun(home, ids)
     if home.folder is None:
         pytest.skip("a move in memory has one step")
-    path = await home.path(ids[1])
+    path = home.path(ids[1])
     target = home.folder / archived_path(path)
     target.parent.mkdir()
     target.hardlink_to(home.folder / path)
-    await home.start_again()
-    assert await home.standing() == dict.fromkeys(ids, True)
-    assert await home.told("thread/archived") == ids
+    home.start_again()
+    assert home.standing() == dict.fromkeys(ids, True)
+    assert home.told("thread/archived") == ids

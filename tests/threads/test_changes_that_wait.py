@@ -13,10 +13,7 @@ from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryRollouts
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog
-from mcp_server.threads.event_feed import EventFeed
 from mcp_server.threads.loaded import LiveThreads
-
-pytestmark = pytest.mark.anyio
 
 ROW = StoredThread("good", "sessions/good.jsonl", FileStamp(1, 1), False, 1, 1, 1, preview="hello")
 
@@ -24,50 +21,50 @@ ROW = StoredThread("good", "sessions/good.jsonl", FileStamp(1, 1), False, 1, 1, 
 class Choosy(MemoryState):
     """Has no room for one thread."""
 
-    async def commit(self, change: Change) -> list[ThreadEvent]:
+    def commit(self, change: Change) -> list[ThreadEvent]:
         if "bad" in {*(row.id for row in change.threads), *(event.thread_id for event in change.events)}:
             raise NotStorable("a number is too large")
-        return await super().commit(change)
+        return super().commit(change)
 
 
 def catalog(state: MemoryState | None) -> Catalog:
-    return Catalog(MemoryRollouts(), state, memory=MemoryState(), live=LiveThreads(), bus=EventFeed())
+    return Catalog(MemoryRollouts(), state, memory=MemoryState(), live=LiveThreads())
 
 
-async def test_what_can_be_recorded_of_a_change_is_and_later_ones_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_can_be_recorded_of_a_change_is_and_later_ones_too(caplog: pytest.LogCaptureFixture) -> None:
     state = Choosy()
     kept = catalog(state)
-    await kept.record(Change(threads=(replace(ROW, id="bad"), ROW), events=(notices.closed("good"),)))
-    await kept.record(Change(threads=(replace(ROW, id="bad"),)))
+    kept.record(Change(threads=(replace(ROW, id="bad"), ROW), events=(notices.closed("good"),)))
+    kept.record(Change(threads=(replace(ROW, id="bad"),)))
     events = (notices.closed("bad"), notices.closed("later"))
-    await kept.record(Change(threads=(replace(ROW, id="later"),), events=events))
-    assert set(await state.stamps()) == {"good", "later"}
-    assert [event.thread_id for event in await state.events_after(0, limit=9)] == ["good", "later"]
+    kept.record(Change(threads=(replace(ROW, id="later"),), events=events))
+    assert set(state.stamps()) == {"good", "later"}
+    assert [event.thread_id for event in state.events_after(0, limit=9)] == ["good", "later"]
     assert "a change of bad is not on record" in caplog.text
 
 
-async def test_a_state_db_is_taken_over_whatever_it_has_no_room_for() -> None:
+def test_a_state_db_is_taken_over_whatever_it_has_no_room_for() -> None:
     state = Choosy()
     kept = catalog(None)
-    await kept.record(Change(events=(notices.closed("bad"), notices.closed("good"))))
-    await kept.attach(state)
+    kept.record(Change(events=(notices.closed("bad"), notices.closed("good"))))
+    kept.attach(state)
     assert kept.state is state
-    assert [event.thread_id for event in await state.events_after(0, limit=9)] == ["good"]
+    assert [event.thread_id for event in state.events_after(0, limit=9)] == ["good"]
 
 
-async def test_what_a_database_refuses_for_its_own_reasons_waits_in_order() -> None:
+def test_what_a_database_refuses_for_its_own_reasons_waits_in_order() -> None:
     class Full(MemoryState):
         full = True
 
-        async def commit(self, change: Change) -> list[ThreadEvent]:
+        def commit(self, change: Change) -> list[ThreadEvent]:
             if self.full:
                 raise StoreFailure("the disk is full")
-            return await super().commit(change)
+            return super().commit(change)
 
     state = Full()
     kept = catalog(state)
     for key in ("one", "two"):
-        await kept.record(Change(threads=(replace(ROW, id=key),)))
+        kept.record(Change(threads=(replace(ROW, id=key),)))
     state.full = False
-    await kept.record(Change(events=(notices.closed("three"),)))
-    assert set(await state.stamps()) == {"one", "two"}
+    kept.record(Change(events=(notices.closed("three"),)))
+    assert set(state.stamps()) == {"one", "two"}

@@ -11,7 +11,6 @@ from mcp_server.models.params import GitPatch
 from mcp_server.storage.files.codex_follow import CodexDatabase
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryRollouts
-from mcp_server.threads.event_feed import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.codex_database import Row, make, row_of, rows_of
@@ -19,16 +18,14 @@ from tests.faults import Faults, Killed
 from tests.mission.conftest import rollouts
 from tests.threads.conftest import Home, Homes
 
-pytestmark = pytest.mark.anyio
-
 TREE = (None, 0, 0, 1)
 
 
 @pytest.fixture
-async def planted(tmp_path: Path) -> tuple[Home, list[str]]:
+def planted(tmp_path: Path) -> tuple[Home, list[str]]:
     """A tree that Codex has a row for each thread of."""
     home = Homes(tmp_path).new()
-    ids = await home.plant(*TREE)
+    ids = home.plant(*TREE)
     assert home.folder is not None
     make(home.folder, *map(row_of, rollouts(home.folder)))
     return home, ids
@@ -41,7 +38,7 @@ def service(home: Home, faults: Faults | None = None) -> ThreadService:
         *(home.rollouts, home.locks(), home.state, MemoryState(), MemoryRollouts),
         codex=faults.wrap(codex) if faults else codex,
     )
-    return ThreadService(stores, EventFeed(), defaults=Defaults(cwd="/work"), now_ms=home.now_ms)
+    return ThreadService(stores, defaults=Defaults(cwd="/work"), now_ms=home.now_ms)
 
 
 def rows(home: Home) -> dict[str, Row]:
@@ -49,33 +46,33 @@ def rows(home: Home) -> dict[str, Row]:
     return rows_of(home.folder)
 
 
-async def call(verbs: ThreadService, kind: str, root: str) -> None:
+def call(verbs: ThreadService, kind: str, root: str) -> None:
     if kind == "archive":
-        await verbs.cascade.archive(root, dry_run=False, interrupt_running=True)
+        verbs.cascade.archive(root, dry_run=False, interrupt_running=True)
     elif kind == "name":
-        await verbs.metadata.set_name(root, "the name")
+        verbs.metadata.set_name(root, "the name")
     else:
-        await verbs.metadata.set_git(root, GitPatch({"branch": "the branch"}))
+        verbs.metadata.set_git(root, GitPatch({"branch": "the branch"}))
 
 
 @pytest.mark.parametrize(("kind", "follow"), [("archive", "move"), ("name", "name"), ("git", "git")])
-async def test_killed_before_the_rows_follow_the_next_start_lets_them(
+def test_killed_before_the_rows_follow_the_next_start_lets_them(
     planted: tuple[Home, list[str]], kind: str, follow: str
 ) -> None:
     home, ids = planted
     before = rows(home)
     faults = Faults(stop=follow)
     with pytest.raises(Killed):
-        await call(service(home, faults), kind, ids[0])
-    await home.kill()
+        call(service(home, faults), kind, ids[0])
+    home.kill()
     assert faults.calls[-1] == follow
     assert rows(home) == before
-    assert [one.kind for one in await home.state.running_operations()] == [kind]
+    assert [one.kind for one in home.state.running_operations()] == [kind]
 
     again = service(home)
-    finished = [*await again.cascade.finish(), *await again.metadata.finish()]
+    finished = [*again.cascade.finish(), *again.metadata.finish()]
     assert [one.root_id for one in finished] == ids[:1]
-    assert await home.state.running_operations() == []
+    assert home.state.running_operations() == []
     assert home.locked() == []
     after = rows(home)
     if kind == "archive":
@@ -88,13 +85,11 @@ async def test_killed_before_the_rows_follow_the_next_start_lets_them(
 
 
 @pytest.mark.parametrize("kind", ["name", "git"])
-async def test_what_can_not_be_finished_does_not_stay_in_the_journal(
-    planted: tuple[Home, list[str]], kind: str
-) -> None:
+def test_what_can_not_be_finished_does_not_stay_in_the_journal(planted: tuple[Home, list[str]], kind: str) -> None:
     home, ids = planted
     with pytest.raises(Killed):
-        await call(service(home, Faults(stop=kind)), kind, ids[3])
-    await home.kill()
-    await home.rollouts.remove(await home.path(ids[3]))
-    assert [one.root_id for one in await service(home).metadata.finish()] == [ids[3]]
-    assert await home.state.running_operations() == []
+        call(service(home, Faults(stop=kind)), kind, ids[3])
+    home.kill()
+    home.rollouts.remove(home.path(ids[3]))
+    assert [one.root_id for one in service(home).metadata.finish()] == [ids[3]]
+    assert home.state.running_operations() == []

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,10 +25,8 @@ from mcp_server.sync.reconciler import sync
 from mcp_server.threads.service import ThreadService
 from tests.threads.conftest import Home, Homes, hello, load
 
-pytestmark = pytest.mark.anyio
-
 Json = dict[str, Any]
-Verb = Callable[[ThreadService, str, bool], Awaitable[Any]]
+Verb = Callable[[ThreadService, str, bool], Any]
 
 VERBS: dict[str, Verb] = {
     "archive": lambda s, i, dry: s.cascade.archive(i, dry_run=dry, interrupt_running=False),
@@ -63,55 +60,55 @@ def states(draw: st.DrawFn) -> State:
     return State(parents, archived, tuple(draw(condition) for _ in range(count)))
 
 
-async def build(home: Home, state: State) -> tuple[ThreadService, list[str]]:
-    ids = await home.plant(None, *state.parents)
+def build(home: Home, state: State) -> tuple[ThreadService, list[str]]:
+    ids = home.plant(None, *state.parents)
     for thread_id, archived in zip(ids, state.archived, strict=True):
         if archived:
-            await home.rollouts.archive(await home.path(thread_id))
-    await sync(home.rollouts, home.state)
+            home.rollouts.archive(home.path(thread_id))
+    sync(home.rollouts, home.state)
     service, other = home.service(), home.locks()
     for thread_id, archived, condition in zip(ids, state.archived, state.conditions, strict=True):
         if condition in ("loaded", "running") and not archived:
-            await load(service, thread_id)
+            load(service, thread_id)
         if condition == "running" and not archived:
-            await service.turns.start(thread_id, hello())
+            service.turns.start(thread_id, hello())
         elif condition == "held by another":
-            await other.acquire(thread_id)
+            other.acquire(thread_id)
         elif condition == "missing":
-            await home.rollouts.remove(await home.path(thread_id))
+            home.rollouts.remove(home.path(thread_id))
         elif condition == "in the way":
-            await home.obstruct(thread_id)
+            home.obstruct(thread_id)
     return service, ids
 
 
-async def outcome(call: Awaitable[Any]) -> Json:
+def outcome(call: Callable[[], Any]) -> Json:
     try:
-        told = plain(await call)
+        told = plain(call())
     except ThreadstoreError as error:
         return {"error": type(error).__name__, "sentence": str(error)}
     return {key: value for key, value in told.items() if key not in ("operation_id", "dry_run", "thread", "needs")}
 
 
-async def everything(home: Home, service: ThreadService) -> Any:
+def everything(home: Home, service: ThreadService) -> Any:
     """What must not change. A row may: whoever looks for a thread brings its row in step with what it finds."""
-    files = {file.path: file.stamp for file in await home.rollouts.files()}
+    files = {file.path: file.stamp for file in home.rollouts.files()}
     running = [live.thread.id for live in service.live.all() if live.turn is not None]
-    return files, home.locked(), service.live.ids(), running, await home.told("thread/archived", "thread/deleted")
+    return files, home.locked(), service.live.ids(), running, home.told("thread/archived", "thread/deleted")
 
 
-async def check(homes: Homes, state: State, verb: str) -> None:
+def check(homes: Homes, state: State, verb: str) -> None:
     home = homes.new()
-    service, ids = await build(home, state)
-    before = await everything(home, service)
-    foretold = await outcome(VERBS[verb](service, ids[0], True))
-    assert await everything(home, service) == before
-    assert await outcome(VERBS[verb](service, ids[0], False)) == foretold
+    service, ids = build(home, state)
+    before = everything(home, service)
+    foretold = outcome(lambda: VERBS[verb](service, ids[0], True))
+    assert everything(home, service) == before
+    assert outcome(lambda: VERBS[verb](service, ids[0], False)) == foretold
 
 
 @settings(max_examples=300, deadline=None)
 @given(states(), st.sampled_from(sorted(VERBS)))
 def test_in_memory_the_call_does_what_its_dry_run_told(state: State, verb: str) -> None:
-    anyio.run(check, Homes(None), state, verb)
+    check(Homes(None), state, verb)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -120,7 +117,7 @@ def test_on_files_the_call_does_what_its_dry_run_told(state: State, verb: str) -
     folder = Path(tempfile.mkdtemp(prefix="dry-run-"))
     homes = Homes(folder)
     try:
-        anyio.run(check, homes, state, verb)
+        check(homes, state, verb)
     finally:
         homes.close()
         shutil.rmtree(folder)
@@ -130,46 +127,46 @@ def test_on_files_the_call_does_what_its_dry_run_told(state: State, verb: str) -
 
 
 @pytest.mark.parametrize("verb", ["archive", "delete"])
-async def test_a_running_turn_below_refuses_and_told_to_interrupt_it_is_named(home: Home, verb: str) -> None:
-    ids = await home.plant(None, 0)
+def test_a_running_turn_below_refuses_and_told_to_interrupt_it_is_named(home: Home, verb: str) -> None:
+    ids = home.plant(None, 0)
     service = home.service()
-    await load(service, ids[1])
-    await service.turns.start(ids[1], hello())
+    load(service, ids[1])
+    service.turns.start(ids[1], hello())
     for dry_run in (True, False):
         with pytest.raises(TurnsRunning, match=ids[1]):
-            await VERBS[verb](service, ids[0], dry_run)
-    plan = await VERBS[f"{verb} and interrupt"](service, ids[0], True)
+            VERBS[verb](service, ids[0], dry_run)
+    plan = VERBS[f"{verb} and interrupt"](service, ids[0], True)
     assert plan.interrupted == [ids[1]]
     assert service.live.require(ids[1]).turn is not None
-    assert (await VERBS[f"{verb} and interrupt"](service, ids[0], False)).interrupted == [ids[1]]
+    assert (VERBS[f"{verb} and interrupt"](service, ids[0], False)).interrupted == [ids[1]]
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
-async def test_a_thread_that_another_holds_refuses_with_the_same_holder(home: Home, verb: str) -> None:
+def test_a_thread_that_another_holds_refuses_with_the_same_holder(home: Home, verb: str) -> None:
     state = State((0,), (verb.startswith("un"),) * 2, ("held by another", "plain"))
-    service, ids = await build(home, state)
-    foretold = await outcome(VERBS[verb](service, ids[0], True))
+    service, ids = build(home, state)
+    foretold = outcome(lambda: VERBS[verb](service, ids[0], True))
     assert foretold["error"] == ActiveWriter.__name__
-    assert await outcome(VERBS[verb](service, ids[0], False)) == foretold
+    assert outcome(lambda: VERBS[verb](service, ids[0], False)) == foretold
 
 
-async def test_a_root_whose_name_is_taken_is_refused_and_a_sub_agent_is_passed_over(home: Home) -> None:
-    ids = await home.plant(None, 0, 0)
+def test_a_root_whose_name_is_taken_is_refused_and_a_sub_agent_is_passed_over(home: Home) -> None:
+    ids = home.plant(None, 0, 0)
     service = home.service()
-    await home.obstruct(ids[1])
-    plan = await service.cascade.archive(ids[0], dry_run=True, interrupt_running=False)
+    home.obstruct(ids[1])
+    plan = service.cascade.archive(ids[0], dry_run=True, interrupt_running=False)
     assert plan.archived == [ids[0], ids[2]]
     assert [failure.thread_id for failure in plan.failed] == [ids[1]]
-    await home.obstruct(ids[0])
+    home.obstruct(ids[0])
     with pytest.raises(RolloutNameTaken):
-        await service.cascade.archive(ids[0], dry_run=True, interrupt_running=False)
+        service.cascade.archive(ids[0], dry_run=True, interrupt_running=False)
 
 
-async def test_a_deletion_that_a_fork_stands_against_is_refused(home: Home) -> None:
-    (thread_id,) = await home.plant(None)
+def test_a_deletion_that_a_fork_stands_against_is_refused(home: Home) -> None:
+    (thread_id,) = home.plant(None)
     base = {"thread_id": thread_id, "end_ordinal_exclusive": 1, "end_byte_offset": 1}
-    await home.write(FORK, history_mode="paginated", history_base=base)
-    await sync(home.rollouts, home.state)
+    home.write(FORK, history_mode="paginated", history_base=base)
+    sync(home.rollouts, home.state)
     for dry_run in (True, False):
         with pytest.raises(ForkedHistoryInUse, match=FORK):
-            await home.service().cascade.delete(thread_id, dry_run=dry_run)
+            home.service().cascade.delete(thread_id, dry_run=dry_run)

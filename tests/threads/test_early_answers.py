@@ -3,7 +3,7 @@ could not look at."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,12 +22,9 @@ from mcp_server.storage.sqlite.database import StateDb
 from mcp_server.sync import upsert as adopt
 from mcp_server.sync.backfill import ALL_ACTIVE
 from mcp_server.sync.reconciler import backfill, look_ahead
-from mcp_server.threads.event_feed import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.stores.rollout_text import meta, text_of, user
-
-pytestmark = pytest.mark.anyio
 
 NEWEST = datetime(2026, 11, 22, 12, tzinfo=UTC)
 COUNT = 40
@@ -38,7 +35,7 @@ class WatchedHome(MemoryRollouts):
 
     def __init__(self, shift: timedelta = timedelta()) -> None:
         super().__init__()
-        self.look: Callable[[], Awaitable[None]] | None = None
+        self.look: Callable[[], None] | None = None
         for number in range(COUNT):
             key = f"01a20581-0000-7000-8000-{number:012x}"
             created = NEWEST - timedelta(hours=6 * number)
@@ -48,10 +45,10 @@ class WatchedHome(MemoryRollouts):
             data = text_of(meta(key, timestamp=created.isoformat(), cwd=f"/{number % 2}"), user(f"message {number}"))
             self._files[f"{folder}/{name}"] = (data, int(created.timestamp() * 1e9))
 
-    async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+    def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
         if self.look is not None:
-            await self.look()
-        return await super().describe_many(files)
+            self.look()
+        return super().describe_many(files)
 
 
 @pytest.fixture
@@ -62,7 +59,7 @@ def state(tmp_path: Path) -> Iterator[StateDb]:
 
 def service_on(home: MemoryRollouts, state: StateStore) -> ThreadService:
     stores = Stores(home, MemoryLocks(), None, MemoryState(), MemoryRollouts)
-    service = ThreadService(stores, EventFeed(), defaults=Defaults(cwd="/"), now_ms=lambda: 0)
+    service = ThreadService(stores, defaults=Defaults(cwd="/"), now_ms=lambda: 0)
     service.catalog.building = state
     return service
 
@@ -81,35 +78,35 @@ LISTS = {
 }
 
 
-async def build(home: WatchedHome, state: StateDb) -> tuple[dict[str, list[ThreadListResult]], int]:
+def build(home: WatchedHome, state: StateDb) -> tuple[dict[str, list[ThreadListResult]], int]:
     """What each list gave before each batch, where it did not wait; and how many batches there were."""
     service = service_on(home, state)
     early: dict[str, list[ThreadListResult]] = {name: [] for name in LISTS}
     looks = 0
 
-    async def look() -> None:
+    def look() -> None:
         nonlocal looks
         looks += 1
         for name, params in LISTS.items():
-            if (page := await service.reader.early_list(params)) is not None:
+            if (page := service.reader.early_list(params)) is not None:
                 early[name].append(page)
 
     home.look = look
-    await backfill(home, state, owner="here", now_ms=lambda: 0)
+    backfill(home, state, owner="here", now_ms=lambda: 0)
     return early, looks
 
 
 @pytest.mark.parametrize("shift", [timedelta(hours=14), timedelta(), timedelta(hours=-12)])
-async def test_an_early_page_has_the_rows_of_the_whole_index_in_every_time_zone(
+def test_an_early_page_has_the_rows_of_the_whole_index_in_every_time_zone(
     state: StateDb, monkeypatch: pytest.MonkeyPatch, shift: timedelta
 ) -> None:
     monkeypatch.setattr(adopt, "BATCH_ROWS", 3)
     home = WatchedHome(shift)
-    early, looks = await build(home, state)
+    early, looks = build(home, state)
     service = service_on(home, state)
-    await service.catalog.attach(state)
+    service.catalog.attach(state)
     for name, params in LISTS.items():
-        whole = await service.reader.list(params)
+        whole = service.reader.list(params)
         assert whole.incomplete is None
         for page in early[name]:
             assert page.data == whole.data, name
@@ -126,58 +123,58 @@ async def test_an_early_page_has_the_rows_of_the_whole_index_in_every_time_zone(
     assert early["archived"] == early["of a parent"] == []
 
 
-async def test_an_early_page_says_how_far_the_index_is(state: StateDb, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_early_page_says_how_far_the_index_is(state: StateDb, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adopt, "BATCH_ROWS", 20)
-    early, _ = await build(WatchedHome(), state)
+    early, _ = build(WatchedHome(), state)
     (page,) = early["default"]
     assert page.incomplete == "The index is being built: 20 of 40 rollouts are in it, and counted, so far."
     assert page.total == 20
 
 
-async def test_the_first_batch_alone_has_the_first_page_until_the_state_db_has_it(
+def test_the_first_batch_alone_has_the_first_page_until_the_state_db_has_it(
     state: StateDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, ahead = WatchedHome(), MemoryState()
-    assert not await look_ahead(home, ahead)  # all of it is one batch
-    assert await ahead.stamps() == {}
+    assert not look_ahead(home, ahead)  # all of it is one batch
+    assert ahead.stamps() == {}
     monkeypatch.setattr(adopt, "BATCH_ROWS", 20)
-    assert await look_ahead(home, ahead)
+    assert look_ahead(home, ahead)
     service = service_on(home, state)
     service.catalog.ahead = ahead
-    page = await service.reader.early_list(LISTS["default"])
+    page = service.reader.early_list(LISTS["default"])
     assert page is not None
-    assert await service.reader.early_list(LISTS["all"]) is None
-    assert await service.searcher.early_search(SearchParams("message 1")) == SearchResult(
+    assert service.reader.early_list(LISTS["all"]) is None
+    assert service.searcher.early_search(SearchParams("message 1")) == SearchResult(
         data=[], incomplete=["The index is being built: 0 of 0 rollouts are in it so far, and were searched"]
     )
-    await backfill(home, state, owner="here", now_ms=lambda: 0)
-    await service.catalog.attach(state)
+    backfill(home, state, owner="here", now_ms=lambda: 0)
+    service.catalog.attach(state)
     assert service.catalog.ahead is None
-    whole = await service.reader.list(LISTS["default"])
+    whole = service.reader.list(LISTS["default"])
     assert (page.data, page.next_cursor, page.total) == (whole.data, whole.next_cursor, 20)
 
 
-async def test_a_file_whose_name_tells_no_time_is_waited_for(state: StateDb, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_whose_name_tells_no_time_is_waited_for(state: StateDb, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adopt, "BATCH_ROWS", 3)
     home = WatchedHome()
     path = next(path for path in sorted(home._files) if path.startswith("sessions"))  # pyright: ignore[reportPrivateUsage]
     home._files["sessions/0/rollout-by-hand.jsonl"] = home._files.pop(path)  # pyright: ignore[reportPrivateUsage]
-    early, _ = await build(home, state)
+    early, _ = build(home, state)
     assert len(early["default"]) == len(early["all"])
 
 
-async def test_what_this_server_changed_meanwhile_is_waited_for(state: StateDb) -> None:
+def test_what_this_server_changed_meanwhile_is_waited_for(state: StateDb) -> None:
     home = WatchedHome()
     service = service_on(home, state)
-    await backfill(home, state, owner="here", now_ms=lambda: 0)
-    await state.reopen_backfill()
-    await state.checkpoint_backfill(BackfillState("running", horizon_ms=ALL_ACTIVE))
-    assert await service.reader.early_list(LISTS["default"]) is not None
-    await service.catalog.record(Change(events=(ThreadEvent("thread/closed", "a"),)))
-    assert await service.reader.early_list(LISTS["default"]) is None
+    backfill(home, state, owner="here", now_ms=lambda: 0)
+    state.reopen_backfill()
+    state.checkpoint_backfill(BackfillState("running", horizon_ms=ALL_ACTIVE))
+    assert service.reader.early_list(LISTS["default"]) is not None
+    service.catalog.record(Change(events=(ThreadEvent("thread/closed", "a"),)))
+    assert service.reader.early_list(LISTS["default"]) is None
 
 
-async def test_an_early_search_finds_what_is_indexed_and_says_that_there_is_more(
+def test_an_early_search_finds_what_is_indexed_and_says_that_there_is_more(
     state: StateDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adopt, "BATCH_ROWS", 20)
@@ -185,11 +182,11 @@ async def test_an_early_search_finds_what_is_indexed_and_says_that_there_is_more
     service = service_on(home, state)
     told: list[SearchResult | None] = []
 
-    async def look() -> None:
-        told.append(await service.searcher.early_search(SearchParams("message")))
+    def look() -> None:
+        told.append(service.searcher.early_search(SearchParams("message")))
 
     home.look = look
-    await backfill(home, state, owner="here", now_ms=lambda: 0)
+    backfill(home, state, owner="here", now_ms=lambda: 0)
     first, second = told
     assert first is not None
     assert second is not None
@@ -199,19 +196,19 @@ async def test_an_early_search_finds_what_is_indexed_and_says_that_there_is_more
     assert second.incomplete == [
         "The index is being built: 20 of 40 rollouts are in it so far, and were searched",
     ]
-    await service.catalog.attach(state)
-    whole = await service.searcher.search(SearchParams("message", limit=100))
+    service.catalog.attach(state)
+    whole = service.searcher.search(SearchParams("message", limit=100))
     assert (len(whole.data), whole.incomplete) == (36, [])
 
 
-async def test_a_search_waits_where_the_part_is_no_answer(state: StateDb) -> None:
+def test_a_search_waits_where_the_part_is_no_answer(state: StateDb) -> None:
     home = WatchedHome()
     service = service_on(home, state)
     key = "01a20581-0000-7000-8000-000000000001"
     for params in (SearchParams("message", thread_id=key), SearchParams("x", ThreadFilter(ancestor_thread_id=key))):
-        assert await service.searcher.early_search(params) is None
-    assert await service.searcher.early_search(SearchParams("message")) is not None
-    await service.catalog.record(Change(events=(ThreadEvent("thread/closed", "a"),)))
-    assert await service.searcher.early_search(SearchParams("message")) is None
+        assert service.searcher.early_search(params) is None
+    assert service.searcher.early_search(SearchParams("message")) is not None
+    service.catalog.record(Change(events=(ThreadEvent("thread/closed", "a"),)))
+    assert service.searcher.early_search(SearchParams("message")) is None
     service.catalog.building = None
-    assert await service.searcher.early_search(SearchParams("message")) is None
+    assert service.searcher.early_search(SearchParams("message")) is None

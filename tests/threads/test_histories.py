@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import anyio
 import pytest
 from any_lines import ANY_LINES
 from hypothesis import example, given
@@ -41,13 +40,13 @@ class Rollout:
         self.lines: list[RolloutLine] = []
         self.stamp = FileStamp(0, 0)
 
-    async def write(self, *lines: RolloutLine) -> None:
+    def write(self, *lines: RolloutLine) -> None:
         data = b"".join(map(encode_line, lines))
         write = self.files.append if self.lines else self.files.create
-        self.stamp = await write(self.path, data)
+        self.stamp = write(self.path, data)
         self.lines += lines
 
-    async def open(self) -> History:
+    def open(self) -> History:
         thread = StoredThread(
             id=ID,
             path=self.path,
@@ -58,7 +57,7 @@ class Rollout:
             recency_at_ms=0,
             history_mode=self.mode,
         )
-        return await open_history(self.store, await history_text(self.files, thread, _nobody))
+        return open_history(self.store, history_text(self.files, thread, _nobody))
 
     def folded(self) -> TurnBuilder:
         builder = TurnBuilder(paginated=self.mode == "paginated")
@@ -67,7 +66,7 @@ class Rollout:
         return builder
 
 
-async def _nobody(_: str) -> None:
+def _nobody(_: str) -> None:
     return None
 
 
@@ -76,18 +75,16 @@ def settled(turns: list[Turn]) -> list[Turn]:
     return [replace(turn, status=ended.get(turn.status, turn.status)) for turn in turns]
 
 
-async def agrees(rollout: Rollout) -> None:
+def agrees(rollout: Rollout) -> None:
     """What the index finds is what folding every line finds."""
-    history, whole = await rollout.open(), rollout.folded()
+    history, whole = rollout.open(), rollout.folded()
     turns = settled(whole.turns())
-    assert await history.turns(0, 100, "full") == turns
-    assert [await history.turns(n, n + 1, "full") for n in range(len(turns))] == [[turn] for turn in turns]
-    assert await history.turns(0, 100, "summary") == [select_view(turn, "summary") for turn in turns]
-    assert await history.turns(0, 100, "notLoaded") == [select_view(turn, "notLoaded") for turn in turns]
+    assert history.turns(0, 100, "full") == turns
+    assert [history.turns(n, n + 1, "full") for n in range(len(turns))] == [[turn] for turn in turns]
+    assert history.turns(0, 100, "summary") == [select_view(turn, "summary") for turn in turns]
+    assert history.turns(0, 100, "notLoaded") == [select_view(turn, "notLoaded") for turn in turns]
     entries = [(turn.id, item) for turn in turns for item in turn.items]
-    assert [await history.items(n, n + 2) for n in range(len(entries))] == [
-        entries[n : n + 2] for n in range(len(entries))
-    ]
+    assert [history.items(n, n + 2) for n in range(len(entries))] == [entries[n : n + 2] for n in range(len(entries))]
     assert (history.mark.turns, history.mark.items) == (len(turns), len(entries))
     assert history.mark.next_item == whole.next_item
 
@@ -97,16 +94,13 @@ async def agrees(rollout: Rollout) -> None:
 def test_any_lines_are_found_again_by_offset_wherever_readings_ended(
     lines: list[RolloutLine], cuts: list[int], paginated: bool
 ) -> None:
-    async def check() -> None:
-        rollout = Rollout(paginated=paginated)
-        await rollout.write(META)
-        written = 0
-        for cut in [*sorted(cuts), len(lines)]:
-            await rollout.write(*lines[written:cut])
-            written = max(written, cut)
-            await agrees(rollout)
-
-    anyio.run(check)
+    rollout = Rollout(paginated=paginated)
+    rollout.write(META)
+    written = 0
+    for cut in [*sorted(cuts), len(lines)]:
+        rollout.write(*lines[written:cut])
+        written = max(written, cut)
+        agrees(rollout)
 
 
 LATE = {
@@ -117,30 +111,26 @@ LATE = {
 }
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("late", LATE.values(), ids=LATE)
 @pytest.mark.parametrize("paginated", [False, True])
-async def test_what_is_told_of_earlier_turns_is_found_after_they_were_indexed(
-    late: RolloutLine, paginated: bool
-) -> None:
+def test_what_is_told_of_earlier_turns_is_found_after_they_were_indexed(late: RolloutLine, paginated: bool) -> None:
     rollout = Rollout(paginated=paginated)
-    await rollout.write(META, started("a"), user("one"), call("c"), started("b"), user("two"), agent("re"), ended("b"))
-    await agrees(rollout)
-    await rollout.write(started("d"), user("three"), agent("re"), ended("d"), started("e"))
-    await agrees(rollout)
-    await rollout.write(late, user("four"), event("web_search_end", call_id="w", query="q"))
-    await agrees(rollout)
+    rollout.write(META, started("a"), user("one"), call("c"), started("b"), user("two"), agent("re"), ended("b"))
+    agrees(rollout)
+    rollout.write(started("d"), user("three"), agent("re"), ended("d"), started("e"))
+    agrees(rollout)
+    rollout.write(late, user("four"), event("web_search_end", call_id="w", query="q"))
+    agrees(rollout)
 
 
-@pytest.mark.anyio
-async def test_a_rollout_that_was_rewritten_is_read_anew() -> None:
+def test_a_rollout_that_was_rewritten_is_read_anew() -> None:
     rollout = Rollout()
-    await rollout.write(META, started("a"), user("one"), ended("a"))
-    await agrees(rollout)
-    await rollout.files.remove(rollout.path)
+    rollout.write(META, started("a"), user("one"), ended("a"))
+    agrees(rollout)
+    rollout.files.remove(rollout.path)
     rollout.lines = []
-    await rollout.write(META, started("b"), user("another"), agent("and longer than before"), ended("b"))
-    await agrees(rollout)
+    rollout.write(META, started("b"), user("another"), agent("and longer than before"), ended("b"))
+    agrees(rollout)
 
 
 def reads_of(rollout: Rollout) -> list[tuple[int, int]]:
@@ -148,52 +138,49 @@ def reads_of(rollout: Rollout) -> list[tuple[int, int]]:
     read: list[tuple[int, int]] = []
     original = rollout.files.read
 
-    async def seen(path: str, ranges: list[tuple[int, int]]) -> list[bytes]:
+    def seen(path: str, ranges: list[tuple[int, int]]) -> list[bytes]:
         read.extend(ranges)
-        return await original(path, ranges)
+        return original(path, ranges)
 
     rollout.files.read = seen  # type: ignore[method-assign, assignment]
     return read
 
 
-@pytest.mark.anyio
-async def test_a_page_of_items_reads_the_pieces_of_a_giant_turn_that_hold_them() -> None:
+def test_a_page_of_items_reads_the_pieces_of_a_giant_turn_that_hold_them() -> None:
     rollout = Rollout()
-    await rollout.write(META, started("giant"), user("ask"))
+    rollout.write(META, started("giant"), user("ask"))
     for n in range(300):
-        await rollout.write(call(f"c{n}"), output(f"c{n}", "x" * 5_000), agent(f"said {n}"))
-    await rollout.write(ended("giant"))
-    await agrees(rollout)
-    history = await rollout.open()
+        rollout.write(call(f"c{n}"), output(f"c{n}", "x" * 5_000), agent(f"said {n}"))
+    rollout.write(ended("giant"))
+    agrees(rollout)
+    history = rollout.open()
     read = reads_of(rollout)
-    page = await history.items(301, 303)
+    page = history.items(301, 303)
     assert [item.get("text") for _, item in page] == [None, "said 150"]
     assert sum(end - start for start, end in read) < 2 * 128 * 1024 < rollout.stamp.size / 5
 
 
-@pytest.mark.anyio
-async def test_no_piece_begins_between_a_call_and_what_is_told_of_it_later() -> None:
+def test_no_piece_begins_between_a_call_and_what_is_told_of_it_later() -> None:
     rollout = Rollout()
-    await rollout.write(META, started("a"), user("one"), call("early"), call("late"), output("early", "done"))
-    await rollout.write(agent("x" * 200_000), output("late", "at last"), agent("y" * 200_000), ended("a"))
-    await agrees(rollout)
-    (span,) = await (await rollout.open()).spans(0, 1)
+    rollout.write(META, started("a"), user("one"), call("early"), call("late"), output("early", "done"))
+    rollout.write(agent("x" * 200_000), output("late", "at last"), agent("y" * 200_000), ended("a"))
+    agrees(rollout)
+    (span,) = (rollout.open()).spans(0, 1)
     called, told = (len(b"".join(map(encode_line, rollout.lines[:n]))) for n in (4, 8))
     assert span.facts.chunks
     assert not [piece for piece in span.facts.chunks if called <= piece.start < told]
 
 
-@pytest.mark.anyio
-async def test_a_page_reads_its_bytes_and_no_more() -> None:
+def test_a_page_reads_its_bytes_and_no_more() -> None:
     rollout = Rollout()
-    await rollout.write(META)
+    rollout.write(META)
     for n in range(50):
-        await rollout.write(started(f"t{n}"), user(f"ask {n}"), agent("x" * 1000), ended(f"t{n}"))
-    history = await rollout.open()
+        rollout.write(started(f"t{n}"), user(f"ask {n}"), agent("x" * 1000), ended(f"t{n}"))
+    history = rollout.open()
     read = reads_of(rollout)
-    await history.turns(40, 43, "full")
-    spans = await history.spans(40, 43)
+    history.turns(40, 43, "full")
+    spans = history.spans(40, 43)
     assert sum(end - start for start, end in read) == sum(span.end - span.begin.start for span in spans) < 5_000
     read.clear()
-    assert len(await history.turns(0, 50, "notLoaded")) == 50
+    assert len(history.turns(0, 50, "notLoaded")) == 50
     assert read == []

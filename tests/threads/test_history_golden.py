@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -18,8 +18,6 @@ from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.models.value import Json, plain
 from mcp_server.storage.contracts import RolloutStore
 from tests.histories import read_history
-
-pytestmark = pytest.mark.anyio
 
 _CHECKOUT = Path(__file__).parents[2]
 GOLDEN = Path(os.environ.get("THREADSTORE_SHARED", _CHECKOUT.parent / "shared")) / "golden"
@@ -64,18 +62,18 @@ def snake(value: Any) -> Any:
 class Files:
     """The golden home's rollouts, as far as a reader needs them."""
 
-    async def lines(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[list[RawLine]]:
+    def lines(self, path: str, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
         offset = start
         for data in (GOLDEN / "home" / path).read_bytes()[start:end].splitlines(keepends=True):
             yield [RawLine(offset, data.removesuffix(b"\n"), whole=data.endswith(b"\n"))]
             offset += len(data)
 
-    async def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         data = (GOLDEN / "home" / path).read_bytes()
         return [data[start:end] for start, end in ranges]
 
 
-async def thread_of(thread_id: str) -> StoredThread:
+def thread_of(thread_id: str) -> StoredThread:
     (file,) = (GOLDEN / "home").glob(f"*sessions/**/*{thread_id}.jsonl")
     meta = decode_meta(first_line(file).payload)
     return StoredThread(
@@ -102,9 +100,9 @@ def answered(name: str) -> list[Json]:
 
 
 @pytest.mark.parametrize("name", names())
-async def test_turns_are_those_that_codex_shows(name: str):
-    thread = await thread_of(expected()["ids"][name])
-    history = await read_history(cast("RolloutStore", Files()), thread, thread_of)
+def test_turns_are_those_that_codex_shows(name: str):
+    thread = thread_of(expected()["ids"][name])
+    history = read_history(cast("RolloutStore", Files()), thread, thread_of)
 
     ours = [snake(plain(turn)) for turn in history.turns]
     for turn in ours:
@@ -114,16 +112,16 @@ async def test_turns_are_those_that_codex_shows(name: str):
 
 
 @pytest.mark.parametrize(("name", "kind"), ADDED)
-async def test_items_said_to_be_added_are_there(name: str, kind: str):
-    thread = await thread_of(expected()["ids"][name])
-    history = await read_history(cast("RolloutStore", Files()), thread, thread_of)
+def test_items_said_to_be_added_are_there(name: str, kind: str):
+    thread = thread_of(expected()["ids"][name])
+    history = read_history(cast("RolloutStore", Files()), thread, thread_of)
 
     added = [item for turn in history.turns for item in turn.items if item.type == kind]
     assert [(item["tool"], item["status"]) for item in added] == [("exec_command", "completed")]
 
 
-async def test_the_fork_of_the_golden_home_borrows_its_source():
-    thread = await thread_of(expected()["ids"]["p_fork"])
+def test_the_fork_of_the_golden_home_borrows_its_source():
+    thread = thread_of(expected()["ids"]["p_fork"])
 
     assert isinstance(thread.history_base, HistoryBase)
     assert thread.history_base.thread_id == expected()["ids"]["p_three_turns_shell"]

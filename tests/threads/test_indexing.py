@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-import anyio
 import pytest
 from filelock import FileLock
 from rollout_lines import agent, ended, event, line, started, user
@@ -31,8 +30,7 @@ from mcp_server.sync.reconciler import sync
 from mcp_server.threads.indexing import BATCH, QUIET_SECONDS, Indexer
 from mcp_server.threads.scan import HistoryScan
 from tests.damage import fuzz
-
-pytestmark = pytest.mark.anyio
+from tests.together import running, until
 
 LONG_AGO = 1_700_000_000
 
@@ -61,12 +59,12 @@ class Home:
         at = LONG_AGO + number if at is None else at
         os.utime(path, (at, at))
 
-    async def seen(self) -> None:
-        await sync(self.rollouts, self.state, quiet=True)
+    def seen(self) -> None:
+        sync(self.rollouts, self.state, quiet=True)
 
-    async def indexed(self) -> list[int]:
+    def indexed(self) -> list[int]:
         ids = [thread_id(number) for number in range(5_000)]
-        return sorted(int(key[-12:], 16) for key in await self.state.marks(ids))
+        return sorted(int(key[-12:], 16) for key in self.state.marks(ids))
 
 
 def thread(number: int, *lines: RolloutLine) -> bytes:
@@ -81,91 +79,91 @@ def home(tmp_path: Path) -> Iterator[Home]:
     home.state.close()
 
 
-async def test_the_last_changed_threads_are_indexed_first_until_none_is_left(home: Home) -> None:
+def test_the_last_changed_threads_are_indexed_first_until_none_is_left(home: Home) -> None:
     count = 2 * BATCH + 7
     for number in range(count):
         home.put(number)
-    await home.seen()
-    taken = [await home.indexer.step()]
-    assert await home.indexed() == [*range(count - BATCH, count)]
+    home.seen()
+    taken = [home.indexer.step()]
+    assert home.indexed() == [*range(count - BATCH, count)]
     while taken[-1]:
-        taken.append(await home.indexer.step())
+        taken.append(home.indexer.step())
     assert taken == [BATCH, BATCH, 7, 0]
-    assert (await home.indexed(), await home.state.unread_count()) == ([*range(count)], 0)
-    (place,) = await home.state.places(TextQuery(("words of 70",), ThreadQuery()))
+    assert (home.indexed(), home.state.unread_count()) == ([*range(count)], 0)
+    (place,) = home.state.places(TextQuery(("words of 70",), ThreadQuery()))
     assert place.thread.id == thread_id(70)
 
 
-async def test_what_changed_a_moment_ago_and_what_this_process_writes_waits(home: Home) -> None:
+def test_what_changed_a_moment_ago_and_what_this_process_writes_waits(home: Home) -> None:
     home.put(1, at=time.time())
     home.put(2, at=time.time() - QUIET_SECONDS - 1)
     home.put(3)
     home.put(4, at=time.time() + 1_000_000)  # by a clock that is wrong
-    await home.seen()
-    assert await Indexer(home.rollouts, home.state, lambda: {thread_id(3)}).step() == 2
-    assert await home.indexed() == [2, 4]
-    assert await home.indexer.step() == 1
-    assert await home.indexed() == [2, 3, 4]
+    home.seen()
+    assert Indexer(home.rollouts, home.state, lambda: {thread_id(3)}).step() == 2
+    assert home.indexed() == [2, 4]
+    assert home.indexer.step() == 1
+    assert home.indexed() == [2, 3, 4]
 
 
-async def test_many_that_have_to_wait_keep_no_other_from_being_indexed(home: Home) -> None:
+def test_many_that_have_to_wait_keep_no_other_from_being_indexed(home: Home) -> None:
     busy = range(10, 10 + 3 * BATCH)
     for number in busy:
         home.put(number)
     home.put(1)
-    await home.seen()
+    home.seen()
     own = Indexer(home.rollouts, home.state, lambda: {thread_id(number) for number in busy})
-    assert await own.step() == 1
-    assert await home.indexed() == [1]
+    assert own.step() == 1
+    assert home.indexed() == [1]
 
 
-async def test_a_rollout_that_can_not_be_read_stops_nothing_and_is_tried_again_when_it_has_changed(home: Home) -> None:
+def test_a_rollout_that_can_not_be_read_stops_nothing_and_is_tried_again_when_it_has_changed(home: Home) -> None:
     for number in range(3):
         home.put(number)
-    await home.seen()
+    home.seen()
     good = home.file(1).read_bytes()
     home.file(1).unlink()
-    assert [await home.indexer.step(), await home.indexer.step()] == [3, 0]
-    assert await home.indexed() == [0, 2]
+    assert [home.indexer.step(), home.indexer.step()] == [3, 0]
+    assert home.indexed() == [0, 2]
     home.put(1, good, at=LONG_AGO + 99)
-    await home.seen()
-    assert [await home.indexer.step(), await home.indexer.step()] == [1, 0]
-    assert await home.indexed() == [0, 1, 2]
+    home.seen()
+    assert [home.indexer.step(), home.indexer.step()] == [1, 0]
+    assert home.indexed() == [0, 1, 2]
 
 
-async def test_a_fork_whose_base_can_not_be_read_stops_nothing(home: Home) -> None:
+def test_a_fork_whose_base_can_not_be_read_stops_nothing(home: Home) -> None:
     home.put(0)
     size = home.file(0).stat().st_size
     base = {"thread_id": thread_id(0), "end_ordinal_exclusive": 4, "end_byte_offset": size}
     meta = line("session_meta", id=thread_id(1), cwd="/w", source="cli", history_mode="paginated", history_base=base)
     home.put(1, encode_line(meta))
     home.put(2)
-    await home.seen()
+    home.seen()
     home.file(0).write_bytes(b"no rollout at all\n" * 9)
-    assert [await home.indexer.step(), await home.indexer.step()] == [3, 0]
-    assert 2 in await home.indexed()
+    assert [home.indexer.step(), home.indexer.step()] == [3, 0]
+    assert 2 in home.indexed()
 
 
-async def test_what_the_state_db_did_not_take_is_tried_again(home: Home) -> None:
+def test_what_the_state_db_did_not_take_is_tried_again(home: Home) -> None:
     home.put(1)
-    await home.seen()
+    home.seen()
     with closing(sqlite3.connect(home.db_path, isolation_level=None)) as db:
         db.execute("CREATE TRIGGER full BEFORE INSERT ON histories BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
         with pytest.raises(StoreFailure, match="disk is full"):
-            await home.indexer.step()
+            home.indexer.step()
         db.execute("DROP TRIGGER full")
-    assert await home.indexer.step() == 1
-    assert await home.indexed() == [1]
+    assert home.indexer.step() == 1
+    assert home.indexed() == [1]
 
 
-async def test_a_history_that_the_index_has_no_room_for_keeps_no_other_from_being_indexed(
+def test_a_history_that_the_index_has_no_room_for_keeps_no_other_from_being_indexed(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mcp_server.storage.sql import turns as spans
 
     for number in range(3):
         home.put(number)
-    await home.seen()
+    home.seen()
     real = spans.step
 
     def choosy(connection: Connection, steps: Sequence[IndexUpdate]) -> list[int | None]:
@@ -174,16 +172,16 @@ async def test_a_history_that_the_index_has_no_room_for_keeps_no_other_from_bein
         return real(connection, steps)
 
     monkeypatch.setattr(spans, "step", choosy)
-    assert [await home.indexer.step(), await home.indexer.step()] == [3, 0]
-    assert await home.indexed() == [0, 2]
+    assert [home.indexer.step(), home.indexer.step()] == [3, 0]
+    assert home.indexed() == [0, 2]
 
 
-async def test_a_history_that_makes_the_reader_fail_keeps_no_other_from_being_indexed(
+def test_a_history_that_makes_the_reader_fail_keeps_no_other_from_being_indexed(
     home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(3):
         home.put(number)
-    await home.seen()
+    home.seen()
     real = HistoryScan.take
 
     def failing(scan: HistoryScan, batch: Sequence[RawLine]) -> None:
@@ -192,8 +190,8 @@ async def test_a_history_that_makes_the_reader_fail_keeps_no_other_from_being_in
         real(scan, batch)
 
     monkeypatch.setattr(HistoryScan, "take", failing)
-    assert [await home.indexer.step(), await home.indexer.step()] == [3, 0]
-    assert await home.indexed() == [0, 2]
+    assert [home.indexer.step(), home.indexer.step()] == [3, 0]
+    assert home.indexed() == [0, 2]
     assert f"{thread_id(1)}.jsonl" in caplog.text
     assert "a mistake of ours" in caplog.text
 
@@ -209,35 +207,33 @@ STRANGE = {
 
 
 @pytest.mark.parametrize("lines", STRANGE.values(), ids=STRANGE)
-async def test_whatever_a_rollout_holds_it_and_those_beside_it_are_indexed(
-    home: Home, lines: list[RolloutLine]
-) -> None:
+def test_whatever_a_rollout_holds_it_and_those_beside_it_are_indexed(home: Home, lines: list[RolloutLine]) -> None:
     home.put(0)
     home.put(1, thread(1, user("words"), *lines))
     home.put(2)
-    await home.seen()
-    while await home.indexer.step():
+    home.seen()
+    while home.indexer.step():
         pass
-    assert await home.indexed() == [0, 1, 2]
+    assert home.indexed() == [0, 1, 2]
 
 
-async def test_damaged_rollouts_of_any_kind_stop_nothing(home: Home) -> None:
+def test_damaged_rollouts_of_any_kind_stop_nothing(home: Home) -> None:
     rng = random.Random(7)
     for number in range(300):
         damage = rng.choice(fuzz.DAMAGES)
         home.put(number, damage(rng, b"".join(fuzz.GOOD).replace(fuzz.THREAD_ID.encode(), thread_id(number).encode())))
     home.put(4_000)
-    await home.seen()
-    while await home.indexer.step():
+    home.seen()
+    while home.indexer.step():
         pass
-    assert 4_000 in await home.indexed()
+    assert 4_000 in home.indexed()
 
 
 # ---------------------------------------------------------------------------------------------- in a process of its own
 
 
 KEEPING_INDEXED = """
-import sys, anyio
+import sys, threading
 from pathlib import Path
 from mcp_server.background_indexer import keep_indexed
 from mcp_server.storage.files.rollouts import RolloutFiles
@@ -246,14 +242,14 @@ from mcp_server.threads.indexing import Indexer
 
 step = Indexer.step
 
-async def slowly(indexer):
-    done = await step(indexer)
-    await anyio.sleep(1)  # whoever is to kill it after a batch comes in time
+def slowly(indexer):
+    done = step(indexer)
+    time.sleep(1)  # whoever is to kill it after a batch comes in time
     return done
 
 Indexer.step = slowly
 path = Path(sys.argv[2])
-anyio.run(keep_indexed, RolloutFiles(Path(sys.argv[1])), StateDb.open(path), path, frozenset)
+keep_indexed(RolloutFiles(Path(sys.argv[1])), StateDb.open(path), path, threading.Event())
 """
 
 
@@ -262,47 +258,42 @@ def keeping_indexed(home: Home) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
-async def test_where_a_killed_process_ended_the_next_goes_on(home: Home) -> None:
+def test_where_a_killed_process_ended_the_next_goes_on(home: Home) -> None:
     count = 1_000
     for number in range(count):
         home.put(number, thread(number, *(user(f"words of {number} " + "and more " * 30) for _ in range(5))))
-    await home.seen()
+    home.seen()
     process = keeping_indexed(home)
-    with anyio.fail_after(60):
-        while not await home.state.indexed_count():  # noqa: ASYNC110 -- it is another process that does it
-            await anyio.sleep(0.02)
+    until(home.state.indexed_count, 60)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    before = await home.indexed()
+    before = home.indexed()
     assert 0 < len(before) < count
     assert before == [*range(count - len(before), count)]
-    stamps = (await home.state.marks([thread_id(count - 1)]))[thread_id(count - 1)]
-    while await home.indexer.step():
+    stamps = (home.state.marks([thread_id(count - 1)]))[thread_id(count - 1)]
+    while home.indexer.step():
         pass
-    assert (await home.indexed(), await home.state.unread_count()) == ([*range(count)], 0)
-    assert (await home.state.marks([thread_id(count - 1)]))[thread_id(count - 1)] == stamps
+    assert (home.indexed(), home.state.unread_count()) == ([*range(count)], 0)
+    assert (home.state.marks([thread_id(count - 1)]))[thread_id(count - 1)] == stamps
 
 
-async def test_one_process_indexes_a_home_at_a_time(home: Home) -> None:
+def test_one_process_indexes_a_home_at_a_time(home: Home) -> None:
     home.put(1)
-    await home.seen()
+    home.seen()
     rollouts = RolloutFiles(home.path)
-    with FileLock(f"{home.db_path}.reading"), anyio.move_on_after(0.5):
-        await keep_indexed(rollouts, home.state, home.db_path, frozenset[str])
-    assert await home.indexed() == []
-    with anyio.fail_after(30):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(keep_indexed, rollouts, home.state, home.db_path, frozenset[str])
-            while not await home.state.indexed_count():  # noqa: ASYNC110 -- it tells nobody
-                await anyio.sleep(0.02)
-            tasks.cancel_scope.cancel()
-    assert await home.indexed() == [1]
+    with FileLock(f"{home.db_path}.reading"):
+        with running(lambda stop: keep_indexed(rollouts, home.state, home.db_path, stop)) as stop:
+            stop.wait(0.5)
+        assert home.indexed() == []
+    with running(lambda stop: keep_indexed(rollouts, home.state, home.db_path, stop)):
+        until(home.state.indexed_count)
+    assert home.indexed() == [1]
 
 
 # ---------------------------------------------------------------------------------------------- size
 
 
-async def test_the_text_index_takes_at_most_65_percent_of_the_text(home: Home) -> None:
+def test_the_text_index_takes_at_most_65_percent_of_the_text(home: Home) -> None:
     """The text: what Python's own library says, in messages of a few hundred to some thousand characters."""
     rng = random.Random(1)
     sources = sorted(Path(os.__file__).parent.glob("*.py"))[:80]
@@ -317,8 +308,8 @@ async def test_the_text_index_takes_at_most_65_percent_of_the_text(home: Home) -
             at += size
         home.put(number, thread(number, *messages))
         number += 1
-    await home.seen()
-    while await home.indexer.step():
+    home.seen()
+    while home.indexer.step():
         pass
     assert said > 2_000_000
     with home.state.transaction() as session:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import pytest
@@ -17,8 +17,6 @@ from mcp_server.storage.contracts import RolloutStore
 from mcp_server.threads.history import MAX_LINEAGE, select_view
 from tests.histories import WholeHistory, read_history
 
-pytestmark = pytest.mark.anyio
-
 
 class Bytes:
     """Rollouts in memory that can only be read, their lines one a batch."""
@@ -26,7 +24,7 @@ class Bytes:
     def __init__(self, files: dict[str, bytes]) -> None:
         self._files = files
 
-    async def lines(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[list[RawLine]]:
+    def lines(self, path: str, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
         if path not in self._files:
             raise DamagedRollout(path, "is gone")
         offset = start
@@ -35,7 +33,7 @@ class Bytes:
                 yield [RawLine(offset, data.removesuffix(b"\n"), whole=data.endswith(b"\n"))]
             offset += len(data)
 
-    async def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         if path not in self._files:
             raise DamagedRollout(path, "is gone")
         return [self._files[path][start:end] for start, end in ranges]
@@ -59,30 +57,30 @@ def stored(thread_id: str, *, base: HistoryBase | None = None, mode: str = "lega
     )
 
 
-def known(*threads: StoredThread) -> Callable[[str], Awaitable[StoredThread | None]]:
-    async def base_of(thread_id: str) -> StoredThread | None:
+def known(*threads: StoredThread) -> Callable[[str], StoredThread | None]:
+    def base_of(thread_id: str) -> StoredThread | None:
         return {thread.id: thread for thread in threads}.get(thread_id)
 
     return base_of
 
 
-async def read(
+def read(
     files: dict[str, bytes], thread: StoredThread, *others: StoredThread, active: str | None = None
 ) -> WholeHistory:
     store = cast("RolloutStore", Bytes(files))
-    return await read_history(store, thread, known(*others), active_turn_id=active)
+    return read_history(store, thread, known(*others), active_turn_id=active)
 
 
-async def test_a_stored_turn_without_an_end_is_interrupted_unless_it_is_the_active_one():
+def test_a_stored_turn_without_an_end_is_interrupted_unless_it_is_the_active_one():
     files = {"t": written(META, started("a"), user("one"), started("b"), user("two"))}
 
-    assert [turn.status for turn in (await read(files, stored("t"))).turns] == ["interrupted", "interrupted"]
-    assert [turn.status for turn in (await read(files, stored("t"), active="b")).turns] == ["interrupted", "inProgress"]
+    assert [turn.status for turn in (read(files, stored("t"))).turns] == ["interrupted", "interrupted"]
+    assert [turn.status for turn in (read(files, stored("t"), active="b")).turns] == ["interrupted", "inProgress"]
 
 
-async def test_bad_lines_are_skipped_and_reported_where_they_lie():
+def test_bad_lines_are_skipped_and_reported_where_they_lie():
     files = {"t": written(META) + b"{nonsense}\n\n" + written(user("one")) + b'{"type": 1}\n' + written(agent("re"))}
-    history = await read(files, stored("t"))
+    history = read(files, stored("t"))
 
     assert ids(history.turns) == [["item-1", "item-2"]]
     assert [bad.path for bad in history.bad_lines] == ["t", "t"]
@@ -90,17 +88,17 @@ async def test_bad_lines_are_skipped_and_reported_where_they_lie():
     assert all(bad.reason for bad in history.bad_lines)
 
 
-async def test_a_torn_tail_counts_if_it_can_be_read():
+def test_a_torn_tail_counts_if_it_can_be_read():
     whole = written(META, user("one"), agent("re"))
-    history = await read({"t": whole.removesuffix(b"\n")}, stored("t"))
+    history = read({"t": whole.removesuffix(b"\n")}, stored("t"))
 
     assert ids(history.turns) == [["item-1", "item-2"]]
     assert history.bad_lines == ()
 
 
-async def test_a_torn_tail_that_cannot_be_read_is_reported():
+def test_a_torn_tail_that_cannot_be_read_is_reported():
     whole = written(META, user("one"))
-    history = await read({"t": whole + b'{"type":"event'}, stored("t"))
+    history = read({"t": whole + b'{"type":"event'}, stored("t"))
 
     assert ids(history.turns) == [["item-1"]]
     (bad,) = history.bad_lines
@@ -108,13 +106,13 @@ async def test_a_torn_tail_that_cannot_be_read_is_reported():
     assert "torn" in bad.reason
 
 
-async def test_the_number_of_the_next_item_is_told():
-    assert (await read({"t": written(META, user("one"), agent("re"))}, stored("t"))).next_item == 3
+def test_the_number_of_the_next_item_is_told():
+    assert (read({"t": written(META, user("one"), agent("re"))}, stored("t"))).next_item == 3
 
 
-async def test_a_rollout_that_is_gone_is_an_error():
+def test_a_rollout_that_is_gone_is_an_error():
     with pytest.raises(DamagedRollout):
-        await read({}, stored("t"))
+        read({}, stored("t"))
 
 
 def paginated_turn(turn_id: str) -> list[RolloutLine]:
@@ -122,7 +120,7 @@ def paginated_turn(turn_id: str) -> list[RolloutLine]:
     return [started(turn_id), completed(turn_id, item), ended(turn_id)]
 
 
-async def test_a_fork_begins_with_the_bytes_it_borrows_however_deep():
+def test_a_fork_begins_with_the_bytes_it_borrows_however_deep():
     meta = line("session_meta", id="x", history_mode="paginated")
     root, middle, fork = (written(meta, *paginated_turn(name)) for name in ("a", "c", "d"))
     files = {
@@ -135,54 +133,54 @@ async def test_a_fork_begins_with_the_bytes_it_borrows_however_deep():
         stored("middle", mode="paginated", base=HistoryBase("root", end_byte_offset=len(root))),
     ]
     thread = stored("fork", mode="paginated", base=HistoryBase("middle", end_byte_offset=len(middle)))
-    history = await read(files, thread, *threads)
+    history = read(files, thread, *threads)
 
     assert ids(history.turns) == [["u-a"], ["u-c"], ["u-d"]]
     assert history.bad_lines == ()
 
 
-async def test_a_fork_whose_base_is_missing_still_shows_its_own_turns():
+def test_a_fork_whose_base_is_missing_still_shows_its_own_turns():
     files = {"fork": written(META, user("one"))}
-    history = await read(files, stored("fork", base=HistoryBase("gone", end_byte_offset=9)))
+    history = read(files, stored("fork", base=HistoryBase("gone", end_byte_offset=9)))
 
     assert ids(history.turns) == [["item-1"]]
     (bad,) = history.bad_lines
     assert "gone is missing" in bad.reason
 
 
-async def test_a_base_whose_rollout_cannot_be_read_is_reported():
+def test_a_base_whose_rollout_cannot_be_read_is_reported():
     files = {"fork": written(META, user("one"))}
-    history = await read(files, stored("fork", base=HistoryBase("base", end_byte_offset=9)), stored("base"))
+    history = read(files, stored("fork", base=HistoryBase("base", end_byte_offset=9)), stored("base"))
 
     assert ids(history.turns) == [["item-1"]]
     assert [(bad.path, bad.reason) for bad in history.bad_lines] == [("base", "is gone")]
 
 
-async def test_a_base_that_cannot_be_looked_up_is_reported_and_the_rest_is_read():
-    async def broken(rollout_id: str) -> None:
+def test_a_base_that_cannot_be_looked_up_is_reported_and_the_rest_is_read():
+    def broken(rollout_id: str) -> None:
         raise DamagedRollout(f"{rollout_id}.jsonl", "cannot be read")
 
     store = cast("RolloutStore", Bytes({"fork": written(META, user("one"))}))
-    history = await read_history(store, stored("fork", base=HistoryBase("base", end_byte_offset=9)), broken)
+    history = read_history(store, stored("fork", base=HistoryBase("base", end_byte_offset=9)), broken)
 
     assert ids(history.turns) == [["item-1"]]
     assert [(bad.path, bad.reason) for bad in history.bad_lines] == [("base.jsonl", "cannot be read")]
 
 
-async def test_a_lineage_in_a_circle_is_walked_once():
+def test_a_lineage_in_a_circle_is_walked_once():
     one, two = (stored(name, base=HistoryBase(other, end_byte_offset=99_999)) for name, other in ("ab", "ba"))
     files = {"a": written(META, user("one")), "b": written(META, user("two"))}
-    history = await read(files, one, one, two)
+    history = read(files, one, one, two)
 
     assert ids(history.turns) == [["item-1"], ["item-2"]]
     (bad,) = history.bad_lines
     assert "circle" in bad.reason
 
 
-async def test_a_lineage_has_a_bound():
+def test_a_lineage_has_a_bound():
     length = MAX_LINEAGE + 5
     threads = [stored(f"t{n}", base=HistoryBase(f"t{n + 1}", end_byte_offset=9_999)) for n in range(length)]
-    history = await read({thread.id: written(META, user("hi")) for thread in threads}, threads[0], *threads)
+    history = read({thread.id: written(META, user("hi")) for thread in threads}, threads[0], *threads)
 
     assert len(history.turns) == MAX_LINEAGE
     (bad,) = history.bad_lines

@@ -10,12 +10,9 @@ from mcp_server.errors import WriteFailed
 from mcp_server.models.records import Receipt
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.threads.event_feed import EventFeed
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.worlds import clock
-
-pytestmark = pytest.mark.anyio
 
 CLAIM = Receipt("client", "connection", "r", "turn_append", "f", "1:worker", at_ms=100)
 DONE = replace(CLAIM, result={"done": True})
@@ -26,17 +23,17 @@ class Stubborn(MemoryState):
 
     full = False
 
-    async def save_receipt(self, receipt: Receipt) -> None:
+    def save_receipt(self, receipt: Receipt) -> None:
         self._check()
-        await super().save_receipt(receipt)
+        super().save_receipt(receipt)
 
-    async def release_claim(self, claim: Receipt) -> None:
+    def release_claim(self, claim: Receipt) -> None:
         self._check()
-        await super().release_claim(claim)
+        super().release_claim(claim)
 
-    async def claim(self, claim: Receipt, abandoned: Receipt | None = None) -> Receipt:
+    def claim(self, claim: Receipt, abandoned: Receipt | None = None) -> Receipt:
         self._check()
-        return await super().claim(claim, abandoned)
+        return super().claim(claim, abandoned)
 
     def _check(self) -> None:
         if self.full:
@@ -51,7 +48,7 @@ def state() -> Stubborn:
 @pytest.fixture
 def service(state: Stubborn) -> ThreadService:
     stores = Stores(MemoryRollouts(), MemoryLocks(), state, MemoryState(), MemoryRollouts)
-    return ThreadService(stores, EventFeed(), defaults=Defaults(cwd="/work"), now_ms=clock())
+    return ThreadService(stores, defaults=Defaults(cwd="/work"), now_ms=clock())
 
 
 @pytest.fixture
@@ -60,48 +57,46 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("at_once")
-async def test_an_outcome_that_can_not_be_written_is_known_all_the_same_and_written_later(
+def test_an_outcome_that_can_not_be_written_is_known_all_the_same_and_written_later(
     state: Stubborn, service: ThreadService
 ) -> None:
     receipts = service.receipts
-    assert await receipts.claim(CLAIM, None) == CLAIM
+    assert receipts.claim(CLAIM, None) == CLAIM
     state.full = True
-    await receipts.settle(DONE)
-    assert await receipts.find("client", "r") == [DONE]
-    assert await state.receipts("client", "r") == [CLAIM]
+    receipts.settle(DONE)
+    assert receipts.find("client", "r") == [DONE]
+    assert state.receipts("client", "r") == [CLAIM]
     state.full = False
-    await receipts.flush()
-    assert await state.receipts("client", "r") == [DONE]
+    receipts.flush()
+    assert state.receipts("client", "r") == [DONE]
 
 
 @pytest.mark.usefixtures("at_once")
-async def test_a_claim_that_can_not_be_taken_back_yet_stands_in_nobodys_way(
-    state: Stubborn, service: ThreadService
-) -> None:
+def test_a_claim_that_can_not_be_taken_back_yet_stands_in_nobodys_way(state: Stubborn, service: ThreadService) -> None:
     receipts = service.receipts
-    await receipts.claim(CLAIM, None)
+    receipts.claim(CLAIM, None)
     state.full = True
-    await receipts.release(CLAIM)
-    assert await receipts.find("client", "r") == []
+    receipts.release(CLAIM)
+    assert receipts.find("client", "r") == []
     state.full = False
     again = replace(CLAIM, at_ms=200)
-    assert await receipts.claim(again, None) == again
-    await receipts.flush()
-    assert await state.receipts("client", "r") == [again]
+    assert receipts.claim(again, None) == again
+    receipts.flush()
+    assert state.receipts("client", "r") == [again]
 
 
-async def test_a_claim_that_can_not_be_written_is_refused(state: Stubborn, service: ThreadService) -> None:
+def test_a_claim_that_can_not_be_written_is_refused(state: Stubborn, service: ThreadService) -> None:
     state.full = True
     with pytest.raises(WriteFailed):
-        await service.receipts.claim(CLAIM, None)
+        service.receipts.claim(CLAIM, None)
     state.full = False
-    assert await service.receipts.find("client", "r") == []
+    assert service.receipts.find("client", "r") == []
 
 
-async def test_what_was_done_before_the_state_db_was_there_is_remembered_after(state: Stubborn) -> None:
+def test_what_was_done_before_the_state_db_was_there_is_remembered_after(state: Stubborn) -> None:
     stores = Stores(MemoryRollouts(), MemoryLocks(), None, MemoryState(), MemoryRollouts)
-    service = ThreadService(stores, EventFeed(), defaults=Defaults(cwd="/work"), now_ms=clock())
-    await service.receipts.claim(CLAIM, None)
-    await service.receipts.settle(DONE)
-    await service.catalog.attach(state)
-    assert await service.receipts.find("client", "r") == [DONE]
+    service = ThreadService(stores, defaults=Defaults(cwd="/work"), now_ms=clock())
+    service.receipts.claim(CLAIM, None)
+    service.receipts.settle(DONE)
+    service.catalog.attach(state)
+    assert service.receipts.find("client", "r") == [DONE]

@@ -15,52 +15,50 @@ from tests.stores.rollout_text import meta, text_of, user
 from tests.threads.conftest import Home, Homes
 from tests.threads.test_cascade_crash import Kind, do
 
-pytestmark = pytest.mark.anyio
-
 KINDS = pytest.mark.parametrize("kind", ["archive", "unarchive", "delete"])
 REVERTS = [f"01a20581-1000-7000-8000-00000000000{number}" for number in (1, 2)]
 
 
-async def reverted(home: Home, kind: Kind) -> str:
+def reverted(home: Home, kind: Kind) -> str:
     """A thread of three rollouts, none of them open; archived if it is to be brought back."""
-    (thread_id,) = await home.plant(None)
-    first = await home.path(thread_id)
+    (thread_id,) = home.plant(None)
+    first = home.path(thread_id)
     for number, revert in enumerate(REVERTS):
         said = text_of(meta(thread_id, history_mode="paginated"), user(f"said after revert {number}"))
-        await home.rollouts.create(first.replace(thread_id, f"{thread_id}_{revert}"), said)
-    await sync(home.rollouts, home.state, quiet=True)
+        home.rollouts.create(first.replace(thread_id, f"{thread_id}_{revert}"), said)
+    sync(home.rollouts, home.state, quiet=True)
     if kind == "unarchive":
-        await do(home.service(), "archive", thread_id)
+        do(home.service(), "archive", thread_id)
     return thread_id
 
 
-async def folders(home: Home) -> list[bool]:
+def folders(home: Home) -> list[bool]:
     """Of each rollout, whether it is archived."""
-    return [is_archived(file.path) for file in await home.rollouts.files()]
+    return [is_archived(file.path) for file in home.rollouts.files()]
 
 
 @KINDS
-async def test_killed_at_any_store_call_all_of_its_rollouts_end_on_one_side(homes: Homes, kind: Kind) -> None:
+def test_killed_at_any_store_call_all_of_its_rollouts_end_on_one_side(homes: Homes, kind: Kind) -> None:
     seed = homes.new()
-    thread_id = await reverted(seed, kind)
+    thread_id = reverted(seed, kind)
     before, after = [kind == "unarchive"] * 3, [] if kind == "delete" else [kind == "archive"] * 3
     stops, outcomes, killed = 0, set[str](), True
     while killed:
         home, faults = homes.copy(seed), Faults(at=stops + 1)
         try:
-            await do(home.service(faults), kind, thread_id)
+            do(home.service(faults), kind, thread_id)
             killed = False
         except Killed:
             stops += 1
-        await home.kill()
-        service = await home.start_again()
-        stand = await folders(home)
+        home.kill()
+        service = home.start_again()
+        stand = folders(home)
         assert stand in (before, after)
         outcomes.add("done" if stand == after else "undone")
         if stand == before:
-            await do(service, kind, thread_id)
-            assert await folders(home) == after
-        row = await home.state.get(thread_id)
+            do(service, kind, thread_id)
+            assert folders(home) == after
+        row = home.state.get(thread_id)
         assert (row is None) == (kind == "delete")
         assert row is None or (REVERTS[-1] in row.path and row.archived == (kind == "archive"))
     assert stops >= 8
@@ -68,50 +66,50 @@ async def test_killed_at_any_store_call_all_of_its_rollouts_end_on_one_side(home
 
 
 @pytest.mark.parametrize("include", ["none", "same_operation", "all"])
-async def test_all_its_rollouts_come_back_whichever_descendants_come_along(home: Home, include: Descend) -> None:
-    thread_id = await reverted(home, "unarchive")
-    assert await folders(home) == [True] * 3
-    result = await home.service().cascade.unarchive(thread_id, include=include)
+def test_all_its_rollouts_come_back_whichever_descendants_come_along(home: Home, include: Descend) -> None:
+    thread_id = reverted(home, "unarchive")
+    assert folders(home) == [True] * 3
+    result = home.service().cascade.unarchive(thread_id, include=include)
     assert result.unarchived == [thread_id]
-    assert await folders(home) == [False] * 3
+    assert folders(home) == [False] * 3
 
 
-async def test_a_replaced_rollout_that_cannot_move_is_told_and_the_thread_is_where_its_current_one_is(
+def test_a_replaced_rollout_that_cannot_move_is_told_and_the_thread_is_where_its_current_one_is(
     home: Home,
 ) -> None:
-    thread_id = await reverted(home, "archive")
-    first = (await home.path(thread_id)).replace(f"_{REVERTS[-1]}", "")
+    thread_id = reverted(home, "archive")
+    first = (home.path(thread_id)).replace(f"_{REVERTS[-1]}", "")
     target = f"{ARCHIVED}/{PurePosixPath(first).name}"
-    await home.rollouts.create(target, b"in the way")
-    done = await home.service().cascade.archive(thread_id, dry_run=False, interrupt_running=False)
+    home.rollouts.create(target, b"in the way")
+    done = home.service().cascade.archive(thread_id, dry_run=False, interrupt_running=False)
     assert done.archived == [thread_id]
     assert [failure.thread_id for failure in done.failed] == [thread_id]
     assert PurePosixPath(first).name in done.failed[0].reason
-    row = await home.state.get(thread_id)
+    row = home.state.get(thread_id)
     assert row is not None
     assert row.archived
-    assert await home.rollouts.stat(first) is not None
+    assert home.rollouts.stat(first) is not None
 
 
 @pytest.mark.parametrize("withstands", [1, 2, 3])
-async def test_a_delete_that_any_of_its_rollouts_withstands_leaves_the_thread_and_can_be_repeated(
+def test_a_delete_that_any_of_its_rollouts_withstands_leaves_the_thread_and_can_be_repeated(
     homes: Homes, withstands: int
 ) -> None:
     """The current one goes last, so what is left is found again."""
     seed = homes.new()
-    thread_id = await reverted(seed, "delete")
+    thread_id = reverted(seed, "delete")
     smooth = Faults()
-    await do(homes.copy(seed).service(smooth), "delete", thread_id)
+    do(homes.copy(seed).service(smooth), "delete", thread_id)
     removals = [number for number, name in enumerate(smooth.calls, 1) if name == "remove"]
     assert len(removals) == 3
 
     home = homes.copy(seed)
     faults = Faults(removals[withstands - 1], lambda: WriteFailed("a rollout", "disk full"))
-    done = await home.service(faults).cascade.delete(thread_id, dry_run=False)
+    done = home.service(faults).cascade.delete(thread_id, dry_run=False)
     assert (done.deleted, [failure.thread_id for failure in done.failed]) == ([], [thread_id])
-    row = await home.state.get(thread_id)
+    row = home.state.get(thread_id)
     assert row is not None
     assert REVERTS[-1] in row.path
-    await home.kill()
-    again = await home.service().cascade.delete(thread_id, dry_run=False)
-    assert (again.deleted, await home.rollouts.files()) == ([thread_id], [])
+    home.kill()
+    again = home.service().cascade.delete(thread_id, dry_run=False)
+    assert (again.deleted, home.rollouts.files()) == ([thread_id], [])

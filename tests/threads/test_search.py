@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from threading import get_ident
 from types import SimpleNamespace
 
 import pytest
@@ -20,77 +19,60 @@ from mcp_server.threads import search as search_module
 from mcp_server.threads.search import Searcher
 from tests.worlds import World
 
-pytestmark = pytest.mark.anyio
-
 ID = "01a20581-0000-7000-8000-000000000001"
 
 
-async def test_a_turn_is_read_once_however_many_texts_of_it_answer() -> None:
+def test_a_turn_is_read_once_however_many_texts_of_it_answer() -> None:
     rollouts, state = MemoryRollouts(), MemoryState()
     meta = line("session_meta", id=ID, timestamp="2026-11-22T10:00:00.000Z", cwd="/w", source="cli")
     said = (agent(f"words {n} {'x' * 20_000}") for n in range(30))  # a piece of the index each
     data = b"".join(map(encode_line, (meta, started("a"), user("go"), *said, ended("a"))))
-    await rollouts.create(rollouts.path_of(ID, 0), data)
-    await sync(rollouts, state, quiet=True)
+    rollouts.create(rollouts.path_of(ID, 0), data)
+    sync(rollouts, state, quiet=True)
     searcher = World(rollouts, state).service().searcher
-    await searcher.search(SearchParams("words"))  # which indexes it
+    searcher.search(SearchParams("words"))  # which indexes it
     read: list[int] = []
     original = rollouts.read
 
-    async def seen(path: str, ranges: list[tuple[int, int]]) -> list[bytes]:
-        found = await original(path, ranges)
+    def seen(path: str, ranges: list[tuple[int, int]]) -> list[bytes]:
+        found = original(path, ranges)
         read.extend(map(len, found))
         return found
 
     rollouts.read = seen  # type: ignore[method-assign, assignment]
-    assert len((await searcher.search(SearchParams("words", limit=100))).data) == 30
+    assert len((searcher.search(SearchParams("words", limit=100))).data) == 30
     assert 0 < sum(read) < 1.5 * len(data)
 
 
-async def said_in_one_turn(*texts: str) -> Searcher:
+def said_in_one_turn(*texts: str) -> Searcher:
     rollouts, state = MemoryRollouts(), MemoryState()
     meta = line("session_meta", id=ID, timestamp="2026-11-22T10:00:00.000Z", cwd="/w", source="cli")
     data = b"".join(map(encode_line, (meta, started("a"), user("go"), *map(agent, texts), ended("a"))))
-    await rollouts.create(rollouts.path_of(ID, 0), data)
-    await sync(rollouts, state, quiet=True)
+    rollouts.create(rollouts.path_of(ID, 0), data)
+    sync(rollouts, state, quiet=True)
     return World(rollouts, state).service().searcher
 
 
-async def test_long_texts_are_looked_through_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    searcher = await said_in_one_turn("needle " + "x" * 1_000_000)
-    seen: set[int] = set()
-
-    def noted(item: Item) -> tuple[list[str], bool]:
-        if len(str(item.get("text"))) > 1_000_000:
-            seen.add(get_ident())
-        return searchable(item)
-
-    monkeypatch.setattr(looking, "searchable", noted)
-    assert len((await searcher.search(SearchParams("needle"))).data) == 1
-    assert seen
-    assert get_ident() not in seen
-
-
-async def test_time_that_is_up_within_a_text_is_said_and_the_next_call_begins_with_that_text(
+def test_time_that_is_up_within_a_text_is_said_and_the_next_call_begins_with_that_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    searcher = await said_in_one_turn("a needle", "another needle")
-    await searcher.search(SearchParams("needle"))  # which indexes it
+    searcher = said_in_one_turn("a needle", "another needle")
+    searcher.search(SearchParams("needle"))  # which indexes it
     monkeypatch.setattr(search_module, "_SECONDS", -1.0)
     monkeypatch.setattr(looking, "_TEXT_SECONDS", -1.0)
-    cut = await searcher.search(SearchParams("needle"))
+    cut = searcher.search(SearchParams("needle"))
     assert (cut.data, cut.total) == ([], None)
     assert any("time was up" in reason for reason in cut.incomplete)
     monkeypatch.undo()
-    whole = await searcher.search(SearchParams("needle", cursor=cut.next_cursor))
+    whole = searcher.search(SearchParams("needle", cursor=cut.next_cursor))
     assert [hit.snippet for hit in whole.data] == ["another **needle**", "a **needle**"]
 
 
-async def test_a_text_that_takes_all_the_time_there_is_is_named_and_passed_over(
+def test_a_text_that_takes_all_the_time_there_is_is_named_and_passed_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    searcher = await said_in_one_turn("a needle" + " x" * 20_000, "an endless needle")
-    await searcher.search(SearchParams("needle"))  # which indexes it
+    searcher = said_in_one_turn("a needle" + " x" * 20_000, "an endless needle")
+    searcher.search(SearchParams("needle"))  # which indexes it
     now = 0.0
 
     def endless(item: Item) -> tuple[list[str], bool]:
@@ -102,9 +84,9 @@ async def test_a_text_that_takes_all_the_time_there_is_is_named_and_passed_over(
     clock = SimpleNamespace(monotonic=lambda: now)
     monkeypatch.setattr(search_module, "time", clock)
     monkeypatch.setattr(looking, "time", clock)
-    cut = await searcher.search(SearchParams("needle"))
+    cut = searcher.search(SearchParams("needle"))
     assert cut.data == []
     assert any(ID in reason and "too long to be searched" in reason for reason in cut.incomplete)
-    rest = await searcher.search(SearchParams("needle", cursor=cut.next_cursor))
+    rest = searcher.search(SearchParams("needle", cursor=cut.next_cursor))
     assert len(rest.data) == 1
     assert rest.data[0].snippet.startswith("a **needle**")

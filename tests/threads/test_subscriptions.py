@@ -9,12 +9,9 @@ from mcp_server.models.params import Caller, StartParams
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
 from mcp_server.threads import loaded as live
-from mcp_server.threads.event_feed import EventFeed
 from mcp_server.threads.loaded import HANDLE_LIFE_MS
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
-
-pytestmark = pytest.mark.anyio
 
 ANONYMOUS = Caller()  # a 2026-07-28 request over HTTP belongs to no connection
 
@@ -39,112 +36,110 @@ def wall_clock() -> Clock:
 @pytest.fixture
 def service(clock: Clock, wall_clock: Clock, monkeypatch: pytest.MonkeyPatch) -> ThreadService:
     stores = Stores(MemoryRollouts(), MemoryLocks(), MemoryState(), MemoryState(), MemoryRollouts)
-    service = ThreadService(stores, EventFeed(), defaults=Defaults(cwd="/work"), now_ms=wall_clock)
+    service = ThreadService(stores, defaults=Defaults(cwd="/work"), now_ms=wall_clock)
     monkeypatch.setattr(service.live, "elapsed_ms", clock)
     return service
 
 
-async def start(service: ThreadService, caller: Caller) -> str:
-    return (await service.lifecycle.start(StartParams(), caller)).thread.id
+def start(service: ThreadService, caller: Caller) -> str:
+    return (service.lifecycle.start(StartParams(), caller)).thread.id
 
 
-async def test_a_handle_that_nobody_used_for_an_hour_lapses(service: ThreadService, clock: Clock) -> None:
-    thread_id = await start(service, ANONYMOUS)
+def test_a_handle_that_nobody_used_for_an_hour_lapses(service: ThreadService, clock: Clock) -> None:
+    thread_id = start(service, ANONYMOUS)
     clock.now += HANDLE_LIFE_MS - 1
-    await service.lifecycle.reap()
+    service.lifecycle.reap()
     assert service.live.ids() == [thread_id]
     clock.now += 1
-    await service.lifecycle.reap()
+    service.lifecycle.reap()
     assert service.live.ids() == []
-    events = await service.catalog.log.events_after(0, limit=10)
+    events = service.catalog.log.events_after(0, limit=10)
     assert [event.type for event in events][-2:] == ["thread/status/changed", "thread/closed"]
 
 
-async def test_work_on_the_thread_keeps_its_handles(service: ThreadService, clock: Clock) -> None:
-    thread_id = await start(service, ANONYMOUS)
+def test_work_on_the_thread_keeps_its_handles(service: ThreadService, clock: Clock) -> None:
+    thread_id = start(service, ANONYMOUS)
     clock.now += HANDLE_LIFE_MS - 1
-    await service.turns.start(thread_id, [{"type": "text", "text": "hello", "text_elements": []}])
+    service.turns.start(thread_id, [{"type": "text", "text": "hello", "text_elements": []}])
     clock.now += HANDLE_LIFE_MS - 1
-    await service.lifecycle.reap()
+    service.lifecycle.reap()
     assert service.live.ids() == [thread_id]
 
 
 @pytest.mark.parametrize("jump_ms", [2 * HANDLE_LIFE_MS, -24 * HANDLE_LIFE_MS])
-async def test_a_wall_clock_that_jumps_closes_no_thread_and_ends_no_turn(
+def test_a_wall_clock_that_jumps_closes_no_thread_and_ends_no_turn(
     service: ThreadService, clock: Clock, wall_clock: Clock, jump_ms: int
 ) -> None:
-    thread_id = await start(service, ANONYMOUS)
-    await service.turns.start(thread_id, [{"type": "text", "text": "hello", "text_elements": []}])
+    thread_id = start(service, ANONYMOUS)
+    service.turns.start(thread_id, [{"type": "text", "text": "hello", "text_elements": []}])
     wall_clock.now += jump_ms
-    await service.lifecycle.reap()
+    service.lifecycle.reap()
     assert service.live.ids() == [thread_id]
-    turn = (await service.turns.complete(thread_id, "completed", "done", None)).turn
+    turn = (service.turns.complete(thread_id, "completed", "done", None)).turn
     assert (turn.status, turn.duration_ms) == ("completed", max(0, jump_ms))
     clock.now += HANDLE_LIFE_MS
-    await service.lifecycle.reap()
+    service.lifecycle.reap()
     assert service.live.ids() == []
 
 
-async def test_a_thread_that_can_not_be_closed_keeps_no_other_loaded(
+def test_a_thread_that_can_not_be_closed_keeps_no_other_loaded(
     service: ThreadService, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(service.lifecycle, "_unload_delay_ms", 10)
-    bad, _ = [await start(service, Caller(connection="stdio")) for _ in range(2)]
-    await service.lifecycle.leave_connection("stdio")
+    bad, _ = [start(service, Caller(connection="stdio")) for _ in range(2)]
+    service.lifecycle.leave_connection("stdio")
     real = service.lifecycle.close
 
-    async def choosy(one: live.LiveThread) -> None:
+    def choosy(one: live.LiveThread) -> None:
         if one.thread.id == bad:
             raise ZeroDivisionError("a mistake of ours")
-        await real(one)
+        real(one)
 
     monkeypatch.setattr(service.lifecycle, "close", choosy)
     clock.now += 10
-    await service.lifecycle.reap()
+    service.lifecycle.reap()
     assert service.live.ids() == [bad]
     assert bad in caplog.text
     monkeypatch.setattr(service.lifecycle, "close", real)
     clock.now += 10
-    await service.lifecycle.reap()
+    service.lifecycle.reap()
     assert service.live.ids() == [bad]  # it is tried again a minute later
     clock.now += 60_000
-    await service.lifecycle.reap()
+    service.lifecycle.reap()
     assert service.live.ids() == []
 
 
-async def test_a_connection_that_stands_keeps_its_threads_however_long_it_is_silent(
+def test_a_connection_that_stands_keeps_its_threads_however_long_it_is_silent(
     service: ThreadService, clock: Clock
 ) -> None:
-    thread_id = await start(service, Caller(connection="stdio"))
+    thread_id = start(service, Caller(connection="stdio"))
     clock.now += 100 * HANDLE_LIFE_MS
-    await service.lifecycle.reap()
+    service.lifecycle.reap()
     assert service.live.ids() == [thread_id]
-    await service.lifecycle.leave_connection("stdio")
+    service.lifecycle.leave_connection("stdio")
     assert service.live.ids() == []
 
 
-async def test_one_connection_leaving_keeps_the_thread_for_another(service: ThreadService) -> None:
-    thread_id = await start(service, Caller(connection="one"))
-    await service.turns.start(thread_id, [{"type": "text", "text": "hello", "text_elements": []}])
+def test_one_connection_leaving_keeps_the_thread_for_another(service: ThreadService) -> None:
+    thread_id = start(service, Caller(connection="one"))
+    service.turns.start(thread_id, [{"type": "text", "text": "hello", "text_elements": []}])
     service.live.subscribe(thread_id, "other", 0)
-    await service.lifecycle.leave_connection("one")
+    service.lifecycle.leave_connection("one")
     assert service.live.ids() == [thread_id]
-    await service.lifecycle.leave_connection("other")
+    service.lifecycle.leave_connection("other")
     assert service.live.ids() == []
 
 
-async def test_loaded_threads_and_subscriptions_are_bounded(
-    service: ThreadService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_loaded_threads_and_subscriptions_are_bounded(service: ThreadService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "MAX_LOADED", 2)
     for _ in range(2):
-        await start(service, ANONYMOUS)
+        start(service, ANONYMOUS)
     with pytest.raises(LimitReached, match="thread_unsubscribe"):
-        await start(service, ANONYMOUS)
+        start(service, ANONYMOUS)
     assert len(service.live.ids()) == 2
     monkeypatch.setattr(live, "MAX_LOADED", 10)
     monkeypatch.setattr(live, "MAX_SUBSCRIPTIONS", 2)
     with pytest.raises(LimitReached):
-        await start(service, ANONYMOUS)
+        start(service, ANONYMOUS)
     assert len(service.live.ids()) == 2
     assert service.locks.held() == frozenset(service.live.ids())

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from itertools import pairwise
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_server.models.records import SpawnEdge, chain_of
 from mcp_server.threads.tree import Descendant, Picture, descendants
 from tests.threads.conftest import Homes
-
-pytestmark = pytest.mark.anyio
 
 Edges = Collection[tuple[str, str]]
 
@@ -36,7 +33,7 @@ def distances(root: str, edges: Edges) -> dict[str, int]:
     return found
 
 
-async def test_the_walk_goes_level_by_level_and_by_id_within_a_level() -> None:
+def test_the_walk_goes_level_by_level_and_by_id_within_a_level() -> None:
     edges = [("r", "c"), ("r", "a"), ("a", "z"), ("c", "b"), ("z", "y")]
     assert below("r", edges) == [
         Descendant("a", "r", 1),
@@ -47,31 +44,31 @@ async def test_the_walk_goes_level_by_level_and_by_id_within_a_level() -> None:
     ]
 
 
-async def test_what_is_above_or_beside_the_root_is_not_walked() -> None:
+def test_what_is_above_or_beside_the_root_is_not_walked() -> None:
     assert ids_below("a", [("r", "a"), ("r", "b"), ("b", "x"), ("a", "y")]) == ["y"]
 
 
-async def test_a_thread_without_children_has_none_below_it() -> None:
+def test_a_thread_without_children_has_none_below_it() -> None:
     assert below("r", [("other", "child")]) == []
 
 
-async def test_a_self_edge_is_walked_once() -> None:
+def test_a_self_edge_is_walked_once() -> None:
     assert ids_below("r", [("r", "r"), ("r", "a"), ("a", "a")]) == ["a"]
 
 
-async def test_a_cycle_is_walked_once_wherever_it_is_entered() -> None:
+def test_a_cycle_is_walked_once_wherever_it_is_entered() -> None:
     edges = [("a", "b"), ("b", "c"), ("c", "a")]
     assert ids_below("a", edges) == ["b", "c"]
     assert ids_below("b", edges) == ["c", "a"]
 
 
-async def test_a_thread_with_two_parents_belongs_to_the_one_that_is_nearer_the_root() -> None:
+def test_a_thread_with_two_parents_belongs_to_the_one_that_is_nearer_the_root() -> None:
     nodes = below("r", [("r", "a"), ("a", "b"), ("b", "x"), ("r", "x")])
     assert Descendant("x", "r", 1) in nodes
     assert len(nodes) == 3
 
 
-async def test_a_chain_of_sub_agents_may_be_deeper_than_pythons_stack() -> None:
+def test_a_chain_of_sub_agents_may_be_deeper_than_pythons_stack() -> None:
     chain = [f"{n:06}" for n in range(3_000)]
     nodes = below(chain[0], list(pairwise(chain)))
     assert [node.thread_id for node in nodes] == chain[1:]
@@ -86,7 +83,7 @@ FORESTS = st.lists(st.none() | st.integers(0, 6), min_size=7, max_size=7)
 
 
 @given(st.lists(st.tuples(THREADS, THREADS), max_size=20))
-async def test_whatever_the_edges_are_each_thread_comes_once_by_distance_and_id(edges: list[tuple[str, str]]) -> None:
+def test_whatever_the_edges_are_each_thread_comes_once_by_distance_and_id(edges: list[tuple[str, str]]) -> None:
     nodes = below("a", edges)
     far = distances("a", edges)
     assert [node.thread_id for node in nodes] == sorted(far.keys() - {"a"}, key=lambda i: (far[i], i))
@@ -104,7 +101,7 @@ def drawn(*above_and_thread: str, edges: Edges) -> list[str]:
     return [line.before + line.thread_id for line in picture]
 
 
-async def test_a_picture_goes_down_each_branch_before_the_next_and_shows_nothing_beside_the_ancestors() -> None:
+def test_a_picture_goes_down_each_branch_before_the_next_and_shows_nothing_beside_the_ancestors() -> None:
     edges = [("r", "a"), ("a", "t"), ("r", "beside"), ("t", "y"), ("t", "x"), ("x", "z"), ("x", "w")]
     assert drawn("r", "a", "t", edges=edges) == [
         "r",
@@ -117,7 +114,7 @@ async def test_a_picture_goes_down_each_branch_before_the_next_and_shows_nothing
     ]
 
 
-async def test_where_edges_form_a_cycle_a_picture_ends_before_its_second_round() -> None:
+def test_where_edges_form_a_cycle_a_picture_ends_before_its_second_round() -> None:
     cycle = [("a", "b"), ("b", "c"), ("c", "a")]
     assert drawn("a", edges=cycle) == ["a", "└─ b", "   └─ c"]
     assert drawn("b", "c", "a", edges=cycle) == ["b", "└─ c", "   └─ a"]
@@ -126,7 +123,7 @@ async def test_where_edges_form_a_cycle_a_picture_ends_before_its_second_round()
 
 
 @given(FORESTS)
-async def test_a_picture_shows_each_thread_above_and_below_once_under_its_parent(parents: list[int | None]) -> None:
+def test_a_picture_shows_each_thread_above_and_below_once_under_its_parent(parents: list[int | None]) -> None:
     edges = [SpawnEdge(str(parent), str(child)) for child, parent in enumerate(parents) if parent not in (None, child)]
     above = [edge.parent_id for edge in chain_of({edge.child_id: edge for edge in edges}, "0")]
     picture = Picture(above[::-1], "0", edges)
@@ -144,25 +141,25 @@ async def test_a_picture_shows_each_thread_above_and_below_once_under_its_parent
 
 @given(FORESTS)
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_a_cascade_moves_each_thread_of_a_random_tree_once_in_reverse_order_and_no_other(
+def test_a_cascade_moves_each_thread_of_a_random_tree_once_in_reverse_order_and_no_other(
     homes: Homes, parents: list[int | None]
 ) -> None:
     home = homes.new()
     pairs = [(parent, child) for child, parent in enumerate(parents) if parent is not None and parent != child]
-    ids = await home.plant(*[None] * len(parents), edges=pairs)
+    ids = home.plant(*[None] * len(parents), edges=pairs)
     far = distances(ids[0], [(ids[parent], ids[child]) for parent, child in pairs])
     walked = sorted(far.keys() - {ids[0]}, key=lambda i: (far[i], i))
     service = home.service()
-    assert await home.standing() == dict.fromkeys(ids, False)
+    assert home.standing() == dict.fromkeys(ids, False)
 
-    receipt = await service.cascade.archive(ids[0], dry_run=False, interrupt_running=False)
-    assert receipt.archived == [ids[0], *reversed(walked)] == await home.told("thread/archived")
-    assert await home.standing() == {thread_id: thread_id in far for thread_id in ids}
+    receipt = service.cascade.archive(ids[0], dry_run=False, interrupt_running=False)
+    assert receipt.archived == [ids[0], *reversed(walked)] == home.told("thread/archived")
+    assert home.standing() == {thread_id: thread_id in far for thread_id in ids}
 
-    back = await service.cascade.unarchive(ids[0], include="same_operation")
-    assert back.unarchived == [ids[0], *walked] == await home.told("thread/unarchived")
-    assert await home.standing() == dict.fromkeys(ids, False)
+    back = service.cascade.unarchive(ids[0], include="same_operation")
+    assert back.unarchived == [ids[0], *walked] == home.told("thread/unarchived")
+    assert home.standing() == dict.fromkeys(ids, False)
 
-    gone = await service.cascade.delete(ids[0], dry_run=False)
-    assert gone.deleted == [*reversed(walked), ids[0]] == await home.told("thread/deleted")
-    assert await home.standing() == dict.fromkeys([i for i in ids if i not in far], False)
+    gone = service.cascade.delete(ids[0], dry_run=False)
+    assert gone.deleted == [*reversed(walked), ids[0]] == home.told("thread/deleted")
+    assert home.standing() == dict.fromkeys([i for i in ids if i not in far], False)

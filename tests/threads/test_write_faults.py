@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -17,8 +17,6 @@ from tests.histories import read_history
 from tests.worlds import World
 from tests.worlds import new_world as new_world
 
-pytestmark = pytest.mark.anyio
-
 CLIENT = Caller(connection="c")
 
 
@@ -30,45 +28,45 @@ class Story:
     thread_id: str = ""
 
 
-Step = Callable[[ThreadService, Story], Awaitable[None]]
+Step = Callable[[ThreadService, Story], None]
 
 
-async def start(service: ThreadService, story: Story) -> None:
-    loaded = await service.lifecycle.start(StartParams(name="named"), CLIENT)
+def start(service: ThreadService, story: Story) -> None:
+    loaded = service.lifecycle.start(StartParams(name="named"), CLIENT)
     story.thread_id = loaded.thread.id
 
 
-async def first_message(service: ThreadService, story: Story) -> None:
-    await service.turns.start(story.thread_id, [{"type": "text", "text": "question", "text_elements": []}])
+def first_message(service: ThreadService, story: Story) -> None:
+    service.turns.start(story.thread_id, [{"type": "text", "text": "question", "text_elements": []}])
     story.said.setdefault(story.thread_id, []).append("question")
 
 
-async def append(service: ThreadService, story: Story) -> None:
+def append(service: ThreadService, story: Story) -> None:
     items = [{"type": "agentMessage", "text": text} for text in ("one", "two")]
-    await service.turns.append(story.thread_id, items)
+    service.turns.append(story.thread_id, items)
     story.said[story.thread_id] += ["one", "two"]
 
 
-async def complete(service: ThreadService, story: Story) -> None:
-    await service.turns.complete(story.thread_id, "completed", "answer", None)
+def complete(service: ThreadService, story: Story) -> None:
+    service.turns.complete(story.thread_id, "completed", "answer", None)
     story.said[story.thread_id].append("answer")
 
 
-async def name(service: ThreadService, story: Story) -> None:
-    await service.metadata.set_name(story.thread_id, "renamed")
+def name(service: ThreadService, story: Story) -> None:
+    service.metadata.set_name(story.thread_id, "renamed")
 
 
-async def git(service: ThreadService, story: Story) -> None:
-    await service.metadata.set_git(story.thread_id, GitPatch({"branch": "main"}))
+def git(service: ThreadService, story: Story) -> None:
+    service.metadata.set_git(story.thread_id, GitPatch({"branch": "main"}))
 
 
-async def fork(service: ThreadService, story: Story) -> None:
-    forked = await service.lifecycle.fork(ForkParams(story.thread_id), CLIENT)
+def fork(service: ThreadService, story: Story) -> None:
+    forked = service.lifecycle.fork(ForkParams(story.thread_id), CLIENT)
     story.said[forked.thread.id] = list(story.said[story.thread_id])
 
 
-async def leave(service: ThreadService, story: Story) -> None:
-    await service.lifecycle.unsubscribe(story.thread_id, None, CLIENT)
+def leave(service: ThreadService, story: Story) -> None:
+    service.lifecycle.unsubscribe(story.thread_id, None, CLIENT)
 
 
 # Each verb, and the steps that come before it.
@@ -85,15 +83,15 @@ VERBS: dict[str, tuple[Step, ...]] = {
 }
 
 
-async def texts(world: World, thread_id: str) -> list[str]:
+def texts(world: World, thread_id: str) -> list[str]:
     """The messages of a thread, each once; every line of its file must decode."""
-    stored = await world.state.get(thread_id)
+    stored = world.state.get(thread_id)
     assert stored is not None
-    async for batch in world.rollouts.lines(stored.path):
+    for batch in world.rollouts.lines(stored.path):
         for raw in batch:
             assert raw.whole
             decode_line(raw.data)
-    history = await read_history(world.rollouts, stored, world.state.get)
+    history = read_history(world.rollouts, stored, world.state.get)
     assert history.bad_lines == ()
     found: list[str] = []
     for item in (item for turn in history.turns for item in turn.items):
@@ -101,19 +99,19 @@ async def texts(world: World, thread_id: str) -> list[str]:
     return found
 
 
-async def check(world: World, story: Story) -> None:
+def check(world: World, story: Story) -> None:
     """A fresh start: rows follow the files, and the files hold what was acknowledged, in order, at most one more."""
-    await sync(world.rollouts, world.state)
-    files = {file.thread_id: file.stamp for file in await world.rollouts.files()}
-    assert {thread_id: stamp for thread_id, (_, stamp) in (await world.state.stamps()).items()} == files
+    sync(world.rollouts, world.state)
+    files = {file.thread_id: file.stamp for file in world.rollouts.files()}
+    assert {thread_id: stamp for thread_id, (_, stamp) in (world.state.stamps()).items()} == files
     for thread_id, said in story.said.items():
-        found = await texts(world, thread_id)
+        found = texts(world, thread_id)
         assert found[: len(said)] == said
         assert found[len(said) :] in ([], ["question"], ["one", "two"], ["answer"])
 
 
 @pytest.mark.parametrize("verb", VERBS)
-async def test_killed_at_any_store_call_nothing_acknowledged_is_lost(new_world: Callable[[], World], verb: str) -> None:
+def test_killed_at_any_store_call_nothing_acknowledged_is_lost(new_world: Callable[[], World], verb: str) -> None:
     stops = 0
     while True:
         stops += 1
@@ -122,20 +120,20 @@ async def test_killed_at_any_store_call_nothing_acknowledged_is_lost(new_world: 
         service = world.service(faults)
         *before, last = VERBS[verb]
         for step in before:
-            await step(service, story)
+            step(service, story)
         faults.at = len(faults.calls) + stops
         try:
-            await last(service, story)
+            last(service, story)
         except Killed:
-            await check(world, story)
+            check(world, story)
             continue
-        await check(world, story)
+        check(world, story)
         break
     assert stops > 1
 
 
 @pytest.mark.parametrize("verb", VERBS)
-async def test_failing_at_any_store_call_nothing_is_half_done_and_service_goes_on(
+def test_failing_at_any_store_call_nothing_is_half_done_and_service_goes_on(
     new_world: Callable[[], World], verb: str
 ) -> None:
     stops = 0
@@ -146,29 +144,29 @@ async def test_failing_at_any_store_call_nothing_is_half_done_and_service_goes_o
         service = world.service(faults)
         *before, last = VERBS[verb]
         for step in before:
-            await step(service, story)
+            step(service, story)
         begun = len(faults.calls)
         faults.at = begun + stops
-        failed = await fails(last, service, story)
+        failed = fails(last, service, story)
         hit = len(faults.calls) >= faults.at
         faults.at = 0
         if failed:
-            await last(service, story)  # the cause is gone: the same call succeeds
-        await service.lifecycle.close_all()
-        await check(world, story)
-        assert (await said_exactly(world, story)) or verb == "thread_unsubscribe"
+            last(service, story)  # the cause is gone: the same call succeeds
+        service.lifecycle.close_all()
+        check(world, story)
+        assert (said_exactly(world, story)) or verb == "thread_unsubscribe"
         if not hit:
             break
     assert stops > 1
 
 
-async def fails(step: Step, service: ThreadService, story: Story) -> bool:
+def fails(step: Step, service: ThreadService, story: Story) -> bool:
     try:
-        await step(service, story)
+        step(service, story)
     except StoreFailure:
         return True
     return False
 
 
-async def said_exactly(world: World, story: Story) -> bool:
-    return all([await texts(world, thread_id) == said for thread_id, said in story.said.items()])
+def said_exactly(world: World, story: Story) -> bool:
+    return all(texts(world, thread_id) == said for thread_id, said in story.said.items())

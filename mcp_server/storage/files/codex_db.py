@@ -13,8 +13,6 @@ from collections.abc import Collection, Sequence
 from contextlib import closing
 from pathlib import Path
 
-import anyio.to_thread
-
 from mcp_server.models.records import SpawnEdge
 from mcp_server.storage import regular
 
@@ -27,7 +25,7 @@ _TITLED = (
 )
 
 
-async def names(sqlite_home: Path, thread_ids: Collection[str] | None = None) -> dict[str, str]:
+def names(sqlite_home: Path, thread_ids: Collection[str] | None = None) -> dict[str, str]:
     """Names by thread id, trimmed, as Codex shows them, whatever session_index.jsonl says: `name` of a paginated
     thread, and `title` of a legacy one unless that is only its first message (as in Codex 0.169 and 0.171).
 
@@ -37,17 +35,16 @@ async def names(sqlite_home: Path, thread_ids: Collection[str] | None = None) ->
     among = "" if thread_ids is None else "id IN (SELECT value FROM json_each(?)) AND "
     found: dict[str, str] = {}
     for names in (f"title FROM threads WHERE {among}{_TITLED}", f"name FROM threads WHERE {among}{_NAMED}"):
-        rows = await anyio.to_thread.run_sync(_read, sqlite_home, f"SELECT id, {names} ORDER BY id", asked)
+        rows = _read(sqlite_home, f"SELECT id, {names} ORDER BY id", asked)
         found |= {str(thread_id): str(name).strip() for thread_id, name in rows}
     return found
 
 
-async def changed_since(sqlite_home: Path, at_ms: int | None, limit: int = 200) -> dict[str, int]:
+def changed_since(sqlite_home: Path, at_ms: int | None, limit: int = 200) -> dict[str, int]:
     """The threads that Codex has written to last, with when (Unix milliseconds), the last first: since a time, and a
     little before it, or at all."""
     since = 0 if at_ms is None else at_ms - _SLACK_MS
-    rows = await anyio.to_thread.run_sync(
-        _read,
+    rows = _read(
         sqlite_home,
         f"SELECT id, updated_at_ms FROM threads WHERE updated_at_ms >= {since:d} "
         f"ORDER BY updated_at_ms DESC LIMIT {limit:d}",
@@ -55,10 +52,9 @@ async def changed_since(sqlite_home: Path, at_ms: int | None, limit: int = 200) 
     return {str(thread_id): at for thread_id, at in rows if isinstance(at, int)}
 
 
-async def closed_edges(sqlite_home: Path) -> list[SpawnEdge]:
+def closed_edges(sqlite_home: Path) -> list[SpawnEdge]:
     """The spawn edges whose agent was closed, sorted by child id. Open ones follow from the rollouts."""
-    rows = await anyio.to_thread.run_sync(
-        _read,
+    rows = _read(
         sqlite_home,
         "SELECT parent_thread_id, child_thread_id FROM thread_spawn_edges WHERE status = 'closed' "
         "ORDER BY child_thread_id",

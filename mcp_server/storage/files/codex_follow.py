@@ -17,8 +17,6 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import NamedTuple
 
-from anyio import to_thread
-
 from mcp_server.codex.paths import COMPRESSED, is_archived
 from mcp_server.models.params import GitField
 from mcp_server.models.thread import GitInfo
@@ -55,36 +53,34 @@ class CodexDatabase(CodexRows):
         self._home, self._sqlite_home, self._read_only = home, sqlite_home, read_only
         self._known = dict[str, bool]()
 
-    async def follows(self, thread_id: str) -> bool:
-        def look() -> bool:
-            try:
-                with self._opened(look=True) as connection:
-                    return connection is not None and bool(self._rows(connection, [thread_id]))
-            except (_Left, OSError, sqlite3.Error):
-                return False
+    def follows(self, thread_id: str) -> bool:
+        if self._read_only:
+            return False
+        try:
+            with self._opened(look=True) as connection:
+                return connection is not None and bool(self._rows(connection, [thread_id]))
+        except (_Left, OSError, sqlite3.Error):
+            return False
 
-        return not self._read_only and await to_thread.run_sync(look)
+    def behind(self, paths: Mapping[str, str]) -> list[str]:
+        if not paths:
+            return []
+        try:
+            with self._opened(look=True) as connection:
+                return [new.thread_id for new in self._due(connection, paths)] if connection is not None else []
+        except (_Left, OSError, sqlite3.Error):
+            return []
 
-    async def behind(self, paths: Mapping[str, str]) -> list[str]:
-        def look() -> list[str]:
-            try:
-                with self._opened(look=True) as connection:
-                    return [new.thread_id for new in self._due(connection, paths)] if connection is not None else []
-            except (_Left, OSError, sqlite3.Error):
-                return []
-
-        return await to_thread.run_sync(look) if paths else []
-
-    async def move(self, paths: Mapping[str, str], dry_run: bool = False) -> str | None:
+    def move(self, paths: Mapping[str, str], dry_run: bool = False) -> str | None:
         def work(connection: sqlite3.Connection) -> None:
             due = [(row.path, row.archived, row.archived_at, row.thread_id) for row in self._due(connection, paths)]
             update = "UPDATE threads SET rollout_path = ?, archived = ?, archived_at = ? WHERE id = ?"
             self._write(None if dry_run else connection, update, due)
 
         way_out = "call store_status with repair=true later to let it follow"
-        return await to_thread.run_sync(self._said, work, paths, way_out) if paths else None
+        return self._said(work, paths, way_out) if paths else None
 
-    async def name(self, thread_id: str, name: str) -> str | None:
+    def name(self, thread_id: str, name: str) -> str | None:
         def work(connection: sqlite3.Connection) -> None:
             for row in self._rows(connection, [thread_id]):
                 # Where Codex itself keeps it, and looks for it first.
@@ -93,9 +89,9 @@ class CodexDatabase(CodexRows):
                     raise _Left(f"it tells of a history of kind {row.mode!r}")
                 self._write(connection, f"UPDATE threads SET {column} = ? WHERE id = ?", [(name, thread_id)])
 
-        return await to_thread.run_sync(self._said, work, [thread_id])
+        return self._said(work, [thread_id])
 
-    async def git(self, thread_id: str, fields: Mapping[GitField, str | None]) -> FollowedGit:
+    def git(self, thread_id: str, fields: Mapping[GitField, str | None]) -> FollowedGit:
         found: list[GitInfo] = []
 
         def work(connection: sqlite3.Connection) -> None:
@@ -108,7 +104,7 @@ class CodexDatabase(CodexRows):
                 sha, branch, origin_url = (None if value is None else str(value) for value in now)
                 found.append(GitInfo(sha=sha, branch=branch, origin_url=origin_url))
 
-        left = await to_thread.run_sync(self._said, work, [thread_id])
+        left = self._said(work, [thread_id])
         return FollowedGit(found[0] if found and left is None else None, left)
 
     # ------------------------------------------------------------------------------------------ the database
@@ -183,9 +179,10 @@ class CodexDatabase(CodexRows):
         """The beginning of a path that is this home, which Codex may spell in another way; None if it is another."""
         for match in _folders.finditer(path):
             folder = path[: match.start()]
-            if folder not in self._known:
-                self._known[folder] = _same(folder, self._home)
-            if self._known[folder]:
+            same = self._known.get(folder)
+            if same is None:  # or another call has forgotten them all
+                same = self._known[folder] = _same(folder, self._home)
+            if same:
                 return folder
         return None
 

@@ -19,7 +19,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from anyio import CancelScope, to_thread
 from filelock import FileLock, Timeout
 
 from mcp_server.codex.paths import checked_id, parse_id
@@ -55,38 +54,34 @@ class CodexWriterLocks(WriterLocks):
         self._guard: threading.Timer | None = None
         """Runs as long as the coordination lock is held for the sake of `_guarded`, the threads without a file."""
 
-    async def acquire(self, thread_id: str) -> None:
-        await to_thread.run_sync(self._acquire, [checked_id(thread_id)])
+    def acquire(self, thread_id: str) -> None:
+        self._acquire([checked_id(thread_id)])
 
-    async def release(self, thread_id: str) -> None:
-        await self.release_many([thread_id])
+    def release(self, thread_id: str) -> None:
+        self.release_many([thread_id])
 
-    async def acquire_many(self, thread_ids: Sequence[str]) -> None:
+    def acquire_many(self, thread_ids: Sequence[str]) -> None:
         wanted = [checked_id(thread_id) for thread_id in thread_ids]
         if wanted:
-            await to_thread.run_sync(self._acquire_guarded if len(wanted) <= GUARDED else self._acquire, wanted)
+            (self._acquire_guarded if len(wanted) <= GUARDED else self._acquire)(wanted)
 
-    async def check_free(self, thread_ids: Sequence[str]) -> None:
+    def check_free(self, thread_ids: Sequence[str]) -> None:
         if thread_ids:
-            await to_thread.run_sync(self._check_takeable, [checked_id(thread_id) for thread_id in thread_ids])
+            self._check_takeable([checked_id(thread_id) for thread_id in thread_ids])
 
-    async def release_many(self, thread_ids: Collection[str]) -> None:
+    def release_many(self, thread_ids: Collection[str]) -> None:
         returned = self.held().intersection(map(checked_id, thread_ids))
         if returned:
-            with CancelScope(shield=True):
-                await to_thread.run_sync(self._release, returned)
+            self._release(returned)
 
     def held(self) -> frozenset[str]:
         return self._guarded.union(self._locks.copy())
 
-    async def holder(self, thread_id: str) -> Holder | None:
+    def holder(self, thread_id: str) -> Holder | None:
         thread_id = checked_id(thread_id)
         if thread_id in self.held():
             return None
-        return (await to_thread.run_sync(self._holders, [self._file(thread_id)])).get(thread_id)
-
-    async def foreign(self) -> dict[str, Holder]:
-        return await to_thread.run_sync(self._foreign)
+        return self._holders([self._file(thread_id)]).get(thread_id)
 
     def _file(self, thread_id: str) -> Path:
         return self._folder / f"{thread_id}.lock"
@@ -226,7 +221,7 @@ class CodexWriterLocks(WriterLocks):
 
     # ------------------------------------------------------------------------------------------ holders
 
-    def _foreign(self) -> dict[str, Holder]:
+    def foreign(self) -> dict[str, Holder]:
         try:
             files = [file for file in self._folder.iterdir() if file.suffix == ".lock" and parse_id(file.stem)]
         except FileNotFoundError:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path, PurePosixPath
-
-from anyio import CancelScope, to_thread
 
 from mcp_server.codex.files import BadLine, Description, RolloutFile
 from mcp_server.codex.lines import RawLine
@@ -60,105 +58,130 @@ class RolloutFiles(RolloutStore):
     def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
         return self._folders.look_at_many(paths)
 
-    async def files(self) -> list[RolloutFile]:
-        return await to_thread.run_sync(lambda: list(self.walk()))
+    def files(self) -> list[RolloutFile]:
+        return list(self.walk())
 
-    async def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
-        return await to_thread.run_sync(self._folders.unusable, paths)
+    def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
+        return self._folders.unusable(paths)
 
-    async def abandoned(self) -> list[str]:
-        return await to_thread.run_sync(self._folders.abandoned)
+    def abandoned(self) -> list[str]:
+        return self._folders.abandoned()
 
-    async def locate(self, thread_id: str) -> list[RolloutFile]:
-        return await to_thread.run_sync(self._folders.locate, thread_id)
+    def locate(self, thread_id: str) -> list[RolloutFile]:
+        return self._folders.locate(thread_id)
 
-    async def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
-        return await to_thread.run_sync(self._folders.rollout, rollout_id)
+    def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
+        return self._folders.rollout(rollout_id)
 
-    async def stat(self, path: str) -> RolloutFile | None:
-        return await to_thread.run_sync(self.look_at, path)
+    def stat(self, path: str) -> RolloutFile | None:
+        return self.look_at(path)
 
-    async def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
-        return await to_thread.run_sync(self.look_at_many, paths)
+    def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+        return self.look_at_many(paths)
 
-    async def describe(self, file: RolloutFile) -> Description:
-        return await to_thread.run_sync(self._describe, file)
+    def describe(self, file: RolloutFile) -> Description:
+        with self._open(file.path) as text:
+            return describe(file, text, self._open_base)
 
-    async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
-        return await to_thread.run_sync(self._describe_many, files)
+    def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+        many = ManyInside(self._home)
+        return [self._told(file, many) for file in files]
 
-    async def lines(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[list[RawLine]]:
-        text = await to_thread.run_sync(self._open, path)
+    def lines(self, path: str, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
+        text = self._open(path)
         try:
             batches = text.batches(start, end)
-            while (batch := await to_thread.run_sync(next, batches, None)) is not None:
+            while (batch := next(batches, None)) is not None:
                 yield batch
         finally:
             text.close()
 
-    async def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        return await to_thread.run_sync(self._read, path, ranges)
+    def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        with self._open(path) as text:
+            return [text.read(start, end) for start, end in ranges]
 
-    async def read_many(self, pieces: Sequence[tuple[str, int, int]]) -> list[bytes | StoreFailure]:
-        return await to_thread.run_sync(lambda: [self._piece(*piece) for piece in pieces])
+    def read_many(self, pieces: Sequence[tuple[str, int, int]]) -> list[bytes | StoreFailure]:
+        return [self._piece(*piece) for piece in pieces]
 
-    async def create(self, path: str, data: bytes) -> FileStamp:
-        return await to_thread.run_sync(self._create, path, data)
+    def create(self, path: str, data: bytes) -> FileStamp:
+        return self._create(path, data)
 
-    @asynccontextmanager
-    async def drafted(
-        self, path: str, parts: AsyncGenerator[bytes]
-    ) -> AsyncGenerator[Callable[[], Awaitable[FileStamp]]]:
+    @contextmanager
+    def drafted(self, path: str, parts: Generator[bytes]) -> Generator[Callable[[], FileStamp]]:
         held, draft = bytearray(), None
         try:
-            async with aclosing(parts):
-                async for part in parts:
+            with closing(parts):
+                for part in parts:
                     held += part
                     if len(held) >= _HELD_BYTES:
-                        draft = await to_thread.run_sync(self._draft, path, held, draft)
+                        draft = self._draft(path, held, draft)
                         held = bytearray()
 
-            async def put() -> FileStamp:
-                return await to_thread.run_sync(self._create, path, held, draft)
+            def put() -> FileStamp:
+                return self._create(path, held, draft)
 
             yield put
         finally:
             if draft is not None:
-                with CancelScope(shield=True):
-                    await to_thread.run_sync(draft.drop)
+                draft.drop()
 
-    async def append(self, path: str, data: bytes) -> FileStamp:
-        return await to_thread.run_sync(self._append, path, data)
+    def append(self, path: str, data: bytes) -> FileStamp:
+        full = self._inside(path, ACTIVE, ARCHIVED)
+        if path.endswith(COMPRESSED):
+            raise CompressedRollout(thread_id_of(PurePosixPath(path).name) or path)
+        with writing(path):
+            self._undo(full)
+            before = full.stat()
+            if not data:
+                return stamp_of(before)
+            try:
+                return stamp_of(durable.append(full, data))
+            except OSError:
+                self._note_leavings(full, before.st_size)
+                raise
 
-    async def restore(self, path: str) -> RolloutFile:
-        return await to_thread.run_sync(self._restore, path)
+    def restore(self, path: str) -> RolloutFile:
+        plain = path.removesuffix(".zst")
+        packed, target = self._inside(path, ACTIVE, ARCHIVED), self._inside(plain, ACTIVE, ARCHIVED)
+        with self._open(path) as text, writing(plain):
+            like, draft, end = packed.stat(), Draft(target), 0
+            try:
+                while data := text.read(end, end + _HELD_BYTES):
+                    draft.add(data)
+                    end += len(data)
+                stamp = stamp_of(draft.put(like))
+            finally:
+                draft.drop()
+        with writing(path):
+            durable.remove(packed)
+        return RolloutFile(plain, stamp)
 
-    async def archive(self, path: str) -> RolloutFile:
-        return await to_thread.run_sync(self._moves.archive, path)
+    def archive(self, path: str) -> RolloutFile:
+        return self._moves.archive(path)
 
-    async def unarchive(self, path: str) -> RolloutFile:
-        return await to_thread.run_sync(self._moves.unarchive, path)
+    def unarchive(self, path: str) -> RolloutFile:
+        return self._moves.unarchive(path)
 
-    async def archive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
-        return await to_thread.run_sync(self._moves.would if dry_run else self._moves.many, paths, ACTIVE)
+    def archive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
+        return (self._moves.would if dry_run else self._moves.many)(paths, ACTIVE)
 
-    async def unarchive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
-        return await to_thread.run_sync(self._moves.would if dry_run else self._moves.many, paths, ARCHIVED)
+    def unarchive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
+        return (self._moves.would if dry_run else self._moves.many)(paths, ARCHIVED)
 
-    async def remove(self, path: str, dry_run: bool = False) -> None:
-        return await to_thread.run_sync(self._moves.remove, path, dry_run)
+    def remove(self, path: str, dry_run: bool = False) -> None:
+        return self._moves.remove(path, dry_run)
 
-    async def names(self) -> dict[str, str]:
-        return await to_thread.run_sync(self._index.names)
+    def names(self) -> dict[str, str]:
+        return self._index.names()
 
-    async def names_stamp(self) -> FileStamp | None:
-        return await to_thread.run_sync(self._index.stamp)
+    def names_stamp(self) -> FileStamp | None:
+        return self._index.stamp()
 
-    async def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
-        await to_thread.run_sync(self._index.append, thread_id, name, at_ms)
+    def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
+        self._index.append(thread_id, name, at_ms)
 
-    async def forget_name(self, thread_id: str) -> None:
-        await to_thread.run_sync(self._index.forget, thread_id)
+    def forget_name(self, thread_id: str) -> None:
+        self._index.forget(thread_id)
 
     def _inside(self, path: str, *folders: str) -> Path:
         return inside(self._home, path, *folders)
@@ -168,27 +191,15 @@ class RolloutFiles(RolloutStore):
     def _open(self, path: str) -> RolloutText:
         return open_text(self._inside(path, ACTIVE, ARCHIVED), path)
 
-    def _read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        with self._open(path) as text:
-            return [text.read(start, end) for start, end in ranges]
-
     def _piece(self, path: str, start: int, end: int) -> bytes | StoreFailure:
         try:
-            return self._read(path, [(start, end)])[0]
+            return self.read(path, [(start, end)])[0]
         except StoreFailure as error:
             return error
 
     def _open_base(self, rollout_id: str) -> RolloutText | None:
         found = self._folders.rollout(rollout_id)
         return self._open(found[0].path) if found else None
-
-    def _describe(self, file: RolloutFile) -> Description:
-        with self._open(file.path) as text:
-            return describe(file, text, self._open_base)
-
-    def _describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
-        many = ManyInside(self._home)
-        return [self._told(file, many) for file in files]
 
     def _told(self, file: RolloutFile, many: ManyInside) -> Description | BadLine | None:
         try:
@@ -230,37 +241,6 @@ class RolloutFiles(RolloutStore):
                 draft.drop()
                 raise
         return draft
-
-    def _append(self, path: str, data: bytes) -> FileStamp:
-        full = self._inside(path, ACTIVE, ARCHIVED)
-        if path.endswith(COMPRESSED):
-            raise CompressedRollout(thread_id_of(PurePosixPath(path).name) or path)
-        with writing(path):
-            self._undo(full)
-            before = full.stat()
-            if not data:
-                return stamp_of(before)
-            try:
-                return stamp_of(durable.append(full, data))
-            except OSError:
-                self._note_leavings(full, before.st_size)
-                raise
-
-    def _restore(self, path: str) -> RolloutFile:
-        plain = path.removesuffix(".zst")
-        packed, target = self._inside(path, ACTIVE, ARCHIVED), self._inside(plain, ACTIVE, ARCHIVED)
-        with self._open(path) as text, writing(plain):
-            like, draft, end = packed.stat(), Draft(target), 0
-            try:
-                while data := text.read(end, end + _HELD_BYTES):
-                    draft.add(data)
-                    end += len(data)
-                stamp = stamp_of(draft.put(like))
-            finally:
-                draft.drop()
-        with writing(path):
-            durable.remove(packed)
-        return RolloutFile(plain, stamp)
 
     def _note_leavings(self, full: Path, size: int | None) -> None:
         """A disk that fails may refuse even to undo what it did: remember the size (None: no file) to go back to."""

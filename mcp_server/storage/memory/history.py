@@ -23,20 +23,20 @@ class MemoryHistory(HistoryStore):
         self._texts: dict[int, tuple[str, TextChunk]] = {}
         self._next_text = 0
 
-    async def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
+    def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
         return {thread_id: self._marks[thread_id] for thread_id in thread_ids if thread_id in self._marks}
 
-    async def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+    def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         return self._spans.get(thread_id, [])[max(0, first) : max(0, end)]
 
-    async def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+    def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         all_ = self._spans.get(thread_id, [])
         return [span for span in all_ if span.size and span.items < end and span.items + span.size > first]
 
-    async def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
+    def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
         return next((span for span in self._spans.get(thread_id, ()) if span.turn_id == turn_id), None)
 
-    async def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
+    def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
         return [self._take(step) for step in steps]
 
     def _take(self, step: IndexUpdate) -> bool:
@@ -53,7 +53,7 @@ class MemoryHistory(HistoryStore):
             self._texts[self._next_text] = (thread_id, replace(piece, text=""))
         return True
 
-    async def places(self, query: TextQuery) -> list[TextPlace]:
+    def places(self, query: TextQuery) -> list[TextPlace]:
         """All of them: where nothing can be indexed, every text is looked at."""
         found: list[TextPlace] = []
         allowed = self._allowed(query.threads)
@@ -72,7 +72,7 @@ class MemoryHistory(HistoryStore):
                     break
         return found
 
-    async def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
+    def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
         wanted = [folded(literal) for literal in literals]
         allowed = self._allowed(threads)
         found = [
@@ -88,13 +88,13 @@ class MemoryHistory(HistoryStore):
         """The threads that the filters of a query let through."""
         return {thread.id for thread in self._threads.values() if fits(thread, thread.updated_at_ms, query)}
 
-    async def unread(self, limit: int) -> list[str]:
+    def unread(self, limit: int) -> list[str]:
         return [thread.id for thread in self._unread()[:limit]]
 
-    async def unread_count(self) -> int:
+    def unread_count(self) -> int:
         return len(self._unread())
 
-    async def indexed_count(self) -> int:
+    def indexed_count(self) -> int:
         return len(self._marks)
 
     def _keep(self, before: StoredThread, after: StoredThread) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from heapq import nlargest
 
-from anyio import to_thread
 from msgspec import structs
 
 from mcp_server.codex.files import RolloutFile
@@ -30,6 +29,7 @@ from mcp_server.storage.rules import (
     name_event,
     row_after,
 )
+from mcp_server.storage.serialised import serialised
 from mcp_server.storage.unreadable import Unreadable
 
 EVENT_LIMIT = 10_000
@@ -42,6 +42,7 @@ _KEYS: dict[ThreadSortKey, Callable[[StoredThread], int]] = {
 }
 
 
+@serialised
 class MemoryState(MemoryHistory, StateStore):
     """No method awaits before it has all that it tells of rows, so each is one step of the event loop, and whole."""
 
@@ -58,7 +59,7 @@ class MemoryState(MemoryHistory, StateStore):
         self._unreadable: dict[str, Unreadable] = {}
         self._copies: dict[str, Copy] = {}
 
-    async def commit(self, change: Change) -> list[ThreadEvent]:
+    def commit(self, change: Change) -> list[ThreadEvent]:
         barred = self._tombstones | set(change.tombstones)
         self._write([thread for thread in change.threads if thread.id not in barred])
         derived = self._write([thread for thread in change.observed if thread.id not in barred])
@@ -102,31 +103,29 @@ class MemoryState(MemoryHistory, StateStore):
         self._last_seq += len(appended)
         return appended
 
-    async def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
-        taken = await super().step(steps)
+    def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
+        taken = super().step(steps)
         for thread_id in self._tombstones.intersection(step.mark.thread_id for step in steps):
             self._forget(thread_id)
         return taken
 
     # rows
-    async def get(self, thread_id: str) -> StoredThread | None:
+    def get(self, thread_id: str) -> StoredThread | None:
         return self._threads.get(thread_id)
 
-    async def get_with_file(self, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
+    def get_with_file(self, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
         row = self._threads.get(thread_id)
-        return row, await to_thread.run_sync(look, row.path) if row else None
+        return row, look(row.path) if row else None
 
-    async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
+    def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
         return {key: self._threads[key] for key in thread_ids if key in self._threads}
 
-    async def get_many_with_files(self, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
-        rows = await self.get_many(thread_ids)
-        files = await to_thread.run_sync(look, [row.path for row in rows.values()])
-        return RowsWithFiles(rows, files, await self.marks(thread_ids))
+    def get_many_with_files(self, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
+        rows = self.get_many(thread_ids)
+        files = look([row.path for row in rows.values()])
+        return RowsWithFiles(rows, files, self.marks(thread_ids))
 
-    async def list(
-        self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), look: LookMany | None = None
-    ) -> ThreadRows:
+    def list(self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), look: LookMany | None = None) -> ThreadRows:
         key = _KEYS[query.sort_key]
         matches = self._matches(query)
         matches.sort(key=lambda thread: (key(thread), thread.id), reverse=query.direction == "desc")
@@ -136,12 +135,12 @@ class MemoryState(MemoryHistory, StateStore):
             tuple(rows[: query.limit]),
             total=Count(len(matches)),
             more=len(rows) > query.limit,
-            beside=tuple(await self.counts(beside)),
-            files={} if look is None else await to_thread.run_sync(look, paths),
+            beside=tuple(self.counts(beside)),
+            files={} if look is None else look(paths),
             copies=Count(len(self._copies)),
         )
 
-    async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
+    def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
         return [Count(len(self._matches(query))) for query in queries]
 
     def _allowed(self, query: ThreadQuery) -> set[str]:
@@ -176,16 +175,16 @@ class MemoryState(MemoryHistory, StateStore):
             found |= {edge.child_id: edge for edge in edges}
         return [found[child_id] for child_id in sorted(found)]
 
-    async def match_prefix(self, prefix: str, limit: int) -> list[str]:
+    def match_prefix(self, prefix: str, limit: int) -> list[str]:
         return sorted(thread_id for thread_id in self._threads if thread_id.startswith(prefix))[:limit]
 
-    async def match_name(self, name: str, limit: int) -> list[str]:
+    def match_name(self, name: str, limit: int) -> list[str]:
         named = [thread for thread in self._threads.values() if thread.name == name]
         named.sort(key=lambda thread: (not thread.archived, thread.updated_at_ms, thread.id), reverse=True)
         return [thread.id for thread in named[:limit]]
 
-    async def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
-        listed = await to_thread.run_sync(lambda: {file.path: file.stamp for file in walk()})
+    def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
+        listed = {file.path: file.stamp for file in walk()}
         known = {thread.path: thread.stamp for thread in self._threads.values()}
         bad: dict[str, FileStamp | None] = {path: one.stamp for path, one in self._unreadable.items()}
         copies = {path: one.stamp for path, one in self._copies.items() if one.thread_id in self._threads}
@@ -199,7 +198,7 @@ class MemoryState(MemoryHistory, StateStore):
             frozenset((bad.keys() | self._copies.keys()) - listed.keys()),
         )
 
-    async def compare_folders(self, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
+    def compare_folders(self, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
         listed = {path: stamp for rollouts in folders.values() for path, stamp in rollouts.items()}
         known = {row.path: row.stamp for row in self._threads.values()}
         return Difference(
@@ -211,28 +210,28 @@ class MemoryState(MemoryHistory, StateStore):
             },
         )
 
-    async def written_last(self, limit: int) -> dict[str, FileStamp]:
+    def written_last(self, limit: int) -> dict[str, FileStamp]:
         rows = nlargest(limit, self._threads.values(), key=lambda row: row.stamp.mtime_ns)
         return {row.path: row.stamp for row in rows}
 
-    async def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
-        rows = self._threads if thread_ids is None else await self.get_many(thread_ids)
+    def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
+        rows = self._threads if thread_ids is None else self.get_many(thread_ids)
         return {key: (row.path, row.stamp) for key, row in rows.items()}
 
-    async def largest(self, limit: int) -> dict[str, int]:
+    def largest(self, limit: int) -> dict[str, int]:
         rows = nlargest(limit, self._threads.values(), key=lambda row: (row.stamp.size, row.id))
         return {row.id: row.stamp.size for row in rows}
 
-    async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
-        return {key: row for key, row in (await self.stamps()).items() if row[0] in paths}
+    def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
+        return {key: row for key, row in (self.stamps()).items() if row[0] in paths}
 
-    async def names_stamp(self) -> FileStamp | None:
+    def names_stamp(self) -> FileStamp | None:
         return self._names_stamp
 
-    async def names(self) -> dict[str, str]:
+    def names(self) -> dict[str, str]:
         return {key: row.name for key, row in self._threads.items() if row.name is not None}
 
-    async def apply_names(self, names: dict[str, str], stamp: FileStamp | None) -> list[ThreadEvent]:
+    def apply_names(self, names: dict[str, str], stamp: FileStamp | None) -> list[ThreadEvent]:
         self._names_stamp = stamp
         changed = [self._threads[key] for key in sorted(self._threads) if self._threads[key].name != names.get(key)]
         for thread in changed:
@@ -240,40 +239,40 @@ class MemoryState(MemoryHistory, StateStore):
         return self._append([name_event(thread.id, names.get(thread.id)) for thread in changed])
 
     # edges
-    async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
+    def edges_above(self, thread_id: str) -> list[SpawnEdge]:
         return chain_of(self._edges, thread_id)
 
-    async def edges_around(self, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
+    def edges_around(self, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
         return chain_of(self._edges, thread_id), self._below({thread_id, *others})
 
-    async def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:
+    def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:
         edges = self._below(thread_ids)
-        stamps = await self.stamps({*thread_ids, *(edge.child_id for edge in edges)})
-        return Trees(edges, stamps, await to_thread.run_sync(look, [path for path, _ in stamps.values()]))
+        stamps = self.stamps({*thread_ids, *(edge.child_id for edge in edges)})
+        return Trees(edges, stamps, look([path for path, _ in stamps.values()]))
 
-    async def forks_of(self, thread_id: str) -> list[str]:
+    def forks_of(self, thread_id: str) -> list[str]:
         forks = (t.id for t in self._threads.values() if t.history_base and t.history_base.thread_id == thread_id)
         return sorted(forks)
 
     # what can't be read
-    async def note_unreadable(self, found: Sequence[Unreadable], settled: Collection[str] = ()) -> None:
+    def note_unreadable(self, found: Sequence[Unreadable], settled: Collection[str] = ()) -> None:
         self._unreadable = {path: one for path, one in self._unreadable.items() if path not in settled}
         self._unreadable |= {one.path: one for one in found}
 
-    async def unreadable(self) -> list[Unreadable]:
+    def unreadable(self) -> list[Unreadable]:
         return [self._unreadable[path] for path in sorted(self._unreadable)]
 
     # copies
-    async def note_copies(self, found: Sequence[Copy], settled: Collection[str] = ()) -> None:
+    def note_copies(self, found: Sequence[Copy], settled: Collection[str] = ()) -> None:
         self._copies = {path: one for path, one in self._copies.items() if path not in settled}
         self._copies |= {one.path: one for one in found}
 
-    async def copies(self, thread_ids: Collection[str] | None = None) -> list[Copy]:
+    def copies(self, thread_ids: Collection[str] | None = None) -> list[Copy]:
         of_these = (one for one in self._copies.values() if thread_ids is None or one.thread_id in thread_ids)
         return sorted(of_these, key=lambda one: one.path)
 
     # events
-    async def events_after(
+    def events_after(
         self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None
     ) -> list[ThreadEvent]:
         found = (
@@ -285,17 +284,17 @@ class MemoryState(MemoryHistory, StateStore):
         )
         return [event for event, _ in zip(found, range(limit), strict=False)]
 
-    async def last_seq(self) -> int:
+    def last_seq(self) -> int:
         return self._last_seq
 
     # journal
-    async def operation(self, operation_id: str) -> Operation | None:
+    def operation(self, operation_id: str) -> Operation | None:
         return self._operations.get(operation_id)
 
-    async def running_operations(self) -> list[Operation]:
+    def running_operations(self) -> list[Operation]:
         return sorted((o for o in self._operations.values() if o.state == "running"), key=_by_start)
 
-    async def moved_with(self, kind: str, thread_id: str) -> set[str]:
+    def moved_with(self, kind: str, thread_id: str) -> set[str]:
         last = self._last_operation(kind, thread_id)
         moved = last.thread_ids if last is not None else []
         return {other for other in moved if self._last_operation(kind, other) is last}
@@ -307,44 +306,44 @@ class MemoryState(MemoryHistory, StateStore):
                 return done
         return None
 
-    async def receipts(self, client: str, request_id: str) -> list[Receipt]:
+    def receipts(self, client: str, request_id: str) -> list[Receipt]:
         found = (r for r in self._receipts.values() if (r.client, r.request_id) == (client, request_id))
         return sorted(found, key=lambda receipt: (-receipt.at_ms, receipt.connection))
 
-    async def claim(self, claim: Receipt, abandoned: Receipt | None = None) -> Receipt:
+    def claim(self, claim: Receipt, abandoned: Receipt | None = None) -> Receipt:
         there = self._receipts.get(claim.key)
         if there is None or there == abandoned:
             there = self._receipts[claim.key] = claim
         return there
 
-    async def save_receipt(self, receipt: Receipt) -> None:
+    def save_receipt(self, receipt: Receipt) -> None:
         self._receipts[receipt.key] = receipt
 
-    async def release_claim(self, claim: Receipt) -> None:
+    def release_claim(self, claim: Receipt) -> None:
         if self._receipts.get(claim.key) == claim:
             del self._receipts[claim.key]
 
-    async def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
+    def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
         return frozenset(self._tombstones.intersection(thread_ids))
 
     # backfill
-    async def backfill(self) -> BackfillState:
+    def backfill(self) -> BackfillState:
         return self._backfill
 
-    async def claim_backfill(self, owner: str, now_ms: int, lease_ms: int) -> bool:
+    def claim_backfill(self, owner: str, now_ms: int, lease_ms: int) -> bool:
         if not claimable(self._backfill, now_ms, lease_ms):
             return False
         self._backfill = replace(self._backfill, status="running", owner=owner, updated_at_ms=now_ms)
         return True
 
-    async def reopen_backfill(self) -> None:
+    def reopen_backfill(self) -> None:
         if self._backfill.status == "complete":
             self._backfill = BackfillState()
             self._unreadable.clear()
             self._copies.clear()
             self._forget_all()
 
-    async def checkpoint_backfill(self, state: BackfillState) -> None:
+    def checkpoint_backfill(self, state: BackfillState) -> None:
         if may_checkpoint(self._backfill, state):
             self._backfill = state
 

@@ -5,17 +5,8 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Collection,
-    Generator,
-    Iterator,
-    Sequence,
-)
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -44,9 +35,11 @@ from mcp_server.storage.contracts import RolloutStore
 from mcp_server.storage.describe import describe
 from mcp_server.storage.files.locks import holder_sentence
 from mcp_server.storage.rollout_text import RolloutText, damage_of, document_text
+from mcp_server.storage.serialised import serialised
 from mcp_server.storage.writer_locks import Holder, WriterLocks
 
 
+@serialised
 class MemoryRollouts(RolloutStore):
     """A home in a dict: path -> content and mtime in nanoseconds. `home` is only what absolute paths begin with."""
 
@@ -62,32 +55,30 @@ class MemoryRollouts(RolloutStore):
         return f"{self._home}/{path}"
 
     def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
-        for path in self.paths():
-            if path in self._files:
-                yield self._file(path)
+        yield from self.files()
 
     def paths(self) -> Iterator[str]:
-        yield from sorted((path for path in self._files if is_rollout(PurePosixPath(path).name)), reverse=True)
+        return iter(sorted((path for path in self._files if is_rollout(PurePosixPath(path).name)), reverse=True))
 
-    async def files(self) -> list[RolloutFile]:
-        return list(self.walk())
+    def files(self) -> list[RolloutFile]:
+        return [self._file(path) for path in self.paths()]
 
-    async def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
+    def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
         return []
 
-    async def abandoned(self) -> list[str]:
+    def abandoned(self) -> list[str]:
         return []
 
-    async def locate(self, thread_id: str) -> list[RolloutFile]:
+    def locate(self, thread_id: str) -> list[RolloutFile]:
         return self._locate(thread_id)
 
-    async def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
+    def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
         return self._rollout(rollout_id)
 
-    async def stat(self, path: str) -> RolloutFile | None:
+    def stat(self, path: str) -> RolloutFile | None:
         return self.look_at(path)
 
-    async def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+    def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
         return self.look_at_many(paths)
 
     def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
@@ -96,45 +87,42 @@ class MemoryRollouts(RolloutStore):
     def look_at(self, path: str) -> RolloutFile | None:
         return self._file(path) if path in self._files else None
 
-    async def describe(self, file: RolloutFile) -> Description:
+    def describe(self, file: RolloutFile) -> Description:
         with self._open(file.path) as text:
             return describe(file, text, self._open_base)
 
-    async def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+    def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
         return [self._told(file) for file in files]
 
-    async def lines(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[list[RawLine]]:
+    def lines(self, path: str, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
         with self._open(path) as text:
-            for batch in text.batches(start, end):
-                yield batch
+            yield from text.batches(start, end)
 
-    async def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         with self._open(path) as text:
             return [text.read(start, end) for start, end in ranges]
 
-    async def read_many(self, pieces: Sequence[tuple[str, int, int]]) -> list[bytes | StoreFailure]:
+    def read_many(self, pieces: Sequence[tuple[str, int, int]]) -> list[bytes | StoreFailure]:
         found: list[bytes | StoreFailure] = []
         for path, start, end in pieces:
             try:
-                found += await self.read(path, [(start, end)])
+                found += self.read(path, [(start, end)])
             except StoreFailure as error:
                 found.append(error)
         return found
 
-    async def create(self, path: str, data: bytes) -> FileStamp:
+    def create(self, path: str, data: bytes) -> FileStamp:
         check_path(path, ACTIVE, ARCHIVED)
         if path in self._files:
             raise RolloutNameTaken(path)
         self._files[path] = (data, time.time_ns())
         return self._file(path).stamp
 
-    @asynccontextmanager
-    async def drafted(
-        self, path: str, parts: AsyncGenerator[bytes]
-    ) -> AsyncGenerator[Callable[[], Awaitable[FileStamp]]]:
-        yield partial(self.create, path, b"".join([part async for part in parts]))
+    @contextmanager
+    def drafted(self, path: str, parts: Generator[bytes]) -> Generator[Callable[[], FileStamp]]:
+        yield partial(self.create, path, b"".join(parts))
 
-    async def append(self, path: str, data: bytes) -> FileStamp:
+    def append(self, path: str, data: bytes) -> FileStamp:
         check_path(path, ACTIVE, ARCHIVED)
         if path.endswith(COMPRESSED):
             raise CompressedRollout(thread_id_of(PurePosixPath(path).name) or path)
@@ -144,22 +132,22 @@ class MemoryRollouts(RolloutStore):
             self._files[path] = (_closed(self._files[path][0]) + data, time.time_ns())
         return self._file(path).stamp
 
-    async def restore(self, path: str) -> RolloutFile:
+    def restore(self, path: str) -> RolloutFile:
         raise DamagedRollout(path, "is compressed, as nothing in memory is")
 
-    async def archive(self, path: str) -> RolloutFile:
+    def archive(self, path: str) -> RolloutFile:
         return self._move(check_path(path, ACTIVE), archived_path(path))
 
-    async def unarchive(self, path: str) -> RolloutFile:
+    def unarchive(self, path: str) -> RolloutFile:
         return self._move(check_path(path, ARCHIVED), active_path(path), time.time_ns())
 
-    async def archive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
+    def archive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
         with self._unchanged(dry_run):
-            return [await self._tried(self.archive, path) for path in paths]
+            return [self._tried(self.archive, path) for path in paths]
 
-    async def unarchive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
+    def unarchive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
         with self._unchanged(dry_run):
-            return [await self._tried(self.unarchive, path) for path in paths]
+            return [self._tried(self.unarchive, path) for path in paths]
 
     @contextmanager
     def _unchanged(self, dry_run: bool) -> Generator[None]:
@@ -168,28 +156,28 @@ class MemoryRollouts(RolloutStore):
         if dry_run:
             self._files = before
 
-    async def _tried(self, move: Callable[[str], Awaitable[RolloutFile]], path: str) -> RolloutFile | StoreFailure:
+    def _tried(self, move: Callable[[str], RolloutFile], path: str) -> RolloutFile | StoreFailure:
         try:
-            return await move(path)
+            return move(path)
         except StoreFailure as error:
             return error
 
-    async def remove(self, path: str, dry_run: bool = False) -> None:
+    def remove(self, path: str, dry_run: bool = False) -> None:
         checked = check_path(path, ACTIVE, ARCHIVED)
         if not dry_run:
             self._files.pop(checked, None)
 
-    async def names(self) -> dict[str, str]:
+    def names(self) -> dict[str, str]:
         return names_in(self._index[0] if self._index else b"")
 
-    async def names_stamp(self) -> FileStamp | None:
+    def names_stamp(self) -> FileStamp | None:
         return FileStamp(len(self._index[0]), self._index[1]) if self._index else None
 
-    async def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
+    def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
         before = self._index[0] if self._index else b""
         self._index = (_closed(before) + name_line(thread_id, name, at_ms), time.time_ns())
 
-    async def forget_name(self, thread_id: str) -> None:
+    def forget_name(self, thread_id: str) -> None:
         before = self._index[0] if self._index else b""
         after = without_name(before, thread_id)
         if after != before:
@@ -242,50 +230,51 @@ def _closed(data: bytes) -> bytes:
     return data if not data or data.endswith(b"\n") else data + b"\n"
 
 
+@serialised
 class MemoryLocks(WriterLocks):
     """Writer locks among the objects that share a registry (thread id -> owner and since when)."""
 
     def __init__(self, registry: dict[str, tuple[MemoryLocks, int]] | None = None) -> None:
         self._registry = registry if registry is not None else {}
 
-    async def acquire(self, thread_id: str) -> None:
+    def acquire(self, thread_id: str) -> None:
         thread_id = checked_id(thread_id)
         if thread_id in self.held():
             raise RuntimeError(f"the writer lock of {thread_id} is held already")
-        holder = await self.holder(thread_id)
+        holder = self.holder(thread_id)
         if holder is not None:
             raise ActiveWriter(thread_id, holder_sentence(holder))
         self._registry[thread_id] = (self, time.time_ns() // 1_000_000)
 
-    async def release(self, thread_id: str) -> None:
+    def release(self, thread_id: str) -> None:
         if thread_id in self.held():
             del self._registry[thread_id]
 
-    async def acquire_many(self, thread_ids: Sequence[str]) -> None:
+    def acquire_many(self, thread_ids: Sequence[str]) -> None:
         taken: list[str] = []
         try:
             for thread_id in thread_ids:
-                await self.acquire(thread_id)
+                self.acquire(thread_id)
                 taken.append(thread_id)
         except BaseException:
-            await self.release_many(taken)
+            self.release_many(taken)
             raise
 
-    async def check_free(self, thread_ids: Sequence[str]) -> None:
-        await self.acquire_many(thread_ids)
-        await self.release_many(thread_ids)
+    def check_free(self, thread_ids: Sequence[str]) -> None:
+        self.acquire_many(thread_ids)
+        self.release_many(thread_ids)
 
-    async def release_many(self, thread_ids: Collection[str]) -> None:
+    def release_many(self, thread_ids: Collection[str]) -> None:
         for thread_id in thread_ids:
-            await self.release(thread_id)
+            self.release(thread_id)
 
     def held(self) -> frozenset[str]:
         return frozenset(thread_id for thread_id, (owner, _) in self._registry.items() if owner is self)
 
-    async def holder(self, thread_id: str) -> Holder | None:
-        return (await self.foreign()).get(checked_id(thread_id))
+    def holder(self, thread_id: str) -> Holder | None:
+        return (self.foreign()).get(checked_id(thread_id))
 
-    async def foreign(self) -> dict[str, Holder]:
+    def foreign(self) -> dict[str, Holder]:
         pid = os.getpid()
         return {
             thread_id: Holder(pid, "threadstore", since_ms)

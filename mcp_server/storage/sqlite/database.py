@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-import anyio
-import anyio.to_thread
 import filelock
 import msgspec
 from sqlalchemy import Connection as Session
@@ -56,19 +55,19 @@ class StateDb(StateStore):
         self.moved_aside = moved_aside
         """Where a file went that was corrupt or another program's; None if the database was fine or new."""
         self.on_damage: Callable[[], None] = lambda: None
-        """Called, on the event loop, when a call meets damage in the file."""
+        """Called, in the thread of that call, when one meets damage in the file."""
         self.damaged = False
         self.identity = schema.identity(path)
         self._engine = engine
         self._sessions = Sessions(engine)
-        self._reading = anyio.CapacityLimiter(_READERS)
-        self._writing = anyio.CapacityLimiter(1)
-        self._tidying = anyio.CapacityLimiter(1)
+        self._reading = threading.BoundedSemaphore(_READERS)
+        self._writing = threading.Lock()
+        self._tidying = threading.Lock()
         self._tidied: FileStamp | None = None
 
     @classmethod
     def open(cls, path: Path, *, ruined: schema.Identity | None = None) -> StateDb:
-        """Open or create the database and bring its schema up to date. Blocks; call it once, in a worker thread.
+        """Open or create the database and bring its schema up to date. Call it once.
         `ruined` is the identity of a handle that met damage; if its file has the name still, it is moved aside.
 
         Raises:
@@ -82,7 +81,7 @@ class StateDb(StateStore):
     @classmethod
     def open_existing(cls, path: Path) -> StateDb | None:
         """The database as it is, for helpers that only read; None if there is none that can be used. Creates, moves
-        and migrates nothing. Blocks.
+        and migrates nothing.
 
         Raises:
             StoreFailure: the file can't be read.
@@ -104,41 +103,42 @@ class StateDb(StateStore):
 
     @contextmanager
     def transaction(self) -> Generator[Session]:
-        """A transaction that writes, for a worker thread: all of it is committed at the end, or nothing if the block
+        """A transaction that writes: all of it is committed at the end, or nothing if the block
         raises. It holds SQLite's write lock from its beginning."""
         with self._sessions.transaction("BEGIN IMMEDIATE") as session:
             yield session
 
-    async def read(self, function: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function that reads, in a worker thread; it sees one snapshot."""
+    def read(self, function: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function that reads; it sees one snapshot."""
 
         def run() -> T:
             with self._sessions.transaction("BEGIN") as session:
                 return function(session, *args, **kwargs)
 
-        return await self._run(run, self._reading)
+        return self._run(run, self._reading)
 
-    async def write(self, function: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function in one `transaction`, in a worker thread, one after the other; again if the database was
+    def write(self, function: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function in one `transaction`, one after the other; again if the database was
         locked, so it must not do anything that a rollback does not undo."""
 
         def run() -> T:
             with self.transaction() as session:
                 return function(session, *args, **kwargs)
 
-        return await self._run(partial(schema.retried, run, _WRITE_SECONDS), self._writing)
+        return self._run(partial(schema.retried, run, _WRITE_SECONDS), self._writing)
 
-    async def tidy(self) -> None:
+    def tidy(self) -> None:
         """Take the log over into the file if it is long. To be called from time to time: else a commit does so now and
         then, which waits for the disk meanwhile."""
         log = schema.log_of(self.path)
         if log is not None and log.size > schema.LOG_BYTES and log != self._tidied:
-            await self._run(partial(schema.take_log_over, self._engine), self._tidying)
+            self._run(partial(schema.take_log_over, self._engine), self._tidying)
             self._tidied = log  # it is as long until the next commit begins it anew
 
-    async def _run(self, work: Callable[[], T], limiter: anyio.CapacityLimiter) -> T:
+    def _run(self, work: Callable[[], T], turn: AbstractContextManager[object]) -> T:
         try:
-            return await anyio.to_thread.run_sync(work, limiter=limiter)
+            with turn:
+                return work()
         except (DBAPIError, sqlite3.Error, ValueError, OverflowError, RecursionError, msgspec.DecodeError) as error:
             if is_at_fault(error):
                 raise NotStorable(f"{type(error).__name__}: {error}") from error
@@ -150,177 +150,175 @@ class StateDb(StateStore):
             self.on_damage()
             raise StateDamaged(str(self.path), str(getattr(error, "orig", None) or error)) from error
 
-    async def commit(self, change: Change) -> list[ThreadEvent]:
-        return await self.write(_apply, change, _now_ms())
+    def commit(self, change: Change) -> list[ThreadEvent]:
+        return self.write(_apply, change, _now_ms())
 
     # rows
-    async def get(self, thread_id: str) -> StoredThread | None:
-        return await self.read(index.get, thread_id)
+    def get(self, thread_id: str) -> StoredThread | None:
+        return self.read(index.get, thread_id)
 
-    async def get_with_file(self, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
-        return await self.read(_get_with_file, thread_id, look)
+    def get_with_file(self, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
+        return self.read(_get_with_file, thread_id, look)
 
-    async def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
-        return await self.read(index.get_many, thread_ids)
+    def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
+        return self.read(index.get_many, thread_ids)
 
-    async def get_many_with_files(self, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
-        return await self.read(_get_many_with_files, thread_ids, look)
+    def get_many_with_files(self, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
+        return self.read(_get_many_with_files, thread_ids, look)
 
-    async def list(
-        self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), look: LookMany | None = None
-    ) -> ThreadRows:
-        return await self.read(_list, query, beside, look)
+    def list(self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), look: LookMany | None = None) -> ThreadRows:
+        return self.read(_list, query, beside, look)
 
-    async def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
-        return await self.read(search.LISTS.counts, queries)
+    def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
+        return self.read(search.LISTS.counts, queries)
 
-    async def match_prefix(self, prefix: str, limit: int) -> list[str]:
-        return await self.read(index.match_prefix, prefix, limit)
+    def match_prefix(self, prefix: str, limit: int) -> list[str]:
+        return self.read(index.match_prefix, prefix, limit)
 
-    async def match_name(self, name: str, limit: int) -> list[str]:
-        return await self.read(index.match_name, name, limit)
+    def match_name(self, name: str, limit: int) -> list[str]:
+        return self.read(index.match_name, name, limit)
 
-    async def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
-        return await self.read(files.compare, walk)
+    def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
+        return self.read(files.compare, walk)
 
-    async def compare_folders(self, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
-        return await self.read(files.compare_folders, folders)
+    def compare_folders(self, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
+        return self.read(files.compare_folders, folders)
 
-    async def written_last(self, limit: int) -> dict[str, FileStamp]:
-        return await self.read(index.written_last, limit)
+    def written_last(self, limit: int) -> dict[str, FileStamp]:
+        return self.read(index.written_last, limit)
 
-    async def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
-        return await self.read(index.stamps, thread_ids)
+    def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
+        return self.read(index.stamps, thread_ids)
 
-    async def largest(self, limit: int) -> dict[str, int]:
-        return await self.read(index.largest, limit)
+    def largest(self, limit: int) -> dict[str, int]:
+        return self.read(index.largest, limit)
 
-    async def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
-        return await self.read(index.rows_at, paths)
+    def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
+        return self.read(index.rows_at, paths)
 
-    async def names_stamp(self) -> FileStamp | None:
-        return await self.read(journal.names_stamp)
+    def names_stamp(self) -> FileStamp | None:
+        return self.read(journal.names_stamp)
 
-    async def names(self) -> dict[str, str]:
-        return await self.read(index.names)
+    def names(self) -> dict[str, str]:
+        return self.read(index.names)
 
-    async def apply_names(self, names: dict[str, str], stamp: FileStamp | None) -> list[ThreadEvent]:
-        return await self.write(_apply_names, names, stamp, _now_ms())
+    def apply_names(self, names: dict[str, str], stamp: FileStamp | None) -> list[ThreadEvent]:
+        return self.write(_apply_names, names, stamp, _now_ms())
 
     # edges
-    async def edges_above(self, thread_id: str) -> list[SpawnEdge]:
-        return await self.read(index.edges_above, thread_id)
+    def edges_above(self, thread_id: str) -> list[SpawnEdge]:
+        return self.read(index.edges_above, thread_id)
 
-    async def edges_around(self, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
-        return await self.read(_edges_around, thread_id, others)
+    def edges_around(self, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
+        return self.read(_edges_around, thread_id, others)
 
-    async def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:
-        return await self.read(_trees_with_files, thread_ids, look)
+    def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:
+        return self.read(_trees_with_files, thread_ids, look)
 
-    async def forks_of(self, thread_id: str) -> list[str]:
-        return await self.read(index.forks_of, thread_id)
+    def forks_of(self, thread_id: str) -> list[str]:
+        return self.read(index.forks_of, thread_id)
 
     # histories
-    async def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
-        return await self.read(spans.marks, thread_ids)
+    def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
+        return self.read(spans.marks, thread_ids)
 
-    async def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
-        return await self.read(spans.spans, thread_id, first, end)
+    def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+        return self.read(spans.spans, thread_id, first, end)
 
-    async def last_turns(self, thread_id: str, most: int) -> tuple[IndexCheckpoint | None, list[TurnSpan]]:
-        return await self.read(spans.last_turns, thread_id, most)
+    def last_turns(self, thread_id: str, most: int) -> tuple[IndexCheckpoint | None, list[TurnSpan]]:
+        return self.read(spans.last_turns, thread_id, most)
 
-    async def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
-        return await self.read(spans.spans_of_items, thread_id, first, end)
+    def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+        return self.read(spans.spans_of_items, thread_id, first, end)
 
-    async def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
-        return await self.read(spans.span_of, thread_id, turn_id)
+    def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
+        return self.read(spans.span_of, thread_id, turn_id)
 
-    async def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
-        return await self.write(_step, steps, _now_ms())
+    def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
+        return self.write(_step, steps, _now_ms())
 
-    async def places(self, query: TextQuery) -> list[TextPlace]:
-        return await self.read(search.places, query)
+    def places(self, query: TextQuery) -> list[TextPlace]:
+        return self.read(search.places, query)
 
-    async def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
-        return await self.read(search.named, literals, threads, limit)
+    def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
+        return self.read(search.named, literals, threads, limit)
 
-    async def first_look(self, query: TextQuery, names: int) -> FirstLook:
-        return await self.read(_first_look, query, names)
+    def first_look(self, query: TextQuery, names: int) -> FirstLook:
+        return self.read(_first_look, query, names)
 
-    async def unread(self, limit: int) -> list[str]:
-        return await self.read(spans.unread, limit)
+    def unread(self, limit: int) -> list[str]:
+        return self.read(spans.unread, limit)
 
-    async def unread_count(self) -> int:
-        return await self.read(spans.unread_count)
+    def unread_count(self) -> int:
+        return self.read(spans.unread_count)
 
-    async def indexed_count(self) -> int:
-        return await self.read(spans.indexed_count)
+    def indexed_count(self) -> int:
+        return self.read(spans.indexed_count)
 
     # what can't be read
-    async def note_unreadable(self, found: Sequence[Unreadable], settled: Collection[str] = ()) -> None:
-        await self.write(files.note_unreadable, found, settled)
+    def note_unreadable(self, found: Sequence[Unreadable], settled: Collection[str] = ()) -> None:
+        self.write(files.note_unreadable, found, settled)
 
-    async def unreadable(self) -> list[Unreadable]:
-        return await self.read(files.unreadable)
+    def unreadable(self) -> list[Unreadable]:
+        return self.read(files.unreadable)
 
     # copies
-    async def note_copies(self, found: Sequence[Copy], settled: Collection[str] = ()) -> None:
-        await self.write(files.note_copies, found, settled)
+    def note_copies(self, found: Sequence[Copy], settled: Collection[str] = ()) -> None:
+        self.write(files.note_copies, found, settled)
 
-    async def copies(self, thread_ids: Collection[str] | None = None) -> list[Copy]:
-        return await self.read(files.copies, thread_ids)
+    def copies(self, thread_ids: Collection[str] | None = None) -> list[Copy]:
+        return self.read(files.copies, thread_ids)
 
     # events
-    async def events_after(
+    def events_after(
         self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None
     ) -> list[ThreadEvent]:
-        return await self.read(journal.events_after, seq, limit, thread_id, types)
+        return self.read(journal.events_after, seq, limit, thread_id, types)
 
-    async def last_seq(self) -> int:
-        return await self.read(journal.last_seq)
+    def last_seq(self) -> int:
+        return self.read(journal.last_seq)
 
     # journal
-    async def operation(self, operation_id: str) -> Operation | None:
-        return await self.read(journal.operation, operation_id)
+    def operation(self, operation_id: str) -> Operation | None:
+        return self.read(journal.operation, operation_id)
 
-    async def running_operations(self) -> list[Operation]:
-        return await self.read(journal.running_operations)
+    def running_operations(self) -> list[Operation]:
+        return self.read(journal.running_operations)
 
-    async def moved_with(self, kind: str, thread_id: str) -> set[str]:
-        return await self.read(journal.moved_with, kind, thread_id)
+    def moved_with(self, kind: str, thread_id: str) -> set[str]:
+        return self.read(journal.moved_with, kind, thread_id)
 
     # receipts, tombstones
-    async def receipts(self, client: str, request_id: str) -> list[Receipt]:
-        return await self.read(journal.receipts, client, request_id)
+    def receipts(self, client: str, request_id: str) -> list[Receipt]:
+        return self.read(journal.receipts, client, request_id)
 
-    async def claim(self, claim: Receipt, abandoned: Receipt | None = None) -> Receipt:
-        there = await self.write(journal.claim, claim, abandoned)
+    def claim(self, claim: Receipt, abandoned: Receipt | None = None) -> Receipt:
+        there = self.write(journal.claim, claim, abandoned)
         # A commit reaches the disk when the log is taken over into the file; a claim has to be there before its work.
-        await self._run(partial(schema.flush_log, self.path), self._writing)
+        self._run(partial(schema.flush_log, self.path), self._writing)
         return there
 
-    async def save_receipt(self, receipt: Receipt) -> None:
-        await self.write(journal.save_receipt, receipt)
+    def save_receipt(self, receipt: Receipt) -> None:
+        self.write(journal.save_receipt, receipt)
 
-    async def release_claim(self, claim: Receipt) -> None:
-        await self.write(journal.release_claim, claim)
+    def release_claim(self, claim: Receipt) -> None:
+        self.write(journal.release_claim, claim)
 
-    async def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
-        return await self.read(journal.deleted, thread_ids)
+    def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
+        return self.read(journal.deleted, thread_ids)
 
     # backfill
-    async def backfill(self) -> BackfillState:
-        return await self.read(journal.backfill)
+    def backfill(self) -> BackfillState:
+        return self.read(journal.backfill)
 
-    async def claim_backfill(self, owner: str, now_ms: int, lease_ms: int) -> bool:
-        return await self.write(journal.claim_backfill, owner, now_ms, lease_ms)
+    def claim_backfill(self, owner: str, now_ms: int, lease_ms: int) -> bool:
+        return self.write(journal.claim_backfill, owner, now_ms, lease_ms)
 
-    async def reopen_backfill(self) -> None:
-        await self.write(_reopen)
+    def reopen_backfill(self) -> None:
+        self.write(_reopen)
 
-    async def checkpoint_backfill(self, state: BackfillState) -> None:
-        await self.write(journal.checkpoint_backfill, state)
+    def checkpoint_backfill(self, state: BackfillState) -> None:
+        self.write(journal.checkpoint_backfill, state)
 
 
 def _apply(session: Session, change: Change, now_ms: int) -> list[ThreadEvent]:

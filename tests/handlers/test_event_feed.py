@@ -1,4 +1,4 @@
-"""Who attends to the log is told all that is appended from then on; a log that nobody attends to is not read."""
+"""Subscribers of the log are told all that is appended from then on; a log without subscribers is not read."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import anyio
 import pytest
 
 from mcp_server.errors import StoreFailure
+from mcp_server.handlers import event_feed as events
+from mcp_server.handlers.event_feed import EventFeed
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.storage.contracts import Change
 from mcp_server.storage.memory.index import MemoryState
-from mcp_server.threads import event_feed as events
 from mcp_server.threads import notices
-from mcp_server.threads.event_feed import EventFeed
 
 pytestmark = pytest.mark.anyio
 
@@ -29,17 +29,17 @@ class Log(MemoryState):
     looks = 0
     failures = 0
 
-    async def events_after(
+    def events_after(
         self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None
     ) -> list[ThreadEvent]:
         self.looks += 1
         if self.failures:
             self.failures -= 1
             raise StoreFailure("the disk is gone")
-        return await super().events_after(seq, limit=limit, thread_id=thread_id, types=types)
+        return super().events_after(seq, limit=limit, thread_id=thread_id, types=types)
 
-    async def append(self, *thread_ids: str) -> None:
-        await self.commit(Change(events=tuple(map(notices.closed, thread_ids))))
+    def append(self, *thread_ids: str) -> None:
+        self.commit(Change(events=tuple(map(notices.closed, thread_ids))))
 
 
 class Told:
@@ -70,22 +70,22 @@ async def following(feed: EventFeed, *logs: Log) -> AsyncGenerator[Told]:
         tasks.cancel_scope.cancel()
 
 
-async def test_a_log_that_nobody_attends_to_is_not_read() -> None:
+async def test_a_log_without_subscribers_is_not_read() -> None:
     feed, log = EventFeed(), Log()
     async with following(feed, log) as told:
-        await log.append("one")
+        log.append("one")
         feed.wake()
         await anyio.wait_all_tasks_blocked()
         assert (log.looks, told.threads) == (0, [])
 
 
-async def test_who_attends_is_told_what_comes_before_the_first_look_and_after_it() -> None:
+async def test_a_subscriber_is_told_what_comes_before_the_first_look_and_after_it() -> None:
     feed, log = EventFeed(), Log()
-    feed.attend()
-    await log.append("before the first look")
+    feed.subscribe()
+    log.append("before the first look")
     async with following(feed, log) as told:
         await told.until("before the first look")
-        await log.append("after it")
+        log.append("after it")
         feed.wake()
         await told.until("after it")
     assert told.threads == ["before the first look", "after it"]
@@ -93,16 +93,16 @@ async def test_who_attends_is_told_what_comes_before_the_first_look_and_after_it
 
 async def test_who_comes_later_is_not_told_again_what_was_handed_on() -> None:
     feed, log = EventFeed(), Log()
-    leave = feed.attend()
+    leave = feed.subscribe()
     async with following(feed, log) as told:
-        await log.append("first")
+        log.append("first")
         await told.until("first")
         leave()
         leave()  # once is enough
         feed.wake()
         await anyio.wait_all_tasks_blocked()
-        await log.append("second")
-        feed.attend()
+        log.append("second")
+        feed.subscribe()
         await told.until("second")
     assert told.threads == ["first", "second"]
 
@@ -111,9 +111,9 @@ async def test_a_log_that_fails_for_a_while_is_followed_on(monkeypatch: pytest.M
     monkeypatch.setattr(events, "_RETRY_SECONDS", 0.01)
     feed, log = EventFeed(), Log()
     log.failures = 3
-    feed.attend()
+    feed.subscribe()
     async with following(feed, log) as told:
-        await log.append("in spite of it")
+        log.append("in spite of it")
         await told.until("in spite of it")
 
 
@@ -128,14 +128,14 @@ async def test_a_listener_that_fails_is_told_what_comes_next(
             raise ZeroDivisionError("a mistake of ours")
         await told.listen(handed)
 
-    feed.attend()
+    feed.subscribe()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(feed.follow, lambda: log, choosy)
         for thread_id in ("one", "bad"):
-            await log.append(thread_id)
+            log.append(thread_id)
         feed.wake()
         await anyio.wait_all_tasks_blocked()
-        await log.append("two")
+        log.append("two")
         feed.wake()
         await told.until("two")
         tasks.cancel_scope.cancel()
@@ -146,12 +146,12 @@ async def test_what_others_append_to_a_state_db_before_it_is_taken_over_is_told(
     """However much it is: a cascade of another process appends an event for each thread of its tree."""
     feed, memory, state = EventFeed(), Log(), Log()
     state.there = False
-    feed.attend()
+    feed.subscribe()
     async with following(feed, memory, state) as told:
-        await memory.append("in memory")
+        memory.append("in memory")
         await told.until("in memory")
         many = [f"thread {number}" for number in range(1_200)]
-        await state.append(*many)
+        state.append(*many)
         state.there = True
         feed.wake()
         await told.until(many[-1])
@@ -161,13 +161,13 @@ async def test_what_others_append_to_a_state_db_before_it_is_taken_over_is_told(
 async def test_what_others_append_to_a_new_state_db_while_the_old_one_is_lost_is_told() -> None:
     feed, memory, old, new = EventFeed(), Log(), Log(), Log()
     new.there = False
-    feed.attend()
+    feed.subscribe()
     async with following(feed, memory, old, new) as told:
-        await old.append("in the old one")
+        old.append("in the old one")
         await told.until("in the old one")
-        await new.append("while it is lost")
+        new.append("while it is lost")
         old.there = False
-        await memory.append("in memory")
+        memory.append("in memory")
         feed.wake()
         await told.until("in memory")
         new.there = True
@@ -180,32 +180,32 @@ async def test_a_log_is_gone_over_to_its_bound_and_what_was_told_is_not_looked_a
 ) -> None:
     monkeypatch.setattr(events, "_BEHIND", 5)
     feed, log = EventFeed(), Log()
-    await log.append(*(f"thread {number}" for number in range(20)))
+    log.append(*(f"thread {number}" for number in range(20)))
     async with following(feed, log) as told:
         await anyio.wait_all_tasks_blocked()
-        leave = feed.attend()
+        leave = feed.subscribe()
         await told.until("thread 19")
         assert told.threads == [f"thread {number}" for number in range(15, 20)]
         leave()
         feed.wake()
         await anyio.wait_all_tasks_blocked()
-        feed.attend()
-        await log.append("once more")
+        feed.subscribe()
+        log.append("once more")
         await told.until("once more")
         assert told.threads[5:] == ["once more"]
 
 
-async def test_what_a_state_db_held_before_anyone_attended_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_a_state_db_held_before_anyone_subscribed_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     feed, memory, state = EventFeed(), Log(), Log()
     state.there = False
     with monkeypatch.context() as past:
         past.setattr(time, "time_ns", lambda: 0)
-        await state.append("long ago")
-    feed.attend()
+        state.append("long ago")
+    feed.subscribe()
     async with following(feed, memory, state) as told:
         await anyio.wait_all_tasks_blocked()
         state.there = True
-        await state.append("since")
+        state.append("since")
         feed.wake()
         await told.until("since")
     assert told.threads == ["since"]
@@ -216,12 +216,15 @@ async def test_who_waits_is_woken_by_what_another_process_appends() -> None:
     feed, log = EventFeed(), Log()
 
     async def wait() -> None:
-        while not await MemoryState.events_after(log, 0, limit=1):
-            await feed.grown(2 * _SECONDS)
+        while True:
+            grown = feed.grown
+            if MemoryState.events_after(log, 0, limit=1):
+                return
+            await feed.wait(grown, 2 * _SECONDS)
 
     async with following(feed, log):
         with anyio.fail_after(_SECONDS):
             async with anyio.create_task_group() as waiting:
                 waiting.start_soon(wait)
                 await anyio.wait_all_tasks_blocked()
-                await log.append("from elsewhere")
+                log.append("from elsewhere")

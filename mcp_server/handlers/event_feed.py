@@ -1,0 +1,134 @@
+"""The event feed: tells whoever waits that the log has grown, in this process or in another one on the same home."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+import anyio
+
+from mcp_server.errors import StoreFailure
+from mcp_server.handlers.workers import in_worker
+from mcp_server.models.event import ThreadEvent
+from mcp_server.storage.contracts import StateStore
+from mcp_server.sync.supervision import Failures
+
+Listener = Callable[[Sequence[ThreadEvent]], Awaitable[None]]
+
+# How long an event of another process may stay unseen. Events of this process are seen at once.
+_POLL_SECONDS = 0.25
+_BATCH = 500
+# Who is further behind than this catches up with events_read.
+_BEHIND = 10_000
+# How far the times of events written by two processes may be out of step.
+_CLOCK_MS = 1_000
+_RETRY_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class EventFeed:
+    """Follows the log of one state store and hands each new event to one listener, as long as anybody subscribes."""
+
+    def __init__(self) -> None:
+        self.grown = anyio.Event()
+        """Set as soon as the log may have grown, and then replaced. Take it before you look at the log, so that what is
+        appended meanwhile is not missed."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._subscribers = 0
+        self._subscribed = anyio.Event()
+        self._since_ms = 0
+
+    def subscribe(self) -> Callable[[], None]:
+        """Have the log followed, with all that is appended from now on, until the function that this returns is called.
+
+        A log without subscribers is not read: of sixty servers on a home most have no one who listens.
+        """
+        if not self._subscribers:
+            self._since_ms = _now_ms()
+            self._subscribed.set()
+        self._subscribers += 1
+        left = False
+
+        def leave() -> None:
+            nonlocal left
+            if not left:
+                left = True
+                self._subscribers -= 1
+                if not self._subscribers:
+                    self._subscribed = anyio.Event()
+
+        return leave
+
+    def wake(self) -> None:
+        """Say that this process may have appended to the log. Any thread may call it."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self.grown.set()
+        self.grown = anyio.Event()
+
+    async def wait(self, grown: anyio.Event, seconds: float) -> None:
+        """Wait until `grown` is set, at most this long."""
+        leave = self.subscribe()
+        try:
+            with anyio.move_on_after(seconds):
+                await grown.wait()
+        finally:
+            leave()
+
+    async def follow(self, log: Callable[[], StateStore], listener: Listener) -> None:
+        """Hand on what is appended, oldest first, until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        source, seq, looked_ms = log(), 0, 0
+        failures = Failures()
+        while True:
+            try:
+                if not self._subscribers:
+                    await self._subscribed.wait()
+                    current = log()
+                    seq = await self._seq_before(current, seq if source is current else 0)
+                    source = current
+                    self._wake()  # who looked before seq was known looks again
+                elif source is not (current := log()):  # a state DB has come or gone; each log has its own numbers
+                    seq = await self._seq_before(current, 0)
+                    source, self._since_ms = current, looked_ms
+                now_ms, grown = _now_ms(), self.grown
+                events = await in_worker(source.events_after, seq, limit=_BATCH)
+                looked_ms = now_ms
+                if events:
+                    seq = events[-1].seq
+                    self._wake()
+                    await listener(events)
+                else:
+                    with anyio.move_on_after(_POLL_SECONDS):
+                        await grown.wait()
+            except StoreFailure as error:
+                logger.warning("the log can't be followed for the moment: %s", error)
+                await anyio.sleep(_RETRY_SECONDS)
+            except Exception as error:  # of a listener, too: it has been told, and the next events are for it again
+                failures.log(f"events up to {seq} are not told everywhere", error)
+                await anyio.sleep(_RETRY_SECONDS)
+
+    async def _seq_before(self, source: StateStore, told: int) -> int:
+        """Where to begin in a log that was not followed since `_since_ms`, but told up to a seq: somebody has
+        subscribed since then, or another log was followed, and what other processes appended is told too. What is told
+        twice does no harm."""
+        begin, since_ms = await in_worker(source.last_seq), self._since_ms - _CLOCK_MS
+        told = max(told, begin - _BEHIND)
+        while begin > told:
+            before = await in_worker(source.events_after, max(told, begin - _BATCH), limit=_BATCH)
+            missed = [event.seq for event in before if event.seq <= begin and event.at_ms >= since_ms]
+            if not missed:
+                break
+            begin = missed[0] - 1
+        return max(begin, told)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,350 @@
+"""The life of a server: THE state handle is opened, followed, lost and opened again; tasks are kept up; all is closed.
+
+The handshake waits for none of it: the handle is opened in the background, and a call that needs it waits with a bound.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.from_thread
+from msgspec.structs import replace
+
+from mcp_server import homes
+from mcp_server.background_indexer import keep_indexed
+from mcp_server.codex_beside import CodexBeside
+from mcp_server.config import Config, package_version
+from mcp_server.errors import InvalidArgument, StoreFailure
+from mcp_server.gc_tuning import uncollected
+from mcp_server.handlers.app import App
+from mcp_server.handlers.connections import Connections
+from mcp_server.handlers.event_feed import EventFeed
+from mcp_server.handlers.notifications import ResourceNotifier
+from mcp_server.handlers.workers import in_background, in_worker
+from mcp_server.models.results import StatusResult
+from mcp_server.status import is_small, status_of
+from mcp_server.storage.files.locks import CodexWriterLocks
+from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.storage.memory.rollouts import MemoryRollouts
+from mcp_server.storage.process_liveness import worker_name
+from mcp_server.sync import doctor
+from mcp_server.sync.reconciler import BackfillResult, backfill, look_ahead, sync
+from mcp_server.sync.supervision import Failures, Pauses
+from mcp_server.sync.watch_turn import WatchTurn
+from mcp_server.sync.watcher import watch_home
+from mcp_server.threads.service import Stores, ThreadService
+
+if TYPE_CHECKING:
+    from mcp_server.storage.sqlite.database import StateDb
+
+logger = logging.getLogger(__name__)
+
+_REAP_SECONDS = 0.5
+_REOPEN_SECONDS = 10.0
+_CLOSE_SECONDS = 10.0
+# An index of no more rows is held against the files before the first call is answered; a larger one behind that.
+_SYNCED_FIRST = 5_000
+
+
+@cache
+def _state_db() -> type[StateDb]:
+    """The import takes a quarter of a second, so it waits until a handle is opened."""
+    with uncollected():
+        from mcp_server.storage.sqlite.database import StateDb
+
+    return StateDb
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _is_there(path: Path) -> bool:
+    """Unlike `Path.exists`, it does not raise where even that can't be seen."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
+
+
+class Runtime:
+    """One server's stores and service, for as long as at least one lifespan is open."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.state: StateDb | None = None
+        self.feed = EventFeed()
+        self.rollouts = RolloutFiles(config.home)
+        self.locks = CodexWriterLocks(config.home)
+        self.codex = CodexBeside(config, self.rollouts)
+        stores = Stores(
+            *(self.rollouts, self.locks, None, MemoryState(), MemoryRollouts, self.codex.names),
+            codex=self.codex.rows,
+            facts=self.codex.facts,
+            fresh=self.codex.fresh,
+        )
+        self.service = ThreadService(
+            stores,
+            defaults=config.defaults,
+            now_ms=now_ms,
+            unload_delay=config.unload_delay,
+            version=package_version(),
+            wake=self.feed.wake,
+        )
+        self.connections = Connections()
+        self.connections.leave = self.service.lifecycle.leave_connection
+        self.notifier = ResourceNotifier(self.feed.subscribe, self.connections)
+        self.app = App(self.service, self.feed, self.examine, self.connections.of, wait_seconds=config.wait_seconds)
+        self.app.notes_of_home = self._notes
+        # If so, the handle is handed out at once, and the whole of it held against the files behind.
+        self._behind = False
+        # Called once the threads are closed, while what can't be cancelled may still keep the lifespan.
+        self.closed: Callable[[], None] = lambda: None
+        self._open = 0
+
+    # ------------------------------------------------------------------------------------------ life
+
+    @asynccontextmanager
+    async def lifespan(self, _: object) -> AsyncGenerator[str]:
+        """One connection in memory or over stdio, or the whole of an HTTP server. Yields the connection's key."""
+        key = self.connections.begin()
+        self._open += 1
+        if self._open > 1:
+            try:
+                yield key
+            finally:
+                self._open -= 1
+                await self._leave(key)
+            return
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(kept_up, "the state DB's serving", self._serve_state)
+                tasks.start_soon(kept_up, "the closing of threads", self._reap)
+                tasks.start_soon(kept_up, "the event feed", self._feed)
+                try:
+                    yield key
+                finally:
+                    await self._leave(key)
+                    await self._shut()
+                    self.closed()
+                    tasks.cancel_scope.cancel()
+        finally:
+            self._open -= 1
+            if self.state is not None:
+                self.state.close()
+
+    async def _leave(self, key: str) -> None:
+        self.connections.end(key)
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
+            await in_worker(self.service.lifecycle.leave_connection, key)
+
+    async def _shut(self) -> None:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
+            await in_worker(self.service.lifecycle.close_all)
+
+    async def _feed(self) -> None:
+        await self.feed.follow(lambda: self.service.catalog.log, self.notifier.publish)
+
+    async def _reap(self) -> None:
+        while True:
+            await anyio.sleep(_REAP_SECONDS)
+            await in_worker(self.service.tidy)
+
+    # ------------------------------------------------------------------------------------------ the handle
+
+    async def _serve_state(self) -> None:
+        """Open, migrate, build or sync the index, finish what the journal holds, hand out; then follow the files."""
+        path = self.config.state_path
+        for note in await in_worker(self._notes):
+            logger.warning("%s", note)
+        if path is None:
+            logger.info("home %s, served from the files alone", self.config.home)
+            self.app.open()
+            return
+        if not _is_there(path):
+            await in_background(self._look_ahead)
+        pauses, failures = Pauses(first=0.0), Failures()
+        while True:
+            while self.service.catalog.state is None:
+                try:
+                    await self._attach(await in_worker(self._open_state))
+                except Exception as error:
+                    self.service.catalog.ahead = None
+                    self.app.open()
+                    if isinstance(error, StoreFailure):
+                        logger.error("the state DB can't be used yet, so the files are: %s", error)
+                    else:
+                        failures.log("the state DB can't be used yet, so the files are", error)
+                    damaged = self.state is not None and self.state.damaged
+                    await anyio.sleep(max(pauses.next(), 0 if damaged else _REOPEN_SECONDS))
+            self.app.open()
+            assert self.state is not None
+            await self._serve_until_lost(self.state, path)
+            logger.error("the state DB %s was damaged or taken away; the files are used until it is rebuilt", path)
+            self.service.catalog.detach()
+            await anyio.sleep(pauses.next())  # one that is lost again and again is not rebuilt without a rest
+
+    async def _serve_until_lost(self, state: StateDb, path: Path) -> None:
+        failures = Failures()
+        async with anyio.create_task_group() as following:
+            watching = partial(in_background, partial(self._follow_files, state))
+            following.start_soon(kept_up, "the watch of the files", watching)
+            if not self.config.read_only:
+                own = self.service.live.own
+                indexing = partial(in_background, partial(keep_indexed, self.rollouts, state, path, own=own))
+                following.start_soon(kept_up, "the index of histories", indexing)
+            while not await in_worker(state.is_lost):  # another process moves a file and tells nobody
+                await anyio.sleep(_REAP_SECONDS)
+                if self.config.read_only:
+                    continue
+                try:
+                    await in_worker(state.tidy)
+                except StoreFailure:
+                    pass  # what can't be written is told by the calls that write
+                except Exception as error:
+                    failures.log(f"the log of {path} is not taken over", error)
+            following.cancel_scope.cancel()
+
+    def _follow_files(self, state: StateDb, stop: threading.Event) -> None:
+        if self.config.watch:
+            watch_home(
+                self.rollouts,
+                state,
+                self.config.home,
+                WatchTurn(state.path.with_name(f"{state.path.name}.watch")),
+                stop,
+                own=self.service.live.own,
+                more_names=self.codex.names,
+                wake=self.feed.wake,
+                behind=self._behind,
+            )
+        elif self._behind:
+            try:
+                self._sync(state)
+                self.feed.wake()
+            except StoreFailure as error:
+                logger.warning("the index could not be brought in step with the files: %s", error)
+
+    def _open_state(self) -> StateDb:
+        """THE one place where a state handle is opened."""
+        assert self.config.state_path is not None
+        path = self.config.state_path
+        before, ruined = self.state, None
+        if before is not None:
+            ruined = before.identity if before.damaged else None
+            before.close()
+        state = self.state = _state_db().open(path, ruined=ruined)
+        state.on_damage = self.service.catalog.detach
+        if state.moved_aside is not None:
+            logger.warning("the state DB was unusable and is kept as %s; a new one is built", state.moved_aside)
+        return state
+
+    def _look_ahead(self, _stop: threading.Event) -> None:
+        """Before a first build, for a list that is asked for meanwhile: to import the state DB's parts alone takes a
+        quarter of a second."""
+        ahead = MemoryState()
+        with suppress(Exception):  # whatever it is, the build meets it again
+            if look_ahead(self.rollouts, ahead, more_names=self.codex.names):
+                self.service.catalog.ahead = ahead
+                self._advance(0, ahead.backfill().found)
+
+    async def _attach(self, state: StateDb) -> None:
+        """Bring the index in step with the files, hand it out, and finish what a killed process has begun."""
+        if not await in_worker(self._is_in_step, state):
+            self.service.catalog.building = state
+            while (await in_background(partial(self._backfill, state))).status != "complete":
+                logger.warning("timed out waiting for state db backfill; the files are used until it is complete")
+                self.service.catalog.ahead = None
+                self.app.open()
+        await in_worker(self._hand_out, state)
+
+    def _is_in_step(self, state: StateDb) -> bool:
+        """Whether the index was built before. A small one is held against the files at once."""
+        self._behind = state.backfill().status == "complete"
+        if not self._behind:
+            return False
+        rows = doctor.row_counts(state)
+        if rows.active + rows.archived <= _SYNCED_FIRST:
+            self._sync(state)
+            self._behind = False
+        return True
+
+    def _backfill(self, state: StateDb, stop: threading.Event) -> BackfillResult:
+        return backfill(
+            self.rollouts,
+            state,
+            owner=worker_name(),
+            now_ms=now_ms,
+            wait_s=self.config.wait_seconds,
+            progress=self._advance,
+            more_names=self.codex.names,
+            closed_edges=self.codex.closed_edges,
+            stop=stop,
+        )
+
+    def _advance(self, done: int, found: int) -> None:
+        anyio.from_thread.run_sync(self.app.advance, done, found)
+
+    def _hand_out(self, state: StateDb) -> None:
+        self.service.catalog.attach(state)
+        for operation in [*self.service.cascade.finish(), *self.service.metadata.finish()]:
+            logger.warning("finished %s of %s, which was cut short", operation.kind, operation.root_id)
+        report = doctor.row_counts(state)
+        logger.info("home %s holds %d active and %d archived threads", self.config.home, report.active, report.archived)
+
+    def _sync(self, state: StateDb) -> None:
+        own = self.service.live.own
+        sync(self.rollouts, state, own=own, more_names=self.codex.names, all_names=True)
+
+    # ------------------------------------------------------------------------------------------ status
+
+    def _notes(self) -> list[str]:
+        return homes.notes(self.config.home, self.config.home_named_by)
+
+    def examine(self, *, repair: bool, dry_run: bool, deep: bool | None = None) -> StatusResult:
+        """How index and files stand to each other, and what a repair did, or would do in a dry run. Every line is read
+        if `deep`, or if that is not said and the home is small."""
+        if deep is None:
+            deep = is_small(self.rollouts.walk())
+        state = self.state if self.service.catalog.state is not None else None
+        repaired: dict[str, int] | None = None
+        if not repair:
+            report = doctor.examine(self.rollouts, state, self.locks, deep=deep)
+        elif state is None:
+            reason = "there is no usable state DB that could be mended, so the threads are read from the files"
+            raise InvalidArgument("repair", True, reason, "leave it out to see how the files stand")
+        else:
+            done = doctor.repair(
+                *(self.rollouts, state, self.locks),
+                dry_run=dry_run,
+                deep=deep,
+                own=self.service.live.own,
+                more_names=self.codex.names,
+                codex=self.codex.rows,
+            )
+            report, repaired = done.after or done.before, done.counts()
+        histories = {"indexed": state.indexed_count(), "unread": state.unread_count()} if state else {}
+        status = status_of(self.config, report, len(self.service.live.ids()), histories, repaired)
+        return replace(status, notes=self._notes())
+
+
+async def kept_up(what: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do work until it ends by itself, however often it fails. `what` is what the log calls it."""
+    pauses, failures = Pauses(), Failures()
+    while True:
+        try:
+            await work()
+            return
+        except Exception as error:
+            failures.log(f"{what} failed and is begun again", error)
+        await anyio.sleep(pauses.next())

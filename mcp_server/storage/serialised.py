@@ -1,0 +1,53 @@
+"""One call at a time: for objects that several worker threads share, and whose state is a few dicts."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+C = TypeVar("C", bound=type)
+P = ParamSpec("P")
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+class _Lock:
+    """Reentrant. A deep copy of its object gets one of its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def __deepcopy__(self, _: dict[int, Any]) -> _Lock:
+        return _Lock()
+
+
+def one_at_a_time(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """A method that runs alone among all such methods of its object. It may call others of them."""
+
+    @wraps(method)
+    def alone(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self.__dict__.setdefault("_one_at_a_time", _Lock()):
+            return method(self, *args, **kwargs)
+
+    return alone
+
+
+def serialised(cls: C) -> C:
+    """A class all of whose public methods run one at a time. What a generator yields comes after its call, so those are
+    left as they are."""
+    for name in dir(cls):
+        method = inspect.getattr_static(cls, name)
+        if name.startswith("_") or not inspect.isfunction(method):
+            continue
+        if not inspect.isgeneratorfunction(inspect.unwrap(method)):
+            setattr(cls, name, one_at_a_time(method))
+    return cls
