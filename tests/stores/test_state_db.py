@@ -32,6 +32,7 @@ from mcp_server.storage.query import ThreadQuery
 from mcp_server.storage.sql.tables import REVISION
 from mcp_server.storage.sqlite import schema
 from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.storage.sqlite.engine import connect
 from tests.stores.databases import THREAD, run_sql, set_back
 
 
@@ -228,7 +229,7 @@ def schema_of(path: Path) -> dict[str, str]:
 def make_base(path: Path) -> None:
     """A database of ours before its first revision."""
     path.parent.mkdir()
-    engine = schema.connect(path)
+    engine = connect(path)
     with engine.begin() as connection:
         command.ensure_version(schema.alembic_config(connection))
         connection.exec_driver_sql(f"PRAGMA application_id={schema.APPLICATION_ID}")
@@ -248,7 +249,7 @@ def test_a_database_of_an_older_revision_is_migrated_and_has_the_schema_of_a_new
 
 def test_migrating_the_first_schema_keeps_what_no_file_tells_and_builds_the_rows_again(path: Path) -> None:
     make_base(path)
-    engine = schema.connect(path)
+    engine = connect(path)
     with engine.begin() as connection:
         command.upgrade(schema.alembic_config(connection), "0001")
         for statement in (

@@ -20,6 +20,8 @@ from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.sql.tables import MetaRow
 from mcp_server.storage.sqlite import schema
 from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.storage.sqlite.engine import LOG_BYTES
+from mcp_server.storage.sqlite.failure import retried
 from tests.stores.databases import THREAD, run_sql
 from tests.together import together
 
@@ -43,16 +45,16 @@ def test_a_long_log_is_taken_over_without_a_commit_that_waits_for_it(db: StateDb
     db.commit(Change(events=(small,)))
     db.tidy()
     assert file_bytes() == before  # it is not worth the while yet
-    long = ThreadEvent("thread/closed", "a", {"text": "x" * (schema.LOG_BYTES * 2)})
+    long = ThreadEvent("thread/closed", "a", {"text": "x" * (LOG_BYTES * 2)})
     db.commit(Change(events=(long,)))
     assert file_bytes() == before
-    assert log_bytes(db) > schema.LOG_BYTES
+    assert log_bytes(db) > LOG_BYTES
     with Session(db._engine) as reader:  # pyright: ignore[reportPrivateUsage]
         reader.connection().execute(text("SELECT count(*) FROM events"))
         db.tidy()
-    assert file_bytes() > schema.LOG_BYTES
+    assert file_bytes() > LOG_BYTES
     db.commit(Change(events=(small,)))
-    assert log_bytes(db) <= schema.LOG_BYTES
+    assert log_bytes(db) <= LOG_BYTES
     assert [event.seq for event in db.events_after(0, limit=9)] == [1, 2, 3]
 
 
@@ -111,13 +113,13 @@ def test_a_locked_database_is_tried_again_within_the_bound() -> None:
             raise answer
         return answer
 
-    assert schema.retried(attempt, 5) == "done"
+    assert retried(attempt, 5) == "done"
     answers = [busy(), "never reached"]
     with pytest.raises(sqlite3.OperationalError):
-        schema.retried(attempt, 0)
+        retried(attempt, 0)
     answers = [sqlite3.OperationalError("no such table"), "never reached"]
     with pytest.raises(sqlite3.OperationalError):
-        schema.retried(attempt, 5)
+        retried(attempt, 5)
 
 
 def test_at_the_bound_the_memory_store_drops_the_oldest_events() -> None:

@@ -14,9 +14,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import filelock
 import msgspec
-from sqlalchemy import Connection as Session
-from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from mcp_server.codex.files import RolloutFile
 from mcp_server.errors import NotStorable, StateDamaged
@@ -29,14 +28,10 @@ from mcp_server.storage.copies import Copy
 from mcp_server.storage.history import FirstLook, TextPlace, TextQuery
 from mcp_server.storage.query import Count, Difference, ThreadQuery, ThreadRows
 from mcp_server.storage.rules import edges_of
-from mcp_server.storage.sql import log as journal
-from mcp_server.storage.sql import threads as index
-from mcp_server.storage.sql import turns as spans
-from mcp_server.storage.sqlite import files, schema
-from mcp_server.storage.sqlite import fulltext as search
-from mcp_server.storage.sqlite.engine import is_at_fault
-from mcp_server.storage.sqlite.failure import state_failure
-from mcp_server.storage.sqlite.sessions import Sessions
+from mcp_server.storage.sql import log, threads, turns
+from mcp_server.storage.sqlite import files, fulltext, schema
+from mcp_server.storage.sqlite.engine import LOG_BYTES, transaction
+from mcp_server.storage.sqlite.failure import is_at_fault, is_damage, retried, state_failure
 from mcp_server.storage.unreadable import Unreadable
 
 _READERS = 4
@@ -59,7 +54,7 @@ class StateDb(StateStore):
         self.damaged = False
         self.identity = schema.identity(path)
         self._engine = engine
-        self._sessions = Sessions(engine)
+        self._writer = engine.execution_options(begin="BEGIN IMMEDIATE")
         self._reading = threading.BoundedSemaphore(_READERS)
         self._writing = threading.Lock()
         self._tidying = threading.Lock()
@@ -98,70 +93,69 @@ class StateDb(StateStore):
 
     def close(self) -> None:
         """Close all connections."""
-        self._sessions.close()
         self._engine.dispose()
 
     @contextmanager
-    def transaction(self) -> Generator[Session]:
+    def transaction(self) -> Generator[Connection]:
         """A transaction that writes: all of it is committed at the end, or nothing if the block
         raises. It holds SQLite's write lock from its beginning."""
-        with self._sessions.transaction("BEGIN IMMEDIATE") as session:
-            yield session
+        with transaction(self._writer) as connection:
+            yield connection
 
-    def read(self, function: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def read(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function that reads; it sees one snapshot."""
 
         def run() -> T:
-            with self._sessions.transaction("BEGIN") as session:
-                return function(session, *args, **kwargs)
+            with transaction(self._engine) as connection:
+                return function(connection, *args, **kwargs)
 
         return self._run(run, self._reading)
 
-    def write(self, function: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def write(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function in one `transaction`, one after the other; again if the database was
         locked, so it must not do anything that a rollback does not undo."""
 
         def run() -> T:
-            with self.transaction() as session:
-                return function(session, *args, **kwargs)
+            with self.transaction() as connection:
+                return function(connection, *args, **kwargs)
 
-        return self._run(partial(schema.retried, run, _WRITE_SECONDS), self._writing)
+        return self._run(partial(retried, run, _WRITE_SECONDS), self._writing)
 
     def tidy(self) -> None:
         """Take the log over into the file if it is long. To be called from time to time: else a commit does so now and
         then, which waits for the disk meanwhile."""
-        log = schema.log_of(self.path)
-        if log is not None and log.size > schema.LOG_BYTES and log != self._tidied:
+        wal = schema.log_of(self.path)
+        if wal is not None and wal.size > LOG_BYTES and wal != self._tidied:
             self._run(partial(schema.take_log_over, self._engine), self._tidying)
-            self._tidied = log  # it is as long until the next commit begins it anew
+            self._tidied = wal  # it is as long until the next commit begins it anew
 
     def _run(self, work: Callable[[], T], turn: AbstractContextManager[object]) -> T:
         try:
             with turn:
                 return work()
-        except (DBAPIError, sqlite3.Error, ValueError, OverflowError, RecursionError, msgspec.DecodeError) as error:
+        except (sqlite3.Error, ValueError, OverflowError, RecursionError, msgspec.DecodeError) as error:
             if is_at_fault(error):
                 raise NotStorable(f"{type(error).__name__}: {error}") from error
-            if not schema.is_damage(error):
-                if not isinstance(error, DBAPIError | sqlite3.Error):
+            if not is_damage(error):
+                if not isinstance(error, sqlite3.Error):
                     raise
                 raise state_failure(self.path, error) from error
             self.damaged = True
             self.on_damage()
-            raise StateDamaged(str(self.path), str(getattr(error, "orig", None) or error)) from error
+            raise StateDamaged(str(self.path), str(error)) from error
 
     def commit(self, change: Change) -> list[ThreadEvent]:
         return self.write(_apply, change, _now_ms())
 
     # rows
     def get(self, thread_id: str) -> StoredThread | None:
-        return self.read(index.get, thread_id)
+        return self.read(threads.get, thread_id)
 
     def get_with_file(self, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
         return self.read(_get_with_file, thread_id, look)
 
     def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
-        return self.read(index.get_many, thread_ids)
+        return self.read(threads.get_many, thread_ids)
 
     def get_many_with_files(self, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
         return self.read(_get_many_with_files, thread_ids, look)
@@ -170,13 +164,13 @@ class StateDb(StateStore):
         return self.read(_list, query, beside, look)
 
     def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
-        return self.read(search.LISTS.counts, queries)
+        return self.read(fulltext.LISTS.counts, queries)
 
     def match_prefix(self, prefix: str, limit: int) -> list[str]:
-        return self.read(index.match_prefix, prefix, limit)
+        return self.read(threads.match_prefix, prefix, limit)
 
     def match_name(self, name: str, limit: int) -> list[str]:
-        return self.read(index.match_name, name, limit)
+        return self.read(threads.match_name, name, limit)
 
     def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
         return self.read(files.compare, walk)
@@ -185,29 +179,29 @@ class StateDb(StateStore):
         return self.read(files.compare_folders, folders)
 
     def written_last(self, limit: int) -> dict[str, FileStamp]:
-        return self.read(index.written_last, limit)
+        return self.read(threads.written_last, limit)
 
     def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
-        return self.read(index.stamps, thread_ids)
+        return self.read(threads.stamps, thread_ids)
 
     def largest(self, limit: int) -> dict[str, int]:
-        return self.read(index.largest, limit)
+        return self.read(threads.largest, limit)
 
     def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
-        return self.read(index.rows_at, paths)
+        return self.read(threads.rows_at, paths)
 
     def names_stamp(self) -> FileStamp | None:
-        return self.read(journal.names_stamp)
+        return self.read(log.names_stamp)
 
     def names(self) -> dict[str, str]:
-        return self.read(index.names)
+        return self.read(threads.names)
 
     def apply_names(self, names: dict[str, str], stamp: FileStamp | None) -> list[ThreadEvent]:
         return self.write(_apply_names, names, stamp, _now_ms())
 
     # edges
     def edges_above(self, thread_id: str) -> list[SpawnEdge]:
-        return self.read(index.edges_above, thread_id)
+        return self.read(threads.edges_above, thread_id)
 
     def edges_around(self, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
         return self.read(_edges_around, thread_id, others)
@@ -216,44 +210,44 @@ class StateDb(StateStore):
         return self.read(_trees_with_files, thread_ids, look)
 
     def forks_of(self, thread_id: str) -> list[str]:
-        return self.read(index.forks_of, thread_id)
+        return self.read(threads.forks_of, thread_id)
 
     # histories
     def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
-        return self.read(spans.marks, thread_ids)
+        return self.read(turns.marks, thread_ids)
 
     def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
-        return self.read(spans.spans, thread_id, first, end)
+        return self.read(turns.spans, thread_id, first, end)
 
     def last_turns(self, thread_id: str, most: int) -> tuple[IndexCheckpoint | None, list[TurnSpan]]:
-        return self.read(spans.last_turns, thread_id, most)
+        return self.read(turns.last_turns, thread_id, most)
 
     def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
-        return self.read(spans.spans_of_items, thread_id, first, end)
+        return self.read(turns.spans_of_items, thread_id, first, end)
 
     def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
-        return self.read(spans.span_of, thread_id, turn_id)
+        return self.read(turns.span_of, thread_id, turn_id)
 
     def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
         return self.write(_step, steps, _now_ms())
 
     def places(self, query: TextQuery) -> list[TextPlace]:
-        return self.read(search.places, query)
+        return self.read(fulltext.places, query)
 
     def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
-        return self.read(search.named, literals, threads, limit)
+        return self.read(fulltext.named, literals, threads, limit)
 
     def first_look(self, query: TextQuery, names: int) -> FirstLook:
         return self.read(_first_look, query, names)
 
     def unread(self, limit: int) -> list[str]:
-        return self.read(spans.unread, limit)
+        return self.read(turns.unread, limit)
 
     def unread_count(self) -> int:
-        return self.read(spans.unread_count)
+        return self.read(turns.unread_count)
 
     def indexed_count(self) -> int:
-        return self.read(spans.indexed_count)
+        return self.read(turns.indexed_count)
 
     # what can't be read
     def note_unreadable(self, found: Sequence[Unreadable], settled: Collection[str] = ()) -> None:
@@ -273,125 +267,133 @@ class StateDb(StateStore):
     def events_after(
         self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None
     ) -> list[ThreadEvent]:
-        return self.read(journal.events_after, seq, limit, thread_id, types)
+        return self.read(log.events_after, seq, limit, thread_id, types)
 
     def last_seq(self) -> int:
-        return self.read(journal.last_seq)
+        return self.read(log.last_seq)
 
     # journal
     def operation(self, operation_id: str) -> Operation | None:
-        return self.read(journal.operation, operation_id)
+        return self.read(log.operation, operation_id)
 
     def running_operations(self) -> list[Operation]:
-        return self.read(journal.running_operations)
+        return self.read(log.running_operations)
 
     def moved_with(self, kind: str, thread_id: str) -> set[str]:
-        return self.read(journal.moved_with, kind, thread_id)
+        return self.read(log.moved_with, kind, thread_id)
 
     # receipts, tombstones
     def receipts(self, client: str, request_id: str) -> list[Receipt]:
-        return self.read(journal.receipts, client, request_id)
+        return self.read(log.receipts, client, request_id)
 
     def claim(self, claim: Receipt, abandoned: Receipt | None = None) -> Receipt:
-        there = self.write(journal.claim, claim, abandoned)
+        there = self.write(log.claim, claim, abandoned)
         # A commit reaches the disk when the log is taken over into the file; a claim has to be there before its work.
         self._run(partial(schema.flush_log, self.path), self._writing)
         return there
 
     def save_receipt(self, receipt: Receipt) -> None:
-        self.write(journal.save_receipt, receipt)
+        self.write(log.save_receipt, receipt)
 
     def release_claim(self, claim: Receipt) -> None:
-        self.write(journal.release_claim, claim)
+        self.write(log.release_claim, claim)
 
     def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
-        return self.read(journal.deleted, thread_ids)
+        return self.read(log.deleted, thread_ids)
 
     # backfill
     def backfill(self) -> BackfillState:
-        return self.read(journal.backfill)
+        return self.read(log.backfill)
 
     def claim_backfill(self, owner: str, now_ms: int, lease_ms: int) -> bool:
-        return self.write(journal.claim_backfill, owner, now_ms, lease_ms)
+        return self.write(log.claim_backfill, owner, now_ms, lease_ms)
 
     def reopen_backfill(self) -> None:
         self.write(_reopen)
 
     def checkpoint_backfill(self, state: BackfillState) -> None:
-        self.write(journal.checkpoint_backfill, state)
+        self.write(log.checkpoint_backfill, state)
 
 
-def _apply(session: Session, change: Change, now_ms: int) -> list[ThreadEvent]:
+def _apply(connection: Connection, change: Change, now_ms: int) -> list[ThreadEvent]:
     written = {thread.id for thread in (*change.threads, *change.observed)} | {e.child_id for e in change.edges}
-    barred = journal.deleted(session, written) | frozenset(change.tombstones)
-    index.upsert_threads(session, [thread for thread in change.threads if thread.id not in barred])
-    derived = index.upsert_threads(session, [thread for thread in change.observed if thread.id not in barred])
-    spans.note(session, [thread for thread in (*change.threads, *change.observed) if thread.id not in barred])
-    spans.follow(session, change.moved)
-    derived += index.move_rows(session, change.moved, now_ms)
-    index.add_edges(session, edges_of(change, barred))
-    index.remove_rows(session, {*change.forgotten, *change.vanished})
-    spans.forget(session, {*change.forgotten, *change.vanished})
-    files.forget_copies(session, {*change.forgotten, *change.vanished})
-    index.remove_edges(session, change.forgotten)
-    journal.add_tombstones(session, change.tombstones, now_ms)
+    barred = log.deleted(connection, written) | frozenset(change.tombstones)
+    threads.upsert_threads(connection, [thread for thread in change.threads if thread.id not in barred])
+    derived = threads.upsert_threads(connection, [thread for thread in change.observed if thread.id not in barred])
+    turns.note(connection, [thread for thread in (*change.threads, *change.observed) if thread.id not in barred])
+    turns.follow(connection, change.moved)
+    derived += threads.move_rows(connection, change.moved, now_ms)
+    threads.add_edges(connection, edges_of(change, barred))
+    threads.remove_rows(connection, {*change.forgotten, *change.vanished})
+    turns.forget(connection, {*change.forgotten, *change.vanished})
+    files.forget_copies(connection, {*change.forgotten, *change.vanished})
+    threads.remove_edges(connection, change.forgotten)
+    log.add_tombstones(connection, change.tombstones, now_ms)
     if change.operation is not None:
-        journal.save_operation(session, change.operation)
-    return journal.append_events(session, [*derived, *change.events], now_ms)
+        log.save_operation(connection, change.operation)
+    return log.append_events(connection, [*derived, *change.events], now_ms)
 
 
-def _list(session: Session, query: ThreadQuery, beside: Sequence[ThreadQuery], look: LookMany | None) -> ThreadRows:
-    return replace(search.LISTS.page(session, query, beside, look), copies=files.count_copies(session))
+def _list(
+    connection: Connection, query: ThreadQuery, beside: Sequence[ThreadQuery], look: LookMany | None
+) -> ThreadRows:
+    return replace(fulltext.LISTS.page(connection, query, beside, look), copies=files.count_copies(connection))
 
 
-def _first_look(session: Session, query: TextQuery, names: int) -> FirstLook:
-    if spans.unread(session, 1):
+def _first_look(connection: Connection, query: TextQuery, names: int) -> FirstLook:
+    if turns.unread(connection, 1):
         return FirstLook(complete=False)
-    named = search.named(session, query.literals, query.threads, names)
-    return FirstLook(True, named, search.places(session, query))
+    named = fulltext.named(connection, query.literals, query.threads, names)
+    return FirstLook(True, named, fulltext.places(connection, query))
 
 
-def _get_with_file(session: Session, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
-    row = index.get(session, thread_id)
+def _get_with_file(
+    connection: Connection, thread_id: str, look: Look
+) -> tuple[StoredThread | None, RolloutFile | None]:
+    row = threads.get(connection, thread_id)
     return row, row and look(row.path)
 
 
-def _get_many_with_files(session: Session, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
-    rows = index.get_many(session, thread_ids)
-    return RowsWithFiles(rows, look([row.path for row in rows.values()]), spans.marks(session, thread_ids))
+def _get_many_with_files(connection: Connection, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
+    rows = threads.get_many(connection, thread_ids)
+    return RowsWithFiles(rows, look([row.path for row in rows.values()]), turns.marks(connection, thread_ids))
 
 
-def _edges_around(session: Session, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
-    return index.edges_above(session, thread_id), index.edges_below(session, {thread_id, *others})
+def _edges_around(
+    connection: Connection, thread_id: str, others: Collection[str]
+) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
+    return threads.edges_above(connection, thread_id), threads.edges_below(connection, {thread_id, *others})
 
 
-def _trees_with_files(session: Session, thread_ids: Collection[str], look: LookMany) -> Trees:
-    edges = index.edges_below(session, thread_ids)
-    stamps = index.stamps(session, {*thread_ids, *(edge.child_id for edge in edges)})
+def _trees_with_files(connection: Connection, thread_ids: Collection[str], look: LookMany) -> Trees:
+    edges = threads.edges_below(connection, thread_ids)
+    stamps = threads.stamps(connection, {*thread_ids, *(edge.child_id for edge in edges)})
     return Trees(edges, stamps, look([path for path, _ in stamps.values()]))
 
 
-def _reopen(session: Session) -> None:
-    if journal.backfill(session).status == "complete":
-        spans.forget_all(session)
-        search.forget_all(session)
-        files.forget_all(session)
-    journal.reopen_backfill(session)
+def _reopen(connection: Connection) -> None:
+    if log.backfill(connection).status == "complete":
+        turns.forget_all(connection)
+        fulltext.forget_all(connection)
+        files.forget_all(connection)
+    log.reopen_backfill(connection)
 
 
-def _step(session: Session, steps: Sequence[IndexUpdate], now_ms: int) -> list[bool]:
-    numbers = spans.step(session, steps)
+def _step(connection: Connection, steps: Sequence[IndexUpdate], now_ms: int) -> list[bool]:
+    numbers = turns.step(connection, steps)
     taken = [(number, step) for number, step in zip(numbers, steps, strict=True) if number is not None]
-    search.add(session, taken, now_ms)
+    fulltext.add(connection, taken, now_ms)
     # One that was deleted while it was read.
-    spans.forget(session, journal.deleted(session, {step.mark.thread_id for step in steps}))
+    turns.forget(connection, log.deleted(connection, {step.mark.thread_id for step in steps}))
     return [number is not None for number in numbers]
 
 
-def _apply_names(session: Session, names: dict[str, str], stamp: FileStamp | None, now_ms: int) -> list[ThreadEvent]:
-    events = index.apply_names(session, names)
-    journal.save_names_stamp(session, stamp)
-    return journal.append_events(session, events, now_ms)
+def _apply_names(
+    connection: Connection, names: dict[str, str], stamp: FileStamp | None, now_ms: int
+) -> list[ThreadEvent]:
+    events = threads.apply_names(connection, names)
+    log.save_names_stamp(connection, stamp)
+    return log.append_events(connection, events, now_ms)
 
 
 def _now_ms() -> int:

@@ -88,13 +88,3 @@ def driver(connection: Connection) -> sqlite3.Connection:
     driver_connection = connection.connection.driver_connection
     assert isinstance(driver_connection, sqlite3.Connection)
     return driver_connection
-
-
-def is_at_fault(error: Exception) -> bool:
-    """Whether a statement failed for what it was to write: a value that a column has no room for."""
-    if isinstance(error, sqlite3.ProgrammingError):
-        return "binding" in str(error)
-    if isinstance(error, sqlite3.IntegrityError):  # a trigger refuses for reasons of its own
-        return error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_TRIGGER
-    refused = sqlite3.DataError | sqlite3.InterfaceError
-    return isinstance(error, refused | OverflowError | UnicodeEncodeError | RecursionError)

@@ -1,17 +1,68 @@
-"""Why the state DB can't be used, and the way out."""
+"""What an error of SQLite means: wait and repeat, a value without room, damage, or a disk that fails."""
 
 from __future__ import annotations
 
 import os
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from json import JSONDecodeError
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from sqlalchemy.exc import DBAPIError
 
 from mcp_server.errors import StoreFailure
 from mcp_server.storage.files.atomic import check_writable
 
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+_RUINED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+T = TypeVar("T")
+
+
+def retried(attempt: Callable[[], T], seconds: float) -> T:
+    """Repeat while SQLite says that the database is locked, for that long. The busy timeout does not cover all cases:
+    entering WAL mode and recovering a log answer "locked" at once."""
+    deadline = time.monotonic() + seconds
+    delay = 0.01
+    while True:
+        try:
+            return attempt()
+        except (sqlite3.Error, DBAPIError) as error:
+            if _code(error) not in _BUSY or time.monotonic() >= deadline:
+                raise
+        time.sleep(delay * random.uniform(0.5, 1))
+        delay = min(delay * 2, 0.25)
+
+
+def is_at_fault(error: Exception) -> bool:
+    """Whether a statement failed for what it was to write: a value that a column has no room for."""
+    if isinstance(error, sqlite3.ProgrammingError):
+        return "binding" in str(error)
+    if isinstance(error, sqlite3.IntegrityError):  # a trigger refuses for reasons of its own
+        return error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_TRIGGER
+    refused = sqlite3.DataError | sqlite3.InterfaceError
+    return isinstance(error, refused | OverflowError | UnicodeEncodeError | RecursionError)
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether an error means that the file is damaged: SQLite says so, or a column holds what was never put there."""
+    if isinstance(error, DBAPIError | sqlite3.Error):
+        return is_ruin(error) or "Could not decode to UTF-8" in str(_raised(error))
+    return isinstance(error, JSONDecodeError | UnicodeDecodeError | msgspec.DecodeError)
+
+
+def is_ruin(error: DBAPIError | sqlite3.Error) -> bool:
+    """Whether SQLite finds that the file is no database, or a corrupt one."""
+    return _code(error) in _RUINED
+
 
 def state_failure(path: Path, error: Exception) -> StoreFailure:
-    """What is told of an error that SQLite or the system has raised. Blocks."""
-    reason = str(getattr(error, "orig", None) or error)
+    """The failure that tells what is wrong with the file or the disk, and the way out."""
+    reason = str(_raised(error))
     way_out = "Free the disk or the lock it names and repeat"
     try:
         check_writable(path.parent)
@@ -28,3 +79,13 @@ def state_failure(path: Path, error: Exception) -> StoreFailure:
     return StoreFailure(
         f"the state DB {path} failed: {reason}; no thread is lost, since the rollouts hold them. {way_out}"
     )
+
+
+def _code(error: DBAPIError | sqlite3.Error) -> int:
+    """SQLite's primary result code, 0 if there is none."""
+    return getattr(_raised(error), "sqlite_errorcode", 0) & 0xFF
+
+
+def _raised(error: Exception) -> object:
+    """What the driver raised, whether SQLAlchemy has wrapped it or not."""
+    return getattr(error, "orig", None) or error

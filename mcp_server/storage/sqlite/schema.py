@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import os
-import random
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
 from contextlib import closing, suppress
-from json import JSONDecodeError
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-import msgspec
 from filelock import FileLock
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel, col, insert, select
 
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.sql.tables import REVISION, SchemaVersion
-from mcp_server.storage.sqlite.engine import BUSY_SECONDS
-from mcp_server.storage.sqlite.engine import LOG_BYTES as LOG_BYTES
-from mcp_server.storage.sqlite.engine import connect as connect
+from mcp_server.storage.sqlite.engine import BUSY_SECONDS, connect
+from mcp_server.storage.sqlite.failure import is_ruin, retried
 from mcp_server.storage.sqlite.triggers import CREATE_TRIGGERS
 
 if TYPE_CHECKING:
@@ -37,10 +31,6 @@ OPEN_SECONDS = 30
 CHECKED_BYTES = 32 << 20
 
 _COUNT_TABLES = "SELECT count(*) FROM sqlite_master"
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
-_RUINED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-T = TypeVar("T")
 
 Identity = tuple[int, int]
 """Device and inode: which file it is that has a name."""
@@ -97,30 +87,6 @@ def open_existing(path: Path) -> Engine | None:
     return None
 
 
-def retried(attempt: Callable[[], T], seconds: float) -> T:
-    """Repeat while SQLite says that the database is locked, for that long. The busy timeout does not cover all cases:
-    entering WAL mode and recovering a log answer "locked" at once."""
-    deadline = time.monotonic() + seconds
-    delay = 0.01
-    while True:
-        try:
-            return attempt()
-        except (sqlite3.Error, DBAPIError) as error:
-            if _code(error) not in _BUSY or time.monotonic() >= deadline:
-                raise
-        time.sleep(delay * random.uniform(0.5, 1))
-        delay = min(delay * 2, 0.25)
-
-
-def is_damage(error: Exception) -> bool:
-    """Whether what a database answered means that its file is damaged: SQLite says so, or what it holds in a column is
-    nothing that was ever put there."""
-    if isinstance(error, DBAPIError | sqlite3.Error):
-        told = error.orig if isinstance(error, DBAPIError) else error
-        return _code(error) in _RUINED or "Could not decode to UTF-8" in str(told)
-    return isinstance(error, JSONDecodeError | UnicodeDecodeError | msgspec.DecodeError)
-
-
 def identity(path: Path) -> Identity | None:
     """Which file has the name now, None if there is none."""
     try:
@@ -152,12 +118,6 @@ def log_of(path: Path) -> FileStamp | None:
     return FileStamp(stat.st_size, stat.st_mtime_ns)
 
 
-def _code(error: sqlite3.Error | DBAPIError) -> int:
-    """SQLite's primary result code, 0 if there is none."""
-    source = error.orig if isinstance(error, DBAPIError) else error
-    return getattr(source, "sqlite_errorcode", 0) & 0xFF
-
-
 # ---------------------------------------------------------------------------------------------- the file
 
 
@@ -173,7 +133,7 @@ def _is_ours(path: Path) -> bool:
                 return not small or connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
             return connection.execute(_COUNT_TABLES).fetchone()[0] == 0
         except sqlite3.DatabaseError as error:
-            if _code(error) in _RUINED:
+            if is_ruin(error):
                 return False
             raise
 
