@@ -159,19 +159,19 @@ def test_what_the_state_db_did_not_take_is_tried_again(home: Home) -> None:
 def test_a_history_that_the_index_has_no_room_for_keeps_no_other_from_being_indexed(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mcp_server.storage.sql import turns as spans
+    from mcp_server.storage.sql import turns
 
     for number in range(3):
         home.put(number)
     home.seen()
-    real = spans.step
+    real = turns.apply_updates
 
     def choosy(connection: Connection, steps: Sequence[IndexUpdate]) -> list[int | None]:
         if thread_id(1) in {step.mark.thread_id for step in steps}:
             raise OverflowError("Python int too large to convert to SQLite INTEGER")
         return real(connection, steps)
 
-    monkeypatch.setattr(spans, "step", choosy)
+    monkeypatch.setattr(turns, "apply_updates", choosy)
     assert [home.indexer.step(), home.indexer.step()] == [3, 0]
     assert home.indexed() == [0, 2]
 

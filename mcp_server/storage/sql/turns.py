@@ -16,54 +16,55 @@ from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.sql.rows import RowMapper, among, insert_new, listed, table, upsert
 from mcp_server.storage.sql.tables import HistoryRow, ThreadRow, TurnRow, UnreadRow
 
-_MARK = RowMapper(IndexCheckpoint, HistoryRow, stamp=(FileStamp, "size", "mtime_ns"))
+_CHECKPOINT = RowMapper(IndexCheckpoint, HistoryRow, stamp=(FileStamp, "size", "mtime_ns"))
 _TURN = RowMapper(TurnSpan, TurnRow, begin=(ParserState, "start", "line", "item", "counted"))
 _threads, _histories, _turns, _unread = table(ThreadRow), table(HistoryRow), table(TurnRow), table(UnreadRow)
 
-# ---------------------------------------------------------------------------------------------- marks
+# ---------------------------------------------------------------------------------------------- checkpoints
 
-_MARKS = select(*_MARK.columns).where(among(_histories.c.thread_id, "ids"))
+_CHECKPOINTS = select(*_CHECKPOINT.columns).where(among(_histories.c.thread_id, "ids"))
 _HISTORY = select(_histories.c.number, _histories.c.end).where(_histories.c.thread_id == bindparam("thread_id"))
-_INSERT_MARK, _INSERT_TURNS = insert(_histories), insert(_turns)
-_UPDATE_MARK = update(_histories).where(_histories.c.number == bindparam("history"))
+_INSERT_CHECKPOINT, _INSERT_TURNS = insert(_histories), insert(_turns)
+_UPDATE_CHECKPOINT = update(_histories).where(_histories.c.number == bindparam("history"))
 _FORGET = [delete(of).where(among(of.c.thread_id, "ids")) for of in (_histories, _unread)]
 _REMOVE_TURNS = delete(_turns).where(_turns.c.history == bindparam("of"), _turns.c.number >= bindparam("first"))
 
 
-def marks(connection: Connection, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
+def checkpoints(connection: Connection, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
     """How far these threads are indexed, those that are."""
-    rows = connection.execute(_MARKS, {"ids": list(thread_ids)})
-    return {mark.thread_id: mark for mark in map(_MARK.value, rows.all())}
+    rows = connection.execute(_CHECKPOINTS, {"ids": list(thread_ids)})
+    return {checkpoint.thread_id: checkpoint for checkpoint in map(_CHECKPOINT.value, rows.all())}
 
 
-def step(connection: Connection, steps: Sequence[IndexUpdate]) -> list[int | None]:
-    """The numbers of the histories that have taken their steps in; None for one that has gone on meanwhile."""
-    numbers = [_step(connection, step) for step in steps]
+def apply_updates(connection: Connection, updates: Sequence[IndexUpdate]) -> list[int | None]:
+    """The numbers of the histories that have taken their updates; None for one that has gone on meanwhile."""
+    numbers = [_apply_update(connection, update) for update in updates]
     rows = [
         {"history": number, **_TURN.values(replace(span, facts=_moved(span.facts, -span.begin.start)))}
-        for number, step in zip(numbers, steps, strict=True)
+        for number, update in zip(numbers, updates, strict=True)
         if number is not None
-        for span in step.spans
+        for span in update.spans
     ]
     if rows:
         connection.execute(_INSERT_TURNS, rows)
-    _settle(connection, [step.mark.thread_id for step in steps])
+    _settle(connection, [update.mark.thread_id for update in updates])
     return numbers
 
 
-def _step(connection: Connection, step: IndexUpdate) -> int | None:
-    mark = step.mark
-    before = connection.execute(_HISTORY, {"thread_id": mark.thread_id}).first()
-    if step.after is not None and (before is None or before.end != step.after):
+def _apply_update(connection: Connection, update: IndexUpdate) -> int | None:
+    checkpoint = update.mark
+    before = connection.execute(_HISTORY, {"thread_id": checkpoint.thread_id}).first()
+    if update.after is not None and (before is None or before.end != update.after):
         return None
-    if before is not None and step.after is None:
-        forget(connection, [mark.thread_id])
+    if before is not None and update.after is None:
+        forget(connection, [checkpoint.thread_id])
         before = None
     if before is None:
-        (number,) = connection.execute(_INSERT_MARK, _MARK.values(mark)).inserted_primary_key or (None,)
-        return number
-    connection.execute(_UPDATE_MARK, {"history": before.number, **_MARK.values(mark)})
-    connection.execute(_REMOVE_TURNS, {"of": before.number, "first": step.keep})
+        key = connection.execute(_INSERT_CHECKPOINT, _CHECKPOINT.values(checkpoint)).inserted_primary_key
+        assert key is not None
+        return key[0]
+    connection.execute(_UPDATE_CHECKPOINT, {"history": before.number, **_CHECKPOINT.values(checkpoint)})
+    connection.execute(_REMOVE_TURNS, {"of": before.number, "first": update.keep})
     return before.number
 
 
@@ -99,7 +100,7 @@ _OF_ITEMS = _OF_THREAD.where(
 _BY_ID = _OF_THREAD.where(_turns.c.turn_id == bindparam("turn_id")).limit(1)
 
 
-def spans(connection: Connection, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+def with_numbers(connection: Connection, thread_id: str, first: int, end: int) -> list[TurnSpan]:
     """The turns with these numbers, in order."""
     values = {"thread_id": thread_id, "first": clamped(first), "end": clamped(end)}
     return [turn_of(row) for row in connection.execute(_BY_NUMBERS, values).all()]
@@ -107,17 +108,17 @@ def spans(connection: Connection, thread_id: str, first: int, end: int) -> list[
 
 def last_turns(connection: Connection, thread_id: str, most: int) -> tuple[IndexCheckpoint | None, list[TurnSpan]]:
     """How far a thread is indexed, and up to so many of its last turns, in order."""
-    mark = marks(connection, [thread_id]).get(thread_id)
-    return mark, spans(connection, thread_id, max(0, mark.turns - most), mark.turns) if mark and most else []
+    at = checkpoints(connection, [thread_id]).get(thread_id)
+    return at, with_numbers(connection, thread_id, max(0, at.turns - most), at.turns) if at and most else []
 
 
-def spans_of_items(connection: Connection, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+def with_items(connection: Connection, thread_id: str, first: int, end: int) -> list[TurnSpan]:
     """The turns that hold the items with these numbers in the thread, in order."""
     values = {"thread_id": thread_id, "first": clamped(first), "end": clamped(end)}
     return [turn_of(row) for row in connection.execute(_OF_ITEMS, values).all()]
 
 
-def span_of(connection: Connection, thread_id: str, turn_id: str) -> TurnSpan | None:
+def with_id(connection: Connection, thread_id: str, turn_id: str) -> TurnSpan | None:
     """The first turn with this id."""
     row = connection.execute(_BY_ID, {"thread_id": thread_id, "turn_id": turn_id}).first()
     return None if row is None else turn_of(row)
@@ -166,14 +167,14 @@ _SETTLED = delete(_unread).where(
 _NOTE = upsert(UnreadRow)
 
 
-def follow(connection: Connection, moved: Sequence[Moved]) -> None:
+def follow_moves(connection: Connection, moved: Sequence[Moved]) -> None:
     """Take over the new mtimes of moved files, while their rows still tell what was indexed."""
     if moved:
         rows = [{"id": one.thread_id, "of_size": one.stamp.size, "moved_at": one.stamp.mtime_ns} for one in moved]
         connection.execute(_FOLLOW, rows)
 
 
-def note(connection: Connection, threads: Sequence[StoredThread]) -> None:
+def note_unread(connection: Connection, threads: Sequence[StoredThread]) -> None:
     """Remember which of these threads have rows that tell of something that is not indexed."""
     if threads:
         connection.execute(_NOTE, [{"thread_id": one.id, "updated_at_ms": one.updated_at_ms} for one in threads])
@@ -181,7 +182,7 @@ def note(connection: Connection, threads: Sequence[StoredThread]) -> None:
 
 
 def _settle(connection: Connection, thread_ids: Sequence[str]) -> None:
-    """Forget that a thread is to be read where its row and its mark have the same stamp."""
+    """Forget that a thread is to be read where its row and its checkpoint have the same stamp."""
     connection.execute(_SETTLED, {"ids": thread_ids})
 
 

@@ -214,19 +214,19 @@ class StateDb(StateStore):
 
     # histories
     def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
-        return self.read(turns.marks, thread_ids)
+        return self.read(turns.checkpoints, thread_ids)
 
     def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
-        return self.read(turns.spans, thread_id, first, end)
+        return self.read(turns.with_numbers, thread_id, first, end)
 
     def last_turns(self, thread_id: str, most: int) -> tuple[IndexCheckpoint | None, list[TurnSpan]]:
         return self.read(turns.last_turns, thread_id, most)
 
     def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
-        return self.read(turns.spans_of_items, thread_id, first, end)
+        return self.read(turns.with_items, thread_id, first, end)
 
     def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
-        return self.read(turns.span_of, thread_id, turn_id)
+        return self.read(turns.with_id, thread_id, turn_id)
 
     def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
         return self.write(_step, steps, _now_ms())
@@ -320,8 +320,8 @@ def _apply(connection: Connection, change: Change, now_ms: int) -> list[ThreadEv
     barred = log.deleted(connection, written) | frozenset(change.tombstones)
     threads.upsert_threads(connection, [thread for thread in change.threads if thread.id not in barred])
     derived = threads.upsert_threads(connection, [thread for thread in change.observed if thread.id not in barred])
-    turns.note(connection, [thread for thread in (*change.threads, *change.observed) if thread.id not in barred])
-    turns.follow(connection, change.moved)
+    turns.note_unread(connection, [thread for thread in (*change.threads, *change.observed) if thread.id not in barred])
+    turns.follow_moves(connection, change.moved)
     derived += threads.move_rows(connection, change.moved, now_ms)
     threads.add_edges(connection, edges_of(change, barred))
     threads.remove_rows(connection, {*change.forgotten, *change.vanished})
@@ -356,7 +356,7 @@ def _get_with_file(
 
 def _get_many_with_files(connection: Connection, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
     rows = threads.get_many(connection, thread_ids)
-    return RowsWithFiles(rows, look([row.path for row in rows.values()]), turns.marks(connection, thread_ids))
+    return RowsWithFiles(rows, look([row.path for row in rows.values()]), turns.checkpoints(connection, thread_ids))
 
 
 def _edges_around(
@@ -380,7 +380,7 @@ def _reopen(connection: Connection) -> None:
 
 
 def _step(connection: Connection, steps: Sequence[IndexUpdate], now_ms: int) -> list[bool]:
-    numbers = turns.step(connection, steps)
+    numbers = turns.apply_updates(connection, steps)
     taken = [(number, step) for number, step in zip(numbers, steps, strict=True) if number is not None]
     fulltext.add(connection, taken, now_ms)
     # One that was deleted while it was read.

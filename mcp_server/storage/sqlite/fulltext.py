@@ -85,31 +85,29 @@ _NO_CHARACTERS = {0xFFFE: 0xFFFD, 0xFFFF: 0xFFFD}  # as SQLite reads them
 # ---------------------------------------------------------------------------------------------- writing
 
 
-def add(connection: Connection, steps: Sequence[tuple[int, IndexUpdate]], now_ms: int) -> None:
-    """Number and index the texts of these steps, each with the number of its history; the first is of the newest."""
+def add(connection: Connection, updates: Sequence[tuple[int, IndexUpdate]], now_ms: int) -> None:
+    """Number and index the texts of these updates, each with the number of its history; the first is of the newest."""
     newer: list[tuple[int, TextChunk]] = []
     older: list[tuple[int, TextChunk]] = []
-    begun = _begun(connection, now_ms) if any(step.texts for _, step in steps) else 0
-    for history, step in reversed(steps):
-        into = newer if step.mark.stamp.mtime_ns // 1_000_000 >= begun else older
-        into += [(history, piece) for piece in step.texts]
+    begun = _begun(connection, now_ms) if any(update.texts for _, update in updates) else 0
+    for history, update in reversed(updates):
+        into = newer if update.mark.stamp.mtime_ns // 1_000_000 >= begun else older
+        into += [(history, chunk) for chunk in update.texts]
     if not newer and not older:
         return
     least, most = connection.execute(_ENDS).one()
     first, after = least - len(older), most + 1
     numbered = [(first + n, *one) for n, one in enumerate(older)] + [(after + n, *one) for n, one in enumerate(newer)]
-    rows = [{"number": number, "history": history, **_CHUNK.values(piece)} for number, history, piece in numbered]
-    connection.execute(insert(_texts), rows)
-    for into, tools in ((_said, False), (_tools, True)):
-        rows = [
-            {"rowid": number, "text": _indexed(piece.text) + PADDING}
-            for number, _, piece in numbered
-            if piece.tools == tools
-        ]
+    rows = [{"number": number, "history": history, **_CHUNK.values(chunk)} for number, history, chunk in numbered]
+    connection.execute(_INSERT_TEXTS, rows)
+    for statement, tools in ((_INDEX_SAID, False), (_INDEX_TOOLS, True)):
+        texts = [(number, chunk.text) for number, _, chunk in numbered if chunk.tools == tools]
+        rows = [{"rowid": number, "text": _indexed(text) + PADDING} for number, text in texts]
         if rows:
-            connection.execute(insert(into), rows)
+            connection.execute(statement, rows)
 
 
+_INSERT_TEXTS, _INDEX_SAID, _INDEX_TOOLS = insert(_texts), insert(_said), insert(_tools)
 _ENDS = select(func.coalesce(func.min(_texts.c.number), _MIDDLE), func.coalesce(func.max(_texts.c.number), _MIDDLE))
 
 
