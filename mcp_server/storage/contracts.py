@@ -4,21 +4,20 @@ Two kinds of truth meet here. A `RolloutStore` holds the files, which are the tr
 derived from them (rows, edges), and four things that are not: events, the journal of running operations, receipts of
 calls, and tombstones. Losing a state store loses no thread.
 
-Every method is a coroutine and may be called from any task; blocking work happens off the event loop. Paths are
-relative to the home, with `/`, such as `sessions/2026/11/22/rollout-….jsonl`.
+Every method blocks, and any thread may call it. Paths are relative to the home, with `/`, such as
+`sessions/2026/11/22/rollout-….jsonl`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from mcp_server.codex.files import BadLine, Description, RolloutFile
 from mcp_server.codex.lines import RawLine
 from mcp_server.errors import StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
-from mcp_server.models.history import IndexCheckpoint
 from mcp_server.models.records import BackfillState, Change, Operation, SpawnEdge
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.copies import CopyStore
@@ -43,16 +42,11 @@ class RolloutStore(Protocol):
 
     def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
         """All rollout files, active and archived, by path, descending: the newest date first. It looks as it is asked
-        for the next, and blocks meanwhile, so it is for a worker thread. What vanishes meanwhile is left out. What is
-        `unusable` of the two folders goes to `odd`."""
+        for the next. What vanishes meanwhile is left out. What is `unusable` of the two folders goes to `odd`."""
         ...
 
     def paths(self) -> Iterator[str]:
         """The paths of the same, and of links that may lead nowhere: no file is looked at."""
-        ...
-
-    def files(self) -> list[RolloutFile]:
-        """All rollout files, active and archived, in no order. A folder that isn't there holds none."""
         ...
 
     def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
@@ -80,14 +74,6 @@ class RolloutStore(Protocol):
 
     def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
         """The files that `stat` finds at these paths, by path."""
-        ...
-
-    def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
-        """`stat_many`, blocking: for a worker thread."""
-        ...
-
-    def look_at(self, path: str) -> RolloutFile | None:
-        """`stat`, which blocks meanwhile, so it is for a worker thread."""
         ...
 
     def describe(self, file: RolloutFile) -> Description:
@@ -207,30 +193,6 @@ class RolloutStore(Protocol):
 # ---------------------------------------------------------------------------------------------- state
 
 
-Look = Callable[[str], RolloutFile | None]
-"""`RolloutStore.look_at`."""
-
-LookMany = Callable[[Collection[str]], dict[str, RolloutFile]]
-"""`RolloutStore.look_at_many`."""
-
-
-class RowsWithFiles(NamedTuple):
-    """Rows and marks by thread id, and the files that are there by path."""
-
-    rows: dict[str, StoredThread]
-    files: dict[str, RolloutFile]
-    marks: dict[str, IndexCheckpoint]
-
-
-class Trees(NamedTuple):
-    """Threads and all that is below them: the edges, path and stamp of each thread that has a row, by thread id, and
-    the files that are there, by path."""
-
-    edges: list[SpawnEdge]
-    stamps: dict[str, tuple[str, FileStamp]]
-    files: dict[str, RolloutFile]
-
-
 class StateStore(HistoryStore, ReceiptStore, UnreadableStore, CopyStore, Protocol):
     """Rows, edges, events, journal, receipts. A read sees all that was committed before it began."""
 
@@ -241,20 +203,11 @@ class StateStore(HistoryStore, ReceiptStore, UnreadableStore, CopyStore, Protoco
     # rows
     def get(self, thread_id: str) -> StoredThread | None: ...
 
-    def get_with_file(self, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
-        """The row, and what lies at its path: looked at on the same way to a worker thread."""
-        ...
-
     def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]: ...
 
-    def get_many_with_files(self, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
-        """The rows and marks of these threads, and what lies at the rows' paths, in the same way."""
-        ...
-
-    def list(self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), look: LookMany | None = None) -> ThreadRows:
-        """One page, and the `counts` of the queries `beside` it, all in one look. Ties of the sort key are broken by
-        id, in the direction of the sort. `look` is asked for the files at the paths of the page, on the same way to a
-        worker thread."""
+    def list(self, query: ThreadQuery, beside: Sequence[ThreadQuery] = ()) -> ThreadRows:
+        """One page, and the `counts` of the queries `beside` it, in one snapshot. Ties of the sort key are broken by
+        id, in the direction of the sort."""
         ...
 
     def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
@@ -270,7 +223,7 @@ class StateStore(HistoryStore, ReceiptStore, UnreadableStore, CopyStore, Protoco
         """Ids of the threads with exactly this name, active ones first, then the newest by `updated_at`."""
         ...
 
-    def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
+    def compare(self, found: Iterable[RolloutFile]) -> Difference:
         """How the rows stand to all the files that there are. Holds no more than what differs."""
         ...
 
@@ -312,14 +265,9 @@ class StateStore(HistoryStore, ReceiptStore, UnreadableStore, CopyStore, Protoco
         """The edge from a thread's parent, that from the parent's, and so on; a cycle ends before its second round."""
         ...
 
-    def edges_around(self, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
-        """`edges_above` of a thread, and the edges below it and below others: those to their children, to the children
-        of those, and so on; each once, by child id."""
-        ...
-
-    def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:
-        """The edges below these threads, the `stamps` of them and of those below them, and what lies at their paths:
-        looked at on the same way to a worker thread."""
+    def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
+        """The edges below these threads: those to their children, to the children of those, and so on; each once, by
+        child id."""
         ...
 
     def forks_of(self, thread_id: str) -> list[str]:

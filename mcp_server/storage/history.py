@@ -7,6 +7,7 @@ forgotten or vanishes from the rows takes its index along.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,17 +41,13 @@ class TextPlace:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class FirstLook:
-    """Whether all is indexed; if so, the threads that may be called so, and the first places."""
-
-    complete: bool
-    named: Sequence[StoredThread] = ()
-    places: Sequence[TextPlace] = ()
-
-
 class HistoryStore(Protocol):
     """Numbers of turns and items count from 0; ranges leave their end out and may reach beyond what is there."""
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Within, all reads of this thread see the same state of the store. Nothing is waited for within: others may
+        wait for the snapshot."""
+        ...
 
     def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
         """How far these threads are indexed, those that are."""
@@ -59,11 +56,6 @@ class HistoryStore(Protocol):
     def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         """The turns with these numbers, in order."""
         ...
-
-    def last_turns(self, thread_id: str, most: int) -> tuple[IndexCheckpoint | None, list[TurnSpan]]:
-        """How far a thread is indexed, and up to so many of its last turns, in order, in one look."""
-        mark = (self.marks([thread_id])).get(thread_id)
-        return mark, self.spans(thread_id, max(0, mark.turns - most), mark.turns) if mark else []
 
     def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         """The turns that hold the items with these numbers in the thread, in order."""
@@ -90,13 +82,6 @@ class HistoryStore(Protocol):
         """Threads whose names may hold all literals, whatever their case; the last changed first. Names are to be
         looked at; what stands behind a NUL in one is not found."""
         ...
-
-    def first_look(self, query: TextQuery, names: int) -> FirstLook:
-        """What most searches need, in one look: `unread`, up to so many `named`, and `places`."""
-        if self.unread(1):
-            return FirstLook(complete=False)
-        named = self.named(query.literals, query.threads, names)
-        return FirstLook(True, named, self.places(query))
 
     def unread(self, limit: int) -> list[str]:
         """Threads whose rollouts are not indexed as their rows tell of them, the last changed first."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from mcp_server.codex.files import RolloutFile
 from mcp_server.models.cwd import canonical_cwd
 from mcp_server.models.thread import SortDirection, SourceKind, StoredThread, ThreadSortKey
 
@@ -64,14 +63,13 @@ class Count(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class ThreadRows:
     """A page: `total` counts what fits the query, wherever the page begins; `more` tells whether rows follow; `beside`
-    counts what fits the queries that were asked beside it; `files` are those at the page's paths, where asked for;
-    `copies` counts copies of threads' files, whatever the query."""
+    counts what fits the queries that were asked beside it; `copies` counts copies of threads' files, whatever the
+    query."""
 
     rows: tuple[StoredThread, ...]
     total: Count
     more: bool
     beside: tuple[Count, ...] = ()
-    files: Mapping[str, RolloutFile] = field(default_factory=dict[str, RolloutFile])
     copies: Count = field(default=Count(0))
 
 

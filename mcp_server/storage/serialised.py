@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -14,7 +15,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
-class _Lock:
+class _Lock(AbstractContextManager[None]):
     """Reentrant. A deep copy of its object gets one of its own."""
 
     def __init__(self) -> None:
@@ -30,12 +31,17 @@ class _Lock:
         return _Lock()
 
 
+def whole(owner: object) -> AbstractContextManager[None]:
+    """Within, no other thread runs such a method of this object."""
+    return owner.__dict__.setdefault("_one_at_a_time", _Lock())
+
+
 def one_at_a_time(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
     """A method that runs alone among all such methods of its object. It may call others of them."""
 
     @wraps(method)
     def alone(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
-        with self.__dict__.setdefault("_one_at_a_time", _Lock()):
+        with whole(self):
             return method(self, *args, **kwargs)
 
     return alone

@@ -134,10 +134,10 @@ def examine(
     lines in them too.
     """
     walked = _Walked(rollouts)
-    differs = state.compare(walked.files) if state else Difference(frozenset(walked.paths()))
+    differs = state.compare(walked.files()) if state else Difference(frozenset(walked.paths()))
     exam = _Examination(dict(differs.rows))
     if deep:
-        exam.read_all(rollouts, rollouts.files(), state.stamps() if state else {})
+        exam.read_all(rollouts, rollouts.walk(), state.stamps() if state else {})
     else:
         exam.read(rollouts, (rollouts.stat_many(differs.files)).values())
         exam.recall([one for one in (state.unreadable() if state else ()) if one.path not in differs.changed])

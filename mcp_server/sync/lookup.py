@@ -22,7 +22,7 @@ from mcp_server.errors import DamagedRollout, StoreFailure
 from mcp_server.models.history import IndexCheckpoint
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.storage.contracts import RolloutStore, StateStore, Trees
+from mcp_server.storage.contracts import RolloutStore, StateStore
 from mcp_server.sync.upsert import Adoption, NameSource
 
 _META_BYTES = 64 << 10
@@ -65,10 +65,10 @@ def find(
             thread = thread and replace(thread, name=names.get(thread_id))
         return thread
     work = Adoption(rollouts, state, quiet=quiet, own=own, more_names=more_names)
-    row, file = state.get_with_file(thread_id, rollouts.look_at)
+    row = state.get(thread_id)
     if row is None and state.deleted([thread_id]):  # what is deleted has no row
         return None
-    current = work.verify(row, file) if row else None
+    current = work.verify(row, rollouts.stat(row.path)) if row else None
     if row is not None and current is row:
         return row
     if not isinstance(current, StoredThread):
@@ -128,15 +128,16 @@ def find_many(
 ) -> tuple[dict[str, StoredThread | DamagedRollout | None], dict[str, IndexCheckpoint]]:
     """`find` for each of these threads; what it raises stands in its place. Rows that are still true are looked up all
     at once, and with them how far the threads are indexed."""
-    borne_out: dict[str, StoredThread | None] = {}
+    verified: dict[str, StoredThread | None] = {}
     marks: dict[str, IndexCheckpoint] = {}
     if state is not None:
-        rows, files, marks = state.get_many_with_files(thread_ids, rollouts.look_at_many)
-        borne_out = _borne_out(state, thread_ids, rows, files, lambda row: (row.path, row.stamp))
+        with state.snapshot():
+            rows, marks = state.get_many(thread_ids), state.marks(thread_ids)
+        verified = _verified(rollouts, state, thread_ids, rows, lambda row: (row.path, row.stamp))
     found: dict[str, StoredThread | DamagedRollout | None] = {}
     for thread_id in thread_ids:
-        if thread_id in borne_out:
-            found[thread_id] = borne_out[thread_id]
+        if thread_id in verified:
+            found[thread_id] = verified[thread_id]
         else:
             found[thread_id] = _find_one(rollouts, state, thread_id, own, more_names)
     return found, marks
@@ -146,16 +147,15 @@ def find_paths(
     rollouts: RolloutStore,
     state: StateStore | None,
     thread_ids: Sequence[str],
-    trees: Trees,
     *,
     own: Callable[[], Collection[str]] = frozenset[str],
     more_names: NameSource | None = None,
 ) -> dict[str, str | DamagedRollout | None]:
-    """The paths of what `find_many` finds, of threads of these trees. To make a thread of each row would take most of
-    the time of a cascade's plan."""
+    """The paths of what `find_many` finds. To make a thread of each row would take most of the time of a cascade's
+    plan."""
     known: dict[str, tuple[str, FileStamp] | None] = {}
     if state is not None:
-        known = _borne_out(state, thread_ids, trees.stamps, trees.files, lambda row: row)
+        known = _verified(rollouts, state, thread_ids, state.stamps(thread_ids), lambda row: row)
     paths: dict[str, str | DamagedRollout | None] = {}
     for thread_id in thread_ids:
         if thread_id in known:
@@ -167,20 +167,21 @@ def find_paths(
     return paths
 
 
-def borne_out(row: StoredThread, files: Mapping[str, RolloutFile]) -> bool:
+def verified(row: StoredThread, files: Mapping[str, RolloutFile]) -> bool:
     """Whether the file at the row's path is what the row was taken from."""
     return row.path in files and files[row.path].stamp == row.stamp
 
 
-def _borne_out(
+def _verified(
+    rollouts: RolloutStore,
     state: StateStore,
     thread_ids: Sequence[str],
     rows: Mapping[str, T],
-    files: Mapping[str, RolloutFile],
     place: Callable[[T], tuple[str, FileStamp]],
 ) -> dict[str, T | None]:
     """Those of the rows that their files bear out, and None for each thread that was deleted."""
     places = {thread_id: place(row) for thread_id, row in rows.items()}
+    files = rollouts.stat_many([path for path, _ in places.values()])
     known: dict[str, T | None] = {
         thread_id: rows[thread_id]
         for thread_id, (path, stamp) in places.items()
@@ -227,7 +228,7 @@ def _candidates(rollouts: RolloutStore, thread_id: str, row: StoredThread | None
     if files := moved_to(rollouts, thread_id, row.path):
         return files
     name = PurePosixPath(row.path).name
-    return [file for file in rollouts.files() if PurePosixPath(file.path).name == name]
+    return [file for file in rollouts.walk() if PurePosixPath(file.path).name == name]
 
 
 def moved_to(rollouts: RolloutStore, thread_id: str, path: str) -> list[RolloutFile]:

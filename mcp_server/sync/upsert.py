@@ -121,7 +121,7 @@ class Adoption:
     def catch_up(self) -> None:
         """Adopt and drop whatever differs between the folders and the rows, by stamps."""
         odd: list[BadLine] = []
-        differs = self.state.compare(lambda: self.rollouts.walk(odd))
+        differs = self.state.compare(self.rollouts.walk(odd))
         self.note_unusable(odd, differs.lapsed)
         if differs.lapsed:
             self.forget(differs.lapsed)
@@ -136,7 +136,7 @@ class Adoption:
         }
         if gone:
             # a file that was moved while the folders were walked may have been missed on both sides
-            missed = (self.state.compare(self.rollouts.walk)).files - differs.files
+            missed = self.state.compare(self.rollouts.walk()).files - differs.files
             self.adopt(newest_first((self.rollouts.stat_many(missed)).values()))
             self.drop(gone)
 

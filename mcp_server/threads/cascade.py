@@ -106,8 +106,8 @@ class Cascade:
     def at_stake(self, reference: str) -> AtStake:
         """What a person is told who is asked."""
         root_id = self._catalog.resolve(reference)
-        tree = self._catalog.tree_below(root_id)
-        below = tuple(node.thread_id for node in descendants(root_id, tree.edges))
+        edges = self._catalog.edges_below(root_id)
+        below = tuple(node.thread_id for node in descendants(root_id, edges))
         try:
             title = title_of(self._catalog.known(root_id))
         except (ThreadNotFound, DamagedRollout):

@@ -28,12 +28,12 @@ from mcp_server.models.event import ThreadEvent
 from mcp_server.models.history import IndexCheckpoint
 from mcp_server.models.records import Change, SpawnEdge, chain_of
 from mcp_server.models.thread import StoredThread
-from mcp_server.storage.contracts import RolloutStore, StateStore, Trees
+from mcp_server.storage.contracts import RolloutStore, StateStore
 from mcp_server.storage.rules import parts_of
 from mcp_server.storage.unreadable import Unreadable
 from mcp_server.sync.codex_facts import CodexFacts
 from mcp_server.sync.freshness import Freshness
-from mcp_server.sync.lookup import Source, borne_out, find, find_many, find_paths, find_rollout
+from mcp_server.sync.lookup import Source, find, find_many, find_paths, find_rollout, verified
 from mcp_server.sync.reconciler import sync, sync_paths
 from mcp_server.sync.upsert import NameSource
 from mcp_server.threads.history import HistoryText, history_text
@@ -222,7 +222,7 @@ class Catalog:
         """Bring rows in step that the files at their paths don't bear out; false if all do, or if it can't be done.
         Where rows of one page were wrong, others may belong there."""
         own = self.live.own()
-        paths = [row.path for row in rows if row.id not in own and not borne_out(row, files)]
+        paths = [row.path for row in rows if row.id not in own and not verified(row, files)]
         if not paths or (state := self.state) is None:
             return False
         try:
@@ -258,10 +258,10 @@ class Catalog:
                     "written to: mend the file or move it away, or fork the thread",
                 )
 
-    def paths(self, thread_ids: Sequence[str], trees: Trees) -> dict[str, str | DamagedRollout | None]:
-        """Where the rollouts of these threads lie, which are of these trees, in the same way."""
+    def paths(self, thread_ids: Sequence[str]) -> dict[str, str | DamagedRollout | None]:
+        """Where the rollouts of these threads lie, each looked up as `stored` does."""
         own, more_names = self.live.own, self._more_names
-        return find_paths(self.rollouts, self.state, thread_ids, trees, own=own, more_names=more_names)
+        return find_paths(self.rollouts, self.state, thread_ids, own=own, more_names=more_names)
 
     def known(self, thread_id: str) -> StoredThread:
         """The thread as loaded here, else as stored.
@@ -344,8 +344,9 @@ class Catalog:
         """The edges that lead to a thread, from its parent's on upwards, and those of the tree below it; of the latter
         there may be more. A thread that lives in memory only has none on record, and is open."""
         index, fresh = self.index(), self._fresh()
-        above, below = index.edges_around(thread_id, fresh)
-        return self._with_fresh_above(index, thread_id, above), _with_fresh(below, fresh)
+        with index.snapshot():
+            above, below = index.edges_above(thread_id), index.edges_below({thread_id, *fresh})
+            return self._with_fresh_above(index, thread_id, above), _with_fresh(below, fresh)
 
     def _with_fresh_above(self, index: StateStore, thread_id: str, recorded: Sequence[SpawnEdge]) -> list[SpawnEdge]:
         """The recorded edges above a thread, and those above the threads in memory that they lead to."""
@@ -358,11 +359,10 @@ class Catalog:
             end = recorded[-1].parent_id if recorded else parent
         return chain_of(edges, thread_id)
 
-    def tree_below(self, thread_id: str) -> Trees:
-        """The tree below a thread, with the edges to threads that live in memory only; there may be more."""
+    def edges_below(self, thread_id: str) -> list[SpawnEdge]:
+        """The edges below a thread, with those to threads that live in memory only; there may be more."""
         fresh = self._fresh()
-        trees = (self.index()).trees_with_files({thread_id, *fresh}, self.rollouts.look_at_many)
-        return trees._replace(edges=_with_fresh(trees.edges, fresh))
+        return _with_fresh(self.index().edges_below({thread_id, *fresh}), fresh)
 
     def _fresh(self) -> dict[str, str | None]:
         """The threads that live in memory only, each with its parent."""

@@ -11,7 +11,7 @@ from mcp_server.codex.texts import searchable
 from mcp_server.models.history import TurnSpan
 from mcp_server.models.thread import StoredThread
 from mcp_server.storage.contracts import StateStore
-from mcp_server.storage.history import FirstLook, TextQuery
+from mcp_server.storage.history import TextQuery
 from mcp_server.storage.query import ThreadQuery
 from mcp_server.threads.history import HistoryText, read_draft
 from mcp_server.threads.terms import Terms
@@ -57,8 +57,6 @@ class Search:
     incomplete: list[str]
     apart: list[History] = field(default_factory=list[History])
     """What the index can't have: an ephemeral thread, or all that is new while the state DB can't be written."""
-    first: FirstLook | None = None
-    """What there is to be looked at first, where all is indexed."""
     rest: str | None = None
     """Where to go on if time was up."""
     until: float = 0.0

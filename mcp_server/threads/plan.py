@@ -72,11 +72,10 @@ class Planner:
             raise EphemeralThread(root_id, "thread_archive")
         if root_live is not None and not root_live.materialised:
             raise NotMaterialized(root_id, "thread_archive")
-        tree = self._catalog.tree_below(root_id)
-        below = descendants(root_id, tree.edges)
+        below = descendants(root_id, self._catalog.edges_below(root_id))
         plan = Plan(root_id)
         order = [root_id, *(node.thread_id for node in reversed(below))]
-        paths = self._catalog.paths(order, tree)
+        paths = self._catalog.paths(order)
         for thread_id in order:
             live = self._live.get(thread_id)
             if live is not None and not live.materialised:
@@ -102,13 +101,13 @@ class Planner:
 
     def _add_below(self, plan: Plan, *, together: bool) -> None:
         """Add the archived threads below the root, or those of them that were archived `together` with it."""
-        tree = self._catalog.tree_below(plan.root_id)
-        below = [node.thread_id for node in descendants(plan.root_id, tree.edges)]
+        edges = self._catalog.edges_below(plan.root_id)
+        below = [node.thread_id for node in descendants(plan.root_id, edges)]
         if below and together:
             # less what came back and went again by itself
             same = self._catalog.log.moved_with("archive", plan.root_id)
             below = [thread_id for thread_id in below if thread_id in same]
-        paths = self._catalog.paths(below, tree)
+        paths = self._catalog.paths(below)
         for thread_id in below:
             if self._live.get(thread_id) is not None:
                 continue
@@ -139,12 +138,11 @@ class Planner:
         return None
 
     def delete(self, root_id: str) -> Plan:
-        tree = self._catalog.tree_below(root_id)
-        below = descendants(root_id, tree.edges)
+        below = descendants(root_id, self._catalog.edges_below(root_id))
         plan = Plan(root_id)
         order = [*(node.thread_id for node in reversed(below)), root_id]
         free = [thread_id for thread_id in order if self._live.get(thread_id) is None]
-        paths = self._catalog.paths(free, tree)
+        paths = self._catalog.paths(free)
         for thread_id in order:
             live = self._live.get(thread_id)
             path = live.thread.path if live else paths[thread_id]

@@ -36,7 +36,7 @@ from mcp_server.models.turn import Item, Turn
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.query import Anchor, ThreadQuery
 from mcp_server.sync.backfill import ALL_ACTIVE
-from mcp_server.sync.lookup import borne_out
+from mcp_server.sync.lookup import verified
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.checks import check_no_page, check_one_item
 from mcp_server.threads.excerpt import ANSWER_CHARS, cut, fitted
@@ -113,13 +113,15 @@ class Reader:
 
     def _list(self, index: StateStore, params: ListParams, query: ThreadQuery) -> ThreadListResult:
         others = _left_out(query, params.filter)
-        page = index.list(query, list(others.values()), self._catalog.rollouts.look_at_many)
-        if self._catalog.mend(page.rows, page.files):
-            page = index.list(query, list(others.values()), self._catalog.rollouts.look_at_many)
+        page = index.list(query, list(others.values()))
+        files = self._files_of(page.rows)
+        if self._catalog.mend(page.rows, files):
+            page = index.list(query, list(others.values()))
+            files = self._files_of(page.rows)
         rows = page.rows
         keys = [getattr(row, f"{params.sort_key}_ms") for row in rows]
         step = -1 if params.sort_direction == "desc" else 1
-        shown, gone = self._verified(rows, page.files)
+        shown, gone = self._verified(rows, files)
         hidden = Hidden(
             **{name: count.n for name, count in zip(others, page.beside, strict=True)},
             duplicates=page.copies.n,
@@ -136,6 +138,9 @@ class Reader:
             hidden=hidden,
         )
 
+    def _files_of(self, rows: Sequence[StoredThread]) -> dict[str, RolloutFile]:
+        return self._catalog.rollouts.stat_many([row.path for row in rows])
+
     def _verified(
         self, rows: Sequence[StoredThread], files: Mapping[str, RolloutFile]
     ) -> tuple[list[StoredThread], int]:
@@ -145,7 +150,7 @@ class Reader:
         shown: list[StoredThread] = []
         gone = 0
         for row in rows:
-            current = row if borne_out(row, files) else self._catalog.stored(row.id)
+            current = row if verified(row, files) else self._catalog.stored(row.id)
             if current is None:
                 gone += 1
             elif current.archived == row.archived:

@@ -88,11 +88,7 @@ class Searcher:
         deadline = time.monotonic() + _SECONDS
         tools = params.include_tool_calls
         search = Search(store, terms, threads, thread_id, tools, ranked, batch, deadline, incomplete)
-        if thread_id is None and params.cursor is None:
-            search.first = search.store.first_look(search.query(None), _NAMES + 1)
-        if search.first is None or not search.first.complete:
-            search.first = None
-            self._read_unread(search)
+        self._read_unread(search)
         unreadable = [] if thread_id else self._unreadable(store, params.filter.archived)
         if ranked:
             return self._ranked(search, params.cursor, limit, unreadable)
@@ -194,8 +190,7 @@ class Searcher:
                 yield hit
         before = place + 1 if stage == "t" else None
         while True:
-            first_look = search.first if before is None else None
-            places = first_look.places if first_look else search.store.places(search.query(before))
+            places = search.store.places(search.query(before))
             if not places:
                 return
             fetched = self._fetch(places)
@@ -221,9 +216,7 @@ class Searcher:
             before, search.batch = places[-1].number, min(2 * search.batch, _MOST_PLACES)
 
     def _in_names(self, search: Search, skip: int) -> Iterator[Hit]:
-        if search.first is not None:
-            named = search.first.named
-        elif search.thread_id is not None:
+        if search.thread_id is not None:
             named = [self._catalog.known(search.thread_id)]
         else:
             named = search.store.named(search.terms.literals, search.threads, _NAMES + 1)

@@ -79,7 +79,9 @@ def open_history(store: HistoryStore, text: HistoryText, active_turn_id: str | N
         StoreFailure: the index can't be read or written.
     """
     while True:
-        mark, spans = store.last_turns(text.thread.id, last)
+        with store.snapshot():
+            mark = store.marks([text.thread.id]).get(text.thread.id)
+            spans = store.spans(text.thread.id, max(0, mark.turns - last), mark.turns) if mark and last else []
         if mark is None or (mark.stamp, mark.base) != (text.thread.stamp, text.base):
             spans = []
             going_on = mark if mark is not None and _holds(text, mark) else None

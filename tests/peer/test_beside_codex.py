@@ -234,6 +234,6 @@ async def test_codex_waits_for_a_thread_that_we_hold_among_many_and_takes_no_har
         with contextlib.suppress(home.peer.appserver.RpcError):  # on a busy machine it has waited too long meanwhile
             assert codex.wait(starting)["thread"]["id"] not in threads
         codex.request("thread/start", {"cwd": "/work"})
-        assert [file.thread_id for file in rollouts.files()].count(threads[0]) == 1
+        assert [file.thread_id for file in rollouts.walk()].count(threads[0]) == 1
         assert home.rollout(threads[0]) == home.path / moved.path
         codex.request("thread/resume", {"threadId": threads[1]})

@@ -239,7 +239,7 @@ class TestBackfill:
 def half_built(home: Home, state: StateStore, done: str) -> None:
     """A build that stopped after the batch that ended with a thread's file."""
     state.claim_backfill("before", NOW_MS - HOUR_MS, 1)
-    for file in home.rollouts.files():
+    for file in home.rollouts.walk():
         if file.path >= path_of(done):
             state.commit(Change(threads=((home.rollouts.describe(file)).thread,)))
     found = BackfillState("running", path_of(done), "before", NOW_MS - HOUR_MS, done=2, found=3)
@@ -252,14 +252,14 @@ def test_of_a_real_home_every_row_equals_its_file_and_the_edges_equal_the_tree(
 ) -> None:
     rollouts = RolloutFiles(golden_home)
     result = backfill(rollouts, state, owner="here", now_ms=lambda: NOW_MS)
-    files, names = rollouts.files(), rollouts.names()
+    files, names = list(rollouts.walk()), rollouts.names()
     assert (result.status, result.found, result.damaged, result.bad_lines) == ("complete", len(files), (), 0)
     threads = [(rollouts.describe(file)).thread for file in files]
     assert state.get_many([one.id for one in threads]) == {
         one.id: replace(one, name=names.get(one.id)) for one in threads
     }
     tree = {one.id: parent for one in threads if (parent := spawn_parent(one.source))}
-    edges = (state.trees_with_files(tree.values(), lambda _: {})).edges
+    edges = state.edges_below(tree.values())
     assert {edge.child_id: edge.parent_id for edge in edges} == tree
     assert len(tree) == 8
     assert state.counts([ThreadQuery(archived=True, with_preview=None)]) == [Count(5)]

@@ -89,7 +89,7 @@ def as_codex_shows(home: Path, thread: StoredThread, name: str | None) -> dict[s
 def test_every_thread_of_a_real_home_is_described_as_codex_shows_it(golden: dict[str, Any], golden_home: Path) -> None:
     store = RolloutFiles(golden_home)
     names = store.names()
-    described = [(store.describe(file)).thread for file in store.files()]
+    described = [(store.describe(file)).thread for file in store.walk()]
     ours = {thread.id: as_codex_shows(golden_home, thread, names.get(thread.id)) for thread in described}
     seen = set[str]()
     for call, shown in threads_in(golden["cold"]):
@@ -106,7 +106,7 @@ def test_every_thread_of_a_real_home_is_described_as_codex_shows_it(golden: dict
 
 def test_no_line_of_a_real_home_is_bad_and_archives_have_the_time_of_the_file(golden_home: Path) -> None:
     store = RolloutFiles(golden_home)
-    for file in store.files():
+    for file in store.walk():
         description = store.describe(file)
         assert description.bad_lines == ()
         mtime_ms = file.stamp.mtime_ns // 1_000_000

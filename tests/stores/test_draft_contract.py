@@ -21,16 +21,16 @@ LONG = b"x" * 700_000 + b"\n"
 
 def test_a_draft_is_no_rollout_until_it_is_made_one(store: RolloutStore) -> None:
     with store.drafted(PATH_A, parts(META, LONG, b"", LONG, b"en", b"d\n")) as put:
-        assert store.files() == []
+        assert list(store.walk()) == []
         stamp = put()
-        assert [file.stamp for file in store.files()] == [stamp]
+        assert [file.stamp for file in store.walk()] == [stamp]
     assert store.read(PATH_A, [(0, stamp.size)]) == [META + LONG + LONG + b"end\n"]
 
 
 def test_a_draft_that_is_not_made_one_leaves_nothing(store: RolloutStore) -> None:
     with store.drafted(PATH_A, parts(META, LONG, LONG)):
         pass
-    assert store.files() == []
+    assert list(store.walk()) == []
     store.create(PATH_A, META)
 
 
@@ -42,7 +42,7 @@ def test_where_a_part_can_not_be_had_there_is_no_draft(store: RolloutStore) -> N
 
     with pytest.raises(DamagedRollout, match="source"), store.drafted(PATH_A, broken()):
         pytest.fail("it is whole")
-    assert store.files() == []
+    assert list(store.walk()) == []
 
 
 def test_a_draft_takes_no_name_that_is_taken(store: RolloutStore) -> None:

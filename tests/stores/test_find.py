@@ -138,8 +138,7 @@ class TestFind:
 
 
 def paths_of(home: Home, state: StateStore, thread_ids: list[str]) -> dict[str, str | DamagedRollout | None]:
-    trees = state.trees_with_files(thread_ids, home.rollouts.look_at_many)
-    return find_paths(home.rollouts, state, thread_ids, trees)
+    return find_paths(home.rollouts, state, thread_ids)
 
 
 class TestManyAtOnce:

@@ -66,15 +66,6 @@ def test_a_mark_comes_back_as_it_was_taken_in(state: StateStore) -> None:
     assert state.marks([]) == {}
 
 
-def test_the_last_turns_come_with_the_mark(state: StateStore) -> None:
-    state.commit(Change(threads=(thread("a"),)))
-    assert state.last_turns("a", 2) == (None, [])
-    state.step([step("a", THREE)])
-    assert state.last_turns("a", 2) == (mark("a"), [span(1), span(2)])
-    assert state.last_turns("a", 9) == (mark("a"), [*THREE])
-    assert state.last_turns("a", 0) == (mark("a"), [])
-
-
 def test_a_step_goes_on_only_from_the_mark_that_is_there(state: StateStore) -> None:
     state.commit(Change(threads=(thread("a"),)))
     on = step("a", (span(3),), mark=mark("a", 2_000, turns=4), after=1_000, keep=3)

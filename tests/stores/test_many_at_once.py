@@ -48,7 +48,7 @@ def test_many_moves_are_single_moves_and_what_fails_stays_alone(store: RolloutSt
     assert moved == store.stat(archived_path(PATH_A))
     assert isinstance(taken, RolloutNameTaken)
     assert isinstance(gone, DamagedRollout)
-    assert store.look_at_many([PATH_A, PATH_B, archived_path(PATH_A)]).keys() == {PATH_B, archived_path(PATH_A)}
+    assert store.stat_many([PATH_A, PATH_B, archived_path(PATH_A)]).keys() == {PATH_B, archived_path(PATH_A)}
     again, _ = store.archive_many([PATH_A, PATH_B])  # already moved counts as done
     assert again == moved
     before = moved.stamp.mtime_ns

@@ -92,10 +92,10 @@ def test_a_tree_is_found_listed_and_moved_along_indexes(db: StateDb, asked: Aske
     edges = (SpawnEdge("a", "b"), SpawnEdge("b", "c"))
     db.commit(Change(threads=tuple(rows), edges=edges))
     asked.clear()
-    assert db.edges_around("b", ()) == ([edges[0]], [edges[1]])
+    assert (db.edges_above("b"), db.edges_below(["b"])) == ([edges[0]], [edges[1]])
     assert db.edges_above("c") == [edges[1], edges[0]]
-    assert set((db.trees_with_files(["a"], lambda _: {})).stamps) == {"a", "b", "c"}
-    assert set((db.get_many_with_files(["a", "b"], lambda _: {})).rows) == {"a", "b"}
+    assert set(db.stamps(["a", "b", "c"])) == {"a", "b", "c"}
+    assert set(db.get_many(["a", "b"])) == {"a", "b"}
     for query in (ThreadQuery(ancestor_id="a"), ThreadQuery(parent_id="a"), ThreadQuery(search_term="hello")):
         assert (db.list(query, [replace(query, archived=True)])).rows
     operation = Operation("op", "archive", "a", (Move("a", "sessions/a.jsonl"),), "running", 1)

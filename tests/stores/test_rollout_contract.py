@@ -37,7 +37,7 @@ def test_path_of_is_the_date_folder_and_name_in_local_time(store: RolloutStore) 
     local = time.localtime(at_ms // 1000)
     expected = time.strftime("sessions/%Y/%m/%d/rollout-%Y-%m-%dT%H-%M-%S-", local) + f"{A}.jsonl"
     assert store.path_of(A.upper(), at_ms) == expected
-    assert store.files() == []
+    assert list(store.walk()) == []
 
 
 def test_path_of_refuses_an_id_that_is_no_uuid(store: RolloutStore) -> None:
@@ -53,11 +53,11 @@ def test_absolute_ends_with_the_relative_path(store: RolloutStore) -> None:
 
 
 def test_files_lists_active_and_archived_rollouts_with_their_stamps(store: RolloutStore) -> None:
-    assert store.files() == []
+    assert list(store.walk()) == []
     stamp = store.create(PATH_A, META)
     store.create(PATH_B, META)
     store.archive(PATH_B)
-    found = {file.path: file for file in store.files()}
+    found = {file.path: file for file in store.walk()}
     assert set(found) == {PATH_A, PATH_B.replace(FOLDER, "archived_sessions")}
     assert found[PATH_A].stamp == stamp
     assert found[PATH_A].thread_id == A
@@ -67,7 +67,7 @@ def test_files_lists_active_and_archived_rollouts_with_their_stamps(store: Rollo
 def test_files_leaves_out_what_is_not_called_a_rollout(store: RolloutStore) -> None:
     store.create(f"{FOLDER}/notes.jsonl", META)
     store.create(f"{FOLDER}/rollout-2026-11-22T23-04-48-{A}.jsonl.bak", META)
-    assert store.files() == []
+    assert list(store.walk()) == []
 
 
 def test_stat_tells_the_file_at_a_path_or_none(store: RolloutStore) -> None:
@@ -128,7 +128,7 @@ def test_describe_reads_the_thread_from_its_file(store: RolloutStore) -> None:
 
 def test_describe_of_a_file_that_went_away_is_an_error(store: RolloutStore) -> None:
     store.create(PATH_A, META)
-    [file] = store.files()
+    [file] = list(store.walk())
     store.remove(PATH_A)
     with pytest.raises(DamagedRollout, match="is gone"):
         store.describe(file)
@@ -148,7 +148,7 @@ def test_create_does_not_overwrite(store: RolloutStore) -> None:
     with pytest.raises(RolloutNameTaken):
         store.create(PATH_A, b"other\n")
     assert content(store, PATH_A) == [META.rstrip(b"\n")]
-    assert [file.stamp for file in store.files()] == [stamp]
+    assert [file.stamp for file in store.walk()] == [stamp]
 
 
 def test_append_adds_lines_and_returns_the_new_stamp(store: RolloutStore) -> None:
@@ -160,7 +160,7 @@ def test_append_adds_lines_and_returns_the_new_stamp(store: RolloutStore) -> Non
     assert file.stamp == stamp
     assert stamp.size == len(b"one\ntwo\nthree\n")
     assert content(store, PATH_A) == [b"one", b"two", b"three"]
-    assert [file.stamp for file in store.files() if file.thread_id == B] == [other]
+    assert [file.stamp for file in store.walk() if file.thread_id == B] == [other]
 
 
 def test_append_of_nothing_touches_nothing(store: RolloutStore) -> None:
@@ -201,14 +201,14 @@ def test_pieces_of_many_files_are_read_and_what_can_not_be_is_told(store: Rollou
 def test_append_to_a_missing_file_is_an_error_and_creates_none(store: RolloutStore) -> None:
     with pytest.raises(DamagedRollout, match="is gone"):
         store.append(PATH_A, b"one\n")
-    assert store.files() == []
+    assert list(store.walk()) == []
 
 
 def test_append_to_a_compressed_rollout_is_refused(store: RolloutStore) -> None:
     stamp = store.create(f"{PATH_A}.zst", b"")
     with pytest.raises(CompressedRollout, match=A):
         store.append(f"{PATH_A}.zst", b"one\n")
-    assert [file.stamp for file in store.files()] == [stamp]
+    assert [file.stamp for file in store.walk()] == [stamp]
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "sessions/../x", "other/x", "sessions", "sessions//x", "sessions/./x"])
@@ -225,7 +225,7 @@ def test_remove_deletes_one_rollout_and_no_other(store: RolloutStore) -> None:
     store.create(PATH_A, META)
     store.create(PATH_B, META)
     store.remove(PATH_A)
-    assert [file.path for file in store.files()] == [PATH_B]
+    assert [file.path for file in store.walk()] == [PATH_B]
 
 
 def test_remove_of_what_is_gone_counts_as_done(store: RolloutStore) -> None:
@@ -233,7 +233,7 @@ def test_remove_of_what_is_gone_counts_as_done(store: RolloutStore) -> None:
     store.create(PATH_A, META)
     store.remove(PATH_A)
     store.remove(PATH_A)
-    assert store.files() == []
+    assert list(store.walk()) == []
 
 
 # ---------------------------------------------------------------------------------------------- archive
@@ -247,7 +247,7 @@ def test_archive_moves_the_rollout_and_keeps_mtime_and_bytes(store: RolloutStore
     assert (moved.path, moved.archived, moved.stamp) == (ARCHIVED_A, True, stamp)
     assert store.stat(PATH_A) is None
     assert content(store, ARCHIVED_A) == [META.rstrip(b"\n")]
-    assert [file.stamp for file in store.files() if file.path == PATH_B] == [other]
+    assert [file.stamp for file in store.walk() if file.path == PATH_B] == [other]
 
 
 def test_archive_already_moved_counts_as_done(store: RolloutStore) -> None:

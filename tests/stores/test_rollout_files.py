@@ -68,7 +68,7 @@ def test_a_draft_has_a_hidden_name_and_keeps_none(files: RolloutFiles, tmp_path:
         yield b"x" * (1 << 20)
         (draft,) = (tmp_path / FOLDER).iterdir()
         assert draft.name.startswith(".")
-        assert files.files() == []
+        assert list(files.walk()) == []
         raise ValueError("no more")
 
     with pytest.raises(ValueError, match="no more"), files.drafted(PATH_A, parts()):
@@ -104,7 +104,7 @@ def test_a_link_that_leads_out_of_the_home_is_refused(
     (outside / Path(PATH_A).name).write_bytes(META)
     (tmp_path / link).parent.mkdir(parents=True)
     (tmp_path / link).symlink_to(outside / Path(PATH_A).name if link == PATH_A else outside)
-    assert files.files() == []
+    assert list(files.walk()) == []
     assert files.stat(PATH_A) is None
     attempts: list[Callable[[], object]] = [
         lambda: files.append(PATH_A, b"x\n"),
@@ -125,14 +125,14 @@ def test_a_sessions_folder_that_is_itself_a_link_works(
 ) -> None:
     (tmp_path / "sessions").symlink_to(tmp_path_factory.mktemp("disk"))
     files.create(PATH_A, META)
-    assert [file.path for file in files.files()] == [PATH_A]
+    assert [file.path for file in files.walk()] == [PATH_A]
 
 
 def test_a_compressed_rollout_is_read_by_offsets_of_its_text(files: RolloutFiles, tmp_path: Path) -> None:
     path = f"{PATH_A}.zst"
     (tmp_path / FOLDER).mkdir(parents=True)
     (tmp_path / path).write_bytes(zstd.compress(META + b"two\nthree\n"))
-    [file] = files.files()
+    [file] = list(files.walk())
     assert (file.path, file.thread_id) == (path, A)
     assert (files.describe(file)).thread.id == A
     assert all_lines(files, path, len(META)) == [RawLine(len(META), b"two"), RawLine(len(META) + 4, b"three")]
@@ -152,7 +152,7 @@ def test_a_rollout_that_cannot_be_opened_is_an_error(files: RolloutFiles, tmp_pa
     (tmp_path / PATH_A).mkdir(parents=True)  # a folder of that name: root may read any file
     with pytest.raises(DamagedRollout, match="can't be read"):
         content(files, PATH_A)
-    assert files.files() == []
+    assert list(files.walk()) == []
 
 
 @posix_only
@@ -162,7 +162,7 @@ def test_a_move_killed_between_its_two_steps_is_finished_by_the_next(files: Roll
     (tmp_path / ARCHIVED_A).hardlink_to(tmp_path / PATH_A)
     moved = files.archive(PATH_A)
     assert (moved.path, moved.stamp) == (ARCHIVED_A, stamp)
-    assert [file.path for file in files.files()] == [ARCHIVED_A]
+    assert [file.path for file in files.walk()] == [ARCHIVED_A]
 
 
 def test_without_hard_links_files_are_still_created_and_moved(

@@ -21,7 +21,7 @@ from mcp_server.models.history import TextChunk
 from mcp_server.models.records import Change, SpawnEdge
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.contracts import StateStore
-from mcp_server.storage.history import FirstLook, TextQuery
+from mcp_server.storage.history import TextQuery
 from mcp_server.storage.query import ThreadQuery
 from mcp_server.storage.sqlite.database import StateDb
 
@@ -42,19 +42,6 @@ def found(state: StateStore, *literals: str, **changes: Any) -> list[tuple[str, 
     """Thread and number of each place."""
     query = TextQuery(literals, changes.pop("threads", ALL), **changes)
     return [(place.thread.id, place.start // 100) for place in state.places(query)]
-
-
-def test_the_first_look_is_all_of_them_at_once(state: StateStore) -> None:
-    hold(state, "a needle", "another needle", name="needles")
-    query = TextQuery(("needle",), ALL, limit=1)
-    look = state.first_look(query, names=5)
-    assert look.complete
-    assert [named.id for named in look.named] == ["a"]
-    assert list(look.places) == state.places(query)
-    assert len(look.places) == 1
-    assert list((state.first_look(query, names=0)).named) == []
-    state.commit(Change(threads=(thread("b"),)))
-    assert state.first_look(query, names=5) == FirstLook(complete=False)
 
 
 # ---------------------------------------------------------------------------------------------- literals

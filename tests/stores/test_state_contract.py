@@ -3,20 +3,19 @@ own. Numbers of peer cases are those of CODEX_SEMANTICS 5.9."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from mcp_server.codex.files import RolloutFile
 from mcp_server.models.event import ThreadEvent
-from mcp_server.models.history import IndexCheckpoint, IndexUpdate
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.records import Change, Moved, SpawnEdge
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
 from mcp_server.storage.contracts import StateStore
-from mcp_server.storage.query import ThreadQuery
+from mcp_server.storage.query import Count, ThreadQuery
 from tests.together import together
 
 
@@ -67,44 +66,6 @@ FULL = thread(
     git=GitInfo(branch="main"),
     recorded={"model": "m", "sandbox": {"type": "readOnly"}, "approval_policy": {"granular": {}}},
 )
-
-
-def test_a_row_comes_with_what_lies_at_its_path(state: StateStore) -> None:
-    looked_at: list[str] = []
-
-    def look(path: str) -> RolloutFile | None:
-        looked_at.append(path)
-        return there.get(path)
-
-    plain = thread("plain")
-    there = {plain.path: RolloutFile(plain.path, FileStamp(30, 40))}
-    state.commit(Change(threads=(plain, thread("gone"))))
-    assert state.get_with_file("plain", look) == (plain, there[plain.path])
-    assert state.get_with_file("gone", look) == (thread("gone"), None)
-    assert state.get_with_file("unknown", look) == (None, None)
-    assert looked_at == [plain.path, thread("gone").path]
-
-
-def test_rows_with_marks_and_trees_come_with_what_lies_at_their_paths(state: StateStore) -> None:
-    def look(paths: Collection[str]) -> dict[str, RolloutFile]:
-        return {path: there[path] for path in paths if path in there}
-
-    edges = [SpawnEdge("a", "gone"), SpawnEdge("gone", "without a row")]
-    rows = {name: thread(name) for name in ("a", "gone")}
-    there = {
-        rows["a"].path: RolloutFile(rows["a"].path, FileStamp(30, 40)),
-        "another": RolloutFile("another", FileStamp(1, 1)),
-    }
-    state.commit(Change(threads=(*rows.values(), thread("no part of it")), edges=tuple(edges)))
-    mark = IndexCheckpoint("a", FileStamp(10, 20), 0, 10, "check", turns=3, items=6, next_item=7, next_ordinal=0)
-    state.step([IndexUpdate(mark, after=None, keep=0, spans=(), texts=())])
-    stamps = {name: (row.path, row.stamp) for name, row in rows.items()}
-    files = {rows["a"].path: there[rows["a"].path]}
-    assert state.get_many_with_files(["a", "gone", "unknown"], look) == (rows, files, {"a": mark})
-    assert state.trees_with_files(["a", "unknown"], look) == (edges, stamps, files)
-    assert state.trees_with_files(["gone"], look) == (edges[1:], {"gone": stamps["gone"]}, {})
-    assert state.get_many_with_files([], look) == ({}, {}, {})
-    assert state.trees_with_files([], look) == ([], {}, {})
 
 
 @pytest.mark.parametrize("row", [FULL, thread("plain"), thread("odd", source=5), thread("none", source=None)])
@@ -212,17 +173,25 @@ def test_rows_follow_what_was_moved_and_the_moves_are_announced_in_order(state: 
     assert (state.get("a") or row).archived_at_ms is None
 
 
+# ---------------------------------------------------------------------------------------------- snapshots
+
+
+def test_reads_within_a_snapshot_see_the_same_state_whatever_others_commit(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a"),)))
+    with ThreadPoolExecutor(1) as pool:
+        with state.snapshot():
+            assert state.counts([ThreadQuery(with_preview=None)]) == [Count(1)]
+            committing = pool.submit(state.commit, Change(threads=(thread("b"),)))
+            with suppress(TimeoutError):  # a store may let others wait instead
+                committing.result(0.5)
+            with state.snapshot():
+                assert state.get("b") is None
+            assert state.counts([ThreadQuery(with_preview=None)]) == [Count(1)]
+        committing.result(30)
+    assert state.counts([ThreadQuery(with_preview=None)]) == [Count(2)]
+
+
 # ---------------------------------------------------------------------------------------------- edges
-
-
-def below(state: StateStore, *thread_ids: str) -> list[SpawnEdge]:
-    """The edges of the trees below these threads, by either way to them."""
-    edges = (state.trees_with_files(thread_ids, lambda _: {})).edges
-    assert not thread_ids or state.edges_around(thread_ids[0], thread_ids[1:]) == (
-        state.edges_above(thread_ids[0]),
-        edges,
-    )
-    return edges
 
 
 def test_a_spawned_thread_gets_an_open_edge_to_its_parent(state: StateStore) -> None:
@@ -230,14 +199,14 @@ def test_a_spawned_thread_gets_an_open_edge_to_its_parent(state: StateStore) -> 
     state.commit(Change(threads=(thread("child", source=spawned_by("p")),)))
     state.commit(Change(observed=(thread("seen", source=spawned_by("p")),)))
     assert state.edges_above("child") == [SpawnEdge("p", "child", "open")]
-    assert below(state, "p") == [SpawnEdge("p", "child"), SpawnEdge("p", "seen")]
+    assert state.edges_below(["p"]) == [SpawnEdge("p", "child"), SpawnEdge("p", "seen")]
 
 
 def test_an_edge_is_inserted_only_if_the_child_has_none(state: StateStore) -> None:
     state.commit(Change(edges=(SpawnEdge("p", "child", "closed"),)))
     state.commit(Change(edges=(SpawnEdge("q", "child"),), threads=(thread("child", source=spawned_by("r")),)))
     assert state.edges_above("child") == [SpawnEdge("p", "child", "closed")]
-    assert below(state, "q", "r") == []
+    assert state.edges_below(["q", "r"]) == []
 
 
 def test_a_given_edge_comes_before_the_one_that_the_source_tells(state: StateStore) -> None:
@@ -248,16 +217,16 @@ def test_a_given_edge_comes_before_the_one_that_the_source_tells(state: StateSto
 
 def test_no_thread_is_its_own_child(state: StateStore) -> None:
     state.commit(Change(threads=(thread("a", source=spawned_by("a")),), edges=(SpawnEdge("b", "b"),)))
-    assert below(state, "a", "b") == []
+    assert state.edges_below(["a", "b"]) == []
 
 
 def test_peer_275_thread_spawn_edges_open_and_closed_are_both_followed(state: StateStore) -> None:
     state.commit(Change(edges=(SpawnEdge("parent", "child", "closed"), SpawnEdge("child", "grandchild"))))
     state.commit(Change(threads=(thread("child"), thread("grandchild"), thread("stranger"))))
     edges = [SpawnEdge("parent", "child", "closed"), SpawnEdge("child", "grandchild")]
-    assert below(state, "parent") == below(state, "child", "parent") == edges
-    assert below(state, "child") == edges[1:]
-    assert below(state) == []
+    assert state.edges_below(["parent"]) == state.edges_below(["child", "parent"]) == edges
+    assert state.edges_below(["child"]) == edges[1:]
+    assert state.edges_below([]) == []
 
     listed = state.list(ThreadQuery(ancestor_id="parent", direction="asc"))
     assert [row.id for row in listed.rows] == ["child", "grandchild"]
@@ -274,7 +243,7 @@ def test_the_edges_above_a_thread_lead_to_its_root_nearest_first(state: StateSto
 def test_edges_that_form_a_cycle_are_each_followed_once(state: StateStore) -> None:
     cycle = (SpawnEdge("c", "a"), SpawnEdge("a", "b"), SpawnEdge("b", "c"))
     state.commit(Change(edges=(*cycle, SpawnEdge("elsewhere", "stranger"))))
-    assert below(state, "b") == below(state, "c", "a", "b") == list(cycle)
+    assert state.edges_below(["b"]) == state.edges_below(["c", "a", "b"]) == list(cycle)
     assert state.edges_above("c") == [cycle[2], cycle[1]]
 
 

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from mcp_server.codex.files import RolloutFile
 from mcp_server.models.records import Change, SpawnEdge
 from mcp_server.models.thread import FileStamp, SortDirection, StoredThread, ThreadSortKey
 from mcp_server.storage.contracts import StateStore
@@ -152,22 +151,6 @@ def test_a_page_tells_the_total_and_whether_more_follow(state: StateStore) -> No
     page = state.list(after)
     assert ([row.id for row in page.rows], page.total.n, page.more) == (["a"], 3, False)
     assert state.counts([after]) == [Count(3)]
-
-
-def test_what_lies_at_the_paths_of_a_page_is_asked_on_the_way(state: StateStore) -> None:
-    fill(state, thread("a"), thread("b"), thread("c"))
-    asked: list[Collection[str]] = []
-
-    there = {thread("b").path: RolloutFile(thread("b").path, thread("b").stamp)}
-
-    def look(paths: Collection[str]) -> dict[str, RolloutFile]:
-        asked.append(list(paths))
-        return there
-
-    page = state.list(ThreadQuery(direction="asc", limit=2), look=look)
-    assert asked == [[thread("a").path, thread("b").path]]
-    assert page.files == there
-    assert (state.list(ThreadQuery())).files == {}
 
 
 def test_an_anchor_without_id_skips_all_rows_of_its_time(state: StateStore) -> None:

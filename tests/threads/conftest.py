@@ -103,7 +103,7 @@ class Home(World):
     def standing(self) -> dict[str, bool]:
         """Which threads there are, and whether they are archived. Files and rows must tell the same, and no cascade may
         be open in the journal."""
-        files = [file for file in self.rollouts.files() if file.path not in self.in_the_way]
+        files = [file for file in self.rollouts.walk() if file.path not in self.in_the_way]
         rows = (self.state.list(ThreadQuery(archived=None, with_preview=None, limit=1_000))).rows
         assert {row.id: (row.path, row.stamp) for row in rows} == {f.thread_id: (f.path, f.stamp) for f in files}
         assert all(

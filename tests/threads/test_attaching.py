@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mcp_server.codex.files import RolloutFile
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.params import Caller, StartParams
 from mcp_server.models.records import Change
 from mcp_server.models.thread import StoredThread
-from mcp_server.storage.contracts import Look
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
 from mcp_server.threads.service import Stores, ThreadService
@@ -23,11 +21,11 @@ class Busy(MemoryState):
     meanwhile: Callable[[], object] | None = None
     looking: Callable[[], object] | None = None
 
-    def get_with_file(self, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
+    def get(self, thread_id: str) -> StoredThread | None:
         if self.looking is not None:
             self.looking()
             self.looking = None
-        return super().get_with_file(thread_id, look)
+        return super().get(thread_id)
 
     def commit(self, change: Change) -> list[ThreadEvent]:
         events = super().commit(change)

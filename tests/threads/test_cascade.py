@@ -48,14 +48,14 @@ def nothing_happened(home: Home, ids: list[str]) -> None:
 # Codex 110, thread_archive_archives_spawned_descendants
 def test_all_below_the_thread_goes_with_it_over_open_and_closed_edges(home: Home) -> None:
     ids = home.plant(*TREE, closed=[1])
-    _, edges = home.state.edges_around(ids[0], ())
+    edges = home.state.edges_below([ids[0]])
     assert [edge.status for edge in edges] == ["closed", "open", "open"]
     assert home.standing() == dict.fromkeys(ids, False)
     receipt = archive(home.service(), ids[0])
     assert receipt.archived == in_order(ids)
     assert (receipt.already_archived, receipt.failed, receipt.interrupted) == ([], [], [])
     assert home.standing() == dict.fromkeys(ids, True)
-    assert home.state.edges_around(ids[0], ()) == ([], edges)
+    assert (home.state.edges_above(ids[0]), home.state.edges_below([ids[0]])) == ([], edges)
 
 
 def test_threads_above_and_beside_are_untouched(home: Home) -> None:

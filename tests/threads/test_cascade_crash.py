@@ -87,7 +87,7 @@ class Case:
         assert set(names) >= set(standing)
         if self.kind == "delete":
             assert home.state.deleted(self._all()) == set(self.ids if done else [])
-            assert not done or home.state.edges_around(self.ids[0], self._all()) == ([], [])
+            assert not done or home.state.edges_below(self._all()) == []
         return done
 
     def sweep(self, strike: Callable[[Home, Faults], bool], at: int = 1) -> int:
@@ -260,7 +260,7 @@ def test_failing_at_any_store_call_it_is_refused_whole_or_done_and_the_receipt_s
         service.catalog.commit(Change())  # what waited for the state DB goes in with the next change
         service.lifecycle.close_all()
         passed_over = {failure.thread_id for failure in receipt.failed} if receipt else set(case.ids)
-        files = {file.thread_id: file.archived for file in home.rollouts.files()}
+        files = {file.thread_id: file.archived for file in home.rollouts.walk()}
         assert {i: files.get(i) for i in case.before} == {
             i: case.before[i] if i in passed_over else case.after.get(i) for i in case.before
         }

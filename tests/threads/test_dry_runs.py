@@ -91,7 +91,7 @@ def outcome(call: Callable[[], Any]) -> Json:
 
 def everything(home: Home, service: ThreadService) -> Any:
     """What must not change. A row may: whoever looks for a thread brings its row in step with what it finds."""
-    files = {file.path: file.stamp for file in home.rollouts.files()}
+    files = {file.path: file.stamp for file in home.rollouts.walk()}
     running = [live.thread.id for live in service.live.all() if live.turn is not None]
     return files, home.locked(), service.live.ids(), running, home.told("thread/archived", "thread/deleted")
 

@@ -34,7 +34,7 @@ def reverted(home: Home, kind: Kind) -> str:
 
 def folders(home: Home) -> list[bool]:
     """Of each rollout, whether it is archived."""
-    return [is_archived(file.path) for file in home.rollouts.files()]
+    return [is_archived(file.path) for file in home.rollouts.walk()]
 
 
 @KINDS
@@ -112,4 +112,4 @@ def test_a_delete_that_any_of_its_rollouts_withstands_leaves_the_thread_and_can_
     assert REVERTS[-1] in row.path
     home.kill()
     again = home.service().cascade.delete(thread_id, dry_run=False)
-    assert (again.deleted, home.rollouts.files()) == ([thread_id], [])
+    assert (again.deleted, list(home.rollouts.walk())) == ([thread_id], [])

@@ -102,7 +102,7 @@ def texts(world: World, thread_id: str) -> list[str]:
 def check(world: World, story: Story) -> None:
     """A fresh start: rows follow the files, and the files hold what was acknowledged, in order, at most one more."""
     sync(world.rollouts, world.state)
-    files = {file.thread_id: file.stamp for file in world.rollouts.files()}
+    files = {file.thread_id: file.stamp for file in world.rollouts.walk()}
     assert {thread_id: stamp for thread_id, (_, stamp) in (world.state.stamps()).items()} == files
     for thread_id, said in story.said.items():
         found = texts(world, thread_id)

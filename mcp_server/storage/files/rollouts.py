@@ -52,15 +52,6 @@ class RolloutFiles(RolloutStore):
     def paths(self) -> Iterator[str]:
         return self._folders.paths()
 
-    def look_at(self, path: str) -> RolloutFile | None:
-        return self._folders.look_at(path)
-
-    def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
-        return self._folders.look_at_many(paths)
-
-    def files(self) -> list[RolloutFile]:
-        return list(self.walk())
-
     def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
         return self._folders.unusable(paths)
 
@@ -74,10 +65,10 @@ class RolloutFiles(RolloutStore):
         return self._folders.rollout(rollout_id)
 
     def stat(self, path: str) -> RolloutFile | None:
-        return self.look_at(path)
+        return self._folders.look_at(path)
 
     def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
-        return self.look_at_many(paths)
+        return self._folders.look_at_many(paths)
 
     def describe(self, file: RolloutFile) -> Description:
         with self._open(file.path) as text:
@@ -206,7 +197,7 @@ class RolloutFiles(RolloutStore):
             with self._open_listed(file.path, many) as text:
                 return describe(file, text, self._open_base)
         except StoreFailure as failure:
-            return None if self.look_at(file.path) is None else damage_of(failure, file.path)
+            return None if self.stat(file.path) is None else damage_of(failure, file.path)
 
     def _open_listed(self, path: str, many: ManyInside) -> RolloutText:
         """Open one of many files."""

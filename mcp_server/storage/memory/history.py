@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
+from contextlib import contextmanager
 
 from msgspec.structs import replace
 
@@ -11,10 +12,12 @@ from mcp_server.models.history import IndexCheckpoint, IndexUpdate, TextChunk, T
 from mcp_server.models.thread import StoredThread
 from mcp_server.storage.history import HistoryStore, TextPlace, TextQuery
 from mcp_server.storage.query import ThreadQuery, fits
+from mcp_server.storage.serialised import serialised, whole
 
 
+@serialised
 class MemoryHistory(HistoryStore):
-    """No method awaits, so each is one step of the event loop, and whole."""
+    """Its methods run one at a time, so each is whole."""
 
     def __init__(self) -> None:
         self._threads: dict[str, StoredThread] = {}
@@ -22,6 +25,11 @@ class MemoryHistory(HistoryStore):
         self._spans: dict[str, list[TurnSpan]] = {}
         self._texts: dict[int, tuple[str, TextChunk]] = {}
         self._next_text = 0
+
+    @contextmanager
+    def snapshot(self) -> Generator[None]:
+        with whole(self):
+            yield
 
     def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
         return {thread_id: self._marks[thread_id] for thread_id in thread_ids if thread_id in self._marks}

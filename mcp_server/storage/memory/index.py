@@ -15,7 +15,7 @@ from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import IndexUpdate
 from mcp_server.models.records import BackfillState, Change, Moved, Operation, Receipt, SpawnEdge, chain_of
 from mcp_server.models.thread import FileStamp, StoredThread, ThreadSortKey
-from mcp_server.storage.contracts import Look, LookMany, RowsWithFiles, StateStore, Trees
+from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.copies import Copy
 from mcp_server.storage.memory.history import MemoryHistory
 from mcp_server.storage.query import Count, Difference, ThreadQuery, ThreadRows, beyond, fits
@@ -113,30 +113,19 @@ class MemoryState(MemoryHistory, StateStore):
     def get(self, thread_id: str) -> StoredThread | None:
         return self._threads.get(thread_id)
 
-    def get_with_file(self, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
-        row = self._threads.get(thread_id)
-        return row, look(row.path) if row else None
-
     def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
         return {key: self._threads[key] for key in thread_ids if key in self._threads}
 
-    def get_many_with_files(self, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
-        rows = self.get_many(thread_ids)
-        files = look([row.path for row in rows.values()])
-        return RowsWithFiles(rows, files, self.marks(thread_ids))
-
-    def list(self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), look: LookMany | None = None) -> ThreadRows:
+    def list(self, query: ThreadQuery, beside: Sequence[ThreadQuery] = ()) -> ThreadRows:
         key = _KEYS[query.sort_key]
         matches = self._matches(query)
         matches.sort(key=lambda thread: (key(thread), thread.id), reverse=query.direction == "desc")
         rows = [thread for thread in matches if beyond(key(thread), thread.id, query)]
-        paths = [thread.path for thread in rows[: query.limit]]
         return ThreadRows(
             tuple(rows[: query.limit]),
             total=Count(len(matches)),
             more=len(rows) > query.limit,
             beside=tuple(self.counts(beside)),
-            files={} if look is None else look(paths),
             copies=Count(len(self._copies)),
         )
 
@@ -183,8 +172,8 @@ class MemoryState(MemoryHistory, StateStore):
         named.sort(key=lambda thread: (not thread.archived, thread.updated_at_ms, thread.id), reverse=True)
         return [thread.id for thread in named[:limit]]
 
-    def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
-        listed = {file.path: file.stamp for file in walk()}
+    def compare(self, found: Iterable[RolloutFile]) -> Difference:
+        listed = {file.path: file.stamp for file in found}
         known = {thread.path: thread.stamp for thread in self._threads.values()}
         bad: dict[str, FileStamp | None] = {path: one.stamp for path, one in self._unreadable.items()}
         copies = {path: one.stamp for path, one in self._copies.items() if one.thread_id in self._threads}
@@ -242,13 +231,8 @@ class MemoryState(MemoryHistory, StateStore):
     def edges_above(self, thread_id: str) -> list[SpawnEdge]:
         return chain_of(self._edges, thread_id)
 
-    def edges_around(self, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
-        return chain_of(self._edges, thread_id), self._below({thread_id, *others})
-
-    def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:
-        edges = self._below(thread_ids)
-        stamps = self.stamps({*thread_ids, *(edge.child_id for edge in edges)})
-        return Trees(edges, stamps, look([path for path, _ in stamps.values()]))
+    def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
+        return self._below(thread_ids)
 
     def forks_of(self, thread_id: str) -> list[str]:
         forks = (t.id for t in self._threads.values() if t.history_base and t.history_base.thread_id == thread_id)

@@ -55,13 +55,12 @@ class MemoryRollouts(RolloutStore):
         return f"{self._home}/{path}"
 
     def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
-        yield from self.files()
+        for path in self.paths():
+            if (file := self.stat(path)) is not None:
+                yield file
 
     def paths(self) -> Iterator[str]:
         return iter(sorted((path for path in self._files if is_rollout(PurePosixPath(path).name)), reverse=True))
-
-    def files(self) -> list[RolloutFile]:
-        return [self._file(path) for path in self.paths()]
 
     def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
         return []
@@ -75,16 +74,10 @@ class MemoryRollouts(RolloutStore):
     def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
         return self._rollout(rollout_id)
 
-    def stat(self, path: str) -> RolloutFile | None:
-        return self.look_at(path)
-
     def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
-        return self.look_at_many(paths)
-
-    def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
         return {path: self._file(path) for path in paths if path in self._files}
 
-    def look_at(self, path: str) -> RolloutFile | None:
+    def stat(self, path: str) -> RolloutFile | None:
         return self._file(path) if path in self._files else None
 
     def describe(self, file: RolloutFile) -> Description:

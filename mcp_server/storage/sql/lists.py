@@ -35,7 +35,6 @@ from sqlalchemy import (
 
 from mcp_server.models.cwd import canonical_cwd
 from mcp_server.models.number import clamped
-from mcp_server.storage.contracts import LookMany
 from mcp_server.storage.query import COUNTED, Anchor, Count, Grouped, ThreadQuery, ThreadRows, fits_group
 from mcp_server.storage.sql.rows import AnySelect, AnyUnion, among, contains, table
 from mcp_server.storage.sql.tables import GROUP, CwdRow, SpawnEdgeRow, ThreadCountRow, ThreadRow
@@ -296,7 +295,6 @@ class ThreadLists:
         connection: Connection,
         query: ThreadQuery,
         beside: Sequence[ThreadQuery] = (),
-        look: LookMany | None = None,
     ) -> ThreadRows:
         """One page, and the counts of the queries `beside` it; one statement finds both if they name the same rows."""
         few = self._few(connection, query)
@@ -321,7 +319,6 @@ class ThreadLists:
             total=totals[0],
             more=len(numbers) > query.limit,
             beside=tuple(next(told if is_alike else rest) for is_alike in alike),
-            files={} if look is None else look([thread.path for thread in page]),
         )
 
     def counts(self, connection: Connection, queries: Sequence[ThreadQuery]) -> list[Count]:

@@ -106,12 +106,6 @@ def with_numbers(connection: Connection, thread_id: str, first: int, end: int) -
     return [turn_of(row) for row in connection.execute(_BY_NUMBERS, values).all()]
 
 
-def last_turns(connection: Connection, thread_id: str, most: int) -> tuple[IndexCheckpoint | None, list[TurnSpan]]:
-    """How far a thread is indexed, and up to so many of its last turns, in order."""
-    at = checkpoints(connection, [thread_id]).get(thread_id)
-    return at, with_numbers(connection, thread_id, max(0, at.turns - most), at.turns) if at and most else []
-
-
 def with_items(connection: Connection, thread_id: str, first: int, end: int) -> list[TurnSpan]:
     """The turns that hold the items with these numbers in the thread, in order."""
     values = {"thread_id": thread_id, "first": clamped(first), "end": clamped(end)}

@@ -23,9 +23,9 @@ from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import IndexCheckpoint, IndexUpdate, TurnSpan
 from mcp_server.models.records import BackfillState, Change, Operation, Receipt, SpawnEdge
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.storage.contracts import Look, LookMany, RowsWithFiles, StateStore, Trees
+from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.copies import Copy
-from mcp_server.storage.history import FirstLook, TextPlace, TextQuery
+from mcp_server.storage.history import TextPlace, TextQuery
 from mcp_server.storage.query import Count, Difference, ThreadQuery, ThreadRows
 from mcp_server.storage.rules import edges_of
 from mcp_server.storage.sql import log, threads, turns
@@ -59,6 +59,8 @@ class StateDb(StateStore):
         self._writing = threading.Lock()
         self._tidying = threading.Lock()
         self._tidied: FileStamp | None = None
+        self._snapshot = threading.local()
+        """`connection`: the one that this thread reads in now."""
 
     @classmethod
     def open(cls, path: Path, *, ruined: schema.Identity | None = None) -> StateDb:
@@ -104,12 +106,20 @@ class StateDb(StateStore):
 
     def read(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function that reads; it sees one snapshot."""
+        with self.snapshot(), self._failures():
+            return function(self._snapshot.connection, *args, **kwargs)
 
-        def run() -> T:
-            with transaction(self._engine) as connection:
-                return function(connection, *args, **kwargs)
-
-        return self._run(run, self._reading)
+    @contextmanager
+    def snapshot(self) -> Generator[None]:
+        if getattr(self._snapshot, "connection", None) is not None:
+            yield
+            return
+        with self._reading, self._failures(), transaction(self._engine) as connection:
+            self._snapshot.connection = connection
+            try:
+                yield
+            finally:
+                self._snapshot.connection = None
 
     def write(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function in one `transaction`, one after the other; again if the database was
@@ -130,9 +140,14 @@ class StateDb(StateStore):
             self._tidied = wal  # it is as long until the next commit begins it anew
 
     def _run(self, work: Callable[[], T], turn: AbstractContextManager[object]) -> T:
+        with turn, self._failures():
+            return work()
+
+    @contextmanager
+    def _failures(self) -> Generator[None]:
+        """What SQLite reports, as our own errors."""
         try:
-            with turn:
-                return work()
+            yield
         except (sqlite3.Error, ValueError, OverflowError, RecursionError, msgspec.DecodeError) as error:
             if is_at_fault(error):
                 raise NotStorable(f"{type(error).__name__}: {error}") from error
@@ -151,17 +166,11 @@ class StateDb(StateStore):
     def get(self, thread_id: str) -> StoredThread | None:
         return self.read(threads.get, thread_id)
 
-    def get_with_file(self, thread_id: str, look: Look) -> tuple[StoredThread | None, RolloutFile | None]:
-        return self.read(_get_with_file, thread_id, look)
-
     def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]:
         return self.read(threads.get_many, thread_ids)
 
-    def get_many_with_files(self, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
-        return self.read(_get_many_with_files, thread_ids, look)
-
-    def list(self, query: ThreadQuery, beside: Sequence[ThreadQuery] = (), look: LookMany | None = None) -> ThreadRows:
-        return self.read(_list, query, beside, look)
+    def list(self, query: ThreadQuery, beside: Sequence[ThreadQuery] = ()) -> ThreadRows:
+        return self.read(_list, query, beside)
 
     def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
         return self.read(fulltext.LISTS.counts, queries)
@@ -172,8 +181,8 @@ class StateDb(StateStore):
     def match_name(self, name: str, limit: int) -> list[str]:
         return self.read(threads.match_name, name, limit)
 
-    def compare(self, walk: Callable[[], Iterable[RolloutFile]]) -> Difference:
-        return self.read(files.compare, walk)
+    def compare(self, found: Iterable[RolloutFile]) -> Difference:
+        return self.read(files.compare, found)
 
     def compare_folders(self, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
         return self.read(files.compare_folders, folders)
@@ -203,11 +212,8 @@ class StateDb(StateStore):
     def edges_above(self, thread_id: str) -> list[SpawnEdge]:
         return self.read(threads.edges_above, thread_id)
 
-    def edges_around(self, thread_id: str, others: Collection[str]) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
-        return self.read(_edges_around, thread_id, others)
-
-    def trees_with_files(self, thread_ids: Collection[str], look: LookMany) -> Trees:
-        return self.read(_trees_with_files, thread_ids, look)
+    def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
+        return self.read(threads.edges_below, thread_ids)
 
     def forks_of(self, thread_id: str) -> list[str]:
         return self.read(threads.forks_of, thread_id)
@@ -218,9 +224,6 @@ class StateDb(StateStore):
 
     def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         return self.read(turns.with_numbers, thread_id, first, end)
-
-    def last_turns(self, thread_id: str, most: int) -> tuple[IndexCheckpoint | None, list[TurnSpan]]:
-        return self.read(turns.last_turns, thread_id, most)
 
     def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         return self.read(turns.with_items, thread_id, first, end)
@@ -236,9 +239,6 @@ class StateDb(StateStore):
 
     def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
         return self.read(fulltext.named, literals, threads, limit)
-
-    def first_look(self, query: TextQuery, names: int) -> FirstLook:
-        return self.read(_first_look, query, names)
 
     def unread(self, limit: int) -> list[str]:
         return self.read(turns.unread, limit)
@@ -334,41 +334,8 @@ def _apply(connection: Connection, change: Change, now_ms: int) -> list[ThreadEv
     return log.append_events(connection, [*derived, *change.events], now_ms)
 
 
-def _list(
-    connection: Connection, query: ThreadQuery, beside: Sequence[ThreadQuery], look: LookMany | None
-) -> ThreadRows:
-    return replace(fulltext.LISTS.page(connection, query, beside, look), copies=files.count_copies(connection))
-
-
-def _first_look(connection: Connection, query: TextQuery, names: int) -> FirstLook:
-    if turns.unread(connection, 1):
-        return FirstLook(complete=False)
-    named = fulltext.named(connection, query.literals, query.threads, names)
-    return FirstLook(True, named, fulltext.places(connection, query))
-
-
-def _get_with_file(
-    connection: Connection, thread_id: str, look: Look
-) -> tuple[StoredThread | None, RolloutFile | None]:
-    row = threads.get(connection, thread_id)
-    return row, row and look(row.path)
-
-
-def _get_many_with_files(connection: Connection, thread_ids: Collection[str], look: LookMany) -> RowsWithFiles:
-    rows = threads.get_many(connection, thread_ids)
-    return RowsWithFiles(rows, look([row.path for row in rows.values()]), turns.checkpoints(connection, thread_ids))
-
-
-def _edges_around(
-    connection: Connection, thread_id: str, others: Collection[str]
-) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
-    return threads.edges_above(connection, thread_id), threads.edges_below(connection, {thread_id, *others})
-
-
-def _trees_with_files(connection: Connection, thread_ids: Collection[str], look: LookMany) -> Trees:
-    edges = threads.edges_below(connection, thread_ids)
-    stamps = threads.stamps(connection, {*thread_ids, *(edge.child_id for edge in edges)})
-    return Trees(edges, stamps, look([path for path, _ in stamps.values()]))
+def _list(connection: Connection, query: ThreadQuery, beside: Sequence[ThreadQuery]) -> ThreadRows:
+    return replace(fulltext.LISTS.page(connection, query, beside), copies=files.count_copies(connection))
 
 
 def _reopen(connection: Connection) -> None:
