@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from mcp_server.storage.contracts import RolloutStore, StateStore
 from mcp_server.sync.supervision import Failures, Pauses
-from mcp_server.threads.indexing import Indexer
+from mcp_server.threads.turn_index import Indexer
 
 _PAUSE_SECONDS = 3.0
 

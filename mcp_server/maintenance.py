@@ -23,7 +23,7 @@ from mcp_server.storage.sqlite.database import StateDb
 from mcp_server.sync import doctor
 from mcp_server.sync.reconciler import backfill
 from mcp_server.sync.upsert import SyncReport
-from mcp_server.threads.indexing import Indexer
+from mcp_server.threads.turn_index import Indexer
 
 _SHOWN = 20
 

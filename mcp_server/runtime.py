@@ -39,8 +39,7 @@ from mcp_server.storage.process_liveness import worker_name
 from mcp_server.sync import doctor
 from mcp_server.sync.reconciler import BackfillResult, backfill, look_ahead, sync
 from mcp_server.sync.supervision import Failures, Pauses
-from mcp_server.sync.watch_turn import WatchTurn
-from mcp_server.sync.watcher import watch_home
+from mcp_server.sync.watcher import WatchTurn, watch_home
 from mcp_server.threads.service import Stores, ThreadService
 
 if TYPE_CHECKING:

@@ -75,7 +75,7 @@ def add_resources(server: MCPServer[Any], app: App) -> None:
         service = await app.ready(ctx)
 
         def text() -> str:
-            return service.family.tree(thread_id).tree
+            return service.tree.show(thread_id).tree
 
         return await _found(text)
 

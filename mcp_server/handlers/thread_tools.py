@@ -257,7 +257,7 @@ def list_tools(app: App) -> list[Tool]:
         """Show the tree of sub-agents above and below a thread: who runs under whom, states, turns. For rows with all
         fields use thread_list with ancestor_thread_id."""
         service = await app.ready(ctx)
-        result = await in_worker(service.family.tree, thread_id, cursor, limit)
+        result = await in_worker(service.tree.show, thread_id, cursor, limit)
         return reply(result, render.tree(result))
 
     return [

@@ -10,8 +10,8 @@ from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import StoredThread, Thread
 from mcp_server.models.turn import Item, Turn
 from mcp_server.models.value import plain
-from mcp_server.threads.excerpt import cut
 from mcp_server.threads.loaded import LiveThread
+from mcp_server.threads.views import cut
 
 # The log tells that something happened; the text of it stays in the rollout. Longer texts are cut to this.
 _EVENT_TEXT_CHARS = 2_000

@@ -39,11 +39,10 @@ from mcp_server.sync.backfill import ALL_ACTIVE
 from mcp_server.sync.lookup import verified
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.checks import check_no_page, check_one_item
-from mcp_server.threads.excerpt import ANSWER_CHARS, cut, fitted
 from mcp_server.threads.loaded import LiveThread
 from mcp_server.threads.settings import absolute_cwd
 from mcp_server.threads.turn_index import History
-from mcp_server.threads.views import thread_view
+from mcp_server.threads.views import ANSWER_CHARS, cut, fitted, thread_view
 
 _MOST_IDS = 100
 _TOP_KINDS: tuple[SourceKind, ...] = ("cli", "vscode", "exec", "appServer", "unknown")

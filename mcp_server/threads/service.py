@@ -23,7 +23,6 @@ from mcp_server.sync.upsert import NameSource
 from mcp_server.threads.caller_guard import Guard
 from mcp_server.threads.cascade import Cascade
 from mcp_server.threads.catalog import Catalog
-from mcp_server.threads.family import Family
 from mcp_server.threads.lifecycle import Lifecycle
 from mcp_server.threads.loaded import LiveThreads
 from mcp_server.threads.metadata import Metadata
@@ -31,6 +30,7 @@ from mcp_server.threads.reader import Reader
 from mcp_server.threads.receipts import Receipts
 from mcp_server.threads.search import Searcher
 from mcp_server.threads.settings import Defaults
+from mcp_server.threads.tree import ThreadTree
 from mcp_server.threads.turns import TurnWriter
 
 
@@ -91,7 +91,7 @@ class ThreadService:
         )
         self.metadata = Metadata(self.catalog, stores.locks, self.turns, self.reader, stores.codex, now_ms)
         self.cascade = Cascade(self.catalog, stores.locks, self.turns, self.reader, stores.codex, now_ms)
-        self.family = Family(self.catalog, self.reader)
+        self.tree = ThreadTree(self.catalog, self.reader)
         self.searcher = Searcher(self.catalog, self.reader)
         self.guard = Guard(self.catalog)
         self.locks = stores.locks

@@ -1,22 +1,254 @@
-"""Turns and items of threads, found by offset: the index is kept up while reading, and only what is shown is read."""
+"""The index of turns and items by byte offset: building it, keeping it up to date, and reading through it."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 
 from msgspec import structs
 
+from mcp_server.codex.drafts import Draft
+from mcp_server.codex.injected import InjectedMessage, InjectedMessages
+from mcp_server.codex.lines import RawLine
+from mcp_server.codex.parser import TurnBuilder
+from mcp_server.codex.texts import searchable
 from mcp_server.errors import DamagedRollout, NotStorable, PathOutsideHome, StoreFailure
-from mcp_server.models.history import IndexCheckpoint, IndexUpdate, TurnSpan
+from mcp_server.models.history import (
+    IndexCheckpoint,
+    IndexUpdate,
+    ItemSpan,
+    ParserState,
+    TextChunk,
+    TurnFacts,
+    TurnSpan,
+)
+from mcp_server.models.history_base import MAX_ORDINAL
+from mcp_server.models.thread import StoredThread
 from mcp_server.models.turn import Item, ItemsView, Turn
+from mcp_server.models.value import plain
+from mcp_server.storage.contracts import RolloutStore, StateStore
 from mcp_server.storage.history import HistoryStore
 from mcp_server.storage.rollout_text import MAX_READ_BYTES
-from mcp_server.threads.history import HistoryText, fold, read_items, read_turns
-from mcp_server.threads.scan import CHECK_BYTES, HistoryScan, check_of
+from mcp_server.sync.lookup import Source, find_rollout
+from mcp_server.threads.history import HistoryText, fold, history_text, read_items, read_turns
 
 logger = logging.getLogger(__name__)
+
+# The bytes before the end of what is indexed that tell whether it is still the same.
+CHECK_BYTES = 1024
+# One piece of text leads to the lines from its first one on, so it is kept short.
+_PIECE_CHARS = 16_384
+# A step is due when so much text has come: what is not indexed yet is held in memory.
+_STEP_CHARS = 4 << 20
+_MAX_OPEN_CALLS = 1_000
+# What came of the running turn is held while it may be told more of; beyond so many bytes of lines only its outline.
+_OPEN_BYTES = MAX_READ_BYTES
+# Some 300 MB: a turn takes as much as eight items.
+_MOST_HELD, _TURN_WEIGHT = 2_000_000, 8
+
+
+class HistoryScan:
+    """Takes the lines of a history in order and makes steps of them. Holds the items of the running turn only.
+
+    `mark` and `last`, the last turn, are where an earlier reading ended; that turn is read again, since it may go on.
+    """
+
+    def __init__(self, text: HistoryText, mark: IndexCheckpoint | None = None, last: TurnSpan | None = None) -> None:
+        self._text, self._from = text, mark
+        self._after = mark.end if mark else None
+        self._known = mark.end if mark else 0
+        self._base_number = last.number if last else 0
+        self._base_items = last.items if last else 0
+        self.begin = last.begin if last else ParserState()
+        self._builder = TurnBuilder(paginated=text.paginated, begin=self.begin)
+        self._between = InjectedMessages(self._builder)
+        self._spans: list[TurnSpan] = []
+        self._kept = 0
+        self._late: dict[int, Draft] = {}
+        self._end = self.begin.start
+        self._tail = b""
+        self._next_ordinal = mark.next_ordinal if mark else 0
+        self._open_calls = mark.open_calls if mark else ()
+        self._closed_items = self._open_bytes = 0
+        self._texts: list[TextChunk] = []
+        self._chars = 0
+
+    # ------------------------------------------------------------------------------------------ lines
+
+    def take(self, batch: Sequence[RawLine]) -> None:
+        """Go on with these lines.
+
+        Raises:
+            DamagedRollout: they tell of more turns or items than the index can be made of in memory.
+        """
+        for raw in batch:
+            line = self._text.decode(raw)
+            if line is None and not raw.whole:
+                continue  # it may be whole when it is read next
+            if raw.offset >= self._text.base:
+                self._tail = raw.data[-CHECK_BYTES:]
+            self._end = raw.end
+            if line is None:
+                continue
+            self._builder.feed(line, raw.offset, raw.end)
+            if line.ordinal is not None and 0 <= line.ordinal < MAX_ORDINAL:
+                self._next_ordinal = max(self._next_ordinal, line.ordinal + 1)
+            if raw.end > self._known:
+                self._collect(raw.offset, raw.end)
+            self._collect_injected(self._between.take(line, raw.offset, raw.end))
+            if len(self._builder.done) != len(self._spans) or self._builder.late:
+                self._settle()
+                self._open_bytes = 0
+            self._open_bytes += len(raw.data)
+            if self._open_bytes > _OPEN_BYTES:
+                self._builder.drop_finished_items()
+                self._open_bytes = 0
+        if self._closed_items + self._builder.count_held() + _TURN_WEIGHT * len(self._spans) > _MOST_HELD:
+            raise DamagedRollout(self._text.thread.path, "tells of more turns and items than can be indexed", self._end)
+
+    def _settle(self) -> None:
+        """Write down the turns that have ended, cross out those that were rolled back."""
+        done = self._builder.done
+        del self._spans[len(done) :]
+        self._kept = min(self._kept, len(self._spans))
+        for draft in self._builder.late:
+            self._late[id(draft)] = draft
+        self._builder.late.clear()
+        for draft in done[len(self._spans) :]:
+            self._spans.append(self._span(draft, len(self._spans)))
+            self._closed_items += len(draft.items)
+            draft.drop_items()
+
+    def _span(self, draft: Draft, number: int) -> TurnSpan:
+        before = self._spans[number - 1] if number else None
+        items = before.items + before.size if before else self._base_items
+        return span_of(draft, self._base_number + number, items)
+
+    def _collect(self, start: int, end: int) -> None:
+        for draft, item in self._builder.last_items:
+            texts, tools = searchable(item)
+            if not texts:
+                continue
+            text, turn = "\n".join(texts), draft.begin.start
+            self._chars += len(text)
+            last = self._texts[-1] if self._texts else None
+            if last and (last.turn, last.tools) == (turn, tools) and len(last.text) + len(text) < _PIECE_CHARS:
+                self._texts[-1] = structs.replace(last, end=end, text=f"{last.text}\n{text}")
+            else:
+                self._texts.append(TextChunk(turn, start, end, text, tools))
+
+    def _collect_injected(self, messages: Sequence[InjectedMessage]) -> None:
+        for start, end, text in messages:
+            if end > self._known:
+                self._chars += len(text)
+                self._texts.append(TextChunk(start, start, end, text))
+
+    # ------------------------------------------------------------------------------------------ steps
+
+    @property
+    def due(self) -> bool:
+        """Whether so much has come that a step should be taken before more is read."""
+        return self._chars >= _STEP_CHARS
+
+    @property
+    def strange(self) -> bool:
+        """Whether the lines changed turns before the place where this reading began: then the history is to be read
+        from its beginning."""
+        if self._from is None:
+            return False
+        return self._builder.rolled_past or not self._builder.unknown_ids.isdisjoint(self._open_calls)
+
+    @property
+    def unknown(self) -> Collection[str]:
+        """Ids of what may be turns before the place where this reading began."""
+        return self._builder.unknown_ids if self._from else ()
+
+    def step(self) -> IndexUpdate:
+        """What has come since the last step."""
+        self._settle()
+        self._collect_injected(self._between.rest())
+        spans = list(self._spans)
+        drafts = self._builder.drafts()
+        if len(drafts) > len(spans):
+            spans.append(self._span(drafts[-1], len(spans)))
+        last = spans[-1] if spans else None
+        mark = IndexCheckpoint(
+            thread_id=self._text.thread.id,
+            stamp=self._text.thread.stamp,
+            base=self._text.base,
+            end=self._end,
+            check=check_of(self._tail) if self._tail else self._from.check if self._from else "",
+            turns=self._base_number + len(spans),
+            items=last.items + last.size if last else self._base_items,
+            next_item=self._builder.next_item,
+            next_ordinal=self._next_ordinal,
+            open_calls=tuple(dict.fromkeys((*self._open_calls, *self._builder.open_calls)))[:_MAX_OPEN_CALLS],
+        )
+        step = IndexUpdate(
+            mark, self._after, self._base_number + self._kept, tuple(spans[self._kept :]), tuple(self._texts)
+        )
+        self._after, self._kept = self._end, len(self._spans)
+        self._texts, self._chars = [], 0
+        return step
+
+    def late(self) -> list[tuple[int, TurnSpan, frozenset[str]]]:
+        """Turns that were told more of after they had ended: their place among the spans, the span up to its new end,
+        and the foreign ids between. They are to be folded again, and put right by `mend`."""
+        found: list[tuple[int, TurnSpan, frozenset[str]]] = []
+        for draft in self._late.values():
+            for number, kept in enumerate(self._builder.done):
+                if kept is draft:
+                    later = self._builder.done[number + 1 :]
+                    foreign_ids = frozenset[str]().union(*(one.foreign_ids for one in later))
+                    # the ids of turns that begin behind it are not foreign to a parser that goes on from it
+                    foreign_ids = draft.foreign_ids | (foreign_ids - {one.id for one in later})
+                    found.append((number, structs.replace(self._spans[number], end=draft.end), frozenset(foreign_ids)))
+        self._late.clear()
+        return sorted(found, key=lambda one: one[0])
+
+    def mend(self, number: int, draft: Draft) -> None:
+        """Take a turn that was folded again in the place of a span, and count on from it."""
+        self._kept = min(self._kept, number)
+        self._spans[number] = self._span(draft, number)
+        for later in range(number + 1, len(self._spans)):
+            before = self._spans[later - 1]
+            self._spans[later] = structs.replace(self._spans[later], items=before.items + before.size)
+
+
+def check_of(tail: bytes) -> str:
+    return blake2b(tail, digest_size=8).hexdigest()
+
+
+def span_of(draft: Draft, number: int, items: int) -> TurnSpan:
+    """A turn as the index keeps it."""
+    asked = next((key for key, item in draft.items.items() if item.type == "userMessage"), None)
+    if asked is None:
+        asked = next((key for key, item in draft.items.items() if item.is_users_command), None)
+    answered = next((key for key, item in reversed(draft.items.items()) if item.type == "agentMessage"), None)
+    facts = TurnFacts(
+        status=draft.status,
+        started_at=draft.started_at,
+        completed_at=draft.completed_at,
+        duration_ms=draft.duration_ms,
+        request=_place(draft, asked),
+        answer=_place(draft, answered),
+        root_turn_id=draft.root_turn_id,
+        error=plain(draft.error) if draft.error else None,
+        foreign_ids=tuple(sorted(draft.foreign_ids)),
+        chunks=() if draft.has_duplicate_ids else tuple(draft.chunks),
+    )
+    return TurnSpan(number, draft.id, draft.begin, draft.end, items, len(draft.items), facts)
+
+
+def _place(draft: Draft, key: str | int | None) -> ItemSpan | None:
+    if key is None:
+        return None
+    item: Item = draft.items[key]
+    return ItemSpan(*draft.line_spans[key], item.id)
+
 
 _SMALL_BATCH = 64 << 10
 _ITEMS_AT_ONCE = 1_000
@@ -176,3 +408,56 @@ def _step_each(store: HistoryStore, steps: Sequence[IndexUpdate]) -> None:
         else:
             for step in steps:
                 _step_each(store, [step])
+
+
+BATCH = 64
+# What changed a moment ago may change again: a running turn is read again from its beginning each time.
+QUIET_SECONDS = 10.0
+_QUIET_NS = int(QUIET_SECONDS * 1e9)
+_LOOKED_AT = 2 * BATCH
+
+
+class Indexer:
+    """Indexes what is unread, batch by batch. `own` are threads that this process writes to itself."""
+
+    def __init__(
+        self, rollouts: RolloutStore, state: StateStore, own: Callable[[], Collection[str]] = frozenset[str]
+    ) -> None:
+        self._rollouts, self._state, self._own = rollouts, state, own
+        self._tried: dict[str, int] = {}
+
+    def step(self) -> int:
+        """Index one batch; returns how many threads were in it, 0 if nothing is left that can be indexed now.
+
+        Raises:
+            StoreFailure: the index can't be read or written.
+        """
+        own = self._own()
+        unread = self._state.unread(_LOOKED_AT + len(self._tried) + len(own))
+        rows = self._state.get_many(set(unread))
+        now = time.time_ns()
+        todo = [
+            row
+            for thread_id in unread
+            if (row := rows.get(thread_id)) is not None
+            and not now - _QUIET_NS <= row.stamp.mtime_ns <= now
+            and thread_id not in own
+            and self._tried.get(thread_id) != row.stamp.mtime_ns
+        ][:BATCH]
+        index_small(self._state, self._texts(todo))
+        # Whether it could be read or not: what can't is not tried again until it has changed.
+        self._tried = {thread_id: at for thread_id, at in self._tried.items() if thread_id in rows}
+        self._tried |= {row.id: row.stamp.mtime_ns for row in todo}
+        return len(todo)
+
+    def _texts(self, rows: Sequence[StoredThread]) -> list[HistoryText]:
+        texts: list[HistoryText] = []
+        for row in rows:
+            try:
+                texts.append(history_text(self._rollouts, row, self._source))
+            except UNREADABLE as error:
+                logger.warning("the history of %s is not indexed: %s", row.id, error)
+        return texts
+
+    def _source(self, rollout_id: str) -> Source | None:
+        return find_rollout(self._rollouts, self._state, rollout_id)

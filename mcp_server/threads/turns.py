@@ -37,9 +37,9 @@ from mcp_server.storage.contracts import RolloutStore
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog, checked_text
 from mcp_server.threads.checks import check_error
-from mcp_server.threads.excerpt import windowed
 from mcp_server.threads.history import history_text, select_view
 from mcp_server.threads.loaded import LiveThread, RunningTurn
+from mcp_server.threads.views import windowed
 
 logger = logging.getLogger(__name__)
 

@@ -1,14 +1,18 @@
-"""A thread as clients see it, made from what is stored and what is loaded."""
+"""Threads, turns and items as clients see them. Long texts are cut, and the answer states their full length."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
+from mcp_server.codex.texts import all_texts
 from mcp_server.models.thread import NOT_LOADED, StoredThread, Thread, ThreadStatus, wire_source
-from mcp_server.models.turn import Turn
+from mcp_server.models.turn import Item, Turn
 from mcp_server.storage.contracts import RolloutStore
+from mcp_server.threads.history import select_view
 from mcp_server.threads.loaded import LiveThread
 
 # A preview is shown up to here (Codex shows all of it): a hundred of them must fit one answer.
@@ -72,3 +76,63 @@ def title_of(stored: StoredThread, length: int = 60) -> str:
 
 def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+# One answer stays under this, in characters: clients bound what they take (the SDK's takes 1 MiB an event over HTTP).
+ANSWER_CHARS = 600_000
+# A page of turns shows this much of each text; thread_items shows the rest.
+TEXT_CHARS = 4_000
+# What an item takes beside its texts, and the least of a text that is worth showing.
+_ITEM_CHARS = 300
+_NEVER_CUT = frozenset({"type", "id", "status"})
+
+
+def fitted(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns with long texts cut, so that all of them fit one answer. An item that was cut says so in `truncated`;
+    a turn whose items do not fit shows its first and last message, and says so in `items_view`."""
+    left = ANSWER_CHARS
+    shown: list[Turn] = []
+    for number, turn in enumerate(turns):
+        share = left // (len(turns) - number)
+        if len(turn.items) * 2 * _ITEM_CHARS > share:
+            turn = select_view(turn, "summary")
+        room = share // max(1, len(turn.items)) - _ITEM_CHARS
+        shown.append(windowed(turn, min(TEXT_CHARS, max(_ITEM_CHARS, room))))
+        left -= sum(_size(item) for item in shown[-1].items)
+    return shown
+
+
+def windowed(turn: Turn, max_chars: int = TEXT_CHARS) -> Turn:
+    """The turn with every text cut to its beginning."""
+    items: list[Item] = []
+    for item in turn.items:
+        cut_item, truncated = cut(item, 0, max_chars)
+        items.append(cut_item.changed(truncated=truncated) if truncated else item)
+    return replace(turn, items=items)
+
+
+def _size(item: Item) -> int:
+    return _ITEM_CHARS + sum(map(len, all_texts(item.fields)))
+
+
+def cut(item: Item, offset: int, max_chars: int) -> tuple[Item, dict[str, int]]:
+    """The item with every text windowed to `[offset, offset + max_chars)` characters, and the full lengths of those
+    that did not fit, by field (`content.0.text` for nested ones). Short texts stay whole whatever the offset."""
+    if all(len(text) <= max_chars for text in all_texts(item.fields)):
+        return item, {}
+    truncated: dict[str, int] = {}
+    shown = {name: _window(value, name, offset, max_chars, truncated) for name, value in item.items()}
+    return Item(shown), truncated
+
+
+def _window(value: Any, field: str, offset: int, max_chars: int, truncated: dict[str, int]) -> Any:
+    match value:
+        case str() if len(value) > max_chars and field.rpartition(".")[2] not in _NEVER_CUT:
+            truncated[field] = len(value)
+            return value[offset : offset + max_chars]
+        case list():
+            return [_window(part, f"{field}.{n}", offset, max_chars, truncated) for n, part in enumerate(value)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        case dict():
+            return {k: _window(v, f"{field}.{k}", offset, max_chars, truncated) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        case _:
+            return value

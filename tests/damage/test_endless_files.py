@@ -25,8 +25,7 @@ from mcp_server.storage import regular
 from mcp_server.storage import rollout_text as rawlines
 from mcp_server.storage.files import session_index as name_index
 from mcp_server.storage.rollout_text import RolloutText
-from mcp_server.threads import history, scan
-from mcp_server.threads import turn_index as histories
+from mcp_server.threads import history, turn_index
 from tests.mission.conftest import Connect, Era, Refused
 from tests.mission.conftest import connect as connect
 from tests.mission.conftest import home as home
@@ -153,13 +152,13 @@ async def test_what_is_indexed_up_to_a_long_line_is_not_read_again(
     async with connect() as tools:
         assert (await tools("thread_read", thread_id=THREAD, include_turns=True))["total"] == 1
         begun: list[int] = []
-        real = scan.HistoryScan.take
+        real = turn_index.HistoryScan.take
 
-        def noting(self: scan.HistoryScan, batch: list[RawLine]) -> None:
+        def noting(self: turn_index.HistoryScan, batch: list[RawLine]) -> None:
             begun.extend(raw.offset for raw in batch)
             real(self, batch)
 
-        monkeypatch.setattr(scan.HistoryScan, "take", noting)
+        monkeypatch.setattr(turn_index.HistoryScan, "take", noting)
         size = path_of(home).stat().st_size
         with path_of(home).open("ab") as file:
             file.write(text_of(*turn(2, "after", "no")))
@@ -218,10 +217,10 @@ async def test_a_compressed_rollout_that_expands_too_far_is_told_and_costs_no_ot
 @pytest.fixture
 def short_readings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more than 20,000 bytes are read at once."""
-    for module in (rawlines, history, histories, scan):
+    for module in (rawlines, history, turn_index):
         monkeypatch.setattr(module, "MAX_READ_BYTES", 20_000)
     monkeypatch.setattr(history, "_SMALL_BYTES", 10_000)
-    monkeypatch.setattr(scan, "_OPEN_BYTES", 20_000)
+    monkeypatch.setattr(turn_index, "_OPEN_BYTES", 20_000)
 
 
 LONG_TURN = turn(
@@ -251,7 +250,7 @@ async def test_the_items_of_a_long_turn_are_read_in_pages_that_can_be(
     from mcp_server.codex import parser as folding
 
     monkeypatch.setattr(folding, "CHUNK_BYTES", 2_000)
-    monkeypatch.setattr(histories, "_ITEMS_AT_ONCE", 5)
+    monkeypatch.setattr(turn_index, "_ITEMS_AT_ONCE", 5)
     plant(home, *LONG_TURN)
     async with connect() as tools:
         page = await tools("thread_items", thread_id=THREAD, limit=5)
@@ -277,7 +276,7 @@ async def test_a_search_says_of_a_turn_that_is_too_long_that_it_was_left_out(hom
 async def test_a_rollout_of_too_many_turns_is_listed_and_its_history_refused(
     home: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scan, "_MOST_HELD", 100)
+    monkeypatch.setattr(turn_index, "_MOST_HELD", 100)
     plant(home, *(line for number in range(50) for line in turn(number, f"question {number}", "yes")))
     plant(home, *turn(1, "question of another", "yes"), thread_id=OTHER)
     async with connect() as tools:
@@ -293,7 +292,7 @@ async def test_a_rollout_of_too_many_turns_is_listed_and_its_history_refused(
 async def test_a_running_turn_of_any_length_is_indexed_without_holding_its_texts(
     home: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scan, "_OPEN_BYTES", 5_000)
+    monkeypatch.setattr(turn_index, "_OPEN_BYTES", 5_000)
     plant(home, *LONG_TURN)
     async with connect() as tools:
         read = await tools("thread_read", thread_id=THREAD, include_turns=True, items_view="full")

@@ -18,7 +18,7 @@ from watchfiles import Change
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.sync import watcher as watch
-from mcp_server.sync.watch_turn import WatchTurn
+from mcp_server.sync.watcher import WatchTurn
 from tests.together import running, until
 
 _SECONDS = 15

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.sync.watch_turn import SILENT_SECONDS, WatchTurn
+from mcp_server.sync.watcher import SILENT_SECONDS, WatchTurn
 
 HOLDER = """
 import sys
 from pathlib import Path
-from mcp_server.sync.watch_turn import WatchTurn
+from mcp_server.sync.watcher import WatchTurn
 turn = WatchTurn(Path(sys.argv[1]))
 print(turn.take(), flush=True)
 sys.stdin.read()

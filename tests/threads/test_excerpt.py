@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mcp_server.codex.texts import all_texts
 from mcp_server.models.turn import Item, Turn
-from mcp_server.threads.excerpt import ANSWER_CHARS, cut, fitted
+from mcp_server.threads.views import ANSWER_CHARS, cut, fitted
 
 
 def message(text: str, number: int = 1) -> Item:

@@ -27,8 +27,7 @@ from mcp_server.storage.history import TextQuery
 from mcp_server.storage.query import ThreadQuery
 from mcp_server.storage.sqlite.database import StateDb
 from mcp_server.sync.reconciler import sync
-from mcp_server.threads.indexing import BATCH, QUIET_SECONDS, Indexer
-from mcp_server.threads.scan import HistoryScan
+from mcp_server.threads.turn_index import BATCH, QUIET_SECONDS, HistoryScan, Indexer
 from tests.damage import fuzz
 from tests.together import running, until
 
@@ -238,7 +237,7 @@ from pathlib import Path
 from mcp_server.background_indexer import keep_indexed
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.sqlite.database import StateDb
-from mcp_server.threads.indexing import Indexer
+from mcp_server.threads.turn_index import Indexer
 
 step = Indexer.step
 

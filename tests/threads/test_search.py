@@ -14,8 +14,7 @@ from mcp_server.models.turn import Item
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryRollouts
 from mcp_server.sync.reconciler import sync
-from mcp_server.threads import looking
-from mcp_server.threads import search as search_module
+from mcp_server.threads import search
 from mcp_server.threads.search import Searcher
 from tests.worlds import World
 
@@ -58,8 +57,8 @@ def test_time_that_is_up_within_a_text_is_said_and_the_next_call_begins_with_tha
 ) -> None:
     searcher = said_in_one_turn("a needle", "another needle")
     searcher.search(SearchParams("needle"))  # which indexes it
-    monkeypatch.setattr(search_module, "_SECONDS", -1.0)
-    monkeypatch.setattr(looking, "_TEXT_SECONDS", -1.0)
+    monkeypatch.setattr(search, "_SECONDS", -1.0)
+    monkeypatch.setattr(search, "_TEXT_SECONDS", -1.0)
     cut = searcher.search(SearchParams("needle"))
     assert (cut.data, cut.total) == ([], None)
     assert any("time was up" in reason for reason in cut.incomplete)
@@ -80,10 +79,9 @@ def test_a_text_that_takes_all_the_time_there_is_is_named_and_passed_over(
         now += 1_000 if "endless" in str(item.get("text")) else 0
         return searchable(item)
 
-    monkeypatch.setattr(looking, "searchable", endless)
+    monkeypatch.setattr(search, "searchable", endless)
     clock = SimpleNamespace(monotonic=lambda: now)
-    monkeypatch.setattr(search_module, "time", clock)
-    monkeypatch.setattr(looking, "time", clock)
+    monkeypatch.setattr(search, "time", clock)
     cut = searcher.search(SearchParams("needle"))
     assert cut.data == []
     assert any(ID in reason and "too long to be searched" in reason for reason in cut.incomplete)
