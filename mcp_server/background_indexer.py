@@ -21,13 +21,13 @@ def keep_indexed(
     state: StateStore,
     path: Path,
     stop: threading.Event,
-    own: Callable[[], Collection[str]] = frozenset[str],
+    written_here: Callable[[], Collection[str]] = frozenset[str],
 ) -> None:
     """Index what is unread, now and as it comes, until told to stop. `path` is the state DB's.
 
     Half of the time is left to the calls: reading lines keeps the interpreter busy.
     """
-    indexer, pauses, failures = Indexer(rollouts, state, own), Pauses(_PAUSE_SECONDS), Failures()
+    indexer, pauses, failures = Indexer(rollouts, state, written_here), Pauses(_PAUSE_SECONDS), Failures()
     while not stop.is_set():
         began = time.monotonic()
         try:

@@ -199,8 +199,10 @@ class Runtime:
             watching = partial(in_background, partial(self._follow_files, state))
             following.start_soon(kept_up, "the watch of the files", watching)
             if not self.config.read_only:
-                own = self.service.live.own
-                indexing = partial(in_background, partial(keep_indexed, self.rollouts, state, path, own=own))
+                written_here = self.service.live.written_here
+                indexing = partial(
+                    in_background, partial(keep_indexed, self.rollouts, state, path, written_here=written_here)
+                )
                 following.start_soon(kept_up, "the index of histories", indexing)
             while not await in_worker(state.is_lost):  # another process moves a file and tells nobody
                 await anyio.sleep(_REAP_SECONDS)
@@ -222,7 +224,7 @@ class Runtime:
                 self.config.home,
                 WatchTurn(state.path.with_name(f"{state.path.name}.watch")),
                 stop,
-                own=self.service.live.own,
+                written_here=self.service.live.written_here,
                 more_names=self.codex.names,
                 wake=self.feed.wake,
                 behind=self._behind,
@@ -302,8 +304,8 @@ class Runtime:
         logger.info("home %s holds %d active and %d archived threads", self.config.home, report.active, report.archived)
 
     def _sync(self, state: StateDb) -> None:
-        own = self.service.live.own
-        sync(self.rollouts, state, own=own, more_names=self.codex.names, all_names=True)
+        written_here = self.service.live.written_here
+        sync(self.rollouts, state, written_here=written_here, more_names=self.codex.names, all_names=True)
 
     # ------------------------------------------------------------------------------------------ status
 
@@ -327,7 +329,7 @@ class Runtime:
                 *(self.rollouts, state, self.locks),
                 dry_run=dry_run,
                 deep=deep,
-                own=self.service.live.own,
+                written_here=self.service.live.written_here,
                 more_names=self.codex.names,
                 codex=self.codex.rows,
             )

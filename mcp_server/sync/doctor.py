@@ -101,13 +101,13 @@ class DoctorReport:
 
 @dataclass(frozen=True, slots=True)
 class RepairReport:
-    """What was wrong, what a repair did about it, and how things are then; the last two are None in a dry run. `own`
+    """What was wrong, what a repair did about it, and how things are then; the last two are None in a dry run. `written_here`
     are the threads that it leaves alone."""
 
     before: DoctorReport
     done: SyncReport | None = None
     after: DoctorReport | None = None
-    own: frozenset[str] = frozenset()
+    written_here: frozenset[str] = frozenset()
     codex_rows: int = 0
     """Rows of Codex that tell otherwise than the files where their threads are; those that followed, if it was done."""
 
@@ -117,10 +117,10 @@ class RepairReport:
         if self.done is not None:
             told = Counter({kind: len(getattr(self.done, kind)) for kind in kinds})
         else:
-            left = self.own | before.unreadable
+            left = self.written_here | before.unreadable
             becomes = {"gone": "vanished", "moved": "moved", "changed": "changed"}
             told = Counter(becomes[row.reason] for row in before.stale if row.thread_id not in left)
-            told["added"] = sum(id_in(path.rpartition("/")[2]) not in self.own for path in before.missing)
+            told["added"] = sum(id_in(path.rpartition("/")[2]) not in self.written_here for path in before.missing)
         counts = {kind: told[kind] for kind in kinds}
         return counts | {"abandoned": len(before.abandoned), "codex_rows": self.codex_rows}
 
@@ -175,34 +175,36 @@ def repair(
     *,
     dry_run: bool = False,
     deep: bool = False,
-    own: Callable[[], Collection[str]] | None = None,
+    written_here: Callable[[], Collection[str]] | None = None,
     more_names: NameSource | None = None,
     codex: CodexRows | None = None,
 ) -> RepairReport:
     """Examine, then sync, take abandoned drafts away and let Codex's rows follow the files, then examine again. A dry
-    run only examines, and changes nothing. `own` tells the threads that are left alone, by default those whose locks
+    run only examines, and changes nothing. `written_here` tells the threads that are left alone, by default those whose locks
     are held here."""
-    before, own = examine(rollouts, state, locks, deep=deep), own or locks.held
+    before, written_here = examine(rollouts, state, locks, deep=deep), written_here or locks.held
     if dry_run:
-        behind = _behind(state, codex or NoCodexRows(), own)
-        return RepairReport(before, own=frozenset(own()), codex_rows=len(behind))
+        behind = _behind(state, codex or NoCodexRows(), written_here)
+        return RepairReport(before, written_here=frozenset(written_here()), codex_rows=len(behind))
     for path in before.abandoned:
         rollouts.remove(path)
     state.note_unreadable([], [one.path for one in state.unreadable()])  # so that all of it is tried again
-    done = sync(rollouts, state, own=own, more_names=more_names)
-    followed = _let_follow(state, locks, codex or NoCodexRows(), own)
+    done = sync(rollouts, state, written_here=written_here, more_names=more_names)
+    followed = _let_follow(state, locks, codex or NoCodexRows(), written_here)
     return RepairReport(before, done, examine(rollouts, state, locks, deep=deep), codex_rows=followed)
 
 
-def _behind(state: StateStore, codex: CodexRows, own: Callable[[], Collection[str]]) -> dict[str, str]:
+def _behind(state: StateStore, codex: CodexRows, written_here: Callable[[], Collection[str]]) -> dict[str, str]:
     """Where the rollouts lie of the threads that Codex's rows tell otherwise of."""
-    paths = {thread_id: path for thread_id, (path, _) in (state.stamps()).items() if thread_id not in own()}
+    paths = {thread_id: path for thread_id, (path, _) in (state.stamps()).items() if thread_id not in written_here()}
     return {thread_id: paths[thread_id] for thread_id in codex.behind(paths)}
 
 
-def _let_follow(state: StateStore, locks: WriterLocks, codex: CodexRows, own: Callable[[], Collection[str]]) -> int:
+def _let_follow(
+    state: StateStore, locks: WriterLocks, codex: CodexRows, written_here: Callable[[], Collection[str]]
+) -> int:
     """Those that another process holds are left to it. Returns how many rows followed."""
-    behind = _behind(state, codex, own)
+    behind = _behind(state, codex, written_here)
     followed = 0
     for thread_id in behind:
         try:

@@ -54,8 +54,10 @@ class Freshness:
         self._names_due = False
         """Whether Codex's state DB has changed since all names were asked of it."""
 
-    def look(self, state: StateStore, *, own: Callable[[], Collection[str]], names: bool = False) -> list[SyncReport]:
-        """Look, and bring the rows in step; tells what was found. `own` are the threads that this process writes to;
+    def look(
+        self, state: StateStore, *, written_here: Callable[[], Collection[str]], names: bool = False
+    ) -> list[SyncReport]:
+        """Look, and bring the rows in step; tells what was found. `written_here` are the threads that this process writes to;
         `names` says that names matter. Where very much has changed, this takes in the newest of it, and the next look
         more. A look that fails leaves the rows as they are."""
         asked = self._begun
@@ -64,19 +66,19 @@ class Freshness:
                 return []  # another has looked, from its beginning to its end, since this one was asked for
             self._begun += 1
             try:
-                return self._look(state, own, names)
+                return self._look(state, written_here, names)
             except (StoreFailure, OSError) as error:
                 logger.warning("what has changed in %s is not seen yet: %s", self._home, error)
                 return []
 
-    def _look(self, state: StateStore, own: Callable[[], Collection[str]], names: bool) -> list[SyncReport]:
+    def _look(self, state: StateStore, written_here: Callable[[], Collection[str]], names: bool) -> list[SyncReport]:
         if state is not self._state:
             self._state, self._glance = state, Glance(self._home, self._sqlite_home)
             self._known = state.written_last(_WRITTEN_LAST)
             self._writers, self._passed_over, self._codex_ms = frozenset(), {}, None
         seen, there, gone = self._seen(state)
-        there |= self._written_by_others(state, seen, own)
-        mine = own()
+        there |= self._written_by_others(state, seen, written_here)
+        mine = written_here()
         there, gone = ({path for path in some if _named_after(path) not in mine} for some in (there, gone))
         self._names_due = self._names_due or seen.codex
         whole = names and self._names_due and self._is_small()
@@ -86,20 +88,29 @@ class Freshness:
         for some in (*_batches(there), *([gone] if gone else [])):
             if reports and time.monotonic() > until:
                 return reports
-            reports.append(self._sync(state, some, own))
+            reports.append(self._sync(state, some, written_here))
             self._note(state, some)
         if whole or (seen.names and not reports):
-            reports.append(self._sync(state, set(), own, all_names=whole))
+            reports.append(self._sync(state, set(), written_here, all_names=whole))
         self._glance.keep()
         self._names_due = self._names_due and not whole
         return reports
 
     def _sync(
-        self, state: StateStore, paths: set[str], own: Callable[[], Collection[str]], *, all_names: bool = False
+        self,
+        state: StateStore,
+        paths: set[str],
+        written_here: Callable[[], Collection[str]],
+        *,
+        all_names: bool = False,
     ) -> SyncReport:
         names = self._more_names
         return sync_paths(
-            *(self._rollouts, state, paths), own=own, more_names=names, all_names=all_names, moves_seen=True
+            *(self._rollouts, state, paths),
+            written_here=written_here,
+            more_names=names,
+            all_names=all_names,
+            moves_seen=True,
         )
 
     def _seen(self, state: StateStore) -> tuple[Seen, set[str], set[str]]:
@@ -119,10 +130,12 @@ class Freshness:
         written = {path for path, stamp in seen.written.items() if stamp is not None}
         return seen, written | new, {*(seen.written.keys() - written), *differs.rows.values()}
 
-    def _written_by_others(self, state: StateStore, seen: Seen, own: Callable[[], Collection[str]]) -> set[str]:
+    def _written_by_others(
+        self, state: StateStore, seen: Seen, written_here: Callable[[], Collection[str]]
+    ) -> set[str]:
         """The rollouts of threads that have a writer, or that Codex has changed, whose stamps are not those of the
         rows. From now on they are among those that each look takes in."""
-        threads = seen.writers - self._writers - set(own())
+        threads = seen.writers - self._writers - set(written_here())
         self._writers = seen.writers
         if seen.codex:
             changed = codex_state.changed_since(self._sqlite_home, self._codex_ms)

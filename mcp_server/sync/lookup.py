@@ -1,7 +1,7 @@
 """Looks threads up, and repairs on the way the rows that their files no longer bear out (CODEX_SEMANTICS 3.7).
 
 Several functions take the same keywords:
-    own: tells the threads whose writer this process holds (`WriterLocks.held`). Their owner keeps the rows itself, so
+    written_here: tells the threads whose writer this process holds (`WriterLocks.held`). Their owner keeps the rows itself, so
         these are left alone.
     more_names: a second source of names, for ids that session_index.jsonl doesn't have.
 """
@@ -43,7 +43,7 @@ def find(
     state: StateStore | None,
     thread_id: str,
     *,
-    own: Callable[[], Collection[str]] = frozenset[str],
+    written_here: Callable[[], Collection[str]] = frozenset[str],
     more_names: NameSource | None = None,
     quiet: bool = False,
 ) -> StoredThread | None:
@@ -64,7 +64,7 @@ def find(
             names = rollouts.names() | dict(more_names() if more_names else {})
             thread = thread and replace(thread, name=names.get(thread_id))
         return thread
-    work = Adoption(rollouts, state, quiet=quiet, own=own, more_names=more_names)
+    work = Adoption(rollouts, state, quiet=quiet, written_here=written_here, more_names=more_names)
     row = state.get(thread_id)
     if row is None and state.deleted([thread_id]):  # what is deleted has no row
         return None
@@ -85,7 +85,7 @@ def find(
             return None
         current = thread
     current = work.merged(current, row)
-    if thread_id not in own():
+    if thread_id not in written_here():
         with suppress(StoreFailure):
             work.put([(current, row)])
     return current
@@ -123,7 +123,7 @@ def find_many(
     state: StateStore | None,
     thread_ids: Sequence[str],
     *,
-    own: Callable[[], Collection[str]] = frozenset[str],
+    written_here: Callable[[], Collection[str]] = frozenset[str],
     more_names: NameSource | None = None,
 ) -> tuple[dict[str, StoredThread | DamagedRollout | None], dict[str, IndexCheckpoint]]:
     """`find` for each of these threads; what it raises stands in its place. Rows that are still true are looked up all
@@ -139,7 +139,7 @@ def find_many(
         if thread_id in verified:
             found[thread_id] = verified[thread_id]
         else:
-            found[thread_id] = _find_one(rollouts, state, thread_id, own, more_names)
+            found[thread_id] = _find_one(rollouts, state, thread_id, written_here, more_names)
     return found, marks
 
 
@@ -148,7 +148,7 @@ def find_paths(
     state: StateStore | None,
     thread_ids: Sequence[str],
     *,
-    own: Callable[[], Collection[str]] = frozenset[str],
+    written_here: Callable[[], Collection[str]] = frozenset[str],
     more_names: NameSource | None = None,
 ) -> dict[str, str | DamagedRollout | None]:
     """The paths of what `find_many` finds. To make a thread of each row would take most of the time of a cascade's
@@ -162,7 +162,7 @@ def find_paths(
             row = known[thread_id]
             paths[thread_id] = row and row[0]
         else:
-            found = _find_one(rollouts, state, thread_id, own, more_names)
+            found = _find_one(rollouts, state, thread_id, written_here, more_names)
             paths[thread_id] = found.path if isinstance(found, StoredThread) else found
     return paths
 
@@ -196,11 +196,11 @@ def _find_one(
     rollouts: RolloutStore,
     state: StateStore | None,
     thread_id: str,
-    own: Callable[[], Collection[str]],
+    written_here: Callable[[], Collection[str]],
     more_names: NameSource | None,
 ) -> StoredThread | DamagedRollout | None:
     try:
-        return find(rollouts, state, thread_id, own=own, more_names=more_names)
+        return find(rollouts, state, thread_id, written_here=written_here, more_names=more_names)
     except DamagedRollout as damage:
         return damage
 

@@ -4,7 +4,7 @@ Which file a row belongs to is settled in one place, `adopt`. Nothing here is ex
 work at once, and the store announces each difference once.
 
 Several functions take the same keywords:
-    own: tells the threads whose writer this process holds (`WriterLocks.held`). Their owner keeps the rows itself, so
+    written_here: tells the threads whose writer this process holds (`WriterLocks.held`). Their owner keeps the rows itself, so
         these are left alone.
     more_names: a second source of names, which count more than those in session_index.jsonl.
     sink: is told of every line and every file that had to be skipped.
@@ -128,7 +128,7 @@ def sync(
     state: StateStore,
     *,
     quiet: bool = False,
-    own: Callable[[], Collection[str]] = frozenset[str],
+    written_here: Callable[[], Collection[str]] = frozenset[str],
     more_names: NameSource | None = None,
     all_names: bool = False,
     sink: BadLines | None = None,
@@ -138,7 +138,7 @@ def sync(
     `quiet` writes rows without deriving events; threads that vanished and names that changed are announced all the
     same. `all_names` asks for those that changed in the second source alone, too.
     """
-    work = Adoption(rollouts, state, quiet=quiet, own=own, more_names=more_names, sink=sink)
+    work = Adoption(rollouts, state, quiet=quiet, written_here=written_here, more_names=more_names, sink=sink)
     work.catch_up()
     work.apply_names(whole=all_names)
     return work.report()
@@ -149,7 +149,7 @@ def sync_paths(
     state: StateStore,
     paths: Collection[str],
     *,
-    own: Callable[[], Collection[str]] = frozenset[str],
+    written_here: Callable[[], Collection[str]] = frozenset[str],
     more_names: NameSource | None = None,
     all_names: bool = False,
     moves_seen: bool = False,
@@ -174,10 +174,10 @@ def sync_paths(
     if moves_seen:
         lost.clear()
     if len(lost) > _MANY_LOST:
-        return sync(rollouts, state, own=own, more_names=more_names, sink=sink)
+        return sync(rollouts, state, written_here=written_here, more_names=more_names, sink=sink)
     for thread_id, path in lost.items():
         todo |= {file.path: file for file in moved_to(rollouts, thread_id, path)}
-    work = Adoption(rollouts, state, own=own, more_names=more_names, sink=sink)
+    work = Adoption(rollouts, state, written_here=written_here, more_names=more_names, sink=sink)
     work.forget(gone)
     work.note_unusable(rollouts.unusable(gone) if gone else [], gone)
     work.adopt(newest_first(todo.values()))

@@ -88,7 +88,7 @@ class Adoption:
     state: StateStore
     quiet: bool = False
     fresh: bool = False
-    own: Callable[[], Collection[str]] = frozenset[str]
+    written_here: Callable[[], Collection[str]] = frozenset[str]
     more_names: NameSource | None = None
     sink: BadLines | None = None
     _listed: Mapping[str, str] | None = None
@@ -148,7 +148,7 @@ class Adoption:
     def adopt_batch(self, files: Sequence[RolloutFile], *, remember: bool = True) -> None:
         """Read some files and commit the rows that follow from them, in one transaction. `remember` which ids they
         carry, for a `drop` that follows: a first build looks once more at what it can't settle, and has no need."""
-        files = self._current([file for file in files if file.thread_id not in self.own()])
+        files = self._current([file for file in files if file.thread_id not in self.written_here()])
         by_id: defaultdict[str, list[StoredThread]] = defaultdict(list)
         bad: list[tuple[RolloutFile, BadLine]] = []
         for file, result in zip(files, self.rollouts.describe_many(files), strict=True):
@@ -168,20 +168,20 @@ class Adoption:
                 by_id[row.id] += self._described(self.rollouts.locate(row.id), row.id)
         chosen: list[tuple[StoredThread, StoredThread | None]] = []
         copies, others = list[Copy](), {*read, *(file.path for file, _ in bad)}
-        own, deleted = self.own(), self.state.deleted(by_id)
+        written_here, deleted = self.written_here(), self.state.deleted(by_id)
         self._ask_for_names(by_id)
         for thread_id, threads in by_id.items():
             row = rows.get(thread_id)
-            if thread_id in deleted or (thread_id in own and row is None):
+            if thread_id in deleted or (thread_id in written_here and row is None):
                 continue
-            claims = threads if thread_id in own else self._candidates(threads, row)
-            best = row if thread_id in own else min(claims, key=_standing, default=None)
+            claims = threads if thread_id in written_here else self._candidates(threads, row)
+            best = row if thread_id in written_here else min(claims, key=_standing, default=None)
             if best is None:
                 continue
             known = self._copies.of([thread_id])
             copies += (_copy(one) for one in claims if is_copy(one.path, best.path, thread_id))
             others.update(copy.path for copy in known if not is_copy(copy.path, best.path, thread_id))
-            if thread_id in own:
+            if thread_id in written_here:
                 continue
             if row is None or self.fresh or (row.path, row.stamp) != (best.path, best.stamp):
                 chosen.append((self.merged(best, row), row))
@@ -245,7 +245,7 @@ class Adoption:
             self._met["vanished"] += vanished
 
     def _vanished(self, paths: Mapping[str, str]) -> list[str]:
-        rows = self.state.stamps(paths.keys() - set(self.own()))
+        rows = self.state.stamps(paths.keys() - set(self.written_here()))
         named = {thread_id: path for thread_id, (path, _) in sorted(rows.items()) if path == paths[thread_id]}
         there = self.rollouts.stat_many(named.values())
         return [thread_id for thread_id, path in named.items() if self._lost(thread_id, path) or path not in there]

@@ -103,7 +103,7 @@ def watch_home(
     turn: WatchTurn,
     stop: threading.Event,
     *,
-    own: Callable[[], Collection[str]],
+    written_here: Callable[[], Collection[str]],
     more_names: NameSource | None,
     wake: Callable[[], None],
     behind: bool = False,
@@ -111,10 +111,10 @@ def watch_home(
     """Follow the home until told to stop, whenever it is this process's turn: with sixty servers on one home, each
     change taken in by all of them would be most of their work. The others learn of it from the state DB's log.
 
-    `own` are the threads whose files nobody else may write; `behind` says that the index has not been held against the
+    `written_here` are the threads whose files nobody else may write; `behind` says that the index has not been held against the
     files since it was opened.
     """
-    follower = _Follower(rollouts, state, home, turn, stop, own, more_names, wake)
+    follower = _Follower(rollouts, state, home, turn, stop, written_here, more_names, wake)
     in_step = not behind
     while not stop.is_set():
         if turn.take():
@@ -136,7 +136,7 @@ class _Follower:
     home: Path
     turn: WatchTurn
     stop: threading.Event
-    own: Callable[[], Collection[str]]
+    written_here: Callable[[], Collection[str]]
     more_names: NameSource | None
     wake: Callable[[], None]
     failures: Failures = field(default_factory=Failures)
@@ -196,9 +196,11 @@ class _Follower:
     def _step(self, paths: Collection[str] | None) -> None:
         try:
             if paths is None:
-                report = sync(self.rollouts, self.state, own=self.own, more_names=self.more_names)
+                report = sync(self.rollouts, self.state, written_here=self.written_here, more_names=self.more_names)
             else:
-                report = sync_paths(self.rollouts, self.state, paths, own=self.own, more_names=self.more_names)
+                report = sync_paths(
+                    self.rollouts, self.state, paths, written_here=self.written_here, more_names=self.more_names
+                )
             if report.events:
                 self.wake()
         except StoreFailure as error:

@@ -112,10 +112,17 @@ class Catalog:
                     break
             _commit(state, Change(threads=self._loaded_rows(), events=tuple(early)))
             self._handed_on = early[-1].seq
-            for thread_id in {event.thread_id for event in early} - self.live.own():
+            for thread_id in {event.thread_id for event in early} - self.live.written_here():
                 with suppress(StoreFailure):
                     names = self._more_names
-                    find(self.rollouts, state, thread_id, own=self.live.own, more_names=names, quiet=True)
+                    find(
+                        self.rollouts,
+                        state,
+                        thread_id,
+                        written_here=self.live.written_here,
+                        more_names=names,
+                        quiet=True,
+                    )
         self._wake()
 
     def _early(self) -> list[ThreadEvent]:
@@ -132,14 +139,14 @@ class Catalog:
         """The rows, in step with the files as far as a few stamps tell. `names` says that names matter."""
         if (state := self.state) is not None:
             if self._freshness is not None:
-                found = self._freshness.look(state, own=self.live.own, names=names)
+                found = self._freshness.look(state, written_here=self.live.written_here, names=names)
                 if any(report.events for report in found):
                     self._wake()
             return state
         if self._rows_lost:  # a sync leaves the rows of loaded threads to whoever loaded them
             self._rows_lost = False
             self._memory.commit(Change(threads=self._loaded_rows()))
-        sync(self.rollouts, self._memory, quiet=True, own=self.live.own, more_names=self._more_names)
+        sync(self.rollouts, self._memory, quiet=True, written_here=self.live.written_here, more_names=self._more_names)
         return self._memory
 
     def _loaded_rows(self) -> tuple[StoredThread, ...]:
@@ -215,18 +222,22 @@ class Catalog:
 
     def stored(self, thread_id: str) -> StoredThread | None:
         """The thread as its file tells it now, or None if there is no rollout. Repairs the row on the way."""
-        found = find(self.rollouts, self.state, thread_id, own=self.live.own, more_names=self._more_names)
+        found = find(
+            self.rollouts, self.state, thread_id, written_here=self.live.written_here, more_names=self._more_names
+        )
         return found and (self.with_facts([found]))[0]
 
     def mend(self, rows: Sequence[StoredThread], files: Mapping[str, RolloutFile]) -> bool:
         """Bring rows in step that the files at their paths don't bear out; false if all do, or if it can't be done.
         Where rows of one page were wrong, others may belong there."""
-        own = self.live.own()
-        paths = [row.path for row in rows if row.id not in own and not verified(row, files)]
+        written_here = self.live.written_here()
+        paths = [row.path for row in rows if row.id not in written_here and not verified(row, files)]
         if not paths or (state := self.state) is None:
             return False
         try:
-            found = sync_paths(self.rollouts, state, paths, own=self.live.own, more_names=self._more_names)
+            found = sync_paths(
+                self.rollouts, state, paths, written_here=self.live.written_here, more_names=self._more_names
+            )
         except StoreFailure as error:
             logger.warning("rows that the files don't bear out stay as they are: %s", error)
             return False
@@ -260,8 +271,8 @@ class Catalog:
 
     def paths(self, thread_ids: Sequence[str]) -> dict[str, str | DamagedRollout | None]:
         """Where the rollouts of these threads lie, each looked up as `stored` does."""
-        own, more_names = self.live.own, self._more_names
-        return find_paths(self.rollouts, self.state, thread_ids, own=own, more_names=more_names)
+        written_here, more_names = self.live.written_here, self._more_names
+        return find_paths(self.rollouts, self.state, thread_ids, written_here=written_here, more_names=more_names)
 
     def known(self, thread_id: str) -> StoredThread:
         """The thread as loaded here, else as stored.
@@ -286,8 +297,8 @@ class Catalog:
         """`known` for each of these threads, what it raises, or None, in its place; and how far they are indexed."""
         loaded = {thread_id: live.thread for thread_id in thread_ids if (live := self.live.get(thread_id))}
         others = [thread_id for thread_id in thread_ids if thread_id not in loaded]
-        own, more_names = self.live.own, self._more_names
-        stored, marks = find_many(self.rollouts, self.state, others, own=own, more_names=more_names)
+        written_here, more_names = self.live.written_here, self._more_names
+        stored, marks = find_many(self.rollouts, self.state, others, written_here=written_here, more_names=more_names)
         if unmarked := loaded if self.state is not None else thread_ids:
             marks |= self.log.marks(unmarked)
         return stored | loaded, marks

@@ -175,7 +175,7 @@ class LiveThreads:
         return sorted(self._threads)
 
     @one_at_a_time
-    def own(self) -> frozenset[str]:
+    def written_here(self) -> frozenset[str]:
         """The threads whose rows this process keeps: nobody else may write their files."""
         return self._kept.union(live.thread.id for live in self._threads.values() if live.materialised)
 

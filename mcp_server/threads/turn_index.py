@@ -418,12 +418,12 @@ _LOOKED_AT = 2 * BATCH
 
 
 class Indexer:
-    """Indexes what is unread, batch by batch. `own` are threads that this process writes to itself."""
+    """Indexes what is unread, batch by batch. `written_here` are threads that this process writes to itself."""
 
     def __init__(
-        self, rollouts: RolloutStore, state: StateStore, own: Callable[[], Collection[str]] = frozenset[str]
+        self, rollouts: RolloutStore, state: StateStore, written_here: Callable[[], Collection[str]] = frozenset[str]
     ) -> None:
-        self._rollouts, self._state, self._own = rollouts, state, own
+        self._rollouts, self._state, self._written_here = rollouts, state, written_here
         self._tried: dict[str, int] = {}
 
     def step(self) -> int:
@@ -432,8 +432,8 @@ class Indexer:
         Raises:
             StoreFailure: the index can't be read or written.
         """
-        own = self._own()
-        unread = self._state.unread(_LOOKED_AT + len(self._tried) + len(own))
+        written_here = self._written_here()
+        unread = self._state.unread(_LOOKED_AT + len(self._tried) + len(written_here))
         rows = self._state.get_many(set(unread))
         now = time.time_ns()
         todo = [
@@ -441,7 +441,7 @@ class Indexer:
             for thread_id in unread
             if (row := rows.get(thread_id)) is not None
             and not now - _QUIET_NS <= row.stamp.mtime_ns <= now
-            and thread_id not in own
+            and thread_id not in written_here
             and self._tried.get(thread_id) != row.stamp.mtime_ns
         ][:BATCH]
         index_small(self._state, self._texts(todo))

@@ -216,7 +216,7 @@ def test_a_copy_of_a_thread_that_this_process_writes_is_counted_too(home: Home, 
     put(home, OWN, NOW_MS)
     build(home, state)
     put(home, MADE_BY["iCloud"], NOW_MS)
-    sync_paths(home.rollouts, state, [MADE_BY["iCloud"]], own=lambda: {A})
+    sync_paths(home.rollouts, state, [MADE_BY["iCloud"]], written_here=lambda: {A})
     assert copies(state) == {MADE_BY["iCloud"]}
 
 

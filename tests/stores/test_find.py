@@ -122,7 +122,7 @@ class TestFind:
     ) -> None:
         before = row(state, A)
         built.write(path_of(A), rollout(A, "being written"))
-        found = find(built.rollouts, state, A, own=lambda: {A})
+        found = find(built.rollouts, state, A, written_here=lambda: {A})
         assert found is not None
         assert found.preview == "being written"
         assert row(state, A) == before

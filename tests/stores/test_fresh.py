@@ -34,7 +34,7 @@ def nobody() -> Collection[str]:
 
 
 def look(fresh: Freshness, state: StateStore) -> list[SyncReport]:
-    return fresh.look(state, own=nobody)
+    return fresh.look(state, written_here=nobody)
 
 
 def test_what_is_no_thread_is_read_once(tmp_path: Path, home: HomeOnDisk, fresh: Freshness) -> None:
@@ -118,7 +118,7 @@ def test_a_rollout_that_is_moved_while_the_folders_are_looked_at_stays(
 def test_the_threads_of_this_process_are_left_alone(home: HomeOnDisk, fresh: Freshness) -> None:
     state = MemoryState()
     home.write(path_of(A), rollout(A))
-    fresh.look(state, own=lambda: [A])
+    fresh.look(state, written_here=lambda: [A])
     assert (state.stamps(), home.described) == ({}, [])
 
 

@@ -171,7 +171,7 @@ class TestSync:
     def test_threads_that_this_process_writes_are_left_to_their_owner(self, built: Home, state: StateStore) -> None:
         built.write(path_of(D), rollout(D))
         built.erase(path_of(A))
-        report = sync(built.rollouts, state, own=lambda: {A, D})
+        report = sync(built.rollouts, state, written_here=lambda: {A, D})
         assert (report.added, report.vanished) == ((), ())
         assert ids(state) == {A, B, C}
 

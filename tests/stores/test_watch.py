@@ -30,7 +30,7 @@ def watching(home: Path, state: MemoryState, wake: Callable[[], None] = lambda: 
     turn, rollouts = WatchTurn(home / "watch"), RolloutFiles(home)
 
     def work(stop: threading.Event) -> None:
-        watch.watch_home(rollouts, state, home, turn, stop, own=lambda: (), more_names=None, wake=wake)
+        watch.watch_home(rollouts, state, home, turn, stop, written_here=lambda: (), more_names=None, wake=wake)
 
     with running(work) as stop:
         yield stop
