@@ -37,7 +37,7 @@ from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryRollouts
 from mcp_server.storage.process_liveness import worker_name
 from mcp_server.sync import doctor
-from mcp_server.sync.reconciler import BackfillResult, backfill, look_ahead, sync
+from mcp_server.sync.reconciler import BackfillResult, backfill, index_newest_batch, sync
 from mcp_server.sync.supervision import Failures, Pauses
 from mcp_server.sync.watcher import WatchTurn, watch_home
 from mcp_server.threads.service import Stores, ThreadService
@@ -255,7 +255,7 @@ class Runtime:
         quarter of a second."""
         ahead = MemoryState()
         with suppress(Exception):  # whatever it is, the build meets it again
-            if look_ahead(self.rollouts, ahead, more_names=self.codex.names):
+            if index_newest_batch(self.rollouts, ahead, more_names=self.codex.names):
                 self.service.catalog.ahead = ahead
                 self._advance(0, ahead.backfill().found)
 

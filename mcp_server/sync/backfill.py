@@ -18,9 +18,9 @@ _USUAL_ID = slice(-42, -6)
 _LAST_HYPHEN = -19
 
 
-class Horizon:
+class BackfillWatermark:
     """For paths in the order of work, what is known after the first of them are done: no active rollout that is left
-    says by its name that its thread was created after `after(done)`.
+    says by its name that its thread was created after `complete_since(done)`.
 
     A thread with several files counts as left, by the newest of their names, until the last of them is done: which of
     them has the row is settled only then. So does, without a time, a file whose name tells none.
@@ -41,7 +41,7 @@ class Horizon:
                     newest[key] = max(_stamp(path), newest.get(key, ""))
             _, self._parts = _parts(paths(), every, newest)
 
-    def after(self, done: str | None) -> int | None:
+    def complete_since(self, done: str | None) -> int | None:
         """Unix milliseconds once all is done up to a path (None: nothing yet); None if nothing can be said,
         `ALL_ACTIVE` if no active file is left."""
         stamp = next((stamp for last, stamp in self._parts if done is None or last < done), "")
@@ -50,7 +50,7 @@ class Horizon:
         at_ms = None if stamp == _UNKNOWN else recorded_time_ms(stamp)
         return None if at_ms is None else at_ms + _SLACK_MS
 
-    def count_until(self, done: str) -> int:
+    def count_done(self, done: str) -> int:
         """How many paths there are up to one."""
         return sum(path >= done for path in self._paths())
 

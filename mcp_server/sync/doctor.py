@@ -101,8 +101,8 @@ class DoctorReport:
 
 @dataclass(frozen=True, slots=True)
 class RepairReport:
-    """What was wrong, what a repair did about it, and how things are then; the last two are None in a dry run. `written_here`
-    are the threads that it leaves alone."""
+    """What was wrong, what a repair did, and the state afterwards; the last two are None in a dry run. A repair skips
+    the threads `written_here`."""
 
     before: DoctorReport
     done: SyncReport | None = None
@@ -179,9 +179,8 @@ def repair(
     more_names: NameSource | None = None,
     codex: CodexRows | None = None,
 ) -> RepairReport:
-    """Examine, then sync, take abandoned drafts away and let Codex's rows follow the files, then examine again. A dry
-    run only examines, and changes nothing. `written_here` tells the threads that are left alone, by default those whose locks
-    are held here."""
+    """Examine, then sync the rows, delete abandoned drafts and update Codex's rows, then examine again. A dry run only
+    examines. A repair skips the threads `written_here`: by default those whose writer lock this process holds."""
     before, written_here = examine(rollouts, state, locks, deep=deep), written_here or locks.held
     if dry_run:
         behind = _behind(state, codex or NoCodexRows(), written_here)

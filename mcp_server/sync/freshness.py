@@ -57,9 +57,11 @@ class Freshness:
     def look(
         self, state: StateStore, *, written_here: Callable[[], Collection[str]], names: bool = False
     ) -> list[SyncReport]:
-        """Look, and bring the rows in step; tells what was found. `written_here` are the threads that this process writes to;
-        `names` says that names matter. Where very much has changed, this takes in the newest of it, and the next look
-        more. A look that fails leaves the rows as they are."""
+        """Detect changes, sync their rows, and return a report for each batch.
+
+        Threads `written_here` are skipped: this process keeps their rows itself. `names` says that the caller depends
+        on names. If very much has changed, one call syncs the newest of it and the next calls sync the rest. On
+        failure the rows stay as they are."""
         asked = self._begun
         with self._lock:
             if self._begun > asked and not names:

@@ -1,9 +1,9 @@
-"""Looks threads up, and repairs on the way the rows that their files no longer bear out (CODEX_SEMANTICS 3.7).
+"""Looks threads up and repairs each row that no longer matches its file (read-repair, CODEX_SEMANTICS 3.7).
 
 Several functions take the same keywords:
-    written_here: tells the threads whose writer this process holds (`WriterLocks.held`). Their owner keeps the rows itself, so
-        these are left alone.
-    more_names: a second source of names, for ids that session_index.jsonl doesn't have.
+    written_here: returns the threads whose writer lock this process holds (`WriterLocks.held`). Their rows are skipped:
+        whoever loaded such a thread keeps its row.
+    more_names: a second source of names, which takes precedence over session_index.jsonl.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mcp_server.models.history import IndexCheckpoint
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.contracts import RolloutStore, StateStore
-from mcp_server.sync.upsert import Adoption, NameSource
+from mcp_server.sync.upsert import NameSource, Upserter
 
 _META_BYTES = 64 << 10
 
@@ -64,11 +64,11 @@ def find(
             names = rollouts.names() | dict(more_names() if more_names else {})
             thread = thread and replace(thread, name=names.get(thread_id))
         return thread
-    work = Adoption(rollouts, state, quiet=quiet, written_here=written_here, more_names=more_names)
+    upserter = Upserter(rollouts, state, quiet=quiet, written_here=written_here, more_names=more_names)
     row = state.get(thread_id)
     if row is None and state.deleted([thread_id]):  # what is deleted has no row
         return None
-    current = work.verify(row, rollouts.stat(row.path)) if row else None
+    current = upserter.verify(row, rollouts.stat(row.path)) if row else None
     if row is not None and current is row:
         return row
     if not isinstance(current, StoredThread):
@@ -81,13 +81,13 @@ def find(
         if thread is None:
             if row is not None:
                 with suppress(StoreFailure):
-                    work.drop({thread_id: row.path})
+                    upserter.remove_missing({thread_id: row.path})
             return None
         current = thread
-    current = work.merged(current, row)
+    current = upserter.with_known_facts(current, row)
     if thread_id not in written_here():
         with suppress(StoreFailure):
-            work.put([(current, row)])
+            upserter.commit([(current, row)])
     return current
 
 

@@ -1,13 +1,13 @@
-"""Keeps the index in step with the files, which are the truth: the first build, the sync, the repair of a row on read.
+"""Keeps the index in step with the files, which are the truth: the backfill, the full sync, the sync of a few paths.
 
-Which file a row belongs to is settled in one place, `adopt`. Nothing here is exclusive: two processes may do the same
-work at once, and the store announces each difference once.
+`upsert` decides which file a row belongs to. Two processes may sync at the same time: the store announces each
+difference once.
 
 Several functions take the same keywords:
-    written_here: tells the threads whose writer this process holds (`WriterLocks.held`). Their owner keeps the rows itself, so
-        these are left alone.
-    more_names: a second source of names, which count more than those in session_index.jsonl.
-    sink: is told of every line and every file that had to be skipped.
+    written_here: returns the threads whose writer lock this process holds (`WriterLocks.held`). Their rows are skipped:
+        whoever loaded such a thread keeps its row.
+    more_names: a second source of names, which takes precedence over session_index.jsonl.
+    sink: receives every line and every file that had to be skipped.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from mcp_server.models.thread import FileStamp
 from mcp_server.storage.contracts import RolloutStore, StateStore
 from mcp_server.storage.process_liveness import has_died
 from mcp_server.storage.rules import claimable
-from mcp_server.sync import upsert as adopt
-from mcp_server.sync.backfill import Horizon
+from mcp_server.sync import upsert
+from mcp_server.sync.backfill import BackfillWatermark
 from mcp_server.sync.lookup import moved_to
-from mcp_server.sync.upsert import Adoption, BadLines, NameSource, SyncReport, batches, newest_first
+from mcp_server.sync.upsert import BadLineSink, NameSource, SyncReport, Upserter, batches, newest_first
 
 _LEASE_MS = 120_000
 _POLL_S, _MAX_POLL_S = 0.05, 0.5
@@ -63,7 +63,7 @@ def backfill(
     progress: Callable[[int, int], None] | None = None,
     more_names: NameSource | None = None,
     closed_edges: Callable[[], Sequence[SpawnEdge]] | None = None,
-    sink: BadLines | None = None,
+    sink: BadLineSink | None = None,
     stop: threading.Event | None = None,
 ) -> BackfillResult:
     """Build the index, or wait until another worker has (CODEX_SEMANTICS 3.5, 3.6).
@@ -82,7 +82,7 @@ def backfill(
         closed_edges: edges known as closed; they go in before the open ones that follow from the rollouts.
         stop: once it is set, the result says `waiting` as soon as the batch in hand is done.
     """
-    report = progress or _unseen
+    report = progress or _ignore_progress
     deadline = time.monotonic() + wait_s
     delay = _POLL_S
     stop = stop or threading.Event()
@@ -91,8 +91,8 @@ def backfill(
         before = state.backfill()
         lease = 0 if has_died(before.owner) else lease_ms
         if claimable(before, now_ms(), lease) and state.claim_backfill(owner, now_ms(), lease):
-            work = Adoption(rollouts, state, quiet=True, fresh=True, more_names=more_names, sink=sink)
-            build = _Build(work, owner, now_ms, report, stop)
+            upserter = Upserter(rollouts, state, quiet=True, first_build=True, more_names=more_names, sink=sink)
+            build = _Build(upserter, owner, now_ms, report, stop)
             if build.run(closed_edges):
                 return build.result()
         current = state.backfill()
@@ -104,22 +104,22 @@ def backfill(
         delay = min(2 * delay, _MAX_POLL_S)
 
 
-def look_ahead(rollouts: RolloutStore, state: StateStore, *, more_names: NameSource | None = None) -> bool:
+def index_newest_batch(rollouts: RolloutStore, state: StateStore, *, more_names: NameSource | None = None) -> bool:
     """Take in the first batch of a build alone, into a store that another soon replaces: it has the first page of a
     list of the newest. False, and nothing is taken in, where there is no more than that: a build has it as soon."""
-    horizon = Horizon(rollouts.paths, adopt.BATCH_ROWS)
-    if horizon.found <= adopt.BATCH_ROWS:
+    coverage = BackfillWatermark(rollouts.paths, upsert.BATCH_ROWS)
+    if coverage.found <= upsert.BATCH_ROWS:
         return False
     batch = next(batches(rollouts.walk()))
-    Adoption(rollouts, state, quiet=True, fresh=True, more_names=more_names).adopt_batch(batch, remember=False)
+    Upserter(rollouts, state, quiet=True, first_build=True, more_names=more_names).upsert_batch(batch, remember=False)
     last = batch[-1].path
     state.checkpoint_backfill(
-        BackfillState("running", last, done=len(batch), found=horizon.found, horizon_ms=horizon.after(last))
+        BackfillState("running", last, done=len(batch), found=coverage.found, horizon_ms=coverage.complete_since(last))
     )
     return True
 
 
-def _unseen(done: int, found: int) -> None:
+def _ignore_progress(done: int, found: int) -> None:
     """Progress that nobody watches."""
 
 
@@ -131,17 +131,17 @@ def sync(
     written_here: Callable[[], Collection[str]] = frozenset[str],
     more_names: NameSource | None = None,
     all_names: bool = False,
-    sink: BadLines | None = None,
+    sink: BadLineSink | None = None,
 ) -> SyncReport:
     """Bring all rows in step: compare stamps, read what differs, remove rows whose file is gone, apply new names.
 
     `quiet` writes rows without deriving events; threads that vanished and names that changed are announced all the
     same. `all_names` asks for those that changed in the second source alone, too.
     """
-    work = Adoption(rollouts, state, quiet=quiet, written_here=written_here, more_names=more_names, sink=sink)
-    work.catch_up()
-    work.apply_names(whole=all_names)
-    return work.report()
+    upserter = Upserter(rollouts, state, quiet=quiet, written_here=written_here, more_names=more_names, sink=sink)
+    upserter.sync_all()
+    upserter.apply_names(whole=all_names)
+    return upserter.report()
 
 
 def sync_paths(
@@ -153,7 +153,7 @@ def sync_paths(
     more_names: NameSource | None = None,
     all_names: bool = False,
     moves_seen: bool = False,
-    sink: BadLines | None = None,
+    sink: BadLineSink | None = None,
 ) -> SyncReport:
     """The same for a few paths, relative to the home, that were seen created, changed or gone.
 
@@ -177,13 +177,13 @@ def sync_paths(
         return sync(rollouts, state, written_here=written_here, more_names=more_names, sink=sink)
     for thread_id, path in lost.items():
         todo |= {file.path: file for file in moved_to(rollouts, thread_id, path)}
-    work = Adoption(rollouts, state, written_here=written_here, more_names=more_names, sink=sink)
-    work.forget(gone)
-    work.note_unusable(rollouts.unusable(gone) if gone else [], gone)
-    work.adopt(newest_first(todo.values()))
-    work.drop({thread_id: path for thread_id, (path, _) in rows.items()})
-    work.apply_names(whole=all_names)
-    return work.report()
+    upserter = Upserter(rollouts, state, written_here=written_here, more_names=more_names, sink=sink)
+    upserter.forget_copies(gone)
+    upserter.note_unusable(rollouts.unusable(gone) if gone else [], gone)
+    upserter.upsert(newest_first(todo.values()))
+    upserter.remove_missing({thread_id: path for thread_id, (path, _) in rows.items()})
+    upserter.apply_names(whole=all_names)
+    return upserter.report()
 
 
 def _rows_at(
@@ -201,7 +201,7 @@ def _rows_at(
 class _Build:
     """The work of the one that holds the lease."""
 
-    work: Adoption
+    upserter: Upserter
     owner: str
     now_ms: Callable[[], int]
     progress: Callable[[int, int], None]
@@ -215,7 +215,7 @@ class _Build:
         """False if it was stopped, or another worker took the lease over meanwhile."""
         try:
             if closed_edges is not None:
-                self.work.state.commit(Change(edges=tuple(closed_edges())))
+                self.upserter.state.commit(Change(edges=tuple(closed_edges())))
             return self._build() and self._finish()
         except BaseException:
             # failed: the next worker need not wait for the lease; if this fails too, it does
@@ -224,24 +224,24 @@ class _Build:
             raise
 
     def result(self) -> BackfillResult:
-        report = self.work.report()
+        report = self.upserter.report()
         return BackfillResult("complete", True, self.done, self.found, report.damaged, report.bad_lines)
 
     def _build(self) -> bool:
-        self.watermark = (self.work.state.backfill()).watermark
-        rollouts, watermark = self.work.rollouts, self.watermark
-        horizon = Horizon(rollouts.paths, adopt.BATCH_ROWS)
-        self.found = horizon.found
-        self.done = 0 if watermark is None else horizon.count_until(watermark)
-        self.horizon_ms = horizon.after(watermark)
+        self.watermark = (self.upserter.state.backfill()).watermark
+        rollouts, watermark = self.upserter.rollouts, self.watermark
+        coverage = BackfillWatermark(rollouts.paths, upsert.BATCH_ROWS)
+        self.found = coverage.found
+        self.done = 0 if watermark is None else coverage.count_done(watermark)
+        self.horizon_ms = coverage.complete_since(watermark)
         self.progress(self.done, self.found)
         behind = batches(file for file in rollouts.walk() if watermark is None or file.path < watermark)
         # never all of them at once: their paths and stamps alone would take 40 MB for 100,000
         while (batch := next(behind, None)) is not None:
-            self.work.adopt_batch(batch, remember=False)
+            self.upserter.upsert_batch(batch, remember=False)
             self.done += len(batch)
             self.watermark = batch[-1].path
-            self.horizon_ms = horizon.after(self.watermark)
+            self.horizon_ms = coverage.complete_since(self.watermark)
             if not self._checkpoint("running"):
                 return False
             self.progress(self.done, self.found)
@@ -251,16 +251,16 @@ class _Build:
         return True
 
     def _finish(self) -> bool:
-        self.work.catch_up()
-        self.work.apply_names(whole=True)
+        self.upserter.sync_all()
+        self.upserter.apply_names(whole=True)
         return self._checkpoint("complete")
 
     def _checkpoint(self, status: Literal["pending", "running", "complete"]) -> bool:
-        current = self.work.state.backfill()
+        current = self.upserter.state.backfill()
         if current.status != "running" or current.owner != self.owner:
             return False
         now = self.now_ms()
-        self.work.state.checkpoint_backfill(
+        self.upserter.state.checkpoint_backfill(
             BackfillState(
                 status=status,
                 watermark=self.watermark,

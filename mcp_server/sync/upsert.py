@@ -36,7 +36,7 @@ BATCH_ROWS = 256
 _BATCH_BYTES = 64 << 20  # keeps one batch well within a backfill's lease, however large the rollouts are
 
 
-class BadLines(Protocol):
+class BadLineSink(Protocol):
     """Where the stores report what they had to skip."""
 
     def report(self, bad: Sequence[BadLine]) -> None: ...
@@ -80,25 +80,25 @@ def batches(files: Iterable[RolloutFile]) -> Iterator[list[RolloutFile]]:
 
 
 @dataclass(slots=True)
-class Adoption:
-    """One run over files. `quiet` commits rows without deriving events, `fresh` writes every row it reads, and does not
-    list them in its report."""
+class Upserter:
+    """One run over rollout files that upserts their rows. `quiet` commits rows without deriving events. `first_build`
+    writes every row that it reads and leaves them out of the report."""
 
     rollouts: RolloutStore
     state: StateStore
     quiet: bool = False
-    fresh: bool = False
+    first_build: bool = False
     written_here: Callable[[], Collection[str]] = frozenset[str]
     more_names: NameSource | None = None
-    sink: BadLines | None = None
-    _listed: Mapping[str, str] | None = None
+    sink: BadLineSink | None = None
+    _session_index: Mapping[str, str] | None = None
     _names: Mapping[str, str] = field(default_factory=dict[str, str])
-    _asked: frozenset[str] = frozenset()
+    _names_known_of: frozenset[str] = frozenset()
     _names_applied: bool = False
-    _carried: dict[str, str] = field(default_factory=dict[str, str])
+    _id_at: dict[str, str] = field(default_factory=dict[str, str])
     _damaged: dict[tuple[str, FileStamp], BadLine] = field(default_factory=dict[tuple[str, FileStamp], BadLine])
-    _met: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict[str, list[str]](list))
-    _remembered: frozenset[str] | None = None
+    _ids_by_change: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict[str, list[str]](list))
+    _unreadable_paths: frozenset[str] | None = None
     _copies: KnownCopies = field(init=False)
     _bad_lines: int = 0
     _events: list[ThreadEvent] = field(default_factory=list[ThreadEvent])
@@ -108,74 +108,74 @@ class Adoption:
 
     def report(self) -> SyncReport:
         return SyncReport(
-            added=tuple(self._met["added"]),
-            changed=tuple(self._met["changed"]),
-            moved=tuple(self._met["moved"]),
-            vanished=tuple(self._met["vanished"]),
+            added=tuple(self._ids_by_change["added"]),
+            changed=tuple(self._ids_by_change["changed"]),
+            moved=tuple(self._ids_by_change["moved"]),
+            vanished=tuple(self._ids_by_change["vanished"]),
             damaged=tuple(self._damaged.values()),
             bad_lines=self._bad_lines,
             names_applied=self._names_applied,
             events=tuple(self._events),
         )
 
-    def catch_up(self) -> None:
+    def sync_all(self) -> None:
         """Adopt and drop whatever differs between the folders and the rows, by stamps."""
-        odd: list[BadLine] = []
-        differs = self.state.compare(self.rollouts.walk(odd))
-        self.note_unusable(odd, differs.lapsed)
+        not_files: list[BadLine] = []
+        differs = self.state.compare(self.rollouts.walk(not_files))
+        self.note_unusable(not_files, differs.lapsed)
         if differs.lapsed:
-            self.forget(differs.lapsed)
-        self.adopt(newest_first((self.rollouts.stat_many(differs.files)).values()))
+            self.forget_copies(differs.lapsed)
+        self.upsert(newest_first((self.rollouts.stat_many(differs.files)).values()))
         if not differs.rows:
             return
         there = self.rollouts.stat_many(differs.rows.values())
         gone = {
             thread_id: path
             for thread_id, path in differs.rows.items()
-            if path not in there or self._lost(thread_id, path)
+            if path not in there or self._has_other_id(thread_id, path)
         }
         if gone:
             # a file that was moved while the folders were walked may have been missed on both sides
             missed = self.state.compare(self.rollouts.walk()).files - differs.files
-            self.adopt(newest_first((self.rollouts.stat_many(missed)).values()))
-            self.drop(gone)
+            self.upsert(newest_first((self.rollouts.stat_many(missed)).values()))
+            self.remove_missing(gone)
 
-    def adopt(self, files: Iterable[RolloutFile]) -> None:
+    def upsert(self, files: Iterable[RolloutFile]) -> None:
         """Give each file its row. Files found damaged before in this run are left out."""
         for batch in batches(files):
-            self.adopt_batch([file for file in batch if (file.path, file.stamp) not in self._damaged])
+            self.upsert_batch([file for file in batch if (file.path, file.stamp) not in self._damaged])
 
-    def adopt_batch(self, files: Sequence[RolloutFile], *, remember: bool = True) -> None:
-        """Read some files and commit the rows that follow from them, in one transaction. `remember` which ids they
-        carry, for a `drop` that follows: a first build looks once more at what it can't settle, and has no need."""
-        files = self._current([file for file in files if file.thread_id not in self.written_here()])
+    def upsert_batch(self, files: Sequence[RolloutFile], *, remember: bool = True) -> None:
+        """Read some files and commit their rows in one transaction. `remember` keeps the id in each file for a later
+        `remove_missing`; a backfill, which compares everything once more at its end, does without."""
+        files = self._without_replaced([file for file in files if file.thread_id not in self.written_here()])
         by_id: defaultdict[str, list[StoredThread]] = defaultdict(list)
         bad: list[tuple[RolloutFile, BadLine]] = []
         for file, result in zip(files, self.rollouts.describe_many(files), strict=True):
-            self._note(file, result)
+            self._report_bad(file, result)
             if isinstance(result, BadLine):
                 bad.append((file, result))
             elif result is not None:
                 by_id[result.thread.id].append(result.thread)
                 if remember:
-                    self._carried[file.path] = result.thread.id
+                    self._id_at[file.path] = result.thread.id
         read = [thread.path for threads in by_id.values() for thread in threads]
         self._note_unreadable(bad, read)
-        rows = self.state.get_many({*by_id, *(thread_id for file, _ in bad if (thread_id := _told_id(file)))})
+        rows = self.state.get_many({*by_id, *(thread_id for file, _ in bad if (thread_id := _id_in_name(file)))})
         for file, why in bad:
-            row = rows.get(_told_id(file) or "")
+            row = rows.get(_id_in_name(file) or "")
             if row is not None and row.path == file.path and not why.transient:  # another is the thread then, if any is
                 by_id[row.id] += self._described(self.rollouts.locate(row.id), row.id)
         chosen: list[tuple[StoredThread, StoredThread | None]] = []
         copies, others = list[Copy](), {*read, *(file.path for file, _ in bad)}
         written_here, deleted = self.written_here(), self.state.deleted(by_id)
-        self._ask_for_names(by_id)
+        self._load_names(by_id)
         for thread_id, threads in by_id.items():
             row = rows.get(thread_id)
             if thread_id in deleted or (thread_id in written_here and row is None):
                 continue
             claims = threads if thread_id in written_here else self._candidates(threads, row)
-            best = row if thread_id in written_here else min(claims, key=_standing, default=None)
+            best = row if thread_id in written_here else min(claims, key=_rank_of, default=None)
             if best is None:
                 continue
             known = self._copies.of([thread_id])
@@ -183,9 +183,9 @@ class Adoption:
             others.update(copy.path for copy in known if not is_copy(copy.path, best.path, thread_id))
             if thread_id in written_here:
                 continue
-            if row is None or self.fresh or (row.path, row.stamp) != (best.path, best.stamp):
-                chosen.append((self.merged(best, row), row))
-        self.put(chosen)
+            if row is None or self.first_build or (row.path, row.stamp) != (best.path, best.stamp):
+                chosen.append((self.with_known_facts(best, row), row))
+        self.commit(chosen)
         self._copies.note(copies, others.difference(copy.path for copy in copies))
 
     def verify(self, row: StoredThread, file: RolloutFile | None) -> StoredThread | DamagedRollout | None:
@@ -197,19 +197,19 @@ class Adoption:
             thread = (self.rollouts.describe(file)).thread
         except DamagedRollout as damage:
             return damage
-        self._carried[row.path] = thread.id
+        self._id_at[row.path] = thread.id
         return thread if thread.id == row.id else None
 
-    def merged(self, thread: StoredThread, row: StoredThread | None) -> StoredThread:
+    def with_known_facts(self, thread: StoredThread, row: StoredThread | None) -> StoredThread:
         """The thread as its file tells it, with what others tell: the name (of a row that has one, only `apply_names`
         changes it), and when it was archived."""
-        if thread.id not in self._asked:
-            self._ask_for_names([thread.id])
+        if thread.id not in self._names_known_of:
+            self._load_names([thread.id])
         name = (row.name if row else None) or self._names.get(thread.id)
         archived_at = row.archived_at_ms if row is not None and row.archived and thread.archived else None
         return replace(thread, name=name, archived_at_ms=archived_at or thread.archived_at_ms)
 
-    def put(self, pairs: Sequence[tuple[StoredThread, StoredThread | None]]) -> None:
+    def commit(self, pairs: Sequence[tuple[StoredThread, StoredThread | None]]) -> None:
         """Commit threads in place of their rows."""
         threads = tuple(thread for thread, _ in pairs)
         if not threads:
@@ -218,37 +218,39 @@ class Adoption:
             self._events += self.state.commit(Change(threads=threads) if self.quiet else Change(observed=threads))
         except NotStorable as error:
             for pair in pairs if len(pairs) > 1 else ():
-                self.put([pair])
+                self.commit([pair])
             if len(pairs) == 1:
                 (thread,) = threads
                 file, bad = RolloutFile(thread.path, thread.stamp), BadLine(thread.path, 0, str(error))
-                self._note(file, bad)
+                self._report_bad(file, bad)
                 self._note_unreadable([(file, bad)], [])
             return
         self._copies.note([], [thread.path for thread in threads])
-        for thread, row in pairs if not self.fresh else ():
+        for thread, row in pairs if not self.first_build else ():
             what = "added" if row is None else "changed" if row.path == thread.path else "moved"
-            self._met[what].append(thread.id)
+            self._ids_by_change[what].append(thread.id)
 
-    def forget(self, gone: Collection[str]) -> None:
+    def forget_copies(self, gone: Collection[str]) -> None:
         """Forget what was known of copies that are gone, by path."""
         self._copies.note([], gone)
 
-    def drop(self, paths: Mapping[str, str]) -> None:
+    def remove_missing(self, paths: Mapping[str, str]) -> None:
         """Remove the rows, by thread id, that still name these paths if the files are gone or carry another id."""
         vanished = self._vanished(paths)
         if vanished and (copies := self._copies.of(vanished)):
-            self.adopt(newest_first((self.rollouts.stat_many([copy.path for copy in copies])).values()))
+            self.upsert(newest_first((self.rollouts.stat_many([copy.path for copy in copies])).values()))
             vanished = self._vanished(paths)
         if vanished:
             self._events += self.state.commit(Change(vanished=tuple(vanished)))
-            self._met["vanished"] += vanished
+            self._ids_by_change["vanished"] += vanished
 
     def _vanished(self, paths: Mapping[str, str]) -> list[str]:
         rows = self.state.stamps(paths.keys() - set(self.written_here()))
         named = {thread_id: path for thread_id, (path, _) in sorted(rows.items()) if path == paths[thread_id]}
         there = self.rollouts.stat_many(named.values())
-        return [thread_id for thread_id, path in named.items() if self._lost(thread_id, path) or path not in there]
+        return [
+            thread_id for thread_id, path in named.items() if self._has_other_id(thread_id, path) or path not in there
+        ]
 
     def apply_names(self, *, whole: bool = False) -> None:
         """Take over the names if session_index.jsonl has changed; or, if `whole`, whatever has changed of any name."""
@@ -258,7 +260,7 @@ class Adoption:
         try:
             names = self.rollouts.names()
         except DamagedRollout as damage:  # the rows keep the names that they have
-            self._note(RolloutFile(damage.path, stamp or FileStamp(0, 0)), damage_of(damage, damage.path))
+            self._report_bad(RolloutFile(damage.path, stamp or FileStamp(0, 0)), damage_of(damage, damage.path))
             return
         if self.more_names is not None:
             held = {} if whole else self.state.names()
@@ -267,20 +269,20 @@ class Adoption:
         self._events += self.state.apply_names(names, stamp)
         self._names_applied = True
 
-    def _ask_for_names(self, thread_ids: Collection[str]) -> None:
+    def _load_names(self, thread_ids: Collection[str]) -> None:
         """Have the names of these threads at hand. Those of all threads would take too much room."""
-        if self._listed is None:
+        if self._session_index is None:
             try:
-                self._listed = self.rollouts.names()
+                self._session_index = self.rollouts.names()
             except DamagedRollout:
-                self._listed = {}
-        names = {key: self._listed[key] for key in thread_ids if key in self._listed}
+                self._session_index = {}
+        names = {key: self._session_index[key] for key in thread_ids if key in self._session_index}
         self._names = names | dict(self.more_names(thread_ids)) if self.more_names else names
-        self._asked = frozenset(thread_ids)
+        self._names_known_of = frozenset(thread_ids)
 
-    def _current(self, files: Sequence[RolloutFile]) -> Sequence[RolloutFile]:
+    def _without_replaced(self, files: Sequence[RolloutFile]) -> Sequence[RolloutFile]:
         """The files without those that a revert has replaced, as far as the rows tell: these need not be read again."""
-        if self.fresh:
+        if self.first_build:
             return files
         rows = self.state.stamps({file.thread_id for file in files if file.thread_id})
         later = {
@@ -291,7 +293,7 @@ class Adoption:
         there = self.rollouts.stat_many(set(later.values())) if later else {}
         return [file for file in files if later.get(file.path) not in there]
 
-    def _note(self, file: RolloutFile, result: Description | BadLine | None) -> None:
+    def _report_bad(self, file: RolloutFile, result: Description | BadLine | None) -> None:
         bad: tuple[BadLine, ...] = ()
         if isinstance(result, BadLine):
             self._damaged[file.path, file.stamp] = result
@@ -302,12 +304,12 @@ class Adoption:
         if bad and self.sink is not None:
             self.sink.report(bad)
 
-    def note_unusable(self, odd: Collection[BadLine], gone: Collection[str]) -> None:
+    def note_unusable(self, not_files: Collection[BadLine], gone: Collection[str]) -> None:
         """Have the store remember what is called a rollout and is no file, and forget what is gone."""
-        if not odd and not gone:
+        if not not_files and not gone:
             return
         known = {one.path: one for one in self.state.unreadable()}
-        there = {bad.path: Unreadable(bad.path, None, bad.offset, bad.reason) for bad in odd}
+        there = {bad.path: Unreadable(bad.path, None, bad.offset, bad.reason) for bad in not_files}
         found = [one for path, one in there.items() if known.get(path) != one]
         settled = known.keys() & gone - there.keys()
         if found or settled:
@@ -315,20 +317,20 @@ class Adoption:
 
     def _note_unreadable(self, bad: Sequence[tuple[RolloutFile, BadLine]], good: Sequence[str]) -> None:
         """Have the store remember what can't be read, and forget what can again."""
-        if self._remembered is None:
-            self._remembered = frozenset(one.path for one in self.state.unreadable())
-        settled = self._remembered.intersection(good)
+        if self._unreadable_paths is None:
+            self._unreadable_paths = frozenset(one.path for one in self.state.unreadable())
+        settled = self._unreadable_paths.intersection(good)
         if bad or settled:
             found = [
                 Unreadable(file.path, None if why.transient else file.stamp, why.offset, why.reason)
                 for file, why in bad
             ]
             self.state.note_unreadable(found, settled)
-            self._remembered = self._remembered.difference(settled).union(one.path for one in found)
+            self._unreadable_paths = self._unreadable_paths.difference(settled).union(one.path for one in found)
 
-    def _lost(self, thread_id: str, path: str) -> bool:
+    def _has_other_id(self, thread_id: str, path: str) -> bool:
         """Whether the file at the path was read and carries another id."""
-        return self._carried.get(path, thread_id) != thread_id
+        return self._id_at.get(path, thread_id) != thread_id
 
     def _candidates(self, threads: list[StoredThread], row: StoredThread | None) -> list[StoredThread]:
         """The files of one thread as far as they matter: those that were read, the row's, and, where that is gone or
@@ -358,10 +360,10 @@ def _copy(thread: StoredThread) -> Copy:
     return Copy(thread.path, thread.stamp, thread.id)
 
 
-def _standing(thread: StoredThread) -> FileRank:
+def _rank_of(thread: StoredThread) -> FileRank:
     return rank_of(thread.path, thread.id)
 
 
-def _told_id(file: RolloutFile) -> str | None:
+def _id_in_name(file: RolloutFile) -> str | None:
     """The thread that a file's name tells of."""
     return id_in(file.path.rpartition("/")[2])

@@ -108,11 +108,11 @@ def watch_home(
     wake: Callable[[], None],
     behind: bool = False,
 ) -> None:
-    """Follow the home until told to stop, whenever it is this process's turn: with sixty servers on one home, each
-    change taken in by all of them would be most of their work. The others learn of it from the state DB's log.
+    """Watch the home until `stop` is set, while this process has the turn. If all of sixty servers on a home synced
+    each change, they would do little else; the others learn of it from the event log.
 
-    `written_here` are the threads whose files nobody else may write; `behind` says that the index has not been held against the
-    files since it was opened.
+    `written_here` returns the threads whose files only this process writes. `behind` says that nobody has compared the
+    index with the files since it was opened.
     """
     follower = _Follower(rollouts, state, home, turn, stop, written_here, more_names, wake)
     in_step = not behind

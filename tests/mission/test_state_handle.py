@@ -18,7 +18,7 @@ from mcp_server.errors import StoreFailure
 from mcp_server.server import build_server
 from mcp_server.storage.sqlite import schema
 from mcp_server.storage.sqlite.database import StateDb
-from mcp_server.sync import upsert as adopt
+from mcp_server.sync import upsert
 from tests.mission.conftest import Connect, Era, Tools, rollouts
 from tests.servers import stdio_server
 from tests.stores.rollout_text import meta, text_of, user
@@ -159,7 +159,7 @@ async def test_the_first_list_of_a_first_start_waits_for_no_state_db(
         return real_open(path, ruined=ruined)
 
     monkeypatch.setattr(StateDb, "open", late)
-    monkeypatch.setattr(adopt, "BATCH_ROWS", 2)
+    monkeypatch.setattr(upsert, "BATCH_ROWS", 2)
     async with Client(build_server(replace(Config.load(home), watch=False)), mode=era) as client:
         tools = Tools(client)
         with anyio.fail_after(10):
@@ -181,7 +181,7 @@ async def test_where_no_state_db_can_be_opened_lists_come_from_the_files_and_not
         raise StoreFailure("no room")
 
     monkeypatch.setattr(StateDb, "open", fail)
-    monkeypatch.setattr(adopt, "BATCH_ROWS", 2)
+    monkeypatch.setattr(upsert, "BATCH_ROWS", 2)
     async with Client(build_server(replace(Config.load(home), watch=False))) as client:
         tools = Tools(client)
         assert await tools.listed(archived=True) == []  # that waits until the state DB is given up

@@ -18,7 +18,7 @@ from mcp_server.models.thread import spawn_parent
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.query import Count, ThreadQuery
-from mcp_server.sync import upsert as adopt
+from mcp_server.sync import upsert
 from mcp_server.sync.reconciler import BackfillResult, backfill, sync
 from tests.together import together
 
@@ -106,7 +106,7 @@ class TestBackfill:
     def test_progress_counts_up_to_what_was_found(
         self, home: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(adopt, "BATCH_ROWS", 2)
+        monkeypatch.setattr(upsert, "BATCH_ROWS", 2)
         for key in (A, B, C):
             home.write(path_of(key), rollout(key))
         seen: list[tuple[int, int]] = []

@@ -17,7 +17,7 @@ from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks
 from mcp_server.storage.query import ThreadQuery
-from mcp_server.sync import upsert as adopt
+from mcp_server.sync import upsert
 from mcp_server.sync.doctor import examine
 from mcp_server.sync.reconciler import sync, sync_paths
 from mcp_server.sync.upsert import SyncReport
@@ -114,7 +114,7 @@ def put(home: Home, path: str, mtime_ms: int) -> None:
 def test_an_index_built_anew_takes_codexs_own_file_whatever_was_written_last(
     home: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch, copy: str, batch: int, newest: str
 ) -> None:
-    monkeypatch.setattr(adopt, "BATCH_ROWS", batch)
+    monkeypatch.setattr(upsert, "BATCH_ROWS", batch)
     put(home, OWN, NOW_MS)
     put(home, copy, NOW_MS + (HOUR_MS if newest == "copy" else -HOUR_MS))
     build(home, state)

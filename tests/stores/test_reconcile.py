@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from mcp_server.models.records import Change, SpawnEdge
 from mcp_server.storage.contracts import StateStore
-from mcp_server.sync import upsert as adopt
+from mcp_server.sync import upsert
 from mcp_server.sync.reconciler import sync, sync_paths
 from tests.together import together
 
@@ -190,7 +190,7 @@ class TestSync:
     def test_many_new_files_all_get_their_rows_batch_by_batch(
         self, home: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(adopt, "BATCH_ROWS", 4)
+        monkeypatch.setattr(upsert, "BATCH_ROWS", 4)
         keys = [thread_id(n) for n in range(11)]
         for key in keys:
             home.write(path_of(key), rollout(key))

@@ -19,9 +19,9 @@ from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
 from mcp_server.storage.sqlite.database import StateDb
-from mcp_server.sync import upsert as adopt
+from mcp_server.sync import upsert
 from mcp_server.sync.backfill import ALL_ACTIVE
-from mcp_server.sync.reconciler import backfill, look_ahead
+from mcp_server.sync.reconciler import backfill, index_newest_batch
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.stores.rollout_text import meta, text_of, user
@@ -100,7 +100,7 @@ def build(home: WatchedHome, state: StateDb) -> tuple[dict[str, list[ThreadListR
 def test_an_early_page_has_the_rows_of_the_whole_index_in_every_time_zone(
     state: StateDb, monkeypatch: pytest.MonkeyPatch, shift: timedelta
 ) -> None:
-    monkeypatch.setattr(adopt, "BATCH_ROWS", 3)
+    monkeypatch.setattr(upsert, "BATCH_ROWS", 3)
     home = WatchedHome(shift)
     early, looks = build(home, state)
     service = service_on(home, state)
@@ -124,7 +124,7 @@ def test_an_early_page_has_the_rows_of_the_whole_index_in_every_time_zone(
 
 
 def test_an_early_page_says_how_far_the_index_is(state: StateDb, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adopt, "BATCH_ROWS", 20)
+    monkeypatch.setattr(upsert, "BATCH_ROWS", 20)
     early, _ = build(WatchedHome(), state)
     (page,) = early["default"]
     assert page.incomplete == "The index is being built: 20 of 40 rollouts are in it, and counted, so far."
@@ -135,10 +135,10 @@ def test_the_first_batch_alone_has_the_first_page_until_the_state_db_has_it(
     state: StateDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, ahead = WatchedHome(), MemoryState()
-    assert not look_ahead(home, ahead)  # all of it is one batch
+    assert not index_newest_batch(home, ahead)  # all of it is one batch
     assert ahead.stamps() == {}
-    monkeypatch.setattr(adopt, "BATCH_ROWS", 20)
-    assert look_ahead(home, ahead)
+    monkeypatch.setattr(upsert, "BATCH_ROWS", 20)
+    assert index_newest_batch(home, ahead)
     service = service_on(home, state)
     service.catalog.ahead = ahead
     page = service.reader.early_list(LISTS["default"])
@@ -155,7 +155,7 @@ def test_the_first_batch_alone_has_the_first_page_until_the_state_db_has_it(
 
 
 def test_a_file_whose_name_tells_no_time_is_waited_for(state: StateDb, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adopt, "BATCH_ROWS", 3)
+    monkeypatch.setattr(upsert, "BATCH_ROWS", 3)
     home = WatchedHome()
     path = next(path for path in sorted(home._files) if path.startswith("sessions"))  # pyright: ignore[reportPrivateUsage]
     home._files["sessions/0/rollout-by-hand.jsonl"] = home._files.pop(path)  # pyright: ignore[reportPrivateUsage]
@@ -177,7 +177,7 @@ def test_what_this_server_changed_meanwhile_is_waited_for(state: StateDb) -> Non
 def test_an_early_search_finds_what_is_indexed_and_says_that_there_is_more(
     state: StateDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adopt, "BATCH_ROWS", 20)
+    monkeypatch.setattr(upsert, "BATCH_ROWS", 20)
     home = WatchedHome()
     service = service_on(home, state)
     told: list[SearchResult | None] = []

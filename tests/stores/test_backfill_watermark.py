@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_server.codex.paths import is_archived, recorded_time_ms
-from mcp_server.sync.backfill import ALL_ACTIVE, Horizon
+from mcp_server.sync.backfill import ALL_ACTIVE, BackfillWatermark
 
 HOUR_MS = 3_600_000
 SLACK_MS = 13 * HOUR_MS
@@ -28,9 +28,9 @@ def at(stamp: str) -> int:
 
 def horizons(paths: Sequence[str], every: int = 1) -> list[int | None]:
     """At the beginning, and after each of the paths."""
-    horizon = Horizon(lambda: iter(paths), every)
-    assert horizon.found == len(paths)
-    return [horizon.after(done) for done in (None, *paths)]
+    coverage = BackfillWatermark(lambda: iter(paths), every)
+    assert coverage.found == len(paths)
+    return [coverage.complete_since(done) for done in (None, *paths)]
 
 
 def test_it_is_the_newest_name_that_is_left_and_what_time_zones_may_add() -> None:
@@ -76,8 +76,8 @@ def test_a_part_in_hand_counts_as_left_until_its_last_path_is_done() -> None:
 
 def test_it_counts_what_is_done() -> None:
     paths = [path("2026-01-02T03-00-00", C), path("2026-01-02T01-00-00", B), path("2026-01-01T00-00-00", A)]
-    horizon = Horizon(lambda: iter(paths))
-    assert [horizon.count_until(done) for done in paths] == [1, 2, 3]
+    coverage = BackfillWatermark(lambda: iter(paths))
+    assert [coverage.count_done(done) for done in paths] == [1, 2, 3]
 
 
 @given(st.sets(st.tuples(st.integers(0, 23), st.sampled_from((A, B, C)), st.booleans()), max_size=8), st.integers(1, 4))
