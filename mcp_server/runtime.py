@@ -28,7 +28,7 @@ from mcp_server.handlers.app import App
 from mcp_server.handlers.connections import Connections
 from mcp_server.handlers.event_feed import EventFeed
 from mcp_server.handlers.notifications import ResourceNotifier
-from mcp_server.handlers.workers import in_background, in_worker
+from mcp_server.handlers.workers import in_background, in_worker, in_worker_within
 from mcp_server.models.results import StatusResult
 from mcp_server.status import is_small, status_of
 from mcp_server.storage.files.locks import CodexWriterLocks
@@ -134,7 +134,7 @@ class Runtime:
                     yield key
                 finally:
                     await self._leave(key)
-                    await self._shut()
+                    await in_worker_within(_CLOSE_SECONDS, self.service.lifecycle.close_all)
                     self.closed()
                     tasks.cancel_scope.cancel()
         finally:
@@ -144,12 +144,7 @@ class Runtime:
 
     async def _leave(self, key: str) -> None:
         self.connections.end(key)
-        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
-            await in_worker(self.service.lifecycle.leave_connection, key)
-
-    async def _shut(self) -> None:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
-            await in_worker(self.service.lifecycle.close_all)
+        await in_worker_within(_CLOSE_SECONDS, self.service.lifecycle.leave_connection, key)
 
     async def _feed(self) -> None:
         await self.feed.follow(lambda: self.service.catalog.log, self.notifier.publish)

@@ -14,10 +14,10 @@ T = TypeVar("T")
 _SECONDS = 30.0
 
 
-def together(*work: Callable[[], T]) -> list[T]:
+def together(*work: Callable[[], T], seconds: float = _SECONDS) -> list[T]:
     """All at once; what they return, in their order, or what the first of them raises."""
     with ThreadPoolExecutor(len(work)) as pool:
-        return [running.result(_SECONDS) for running in [pool.submit(each) for each in work]]
+        return [running.result(seconds) for running in [pool.submit(each) for each in work]]
 
 
 def until(condition: Callable[[], object], seconds: float = _SECONDS) -> None:

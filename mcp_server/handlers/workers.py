@@ -19,6 +19,12 @@ async def in_worker(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     return await anyio.to_thread.run_sync(partial(work, *args, **kwargs))
 
 
+async def in_worker_within(seconds: float, work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    """The same, also where the caller is cancelled, but wait no longer than that for the end."""
+    with anyio.CancelScope(shield=True), anyio.move_on_after(seconds):
+        await anyio.to_thread.run_sync(partial(work, *args, **kwargs), abandon_on_cancel=True)
+
+
 async def in_background(work: Callable[[threading.Event], T]) -> T:
     """Run work that lasts, in a thread of its own. Cancelling sets the event it is given, and waits for its end."""
     stop = threading.Event()
