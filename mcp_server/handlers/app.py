@@ -1,4 +1,4 @@
-"""What every handler works with: the service, who calls, and the wait for the state handle."""
+"""What every handler needs: the service, the caller, and the wait for the state handle."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _META_CALLER_ID = "threadstore/callerThreadId"
 
 
 class Examine(Protocol):
-    """How the index and the files stand, and the repair of it."""
+    """Compares the index with the files, and repairs the index."""
 
     def __call__(self, *, repair: bool, dry_run: bool, deep: bool | None = None) -> StatusResult: ...
 
 
 @dataclass
 class App:
-    """The server's parts as the composition root put them together.
+    """The parts of a server, put together by the composition root.
 
-    `opened` is set once the state handle is attached or given up. A call waits for that as long as the index grows;
-    once it has stood still for `wait_seconds`, the call works from the files.
+    `opened` is set when the state handle is attached, or when opening it has failed. A call waits for that while the
+    index is being built. After `wait_seconds` without progress, the call works from the files.
     """
 
     service: ThreadService
@@ -56,12 +56,12 @@ class App:
         self.events = EventReader(self.service, self.feed)
 
     def open(self) -> None:
-        """The handle is there, or is given up for now."""
+        """Let waiting calls go on: the handle is attached, or opening it has failed for now."""
         self.opened.set()
         self._wake()
 
     def advance(self, done: int, found: int) -> None:
-        """The index has come so far, in rollouts."""
+        """Note the progress of the index, in rollouts."""
         self._progress = (done, found)
         self._wake()
 
@@ -70,20 +70,22 @@ class App:
         self._advanced = anyio.Event()
 
     async def ready(self, ctx: AnyContext | None = None) -> ThreadService:
-        """The service, once the handle is there or the wait is over. Tells the client how far the index has come."""
+        """The service, once the handle is attached or the wait is over. Reports the index's progress to the client."""
         if not self.opened.is_set():
             await self.early(ctx, _nothing)
         return self.service
 
     async def early(self, ctx: AnyContext | None, look: Callable[[], T | None], patience: float = 0.0) -> T | None:
-        """What `look` finds as soon as it finds something in the part of the index that is there; None once the handle
-        is there or the wait is over. It looks once `patience` seconds have gone by."""
+        """An answer from the part of the index that is built so far, as soon as `look` gives one.
+
+        None once the handle is attached or the wait is over. `look` is not called in the first `patience` seconds.
+        """
         seen, patient_until = self._progress, anyio.current_time() + patience
         with anyio.move_on_after(self.wait_seconds) as bound:
             while not self.opened.is_set():
-                if self._progress != seen:  # to read all the files would take no less than to wait for the index
+                if self._progress != seen:  # reading all files would take as long as the index does
                     seen, bound.deadline = self._progress, anyio.current_time() + self.wait_seconds
-                advanced = self._advanced  # before the look: what comes meanwhile is not missed
+                advanced = self._advanced  # taken before `look`, so that no progress is missed
                 if anyio.current_time() >= patient_until and (found := await in_worker(look)) is not None:
                     return found
                 with anyio.move_on_after(_TELL_SECONDS):
@@ -93,7 +95,7 @@ class App:
         return None
 
     async def noted(self, listed: ThreadListResult) -> ThreadListResult:
-        """A list; of an empty one it is said what the home has to do with that."""
+        """The list; if it is empty, with notes on the home that may explain why."""
         if listed.total or self.notes_of_home is None:
             return listed
         return replace(listed, note=" ".join(f"{note}." for note in await in_worker(self.notes_of_home)) or None)
@@ -107,14 +109,14 @@ class App:
             await ctx.report_progress(done, found or None, "building the index of threads")
 
     def host_thread(self, ctx: AnyContext) -> str | None:
-        """The thread that the client's host says a call comes from, whether this home knows it or not."""
+        """The thread that the client's host names as the caller in `_meta`. This home may not know it."""
         meta: Mapping[str, Any] = ctx.request_context.meta or {}
         names = (meta.get(_META_THREAD_ID), meta.get(_META_CALLER_ID))
         return next((name for name in names if isinstance(name, str) and name.strip()), None)
 
     def caller(self, ctx: AnyContext, caller_thread_id: str | None = None) -> Caller:
-        """Who calls. What the client's host says in `_meta` goes before what the model says in a parameter; what can't
-        be an id says nothing."""
+        """Who calls. The host's `_meta` takes precedence over the model's parameter; blank or non-text ids are
+        ignored."""
         params = ctx.session.client_params
         meta: Mapping[str, Any] = ctx.request_context.meta or {}
         names = (meta.get(_META_THREAD_ID), meta.get(_META_CALLER_ID), caller_thread_id)
@@ -127,4 +129,4 @@ class App:
 
 
 def _nothing() -> None:
-    """There is nothing to be had before the whole index is there."""
+    """A `look` for calls that need the whole index."""

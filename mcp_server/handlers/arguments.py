@@ -1,8 +1,8 @@
-"""Arguments as clients send them: brought into the form that a tool checks, and, where they don't fit, told by name.
+"""Normalises the arguments that clients send, and names those that don't fit.
 
-What means the same is taken: null for an optional argument is one left out, since clients in strict mode fill in every
-parameter; a word in another case (`readOnly`, `read_only`) is the one that the tool knows, since answers print Codex's
-camelCase; a list or an object may come as its JSON. All else is refused, never dropped.
+Three spellings mean the same as the tool's own: null for an optional argument means that it is left out, since clients
+in strict mode fill in every parameter; a word may come in another case (`readOnly`, `read_only`), since answers print
+Codex's camelCase; a list or an object may come as JSON text. Everything else is refused, never dropped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ANYTHING: Schema = {}
 
 
 class Arguments(FuncMetadata):
-    """The SDK's check of a tool's arguments, which refuses unknown ones. `whole` is the schema of all that it takes."""
+    """The SDK's check of a tool's arguments; it also refuses unknown ones. `whole` is the full input schema."""
 
     whole: dict[str, Any]
 
@@ -36,10 +36,10 @@ class Arguments(FuncMetadata):
         return cls(arg_model=model, whole=model.model_json_schema(by_alias=True))
 
     def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
-        """The arguments in the form that is checked. It is that of every call that means the same.
+        """The arguments in normal form: calls that mean the same get the same form.
 
         Raises:
-            InvalidArgument: a text that no file and no answer could hold.
+            InvalidArgument: a text with half a character (a lone surrogate), or values nested too deeply.
         """
         _check_unicode(data)
         required = self.whole.get("required", ())
@@ -47,13 +47,13 @@ class Arguments(FuncMetadata):
         return _settled(given, self.whole, self.whole.get("$defs", {}))
 
     def refusal(self, tool: str, arguments: dict[str, Any], error: ValidationError) -> CallToolResult:
-        """Each argument that does not fit, with its name, its value and what is expected."""
+        """The tool error that gives name, value and expectation of each argument that does not fit."""
         settled, defs = self.pre_parse_json(arguments), self.whole.get("$defs", {})
         found = [(*_located(one["loc"], settled, self.whole, defs), one) for one in error.errors(include_url=False)]
         parts: list[str] = []
         for path, known, one in found:
             if any(path == other[: len(path)] and path != other for other, _, _ in found):
-                continue  # of an alternative that another one, which fits better, says more about
+                continue  # a deeper error says more about the same alternative
             if one["type"] == "extra_forbidden":
                 parts.append(f"unknown '{_written(path)}'; {suggestion(str(path[-1]), known)}")
             else:
@@ -76,7 +76,7 @@ def _check_unicode(data: dict[str, Any]) -> None:
 
 
 def _texts(value: Any, at: str) -> Iterator[tuple[str, str]]:
-    """All texts in a value, the names of fields too, each with where it stands."""
+    """All texts in a value and its field names, each as (path, text)."""
     if isinstance(value, str):
         yield at, value
     elif isinstance(value, list):
@@ -109,7 +109,7 @@ def _settled_text(value: str, schema: Schema, choices: list[Schema], defs: Schem
         parsed = json.loads(value)
     except (ValueError, RecursionError):
         return value
-    # A number in quotes is left to the check, which takes it where a number is wanted.
+    # pydantic itself accepts a number in quotes where a number is wanted.
     return value if isinstance(parsed, str | int | float) else _settled(parsed, schema, defs)
 
 
@@ -125,13 +125,13 @@ def _settled_object(value: dict[str, Any], schema: Schema, choices: list[Schema]
     return {
         name: _settled(part, known[name], defs) if name in known else part
         for name, part in value.items()
-        # Where null is a value of its own (git_info: it clears a field), it stays.
+        # Keep null where it is a value of its own: in git_info it clears a field.
         if part is not None or name not in known or name in required or _takes_null(known[name], defs)
     }
 
 
 def _choices(schema: Schema, defs: Schema) -> Iterable[Schema]:
-    """What a value may be, without references and alternatives."""
+    """The alternatives of a schema, with references resolved."""
     if "$ref" in schema:
         yield from _choices(defs[schema["$ref"].rpartition("/")[2]], defs)
     elif alternatives := schema.get("anyOf") or schema.get("oneOf"):
@@ -162,7 +162,7 @@ def _words(choice: Schema) -> list[str]:
 
 
 def _spelled(value: Any, words: Sequence[str]) -> Any:
-    """The known word that a value is, in whatever case; else the value."""
+    """The known word that equals the value in any case, else the value itself."""
     if not isinstance(value, str) or value in words:
         return value
     return next((word for word in words if folded_name(word) == folded_name(value)), value)
@@ -171,8 +171,8 @@ def _spelled(value: Any, words: Sequence[str]) -> Any:
 def _located(
     loc: Sequence[str | int], value: Any, schema: Schema, defs: Schema
 ) -> tuple[list[str | int], Sequence[str]]:
-    """Where an error is, by the names in the arguments alone (pydantic also tells which alternative it tried), and the
-    names that the object there takes."""
+    """The path of an error in the arguments, and the field names allowed there. pydantic's `loc` also names the
+    alternative it tried; the path leaves that out."""
     path: list[str | int] = []
     known: Sequence[str] = ()
     for place, step in enumerate(loc):

@@ -1,4 +1,4 @@
-"""Which connection a request came on, and the end of it. The one place that looks behind the SDK's session."""
+"""Which connection a request belongs to, and when that ends. Only this module looks behind the SDK's session."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ Leave = Callable[[str], None]
 
 
 _standing: set[str] = set()
-"""The connections of this process that have not ended."""
+"""The open connections of this process."""
 
 
 def stands(key: str) -> bool:
-    """Whether a connection of this process has not ended."""
+    """Whether a connection of this process is open."""
     return key in _standing
 
 
 class Connections:
-    """Connections that have an end of their own.
+    """The connections whose end the server notices.
 
-    On stdio and in memory that is the lifespan that the request runs in. Over HTTP it is a legacy session; a request of
-    the 2026-07-28 era belongs to no connection there.
+    On stdio and in memory a connection is the lifespan of the server. Over HTTP it is a legacy session; requests of
+    protocol 2026-07-28 belong to no connection there.
     """
 
     def __init__(self) -> None:
         self.leave: Leave | None = None
 
     def begin(self, key: str | None = None) -> str:
-        """A connection stands from now on, under a key that is made if none is given."""
+        """Open a connection and return its key, a new one if none is given."""
         key = key or f"lifespan:{uuid.uuid4().hex}"
         _standing.add(key)
         return key
 
     def end(self, key: str) -> None:
-        """It does no more."""
+        """Close a connection."""
         _standing.discard(key)
 
     def of(self, ctx: AnyContext) -> str | None:
@@ -64,7 +64,7 @@ class Connections:
             await in_worker(self.leave, key)
 
     def key(self, session: ServerSession) -> int:
-        """Tells one connection from another while both stand."""
+        """A number that is unique among open connections."""
         return id(_connection(session))
 
     def on_close(self, session: ServerSession, callback: Callable[[], None]) -> None:
@@ -72,4 +72,4 @@ class Connections:
 
 
 def _connection(session: ServerSession) -> Connection:
-    return session._connection  # pyright: ignore[reportPrivateUsage] -- the SDK shows it to nobody else
+    return session._connection  # pyright: ignore[reportPrivateUsage] -- the SDK has no public way

@@ -1,4 +1,4 @@
-"""What a person is asked before an agent's call does harm, and which answers are a yes."""
+"""Asks a person before an agent's call does harm, and decides which answers count as a yes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Consent(BaseModel):
     @field_validator("confirm", mode="before")
     @classmethod
     def _only_true_is_a_yes(cls, value: Any) -> bool:
-        """Not "yes", not 1: what a client fills in by itself is no consent."""
+        """Accept only JSON true. "yes" or 1 may be a client's default value, and that is no consent."""
         return value is True
 
 
@@ -34,19 +34,19 @@ GO_ON = Consent(confirm=True)
 
 
 def can_elicit(ctx: AnyContext) -> bool:
-    """Whether the client can put a question to a person in a form."""
+    """Whether the client can show a person a form to answer."""
     capabilities = ctx.client_capabilities
     asks = capabilities.elicitation if capabilities is not None else None
     return asks is not None and (asks.form is not None or asks.url is None)
 
 
 def agreed(answer: ElicitationResult[Consent]) -> bool:
-    """Whether the person said yes; declining and closing the question are a no."""
+    """Whether the person said yes. Declining or closing the question is a no."""
     return isinstance(answer, AcceptedElicitation) and answer.data.confirm
 
 
 def shown(stake: AtStake) -> str:
-    """A thread in a question: its title in quotes, so that it can't pose as words of ours, its id, what is below."""
+    """A thread as a question names it: quoted title (so that it can't pose as our words), id, number of sub-agents."""
     count = len(stake.sub_agents)
     below = f"{count} sub-agent{'' if count == 1 else 's'}"
     return f"thread {quoted(stake.title, _TITLE_CHARS)} (id {stake.thread_id}, {below})"
@@ -61,8 +61,13 @@ async def consent_of(
     *,
     itself: bool = True,
 ) -> Consent | Elicit[Consent]:
-    """Go on without a question unless the caller would end itself or an ancestor; then a person is asked, where the
-    client can. `itself`: whether its own thread counts."""
+    """Consent, or the question to ask. Nobody is asked unless the caller would harm its own thread or an ancestor.
+
+    `itself`: whether harming its own thread counts.
+
+    Raises:
+        SelfHarm: `refusal`, if the client can't ask a person.
+    """
     service = await app.ready(ctx)
     harm = await in_worker(service.guard.threatened, thread_id, app.caller(ctx, caller_thread_id), itself=itself)
     if harm is None:
@@ -82,10 +87,10 @@ async def consent_to_delete(
     caller_thread_id: str | None,
     interrupt_running: bool,
 ) -> Consent | Elicit[Consent]:
-    """Go on where nothing would be deleted, or nobody can be asked and the id is confirmed; else a person is asked.
+    """Consent, or the question to ask. A person is asked if the client can ask and something would be deleted.
 
     Raises:
-        ConfirmationRequired: the confirmed id is another one, or nobody can be asked and none is given.
+        ConfirmationRequired: the confirmed id is not the thread's, or the client can't ask and no id is confirmed.
     """
     if confirm_thread_id is not None and confirm_thread_id.strip().lower() != stake.thread_id:
         raise ConfirmationRequired(stake.thread_id, confirm_thread_id)
@@ -103,7 +108,7 @@ async def consent_to_delete(
 
 
 async def still_needed(asking: Awaitable[Consent | Elicit[Consent]]) -> str | None:
-    """What a call would need besides, as its dry run tells it. What would refuse the call refuses its dry run too."""
+    """What the real call would still need, for the answer of its dry run. A refusal of the call refuses the dry run."""
     try:
         asked = await asking
     except ConfirmationRequired as error:

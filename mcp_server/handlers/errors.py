@@ -1,8 +1,8 @@
-"""ONE table: domain error -> what the client sees.
+"""The one table from domain errors to what the client sees.
 
-What a smarter caller could have avoided is a tool error: its sentence, with its code at the end and in `_meta`. It has
-no structured content: the TypeScript SDK 1.x, and all that is built on it, holds that against the output schema even in
-errors, and shows what it finds wrong instead of the sentence.
+A domain error becomes a tool error: its sentence, with the code at the end and in `_meta`. It has no structured
+content: the TypeScript SDK 1.x checks structured content against the output schema even in errors, and would show its
+own complaint instead of our sentence.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mcp_server.errors import ThreadstoreError
 from mcp_server.models.quoting import visible
 
 ERROR_META = "threadstore/error"
-"""Where `_meta` of a tool error has `{"code": ...}`."""
+"""The key in `_meta` of a tool error; its value is `{"code": ...}`."""
 
 CODES: dict[type[ThreadstoreError], str] = {
     errors.InvalidArgument: "invalid_argument",
@@ -71,8 +71,8 @@ def failure(code: str, sentence: str) -> CallToolResult:
 
 
 def coded(code: str, sentence: str) -> str:
-    """The sentence on one line with its code, for clients that show a model nothing else. Names that it tells of may
-    be anything."""
+    """The sentence and its code on one line, for clients that show a model only the text. Stored names in the sentence
+    may hold any character, so invisible ones are escaped."""
     return f"{visible(sentence)} (code: {code})"
 
 
@@ -81,36 +81,36 @@ def domain_failure(error: ThreadstoreError) -> CallToolResult:
 
 
 def failure_code(result: CallToolResult) -> str | None:
-    """The code of a tool error, None of an answer."""
+    """The code of a tool error; None if the result is no error."""
     return (result.meta or {}).get(ERROR_META, {}).get("code") if result.is_error else None
 
 
 def unknown_tool(name: str, known: Sequence[str]) -> CallToolResult:
-    """A call of a tool that this server does not offer."""
+    """The tool error for a tool that this server does not offer."""
     return failure("unknown_tool", f"unknown tool {ascii(name)[:80]}; {suggestion(name, known)}")
 
 
 def crash(tool: str) -> CallToolResult:
-    """What the client is told of an exception that nobody foresaw. Its own text may tell anything: the log has it."""
+    """The tool error for an unexpected exception. Its text may hold secrets, so only the log shows it."""
     return failure(
         "internal_error", f"{tool} failed in a way that was not foreseen; the server's log (stderr) has the cause"
     )
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """The known name that is nearest, in whatever case it is written, or all of them."""
+    """The nearest known name in any case, else all known names."""
     folded = {folded_name(one): one for one in known}
     near = get_close_matches(folded_name(name), folded, n=1, cutoff=0.7)
     return f"did you mean {folded[near[0]]}?" if near else f"known are {', '.join(known)}"
 
 
 def folded_name(name: str) -> str:
-    """The name without what differs between snake_case, camelCase and kebab-case."""
+    """The name in a form that is equal for snake_case, camelCase and kebab-case."""
     return name.replace("_", "").replace("-", "").lower()
 
 
 def unanswered(tool: str) -> CallToolResult:
-    """A person was asked, and what the client sent back is neither a yes nor a no."""
+    """The tool error if the client answered a question to a person with neither yes nor no."""
     sentence = (
         f"{tool} asked a person whether to go on, and the client's answer was neither a yes nor a no, so nothing was "
         "done; ask the user to do it from a client that can show such questions"

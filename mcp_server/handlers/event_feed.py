@@ -1,4 +1,4 @@
-"""The event feed: tells whoever waits that the log has grown, in this process or in another one on the same home."""
+"""The event feed: wakes waiters when this or another process on the home has appended to the log."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mcp_server.sync.supervision import Failures
 
 Listener = Callable[[Sequence[ThreadEvent]], Awaitable[None]]
 
-# How long an event of another process may stay unseen. Events of this process are seen at once.
+# Events of other processes are seen within this time, events of this process at once.
 _POLL_SECONDS = 0.25
 _BATCH = 500
-# Who is further behind than this catches up with events_read.
+# Subscribers further behind than this many events catch up with events_read.
 _BEHIND = 10_000
-# How far the times of events written by two processes may be out of step.
+# Clocks of two processes may differ by this much.
 _CLOCK_MS = 1_000
 _RETRY_SECONDS = 1.0
 
@@ -31,21 +31,21 @@ logger = logging.getLogger(__name__)
 
 
 class EventFeed:
-    """Follows the log of one state store and hands each new event to one listener, as long as anybody subscribes."""
+    """Follows the log and hands each new event to one listener, while there are subscribers."""
 
     def __init__(self) -> None:
         self.grown = anyio.Event()
-        """Set as soon as the log may have grown, and then replaced. Take it before you look at the log, so that what is
-        appended meanwhile is not missed."""
+        """Set when the log may have grown, then replaced by a new one. Take it before you read the log, so that you
+        miss nothing that is appended meanwhile."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscribers = 0
         self._subscribed = anyio.Event()
         self._since_ms = 0
 
     def subscribe(self) -> Callable[[], None]:
-        """Have the log followed, with all that is appended from now on, until the function that this returns is called.
+        """Follow the log from now on, until the returned function is called.
 
-        A log without subscribers is not read: of sixty servers on a home most have no one who listens.
+        Without subscribers the log is not read: if sixty servers share a home, most have nobody who listens.
         """
         if not self._subscribers:
             self._since_ms = _now_ms()
@@ -64,7 +64,7 @@ class EventFeed:
         return leave
 
     def wake(self) -> None:
-        """Say that this process may have appended to the log. Any thread may call it."""
+        """Tell the feed that this process may have appended to the log. Thread-safe."""
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._wake)
@@ -74,7 +74,7 @@ class EventFeed:
         self.grown = anyio.Event()
 
     async def wait(self, grown: anyio.Event, seconds: float) -> None:
-        """Wait until `grown` is set, at most this long."""
+        """Wait until `grown` is set, at most `seconds`."""
         leave = self.subscribe()
         try:
             with anyio.move_on_after(seconds):
@@ -83,7 +83,7 @@ class EventFeed:
             leave()
 
     async def follow(self, log: Callable[[], StateStore], listener: Listener) -> None:
-        """Hand on what is appended, oldest first, until cancelled."""
+        """Hand appended events to the listener, oldest first, until cancelled."""
         self._loop = asyncio.get_running_loop()
         source, seq, looked_ms = log(), 0, 0
         failures = Failures()
@@ -94,8 +94,8 @@ class EventFeed:
                     current = log()
                     seq = await self._seq_before(current, seq if source is current else 0)
                     source = current
-                    self._wake()  # who looked before seq was known looks again
-                elif source is not (current := log()):  # a state DB has come or gone; each log has its own numbers
+                    self._wake()  # waiters that read the log before seq was known must read again
+                elif source is not (current := log()):  # the state DB was attached or lost; each log has its own seqs
                     seq = await self._seq_before(current, 0)
                     source, self._since_ms = current, looked_ms
                 now_ms, grown = _now_ms(), self.grown
@@ -111,14 +111,16 @@ class EventFeed:
             except StoreFailure as error:
                 logger.warning("the log can't be followed for the moment: %s", error)
                 await anyio.sleep(_RETRY_SECONDS)
-            except Exception as error:  # of a listener, too: it has been told, and the next events are for it again
+            except Exception as error:  # the listener failed too: it gets the next events all the same
                 failures.log(f"events up to {seq} are not told everywhere", error)
                 await anyio.sleep(_RETRY_SECONDS)
 
     async def _seq_before(self, source: StateStore, told: int) -> int:
-        """Where to begin in a log that was not followed since `_since_ms`, but told up to a seq: somebody has
-        subscribed since then, or another log was followed, and what other processes appended is told too. What is told
-        twice does no harm."""
+        """The seq to start after in a log that was not followed since `_since_ms`.
+
+        `told` is the last seq that was handed on. Events that other processes appended after `_since_ms` are included.
+        An event may be handed on twice; that does no harm.
+        """
         begin, since_ms = await in_worker(source.last_seq), self._since_ms - _CLOCK_MS
         told = max(told, begin - _BEHIND)
         while begin > told:

@@ -1,4 +1,4 @@
-"""`events_read`: a look at the log, or a long poll for the next event."""
+"""`events_read`: reads the log, or long-polls for the next event."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MAX_WAIT_SECONDS = 50.0
 
 
 class EventReader:
-    """Reads the log for clients, and lets them wait for more."""
+    """Reads the log for clients and lets them wait for the next event."""
 
     max_waiters = 256
-    """Calls that wait for an event at the same time; each of them looks again whenever the log has grown."""
+    """Calls that may wait at the same time. Each reads the log again whenever it has grown."""
 
     def __init__(self, service: ThreadService, feed: EventFeed) -> None:
         self._service, self._feed = service, feed
@@ -29,11 +29,11 @@ class EventReader:
         self._may_wait = True
 
     async def read(self, params: EventsParams) -> EventsResult:
-        """The log after a seq; waits for the next event if asked to and there is none yet.
+        """The events after a seq. If there are none, waits up to `wait_seconds` for the next one.
 
         Raises:
             InvalidArgument: as `ThreadService.events`.
-            LimitReached: there is no event yet, and too many calls wait for one already.
+            LimitReached: there is no event yet, and `max_waiters` calls wait already.
         """
         deadline = anyio.current_time() + min(max(params.wait_seconds, 0.0), MAX_WAIT_SECONDS)
         while True:
@@ -46,7 +46,7 @@ class EventReader:
                 await self._feed.wait(grown, left)
 
     def stop_waiting(self) -> None:
-        """Have each call that waits answer with the events that there are: its client is about to leave."""
+        """End all waits: each call answers with the events that exist, since its client is about to disconnect."""
         self._may_wait = False
         self._feed.wake()
 

@@ -1,4 +1,4 @@
-"""Streamable HTTP: who may connect. Host and Origin are checked by the SDK, the token here."""
+"""Streamable HTTP: who may connect. The SDK checks Host and Origin; this module checks the token."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcp_server.handlers.malformed import fault_of
 
-# A message of 10 MB and its JSON escapes fit; a larger body is refused with 413 before it is parsed.
+# Room for a text of 10 MB with its JSON escapes. Larger bodies get 413 before they are parsed.
 MAX_BODY_BYTES = 32 * 1024 * 1024
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server on that address."""
+    """Whether a server on this address can be reached from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -34,7 +34,7 @@ def is_loopback(host: str) -> bool:
 
 
 def security_of(host: str, more_hosts: Sequence[str] = ()) -> TransportSecuritySettings:
-    """The Host and Origin headers that are let in: this machine's names, the address served on, and those named."""
+    """The allowed Host and Origin headers: loopback names, the address served on, and `more_hosts`."""
     names = [*_LOOPBACK, *more_hosts]
     if host not in ("0.0.0.0", "::"):
         names.append(f"[{host}]" if ":" in host else host)
@@ -49,8 +49,10 @@ def security_of(host: str, more_hosts: Sequence[str] = ()) -> TransportSecurityS
 
 
 class AnswerMalformed:
-    """Answers a body that is no message with an error that names its request. The SDK names none, says less, and takes
-    half characters from clients of 2026-07-28."""
+    """Rejects a body that is no message, with an error that carries the id of its request.
+
+    The SDK's own error carries no id and less detail, and for 2026-07-28 the SDK accepts lone surrogates.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -67,7 +69,7 @@ class AnswerMalformed:
             await JSONResponse(told[0] if len(told) == 1 else told, 400)(scope, receive, send)
             return
         if body is not None and body.startswith(BOM_UTF8):
-            body = b" " * len(BOM_UTF8) + body[len(BOM_UTF8) :]  # as long as its header says
+            body = b" " * len(BOM_UTF8) + body[len(BOM_UTF8) :]  # keeps the length that Content-Length gives
             came = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def again() -> Message:
@@ -82,7 +84,7 @@ def _length(headers: Headers) -> int:
 
 
 async def _body_of(receive: Receive) -> tuple[bytes | None, list[Message]]:
-    """The whole body, None if it is too long or its sender went away; and what came to tell of it."""
+    """The body (None if it is too long or the client disconnected), and the ASGI messages it came in."""
     came, parts, size = list[Message](), list[bytes](), 0
     while True:
         came.append(message := await receive())
@@ -97,7 +99,7 @@ async def _body_of(receive: Receive) -> tuple[bytes | None, list[Message]]:
 
 
 class RequireToken:
-    """Lets a request in only with `Authorization: Bearer <token>`; anything else is answered 401."""
+    """Answers 401 to every request without `Authorization: Bearer <token>`."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
@@ -112,15 +114,15 @@ class RequireToken:
 
     def _fits(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        # In constant time, so that the answer's delay tells nothing of the token.
+        # Compare in constant time, so that the response time reveals nothing about the token.
         return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)
 
 
 def http_app(
     server: MCPServer[Any], host: str, token: str | None, more_hosts: Sequence[str], session_timeout: float
 ) -> ASGIApp:
-    """The ASGI app of a server, protected for the address that it is served on. A legacy session without a request or
-    an open stream for `session_timeout` seconds ends, and so leaves its threads."""
+    """The ASGI app of a server, protected for the address that it is served on. A legacy session ends, and so leaves
+    its threads, after `session_timeout` seconds without a request or an open stream."""
     app = server.streamable_http_app(
         transport_security=security_of(host, more_hosts),
         max_request_body_size=MAX_BODY_BYTES,

@@ -1,12 +1,12 @@
-"""A call with a `request_id` is done once: whose the id is, and what a repeated call is answered.
+"""A call with a `request_id` is done once: who owns the id, and what a repeated call is answered.
 
-A claim goes on record, durably, before the work; the outcome replaces it afterwards. In between the call can't be
-cancelled, so it makes no difference whether its client still waits. A repeated call
-- waits while the first is under way, and gets its result;
-- gets the result, also from memory as long as the state DB does not take it;
-- is done if the first was refused, or was cancelled before its work began;
-- finds the claim alone where the process was killed within the work. What may be repeated without harm is done again.
-  Else the answer is `outcome_unknown`, with the way to find out: nothing is done a second time.
+A durable claim is written before the work, and the outcome replaces it after the work. In between the call can't be
+cancelled, so it does not matter whether its client still waits. What a repeated call finds:
+- the first call is running: it waits and gets that result;
+- the first call is done: it gets the stored result, from memory while the state DB can't be written;
+- the first call was refused, or cancelled before its work began: it is done now;
+- the process was killed during the work, so there is only the claim: an idempotent call is done again. Any other call
+  gets `outcome_unknown` with a way to find out, and nothing is done twice.
 Not covered: a server without a state DB forgets its receipts when it ends.
 """
 
@@ -39,27 +39,27 @@ from mcp_server.threads.service import ThreadService
 
 MAX_REQUEST_ID = 200
 _META_CLIENT_ID = "threadstore/clientId"
-# So long a later connection of the same client inherits the receipts of one that ended.
+# For this long after a call, a later connection of the same client may use the receipts of a closed one.
 _INHERITED_MS = 3_600_000
-# A claim of another process that seems alive, and may be a later one with its number.
+# An older claim of a live-looking process is abandoned: another process may have got the same pid.
 _ABANDONED_MS = 600_000
 _WAIT_SECONDS = 50.0
 _LOOK_SECONDS = 0.1
-# Where the clock of files and that of claims may differ.
+# The clock of file times and that of claims may differ by this much.
 _CLOCK_MS = 1_000
 
-# The claims of this process are kept on the event loop alone, so they need no lock.
+# Only the event loop uses these two, so they need no lock.
 _in_flight: set[Key] = set()
-"""Those whose work is under way."""
+"""Claims of this process whose work is running."""
 _turns: dict[Key, anyio.Lock] = {}
-"""Those that somebody asks for, or waits to ask for."""
+"""One lock for each key that a call uses or waits for."""
 
 Work = Callable[[], Awaitable[CallToolResult]]
 
 
 @asynccontextmanager
 async def once(key: Key) -> AsyncGenerator[None]:
-    """Calls with the same key come one after the other."""
+    """Let calls with the same key in one after the other."""
     lock = _turns.setdefault(key, anyio.Lock())
     try:
         async with lock:
@@ -70,17 +70,16 @@ async def once(key: Key) -> AsyncGenerator[None]:
 
 
 def whose(app: App, ctx: AnyContext) -> tuple[str, str]:
-    """Whose request ids a call's are, as (client, connection): "1" of two clients are two ids, and a client that comes
-    back finds its own.
+    """The owner of a call's request id, as (client, connection). The id "1" of two clients is two ids, and a client
+    that reconnects finds its own.
 
-    - A call whose host says from which thread it comes (`_meta.threadId`) belongs to that thread, over whatever
-      connection: an agent that is resumed goes on with its ids.
-    - Else it belongs to its connection: a process on stdio, a session over HTTP. Two that stand at the same time share
-      nothing, also of the same client. What a connection leaves behind is inherited, for an hour, by a later one of
-      the same name and version that has the same parent process (stdio), or address and credentials (HTTP).
-    - Over HTTP, a request of 2026-07-28 has no connection: it belongs to that name, version, address and credentials.
-      Instances of one client on one machine can't be told apart there, unless they say which they are in
-      `_meta["threadstore/clientId"]`.
+    - If the host names the calling thread (`_meta.threadId`), that thread owns the id on every connection: an agent
+      that is resumed keeps its ids.
+    - Else the connection owns it: a process on stdio, a session over HTTP. Two open connections share nothing, even of
+      the same client. When one is closed, a later connection inherits its receipts for an hour if it has the same
+      client name and version and the same parent process (stdio), or the same address and credentials (HTTP).
+    - A 2026-07-28 request over HTTP has no connection: client name, version, address and credentials own the id.
+      Instances of one client on one machine are told apart only by `_meta["threadstore/clientId"]`.
     """
     meta = ctx.request_context.meta or {}
     params = ctx.session.client_params
@@ -99,22 +98,22 @@ def whose(app: App, ctx: AnyContext) -> tuple[str, str]:
 
 @dataclass
 class Request:
-    """One call with a request id, as it is claimed and settled."""
+    """One call with a request id, from its claim to its outcome."""
 
     service: ThreadService
     claim: Receipt
     repeatable: bool
-    """Whether it does no harm to do it again."""
+    """Whether the tool is idempotent, so that doing it again does no harm."""
     arguments: dict[str, Any]
     abandoned: Receipt | None = None
 
     async def earlier(self) -> CallToolResult | None:
-        """The result of an earlier call with the id; None if this one is to be done.
+        """The result of an earlier call with the same id; None if this call must be done.
 
         Raises:
-            RequestIdReused: that was another call.
-            RequestInProgress: it is under way in another process, and takes longer than one waits.
-            OutcomeUnknown: it was cut short.
+            RequestIdReused: the earlier call had another tool or other arguments.
+            RequestInProgress: another process still works on it after `_WAIT_SECONDS`.
+            OutcomeUnknown: its process was killed during the work.
         """
         deadline = time.monotonic() + _WAIT_SECONDS
         find = self.service.receipts.find
@@ -138,7 +137,7 @@ class Request:
         return self.claim.request_id
 
     def _mine(self, receipts: list[Receipt]) -> Receipt | None:
-        """The newest that is this connection's, or of one that ended a while ago."""
+        """The newest receipt of this connection, or of a closed one that it inherits from."""
         for receipt in receipts:
             if receipt.connection == self.claim.connection:
                 return receipt
@@ -148,8 +147,8 @@ class Request:
         return None
 
     def _left_no_trace(self, receipt: Receipt) -> bool:
-        """Whether the work can't have been done: a thread that it would have written to is as it was before, or was
-        only in the memory of a process that is gone."""
+        """Whether the work was certainly not done: the thread it would have written to has not changed since, or it
+        existed only in the memory of a dead process."""
         if receipt.tool == "thread_start":
             return _has_died(receipt.process)
         if not receipt.tool.startswith("turn_"):
@@ -170,9 +169,9 @@ class Request:
         return f"thread_read with thread_id={thread_id}, include_turns and items_view=full shows what is there"
 
     async def run(self, work: Work) -> CallToolResult:
-        """The work between its claim and its outcome. The caller shields it from being cancelled."""
+        """Claim the id, do the work, store the outcome. The caller shields this from being cancelled."""
         standing = await in_worker(self.service.receipts.claim, self.claim, self.abandoned)
-        if standing != self.claim:  # another process was faster
+        if standing != self.claim:  # another process claimed it first
             raise RequestInProgress(self._id, standing.tool, rfc3339(standing.at_ms))
         _in_flight.add(self.claim.key)
         try:
@@ -189,16 +188,16 @@ class Request:
 
 
 current: ContextVar[Request | None] = ContextVar("current", default=None)
-"""The request whose tool is being called, if it has an id."""
+"""The request that is being done, if it has an id."""
 
 
 def request_of(app: App, ctx: AnyContext, tool: str, arguments: dict[str, Any], *, repeatable: bool) -> Request | None:
-    """The call as a request with an id, None if it is none: it has no id, or only says what it would do."""
+    """The call as a request; None if it has no id or is a dry run."""
     request_id = arguments.get("request_id")
     if not isinstance(request_id, str) or not request_id or arguments.get("dry_run") is True:
         return None
     if len(request_id) > MAX_REQUEST_ID or any(0xD800 <= ord(char) < 0xE000 for char in request_id):
-        return None  # which the tool refuses
+        return None  # the tool refuses such an id
     fingerprint = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()
     client, connection = whose(app, ctx)
     now_ms = time.time_ns() // 1_000_000
@@ -207,8 +206,8 @@ def request_of(app: App, ctx: AnyContext, tool: str, arguments: dict[str, Any], 
 
 
 def to_its_end(fn: Callable[..., Awaitable[CallToolResult]]) -> Callable[..., Awaitable[CallToolResult]]:
-    """The function of a tool that changes something. Once it has begun it can't be cancelled, since it must not stop
-    between file and row; until then, and so while a person is asked, it can. With a request id it is done once."""
+    """Wrap the function of a tool that changes something. Once begun, it can't be cancelled, since it must not stop
+    between file and row. Before that, and so while a person is asked, it can. With a request id it is done once."""
 
     @wraps(fn)
     async def uncancelled(**arguments: Any) -> CallToolResult:
@@ -224,7 +223,7 @@ def to_its_end(fn: Callable[..., Awaitable[CallToolResult]]) -> Callable[..., Aw
 
 
 def _this_process() -> str:
-    return _worker_of(os.getpid())  # a fork is another process
+    return _worker_of(os.getpid())  # a forked process gets a name of its own
 
 
 @cache
@@ -233,7 +232,7 @@ def _worker_of(_pid: int) -> str:
 
 
 def _has_died(process: str) -> bool:
-    """Whether a process is gone. One with our own number is: in a container every server has the same."""
+    """Whether a process is dead. One with our own pid is, since in a container each server may get the same pid."""
     if process == _this_process():
         return False
     return process.partition(":")[0] == str(os.getpid()) or has_died(process)
@@ -247,5 +246,5 @@ def _under_way(receipt: Receipt) -> bool:
 
 
 def _stands(receipt: Receipt) -> bool:
-    """Whether the connection that a receipt belongs to has not ended. What other processes have can't be seen."""
+    """Whether the receipt's connection is open. Connections of another live process count as open."""
     return stands(receipt.connection) if receipt.process == _this_process() else not _has_died(receipt.process)

@@ -1,4 +1,4 @@
-"""What is answered to a message that can't be taken: a sentence, to the id of each request that can be read in it."""
+"""Answers malformed messages: a sentence for each request id that can still be read in them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from mcp_types import (
 from pydantic import ValidationError
 
 _BOM = "\ufeff"
-# A string, unfinished at the end of the text perhaps; or what opens or closes something. Possessive: one pass, no more.
+# A string (the last one may be unfinished), or a bracket. Possessive quantifiers: one pass, no backtracking.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\Z)|[][{}]', re.DOTALL)
-# A number goes on until something ends it: of 123, what is cut off may leave 12.
+# A number counts only if something follows it: a message cut within 123 may end in 12.
 _VALUE = re.compile(r'\s*:\s*("(?:[^"\\]|\\.)*+"|-?\d++(?=\s*[,}]))?', re.DOTALL)
 _MEMBERS = ("id", "method", "result", "error")
 _NO_ID = "id: a request has a text or a whole number"
@@ -31,8 +31,8 @@ _NO_ID = "id: a request has a text or a whole number"
 
 @dataclass(frozen=True)
 class Malformed:
-    """Why a text is no message. `requests` are the ids in it that somebody waits for an answer to, `replies` those of
-    our own requests that it was meant to answer. `silent`: it asks for no answer."""
+    """Why a text is no message. `requests`: ids in it that the sender awaits answers to. `replies`: ids of our own
+    requests that it was meant to answer. `silent`: it holds only notifications, so nothing is answered."""
 
     error: ErrorData
     requests: tuple[RequestId, ...] = ()
@@ -40,17 +40,17 @@ class Malformed:
     silent: bool = False
 
     def answers(self) -> list[JSONRPCError]:
-        """What the sender is told. Where no id can be read it is null, as JSON-RPC has it."""
+        """The errors to send back. Without a readable id there is one with id null, as JSON-RPC wants."""
         nobody: tuple[None, ...] = () if self.silent or self.replies else (None,)
         return [JSONRPCError(jsonrpc="2.0", id=i, error=self.error) for i in self.requests or nobody]
 
     def outcomes(self) -> list[JSONRPCError]:
-        """What stands for the replies, so that nothing waits for them for ever."""
+        """Errors that replace the malformed replies, so that nothing waits for them for ever."""
         return [JSONRPCError(jsonrpc="2.0", id=i, error=self.error) for i in self.replies]
 
 
 def read_message(text: str) -> JSONRPCMessage | Malformed:
-    """The message of a text, which may begin with a byte order mark."""
+    """Parse a message. It may begin with a byte order mark."""
     text = text.removeprefix(_BOM)
     try:
         message = jsonrpc_message_adapter.validate_json(text, by_name=False)
@@ -62,13 +62,13 @@ def read_message(text: str) -> JSONRPCMessage | Malformed:
 
 
 def too_long(head: str, limit: int) -> Malformed:
-    """What is answered to a message of which no more than its beginning was read. `limit` is in bytes."""
+    """The fault of a message longer than `limit` bytes, of which only the `head` was read."""
     sentence = f"a message of more than {limit} bytes; the connection ends here, so connect again and send less at once"
     return Malformed(ErrorData(code=INVALID_REQUEST, message=sentence), requests=tuple(_ids(list(_seen(head)))))
 
 
 def fault_of(body: bytes) -> Malformed | None:
-    """Why the body of an HTTP request is no message, None if it is one."""
+    """Why an HTTP body is no message; None if it is one."""
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
@@ -119,8 +119,10 @@ def _unfit(text: str, error: ValidationError) -> ErrorData:
 
 
 def _seen(text: str) -> Iterator[Mapping[str, str]]:
-    """The members that tell what each message is, of a text that may be broken anywhere: of one object, or of those in
-    a list. A value is its JSON, or empty if it is neither a whole number nor a string."""
+    """The members in `_MEMBERS` of each message in a text: one object or a list of them, broken anywhere.
+
+    A value is JSON text, or empty if it is neither an integer nor a string.
+    """
     level = 2 if text.lstrip().startswith("[") else 1
     depth, members = 0, dict[str, str]()
     for token in _TOKEN.finditer(text):

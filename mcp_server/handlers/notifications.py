@@ -1,4 +1,4 @@
-"""Thread events -> MCP resource updates, to `subscriptions/listen` and to legacy `resources/subscribe` alike."""
+"""Turns thread events into MCP resource updates, for `subscriptions/listen` and legacy `resources/subscribe`."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from mcp_server.models.event import ThreadEvent
 
 logger = logging.getLogger(__name__)
 
-# `EventFeed.subscribe`: has the log followed until the function that it returns is called.
+# `EventFeed.subscribe`: follows the log until the returned function is called.
 FollowLog = Callable[[], Callable[[], None]]
 
-# A connection may watch this many resources, and all together this many; one more is refused.
+# Bounds on watched resources, of one connection and of all together.
 MAX_WATCHED = 1_000
 MAX_WATCHED_BY_ALL = 10_000
-# A client that does not take an update within this time loses its subscriptions; it catches up with events_read.
+# A client that does not take an update within this time loses its subscriptions. It can catch up with events_read.
 _SEND_SECONDS = 5.0
 
 
@@ -44,7 +44,7 @@ def uris_of(event: ThreadEvent) -> list[str]:
 
 
 class FollowedBus(InMemorySubscriptionBus):
-    """The SDK's bus. While a listen stream is open, the log is followed."""
+    """The SDK's bus. It follows the log while a listen stream is open."""
 
     def __init__(self, follow_log: FollowLog) -> None:
         super().__init__()
@@ -68,17 +68,17 @@ class _Watcher:
 
 
 class Watchers:
-    """Who watches which resource by `resources/subscribe`. While there is anyone, the log is followed."""
+    """Who watches which resource by `resources/subscribe`. The log is followed while anybody does."""
 
     def __init__(self, follow_log: FollowLog) -> None:
         self._follow_log = follow_log
         self._known: dict[int, _Watcher] = {}
 
     def add(self, key: int, session: ServerSession, uri: str) -> bool:
-        """Note that a connection watches a resource; True if it was not known.
+        """Note that a connection watches a resource. True if it is the connection's first one.
 
         Raises:
-            MCPError: the connection, or all together, watch as many as they may.
+            MCPError: the connection, or all of them together, already watch the maximum.
         """
         known = self._known.get(key)
         watched = known.uris if known else set[str]()
@@ -110,7 +110,7 @@ def _too_many(reason: str) -> MCPError:
 
 
 class ResourceNotifier:
-    """Publishes each change once per resource, however many events of a batch concern it."""
+    """Publishes one update per changed resource, however many events of a batch concern it."""
 
     def __init__(self, follow_log: FollowLog, connections: Connections) -> None:
         self.bus = FollowedBus(follow_log)
@@ -122,11 +122,11 @@ class ResourceNotifier:
             await self.bus.publish(ResourceUpdated(uri=uri))
             for key, session in self._watchers.of(uri):
                 if not await _sent(session, uri):
-                    logger.warning("a client did not take updates; its resource subscriptions are dropped")
+                    logger.warning("a client took no updates, so its resource subscriptions were dropped")
                     self._watchers.forget(key)
 
     def serve_legacy(self, server: MCPServer[Any]) -> None:
-        """Register `resources/subscribe` and `resources/unsubscribe`, which 2025 clients use."""
+        """Register `resources/subscribe` and `resources/unsubscribe` for 2025 clients."""
 
         async def subscribe(ctx: ServerRequestContext[Any, Any], params: SubscribeRequestParams) -> EmptyResult:
             key = self._connections.key(ctx.session)
@@ -144,7 +144,7 @@ class ResourceNotifier:
 
 
 async def _sent(session: ServerSession, uri: str) -> bool:
-    """Whether a client took an update in time. One that went meanwhile costs no other its updates."""
+    """Whether the client took the update in time. A client that is gone does not stop the updates of others."""
     with anyio.move_on_after(_SEND_SECONDS) as scope:
         try:
             await session.send_resource_updated(uri)

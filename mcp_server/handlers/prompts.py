@@ -44,7 +44,11 @@ def add_prompts(server: MCPServer[Any]) -> None:
 
 
 def check_prompt(name: str, given: Mapping[str, Any], known: Sequence[Prompt]) -> None:
-    """Raises MCPError, with a sentence, if there is no such prompt, or it can't be made of what is given."""
+    """Check that a prompt exists and that the arguments fit it.
+
+    Raises:
+        MCPError: with a sentence that names what is wrong.
+    """
     prompt = next((prompt for prompt in known if prompt.name == name), None)
     if prompt is None:
         names = ", ".join(prompt.name for prompt in known)

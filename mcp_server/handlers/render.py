@@ -1,6 +1,6 @@
 """The short text that a model reads beside the structured result.
 
-What people and other agents wrote is data: on one line it stands in JSON quotes, longer text in a fence that says so.
+What people and other agents wrote is data: a single line stands in JSON quotes, longer text in a fence.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mcp_server.models.times import rfc3339
 from mcp_server.models.turn import Item, Turn
 from mcp_server.models.value import Value, plain
 
-# About 20,000 tokens; a text that would be longer is cut, and says with which call to go on.
+# About 20,000 tokens. A longer text is cut and says which call shows the rest.
 MAX_CHARS = 80_000
 
 
@@ -142,7 +142,7 @@ def item_text(item: Item, detailed: bool = False) -> str:
 
 
 def item_words(item: Item) -> str:
-    """What an item says, as plain text."""
+    """The text of an item, without markup."""
     match item.type:
         case "userMessage":
             return "\n".join(_part(part) for part in _parts(item.get("content")))
@@ -216,7 +216,7 @@ def cascade(verb: str, done: list[str], result: r.CascadeResult, already: list[s
 
 
 def left_alone(codex_db: str | None) -> list[str]:
-    """What a receipt says where Codex does not see a change that was made."""
+    """A line for a receipt whose change did not reach Codex's database."""
     return [f"{visible(codex_db)}. Codex itself does not see this change"] if codex_db else []
 
 
@@ -240,7 +240,7 @@ def status(result: r.StatusResult) -> str:
 
 
 def transcript(thread: Thread, turns: Iterable[Turn]) -> str:
-    """A thread as markdown; what was said stands in fences."""
+    """A thread as markdown, with messages in fences."""
     lines = [f"# Thread {thread.id}", "", f"Title: {quoted(thread.name or thread.preview)}", ""]
     for turn in turns:
         lines += [f"## Turn {word(turn.id)} ({turn.status})", ""]

@@ -1,4 +1,4 @@
-"""Threads as resources. Each is also reachable by a tool, since many clients have no resources."""
+"""Threads as resources. A tool offers each of them too, since many clients have no resources."""
 
 from collections.abc import Callable
 from typing import Any
@@ -83,7 +83,7 @@ def add_resources(server: MCPServer[Any], app: App) -> None:
 
 
 def add_completions(server: MCPServer[Any], app: App) -> None:
-    """Thread ids complete, in every resource template."""
+    """Complete thread ids in every resource template."""
 
     @server.completion()
     async def complete(ref: Any, argument: Any, context: Any) -> Completion | None:
@@ -100,7 +100,12 @@ def add_completions(server: MCPServer[Any], app: App) -> None:
 
 
 async def _found(read: Callable[[], Any]) -> str:
-    """The answer as text; what is not there is -32602 with the URI, which the SDK adds."""
+    """The answer as text.
+
+    Raises:
+        ResourceNotFoundError: nothing has that id. The SDK makes it -32602 and adds the URI.
+        ResourceError: the thread can't be read.
+    """
     try:
         result = await in_worker(read)
     except (NotFound, InvalidRequest) as error:
@@ -111,5 +116,5 @@ async def _found(read: Callable[[], Any]) -> str:
 
 
 def _told(error: ThreadstoreError) -> str:
-    """A protocol error has no `_meta`: the code is in the text alone."""
+    """The sentence with its code: a protocol error has no `_meta` to hold the code."""
     return coded(code_of(error), str(error))

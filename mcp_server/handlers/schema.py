@@ -1,4 +1,4 @@
-"""Tools as clients see them: annotated, and with input schemas as small as they can be."""
+"""Tools as clients see them: their annotations, and input and output schemas made as small as possible."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ CallerThread = Annotated[str | None, Field(description="Thread you run in, as an
 
 
 TOLD = "told"
-"""Of a parameter's extra schema: what is published in place of its own."""
+"""The key in a parameter's extra schema whose value is published instead of the schema that is checked."""
 
 
 class Part(BaseModel):
-    """An object among the arguments; it takes the fields that it names and no others."""
+    """Base of objects among the arguments. Unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -68,13 +68,13 @@ DESTROYS = Kind(destructive=True, idempotent=True)
 
 
 def tool(fn: ToolFunction, title: str, kind: Kind) -> Tool:
-    """A tool of a function: its docstring is the description, and its annotation says which model it answers with."""
+    """Make a tool of a function. Its docstring is the description; its return annotation names the result model."""
     made = Tool.from_function(
         fn if kind.read_only else to_its_end(fn),
         title=title,
         description=inspect.cleandoc(fn.__doc__ or ""),
         annotations=kind.annotations(title),
-        structured_output=False,  # every answer is a model already: the SDK need not check it again
+        structured_output=False,  # we return structured content ourselves, so the SDK need not check it
     )
     _, result = get_args(inspect.signature(fn).return_annotation)
     check = Arguments.of(made.fn_metadata)
@@ -85,7 +85,7 @@ def tool(fn: ToolFunction, title: str, kind: Kind) -> Tool:
 
 @cache
 def _definitions() -> dict[str, Any]:
-    """The schemas of all results, made at once: most of them hold a thread, and that takes a while at each start."""
+    """The schemas of all results. Most share the thread's schema, so making all at once saves time at each start."""
     models = [one for one in vars(results).values() if isinstance(one, type) and issubclass(one, Value)]
     _, schemas = schema_components([*models, ItemHead], schema_hook=_open, ref_template="#/$defs/{name}")
     schemas[Item.__name__] = {**schemas.pop(ItemHead.__name__), "additionalProperties": True}
@@ -93,18 +93,17 @@ def _definitions() -> dict[str, Any]:
 
 
 def _open(kind: type) -> dict[str, Any]:
-    """What a type is that has other fields than it tells of."""
+    """The schema of a type that msgspec does not know: an item may have fields beside those of `ItemHead`."""
     if kind is not Item:
         raise NotImplementedError
     return {"$ref": f"#/$defs/{Item.__name__}"}
 
 
 def slim(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema without what a model does not need.
+    """The input schema without what a model does not need.
 
-    Every optional parameter may be null: where a model has to fill in all of them (OpenAI's strict mode), null is the
-    only way to leave one out, and some clients hold the arguments against the schema. Words stand beside null in
-    `anyOf`, not in one enum with it, since Gemini takes an enum of texts alone.
+    Every optional parameter allows null: in OpenAI's strict mode a model must fill in all parameters, and null is its
+    only way to leave one out. An enum stands beside null in `anyOf`, since Gemini accepts only texts in an enum.
     """
     out = _untitled(schema)
     required = out.get("required", ())
@@ -115,8 +114,8 @@ def slim(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _told(part: dict[str, Any]) -> dict[str, Any]:
-    """What is published of a parameter: it may tell another schema than the one that is checked."""
-    if "items" in part:  # of alternatives by type, each says itself which it is
+    """The schema that is published for a parameter. It may differ from the one that is checked."""
+    if "items" in part:  # each alternative names its own `type`, so the discriminator says nothing new
         part = {**part, "items": {key: value for key, value in part["items"].items() if key != "discriminator"}}
     return {"description": part["description"], **part[TOLD]} if TOLD in part else part
 
@@ -143,11 +142,11 @@ def _refers(schema: dict[str, Any], name: str) -> bool:
 
 @cache
 def _answer(model: str) -> dict[str, Any]:
-    """The schema of a result, made for a client that holds each answer against it: without references to look up, and
-    without a choice where one list of types says the same.
+    """The output schema of a result, cheap for clients that check each answer: no references to resolve, and one list
+    of types instead of `anyOf` where both mean the same.
 
-    What the rows of lists are is told once, in `$defs`, and of each row only the required fields are asked. The SDK's
-    client takes 4 µs a field: for a page of threads that was longer than all else together.
+    `$defs` describes the rows of lists for readers; a check of a row asks only for its required fields. The SDK's
+    client takes 4 µs a field, which for a page of threads was longer than all else together.
     """
     rows = _rows(model)
     return {**_model(model), "$defs": {name: _model(name) for name in rows}} if rows else _model(model)
@@ -160,7 +159,7 @@ def _model(name: str) -> dict[str, Any]:
 
 @cache
 def _rows(model: str) -> tuple[str, ...]:
-    """The models of what stands in the lists of a model, and in those of its parts."""
+    """The models of the rows in a model's lists, and in the lists of its parts."""
     found: list[str] = []
     for name, in_list in _named(_definitions()[model]):
         found += [name, *_rows(name)] if in_list else _rows(name)
@@ -168,7 +167,7 @@ def _rows(model: str) -> tuple[str, ...]:
 
 
 def _named(part: Any, in_list: bool = False) -> Iterator[tuple[str, bool]]:
-    """The models that a part of a schema names, each with whether it stands in a list."""
+    """The models that a part of a schema refers to, each with whether it is the row of a list."""
     if isinstance(part, list):
         for one in part:  # pyright: ignore[reportUnknownVariableType]
             yield from _named(one)
@@ -196,16 +195,16 @@ def _lean(part: Any) -> Any:
         held["items"] = {"description": f"As $defs/{name}", "type": "object", "required": _model(name)["required"]}
     out |= {key: _lean(value) for key, value in held.items() if key not in ("properties", "default")}
     if not out.get("required", True):
-        del out["required"]  # of a model that asks for nothing
+        del out["required"]  # empty, if the model has no required field
     if "enum" in held:
-        out = {"type": "string", **out}  # all of ours are; some clients look for it
+        out = {"type": "string", **out}  # all our enums are texts; some clients need the type
     if "properties" in held:
         out["properties"] = {name: _lean(one) for name, one in held["properties"].items()}
     return _joined(out)
 
 
 def _joined(schema: dict[str, Any]) -> dict[str, Any]:
-    """`anyOf` of something of one type and of simple types, as one schema with a list of types."""
+    """Merge `anyOf` of one detailed schema and plain types into one schema with a list of types."""
     choices = schema.get("anyOf")
     if not choices or not all(isinstance(choice.get("type"), str) for choice in choices):
         return schema
@@ -234,7 +233,7 @@ def _untitled(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Reply(CallToolResult):
-    """Its structure is JSON already. The SDK has each answer copied twice, value by value; this saves one of them."""
+    """A result whose structured content is JSON already. The SDK would copy it twice; this saves one copy."""
 
     def model_dump(self, **options: Any) -> dict[str, Any]:
         name = "structuredContent" if options.get("by_alias") else "structured_content"
@@ -242,5 +241,5 @@ class _Reply(CallToolResult):
 
 
 def reply(result: Value, text: str) -> CallToolResult:
-    """The structured result, and the short text beside it."""
+    """The answer: the structured result, and a short text beside it."""
     return _Reply(content=[TextContent(type="text", text=text)], structured_content=plain(result))

@@ -1,4 +1,4 @@
-"""The MCP server class: where errors become answers, and a repeated request gets its first result."""
+"""The MCP server class: it turns errors into answers, and gives a repeated request its first result."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ logger = logging.getLogger(__name__)
 
 
 class ThreadstoreServer(MCPServer[str]):
-    """`MCPServer` with the domain's errors and with receipts. `app` is set by the composition root."""
+    """`MCPServer` with domain errors and receipts. The composition root sets `app`."""
 
     app: App
 
     async def run_stdio_async(self) -> None:
-        """As the SDK's own, but a line has a bound, pipes are waited for without threads, and all is answered."""
+        """Like the SDK's, but lines are bounded, pipes are awaited without threads, and every request is answered."""
         at_end = self.app.events.stop_waiting
         async with lines_as_messages(claimed_stdin(), claimed_stdout(), at_end) as (read, write):
             await self._lowlevel_server.run(read, write, self._lowlevel_server.create_initialization_options())
@@ -37,7 +37,7 @@ class ThreadstoreServer(MCPServer[str]):
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: AnyContext | None = None
     ) -> GetPromptResult | InputRequiredResult:
-        """The SDK's own error says nothing to a client of 2026-07-28, so what it would refuse is refused before."""
+        """Check the arguments first: the SDK's own error says nothing to a client of 2026-07-28."""
         given = {key: value for key, value in (arguments or {}).items() if value is not None}
         check_prompt(name, given, await self.list_prompts())
         return await super().get_prompt(name, given, context)
@@ -54,9 +54,9 @@ class ThreadstoreServer(MCPServer[str]):
         except ThreadstoreError as error:
             return domain_failure(error)
         except UnexpectedToolError:
-            logger.exception("%s failed in a way that was not foreseen", name)
+            logger.exception("%s failed unexpectedly", name)
             return crash(name)
-        except ToolError as error:  # of the SDK: a person's answer that does not fit its question
+        except ToolError as error:  # from the SDK: a person's answer does not fit the question
             return failure("invalid_answer", str(error))
         finally:
             self.app.feed.wake()
@@ -72,7 +72,7 @@ class ThreadstoreServer(MCPServer[str]):
                 raise cause from error
             if isinstance(cause, ValidationError):
                 return self.check_of(name).refusal(name, arguments, cause)
-            if type(cause) is ToolError:  # the SDK's own: it could not use what the client answered to a question
+            if type(cause) is ToolError:  # from the SDK: it could not use the client's answer to a question
                 return unanswered(name)
             raise
         except MCPError:
@@ -83,7 +83,7 @@ class ThreadstoreServer(MCPServer[str]):
     async def _call(
         self, name: str, arguments: dict[str, Any], context: AnyContext | None
     ) -> CallToolResult | InputRequiredResult:
-        """The tool; what only reads is asked again, and answered from the files, when the state DB proves damaged."""
+        """Call the tool. If the state DB proves damaged, call a read-only tool once more: now the files answer."""
         try:
             return await super().call_tool(name, arguments, context)
         except ToolError as error:
@@ -94,7 +94,7 @@ class ThreadstoreServer(MCPServer[str]):
     async def _once(
         self, name: str, arguments: dict[str, Any], context: AnyContext
     ) -> CallToolResult | InputRequiredResult:
-        """The call; with a request id the first result of it."""
+        """Do the call. With a request id, answer a repetition with the first result."""
         given = self.check_of(name).pre_parse_json(arguments)
         request = request_of(self.app, context, name, given, repeatable=self._is_idempotent(name))
         if request is None:
@@ -118,7 +118,7 @@ class ThreadstoreServer(MCPServer[str]):
         return bool(tool and tool.resolved_params)
 
     def check_of(self, name: str) -> Arguments:
-        """What a tool takes."""
+        """The check of a tool's arguments."""
         tool = self._tool_manager.get_tool(name)
         assert tool is not None
         assert isinstance(tool.fn_metadata, Arguments)

@@ -1,8 +1,8 @@
-"""The process's standard input and output, for the server alone, as the lines of MCP.
+"""The process's standard input and output as lines, claimed for MCP alone.
 
-A pipe or a socket is waited for on the event loop. The SDK's own streams go to a worker thread and back for each read,
-and twice for each write, which takes longer than most tools do. Whatever else a client may give (a file, a terminal, a
-pipe of Windows) can't be waited for so, and keeps the threads.
+Pipes and sockets are awaited on the event loop. The SDK's streams hop to a worker thread for each read and twice for
+each write, which takes longer than most tools do. Everything else (files, terminals, pipes on Windows) can't be awaited
+and is read and written in worker threads.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ Stream = anyio.AsyncFile[str]
 """What the SDK asks of its streams: `async for`, `write` and `flush`."""
 
 _READ_BYTES = 1 << 16
-# What a system answers, or a sandbox, that has no write which takes only what there is room for.
+# Errors of systems and sandboxes that have no pwritev with RWF_NOWAIT.
 _NO_SUCH_WRITE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ESPIPE, errno.EPERM)
 
 
 class LineTooLong(Exception):
-    """A line goes on beyond the limit, and nothing after it is read. `head` is what was read of it."""
+    """A line is longer than the limit; nothing after it is read. `head` is its beginning."""
 
     def __init__(self, head: str) -> None:
         self.head = head
@@ -36,17 +36,19 @@ class LineTooLong(Exception):
 
 
 def claimed_stdin() -> Stream:
-    """The standard input: whatever else reads descriptor 0 finds it at its end. A line of more than `MAX_BODY_BYTES`
-    ends it, as `LineTooLong`."""
+    """Take over standard input; from now on, descriptor 0 reads as empty.
+
+    A line of more than `MAX_BODY_BYTES` raises `LineTooLong` and ends the stream.
+    """
     fd = _claimed(0, os.open(os.devnull, os.O_RDONLY))
     if _can_be_awaited(fd):
         return cast("Stream", PipeReader(fd, MAX_BODY_BYTES))
-    # Not closed with the object: a worker thread may still be reading it when the server ends.
+    # closefd=False: a worker thread may still read the descriptor when the server ends.
     return anyio.wrap_file(BoundedLines(os.fdopen(fd, "rb", closefd=False), MAX_BODY_BYTES))
 
 
 def claimed_stdout() -> Stream:
-    """The standard output: what else is written to descriptor 1 goes to the standard error."""
+    """Take over standard output; from now on, what is written to descriptor 1 goes to standard error."""
     fd = _claimed(1, os.dup(2))
     if _can_be_awaited(fd):
         return cast("Stream", PipeWriter(fd))
@@ -54,7 +56,7 @@ def claimed_stdout() -> Stream:
 
 
 def _claimed(fd: int, diversion: int) -> int:
-    """A descriptor of our own for what `fd` was, which is the diversion from now on."""
+    """A private duplicate of `fd`, which then points to `diversion`."""
     own = os.dup(fd)
     os.dup2(diversion, fd)
     os.close(diversion)
@@ -70,7 +72,7 @@ def _can_be_awaited(fd: int) -> bool:
 
 
 class PipeReader:
-    """The lines that come through a pipe or a socket; a last one may lack its newline."""
+    """Reads lines from a pipe or a socket. The last one may lack its newline."""
 
     def __init__(self, fd: int, limit: int) -> None:
         self._fd, self._limit = fd, limit
@@ -103,14 +105,14 @@ class PipeReader:
         await anyio.wait_readable(self._fd)
         try:
             data = os.read(self._fd, _READ_BYTES)
-        except ConnectionResetError:  # a socket whose other end went without having read all
+        except ConnectionResetError:  # the other end of the socket closed without reading everything
             data = b""
         self._held += data
         return bool(data)
 
 
 class PipeWriter:
-    """Writes to a pipe or a socket without blocking, and without making it non-blocking for who else has it."""
+    """Writes to a pipe or a socket without blocking, and without O_NONBLOCK, which other holders would see."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -119,10 +121,10 @@ class PipeWriter:
         self._write_now = self._all_there_is_room_for if hasattr(os, "RWF_NOWAIT") else self._what_never_blocks
 
     async def write(self, text: str) -> None:
-        """All of it.
+        """Write all of the text.
 
         Raises:
-            BrokenPipeError: nobody reads any more.
+            BrokenPipeError: the reader has closed its end.
         """
         data = memoryview(text.encode())
         while data:
@@ -132,7 +134,7 @@ class PipeWriter:
                 await anyio.wait_writable(self._fd)
 
     def _all_there_is_room_for(self, data: memoryview) -> int:
-        """A reader that gets an answer in one piece is woken once. Linux can do so, with pipes since 6.4."""
+        """Write as much as fits, so that the reader wakes once per answer. Linux can; with pipes since 6.4."""
         try:
             return os.pwritev(self._fd, [data], -1, os.RWF_NOWAIT)
         except BlockingIOError:
@@ -144,14 +146,14 @@ class PipeWriter:
             return self._write_now(data)
 
     def _what_never_blocks(self, data: memoryview) -> int:
-        """Once poll says that there is room, PIPE_BUF bytes are written without waiting."""
+        """Write up to PIPE_BUF bytes: if poll reports room, that many never block."""
         return os.write(self._fd, data[: select.PIPE_BUF]) if self._poll.poll(0) else 0
 
     async def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: there is no buffer."""
 
     def is_unread(self) -> bool:
-        """Whether the other end is closed, so that nobody can read what is written."""
+        """Whether the reader has closed its end."""
         return any(event & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, event in self._poll.poll(0))
 
 

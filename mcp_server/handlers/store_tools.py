@@ -1,4 +1,4 @@
-"""The tools on the store as a whole: its events, its state."""
+"""The tools on the whole store: events and status."""
 
 from typing import Annotated
 

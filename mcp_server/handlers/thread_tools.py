@@ -1,6 +1,6 @@
 """The tools on whole threads: params -> service -> result."""
 
-# No postponed annotations here: the SDK evaluates them in module scope, and resolvers are local to their tools.
+# No postponed annotations here: the SDK would evaluate them in module scope, but the resolvers are local functions.
 
 from typing import Annotated, Any, Literal
 

@@ -100,7 +100,7 @@ class PointerPart(Part):
 
 
 InputPart = Annotated[TextPart | ImagePart | LocalImagePart | PointerPart, Field(discriminator="type")]
-# Most messages are plain text; the parts of the others are told in words, which models read with less effort.
+# Most messages are plain text, so the description tells the parts in words: shorter for models than a schema.
 Message = Annotated[
     str | list[InputPart],
     Field(
@@ -111,7 +111,7 @@ Message = Annotated[
 ]
 AppendItem = Annotated[MessageItem | ToolCallItem | ToolOutputItem, Field(discriminator="type")]
 
-# Seconds that a search waits for the index to be built before it makes do with what there is: most homes need less.
+# A search waits this many seconds for the index before it searches the part that is built. Most homes need less.
 _SEARCH_PATIENCE = 5.0
 
 
@@ -147,7 +147,7 @@ def turn_tools(app: App) -> list[Tool]:
     async def may_end(
         ctx: Context, thread_id: str, status: str, caller_thread_id: str | None
     ) -> Consent | Elicit[Consent]:
-        itself = status == "interrupted"  # to end its own turn otherwise is how an agent records itself
+        itself = status == "interrupted"  # an agent that records itself completes its own turn
         return await consent_of(app, ctx, thread_id, caller_thread_id, WouldInterruptSelf, itself=itself)
 
     async def turn_complete(

@@ -1,7 +1,7 @@
-"""One client over two streams of lines. Every request gets its answer: also one that can't be taken, and also those
-that came before the client closed its side.
+"""The transport of one client over two streams of lines. Every request is answered, even a malformed one, and even if
+the client has closed its side meanwhile.
 
-The SDK's own transport drops what it can't parse, and cancels what is under way at the end of its input.
+The SDK's own transport drops what it can't parse, and cancels running requests at the end of its input.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from mcp_server.handlers.stdio import LineTooLong, PipeWriter, Stream
 
 logger = logging.getLogger(__name__)
 
-# The longest a server goes on for answers once its client closed its side. A first call may wait so long for the index.
+# How long running requests may go on after the client has closed its side. A first call may wait for the index.
 _LINGER_SECONDS = 40.0
 _LOOK_SECONDS = 0.1
-# Streams that the client opened: their answer is their end.
+# A stream of updates: it is answered only when it ends, so nothing waits for that answer.
 _ENDLESS = "subscriptions/listen"
 
 Reading = MemoryObjectReceiveStream[SessionMessage | Exception]
@@ -48,7 +48,7 @@ Writing = MemoryObjectSendStream[SessionMessage]
 async def lines_as_messages(
     stdin: Stream, stdout: Stream, at_end: Callable[[], None]
 ) -> AsyncGenerator[tuple[Reading, Writing]]:
-    """The two streams that the SDK serves. `at_end` is called when no request can come any more."""
+    """The two streams that the SDK serves. `at_end` is called when the client sends no more requests."""
     to_server, for_server = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     to_client, for_client = anyio.create_memory_object_stream[SessionMessage](0)
     wire = _Wire(stdin, stdout, to_server, to_client.clone())
@@ -68,9 +68,9 @@ class _Wire:
     ) -> None:
         self._stdin, self._stdout, self._to_server, self._to_client = stdin, stdout, to_server, to_client
         self._open = Counter[RequestId]()
-        """Requests of the client without an answer."""
+        """Unanswered requests of the client."""
         self._asked = set[RequestId]()
-        """Requests of the server without an answer."""
+        """Unanswered requests of the server."""
         self._ended = False
         self._settled = anyio.Event()
         self._reading = anyio.CancelScope()
@@ -101,7 +101,7 @@ class _Wire:
             await self._to_server.send(SessionMessage(message))
 
     async def _refuse(self, message: Malformed) -> None:
-        logger.warning("a message can't be taken: %s", message.error.message)
+        logger.warning("malformed message: %s", message.error.message)
         for answer in message.answers():
             await self._to_client.send(SessionMessage(answer))
         for outcome in message.outcomes():
@@ -114,18 +114,18 @@ class _Wire:
         elif isinstance(message, JSONRPCNotification):
             cancelled = as_request_id((message.params or {}).get("requestId"))
             if message.method == "notifications/cancelled" and cancelled is not None:
-                self._open.pop(coerce_request_id(cancelled), None)  # it is not answered
+                self._open.pop(coerce_request_id(cancelled), None)  # a cancelled request is not answered
         elif message.id is not None:
             self._asked.discard(coerce_request_id(message.id))
 
     async def _give_up(self, request_id: RequestId) -> None:
-        """Answer a request of the server in the place of a client that won't."""
+        """Answer a request of the server with an error, in place of the client that has left."""
         self._asked.discard(request_id)
         error = ErrorData(code=CONNECTION_CLOSED, message="the client closed the connection")
         await self._to_server.send(SessionMessage(JSONRPCError(jsonrpc="2.0", id=request_id, error=error)))
 
     async def _settle(self) -> None:
-        """Wait until all is answered, with a bound, and only as long as somebody may read it."""
+        """Wait until all requests are answered, but no longer than the bound, and only while somebody can read."""
         with anyio.move_on_after(_LINGER_SECONDS):
             while self._open and not self._is_unread():
                 with anyio.move_on_after(_LOOK_SECONDS):
@@ -148,7 +148,7 @@ class _Wire:
                     await self._stdout.write(_line(message))
                     await self._stdout.flush()
                 except OSError as error:
-                    logger.info("the client takes no answers any more: %s", error)
+                    logger.info("the client reads no answers any more: %s", error)
                     self._reading.cancel()
                     break
                 if isinstance(message, JSONRPCResponse | JSONRPCError) and message.id is not None:

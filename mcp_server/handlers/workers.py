@@ -1,4 +1,4 @@
-"""The one way from the event loop to the synchronous core: a call runs as a whole in a worker thread."""
+"""The only way from the event loop to the synchronous core: a whole call runs in one worker thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 async def in_worker(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a verb in a worker thread. Once begun it runs to its end, also if the caller is cancelled."""
+    """Run a verb in a worker thread. Once begun it runs to its end, even if the caller is cancelled."""
     return await anyio.to_thread.run_sync(partial(work, *args, **kwargs))
 
 
@@ -26,7 +26,7 @@ async def in_worker_within(seconds: float, work: Callable[P, object], *args: P.a
 
 
 async def in_background(work: Callable[[threading.Event], T]) -> T:
-    """Run work that lasts, in a thread of its own. Cancelling sets the event it is given, and waits for its end."""
+    """Run long-lasting work in a thread of its own. Cancelling sets the work's stop event and waits for its end."""
     stop = threading.Event()
     result: list[T] = []
     failure: Exception | None = None
