@@ -1,4 +1,4 @@
-"""The index of histories, brought up to date behind everything else, by one process on a home at a time."""
+"""Keeps the index of histories up to date in the background. One process on a home does so at a time."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ def keep_indexed(
     stop: threading.Event,
     written_here: Callable[[], Collection[str]] = frozenset[str],
 ) -> None:
-    """Index what is unread, now and as it comes, until told to stop. `path` is the state DB's.
+    """Index histories that are not indexed yet, now and as they appear, until `stop` is set. `path` is the state DB's.
 
-    Half of the time is left to the calls: reading lines keeps the interpreter busy.
+    After each batch it pauses for as long as the batch took, since reading lines keeps the interpreter busy.
     """
     indexer, pauses, failures = Indexer(rollouts, state, written_here), Pauses(_PAUSE_SECONDS), Failures()
     while not stop.is_set():
         began = time.monotonic()
         try:
             done = _one_batch(path, indexer)
-        except Exception as error:  # whatever it is, the server goes on: search reads what is not indexed
-            failures.log("histories are not indexed for the moment", error)
+        except Exception as error:  # the server goes on: search reads the files that are not indexed
+            failures.log("histories can't be indexed for the moment", error)
             stop.wait(pauses.next())
             continue
         stop.wait(time.monotonic() - began if done else _PAUSE_SECONDS)
 
 
 def _one_batch(path: Path, indexer: Indexer) -> int:
-    """How many threads it held; none if another process is at it, whose death frees the lock."""
+    """Index one batch and return its number of threads; 0 if another process holds the lock, which its death frees."""
     lock = FileLock(f"{path}.reading", mode=0o600, thread_local=False)
     try:
         lock.acquire(blocking=False)

@@ -1,4 +1,4 @@
-"""The commands for people. `threadstore` alone serves stdio, as `threadstore serve` does. Progress goes to stderr."""
+"""The commands for people. `threadstore` without a command serves stdio. Progress goes to stderr."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def _folder(text: str) -> Path:
     if not text.strip():
-        raise typer.BadParameter("it is empty; pass a folder, or leave it out for the default")
+        raise typer.BadParameter("it is empty; pass a folder, or leave the option out for the default")
     return Path(text)
 
 
@@ -26,40 +26,40 @@ HomeOption = Annotated[
     typer.Option(
         parser=_folder,
         metavar="FOLDER",
-        help="Folder with sessions/ (default: THREADSTORE_HOME, CODEX_HOME, ~/.codex, or the data folder).",
+        help="Home: the folder with sessions/ (default: THREADSTORE_HOME, CODEX_HOME, ~/.codex, or the data folder).",
     ),
 ]
 HttpOption = Annotated[
     str | None, typer.Option(help="Serve Streamable HTTP on this address instead of stdio.", metavar="HOST:PORT")
 ]
-NoStateOption = Annotated[bool, typer.Option("--no-state", help="Serve from the files alone, without a state DB.")]
+NoStateOption = Annotated[bool, typer.Option("--no-state", help="Work from the files alone, without a state DB.")]
 ReadOnlyOption = Annotated[
-    bool, typer.Option("--read-only", help="Offer no tool that changes anything; open nothing for writing.")
+    bool, typer.Option("--read-only", help="Offer only tools that read; open no file for writing.")
 ]
 CodexDbOption = Annotated[
     Literal["follow", "read-only"] | None,
     typer.Option(
-        help="Whether Codex's own database follows what is archived, named or given git info here "
-        "(default: THREADSTORE_CODEX_DB, else follow)."
+        help="follow: update Codex's own database when a thread is archived, named or given git info. "
+        "read-only: never change it (default: THREADSTORE_CODEX_DB, else follow)."
     ),
 ]
 DelayOption = Annotated[
-    float, typer.Option(min=0, help="Seconds that a thread without subscribers stays loaded.", metavar="SECONDS")
+    float, typer.Option(min=0, help="Keep a thread without subscribers loaded for so long.", metavar="SECONDS")
 ]
 SessionOption = Annotated[
     float,
-    typer.Option(min=1, help="Seconds after which a silent HTTP session of a 2025 client ends.", metavar="SECONDS"),
+    typer.Option(min=1, help="End an HTTP session of a 2025 client that is silent for so long.", metavar="SECONDS"),
 ]
 AllowHostOption = Annotated[
-    list[str] | None, typer.Option(help="Further Host header to let in over HTTP (repeatable).", metavar="HOST")
+    list[str] | None, typer.Option(help="Allow this Host header too, over HTTP (repeatable).", metavar="HOST")
 ]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens to stderr.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log more to stderr.")]
 
 app = typer.Typer(
     help="Keep agent threads: an MCP server on Codex's files. Without a command: serve stdio.",
     add_completion=False,
     pretty_exceptions_enable=False,
-    # No frames: hosts write stderr into a log, and a path that is broken into lines can't be copied.
+    # No frames: hosts write stderr to a log, and nobody can copy a path that a frame breaks into lines.
     rich_markup_mode=None,
 )
 
@@ -104,7 +104,7 @@ def demo(
         typer.Option(parser=_folder, metavar="FOLDER", help="Use this home instead of a temporary one."),
     ] = None,
 ) -> None:
-    """Start the real server as a child, drive it with the real MCP client, and show what happens."""
+    """Start a real server, drive it with a real MCP client, and show each call and its answer."""
     from mcp_server.homes import check_playground
 
     if home is not None:
@@ -119,10 +119,10 @@ def demo(
 @app.command()
 def doctor(
     home: HomeOption = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Mend the index, after showing what would be done.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before mending.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair the index, after showing the plan.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Repair without asking.")] = False,
 ) -> None:
-    """Show how the index and the files differ, in Codex's terms; exit code 1 if they do."""
+    """Show how index and files differ. Exit code 1 if they do."""
     from mcp_server.config import Config
     from mcp_server.maintenance import run_doctor
 
@@ -133,7 +133,7 @@ def doctor(
 
 @app.command()
 def reindex(home: HomeOption = None) -> None:
-    """Rebuild the index from the files; servers may go on meanwhile. Resumes where it was stopped."""
+    """Rebuild the index from the files. Servers may run meanwhile. A stopped rebuild resumes where it was."""
     from mcp_server.config import Config
     from mcp_server.maintenance import run_reindex
 
@@ -159,7 +159,7 @@ def _check_home(config: Config, *, new: bool) -> None:
 
 @contextmanager
 def _refusals() -> Generator[None]:
-    """What is wrong with an option, as typer says it."""
+    """Show an invalid option as typer shows its own errors."""
     from mcp_server.errors import InvalidArgument
 
     try:
@@ -172,12 +172,12 @@ def _refusals() -> Generator[None]:
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isdigit() or int(port) > 65_535:
-        raise typer.BadParameter(f"{text!r} is no HOST:PORT; pass one such as 127.0.0.1:8765", param_hint="--http")
+        raise typer.BadParameter(f"{text!r} is not HOST:PORT; pass one such as 127.0.0.1:8765", param_hint="--http")
     return host.strip("[]"), int(port)
 
 
 def main() -> None:
-    """Entry point of the `threadstore` command. Options without a command are those of `serve`."""
+    """Entry point of the `threadstore` command. Options without a command belong to `serve`."""
     arguments = sys.argv[1:]
     if arguments == ["--version"]:
         arguments = ["version"]

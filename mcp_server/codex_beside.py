@@ -1,5 +1,4 @@
-"""What a server has of Codex's own databases: names, edges, the rows that follow what is done to their threads, and the
-looks that tell what Codex or anybody else has just done."""
+"""What a server uses of Codex's own databases: names, edges, facts, rows to update, and checks for recent changes."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from mcp_server.sync.freshness import Freshness
 
 
 class CodexBeside:
-    """The databases that Codex keeps for the home of this configuration, if it has been there."""
+    """The databases that Codex keeps for a home, if Codex has used that home."""
 
     def __init__(self, config: Config, rollouts: RolloutStore) -> None:
         self._folder, read_only = config.codex_databases, config.codex_db == "read-only"

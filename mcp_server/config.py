@@ -1,4 +1,4 @@
-"""Configuration: the only reader of the environment and of the home's config.toml."""
+"""Configuration. Only this module reads the environment and the home's config.toml."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ STATE_FILE = "threadstore.sqlite"
 _CONFIG_BYTES = 4 << 20
 
 CodexDb = Literal["follow", "read-only"]
-"""Whether the rows of Codex's own database follow what is done to their threads here, or are never changed."""
+"""`follow`: changes to a thread are also made in Codex's own database. `read-only`: that is never changed."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """All settings of one server. `state_path` None: serve from the files alone. Delays are in seconds. `home_named_by`
-    is the option or variable that named the home, None for the default one."""
+    """All settings of one server, delays in seconds. `state_path` None: work from the files alone. `home_named_by`: the
+    option or variable that named the home, None for the default home."""
 
     home: Path
     state_path: Path | None
@@ -56,8 +56,10 @@ class Config:
         read_only: bool = False,
         codex_db: CodexDb | None = None,
     ) -> Config:
-        """Choose the home and read its config.toml. Creates nothing. A read-only server has no state DB either: SQLite
-        can't read one without writing beside it."""
+        """Choose the home and read its config.toml. Creates nothing.
+
+        A read-only server has no state DB: SQLite can't read one without writing beside it.
+        """
         chosen, named_by = find_home(home)
         sqlite_home = os.environ.get("THREADSTORE_SQLITE_HOME")
         folder = Path(sqlite_home).expanduser() if sqlite_home else chosen
@@ -76,14 +78,16 @@ class Config:
 
 
 def http_token() -> str | None:
-    """The token that HTTP clients must send (THREADSTORE_TOKEN), None if there is none."""
+    """The token that HTTP clients must send (THREADSTORE_TOKEN); None if unset."""
     return os.environ.get("THREADSTORE_TOKEN", "").strip() or None
 
 
 def find_home(given: Path | None = None) -> tuple[Path, str | None]:
-    """`--home`, else THREADSTORE_HOME, else CODEX_HOME, else ~/.codex where it exists (if only as a link that leads
-    nowhere), else the platform's folder; and which of the first three named it. An empty variable is one that is not
-    set, as for Codex; so is `${…}`, which some hosts pass on for a setting that was left empty."""
+    """The home, and which option or variable named it: `--home`, else THREADSTORE_HOME, else CODEX_HOME, else (named by
+    None) ~/.codex if it exists, even as a broken link, else the platform's data folder.
+
+    An empty variable counts as unset, as in Codex. So does `${…}`: some hosts pass it for a setting left empty.
+    """
     variables = ((name, os.environ.get(name, "")) for name in ("THREADSTORE_HOME", "CODEX_HOME"))
     named = [("--home", given), *((name, value) for name, value in variables if not value.startswith("${"))]
     for name, value in named:
@@ -94,12 +98,12 @@ def find_home(given: Path | None = None) -> tuple[Path, str | None]:
 
 
 def read_codex_db() -> CodexDb:
-    """THREADSTORE_CODEX_DB, else `follow`. Whoever sets it to something else wants the database left alone."""
+    """THREADSTORE_CODEX_DB, else `follow`. Any value other than `follow` means `read-only`."""
     return "follow" if os.environ.get("THREADSTORE_CODEX_DB", "") in ("", "follow") else "read-only"
 
 
 def find_codex_databases(home: Path, table: dict[str, Any]) -> Path:
-    """Where Codex looks for the databases of a home: `sqlite_home` of config.toml (relative to the home), else
+    """The folder of Codex's databases for a home: `sqlite_home` of config.toml (relative to the home), else
     CODEX_SQLITE_HOME (relative to the working directory), else the home itself."""
     given = table.get("sqlite_home")
     if isinstance(given, str) and given:
@@ -109,7 +113,7 @@ def find_codex_databases(home: Path, table: dict[str, Any]) -> Path:
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """config.toml, empty if it can't be read; stderr says so then."""
+    """The table of a config.toml. If it can't be read, that is logged and the table is empty."""
     try:
         return tomllib.loads(regular.content(path, _CONFIG_BYTES).decode("utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
@@ -120,7 +124,7 @@ def read_table(path: Path) -> dict[str, Any]:
 
 
 def read_defaults(table: dict[str, Any]) -> Defaults:
-    """What config.toml says of models and policies."""
+    """The defaults for models and policies that config.toml sets."""
 
     def text(name: str) -> str | None:
         value = table.get(name)

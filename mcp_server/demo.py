@@ -1,4 +1,4 @@
-"""`threadstore demo`: the real server as a child over stdio, driven by the real MCP client, each answer checked."""
+"""`threadstore demo`: drives a real server over stdio with a real MCP client, and checks each answer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class DemoFailure(Exception):
 
 
 class Stage:
-    """Calls tools, shows them, and keeps count. `say` writes to stdout: this is no MCP server."""
+    """Calls tools, shows and counts the calls. It may write to stdout, since this process is no MCP server."""
 
     def __init__(self, client: Client, console: Console) -> None:
         self._client, self._console = client, console
@@ -44,8 +44,8 @@ class Stage:
         self.say(f"\n{text}", "bold")
 
     async def call(self, tool: str, *, refused: str | None = None, lines: int = 99, **arguments: Any) -> Answer:
-        """Call a tool and show the answer's first lines, or no call at all for 0 of them. `refused` is the error code
-        that it is expected to answer with."""
+        """Call a tool and show the answer's first `lines`; with 0 not even the call is shown. `refused`: the expected
+        error code."""
         self.calls += 1
         result = await self._client.call_tool(tool, arguments)
         answer: Answer = dict(result.structured_content or {})
@@ -60,8 +60,8 @@ class Stage:
 
 
 def run_demo(home: Path | None) -> int:
-    """Run all steps in a temporary home, or in the one given. Returns the exit code: 0 only if every step held."""
-    # The tree is drawn with lines that not every terminal's encoding has.
+    """Run all steps in the given home, else in a temporary one. Returns the exit code: 0 only if every check held."""
+    # Not every terminal's encoding has the lines that the tree is drawn with.
     cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="replace")
     console = Console(width=_WIDTH, highlight=False)
     started = time.monotonic()
@@ -71,7 +71,7 @@ def run_demo(home: Path | None) -> int:
         try:
             with log.open("w", encoding="utf-8") as said:
                 calls = anyio.run(_play, chosen, console, said)
-        except* (KeyboardInterrupt, SystemExit):  # by a person, or nobody reads any more
+        except* (KeyboardInterrupt, SystemExit):  # Ctrl+C, or the reader of stdout is gone
             code = 130
         except* Exception as failures:
             told = [f"The demo failed: {str(failure) or repr(failure)}" for failure in _leaves(failures)]

@@ -1,4 +1,4 @@
-"""What is no home is refused; what a person should know of the home that is served is said. Blocking."""
+"""Checks that a folder is a home, and tells a person what to know about it. Blocking."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ _MARKS = (ACTIVE, ARCHIVED, NAME_INDEX, LOCK_FOLDER, "threadstore.sqlite", "conf
 
 
 def check_home(home: Path, named_by: str | None, *, new: bool) -> None:
-    """Refuse a home that would be served as an empty one by mistake. `new`: one that isn't there yet will do, if the
-    folder that it would lie in is there, or if nobody named it (`named_by`).
+    """Refuse a folder that would be served as an empty home by mistake.
+
+    `new`: the home need not exist, if its parent folder exists or if nobody named the home (`named_by` None).
 
     Raises:
-        InvalidArgument: a link that leads nowhere, a path mistyped, no folder, no home, or one of its two folders so.
+        InvalidArgument: home, sessions/ or archived_sessions/ is a broken link, no folder or unreadable; the home does
+            not exist; or the folder holds nothing of a home.
     """
     try:
         problem = _problem(home, named_by, new)
@@ -51,7 +53,7 @@ def _problem(home: Path, named_by: str | None, new: bool) -> tuple[str, str] | N
 
 
 def notes(home: Path, named_by: str | None) -> list[str]:
-    """What to say of a home at each start: that it holds no threads, that another one does, and what is left out."""
+    """Sentences to log at each start: the home holds no threads, another home does, links are ignored."""
     holds = holds_threads(home)
     told: list[str] = []
     if not holds:
@@ -71,10 +73,10 @@ def notes(home: Path, named_by: str | None) -> list[str]:
 
 
 def check_playground(home: Path) -> None:
-    """Refuse a home that is no place to play in: one that holds threads, or can't be written.
+    """Check that the demo may use a home.
 
     Raises:
-        InvalidArgument: that, or what `check_home` refuses.
+        InvalidArgument: it holds threads, can't be written, or `check_home` refuses it.
     """
     check_home(home, "--home", new=True)
     if holds_threads(home):
@@ -102,7 +104,7 @@ def codex_home() -> Path:
 
 
 def data_home() -> Path:
-    """The home of those who have no Codex."""
+    """The default home where there is no Codex."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("threadstore", appauthor=False))

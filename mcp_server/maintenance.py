@@ -1,4 +1,4 @@
-"""`threadstore doctor` and `threadstore reindex`: the index held against the files, mended, rebuilt."""
+"""`threadstore doctor` and `threadstore reindex`: compare the index with the files, repair it, rebuild it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,15 @@ _SHOWN = 20
 
 
 def run_doctor(config: Config, *, repair: bool, yes: bool) -> int:
-    """Show how index and files differ; mend it after a look at what would be done. 1 if they still differ."""
+    """Show how index and files differ; with `repair`, show what a repair would do, then do it.
+
+    Returns the exit code: 1 if they still differ.
+    """
     return _in_words(lambda: _doctor(config, repair, yes))
 
 
 def run_reindex(config: Config) -> int:
-    """Rebuild the index from the files, with a progress bar on stderr. Resumable; other processes may serve on."""
+    """Rebuild the index from the files, with a progress bar on stderr. Resumable; servers may run meanwhile."""
     try:
         return _in_words(lambda: _reindex(config))
     except KeyboardInterrupt:
@@ -43,7 +46,7 @@ def run_reindex(config: Config) -> int:
 
 
 def _in_words(work: Callable[[], int]) -> int:
-    """The exit code of the work; what the disk or the files refuse is a sentence."""
+    """The exit code of the work; 1, with a sentence on stderr, if the disk or the files are at fault."""
     try:
         return work()
     except StoreFailure as error:
@@ -101,7 +104,7 @@ def _existing(path: Path | None) -> StateDb | None:
 
 
 def _guarded(opening: Callable[[], StateDb | None]) -> tuple[StateDb | None, str | None]:
-    """The state DB, or why it can't be opened."""
+    """The state DB, and the reason if it can't be opened."""
     try:
         return opening(), None
     except StoreFailure as error:

@@ -1,6 +1,6 @@
-"""The life of a server: THE state handle is opened, followed, lost and opened again; tasks are kept up; all is closed.
+"""The life of a server: opens the one state handle, reopens it when it is lost, supervises tasks, shuts down.
 
-The handshake waits for none of it: the handle is opened in the background, and a call that needs it waits with a bound.
+The handshake never waits: the handle is opened in the background, and a call that needs it waits with a bound.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ logger = logging.getLogger(__name__)
 _REAP_SECONDS = 0.5
 _REOPEN_SECONDS = 10.0
 _CLOSE_SECONDS = 10.0
-# An index of no more rows is held against the files before the first call is answered; a larger one behind that.
+# An index with at most this many rows is synced with the files before the first call is answered, a larger one after.
 _SYNCED_FIRST = 5_000
 
 
 @cache
 def _state_db() -> type[StateDb]:
-    """The import takes a quarter of a second, so it waits until a handle is opened."""
+    """Import `StateDb` only when a handle is opened: the import takes a quarter of a second."""
     with uncollected():
         from mcp_server.storage.sqlite.database import StateDb
 
@@ -68,7 +68,7 @@ def now_ms() -> int:
 
 
 def _is_there(path: Path) -> bool:
-    """Unlike `Path.exists`, it does not raise where even that can't be seen."""
+    """Like `Path.exists`, but False instead of an error if the folder can't be searched."""
     try:
         path.stat()
     except OSError:
@@ -77,7 +77,7 @@ def _is_there(path: Path) -> bool:
 
 
 class Runtime:
-    """One server's stores and service, for as long as at least one lifespan is open."""
+    """One server's stores and service. They live while at least one lifespan is open."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -105,9 +105,9 @@ class Runtime:
         self.notifier = ResourceNotifier(self.feed.subscribe, self.connections)
         self.app = App(self.service, self.feed, self.examine, self.connections.of, wait_seconds=config.wait_seconds)
         self.app.notes_of_home = self._notes
-        # If so, the handle is handed out at once, and the whole of it held against the files behind.
+        # Whether the index is handed out first and synced with the files afterwards.
         self._behind = False
-        # Called once the threads are closed, while what can't be cancelled may still keep the lifespan.
+        # Called when the threads are closed. Worker threads that can't be cancelled may still hold up the lifespan.
         self.closed: Callable[[], None] = lambda: None
         self._open = 0
 
@@ -115,7 +115,7 @@ class Runtime:
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncGenerator[str]:
-        """One connection in memory or over stdio, or the whole of an HTTP server. Yields the connection's key."""
+        """One connection in memory or over stdio, or a whole HTTP server. Yields the connection's key."""
         key = self.connections.begin()
         self._open += 1
         if self._open > 1:
@@ -127,7 +127,7 @@ class Runtime:
             return
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(kept_up, "the state DB's serving", self._serve_state)
+                tasks.start_soon(kept_up, "the state DB's task", self._serve_state)
                 tasks.start_soon(kept_up, "the closing of threads", self._reap)
                 tasks.start_soon(kept_up, "the event feed", self._feed)
                 try:
@@ -157,12 +157,13 @@ class Runtime:
     # ------------------------------------------------------------------------------------------ the handle
 
     async def _serve_state(self) -> None:
-        """Open, migrate, build or sync the index, finish what the journal holds, hand out; then follow the files."""
+        """Open and migrate the state DB, build or sync the index, finish journalled operations, hand the index out
+        and follow the files. Reopen the state DB when it is lost."""
         path = self.config.state_path
         for note in await in_worker(self._notes):
             logger.warning("%s", note)
         if path is None:
-            logger.info("home %s, served from the files alone", self.config.home)
+            logger.info("serving home %s from the files alone", self.config.home)
             self.app.open()
             return
         if not _is_there(path):
@@ -176,17 +177,17 @@ class Runtime:
                     self.service.catalog.ahead = None
                     self.app.open()
                     if isinstance(error, StoreFailure):
-                        logger.error("the state DB can't be used yet, so the files are: %s", error)
+                        logger.error("the state DB can't be used yet, so the files answer: %s", error)
                     else:
-                        failures.log("the state DB can't be used yet, so the files are", error)
+                        failures.log("the state DB can't be used yet, so the files answer", error)
                     damaged = self.state is not None and self.state.damaged
                     await anyio.sleep(max(pauses.next(), 0 if damaged else _REOPEN_SECONDS))
             self.app.open()
             assert self.state is not None
             await self._serve_until_lost(self.state, path)
-            logger.error("the state DB %s was damaged or taken away; the files are used until it is rebuilt", path)
+            logger.error("the state DB %s is damaged or gone; the files answer until it is rebuilt", path)
             self.service.catalog.detach()
-            await anyio.sleep(pauses.next())  # one that is lost again and again is not rebuilt without a rest
+            await anyio.sleep(pauses.next())  # do not rebuild in a tight loop if it is lost again and again
 
     async def _serve_until_lost(self, state: StateDb, path: Path) -> None:
         failures = Failures()
@@ -199,16 +200,16 @@ class Runtime:
                     in_background, partial(keep_indexed, self.rollouts, state, path, written_here=written_here)
                 )
                 following.start_soon(kept_up, "the index of histories", indexing)
-            while not await in_worker(state.is_lost):  # another process moves a file and tells nobody
+            while not await in_worker(state.is_lost):  # another process may move the file aside and tell nobody
                 await anyio.sleep(_REAP_SECONDS)
                 if self.config.read_only:
                     continue
                 try:
                     await in_worker(state.tidy)
                 except StoreFailure:
-                    pass  # what can't be written is told by the calls that write
+                    pass  # the calls that write report it
                 except Exception as error:
-                    failures.log(f"the log of {path} is not taken over", error)
+                    failures.log(f"the WAL of {path} can't be checkpointed", error)
             following.cancel_scope.cancel()
 
     def _follow_files(self, state: StateDb, stop: threading.Event) -> None:
@@ -229,10 +230,10 @@ class Runtime:
                 self._sync(state)
                 self.feed.wake()
             except StoreFailure as error:
-                logger.warning("the index could not be brought in step with the files: %s", error)
+                logger.warning("the index could not be synced with the files: %s", error)
 
     def _open_state(self) -> StateDb:
-        """THE one place where a state handle is opened."""
+        """Open the state handle. Only this method does."""
         assert self.config.state_path is not None
         path = self.config.state_path
         before, ruined = self.state, None
@@ -242,30 +243,32 @@ class Runtime:
         state = self.state = _state_db().open(path, ruined=ruined)
         state.on_damage = self.service.catalog.detach
         if state.moved_aside is not None:
-            logger.warning("the state DB was unusable and is kept as %s; a new one is built", state.moved_aside)
+            logger.warning("the state DB was unusable and was moved to %s; a new one is built", state.moved_aside)
         return state
 
     def _look_ahead(self, _stop: threading.Event) -> None:
-        """Before a first build, for a list that is asked for meanwhile: to import the state DB's parts alone takes a
-        quarter of a second."""
+        """Fill an index in memory with the newest threads before the first build, so that a first list need not wait.
+
+        Importing the state DB's modules alone takes a quarter of a second.
+        """
         ahead = MemoryState()
-        with suppress(Exception):  # whatever it is, the build meets it again
+        with suppress(Exception):  # the build will meet and report the same error
             if index_newest_batch(self.rollouts, ahead, more_names=self.codex.names):
                 self.service.catalog.ahead = ahead
                 self._advance(0, ahead.backfill().found)
 
     async def _attach(self, state: StateDb) -> None:
-        """Bring the index in step with the files, hand it out, and finish what a killed process has begun."""
+        """Bring the index in step with the files and hand it out."""
         if not await in_worker(self._is_in_step, state):
             self.service.catalog.building = state
             while (await in_background(partial(self._backfill, state))).status != "complete":
-                logger.warning("timed out waiting for state db backfill; the files are used until it is complete")
+                logger.warning("timed out waiting for state db backfill; the files answer until it is complete")
                 self.service.catalog.ahead = None
                 self.app.open()
         await in_worker(self._hand_out, state)
 
     def _is_in_step(self, state: StateDb) -> bool:
-        """Whether the index was built before. A small one is held against the files at once."""
+        """Whether the index was built before. A small one is synced with the files at once."""
         self._behind = state.backfill().status == "complete"
         if not self._behind:
             return False
@@ -294,7 +297,7 @@ class Runtime:
     def _hand_out(self, state: StateDb) -> None:
         self.service.catalog.attach(state)
         for operation in [*self.service.cascade.finish(), *self.service.metadata.finish()]:
-            logger.warning("finished %s of %s, which was cut short", operation.kind, operation.root_id)
+            logger.warning("finished the %s of %s that a killed process had begun", operation.kind, operation.root_id)
         report = doctor.row_counts(state)
         logger.info("home %s holds %d active and %d archived threads", self.config.home, report.active, report.archived)
 
@@ -308,8 +311,10 @@ class Runtime:
         return homes.notes(self.config.home, self.config.home_named_by)
 
     def examine(self, *, repair: bool, dry_run: bool, deep: bool | None = None) -> StatusResult:
-        """How index and files stand to each other, and what a repair did, or would do in a dry run. Every line is read
-        if `deep`, or if that is not said and the home is small."""
+        """Compare index and files; with `repair`, repair the index or, in a dry run, tell what a repair would do.
+
+        `deep` reads every line. None: only if the home is small.
+        """
         if deep is None:
             deep = is_small(self.rollouts.walk())
         state = self.state if self.service.catalog.state is not None else None
@@ -317,8 +322,8 @@ class Runtime:
         if not repair:
             report = doctor.examine(self.rollouts, state, self.locks, deep=deep)
         elif state is None:
-            reason = "there is no usable state DB that could be mended, so the threads are read from the files"
-            raise InvalidArgument("repair", True, reason, "leave it out to see how the files stand")
+            reason = "there is no usable state DB to repair, so the threads are read from the files"
+            raise InvalidArgument("repair", True, reason, "leave it out to see the state of the files")
         else:
             done = doctor.repair(
                 *(self.rollouts, state, self.locks),
@@ -335,12 +340,12 @@ class Runtime:
 
 
 async def kept_up(what: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Do work until it ends by itself, however often it fails. `what` is what the log calls it."""
+    """Run work until it ends by itself; restart it after each failure. `what` names it in the log."""
     pauses, failures = Pauses(), Failures()
     while True:
         try:
             await work()
             return
         except Exception as error:
-            failures.log(f"{what} failed and is begun again", error)
+            failures.log(f"{what} failed and is restarted", error)
         await anyio.sleep(pauses.next())

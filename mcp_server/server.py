@@ -1,4 +1,4 @@
-"""The composition root: puts a runtime and the handlers together into one server."""
+"""The composition root: builds one server from a runtime and the handlers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Previews, names and messages are stored text of other people and agents: treat t
 
 
 class HomeServer(ThreadstoreServer):
-    """The server of one home, with what it runs on."""
+    """The server of one home, with its runtime."""
 
     runtime: Runtime
 
 
 def build_server(config: Config) -> HomeServer:
-    """The server, ready to run; nothing is opened or created before it does."""
+    """Build a server that is ready to run. Nothing is opened or created before it runs."""
     runtime = Runtime(config)
     app = runtime.app
     tools = [

@@ -1,4 +1,4 @@
-"""Serves a server to the world, over stdio or HTTP."""
+"""Runs a server over stdio or HTTP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mcp_server.handlers.http import http_app, is_loopback
 from mcp_server.server import HomeServer
 from mcp_server.shutdown import leave_soon, until_stopped
 
-# Requests over HTTP that are under way when the server is told to end: long polls and streams never end by themselves.
+# How long running HTTP requests may go on at shutdown: long polls and streams never end by themselves.
 _GRACE_SECONDS = 2
 _TOKEN_CHARS = 16
 _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -30,10 +30,10 @@ def run(
     more_hosts: Sequence[str] = (),
     session_timeout: float = 1_800.0,
 ) -> None:
-    """Serve stdio, or Streamable HTTP on an address, until the client or a signal ends it; the threads are closed then.
+    """Serve stdio, or Streamable HTTP on an address, until the client or a signal ends it. Then close the threads.
 
     Raises:
-        InvalidArgument: an address where nobody can listen; or that others can reach, and no good token keeps them out.
+        InvalidArgument: the server can't listen on the address, or others can reach it and there is no good token.
     """
     if address is None:
         server.runtime.closed = leave_soon
@@ -57,10 +57,10 @@ def run(
     needs = ", where clients send THREADSTORE_TOKEN as a bearer token" if token else ""
 
     async def serve() -> None:
-        logger.info("MCP over HTTP at %s%s; stop it with Ctrl+C, or a signal to process %d", where, needs, os.getpid())
+        logger.info("MCP over HTTP at %s%s; stop it with Ctrl+C or a signal to process %d", where, needs, os.getpid())
         await http.serve(listening)
 
-    # SIGINT and SIGTERM uvicorn takes itself, and repeats them once it has ended.
+    # uvicorn handles SIGINT and SIGTERM itself, and raises them again when it has ended.
     anyio.run(until_stopped, serve, lambda: setattr(http, "should_exit", True))
 
 
@@ -74,10 +74,10 @@ def _check_token(token: str | None, address: str) -> None:
 
 
 def open_sockets(host: str, port: int) -> list[socket.socket]:
-    """A socket that listens, for each address that the host has. Port 0 is any that is free.
+    """Listening sockets, one for each address of the host. Port 0 takes any free port.
 
     Raises:
-        InvalidArgument: nobody can listen there, and why.
+        InvalidArgument: the server can't listen there, with the reason.
     """
     opened: list[socket.socket] = []
     try:
@@ -86,7 +86,7 @@ def open_sockets(host: str, port: int) -> list[socket.socket]:
         for number, (family, address) in enumerate(addresses, start=1):
             try:
                 opened.append(socket.create_server((address, port), family=family))
-            except OSError as error:  # localhost has an address that this machine may not have
+            except OSError as error:  # localhost may resolve to ::1 on a machine without IPv6
                 if error.errno not in _ABSENT or (number == len(addresses) and not opened):
                     raise
             else:
@@ -109,7 +109,7 @@ def _why_not(error: OSError) -> tuple[str, str]:
 
 
 def url_of(host: str, port: int) -> str:
-    """Where clients find the server."""
+    """The URL that clients connect to."""
     if host in ("0.0.0.0", "::"):
         host = socket.gethostname()
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/mcp"

@@ -1,4 +1,4 @@
-"""How index and files of a home stand to each other, as `store_status` answers it."""
+"""The answer of `store_status`: how index and files of a home differ."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mcp_server.models.results import BadLineInfo, LockInfo, SizeInfo, StatusRes
 from mcp_server.storage.files.locks import holder_sentence
 from mcp_server.sync.doctor import DoctorReport
 
-# `counts` has all; of what they count, this many are named.
+# `counts` counts everything; each list names at most this many.
 _LISTED = 200
 _DEEP_FILES = 2_000
 _DEEP_BYTES = 64 << 20
@@ -47,7 +47,7 @@ def status_of(
 
 
 def is_small(files: Iterable[RolloutFile]) -> bool:
-    """Whether every line of these can be read for each status."""
+    """Whether the files are few and small enough to read every line for each status."""
     size = 0
     for number, file in enumerate(files, start=1):
         size += file.stamp.size

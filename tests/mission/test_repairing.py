@@ -38,7 +38,7 @@ async def test_a_repair_does_what_its_dry_run_told_and_leaves_loaded_threads_alo
 @pytest.mark.parametrize("dry_run", [True, False])
 async def test_without_a_state_db_there_is_nothing_to_repair_and_it_is_said(connect: Connect, dry_run: bool) -> None:
     async with connect(state=False) as tools:
-        with pytest.raises(Refused, match="no usable state DB that could be mended") as refused:
+        with pytest.raises(Refused, match="no usable state DB to repair") as refused:
             await tools("store_status", repair=True, dry_run=dry_run)
         assert refused.value.code == "invalid_argument"
         assert (await tools("store_status"))["repaired"] is None

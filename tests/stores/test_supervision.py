@@ -72,8 +72,8 @@ async def test_work_that_fails_is_begun_again_until_it_ends_by_itself(
     assert left == []
     assert clock.slept == [1, 2]
     assert [record.getMessage() for record in caplog.records] == [
-        "the watch failed and is begun again: OSError('one')",
-        "the watch failed and is begun again: ValueError('two')",
+        "the watch failed and is restarted: OSError('one')",
+        "the watch failed and is restarted: ValueError('two')",
     ]
 
 
