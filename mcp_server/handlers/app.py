@@ -22,7 +22,7 @@ from mcp_server.threads.service import ThreadService
 AnyContext = Context[Any, Any]
 T = TypeVar("T")
 
-_TELL_SECONDS = 1.0
+_REPORT_SECONDS = 1.0
 _META_THREAD_ID = "threadId"  # what Codex sends with a tool call
 _META_CALLER_ID = "threadstore/callerThreadId"
 
@@ -49,7 +49,7 @@ class App:
     notes_of_home: Callable[[], list[str]] | None = None
     opened: anyio.Event = field(default_factory=anyio.Event)
     _progress: tuple[int, int] = (0, 0)
-    _told: tuple[int, int] = (-1, -1)
+    _reported: tuple[int, int] = (-1, -1)
     _advanced: anyio.Event = field(default_factory=anyio.Event)
 
     def __post_init__(self) -> None:
@@ -72,7 +72,7 @@ class App:
     async def ready(self, ctx: AnyContext | None = None) -> ThreadService:
         """The service, once the handle is attached or the wait is over. Reports the index's progress to the client."""
         if not self.opened.is_set():
-            await self.early(ctx, _nothing)
+            await self.early(ctx, _no_early_answer)
         return self.service
 
     async def early(self, ctx: AnyContext | None, look: Callable[[], T | None], patience: float = 0.0) -> T | None:
@@ -88,10 +88,10 @@ class App:
                 advanced = self._advanced  # taken before `look`, so that no progress is missed
                 if anyio.current_time() >= patient_until and (found := await in_worker(look)) is not None:
                     return found
-                with anyio.move_on_after(_TELL_SECONDS):
+                with anyio.move_on_after(_REPORT_SECONDS):
                     await advanced.wait()
                 if ctx is not None and not self.opened.is_set():
-                    await self._tell(ctx)
+                    await self._report_progress(ctx)
         return None
 
     async def noted(self, listed: ThreadListResult) -> ThreadListResult:
@@ -100,11 +100,11 @@ class App:
             return listed
         return replace(listed, note=" ".join(f"{note}." for note in await in_worker(self.notes_of_home)) or None)
 
-    async def _tell(self, ctx: AnyContext) -> None:
+    async def _report_progress(self, ctx: AnyContext) -> None:
         done, found = self._progress
-        if self._progress == self._told:
+        if self._progress == self._reported:
             return
-        self._told = self._progress
+        self._reported = self._progress
         with contextlib.suppress(MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             await ctx.report_progress(done, found or None, "building the index of threads")
 
@@ -128,5 +128,5 @@ class App:
         )
 
 
-def _nothing() -> None:
+def _no_early_answer() -> None:
     """A `look` for calls that need the whole index."""

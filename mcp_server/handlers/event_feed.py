@@ -22,7 +22,7 @@ Listener = Callable[[Sequence[ThreadEvent]], Awaitable[None]]
 _POLL_SECONDS = 0.25
 _BATCH = 500
 # Subscribers further behind than this many events catch up with events_read.
-_BEHIND = 10_000
+_MAX_BACKLOG = 10_000
 # Clocks of two processes may differ by this much.
 _CLOCK_MS = 1_000
 _RETRY_SECONDS = 1.0
@@ -40,7 +40,7 @@ class EventFeed:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscribers = 0
         self._subscribed = anyio.Event()
-        self._since_ms = 0
+        self._followed_since_ms = 0
 
     def subscribe(self) -> Callable[[], None]:
         """Follow the log from now on, until the returned function is called.
@@ -48,7 +48,7 @@ class EventFeed:
         Without subscribers the log is not read: if sixty servers share a home, most have nobody who listens.
         """
         if not self._subscribers:
-            self._since_ms = _now_ms()
+            self._followed_since_ms = _now_ms()
             self._subscribed.set()
         self._subscribers += 1
         left = False
@@ -97,7 +97,7 @@ class EventFeed:
                     self._wake()  # waiters that read the log before seq was known must read again
                 elif source is not (current := log()):  # the state DB was attached or lost; each log has its own seqs
                     seq = await self._seq_before(current, 0)
-                    source, self._since_ms = current, looked_ms
+                    source, self._followed_since_ms = current, looked_ms
                 now_ms, grown = _now_ms(), self.grown
                 events = await in_worker(source.events_after, seq, limit=_BATCH)
                 looked_ms = now_ms
@@ -112,24 +112,24 @@ class EventFeed:
                 logger.warning("the log can't be followed for the moment: %s", error)
                 await anyio.sleep(_RETRY_SECONDS)
             except Exception as error:  # the listener failed too: it gets the next events all the same
-                failures.log(f"events up to {seq} are not told everywhere", error)
+                failures.log(f"events up to {seq} did not reach every subscriber", error)
                 await anyio.sleep(_RETRY_SECONDS)
 
-    async def _seq_before(self, source: StateStore, told: int) -> int:
-        """The seq to start after in a log that was not followed since `_since_ms`.
+    async def _seq_before(self, source: StateStore, last_told: int) -> int:
+        """The seq to start after in a log that was not followed since `_followed_since_ms`.
 
-        `told` is the last seq that was handed on. Events that other processes appended after `_since_ms` are included.
-        An event may be handed on twice; that does no harm.
+        `last_told` is the last seq that was handed on. Events that other processes appended after `_followed_since_ms`
+        are included. An event may be handed on twice; that does no harm.
         """
-        begin, since_ms = await in_worker(source.last_seq), self._since_ms - _CLOCK_MS
-        told = max(told, begin - _BEHIND)
-        while begin > told:
-            before = await in_worker(source.events_after, max(told, begin - _BATCH), limit=_BATCH)
+        begin, since_ms = await in_worker(source.last_seq), self._followed_since_ms - _CLOCK_MS
+        last_told = max(last_told, begin - _MAX_BACKLOG)
+        while begin > last_told:
+            before = await in_worker(source.events_after, max(last_told, begin - _BATCH), limit=_BATCH)
             missed = [event.seq for event in before if event.seq <= begin and event.at_ms >= since_ms]
             if not missed:
                 break
             begin = missed[0] - 1
-        return max(begin, told)
+        return max(begin, last_told)
 
 
 def _now_ms() -> int:

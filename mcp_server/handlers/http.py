@@ -59,43 +59,46 @@ class AnswerMalformed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope) if scope["type"] == "http" and scope["method"] == "POST" else Headers()
-        if not headers.get("content-type", "").startswith("application/json") or _length(headers) > MAX_BODY_BYTES:
+        if (
+            not headers.get("content-type", "").startswith("application/json")
+            or _content_length(headers) > MAX_BODY_BYTES
+        ):
             await self._app(scope, receive, send)
             return
-        body, came = await _body_of(receive)
+        body, received = await _body_of(receive)
         if body is not None and (fault := fault_of(body)) is not None:
             answers = fault.answers() or [JSONRPCError(jsonrpc="2.0", id=None, error=fault.error)]
-            told = [answer.model_dump(mode="json", exclude_unset=True) for answer in answers]
-            await JSONResponse(told[0] if len(told) == 1 else told, 400)(scope, receive, send)
+            bodies = [answer.model_dump(mode="json", exclude_unset=True) for answer in answers]
+            await JSONResponse(bodies[0] if len(bodies) == 1 else bodies, 400)(scope, receive, send)
             return
         if body is not None and body.startswith(BOM_UTF8):
             body = b" " * len(BOM_UTF8) + body[len(BOM_UTF8) :]  # keeps the length that Content-Length gives
-            came = [{"type": "http.request", "body": body, "more_body": False}]
+            received = [{"type": "http.request", "body": body, "more_body": False}]
 
-        async def again() -> Message:
-            return came.pop(0) if came else await receive()
+        async def replay() -> Message:
+            return received.pop(0) if received else await receive()
 
-        await self._app(scope, again, send)
+        await self._app(scope, replay, send)
 
 
-def _length(headers: Headers) -> int:
+def _content_length(headers: Headers) -> int:
     value = headers.get("content-length", "")
     return int(value) if value.isdecimal() and len(value) < 20 else 0
 
 
 async def _body_of(receive: Receive) -> tuple[bytes | None, list[Message]]:
-    """The body (None if it is too long or the client disconnected), and the ASGI messages it came in."""
-    came, parts, size = list[Message](), list[bytes](), 0
+    """The body (None if it is too long or the client disconnected), and the ASGI messages that were received."""
+    received, parts, size = list[Message](), list[bytes](), 0
     while True:
-        came.append(message := await receive())
+        received.append(message := await receive())
         if message["type"] != "http.request":
-            return None, came
+            return None, received
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > MAX_BODY_BYTES:
-            return None, came
+            return None, received
         if not message.get("more_body", False):
-            return b"".join(parts), came
+            return b"".join(parts), received
 
 
 class RequireToken:
@@ -106,13 +109,13 @@ class RequireToken:
         self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._fits(Headers(scope=scope)):
+        if scope["type"] != "http" or self._has_token(Headers(scope=scope)):
             await self._app(scope, receive, send)
             return
         body = {"error": "unauthorized", "message": "send the server's token as Authorization: Bearer <token>"}
         await JSONResponse(body, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
 
-    def _fits(self, headers: Headers) -> bool:
+    def _has_token(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         # Compare in constant time, so that the response time reveals nothing about the token.
         return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)

@@ -40,18 +40,18 @@ from mcp_server.threads.service import ThreadService
 MAX_REQUEST_ID = 200
 _META_CLIENT_ID = "threadstore/clientId"
 # For this long after a call, a later connection of the same client may use the receipts of a closed one.
-_INHERITED_MS = 3_600_000
+_INHERIT_MS = 3_600_000
 # An older claim of a live-looking process is abandoned: another process may have got the same pid.
-_ABANDONED_MS = 600_000
+_CLAIM_EXPIRES_MS = 600_000
 _WAIT_SECONDS = 50.0
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 # The clock of file times and that of claims may differ by this much.
 _CLOCK_MS = 1_000
 
 # Only the event loop uses these two, so they need no lock.
 _in_flight: set[Key] = set()
 """Claims of this process whose work is running."""
-_turns: dict[Key, anyio.Lock] = {}
+_locks: dict[Key, anyio.Lock] = {}
 """One lock for each key that a call uses or waits for."""
 
 Work = Callable[[], Awaitable[CallToolResult]]
@@ -60,13 +60,13 @@ Work = Callable[[], Awaitable[CallToolResult]]
 @asynccontextmanager
 async def once(key: Key) -> AsyncGenerator[None]:
     """Let calls with the same key in one after the other."""
-    lock = _turns.setdefault(key, anyio.Lock())
+    lock = _locks.setdefault(key, anyio.Lock())
     try:
         async with lock:
             yield
     finally:
         if not lock.statistics().tasks_waiting and not lock.locked():
-            _turns.pop(key, None)
+            _locks.pop(key, None)
 
 
 def whose(app: App, ctx: AnyContext) -> tuple[str, str]:
@@ -117,36 +117,36 @@ class Request:
         """
         deadline = time.monotonic() + _WAIT_SECONDS
         find = self.service.receipts.find
-        while (receipt := self._mine(await in_worker(find, self.claim.client, self._id))) is not None:
+        while (receipt := self._usable_receipt(await in_worker(find, self.claim.client, self._id))) is not None:
             if (receipt.tool, receipt.fingerprint) != (self.claim.tool, self.claim.fingerprint):
                 raise RequestIdReused(self._id, receipt.tool)
             if receipt.result is not None:
                 return CallToolResult.model_validate(receipt.result)
-            if not _under_way(receipt):
-                if not self.repeatable and not await in_worker(self._left_no_trace, receipt):
-                    raise OutcomeUnknown(self._id, receipt.tool, rfc3339(receipt.at_ms), self._way_to_look())
+            if not _is_running(receipt):
+                if not self.repeatable and not await in_worker(self._surely_not_done, receipt):
+                    raise OutcomeUnknown(self._id, receipt.tool, rfc3339(receipt.at_ms), self._how_to_check())
                 self.abandoned = receipt if receipt.key == self.claim.key else None
                 return None
             if time.monotonic() > deadline:
                 raise RequestInProgress(self._id, receipt.tool, rfc3339(receipt.at_ms))
-            await anyio.sleep(_LOOK_SECONDS)
+            await anyio.sleep(_POLL_SECONDS)
         return None
 
     @property
     def _id(self) -> str:
         return self.claim.request_id
 
-    def _mine(self, receipts: list[Receipt]) -> Receipt | None:
+    def _usable_receipt(self, receipts: list[Receipt]) -> Receipt | None:
         """The newest receipt of this connection, or of a closed one that it inherits from."""
         for receipt in receipts:
             if receipt.connection == self.claim.connection:
                 return receipt
-            young = self.claim.at_ms - receipt.at_ms < _INHERITED_MS
-            if young and receipt.connection and not _stands(receipt):
+            young = self.claim.at_ms - receipt.at_ms < _INHERIT_MS
+            if young and receipt.connection and not _connection_is_open(receipt):
                 return receipt
         return None
 
-    def _left_no_trace(self, receipt: Receipt) -> bool:
+    def _surely_not_done(self, receipt: Receipt) -> bool:
         """Whether the work was certainly not done: the thread it would have written to has not changed since, or it
         existed only in the memory of a dead process."""
         if receipt.tool == "thread_start":
@@ -162,7 +162,7 @@ class Request:
             return False
         return thread.updated_at_ms < receipt.at_ms - _CLOCK_MS
 
-    def _way_to_look(self) -> str:
+    def _how_to_check(self) -> str:
         if self.claim.tool in ("thread_start", "thread_fork"):
             return "thread_list with sort_key=created_at shows the newest threads"
         thread_id = self.arguments.get("thread_id")
@@ -170,9 +170,9 @@ class Request:
 
     async def run(self, work: Work) -> CallToolResult:
         """Claim the id, do the work, store the outcome. The caller shields this from being cancelled."""
-        standing = await in_worker(self.service.receipts.claim, self.claim, self.abandoned)
-        if standing != self.claim:  # another process claimed it first
-            raise RequestInProgress(self._id, standing.tool, rfc3339(standing.at_ms))
+        winner = await in_worker(self.service.receipts.claim, self.claim, self.abandoned)
+        if winner != self.claim:  # another process claimed it first
+            raise RequestInProgress(self._id, winner.tool, rfc3339(winner.at_ms))
         _in_flight.add(self.claim.key)
         try:
             result = await work()
@@ -201,7 +201,7 @@ def request_of(app: App, ctx: AnyContext, tool: str, arguments: dict[str, Any], 
     fingerprint = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()
     client, connection = whose(app, ctx)
     now_ms = time.time_ns() // 1_000_000
-    claim = Receipt(client, connection, request_id, tool, fingerprint, _this_process(), now_ms)
+    claim = Receipt(client, connection, request_id, tool, fingerprint, _own_process(), now_ms)
     return Request(app.service, claim, repeatable, arguments)
 
 
@@ -222,29 +222,29 @@ def to_its_end(fn: Callable[..., Awaitable[CallToolResult]]) -> Callable[..., Aw
     return uncancelled
 
 
-def _this_process() -> str:
-    return _worker_of(os.getpid())  # a forked process gets a name of its own
+def _own_process() -> str:
+    return _process_name(os.getpid())  # a forked process gets a name of its own
 
 
 @cache
-def _worker_of(_pid: int) -> str:
+def _process_name(_pid: int) -> str:
     return worker_name()
 
 
 def _has_died(process: str) -> bool:
     """Whether a process is dead. One with our own pid is, since in a container each server may get the same pid."""
-    if process == _this_process():
+    if process == _own_process():
         return False
     return process.partition(":")[0] == str(os.getpid()) or has_died(process)
 
 
-def _under_way(receipt: Receipt) -> bool:
-    if receipt.process == _this_process():
+def _is_running(receipt: Receipt) -> bool:
+    if receipt.process == _own_process():
         return receipt.key in _in_flight
-    young = time.time_ns() // 1_000_000 - receipt.at_ms < _ABANDONED_MS
+    young = time.time_ns() // 1_000_000 - receipt.at_ms < _CLAIM_EXPIRES_MS
     return young and not _has_died(receipt.process)
 
 
-def _stands(receipt: Receipt) -> bool:
+def _connection_is_open(receipt: Receipt) -> bool:
     """Whether the receipt's connection is open. Connections of another live process count as open."""
-    return stands(receipt.connection) if receipt.process == _this_process() else not _has_died(receipt.process)
+    return stands(receipt.connection) if receipt.process == _own_process() else not _has_died(receipt.process)

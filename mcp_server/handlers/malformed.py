@@ -56,7 +56,7 @@ def read_message(text: str) -> JSONRPCMessage | Malformed:
         message = jsonrpc_message_adapter.validate_json(text, by_name=False)
     except ValidationError as error:
         return _malformed(text, error)
-    if isinstance(message, JSONRPCNotification) and '"id"' in text and any("id" in members for members in _seen(text)):
+    if isinstance(message, JSONRPCNotification) and '"id"' in text and any("id" in members for members in _scan(text)):
         return Malformed(ErrorData(code=INVALID_REQUEST, message=f"not a message of JSON-RPC 2.0: {_NO_ID}"))
     return message
 
@@ -64,7 +64,7 @@ def read_message(text: str) -> JSONRPCMessage | Malformed:
 def too_long(head: str, limit: int) -> Malformed:
     """The fault of a message longer than `limit` bytes, of which only the `head` was read."""
     sentence = f"a message of more than {limit} bytes; the connection ends here, so connect again and send less at once"
-    return Malformed(ErrorData(code=INVALID_REQUEST, message=sentence), requests=tuple(_ids(list(_seen(head)))))
+    return Malformed(ErrorData(code=INVALID_REQUEST, message=sentence), requests=tuple(_ids(list(_scan(head)))))
 
 
 def fault_of(body: bytes) -> Malformed | None:
@@ -72,27 +72,27 @@ def fault_of(body: bytes) -> Malformed | None:
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
-        seen = list(_seen(body.decode("utf-8", "replace")))
+        scanned = list(_scan(body.decode("utf-8", "replace")))
         sentence = f"not UTF-8 at byte {error.start}; send the text as UTF-8"
-        return Malformed(ErrorData(code=PARSE_ERROR, message=sentence), requests=tuple(_ids(seen)))
+        return Malformed(ErrorData(code=PARSE_ERROR, message=sentence), requests=tuple(_ids(scanned)))
     message = read_message(text)
     return message if isinstance(message, Malformed) else None
 
 
 def _malformed(text: str, error: ValidationError) -> Malformed:
-    messages = list(_seen(text))
+    messages = list(_scan(text))
     asked = [members for members in messages if "method" in members or not members.keys() & {"result", "error"}]
-    meant = [members for members in messages if members not in asked]
+    replies = [members for members in messages if members not in asked]
     broken = error.errors(include_url=False)[0]["type"] == "json_invalid"
     return Malformed(
-        _unparsed(error) if broken else _unfit(text, error),
+        _invalid_json(error) if broken else _invalid_message(text, error),
         requests=tuple(_ids(asked)),
-        replies=tuple(_ids(meant)),
+        replies=tuple(_ids(replies)),
         silent=not broken and bool(messages) and all("method" in m and "id" not in m for m in messages),
     )
 
 
-def _unparsed(error: ValidationError) -> ErrorData:
+def _invalid_json(error: ValidationError) -> ErrorData:
     reason = str(error.errors(include_url=False)[0].get("ctx", {}).get("error", "it can't be parsed"))
     where = reason.rpartition(" at ")[2]
     if "surrogate" in reason or "hex escape" in reason:
@@ -102,7 +102,7 @@ def _unparsed(error: ValidationError) -> ErrorData:
     return ErrorData(code=PARSE_ERROR, message=sentence)
 
 
-def _unfit(text: str, error: ValidationError) -> ErrorData:
+def _invalid_message(text: str, error: ValidationError) -> ErrorData:
     if text.lstrip().startswith("["):
         sentence = "a batch of messages, which this protocol no longer has; send each by itself"
         return ErrorData(code=INVALID_REQUEST, message=sentence)
@@ -118,7 +118,7 @@ def _unfit(text: str, error: ValidationError) -> ErrorData:
     return ErrorData(code=code, message=f"not a message of JSON-RPC 2.0: {reasons}")
 
 
-def _seen(text: str) -> Iterator[Mapping[str, str]]:
+def _scan(text: str) -> Iterator[Mapping[str, str]]:
     """The members in `_MEMBERS` of each message in a text: one object or a list of them, broken anywhere.
 
     A value is JSON text, or empty if it is neither an integer nor a string.

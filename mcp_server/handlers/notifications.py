@@ -61,7 +61,7 @@ class FollowedBus(InMemorySubscriptionBus):
 
 
 @dataclass
-class _Watcher:
+class _WatchingClient:
     session: ServerSession
     leave: Callable[[], None]
     uris: set[str] = field(default_factory=set[str])
@@ -72,7 +72,7 @@ class Watchers:
 
     def __init__(self, follow_log: FollowLog) -> None:
         self._follow_log = follow_log
-        self._known: dict[int, _Watcher] = {}
+        self._known: dict[int, _WatchingClient] = {}
 
     def add(self, key: int, session: ServerSession, uri: str) -> bool:
         """Note that a connection watches a resource. True if it is the connection's first one.
@@ -88,7 +88,7 @@ class Watchers:
             if sum(len(watcher.uris) for watcher in self._known.values()) >= MAX_WATCHED_BY_ALL:
                 raise _too_many(f"all connections together may watch {MAX_WATCHED_BY_ALL} resources")
         if known is None:
-            self._known[key] = _Watcher(session, self._follow_log(), {uri})
+            self._known[key] = _WatchingClient(session, self._follow_log(), {uri})
             return True
         known.uris.add(uri)
         return False
@@ -121,7 +121,7 @@ class ResourceNotifier:
         for uri in dict.fromkeys(uri for event in events for uri in uris_of(event)):
             await self.bus.publish(ResourceUpdated(uri=uri))
             for key, session in self._watchers.of(uri):
-                if not await _sent(session, uri):
+                if not await _sent_in_time(session, uri):
                     logger.warning("a client took no updates, so its resource subscriptions were dropped")
                     self._watchers.forget(key)
 
@@ -143,7 +143,7 @@ class ResourceNotifier:
         lowlevel.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
 
 
-async def _sent(session: ServerSession, uri: str) -> bool:
+async def _sent_in_time(session: ServerSession, uri: str) -> bool:
     """Whether the client took the update in time. A client that is gone does not stop the updates of others."""
     with anyio.move_on_after(_SEND_SECONDS) as scope:
         try:

@@ -24,11 +24,11 @@ from mcp_server.models.value import Value, plain
 MAX_CHARS = 80_000
 
 
-def capped(text: str, way_on: str) -> str:
+def capped(text: str, how_to_go_on: str) -> str:
     if len(text) <= MAX_CHARS:
         return text
     head = cut_to(text, MAX_CHARS).rstrip("\n")
-    return f"{head}\n[cut: {len(text) - MAX_CHARS} of {len(text)} characters left out; {way_on}]"
+    return f"{head}\n[cut: {len(text) - MAX_CHARS} of {len(text)} characters left out; {how_to_go_on}]"
 
 
 def thread_line(thread: ThreadHead) -> str:
@@ -43,18 +43,18 @@ def thread_line(thread: ThreadHead) -> str:
 
 
 def thread_block(thread: ThreadHead) -> str:
-    fields = _told(replace(thread, turns=[]))
+    fields = _set_fields(replace(thread, turns=[]))
     if thread.git_info is not None:
-        fields["git_info"] = _told(thread.git_info)
-    return "\n".join(f"{name}: {_flat(value)}" for name, value in fields.items() if name != "turns")
+        fields["git_info"] = _set_fields(thread.git_info)
+    return "\n".join(f"{name}: {_one_line(value)}" for name, value in fields.items() if name != "turns")
 
 
-def _told(value: Value) -> dict[str, Any]:
+def _set_fields(value: Value) -> dict[str, Any]:
     """The fields that are not null."""
     return {name: field for name, field in plain(value).items() if field is not None}
 
 
-def _flat(value: Any) -> str:
+def _one_line(value: Any) -> str:
     return quoted(value, 400) if isinstance(value, str) else _json(value)
 
 
@@ -90,13 +90,13 @@ def thread_list(result: r.ThreadListResult, detailed: bool) -> str:
     if result.note:
         lines.append(result.note)
     lines += [thread_block(t) + "\n" if detailed else thread_line(t) for t in result.data]
-    hidden = [f"{n} {what}" for what, n in _hidden(result.hidden) if n]
+    hidden = [f"{n} {what}" for what, n in _hidden_counts(result.hidden) if n]
     if hidden:
         lines.append(f"not shown: {', '.join(hidden)}")
-    return capped("\n".join(lines + _more(result)), "ask for a smaller limit")
+    return capped("\n".join(lines + _next_page(result)), "ask for a smaller limit")
 
 
-def _hidden(hidden: r.Hidden) -> Iterable[tuple[str, int]]:
+def _hidden_counts(hidden: r.Hidden) -> Iterable[tuple[str, int]]:
     yield "sub-agents (source_kinds=['subAgent'])", hidden.sub_agents
     yield "archived (archived=true)", hidden.archived
     yield "attached (include_attached_threads=true)", hidden.attached
@@ -106,12 +106,12 @@ def _hidden(hidden: r.Hidden) -> Iterable[tuple[str, int]]:
     yield "that can't be read (store_status names them)", hidden.unreadable
 
 
-def _more(page: r.Page) -> list[str]:
+def _next_page(page: r.Page) -> list[str]:
     return [f"more: cursor={page.next_cursor}"] if page.next_cursor else []
 
 
 def loaded_list(result: r.LoadedListResult) -> str:
-    return "\n".join([f"{result.total} loaded", *result.data, *_more(result)])
+    return "\n".join([f"{result.total} loaded", *result.data, *_next_page(result)])
 
 
 def thread_read(result: r.ThreadReadResult, detailed: bool) -> str:
@@ -119,7 +119,7 @@ def thread_read(result: r.ThreadReadResult, detailed: bool) -> str:
     if result.total is not None:
         lines.append(f"{len(result.thread.turns)} of {result.total} turns")
     lines += [turn_text(turn, detailed) for turn in result.thread.turns]
-    return capped("\n".join(lines + _more(result)), "ask for a smaller limit, or items_view=summary")
+    return capped("\n".join(lines + _next_page(result)), "ask for a smaller limit, or items_view=summary")
 
 
 def turn_text(turn: Turn, detailed: bool = False) -> str:
@@ -130,18 +130,20 @@ def turn_text(turn: Turn, detailed: bool = False) -> str:
 
 
 def turn_begun(result: r.TurnResult, detailed: bool) -> str:
-    lost = [] if result.not_recorded is UNSET else [f"  not recorded: {', '.join(map(quoted, result.not_recorded))}"]
-    return "\n".join([turn_text(result.turn, detailed), *lost])
+    lines = [turn_text(result.turn, detailed)]
+    if result.not_recorded is not UNSET:
+        lines.append(f"  not recorded: {', '.join(map(quoted, result.not_recorded))}")
+    return "\n".join(lines)
 
 
 def item_text(item: Item, detailed: bool = False) -> str:
-    text, head = item_words(item), f"  {word(item.type)} {word(item.id)}"
+    text, head = item_plain_text(item), f"  {word(item.type)} {word(item.id)}"
     if not text:
         return head
     return f"{head}:\n{fenced(text)}" if detailed else f"{head}: {quoted(text, 300)}"
 
 
-def item_words(item: Item) -> str:
+def item_plain_text(item: Item) -> str:
     """The text of an item, without markup."""
     match item.type:
         case "userMessage":
@@ -179,7 +181,7 @@ def items(result: r.ItemsResult, detailed: bool) -> str:
             "and text_offset for the rest"
             for field, length in entry.truncated.items()
         ]
-    return capped("\n".join(lines + _more(result)), "ask for a smaller limit or max_chars")
+    return capped("\n".join(lines + _next_page(result)), "ask for a smaller limit or max_chars")
 
 
 def search(result: r.SearchResult) -> str:
@@ -189,7 +191,7 @@ def search(result: r.SearchResult) -> str:
         place = f"turn {word(hit.turn_id)} item {word(hit.item_id or '')}" if hit.turn_id else "name, or between turns"
         lines.append(f"{thread_line(hit.thread)}\n  {place}: {quoted(hit.snippet, 240)}")
     lines += [f"not searched: {visible(reason)}" for reason in result.incomplete]
-    return capped("\n".join(lines + _more(result)), "ask for a smaller limit")
+    return capped("\n".join(lines + _next_page(result)), "ask for a smaller limit")
 
 
 def tree(result: r.TreeResult) -> str:
@@ -245,5 +247,5 @@ def transcript(thread: Thread, turns: Iterable[Turn]) -> str:
     for turn in turns:
         lines += [f"## Turn {word(turn.id)} ({turn.status})", ""]
         for item in turn.items:
-            lines += [f"**{word(item.type)}** `{word(item.id)}`", "", fenced(item_words(item)), ""]
+            lines += [f"**{word(item.type)}** `{word(item.id)}`", "", fenced(item_plain_text(item)), ""]
     return capped("\n".join(lines), "read thread://{id}/turns with a cursor, or call thread_items")

@@ -27,7 +27,7 @@ def add_resources(server: MCPServer[Any], app: App) -> None:
     async def recent() -> str:
         """The threads that were worked on last."""
         service = await app.ready()
-        return await _found(lambda: service.reader.list(ListParams(sort_key="recency_at")))
+        return await _read_text(lambda: service.reader.list(ListParams(sort_key="recency_at")))
 
     @server.resource("threads://loaded", title="Loaded threads", mime_type=_JSON)
     async def loaded() -> str:
@@ -44,19 +44,19 @@ def add_resources(server: MCPServer[Any], app: App) -> None:
             last = service.catalog.log.last_seq()
             return service.events(EventsParams(after=max(0, last - 100), limit=100))
 
-        return await _found(newest)
+        return await _read_text(newest)
 
     @server.resource("thread://{thread_id}", title="A thread", mime_type=_JSON)
     async def thread(thread_id: str, ctx: Context) -> str:
         """One thread, without turns."""
         service = await app.ready(ctx)
-        return await _found(lambda: service.reader.read(ReadParams(thread_id)))
+        return await _read_text(lambda: service.reader.read(ReadParams(thread_id)))
 
     @server.resource("thread://{thread_id}/turns{?cursor}", title="Turns of a thread", mime_type=_JSON)
     async def turns(thread_id: str, ctx: Context, cursor: str | None = None) -> str:
         """A page of turns, newest first."""
         service = await app.ready(ctx)
-        return await _found(lambda: service.reader.read(ReadParams(thread_id, True, "full", cursor=cursor)))
+        return await _read_text(lambda: service.reader.read(ReadParams(thread_id, True, "full", cursor=cursor)))
 
     @server.resource("thread://{thread_id}/transcript", title="Transcript of a thread", mime_type=_MARKDOWN)
     async def transcript(thread_id: str, ctx: Context) -> str:
@@ -67,7 +67,7 @@ def add_resources(server: MCPServer[Any], app: App) -> None:
             result = service.reader.read(ReadParams(thread_id, True, "full", "asc", limit=100))
             return render.transcript(result.thread, result.thread.turns)
 
-        return await _found(text)
+        return await _read_text(text)
 
     @server.resource("thread://{thread_id}/tree", title="Sub-agent tree of a thread", mime_type=_TEXT)
     async def tree(thread_id: str, ctx: Context) -> str:
@@ -77,7 +77,7 @@ def add_resources(server: MCPServer[Any], app: App) -> None:
         def text() -> str:
             return service.tree.show(thread_id).tree
 
-        return await _found(text)
+        return await _read_text(text)
 
     _ = (recent, loaded, events, thread, turns, transcript, tree)
 
@@ -99,7 +99,7 @@ def add_completions(server: MCPServer[Any], app: App) -> None:
     _ = complete
 
 
-async def _found(read: Callable[[], Any]) -> str:
+async def _read_text(read: Callable[[], Any]) -> str:
     """The answer as text.
 
     Raises:
@@ -109,12 +109,12 @@ async def _found(read: Callable[[], Any]) -> str:
     try:
         result = await in_worker(read)
     except (NotFound, InvalidRequest) as error:
-        raise ResourceNotFoundError(_told(error)) from error
+        raise ResourceNotFoundError(_sentence(error)) from error
     except ThreadstoreError as error:
-        raise ResourceError(_told(error)) from error
+        raise ResourceError(_sentence(error)) from error
     return result if isinstance(result, str) else as_json(result)
 
 
-def _told(error: ThreadstoreError) -> str:
+def _sentence(error: ThreadstoreError) -> str:
     """The sentence with its code: a protocol error has no `_meta` to hold the code."""
     return coded(code_of(error), str(error))

@@ -78,8 +78,8 @@ def tool(fn: ToolFunction, title: str, kind: Kind) -> Tool:
     )
     _, result = get_args(inspect.signature(fn).return_annotation)
     check = Arguments.of(made.fn_metadata)
-    check.output_schema = _answer(result.__name__)
-    made.fn_metadata, made.parameters = check, slim(check.whole)
+    check.output_schema = _output_schema(result.__name__)
+    made.fn_metadata, made.parameters = check, slim(check.input_schema)
     return made
 
 
@@ -87,12 +87,12 @@ def tool(fn: ToolFunction, title: str, kind: Kind) -> Tool:
 def _definitions() -> dict[str, Any]:
     """The schemas of all results. Most share the thread's schema, so making all at once saves time at each start."""
     models = [one for one in vars(results).values() if isinstance(one, type) and issubclass(one, Value)]
-    _, schemas = schema_components([*models, ItemHead], schema_hook=_open, ref_template="#/$defs/{name}")
+    _, schemas = schema_components([*models, ItemHead], schema_hook=_schema_of_item, ref_template="#/$defs/{name}")
     schemas[Item.__name__] = {**schemas.pop(ItemHead.__name__), "additionalProperties": True}
-    return {name: _untitled(schema) for name, schema in schemas.items()}
+    return {name: _without_titles(schema) for name, schema in schemas.items()}
 
 
-def _open(kind: type) -> dict[str, Any]:
+def _schema_of_item(kind: type) -> dict[str, Any]:
     """The schema of a type that msgspec does not know: an item may have fields beside those of `ItemHead`."""
     if kind is not Item:
         raise NotImplementedError
@@ -105,105 +105,108 @@ def slim(schema: dict[str, Any]) -> dict[str, Any]:
     Every optional parameter allows null: in OpenAI's strict mode a model must fill in all parameters, and null is its
     only way to leave one out. An enum stands beside null in `anyOf`, since Gemini accepts only texts in an enum.
     """
-    out = _untitled(schema)
+    out = _without_titles(schema)
     required = out.get("required", ())
-    parts = {name: _told(part) for name, part in out.get("properties", {}).items()}
-    out["properties"] = {name: part if name in required else _nullable(part) for name, part in parts.items()}
-    out["$defs"] = {name: _lean_object(part) for name, part in out.get("$defs", {}).items() if _refers(out, name)}
+    parts = {name: _published(part) for name, part in out.get("properties", {}).items()}
+    out["properties"] = {name: part if name in required else _allow_null(part) for name, part in parts.items()}
+    out["$defs"] = {
+        name: _optional_allow_null(part) for name, part in out.get("$defs", {}).items() if _is_used(out, name)
+    }
     return out if out["$defs"] else {key: value for key, value in out.items() if key != "$defs"}
 
 
-def _told(part: dict[str, Any]) -> dict[str, Any]:
+def _published(part: dict[str, Any]) -> dict[str, Any]:
     """The schema that is published for a parameter. It may differ from the one that is checked."""
     if "items" in part:  # each alternative names its own `type`, so the discriminator says nothing new
         part = {**part, "items": {key: value for key, value in part["items"].items() if key != "discriminator"}}
     return {"description": part["description"], **part[TOLD]} if TOLD in part else part
 
 
-def _nullable(part: dict[str, Any]) -> dict[str, Any]:
+def _allow_null(part: dict[str, Any]) -> dict[str, Any]:
     choices = part.get("anyOf") or [{key: part[key] for key in part if key not in ("description", "default")}]
     about = {key: part[key] for key in ("description", "default") if part.get(key) is not None}
     others = [choice for choice in choices if choice != {"type": "null"}]
-    return _joined({"anyOf": [*others, {"type": "null"}], **about})
+    return _merged_types({"anyOf": [*others, {"type": "null"}], **about})
 
 
-def _lean_object(schema: dict[str, Any]) -> dict[str, Any]:
+def _optional_allow_null(schema: dict[str, Any]) -> dict[str, Any]:
     required = schema.get("required", ())
     properties = {
-        name: part if name in required or "anyOf" not in part else _nullable(part)
+        name: part if name in required or "anyOf" not in part else _allow_null(part)
         for name, part in schema["properties"].items()
     }
     return {**schema, "properties": properties}
 
 
-def _refers(schema: dict[str, Any], name: str) -> bool:
-    return any(name == one for one, _ in _named(schema["properties"]))
+def _is_used(schema: dict[str, Any], name: str) -> bool:
+    return any(name == one for one, _ in _references(schema["properties"]))
 
 
 @cache
-def _answer(model: str) -> dict[str, Any]:
+def _output_schema(model: str) -> dict[str, Any]:
     """The output schema of a result, cheap for clients that check each answer: no references to resolve, and one list
     of types instead of `anyOf` where both mean the same.
 
     `$defs` describes the rows of lists for readers; a check of a row asks only for its required fields. The SDK's
     client takes 4 µs a field, which for a page of threads was longer than all else together.
     """
-    rows = _rows(model)
-    return {**_model(model), "$defs": {name: _model(name) for name in rows}} if rows else _model(model)
+    rows = {name: _inlined_model(name) for name in _row_models(model)}
+    return {**_inlined_model(model), "$defs": rows} if rows else _inlined_model(model)
 
 
 @cache
-def _model(name: str) -> dict[str, Any]:
-    return _lean(_definitions()[name])
+def _inlined_model(name: str) -> dict[str, Any]:
+    return _inlined(_definitions()[name])
 
 
 @cache
-def _rows(model: str) -> tuple[str, ...]:
+def _row_models(model: str) -> tuple[str, ...]:
     """The models of the rows in a model's lists, and in the lists of its parts."""
     found: list[str] = []
-    for name, in_list in _named(_definitions()[model]):
-        found += [name, *_rows(name)] if in_list else _rows(name)
+    for name, in_list in _references(_definitions()[model]):
+        found += [name, *_row_models(name)] if in_list else _row_models(name)
     return tuple(dict.fromkeys(found))
 
 
-def _named(part: Any, in_list: bool = False) -> Iterator[tuple[str, bool]]:
+def _references(part: Any, in_list: bool = False) -> Iterator[tuple[str, bool]]:
     """The models that a part of a schema refers to, each with whether it is the row of a list."""
     if isinstance(part, list):
         for one in part:  # pyright: ignore[reportUnknownVariableType]
-            yield from _named(one)
+            yield from _references(one)
     elif isinstance(part, dict):
         for key, value in part.items():  # pyright: ignore[reportUnknownVariableType]
             if key == "$ref":
-                yield _name(value), in_list  # pyright: ignore[reportUnknownArgumentType]
+                yield _model_of(value), in_list  # pyright: ignore[reportUnknownArgumentType]
             else:
-                yield from _named(value, in_list=key == "items")  # pyright: ignore[reportUnknownArgumentType]
+                yield from _references(value, in_list=key == "items")  # pyright: ignore[reportUnknownArgumentType]
 
 
-def _name(reference: str) -> str:
+def _model_of(reference: str) -> str:
     return reference.rpartition("/")[2]
 
 
-def _lean(part: Any) -> Any:
+def _inlined(part: Any) -> Any:
     if isinstance(part, list):
-        return [_lean(one) for one in part]  # pyright: ignore[reportUnknownVariableType]
+        return [_inlined(one) for one in part]  # pyright: ignore[reportUnknownVariableType]
     if not isinstance(part, dict):
         return part
     held: dict[str, Any] = {**part}
-    out = {**_model(_name(held.pop("$ref")))} if "$ref" in held else {}
+    out = {**_inlined_model(_model_of(held.pop("$ref")))} if "$ref" in held else {}
     if held.get("type") == "array" and "$ref" in (row := held.get("items", {})):
-        name = _name(row["$ref"])
-        held["items"] = {"description": f"As $defs/{name}", "type": "object", "required": _model(name)["required"]}
-    out |= {key: _lean(value) for key, value in held.items() if key not in ("properties", "default")}
+        name = _model_of(row["$ref"])
+        required = _inlined_model(name)["required"]
+        held["items"] = {"description": f"As $defs/{name}", "type": "object", "required": required}
+    out |= {key: _inlined(value) for key, value in held.items() if key not in ("properties", "default")}
     if not out.get("required", True):
         del out["required"]  # empty, if the model has no required field
     if "enum" in held:
         out = {"type": "string", **out}  # all our enums are texts; some clients need the type
     if "properties" in held:
-        out["properties"] = {name: _lean(one) for name, one in held["properties"].items()}
-    return _joined(out)
+        out["properties"] = {name: _inlined(one) for name, one in held["properties"].items()}
+    return _merged_types(out)
 
 
-def _joined(schema: dict[str, Any]) -> dict[str, Any]:
+def _merged_types(schema: dict[str, Any]) -> dict[str, Any]:
     """Merge `anyOf` of one detailed schema and plain types into one schema with a list of types."""
     choices = schema.get("anyOf")
     if not choices or not all(isinstance(choice.get("type"), str) for choice in choices):
@@ -215,10 +218,10 @@ def _joined(schema: dict[str, Any]) -> dict[str, Any]:
     return {**(special[0] if special else {}), **rest, "type": [choice["type"] for choice in choices]}
 
 
-def _untitled(schema: dict[str, Any]) -> dict[str, Any]:
+def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:
     def clean(value: Any) -> Any:
         if isinstance(value, dict):
-            return _untitled(value)  # pyright: ignore[reportUnknownArgumentType]
+            return _without_titles(value)  # pyright: ignore[reportUnknownArgumentType]
         return [clean(part) for part in value] if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType]
 
     out: dict[str, Any] = {}

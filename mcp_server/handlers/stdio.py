@@ -40,7 +40,7 @@ def claimed_stdin() -> Stream:
 
     A line of more than `MAX_BODY_BYTES` raises `LineTooLong` and ends the stream.
     """
-    fd = _claimed(0, os.open(os.devnull, os.O_RDONLY))
+    fd = _take_over(0, os.open(os.devnull, os.O_RDONLY))
     if _can_be_awaited(fd):
         return cast("Stream", PipeReader(fd, MAX_BODY_BYTES))
     # closefd=False: a worker thread may still read the descriptor when the server ends.
@@ -49,18 +49,18 @@ def claimed_stdin() -> Stream:
 
 def claimed_stdout() -> Stream:
     """Take over standard output; from now on, what is written to descriptor 1 goes to standard error."""
-    fd = _claimed(1, os.dup(2))
+    fd = _take_over(1, os.dup(2))
     if _can_be_awaited(fd):
         return cast("Stream", PipeWriter(fd))
     return anyio.wrap_file(io.TextIOWrapper(os.fdopen(fd, "wb", closefd=False), encoding="utf-8", newline=""))
 
 
-def _claimed(fd: int, diversion: int) -> int:
+def _take_over(fd: int, diversion: int) -> int:
     """A private duplicate of `fd`, which then points to `diversion`."""
-    own = os.dup(fd)
+    private = os.dup(fd)
     os.dup2(diversion, fd)
     os.close(diversion)
-    return own
+    return private
 
 
 def _can_be_awaited(fd: int) -> bool:
@@ -76,7 +76,7 @@ class PipeReader:
 
     def __init__(self, fd: int, limit: int) -> None:
         self._fd, self._limit = fd, limit
-        self._held = bytearray()
+        self._buffer = bytearray()
         self._ended = False
 
     def __aiter__(self) -> PipeReader:
@@ -84,30 +84,30 @@ class PipeReader:
 
     async def __anext__(self) -> str:
         looked = 0
-        while not (end := self._held.find(b"\n", looked) + 1) and not self._ended:
-            looked = len(self._held)
+        while not (end := self._buffer.find(b"\n", looked) + 1) and not self._ended:
+            looked = len(self._buffer)
             if looked > self._limit:
                 break
-            self._ended = not await self._more()
-        end = end or len(self._held)
+            self._ended = not await self._read_more()
+        end = end or len(self._buffer)
         if end > self._limit:
-            head = self._held[: self._limit].decode("utf-8", "replace")
+            head = self._buffer[: self._limit].decode("utf-8", "replace")
             self._ended = True
-            self._held.clear()
+            self._buffer.clear()
             raise LineTooLong(head)
         if not end:
             raise StopAsyncIteration
-        line = self._held[:end].decode("utf-8", "replace")
-        del self._held[:end]
+        line = self._buffer[:end].decode("utf-8", "replace")
+        del self._buffer[:end]
         return line
 
-    async def _more(self) -> bool:
+    async def _read_more(self) -> bool:
         await anyio.wait_readable(self._fd)
         try:
             data = os.read(self._fd, _READ_BYTES)
         except ConnectionResetError:  # the other end of the socket closed without reading everything
             data = b""
-        self._held += data
+        self._buffer += data
         return bool(data)
 
 
@@ -118,7 +118,7 @@ class PipeWriter:
         self._fd = fd
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
-        self._write_now = self._all_there_is_room_for if hasattr(os, "RWF_NOWAIT") else self._what_never_blocks
+        self._write_now = self._write_what_fits if hasattr(os, "RWF_NOWAIT") else self._write_when_polled
 
     async def write(self, text: str) -> None:
         """Write all of the text.
@@ -133,7 +133,7 @@ class PipeWriter:
             else:
                 await anyio.wait_writable(self._fd)
 
-    def _all_there_is_room_for(self, data: memoryview) -> int:
+    def _write_what_fits(self, data: memoryview) -> int:
         """Write as much as fits, so that the reader wakes once per answer. Linux can; with pipes since 6.4."""
         try:
             return os.pwritev(self._fd, [data], -1, os.RWF_NOWAIT)
@@ -142,10 +142,10 @@ class PipeWriter:
         except OSError as error:
             if error.errno not in _NO_SUCH_WRITE:
                 raise
-            self._write_now = self._what_never_blocks
+            self._write_now = self._write_when_polled
             return self._write_now(data)
 
-    def _what_never_blocks(self, data: memoryview) -> int:
+    def _write_when_polled(self, data: memoryview) -> int:
         """Write up to PIPE_BUF bytes: if poll reports room, that many never block."""
         return os.write(self._fd, data[: select.PIPE_BUF]) if self._poll.poll(0) else 0
 

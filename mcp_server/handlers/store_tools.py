@@ -48,11 +48,11 @@ def store_tools(app: App, *, read_only: bool = False) -> list[Tool]:
 
     events = tool(events_read, "Read events", READS)
     if read_only:
-        return [events, _plain_status(app)]
+        return [events, _status_without_repair(app)]
     return [events, tool(store_status, "Show the store's status", SETS)]
 
 
-def _plain_status(app: App) -> Tool:
+def _status_without_repair(app: App) -> Tool:
     async def store_status(
         ctx: Context, response_format: Format = "concise"
     ) -> Annotated[CallToolResult, r.StatusResult]:

@@ -178,7 +178,7 @@ async def test_what_others_append_to_a_new_state_db_while_the_old_one_is_lost_is
 async def test_a_log_is_gone_over_to_its_bound_and_what_was_told_is_not_looked_at_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(events, "_BEHIND", 5)
+    monkeypatch.setattr(events, "_MAX_BACKLOG", 5)
     feed, log = EventFeed(), Log()
     log.append(*(f"thread {number}" for number in range(20)))
     async with following(feed, log) as told:
