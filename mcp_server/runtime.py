@@ -101,10 +101,10 @@ class Runtime:
             wake=self.feed.wake,
         )
         self.connections = Connections()
-        self.connections.leave = self.service.lifecycle.leave_connection
+        self.connections.on_ended = self.service.lifecycle.leave_connection
         self.notifier = ResourceNotifier(self.feed.subscribe, self.connections)
         self.app = App(self.service, self.feed, self.examine, self.connections.of, wait_seconds=config.wait_seconds)
-        self.app.notes_of_home = self._notes
+        self.app.home_notes = self._notes
         # Whether the index is handed out first and synced with the files afterwards.
         self._behind = False
         # Called when the threads are closed. Worker threads that can't be cancelled may still hold up the lifespan.
@@ -164,7 +164,7 @@ class Runtime:
             logger.warning("%s", note)
         if path is None:
             logger.info("serving home %s from the files alone", self.config.home)
-            self.app.open()
+            self.app.release_calls()
             return
         if not _is_there(path):
             await in_background(self._look_ahead)
@@ -175,14 +175,14 @@ class Runtime:
                     await self._attach(await in_worker(self._open_state))
                 except Exception as error:
                     self.service.catalog.ahead = None
-                    self.app.open()
+                    self.app.release_calls()
                     if isinstance(error, StoreFailure):
                         logger.error("the state DB can't be used yet, so the files answer: %s", error)
                     else:
                         failures.log("the state DB can't be used yet, so the files answer", error)
                     damaged = self.state is not None and self.state.damaged
                     await anyio.sleep(max(pauses.next(), 0 if damaged else _REOPEN_SECONDS))
-            self.app.open()
+            self.app.release_calls()
             assert self.state is not None
             await self._serve_until_lost(self.state, path)
             logger.error("the state DB %s is damaged or gone; the files answer until it is rebuilt", path)
@@ -264,7 +264,7 @@ class Runtime:
             while (await in_background(partial(self._backfill, state))).status != "complete":
                 logger.warning("timed out waiting for state db backfill; the files answer until it is complete")
                 self.service.catalog.ahead = None
-                self.app.open()
+                self.app.release_calls()
         await in_worker(self._hand_out, state)
 
     def _is_in_step(self, state: StateDb) -> bool:

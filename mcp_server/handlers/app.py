@@ -37,7 +37,7 @@ class Examine(Protocol):
 class App:
     """The parts of a server, put together by the composition root.
 
-    `opened` is set when the state handle is attached, or when opening it has failed. A call waits for that while the
+    `released` is set when the state handle is attached, or when opening it has failed. A call waits for that while the
     index is being built. After `wait_seconds` without progress, the call works from the files.
     """
 
@@ -46,8 +46,8 @@ class App:
     examine: Examine
     connection_of: Callable[[AnyContext], str | None]
     wait_seconds: float = 30.0
-    notes_of_home: Callable[[], list[str]] | None = None
-    opened: anyio.Event = field(default_factory=anyio.Event)
+    home_notes: Callable[[], list[str]] | None = None
+    released: anyio.Event = field(default_factory=anyio.Event)
     _progress: tuple[int, int] = (0, 0)
     _reported: tuple[int, int] = (-1, -1)
     _advanced: anyio.Event = field(default_factory=anyio.Event)
@@ -55,9 +55,9 @@ class App:
     def __post_init__(self) -> None:
         self.events = EventReader(self.service, self.feed)
 
-    def open(self) -> None:
+    def release_calls(self) -> None:
         """Let waiting calls go on: the handle is attached, or opening it has failed for now."""
-        self.opened.set()
+        self.released.set()
         self._wake()
 
     def advance(self, done: int, found: int) -> None:
@@ -71,18 +71,20 @@ class App:
 
     async def ready(self, ctx: AnyContext | None = None) -> ThreadService:
         """The service, once the handle is attached or the wait is over. Reports the index's progress to the client."""
-        if not self.opened.is_set():
-            await self.early(ctx, _no_early_answer)
+        if not self.released.is_set():
+            await self.early_answer(ctx, _no_early_answer)
         return self.service
 
-    async def early(self, ctx: AnyContext | None, look: Callable[[], T | None], patience: float = 0.0) -> T | None:
+    async def early_answer(
+        self, ctx: AnyContext | None, look: Callable[[], T | None], patience: float = 0.0
+    ) -> T | None:
         """An answer from the part of the index that is built so far, as soon as `look` gives one.
 
         None once the handle is attached or the wait is over. `look` is not called in the first `patience` seconds.
         """
         seen, patient_until = self._progress, anyio.current_time() + patience
         with anyio.move_on_after(self.wait_seconds) as bound:
-            while not self.opened.is_set():
+            while not self.released.is_set():
                 if self._progress != seen:  # reading all files would take as long as the index does
                     seen, bound.deadline = self._progress, anyio.current_time() + self.wait_seconds
                 advanced = self._advanced  # taken before `look`, so that no progress is missed
@@ -90,15 +92,15 @@ class App:
                     return found
                 with anyio.move_on_after(_REPORT_SECONDS):
                     await advanced.wait()
-                if ctx is not None and not self.opened.is_set():
+                if ctx is not None and not self.released.is_set():
                     await self._report_progress(ctx)
         return None
 
-    async def noted(self, listed: ThreadListResult) -> ThreadListResult:
+    async def with_home_notes(self, listed: ThreadListResult) -> ThreadListResult:
         """The list; if it is empty, with notes on the home that may explain why."""
-        if listed.total or self.notes_of_home is None:
+        if listed.total or self.home_notes is None:
             return listed
-        return replace(listed, note=" ".join(f"{note}." for note in await in_worker(self.notes_of_home)) or None)
+        return replace(listed, note=" ".join(f"{note}." for note in await in_worker(self.home_notes)) or None)
 
     async def _report_progress(self, ctx: AnyContext) -> None:
         done, found = self._progress

@@ -12,16 +12,16 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from mcp_server.handlers.app import AnyContext
 from mcp_server.handlers.workers import in_worker
 
-Leave = Callable[[str], None]
+Ended = Callable[[str], None]
 
 
-_standing: set[str] = set()
+_open_keys: set[str] = set()
 """The open connections of this process."""
 
 
-def stands(key: str) -> bool:
+def is_open(key: str) -> bool:
     """Whether a connection of this process is open."""
-    return key in _standing
+    return key in _open_keys
 
 
 class Connections:
@@ -32,17 +32,17 @@ class Connections:
     """
 
     def __init__(self) -> None:
-        self.leave: Leave | None = None
+        self.on_ended: Ended | None = None
 
     def begin(self, key: str | None = None) -> str:
         """Open a connection and return its key, a new one if none is given."""
         key = key or f"lifespan:{uuid.uuid4().hex}"
-        _standing.add(key)
+        _open_keys.add(key)
         return key
 
     def end(self, key: str) -> None:
         """Close a connection."""
-        _standing.discard(key)
+        _open_keys.discard(key)
 
     def of(self, ctx: AnyContext) -> str | None:
         """The key of the request's connection, None if it has none."""
@@ -53,15 +53,15 @@ class Connections:
         if connection.protocol_version in MODERN_PROTOCOL_VERSIONS or connection.session_id is None:
             return None
         key = f"http:{connection.session_id}"
-        if key not in _standing:
+        if key not in _open_keys:
             self.begin(key)
             connection.exit_stack.push_async_callback(self._ended, key)
         return key
 
     async def _ended(self, key: str) -> None:
         self.end(key)
-        if self.leave is not None:
-            await in_worker(self.leave, key)
+        if self.on_ended is not None:
+            await in_worker(self.on_ended, key)
 
     def key(self, session: ServerSession) -> int:
         """A number that is unique among open connections."""

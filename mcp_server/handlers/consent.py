@@ -45,7 +45,7 @@ def agreed(answer: ElicitationResult[Consent]) -> bool:
     return isinstance(answer, AcceptedElicitation) and answer.data.confirm
 
 
-def shown(stake: AtStake) -> str:
+def describe(stake: AtStake) -> str:
     """A thread as a question names it: quoted title (so that it can't pose as our words), id, number of sub-agents."""
     count = len(stake.sub_agents)
     below = f"{count} sub-agent{'' if count == 1 else 's'}"
@@ -76,7 +76,7 @@ async def consent_of(
         raise refusal(*harm)
     stake = await in_worker(service.cascade.at_stake, harm[1])
     relation = "itself" if harm[0] == harm[1] else "which it runs under"
-    return Elicit(f"Agent thread {harm[0]} wants to {refusal.verb} {shown(stake)}, {relation}. Allow it?", Consent)
+    return Elicit(f"Agent thread {harm[0]} wants to {refusal.verb} {describe(stake)}, {relation}. Allow it?", Consent)
 
 
 async def consent_to_delete(
@@ -101,13 +101,13 @@ async def consent_to_delete(
         cascade = (await app.ready(ctx)).cascade
         foretold = await in_worker(cascade.delete, stake.thread_id, dry_run=True, interrupt_running=interrupt_running)
         if foretold.deleted:
-            return Elicit(f"Delete {shown(stake)} for ever? There is no way back.", Consent)
+            return Elicit(f"Delete {describe(stake)} for ever? There is no way back.", Consent)
     elif confirm_thread_id is None:
         raise ConfirmationRequired(stake.thread_id, None)
     return GO_ON
 
 
-async def still_needed(asking: Awaitable[Consent | Elicit[Consent]]) -> str | None:
+async def missing_consent(asking: Awaitable[Consent | Elicit[Consent]]) -> str | None:
     """What the real call would still need, for the answer of its dry run. A refusal of the call refuses the dry run."""
     try:
         asked = await asking

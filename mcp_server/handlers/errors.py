@@ -66,11 +66,11 @@ def code_of(error: ThreadstoreError) -> str:
 
 def failure(code: str, sentence: str) -> CallToolResult:
     """The tool error that a model reads and acts on."""
-    text = TextContent(type="text", text=coded(code, sentence))
+    text = TextContent(type="text", text=with_code(code, sentence))
     return CallToolResult(content=[text], is_error=True, _meta={ERROR_META: {"code": code}})
 
 
-def coded(code: str, sentence: str) -> str:
+def with_code(code: str, sentence: str) -> str:
     """The sentence and its code on one line, for clients that show a model only the text. Stored names in the sentence
     may hold any character, so invisible ones are escaped."""
     return f"{visible(sentence)} (code: {code})"
@@ -90,7 +90,7 @@ def unknown_tool(name: str, known: Sequence[str]) -> CallToolResult:
     return failure("unknown_tool", f"unknown tool {ascii(name)[:80]}; {suggestion(name, known)}")
 
 
-def crash(tool: str) -> CallToolResult:
+def unexpected_error(tool: str) -> CallToolResult:
     """The tool error for an unexpected exception. Its text may hold secrets, so only the log shows it."""
     return failure(
         "internal_error", f"{tool} failed in a way that was not foreseen; the server's log (stderr) has the cause"
@@ -109,7 +109,7 @@ def folded_name(name: str) -> str:
     return name.replace("_", "").replace("-", "").lower()
 
 
-def unanswered(tool: str) -> CallToolResult:
+def unclear_answer(tool: str) -> CallToolResult:
     """The tool error if the client answered a question to a person with neither yes nor no."""
     sentence = (
         f"{tool} asked a person whether to go on, and the client's answer was neither a yes nor a no, so nothing was "

@@ -34,7 +34,7 @@ class EventFeed:
     """Follows the log and hands each new event to one listener, while there are subscribers."""
 
     def __init__(self) -> None:
-        self.grown = anyio.Event()
+        self.next_append = anyio.Event()
         """Set when the log may have grown, then replaced by a new one. Take it before you read the log, so that you
         miss nothing that is appended meanwhile."""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -70,15 +70,15 @@ class EventFeed:
                 self._loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
-        self.grown.set()
-        self.grown = anyio.Event()
+        self.next_append.set()
+        self.next_append = anyio.Event()
 
-    async def wait(self, grown: anyio.Event, seconds: float) -> None:
-        """Wait until `grown` is set, at most `seconds`."""
+    async def wait(self, appended: anyio.Event, seconds: float) -> None:
+        """Wait until `appended` is set, at most `seconds`."""
         leave = self.subscribe()
         try:
             with anyio.move_on_after(seconds):
-                await grown.wait()
+                await appended.wait()
         finally:
             leave()
 
@@ -98,7 +98,7 @@ class EventFeed:
                 elif source is not (current := log()):  # the state DB was attached or lost; each log has its own seqs
                     seq = await self._seq_before(current, 0)
                     source, self._followed_since_ms = current, looked_ms
-                now_ms, grown = _now_ms(), self.grown
+                now_ms, appended = _now_ms(), self.next_append
                 events = await in_worker(source.events_after, seq, limit=_BATCH)
                 looked_ms = now_ms
                 if events:
@@ -107,7 +107,7 @@ class EventFeed:
                     await listener(events)
                 else:
                     with anyio.move_on_after(_POLL_SECONDS):
-                        await grown.wait()
+                        await appended.wait()
             except StoreFailure as error:
                 logger.warning("the log can't be followed for the moment: %s", error)
                 await anyio.sleep(_RETRY_SECONDS)

@@ -37,13 +37,13 @@ class EventReader:
         """
         deadline = anyio.current_time() + min(max(params.wait_seconds, 0.0), MAX_WAIT_SECONDS)
         while True:
-            grown = self._feed.grown
+            appended = self._feed.next_append
             result = await in_worker(self._service.events, params)
             left = deadline - anyio.current_time()
             if result.data or left <= 0 or not self._may_wait:
                 return result
             with self._waiting():
-                await self._feed.wait(grown, left)
+                await self._feed.wait(appended, left)
 
     def stop_waiting(self) -> None:
         """End all waits: each call answers with the events that exist, since its client is about to disconnect."""

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mcp_server.handlers.malformed import fault_of
+from mcp_server.handlers.malformed import check_body
 
 # Room for a text of 10 MB with its JSON escapes. Larger bodies get 413 before they are parsed.
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -33,7 +33,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def security_of(host: str, more_hosts: Sequence[str] = ()) -> TransportSecuritySettings:
+def transport_security(host: str, more_hosts: Sequence[str] = ()) -> TransportSecuritySettings:
     """The allowed Host and Origin headers: loopback names, the address served on, and `more_hosts`."""
     names = [*_LOOPBACK, *more_hosts]
     if host not in ("0.0.0.0", "::"):
@@ -48,7 +48,7 @@ def security_of(host: str, more_hosts: Sequence[str] = ()) -> TransportSecurityS
     )
 
 
-class AnswerMalformed:
+class RejectMalformed:
     """Rejects a body that is no message, with an error that carries the id of its request.
 
     The SDK's own error carries no id and less detail, and for 2026-07-28 the SDK accepts lone surrogates.
@@ -66,7 +66,7 @@ class AnswerMalformed:
             await self._app(scope, receive, send)
             return
         body, received = await _body_of(receive)
-        if body is not None and (fault := fault_of(body)) is not None:
+        if body is not None and (fault := check_body(body)) is not None:
             answers = fault.answers() or [JSONRPCError(jsonrpc="2.0", id=None, error=fault.error)]
             bodies = [answer.model_dump(mode="json", exclude_unset=True) for answer in answers]
             await JSONResponse(bodies[0] if len(bodies) == 1 else bodies, 400)(scope, receive, send)
@@ -127,10 +127,10 @@ def http_app(
     """The ASGI app of a server, protected for the address that it is served on. A legacy session ends, and so leaves
     its threads, after `session_timeout` seconds without a request or an open stream."""
     app = server.streamable_http_app(
-        transport_security=security_of(host, more_hosts),
+        transport_security=transport_security(host, more_hosts),
         max_request_body_size=MAX_BODY_BYTES,
         session_idle_timeout=session_timeout,
         host=host,
     )
-    answering = AnswerMalformed(app)
+    answering = RejectMalformed(app)
     return RequireToken(answering, token) if token else answering

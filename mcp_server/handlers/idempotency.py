@@ -29,7 +29,7 @@ from mcp_types import CallToolResult
 
 from mcp_server.errors import OutcomeUnknown, RequestIdReused, RequestInProgress, ThreadNotFound, ThreadstoreError
 from mcp_server.handlers.app import AnyContext, App
-from mcp_server.handlers.connections import stands
+from mcp_server.handlers.connections import is_open
 from mcp_server.handlers.workers import in_worker
 from mcp_server.models.records import Receipt
 from mcp_server.models.times import rfc3339
@@ -58,7 +58,7 @@ Work = Callable[[], Awaitable[CallToolResult]]
 
 
 @asynccontextmanager
-async def once(key: Key) -> AsyncGenerator[None]:
+async def one_at_a_time(key: Key) -> AsyncGenerator[None]:
     """Let calls with the same key in one after the other."""
     lock = _locks.setdefault(key, anyio.Lock())
     try:
@@ -69,7 +69,7 @@ async def once(key: Key) -> AsyncGenerator[None]:
             _locks.pop(key, None)
 
 
-def whose(app: App, ctx: AnyContext) -> tuple[str, str]:
+def owner_of(app: App, ctx: AnyContext) -> tuple[str, str]:
     """The owner of a call's request id, as (client, connection). The id "1" of two clients is two ids, and a client
     that reconnects finds its own.
 
@@ -107,7 +107,7 @@ class Request:
     arguments: dict[str, Any]
     abandoned: Receipt | None = None
 
-    async def earlier(self) -> CallToolResult | None:
+    async def earlier_result(self) -> CallToolResult | None:
         """The result of an earlier call with the same id; None if this call must be done.
 
         Raises:
@@ -187,7 +187,7 @@ class Request:
             _in_flight.discard(self.claim.key)
 
 
-current: ContextVar[Request | None] = ContextVar("current", default=None)
+current_request: ContextVar[Request | None] = ContextVar("current_request", default=None)
 """The request that is being done, if it has an id."""
 
 
@@ -199,20 +199,20 @@ def request_of(app: App, ctx: AnyContext, tool: str, arguments: dict[str, Any], 
     if len(request_id) > MAX_REQUEST_ID or any(0xD800 <= ord(char) < 0xE000 for char in request_id):
         return None  # the tool refuses such an id
     fingerprint = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()
-    client, connection = whose(app, ctx)
+    client, connection = owner_of(app, ctx)
     now_ms = time.time_ns() // 1_000_000
     claim = Receipt(client, connection, request_id, tool, fingerprint, _own_process(), now_ms)
     return Request(app.service, claim, repeatable, arguments)
 
 
-def to_its_end(fn: Callable[..., Awaitable[CallToolResult]]) -> Callable[..., Awaitable[CallToolResult]]:
+def uncancellable(fn: Callable[..., Awaitable[CallToolResult]]) -> Callable[..., Awaitable[CallToolResult]]:
     """Wrap the function of a tool that changes something. Once begun, it can't be cancelled, since it must not stop
     between file and row. Before that, and so while a person is asked, it can. With a request id it is done once."""
 
     @wraps(fn)
     async def uncancelled(**arguments: Any) -> CallToolResult:
         await checkpoint_if_cancelled()
-        request = current.get()
+        request = current_request.get()
         result: CallToolResult | None = None
         with anyio.CancelScope(shield=True):
             result = await (request.run(lambda: fn(**arguments)) if request else fn(**arguments))
@@ -247,4 +247,4 @@ def _is_running(receipt: Receipt) -> bool:
 
 def _connection_is_open(receipt: Receipt) -> bool:
     """Whether the receipt's connection is open. Connections of another live process count as open."""
-    return stands(receipt.connection) if receipt.process == _own_process() else not _has_died(receipt.process)
+    return is_open(receipt.connection) if receipt.process == _own_process() else not _has_died(receipt.process)

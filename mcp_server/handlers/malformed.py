@@ -44,7 +44,7 @@ class Malformed:
         nobody: tuple[None, ...] = () if self.silent or self.replies else (None,)
         return [JSONRPCError(jsonrpc="2.0", id=i, error=self.error) for i in self.requests or nobody]
 
-    def outcomes(self) -> list[JSONRPCError]:
+    def errors_for_replies(self) -> list[JSONRPCError]:
         """Errors that replace the malformed replies, so that nothing waits for them for ever."""
         return [JSONRPCError(jsonrpc="2.0", id=i, error=self.error) for i in self.replies]
 
@@ -67,7 +67,7 @@ def too_long(head: str, limit: int) -> Malformed:
     return Malformed(ErrorData(code=INVALID_REQUEST, message=sentence), requests=tuple(_ids(list(_scan(head)))))
 
 
-def fault_of(body: bytes) -> Malformed | None:
+def check_body(body: bytes) -> Malformed | None:
     """Why an HTTP body is no message; None if it is one."""
     try:
         text = body.decode()

@@ -129,7 +129,7 @@ def turn_text(turn: Turn, detailed: bool = False) -> str:
     return "\n".join([head, *(item_text(item, detailed) for item in turn.items)])
 
 
-def turn_begun(result: r.TurnResult, detailed: bool) -> str:
+def turn_started(result: r.TurnResult, detailed: bool) -> str:
     lines = [turn_text(result.turn, detailed)]
     if result.not_recorded is not UNSET:
         lines.append(f"  not recorded: {', '.join(map(quoted, result.not_recorded))}")
@@ -213,11 +213,11 @@ def cascade(verb: str, done: list[str], result: r.CascadeResult, already: list[s
     lines += [f"passed over {failure.thread_id}: {visible(failure.reason)}" for failure in result.failed]
     if result.operation_id:
         lines.append(f"operation_id: {result.operation_id}")
-    lines += left_alone(result.codex_db)
+    lines += codex_db_note(result.codex_db)
     return capped("\n".join(lines), "the structured result has them all")
 
 
-def left_alone(codex_db: str | None) -> list[str]:
+def codex_db_note(codex_db: str | None) -> list[str]:
     """A line for a receipt whose change did not reach Codex's database."""
     return [f"{visible(codex_db)}. Codex itself does not see this change"] if codex_db else []
 

@@ -10,7 +10,7 @@ from mcp_types import Completion, ResourceTemplateReference
 from mcp_server.errors import InvalidRequest, NotFound, ThreadstoreError
 from mcp_server.handlers import render
 from mcp_server.handlers.app import App
-from mcp_server.handlers.errors import code_of, coded
+from mcp_server.handlers.errors import code_of, with_code
 from mcp_server.handlers.workers import in_worker
 from mcp_server.models.params import EventsParams, ListParams, ReadParams
 from mcp_server.models.results import EventsResult
@@ -117,4 +117,4 @@ async def _read_text(read: Callable[[], Any]) -> str:
 
 def _sentence(error: ThreadstoreError) -> str:
     """The sentence with its code: a protocol error has no `_meta` to hold the code."""
-    return coded(code_of(error), str(error))
+    return with_code(code_of(error), str(error))

@@ -14,7 +14,7 @@ from msgspec.json import schema_components
 from pydantic import BaseModel, ConfigDict, Field
 
 from mcp_server.handlers.arguments import Arguments
-from mcp_server.handlers.idempotency import MAX_REQUEST_ID, to_its_end
+from mcp_server.handlers.idempotency import MAX_REQUEST_ID, uncancellable
 from mcp_server.models import results
 from mcp_server.models.turn import Item, ItemHead
 from mcp_server.models.value import Value, plain
@@ -32,18 +32,18 @@ ThreadIds = Annotated[list[str] | None, Field(description="Only these, at most 1
 CallerThread = Annotated[str | None, Field(description="Thread you run in, as an agent")]
 
 
-TOLD = "told"
+PUBLISHED = "published"
 """The key in a parameter's extra schema whose value is published instead of the schema that is checked."""
 
 
-class Part(BaseModel):
+class ArgumentObject(BaseModel):
     """Base of objects among the arguments. Unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Hints:
     """The four hints of a tool."""
 
     read_only: bool = False
@@ -61,25 +61,25 @@ class Kind:
         )
 
 
-READS = Kind(read_only=True, idempotent=True)
-ADDS = Kind()
-SETS = Kind(idempotent=True)
-DESTROYS = Kind(destructive=True, idempotent=True)
+READS = Hints(read_only=True, idempotent=True)
+ADDS = Hints()
+SETS = Hints(idempotent=True)
+DESTROYS = Hints(destructive=True, idempotent=True)
 
 
-def tool(fn: ToolFunction, title: str, kind: Kind) -> Tool:
+def tool(fn: ToolFunction, title: str, hints: Hints) -> Tool:
     """Make a tool of a function. Its docstring is the description; its return annotation names the result model."""
     made = Tool.from_function(
-        fn if kind.read_only else to_its_end(fn),
+        fn if hints.read_only else uncancellable(fn),
         title=title,
         description=inspect.cleandoc(fn.__doc__ or ""),
-        annotations=kind.annotations(title),
+        annotations=hints.annotations(title),
         structured_output=False,  # we return structured content ourselves, so the SDK need not check it
     )
     _, result = get_args(inspect.signature(fn).return_annotation)
     check = Arguments.of(made.fn_metadata)
     check.output_schema = _output_schema(result.__name__)
-    made.fn_metadata, made.parameters = check, slim(check.input_schema)
+    made.fn_metadata, made.parameters = check, slim_input_schema(check.input_schema)
     return made
 
 
@@ -99,7 +99,7 @@ def _schema_of_item(kind: type) -> dict[str, Any]:
     return {"$ref": f"#/$defs/{Item.__name__}"}
 
 
-def slim(schema: dict[str, Any]) -> dict[str, Any]:
+def slim_input_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """The input schema without what a model does not need.
 
     Every optional parameter allows null: in OpenAI's strict mode a model must fill in all parameters, and null is its
@@ -119,7 +119,7 @@ def _published(part: dict[str, Any]) -> dict[str, Any]:
     """The schema that is published for a parameter. It may differ from the one that is checked."""
     if "items" in part:  # each alternative names its own `type`, so the discriminator says nothing new
         part = {**part, "items": {key: value for key, value in part["items"].items() if key != "discriminator"}}
-    return {"description": part["description"], **part[TOLD]} if TOLD in part else part
+    return {"description": part["description"], **part[PUBLISHED]} if PUBLISHED in part else part
 
 
 def _allow_null(part: dict[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from mcp_server.errors import StateDamaged, ThreadstoreError
 from mcp_server.handlers.app import AnyContext, App
 from mcp_server.handlers.arguments import Arguments
-from mcp_server.handlers.errors import crash, domain_failure, failure, unanswered, unknown_tool
-from mcp_server.handlers.idempotency import current, once, request_of
+from mcp_server.handlers.errors import domain_failure, failure, unclear_answer, unexpected_error, unknown_tool
+from mcp_server.handlers.idempotency import current_request, one_at_a_time, request_of
 from mcp_server.handlers.prompts import check_prompt
-from mcp_server.handlers.stdio import claimed_stdin, claimed_stdout
-from mcp_server.handlers.wire import lines_as_messages
+from mcp_server.handlers.stdio import claim_stdin, claim_stdout
+from mcp_server.handlers.wire import message_streams
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class ThreadstoreServer(MCPServer[str]):
     async def run_stdio_async(self) -> None:
         """Like the SDK's, but lines are bounded, pipes are awaited without threads, and every request is answered."""
         at_end = self.app.events.stop_waiting
-        async with lines_as_messages(claimed_stdin(), claimed_stdout(), at_end) as (read, write):
+        async with message_streams(claim_stdin(), claim_stdout(), at_end) as (read, write):
             await self._lowlevel_server.run(read, write, self._lowlevel_server.create_initialization_options())
 
     async def get_prompt(
@@ -55,7 +55,7 @@ class ThreadstoreServer(MCPServer[str]):
             return domain_failure(error)
         except UnexpectedToolError:
             logger.exception("%s failed unexpectedly", name)
-            return crash(name)
+            return unexpected_error(name)
         except ToolError as error:  # from the SDK: a person's answer does not fit the question
             return failure("invalid_answer", str(error))
         finally:
@@ -73,11 +73,11 @@ class ThreadstoreServer(MCPServer[str]):
             if isinstance(cause, ValidationError):
                 return self.check_of(name).refusal(name, arguments, cause)
             if type(cause) is ToolError:  # from the SDK: it could not use the client's answer to a question
-                return unanswered(name)
+                return unclear_answer(name)
             raise
         except MCPError:
             if self._asks(name):  # the client answered the question with an error
-                return unanswered(name)
+                return unclear_answer(name)
             raise
 
     async def _call(
@@ -100,14 +100,14 @@ class ThreadstoreServer(MCPServer[str]):
         if request is None:
             return await self._run(name, arguments, context)
         await self.app.ready(context)
-        async with once(request.claim.key):
-            if (earlier := await request.earlier()) is not None:
+        async with one_at_a_time(request.claim.key):
+            if (earlier := await request.earlier_result()) is not None:
                 return earlier
-            before = current.set(request)
+            before = current_request.set(request)
             try:
                 return await self._run(name, arguments, context)
             finally:
-                current.reset(before)
+                current_request.reset(before)
 
     def _is_idempotent(self, name: str) -> bool:
         tool = self._tool_manager.get_tool(name)

@@ -35,7 +35,7 @@ class LineTooLong(Exception):
         super().__init__("the line is too long")
 
 
-def claimed_stdin() -> Stream:
+def claim_stdin() -> Stream:
     """Take over standard input; from now on, descriptor 0 reads as empty.
 
     A line of more than `MAX_BODY_BYTES` raises `LineTooLong` and ends the stream.
@@ -47,7 +47,7 @@ def claimed_stdin() -> Stream:
     return anyio.wrap_file(BoundedLines(os.fdopen(fd, "rb", closefd=False), MAX_BODY_BYTES))
 
 
-def claimed_stdout() -> Stream:
+def claim_stdout() -> Stream:
     """Take over standard output; from now on, what is written to descriptor 1 goes to standard error."""
     fd = _take_over(1, os.dup(2))
     if _can_be_awaited(fd):
@@ -152,7 +152,7 @@ class PipeWriter:
     async def flush(self) -> None:
         """Do nothing: there is no buffer."""
 
-    def is_unread(self) -> bool:
+    def has_no_reader(self) -> bool:
         """Whether the reader has closed its end."""
         return any(event & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, event in self._poll.poll(0))
 

@@ -14,18 +14,18 @@ from pydantic import Field
 from mcp_server.errors import ConfirmationRequired, WouldArchiveSelf, WouldDeleteSelf, WouldInterruptSelf
 from mcp_server.handlers import render
 from mcp_server.handlers.app import App
-from mcp_server.handlers.consent import GO_ON, Consent, agreed, consent_of, consent_to_delete, still_needed
+from mcp_server.handlers.consent import GO_ON, Consent, agreed, consent_of, consent_to_delete, missing_consent
 from mcp_server.handlers.schema import (
     ADDS,
     DESTROYS,
     READS,
     SETS,
+    ArgumentObject,
     AttachedTo,
     CallerThread,
     Cursor,
     Format,
     Limit,
-    Part,
     RequestId,
     ThreadIds,
     ThreadRef,
@@ -61,7 +61,7 @@ Sandbox = Annotated[SandboxMode | None, Field(description="Sandbox mode")]
 Effort = Annotated[ReasoningEffort | None, Field(description="Reasoning effort")]
 
 
-class GitFields(Part):
+class GitFields(ArgumentObject):
     """Leave a field out to keep it, pass null to clear it."""
 
     sha: str | None = Field(default=None, description="Commit hash")
@@ -233,8 +233,8 @@ def list_tools(app: App) -> list[Tool]:
         )
         params = ListParams(where, sort_key, sort_direction, cursor, limit)
         reader = app.service.reader
-        result = await app.noted(
-            await app.early(ctx, lambda: reader.early_list(params)) or await in_worker(reader.list, params)
+        result = await app.with_home_notes(
+            await app.early_answer(ctx, lambda: reader.early_list(params)) or await in_worker(reader.list, params)
         )
         return reply(result, render.thread_list(result, response_format == "detailed"))
 
@@ -279,7 +279,7 @@ def change_tools(app: App) -> list[Tool]:
         can be changed, not removed. Writes the rollout of a fresh thread. Not for archived threads."""
         service = await app.ready(ctx)
         result = await in_worker(service.metadata.set_name, thread_id, name)
-        return reply(result, "\n".join([render.thread_line(result.thread), *render.left_alone(result.codex_db)]))
+        return reply(result, "\n".join([render.thread_line(result.thread), *render.codex_db_note(result.codex_db)]))
 
     async def thread_update_metadata(
         ctx: Context,
@@ -292,7 +292,7 @@ def change_tools(app: App) -> list[Tool]:
         service = await app.ready(ctx)
         fields: Any = git_info.model_dump(exclude_unset=True) if git_info else {}
         result = await in_worker(service.metadata.set_git, thread_id, GitPatch(fields))
-        return reply(result, "\n".join([render.thread_block(result.thread), *render.left_alone(result.codex_db)]))
+        return reply(result, "\n".join([render.thread_block(result.thread), *render.codex_db_note(result.codex_db)]))
 
     return [
         tool(thread_set_name, "Name a thread", SETS),
@@ -326,7 +326,7 @@ def archive_tools(app: App) -> list[Tool]:
             await in_worker(service.guard.check, thread_id, app.caller(ctx, caller_thread_id), WouldArchiveSelf)
         needs = None
         if dry_run:
-            needs = await still_needed(consent_of(app, ctx, thread_id, caller_thread_id, WouldArchiveSelf))
+            needs = await missing_consent(consent_of(app, ctx, thread_id, caller_thread_id, WouldArchiveSelf))
         receipt = await in_worker(
             service.cascade.archive, thread_id, dry_run=dry_run, interrupt_running=interrupt_running
         )
@@ -388,7 +388,7 @@ def archive_tools(app: App) -> list[Tool]:
         needs = None
         if dry_run:
             asking = consent_to_delete(app, ctx, stake, confirm_thread_id, caller_thread_id, interrupt_running)
-            needs = await still_needed(asking)
+            needs = await missing_consent(asking)
         receipt = await in_worker(
             service.cascade.delete, thread_id, dry_run=dry_run, interrupt_running=interrupt_running, at_stake=stake
         )

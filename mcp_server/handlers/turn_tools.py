@@ -14,13 +14,13 @@ from mcp_server.handlers.app import App
 from mcp_server.handlers.consent import Consent, agreed, consent_of
 from mcp_server.handlers.schema import (
     ADDS,
+    PUBLISHED,
     READS,
-    TOLD,
+    ArgumentObject,
     CallerThread,
     Cursor,
     Format,
     Limit,
-    Part,
     RequestId,
     ThreadRef,
     WithAttached,
@@ -34,40 +34,40 @@ from mcp_server.models.thread import SortDirection, SourceKind
 from mcp_server.models.turn import ItemsView
 
 
-class MessageItem(Part):
+class MessageItem(ArgumentObject):
     """What was said."""
 
     type: Literal["agentMessage", "reasoning", "plan", "userMessage"] = Field(description="Who says it, or a plan")
     text: str = Field(description="The text")
 
 
-class ToolCallItem(Part):
+class ToolCallItem(ArgumentObject):
     type: Literal["toolCall"]
     call_id: str = Field(description="Your id of the call", min_length=1, max_length=200)
     name: str = Field(description="Name of the tool", min_length=1)
     arguments: Any = Field(default=None, description="Its arguments as JSON")
 
 
-class ToolOutputItem(Part):
+class ToolOutputItem(ArgumentObject):
     type: Literal["toolOutput"]
     call_id: str = Field(description="The id of the toolCall", min_length=1, max_length=200)
     output: str = Field(description="What the tool answered")
     success: bool | None = Field(default=None, description="False if the tool failed")
 
 
-class ByteRange(Part):
+class ByteRange(ArgumentObject):
     start: int = Field(ge=0)
     end: int
 
 
-class TextElement(Part):
+class TextElement(ArgumentObject):
     """A part of the text that a client shows otherwise: the bytes it takes, in UTF-8, and what is shown for them."""
 
     byte_range: ByteRange = Field(validation_alias=AliasChoices("byte_range", "byteRange"))
     placeholder: str | None = None
 
 
-class TextPart(Part):
+class TextPart(ArgumentObject):
     type: Literal["text"]
     text: str
     text_elements: list[TextElement] = Field(default=[], validation_alias=AliasChoices("text_elements", "textElements"))
@@ -81,17 +81,17 @@ class TextPart(Part):
         return self
 
 
-class ImagePart(Part):
+class ImagePart(ArgumentObject):
     type: Literal["image"]
     url: str = Field(min_length=1)
 
 
-class LocalImagePart(Part):
+class LocalImagePart(ArgumentObject):
     type: Literal["localImage"]
     path: str = Field(min_length=1)
 
 
-class PointerPart(Part):
+class PointerPart(ArgumentObject):
     """What a client lays before the model besides; a rollout has no place for it."""
 
     type: Literal["skill", "mention"]
@@ -106,7 +106,7 @@ Message = Annotated[
     Field(
         description="The user message: text, or Codex's parts, each {type: text, text}, {type: image, url}, "
         "{type: localImage, path}, {type: skill or mention, name, path}",
-        json_schema_extra={TOLD: {"type": ["string", "array"], "items": {"type": "object"}}},
+        json_schema_extra={PUBLISHED: {"type": ["string", "array"], "items": {"type": "object"}}},
     ),
 ]
 AppendItem = Annotated[MessageItem | ToolCallItem | ToolOutputItem, Field(discriminator="type")]
@@ -127,7 +127,7 @@ def turn_tools(app: App) -> list[Tool]:
         does with turn_append and end it with turn_complete. One turn runs at a time."""
         service = await app.ready(ctx)
         result = await in_worker(service.turns.start, thread_id, _user_input(input))
-        return reply(result, render.turn_begun(result, response_format == "detailed"))
+        return reply(result, render.turn_started(result, response_format == "detailed"))
 
     async def turn_append(
         ctx: Context,
@@ -250,7 +250,7 @@ def read_tools(app: App) -> list[Tool]:
         )
         params = SearchParams(search_term, where, thread_id, include_tool_calls, sort_by, cursor, limit)
         searcher = app.service.searcher
-        early = await app.early(ctx, lambda: searcher.early_search(params), _SEARCH_PATIENCE)
+        early = await app.early_answer(ctx, lambda: searcher.early_search(params), _SEARCH_PATIENCE)
         result = early or await in_worker(searcher.search, params)
         return reply(result, render.search(result))
 

@@ -45,7 +45,7 @@ ToClient = MemoryObjectSendStream[SessionMessage]
 
 
 @asynccontextmanager
-async def lines_as_messages(
+async def message_streams(
     stdin: Stream, stdout: Stream, at_end: Callable[[], None]
 ) -> AsyncGenerator[tuple[FromClient, ToClient]]:
     """The two streams that the SDK serves. `at_end` is called when the client sends no more requests."""
@@ -104,7 +104,7 @@ class _Transport:
         logger.warning("malformed message: %s", message.error.message)
         for answer in message.answers():
             await self._to_client.send(SessionMessage(answer))
-        for outcome in message.outcomes():
+        for outcome in message.errors_for_replies():
             await self._to_server.send(SessionMessage(outcome))
 
     def _track(self, message: JSONRPCMessage) -> None:
@@ -132,7 +132,7 @@ class _Transport:
                     await self._all_answered.wait()
 
     def _has_no_reader(self) -> bool:
-        return isinstance(self._stdout, PipeWriter) and self._stdout.is_unread()
+        return isinstance(self._stdout, PipeWriter) and self._stdout.has_no_reader()
 
     # ------------------------------------------------------------------------------------------ to the client
 

@@ -217,10 +217,10 @@ async def test_who_waits_is_woken_by_what_another_process_appends() -> None:
 
     async def wait() -> None:
         while True:
-            grown = feed.grown
+            appended = feed.next_append
             if MemoryState.events_after(log, 0, limit=1):
                 return
-            await feed.wait(grown, 2 * _SECONDS)
+            await feed.wait(appended, 2 * _SECONDS)
 
     async with following(feed, log):
         with anyio.fail_after(_SECONDS):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp_types import JSONRPCNotification, JSONRPCRequest
 
-from mcp_server.handlers.malformed import Malformed, fault_of, read_message
+from mcp_server.handlers.malformed import Malformed, check_body, read_message
 from tests.bare import bare, call, hello, request
 from tests.mission.conftest import Era
 from tests.servers import serving_http
@@ -168,7 +168,7 @@ def test_wherever_a_request_is_cut_its_id_is_read_if_it_came_and_no_other_ever(
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_bytes_of_any_kind_are_a_message_or_a_fault_with_an_answer(body: bytes) -> None:
-    fault = fault_of(body)
+    fault = check_body(body)
     if fault is not None:
         assert fault.silent or fault.replies or fault.answers()
         assert fault.error.message

@@ -18,7 +18,7 @@ from mcp.shared.exceptions import MCPError
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from mcp_server.handlers.http import RequireToken, security_of
+from mcp_server.handlers.http import RequireToken, transport_security
 from tests.mission.conftest import Connect, Json, Refused, Tools, rollouts
 from tests.servers import serving_http
 
@@ -61,7 +61,7 @@ async def test_a_body_beyond_the_bound_is_refused_and_the_server_answers_on(home
 
 
 def test_the_hosts_that_are_let_in_are_this_machines_and_the_named() -> None:
-    settings = security_of("192.0.2.7", ["threads.example"])
+    settings = transport_security("192.0.2.7", ["threads.example"])
     assert settings.enable_dns_rebinding_protection
     for host in ("127.0.0.1:8765", "localhost", "192.0.2.7:*", "threads.example:*"):
         assert host in settings.allowed_hosts or f"{host.partition(':')[0]}:*" in settings.allowed_hosts

@@ -135,7 +135,7 @@ async def test_the_handshake_waits_for_nothing_and_a_call_falls_back_to_the_file
     with anyio.fail_after(60):
         async with Client(server, mode=era) as client:
             assert len((await client.list_tools()).tools) > 15
-            assert not server.app.opened.is_set()
+            assert not server.app.released.is_set()
             assert await Tools(client).listed() == [thread_id]
 
 
@@ -217,7 +217,7 @@ async def test_a_call_waits_for_as_long_as_the_index_grows(home: Path) -> None:
             # Now it has stopped: the same figures again are no progress.
             app.advance(9, 10)
             await answered.wait()
-    assert not app.opened.is_set()
+    assert not app.released.is_set()
 
 
 # Codex: try_init_waits_for_concurrent_startup_backfill

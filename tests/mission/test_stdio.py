@@ -178,9 +178,9 @@ async def test_a_message_larger_than_the_pipe_holds_up_nobody_else(
 
 
 async def test_a_reader_that_is_gone_is_an_error(pipe: tuple[int, int]) -> None:
-    assert not PipeWriter(pipe[1]).is_unread()
+    assert not PipeWriter(pipe[1]).has_no_reader()
     os.close(pipe[0])
-    assert PipeWriter(pipe[1]).is_unread()
+    assert PipeWriter(pipe[1]).has_no_reader()
     with pytest.raises(BrokenPipeError):
         await PipeWriter(pipe[1]).write("x")
 
