@@ -82,18 +82,18 @@ def serve(
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
     from mcp_server.config import Config
-    from mcp_server.gc_tuning import share_one_heap, uncollected
+    from mcp_server.gc_tuning import gc_paused, use_one_malloc_arena
 
-    share_one_heap()
+    use_one_malloc_arena()
     address = _address(http) if http is not None else None
     config = Config.load(home, state=not no_state, unload_delay=unload_delay, read_only=read_only, codex_db=codex_db)
     _check_home(config, new=not read_only)
-    with uncollected():
+    with gc_paused():
         from mcp_server.server import build_server
         from mcp_server.serving import run
 
         server = build_server(config)
-    with _refusals():
+    with _usage_errors():
         run(server, address, allow_host or (), session_timeout)
 
 
@@ -105,12 +105,12 @@ def demo(
     ] = None,
 ) -> None:
     """Start a real server, drive it with a real MCP client, and show each call and its answer."""
-    from mcp_server.homes import check_playground
+    from mcp_server.homes import check_demo_home
 
     if home is not None:
         home = home.expanduser().absolute()
-        with _refusals():
-            check_playground(home)
+        with _usage_errors():
+            check_demo_home(home)
     from mcp_server.demo import run_demo
 
     raise typer.Exit(run_demo(home))
@@ -153,12 +153,12 @@ def version() -> None:
 def _check_home(config: Config, *, new: bool) -> None:
     from mcp_server.homes import check_home
 
-    with _refusals():
+    with _usage_errors():
         check_home(config.home, config.home_named_by, new=new)
 
 
 @contextmanager
-def _refusals() -> Generator[None]:
+def _usage_errors() -> Generator[None]:
     """Show an invalid option as typer shows its own errors."""
     from mcp_server.errors import InvalidArgument
 

@@ -43,16 +43,19 @@ class Stage:
     def title(self, text: str) -> None:
         self.say(f"\n{text}", "bold")
 
-    async def call(self, tool: str, *, refused: str | None = None, lines: int = 99, **arguments: Any) -> Answer:
-        """Call a tool and show the answer's first `lines`; with 0 not even the call is shown. `refused`: the expected
-        error code."""
+    async def call(self, tool: str, *, expected_error: str | None = None, lines: int = 99, **arguments: Any) -> Answer:
+        """Call a tool and show the answer's first `lines`; with 0 not even the call is shown.
+
+        Raises:
+            DemoFailure: it did not answer with the code `expected_error`, or with success where that is None.
+        """
         self.calls += 1
         result = await self._client.call_tool(tool, arguments)
         answer: Answer = dict(result.structured_content or {})
         text = "\n".join(part.text for part in result.content if isinstance(part, TextContent))
         code = failure_code(result)
-        if code != refused:
-            raise DemoFailure(f"{tool} answered {code or 'success'} instead of {refused or 'success'}: {text}")
+        if code != expected_error:
+            raise DemoFailure(f"{tool} answered {code or 'success'} instead of {expected_error or 'success'}: {text}")
         if lines:
             self.say(_short(f"> {tool} {json.dumps(arguments, ensure_ascii=False)}"), "cyan")
             self.say(_indented(text, lines), "red" if result.is_error else "")
@@ -74,8 +77,8 @@ def run_demo(home: Path | None) -> int:
         except* (KeyboardInterrupt, SystemExit):  # Ctrl+C, or the reader of stdout is gone
             code = 130
         except* Exception as failures:
-            told = [f"The demo failed: {str(failure) or repr(failure)}" for failure in _leaves(failures)]
-            console.print(Text("\n".join(told), style="bold red"), soft_wrap=True)
+            sentences = [f"The demo failed: {str(failure) or repr(failure)}" for failure in _leaves(failures)]
+            console.print(Text("\n".join(sentences), style="bold red"), soft_wrap=True)
             if said_by_server := log.read_text(encoding="utf-8", errors="replace"):
                 console.print(Text(f"The server said:\n{said_by_server}"), soft_wrap=True)
         if not calls:
@@ -174,7 +177,7 @@ async def _fork(stage: Stage, root: str) -> None:
 
 async def _archive(stage: Stage, root: str, tree: list[str]) -> list[str]:
     stage.title("Archive the whole tree, with a receipt; an agent can't archive what it runs under")
-    await stage.call("thread_archive", thread_id=root, caller_thread_id=tree[2], refused="would_archive_self")
+    await stage.call("thread_archive", thread_id=root, caller_thread_id=tree[2], expected_error="would_archive_self")
     receipt = await stage.call("thread_archive", thread_id=root)
     first, second = sorted(tree[:2])
     _check(receipt["archived"] == [root, tree[2], second, first], "root first, then the deepest")
@@ -198,7 +201,7 @@ async def _leave(stage: Stage, root: str) -> None:
 async def _events(stage: Stage, root: str, archived: list[str]) -> None:
     stage.title("All of it is in the durable log")
     log = await stage.call("events_read", thread_id=root, types=_LIFE)
-    _check([event["type"] for event in log["data"]] == _LIFE, "a life from started to closed is told in order")
+    _check([event["type"] for event in log["data"]] == _LIFE, "the log tells a thread's life in order")
     numbers = [event["seq"] for event in log["data"]]
     _check(numbers == sorted(set(numbers)), "and numbered in order")
     cascade = await stage.call("events_read", lines=0, types=["thread/archived"])

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 _M_ARENA_MAX = -8
 
 
-def share_one_heap() -> None:
+def use_one_malloc_arena() -> None:
     """Make all threads of this process share one malloc arena. Call it before any thread starts.
 
     glibc gives threads arenas of their own, up to eight a core, and memory freed in one can't be used by another. Since
@@ -24,7 +24,7 @@ def share_one_heap() -> None:
 
 
 @contextmanager
-def uncollected() -> Generator[None]:
+def gc_paused() -> Generator[None]:
     """Pause the garbage collector, and exempt what is created meanwhile from later collections.
 
     For imports and building the server: they leave little garbage, and collecting took a fifth of their time.

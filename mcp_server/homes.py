@@ -13,7 +13,16 @@ from mcp_server.storage.files.atomic import check_writable
 from mcp_server.storage.files.folders import Folders
 from mcp_server.storage.files.locks import LOCK_FOLDER
 
-_MARKS = (ACTIVE, ARCHIVED, NAME_INDEX, LOCK_FOLDER, "threadstore.sqlite", "config.toml", "auth.json", "state_5.sqlite")
+_ENTRIES = (
+    ACTIVE,
+    ARCHIVED,
+    NAME_INDEX,
+    LOCK_FOLDER,
+    "threadstore.sqlite",
+    "config.toml",
+    "auth.json",
+    "state_5.sqlite",
+)
 
 
 def check_home(home: Path, named_by: str | None, *, new: bool) -> None:
@@ -45,7 +54,7 @@ def _problem(home: Path, named_by: str | None, new: bool) -> tuple[str, str] | N
             return f"{what} can't be read ({os.strerror(errno.EACCES)})", f"mend the rights of {folder}, {another}"
     if not new and not home.exists():
         return "there is no such folder", "check the path; `threadstore serve` begins a new home"
-    if not new and not any(os.path.lexists(home / mark) for mark in _MARKS):
+    if not new and not any(os.path.lexists(home / entry) for entry in _ENTRIES):
         return "it holds no threads, nor anything else of a home", f"check the path, {another}"
     if named_by is not None and not home.exists() and not home.parent.is_dir():
         return f"it is not there, nor is {home.parent}", "check the path, or make that folder first"
@@ -55,24 +64,26 @@ def _problem(home: Path, named_by: str | None, new: bool) -> tuple[str, str] | N
 def notes(home: Path, named_by: str | None) -> list[str]:
     """Sentences to log at each start: the home holds no threads, another home does, links are ignored."""
     holds = holds_threads(home)
-    told: list[str] = []
+    sentences: list[str] = []
     if not holds:
         by = f", named by {named_by}," if named_by else ""
         new = "holds no threads" if home.is_dir() else "is new and holds no threads"
         way_out = "check the path" if named_by else "pass --home or set THREADSTORE_HOME to serve another"
-        told.append(f"home {home}{by} {new}; if you expected some, {way_out}")
+        sentences.append(f"home {home}{by} {new}; if you expected some, {way_out}")
     if not holds or named_by is None:
-        told += [
+        sentences += [
             f"{other} holds threads too, and they are not shown: home {home} is served. To choose the other, pass "
             f"--home {other} or set THREADSTORE_HOME"
             for other in _usual_homes()
             if not _is_same(other, home) and holds_threads(other)
         ]
     linked = Folders(home).linked()
-    return told + [f"{json.dumps(path)} in the home is left out: it is a link, and {reason}" for path, reason in linked]
+    return sentences + [
+        f"{json.dumps(path)} in the home is left out: it is a link, and {reason}" for path, reason in linked
+    ]
 
 
-def check_playground(home: Path) -> None:
+def check_demo_home(home: Path) -> None:
     """Check that the demo may use a home.
 
     Raises:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from mcp_server import homes
-from mcp_server.codex_beside import CodexBeside
+from mcp_server.codex_databases import CodexDatabases
 from mcp_server.config import Config
 from mcp_server.errors import StoreFailure
 from mcp_server.runtime import now_ms
@@ -33,30 +33,30 @@ def run_doctor(config: Config, *, repair: bool, yes: bool) -> int:
 
     Returns the exit code: 1 if they still differ.
     """
-    return _in_words(lambda: _doctor(config, repair, yes))
+    return _with_errors_printed(lambda: _doctor(config, repair, yes))
 
 
 def run_reindex(config: Config) -> int:
     """Rebuild the index from the files, with a progress bar on stderr. Resumable; servers may run meanwhile."""
     try:
-        return _in_words(lambda: _reindex(config))
+        return _with_errors_printed(lambda: _reindex(config))
     except KeyboardInterrupt:
-        _complain("Stopped. `threadstore reindex` goes on from here, and so does a server.")
+        _print_error("Stopped. `threadstore reindex` goes on from here, and so does a server.")
         return 130
 
 
-def _in_words(work: Callable[[], int]) -> int:
+def _with_errors_printed(work: Callable[[], int]) -> int:
     """The exit code of the work; 1, with a sentence on stderr, if the disk or the files are at fault."""
     try:
         return work()
     except StoreFailure as error:
-        _complain(str(error))
+        _print_error(str(error))
     except OSError as error:
-        _complain(f"could not read or write {error.filename or 'a file or the output'}: {error.strerror or error}")
+        _print_error(f"could not read or write {error.filename or 'a file or the output'}: {error.strerror or error}")
     return 1
 
 
-def _complain(sentence: str) -> None:
+def _print_error(sentence: str) -> None:
     Console(stderr=True).print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -64,13 +64,13 @@ def _doctor(config: Config, repair: bool, yes: bool) -> int:
     console = Console()
     for note in homes.notes(config.home, config.home_named_by):
         console.print(note, markup=False, highlight=False, soft_wrap=True)
-    state, failure = _guarded(lambda: _existing(config.state_path))
+    state, failure = _open_or_reason(lambda: _existing(config.state_path))
     rollouts, locks = RolloutFiles(config.home), CodexWriterLocks(config.home)
     report = doctor.examine(rollouts, state, locks, deep=True)
     _show(console, config, report)
     if state is None:
-        told = failure or _without_index(config.state_path)
-        console.print(f"Only the files were looked at: {told}", markup=False, highlight=False, soft_wrap=True)
+        reason = failure or _why_no_index(config.state_path)
+        console.print(f"Only the files were looked at: {reason}", markup=False, highlight=False, soft_wrap=True)
         return 1
     if not repair or (report.in_step and not report.abandoned):
         return 0 if report.in_step else 1
@@ -83,7 +83,7 @@ def _doctor(config: Config, repair: bool, yes: bool) -> int:
     state.close()
     writable = StateDb.open(state.path)
     try:
-        codex = CodexBeside(config, rollouts)
+        codex = CodexDatabases(config, rollouts)
         done = doctor.repair(rollouts, writable, locks, more_names=codex.names, codex=codex.rows)
     finally:
         writable.close()
@@ -103,7 +103,7 @@ def _existing(path: Path | None) -> StateDb | None:
     return None if path is None else StateDb.open_existing(path)
 
 
-def _guarded(opening: Callable[[], StateDb | None]) -> tuple[StateDb | None, str | None]:
+def _open_or_reason(opening: Callable[[], StateDb | None]) -> tuple[StateDb | None, str | None]:
     """The state DB, and the reason if it can't be opened."""
     try:
         return opening(), None
@@ -111,7 +111,7 @@ def _guarded(opening: Callable[[], StateDb | None]) -> tuple[StateDb | None, str
         return None, str(error)
 
 
-def _without_index(path: Path | None) -> str:
+def _why_no_index(path: Path | None) -> str:
     try:
         if path is not None:
             check_writable(path.parent)
@@ -164,7 +164,7 @@ def _reindex(config: Config) -> int:
     state = StateDb.open(config.state_path)
     try:
         state.reopen_backfill()
-        codex = CodexBeside(config, RolloutFiles(config.home))
+        codex = CodexDatabases(config, RolloutFiles(config.home))
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task("reading rollouts", total=None)

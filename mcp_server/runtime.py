@@ -20,10 +20,10 @@ from msgspec.structs import replace
 
 from mcp_server import homes
 from mcp_server.background_indexer import keep_indexed
-from mcp_server.codex_beside import CodexBeside
+from mcp_server.codex_databases import CodexDatabases
 from mcp_server.config import Config, package_version
 from mcp_server.errors import InvalidArgument, StoreFailure
-from mcp_server.gc_tuning import uncollected
+from mcp_server.gc_tuning import gc_paused
 from mcp_server.handlers.app import App
 from mcp_server.handlers.connections import Connections
 from mcp_server.handlers.event_feed import EventFeed
@@ -47,17 +47,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_REAP_SECONDS = 0.5
+_TIDY_SECONDS = 0.5
 _REOPEN_SECONDS = 10.0
 _CLOSE_SECONDS = 10.0
 # An index with at most this many rows is synced with the files before the first call is answered, a larger one after.
-_SYNCED_FIRST = 5_000
+_SYNC_FIRST_ROWS = 5_000
 
 
 @cache
 def _state_db() -> type[StateDb]:
     """Import `StateDb` only when a handle is opened: the import takes a quarter of a second."""
-    with uncollected():
+    with gc_paused():
         from mcp_server.storage.sqlite.database import StateDb
 
     return StateDb
@@ -67,7 +67,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     """Like `Path.exists`, but False instead of an error if the folder can't be searched."""
     try:
         path.stat()
@@ -85,7 +85,7 @@ class Runtime:
         self.feed = EventFeed()
         self.rollouts = RolloutFiles(config.home)
         self.locks = CodexWriterLocks(config.home)
-        self.codex = CodexBeside(config, self.rollouts)
+        self.codex = CodexDatabases(config, self.rollouts)
         stores = Stores(
             *(self.rollouts, self.locks, None, MemoryState(), MemoryRollouts, self.codex.names),
             codex=self.codex.rows,
@@ -104,12 +104,12 @@ class Runtime:
         self.connections.on_ended = self.service.lifecycle.leave_connection
         self.notifier = ResourceNotifier(self.feed.subscribe, self.connections)
         self.app = App(self.service, self.feed, self.examine, self.connections.of, wait_seconds=config.wait_seconds)
-        self.app.home_notes = self._notes
+        self.app.home_notes = self._home_notes
         # Whether the index is handed out first and synced with the files afterwards.
-        self._behind = False
+        self._sync_later = False
         # Called when the threads are closed. Worker threads that can't be cancelled may still hold up the lifespan.
-        self.closed: Callable[[], None] = lambda: None
-        self._open = 0
+        self.on_closed: Callable[[], None] = lambda: None
+        self._open_lifespans = 0
 
     # ------------------------------------------------------------------------------------------ life
 
@@ -117,41 +117,41 @@ class Runtime:
     async def lifespan(self, _: object) -> AsyncGenerator[str]:
         """One connection in memory or over stdio, or a whole HTTP server. Yields the connection's key."""
         key = self.connections.begin()
-        self._open += 1
-        if self._open > 1:
+        self._open_lifespans += 1
+        if self._open_lifespans > 1:
             try:
                 yield key
             finally:
-                self._open -= 1
-                await self._leave(key)
+                self._open_lifespans -= 1
+                await self._end_connection(key)
             return
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(kept_up, "the state DB's task", self._serve_state)
-                tasks.start_soon(kept_up, "the closing of threads", self._reap)
-                tasks.start_soon(kept_up, "the event feed", self._feed)
+                tasks.start_soon(supervised, "the state DB's task", self._serve_state)
+                tasks.start_soon(supervised, "the closing of idle threads", self._tidy_regularly)
+                tasks.start_soon(supervised, "the event feed", self._follow_log)
                 try:
                     yield key
                 finally:
-                    await self._leave(key)
+                    await self._end_connection(key)
                     await in_worker_within(_CLOSE_SECONDS, self.service.lifecycle.close_all)
-                    self.closed()
+                    self.on_closed()
                     tasks.cancel_scope.cancel()
         finally:
-            self._open -= 1
+            self._open_lifespans -= 1
             if self.state is not None:
                 self.state.close()
 
-    async def _leave(self, key: str) -> None:
+    async def _end_connection(self, key: str) -> None:
         self.connections.end(key)
         await in_worker_within(_CLOSE_SECONDS, self.service.lifecycle.leave_connection, key)
 
-    async def _feed(self) -> None:
+    async def _follow_log(self) -> None:
         await self.feed.follow(lambda: self.service.catalog.log, self.notifier.publish)
 
-    async def _reap(self) -> None:
+    async def _tidy_regularly(self) -> None:
         while True:
-            await anyio.sleep(_REAP_SECONDS)
+            await anyio.sleep(_TIDY_SECONDS)
             await in_worker(self.service.tidy)
 
     # ------------------------------------------------------------------------------------------ the handle
@@ -160,13 +160,13 @@ class Runtime:
         """Open and migrate the state DB, build or sync the index, finish journalled operations, hand the index out
         and follow the files. Reopen the state DB when it is lost."""
         path = self.config.state_path
-        for note in await in_worker(self._notes):
+        for note in await in_worker(self._home_notes):
             logger.warning("%s", note)
         if path is None:
             logger.info("serving home %s from the files alone", self.config.home)
             self.app.release_calls()
             return
-        if not _is_there(path):
+        if not _exists(path):
             await in_background(self._look_ahead)
         pauses, failures = Pauses(first=0.0), Failures()
         while True:
@@ -193,15 +193,15 @@ class Runtime:
         failures = Failures()
         async with anyio.create_task_group() as following:
             watching = partial(in_background, partial(self._follow_files, state))
-            following.start_soon(kept_up, "the watch of the files", watching)
+            following.start_soon(supervised, "the watch of the files", watching)
             if not self.config.read_only:
                 written_here = self.service.live.written_here
                 indexing = partial(
                     in_background, partial(keep_indexed, self.rollouts, state, path, written_here=written_here)
                 )
-                following.start_soon(kept_up, "the index of histories", indexing)
+                following.start_soon(supervised, "the index of histories", indexing)
             while not await in_worker(state.is_lost):  # another process may move the file aside and tell nobody
-                await anyio.sleep(_REAP_SECONDS)
+                await anyio.sleep(_TIDY_SECONDS)
                 if self.config.read_only:
                     continue
                 try:
@@ -223,9 +223,9 @@ class Runtime:
                 written_here=self.service.live.written_here,
                 more_names=self.codex.names,
                 wake=self.feed.wake,
-                behind=self._behind,
+                behind=self._sync_later,
             )
-        elif self._behind:
+        elif self._sync_later:
             try:
                 self._sync(state)
                 self.feed.wake()
@@ -269,13 +269,13 @@ class Runtime:
 
     def _is_in_step(self, state: StateDb) -> bool:
         """Whether the index was built before. A small one is synced with the files at once."""
-        self._behind = state.backfill().status == "complete"
-        if not self._behind:
+        self._sync_later = state.backfill().status == "complete"
+        if not self._sync_later:
             return False
         rows = doctor.row_counts(state)
-        if rows.active + rows.archived <= _SYNCED_FIRST:
+        if rows.active + rows.archived <= _SYNC_FIRST_ROWS:
             self._sync(state)
-            self._behind = False
+            self._sync_later = False
         return True
 
     def _backfill(self, state: StateDb, stop: threading.Event) -> BackfillResult:
@@ -307,7 +307,7 @@ class Runtime:
 
     # ------------------------------------------------------------------------------------------ status
 
-    def _notes(self) -> list[str]:
+    def _home_notes(self) -> list[str]:
         return homes.notes(self.config.home, self.config.home_named_by)
 
     def examine(self, *, repair: bool, dry_run: bool, deep: bool | None = None) -> StatusResult:
@@ -336,10 +336,10 @@ class Runtime:
             report, repaired = done.after or done.before, done.counts()
         histories = {"indexed": state.indexed_count(), "unread": state.unread_count()} if state else {}
         status = status_of(self.config, report, len(self.service.live.ids()), histories, repaired)
-        return replace(status, notes=self._notes())
+        return replace(status, notes=self._home_notes())
 
 
-async def kept_up(what: str, work: Callable[[], Awaitable[None]]) -> None:
+async def supervised(what: str, work: Callable[[], Awaitable[None]]) -> None:
     """Run work until it ends by itself; restart it after each failure. `what` names it in the log."""
     pauses, failures = Pauses(), Failures()
     while True:

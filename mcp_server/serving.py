@@ -14,12 +14,12 @@ from mcp_server.config import http_token
 from mcp_server.errors import InvalidArgument
 from mcp_server.handlers.http import http_app, is_loopback
 from mcp_server.server import HomeServer
-from mcp_server.shutdown import leave_soon, until_stopped
+from mcp_server.shutdown import exit_soon, serve_until_signalled
 
 # How long running HTTP requests may go on at shutdown: long polls and streams never end by themselves.
 _GRACE_SECONDS = 2
 _TOKEN_CHARS = 16
-_ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +36,8 @@ def run(
         InvalidArgument: the server can't listen on the address, or others can reach it and there is no good token.
     """
     if address is None:
-        server.runtime.closed = leave_soon
-        anyio.run(until_stopped, server.run_stdio_async)
+        server.runtime.on_closed = exit_soon
+        anyio.run(serve_until_signalled, server.run_stdio_async)
         return
     host, port = address
     token = http_token()
@@ -46,7 +46,7 @@ def run(
     import uvicorn
 
     listening = open_sockets(host, port)
-    server.runtime.closed = leave_soon
+    server.runtime.on_closed = exit_soon
     config = uvicorn.Config(
         http_app(server, host, token, more_hosts, session_timeout),
         log_level="warning",
@@ -54,14 +54,14 @@ def run(
     )
     http = uvicorn.Server(config)
     where = url_of(host, listening[0].getsockname()[1])
-    needs = ", where clients send THREADSTORE_TOKEN as a bearer token" if token else ""
+    hint = ", where clients send THREADSTORE_TOKEN as a bearer token" if token else ""
 
     async def serve() -> None:
-        logger.info("MCP over HTTP at %s%s; stop it with Ctrl+C or a signal to process %d", where, needs, os.getpid())
+        logger.info("MCP over HTTP at %s%s; stop it with Ctrl+C or a signal to process %d", where, hint, os.getpid())
         await http.serve(listening)
 
     # uvicorn handles SIGINT and SIGTERM itself, and raises them again when it has ended.
-    anyio.run(until_stopped, serve, lambda: setattr(http, "should_exit", True))
+    anyio.run(serve_until_signalled, serve, lambda: setattr(http, "should_exit", True))
 
 
 def _check_token(token: str | None, address: str) -> None:
@@ -87,23 +87,23 @@ def open_sockets(host: str, port: int) -> list[socket.socket]:
             try:
                 opened.append(socket.create_server((address, port), family=family))
             except OSError as error:  # localhost may resolve to ::1 on a machine without IPv6
-                if error.errno not in _ABSENT or (number == len(addresses) and not opened):
+                if error.errno not in _NO_SUCH_ADDRESS or (number == len(addresses) and not opened):
                     raise
             else:
                 port = opened[0].getsockname()[1]
     except OSError as error:
         for one in opened:
             one.close()
-        raise InvalidArgument("--http", f"{host}:{port}", *_why_not(error)) from error
+        raise InvalidArgument("--http", f"{host}:{port}", *_listen_problem(error)) from error
     return opened
 
 
-def _why_not(error: OSError) -> tuple[str, str]:
+def _listen_problem(error: OSError) -> tuple[str, str]:
     if error.errno == errno.EADDRINUSE:
         return "address already in use", "stop what listens there, or pass another port (0: any that is free)"
     if error.errno in (errno.EACCES, errno.EPERM):
         return "the system lets nobody but root listen there", "pass a port above 1023"
-    if isinstance(error, socket.gaierror) or error.errno in _ABSENT:
+    if isinstance(error, socket.gaierror) or error.errno in _NO_SUCH_ADDRESS:
         return "it is no address of this machine", "pass 127.0.0.1, or one that `ip address` shows"
     return f"nobody can listen there ({error.strerror or error})", "pass another address"
 

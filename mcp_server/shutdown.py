@@ -16,21 +16,21 @@ _LINGER_SECONDS = 0.5
 _HANG_UP = getattr(signal, "SIGHUP", None)
 
 
-async def until_stopped(serve: Callable[[], Awaitable[object]], end: Callable[[], None] | None = None) -> None:
+async def serve_until_signalled(serve: Callable[[], Awaitable[object]], end: Callable[[], None] | None = None) -> None:
     """Serve until `serve` returns or a signal arrives: SIGINT, SIGTERM, or SIGHUP when a terminal or SSH session ends.
 
     A signal calls `end`; without `end`, `serve` is cancelled. A second SIGINT or SIGTERM ends the process at once.
     """
     loop = asyncio.get_running_loop()
-    told = False
+    signalled = False
     with anyio.CancelScope() as scope:
 
         def stop(number: int, frame: FrameType | None) -> None:
-            nonlocal told
+            nonlocal signalled
             # Kernel and shell may each send SIGHUP for the same hang-up.
-            if told and number != _HANG_UP:
+            if signalled and number != _HANG_UP:
                 os._exit(128 + number)
-            told = True
+            signalled = True
             loop.call_soon_threadsafe(end or scope.cancel)
 
         taken = [signal.SIGINT, signal.SIGTERM]
@@ -41,12 +41,12 @@ async def until_stopped(serve: Callable[[], Awaitable[object]], end: Callable[[]
             await serve()
         finally:
             # After a signal, keep the handler: a second signal must still end what lingers.
-            if not told:
+            if not signalled:
                 for number, handler in before.items():
                     signal.signal(number, handler)
 
 
-def leave_soon() -> None:
+def exit_soon() -> None:
     """End the process with exit code 0 in half a second, if it has not ended by itself.
 
     A process waits for its threads, and a worker thread that reads stdin or watches files can't be cancelled.

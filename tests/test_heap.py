@@ -13,10 +13,10 @@ pytestmark = pytest.mark.nightly
 # Four threads hold memory at the same time; then the C library tells its heaps.
 PROGRAM = """
 import ctypes, sys, threading
-from mcp_server.gc_tuning import share_one_heap
+from mcp_server.gc_tuning import use_one_malloc_arena
 
 if sys.argv[1] == "shared":
-    share_one_heap()
+    use_one_malloc_arena()
 all_hold = threading.Barrier(4)
 
 def hold():

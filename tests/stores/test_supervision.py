@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from mcp_server import runtime
-from mcp_server.runtime import kept_up
+from mcp_server.runtime import supervised
 from mcp_server.sync import supervision
 from mcp_server.sync.supervision import Failures, Pauses
 
@@ -68,7 +68,7 @@ async def test_work_that_fails_is_begun_again_until_it_ends_by_itself(
         if (failure := left.pop(0)) is not None:
             raise failure
 
-    await kept_up("the watch", work)
+    await supervised("the watch", work)
     assert left == []
     assert clock.slept == [1, 2]
     assert [record.getMessage() for record in caplog.records] == [
@@ -87,7 +87,7 @@ async def test_work_that_always_fails_rests_longer_and_longer_and_can_be_cancell
         raise ZeroDivisionError
 
     with anyio.CancelScope() as scope:
-        await kept_up("the index", work)
+        await supervised("the index", work)
     assert scope.cancelled_caught
     assert all(one <= other for one, other in pairwise(clock.slept))
     assert clock.slept[-1] == 60

@@ -12,7 +12,7 @@ from mcp_server.sync.codex_names import CodexNames
 from mcp_server.sync.freshness import Freshness
 
 
-class CodexBeside:
+class CodexDatabases:
     """The databases that Codex keeps for a home, if Codex has used that home."""
 
     def __init__(self, config: Config, rollouts: RolloutStore) -> None:
