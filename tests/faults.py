@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from mcp_server.storage.codex_rows import CodexRows
-from mcp_server.storage.contracts import RolloutStore, StateStore
-from mcp_server.storage.writer_locks import WriterLocks
+from mcp_server.storage.contracts import Leases, RolloutStore, StateStore
 
 T = TypeVar("T")
 
-_CONTRACTS = (RolloutStore, StateStore, WriterLocks, CodexRows)
+_CONTRACTS = (RolloutStore, StateStore, Leases, CodexRows)
 
 
 class Killed(BaseException):

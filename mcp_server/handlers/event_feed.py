@@ -13,7 +13,7 @@ import anyio
 from mcp_server.errors import StoreFailure
 from mcp_server.handlers.workers import in_worker
 from mcp_server.models.event import ThreadEvent
-from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.contracts import EventLog
 from mcp_server.sync.supervision import Failures
 
 Listener = Callable[[Sequence[ThreadEvent]], Awaitable[None]]
@@ -82,7 +82,7 @@ class EventFeed:
         finally:
             leave()
 
-    async def follow(self, log: Callable[[], StateStore], listener: Listener) -> None:
+    async def follow(self, log: Callable[[], EventLog], listener: Listener) -> None:
         """Hand appended events to the listener, oldest first, until cancelled."""
         self._loop = asyncio.get_running_loop()
         source, seq, looked_ms = log(), 0, 0
@@ -115,7 +115,7 @@ class EventFeed:
                 failures.log(f"events up to {seq} did not reach every subscriber", error)
                 await anyio.sleep(_RETRY_SECONDS)
 
-    async def _seq_before(self, source: StateStore, last_told: int) -> int:
+    async def _seq_before(self, source: EventLog, last_told: int) -> int:
         """The seq to start after in a log that was not followed since `_followed_since_ms`.
 
         `last_told` is the last seq that was handed on. Events that other processes appended after `_followed_since_ms`

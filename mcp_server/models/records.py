@@ -133,3 +133,25 @@ class BackfillState:
     found: int = 0
     horizon_ms: int | None = None
     """By the names of their rollouts, all active threads that were created after this are indexed. None: unknown."""
+
+
+class Copy(msgspec.Struct, frozen=True, gc=False):
+    """A file by its path, with the stamp that it had when it was read, and the thread whose id it carries."""
+
+    path: str
+    stamp: FileStamp
+    thread_id: str
+
+
+READER = 2
+"""Raised with each version that reads more than the one before: what that could not read is tried again then."""
+
+
+class Unreadable(msgspec.Struct, frozen=True, gc=False):
+    """A file without a usable thread, by its path: at which byte reading failed, and why. `stamp` is the file's as it
+    was then; None where not the content is at fault but the system, so that each look tries it again."""
+
+    path: str
+    stamp: FileStamp | None
+    byte: int
+    reason: str

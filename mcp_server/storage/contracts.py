@@ -1,8 +1,12 @@
-"""The contracts of the stores, written once: order, ownership and errors of each method. Implementations stay quiet.
+"""The contracts that every home keeps, written once: order, ownership and errors of each method. Implementations stay
+quiet.
 
-Two kinds of truth meet here. A `RolloutStore` holds the files, which are the truth. A `StateStore` holds what is
-derived from them (rows, edges), and four things that are not: events, the journal of running operations, receipts of
-calls, and tombstones. Losing a state store loses no thread.
+A home is where threads live. `Rollouts` holds the bytes of their histories, which are the truth. `ThreadIndex` and
+`TurnIndex` hold what is derived from them; `EventLog` and `OperationLog` what is not: events, the journal of running
+operations, receipts of calls, tombstones. Losing all of these loses no thread. `Leases` give each thread one writer.
+
+Last stand `RolloutStore` and `StateStore`: what a home of files adds, so that its index can be kept in step with them.
+Only `sync` uses that.
 
 Every method blocks, and any thread may call it. Paths are relative to the home, with `/`, such as
 `sessions/2026/11/22/rollout-….jsonl`.
@@ -12,25 +16,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from mcp_server.codex.files import BadLine, Description, RolloutFile
 from mcp_server.codex.lines import RawLine
 from mcp_server.errors import StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
-from mcp_server.models.records import BackfillState, Change, Operation, SpawnEdge
+from mcp_server.models.history import IndexCheckpoint, IndexUpdate, TurnSpan
+from mcp_server.models.records import BackfillState, Change, Copy, Operation, Receipt, SpawnEdge, Unreadable
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.storage.copies import CopyStore
-from mcp_server.storage.history import HistoryStore
-from mcp_server.storage.query import Count, Difference, ThreadQuery, ThreadRows
-from mcp_server.storage.receipts import ReceiptStore
-from mcp_server.storage.unreadable import UnreadableStore
-
-# ---------------------------------------------------------------------------------------------- rollouts
+from mcp_server.storage.query import Count, Difference, TextPlace, TextQuery, ThreadQuery, ThreadRows
 
 
-class RolloutStore(Protocol):
-    """Rollout files and the name index of one home."""
+class Rollouts(Protocol):
+    """The bytes of each thread's history, and the names that people give threads."""
 
     def path_of(self, thread_id: str, created_at_ms: int) -> str:
         """The path of a new thread's rollout: date folder and name by local time, as Codex does. Touches nothing."""
@@ -40,33 +40,9 @@ class RolloutStore(Protocol):
         """The path that clients see."""
         ...
 
-    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
-        """All rollout files, active and archived, by path, descending: the newest date first. It looks as it is asked
-        for the next. What vanishes meanwhile is left out. What is `unusable` of the two folders goes to `odd`."""
-        ...
-
-    def paths(self) -> Iterator[str]:
-        """The paths of the same, and of links that may lead nowhere: no file is looked at."""
-        ...
-
-    def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
-        """What is called a rollout, at these paths or anywhere, and is no file of the home: a link that leads nowhere
-        or out of its folder, a pipe. With it folders that can't be looked into, and what is called like a file that is
-        read beside the rollouts. All other methods pass these over."""
-        ...
-
-    def abandoned(self) -> list[str]:
-        """Drafts of rollouts that nobody has written to for an hour: what `drafted` leaves where its process is killed.
-        They are no rollouts; `remove` takes them away."""
-        ...
-
     def locate(self, thread_id: str) -> list[RolloutFile]:
         """The files whose name carries the id, copies by sync tools too: the one that is the thread first, by
         `rank_of`. Reads no file."""
-        ...
-
-    def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
-        """The files whose name says that they are this very rollout, in the same order. Reads no file."""
         ...
 
     def stat(self, path: str) -> RolloutFile | None:
@@ -82,11 +58,6 @@ class RolloutStore(Protocol):
         Raises:
             DamagedRollout: empty, unreadable, or without session metadata at the start.
         """
-        ...
-
-    def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
-        """Read the metadata of several rollouts, in one go: for each the description, or what is wrong with it, or
-        None if the file is gone."""
         ...
 
     def lines(self, path: str, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
@@ -176,13 +147,6 @@ class RolloutStore(Protocol):
             PathOutsideHome: the path does not lie in one of the two folders.
         """
 
-    def names(self) -> dict[str, str]:
-        """Thread names by id: the newest line of session_index.jsonl for each."""
-        ...
-
-    def names_stamp(self) -> FileStamp | None:
-        """Stamp of session_index.jsonl, None if there is none."""
-
     def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
         """Append one line to session_index.jsonl, durably. May run beside a Codex that does the same."""
 
@@ -190,17 +154,19 @@ class RolloutStore(Protocol):
         """Rewrite session_index.jsonl without the id (Codex does so on delete). Nothing to forget is fine."""
 
 
-# ---------------------------------------------------------------------------------------------- state
+class Snapshots(Protocol):
+    """Reads that belong together."""
 
-
-class StateStore(HistoryStore, ReceiptStore, UnreadableStore, CopyStore, Protocol):
-    """Rows, edges, events, journal, receipts. A read sees all that was committed before it began."""
-
-    def commit(self, change: Change) -> list[ThreadEvent]:
-        """Apply one change; returns the events appended (those derived from `observed` first), with seq and time."""
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Within, all reads of this thread see the same state of the store. Nothing is waited for within: others may
+        wait for the snapshot."""
         ...
 
-    # rows
+
+class ThreadIndex(Snapshots, Protocol):
+    """Rows of threads, lists, counts, and the edges of sub-agents. A read sees all that was committed before it
+    began."""
+
     def get(self, thread_id: str) -> StoredThread | None: ...
 
     def get_many(self, thread_ids: Collection[str]) -> dict[str, StoredThread]: ...
@@ -223,6 +189,227 @@ class StateStore(HistoryStore, ReceiptStore, UnreadableStore, CopyStore, Protoco
         """Ids of the threads with exactly this name, active ones first, then the newest by `updated_at`."""
         ...
 
+    def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
+        """Path and file stamp of the rows of these threads, or of all, by thread id: cheaper than the rows."""
+        ...
+
+    def edges_above(self, thread_id: str) -> list[SpawnEdge]:
+        """The edge from a thread's parent, that from the parent's, and so on; a cycle ends before its second round."""
+        ...
+
+    def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
+        """The edges below these threads: those to their children, to the children of those, and so on; each once, by
+        child id."""
+        ...
+
+    def forks_of(self, thread_id: str) -> list[str]:
+        """Ids of the paginated forks that borrow this thread's bytes (`history_base`), sorted."""
+        ...
+
+    def copies(self, thread_ids: Collection[str] | None = None) -> list[Copy]:
+        """All that are remembered, or those of these threads, by path."""
+        ...
+
+    def unreadable(self) -> list[Unreadable]:
+        """All that is remembered, by path."""
+        ...
+
+
+class TurnIndex(Snapshots, Protocol):
+    """The turns of histories by byte offset, and their full text. It is built by whoever reads them, and a thread that
+    is forgotten, or vanishes from the rows, takes its part along.
+
+    Numbers of turns and items count from 0; ranges leave their end out and may reach beyond what is there.
+    """
+
+    def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
+        """How far these threads are indexed, those that are."""
+        ...
+
+    def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+        """The turns with these numbers, in order."""
+        ...
+
+    def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
+        """The turns that hold the items with these numbers in the thread, in order."""
+        ...
+
+    def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
+        """The first turn with this id."""
+        ...
+
+    def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
+        """Take in what readings found, in one transaction, each of another thread. False, and nothing is changed,
+        for a thread whose mark is not the one that the step goes on from: another has indexed it meanwhile.
+        Of a thread that was deleted meanwhile nothing stays."""
+        ...
+
+    def places(self, query: TextQuery) -> list[TextPlace]:
+        """Where texts may hold the literals, newest first: what was written since the index was begun as it came, and
+        below it what was there before, as its threads were read. No place that holds them is left out, for what
+        `re.IGNORECASE` takes for the same. A place is to be looked at: it may hold the literals in pieces, be a tool's,
+        or be gone."""
+        ...
+
+    def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
+        """Threads whose names may hold all literals, whatever their case; the last changed first. Names are to be
+        looked at; what stands behind a NUL in one is not found."""
+        ...
+
+    def unread(self, limit: int) -> list[str]:
+        """Threads whose rollouts are not indexed as their rows tell of them, the last changed first."""
+        ...
+
+    def unread_count(self) -> int: ...
+
+    def indexed_count(self) -> int:
+        """How many threads are indexed, up to whatever place."""
+        ...
+
+
+class EventLog(Protocol):
+    """Events by seq, which grows and never repeats."""
+
+    def events_after(
+        self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None
+    ) -> list[ThreadEvent]:
+        """Events with a greater seq, oldest first."""
+        ...
+
+    def last_seq(self) -> int:
+        """Seq of the newest event, 0 if there is none."""
+        ...
+
+
+class OperationLog(Protocol):
+    """The journal of cascades, receipts of calls with a `request_id`, and tombstones. A claim is there before the work
+    of a call, and its outcome after; a claim alone tells of work that was cut short."""
+
+    def operation(self, operation_id: str) -> Operation | None: ...
+
+    def running_operations(self) -> list[Operation]:
+        """Operations that were planned and not finished, oldest first."""
+        ...
+
+    def moved_with(self, kind: str, thread_id: str) -> set[str]:
+        """The threads of the newest finished operation of a kind that the thread is among: those for which it is the
+        newest too. One is newer than another that was recorded before it."""
+        ...
+
+    def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
+        """Which of these have a tombstone."""
+        ...
+
+    def receipts(self, client: str, request_id: str) -> list[Receipt]:
+        """What is on record of a client's request id, of all its connections, the newest first."""
+        ...
+
+    def claim(self, claim: Receipt, abandoned: Receipt | None = None) -> Receipt:
+        """Put a claim on record if nothing has its key, or in place of the `abandoned` one; returns what is there then.
+        It outlives the process, and a loss of power."""
+        ...
+
+    def save_receipt(self, receipt: Receipt) -> None:
+        """The outcome of a claim, in its place."""
+
+    def release_claim(self, claim: Receipt) -> None:
+        """Take back a claim whose work was refused; its outcome, or another's claim in its place, stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lease, as far as the system tells."""
+
+    pid: int | None = None
+    program: str | None = None
+    since_ms: int | None = None
+
+
+class Leases(Protocol):
+    """One writer a thread, across processes and programs: Codex's own lock files."""
+
+    def acquire(self, thread_id: str) -> None:
+        """Take the lock, without waiting. Taking one that this object holds already is an error of the program.
+
+        Raises:
+            ActiveWriter: another process (or another owner in this one) holds it.
+        """
+
+    def release(self, thread_id: str) -> None:
+        """Give the lock back and remove its file. Not held is fine."""
+
+    def acquire_many(self, thread_ids: Sequence[str]) -> None:
+        """`acquire` for each, all or none. For one piece of work: as long as it is short, another process that wants
+        any lock may be made to wait, rather than be refused one of these."""
+
+    def check_free(self, thread_ids: Sequence[str]) -> None:
+        """Raises what `acquire_many` would now, as far as can be seen; takes nothing, makes nothing."""
+
+    def release_many(self, thread_ids: Collection[str]) -> None:
+        """`release` for each."""
+
+    def held(self) -> frozenset[str]:
+        """The threads whose locks this object holds."""
+        ...
+
+    def holder(self, thread_id: str) -> Holder | None:
+        """Who holds the lock in another process; None if it is free or ours."""
+
+    def foreign(self) -> dict[str, Holder]:
+        """All locks of the home that other processes hold."""
+        ...
+
+
+# ---------------------------------------------------------------------------------------------- homes of files
+
+
+class RolloutStore(Rollouts, Protocol):
+    """Rollout files and the name index of one home."""
+
+    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
+        """All rollout files, active and archived, by path, descending: the newest date first. It looks as it is asked
+        for the next. What vanishes meanwhile is left out. What is `unusable` of the two folders goes to `odd`."""
+        ...
+
+    def paths(self) -> Iterator[str]:
+        """The paths of the same, and of links that may lead nowhere: no file is looked at."""
+        ...
+
+    def unusable(self, paths: Collection[str] | None = None) -> list[BadLine]:
+        """What is called a rollout, at these paths or anywhere, and is no file of the home: a link that leads nowhere
+        or out of its folder, a pipe. With it folders that can't be looked into, and what is called like a file that is
+        read beside the rollouts. All other methods pass these over."""
+        ...
+
+    def abandoned(self) -> list[str]:
+        """Drafts of rollouts that nobody has written to for an hour: what `drafted` leaves where its process is killed.
+        They are no rollouts; `remove` takes them away."""
+        ...
+
+    def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
+        """The files whose name says that they are this very rollout, in the same order. Reads no file."""
+        ...
+
+    def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+        """Read the metadata of several rollouts, in one go: for each the description, or what is wrong with it, or
+        None if the file is gone."""
+        ...
+
+    def names(self) -> dict[str, str]:
+        """Thread names by id: the newest line of session_index.jsonl for each."""
+        ...
+
+    def names_stamp(self) -> FileStamp | None:
+        """Stamp of session_index.jsonl, None if there is none."""
+
+
+class StateStore(ThreadIndex, TurnIndex, EventLog, OperationLog, Protocol):
+    """The index of a home, with what is remembered of its files."""
+
+    def commit(self, change: Change) -> list[ThreadEvent]:
+        """Apply one change; returns the events appended (those derived from `observed` first), with seq and time."""
+        ...
+
     def compare(self, found: Iterable[RolloutFile]) -> Difference:
         """How the rows stand to all the files that there are. Holds no more than what differs."""
         ...
@@ -234,10 +421,6 @@ class StateStore(HistoryStore, ReceiptStore, UnreadableStore, CopyStore, Protoco
 
     def written_last(self, limit: int) -> dict[str, FileStamp]:
         """Paths and stamps of the rollouts with the newest mtimes, as the rows tell them; a look at every row."""
-        ...
-
-    def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
-        """Path and file stamp of the rows of these threads, or of all, by thread id: cheaper than the rows."""
         ...
 
     def largest(self, limit: int) -> dict[str, int]:
@@ -260,49 +443,6 @@ class StateStore(HistoryStore, ReceiptStore, UnreadableStore, CopyStore, Protoco
         """Set the rows' names to these, remember the stamp; returns the events of the names that changed."""
         ...
 
-    # edges
-    def edges_above(self, thread_id: str) -> list[SpawnEdge]:
-        """The edge from a thread's parent, that from the parent's, and so on; a cycle ends before its second round."""
-        ...
-
-    def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
-        """The edges below these threads: those to their children, to the children of those, and so on; each once, by
-        child id."""
-        ...
-
-    def forks_of(self, thread_id: str) -> list[str]:
-        """Ids of the paginated forks that borrow this thread's bytes (`history_base`), sorted."""
-        ...
-
-    # events
-    def events_after(
-        self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None
-    ) -> list[ThreadEvent]:
-        """Events with a greater seq, oldest first."""
-        ...
-
-    def last_seq(self) -> int:
-        """Seq of the newest event, 0 if there is none."""
-        ...
-
-    # journal
-    def operation(self, operation_id: str) -> Operation | None: ...
-
-    def running_operations(self) -> list[Operation]:
-        """Operations that were planned and not finished, oldest first."""
-        ...
-
-    def moved_with(self, kind: str, thread_id: str) -> set[str]:
-        """The threads of the newest finished operation of a kind that the thread is among: those for which it is the
-        newest too. One is newer than another that was recorded before it."""
-        ...
-
-    # tombstones
-    def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
-        """Which of these have a tombstone."""
-        ...
-
-    # backfill
     def backfill(self) -> BackfillState: ...
 
     def claim_backfill(self, owner: str, now_ms: int, lease_ms: int) -> bool:
@@ -316,3 +456,9 @@ class StateStore(HistoryStore, ReceiptStore, UnreadableStore, CopyStore, Protoco
 
     def checkpoint_backfill(self, state: BackfillState) -> None:
         """Record progress (and so renew the lease), or the end with status `complete`."""
+
+    def note_copies(self, found: Sequence[Copy], settled: Collection[str] = ()) -> None:
+        """Remember these, in place of what was known of them; and forget those at the `settled` paths."""
+
+    def note_unreadable(self, found: Sequence[Unreadable], settled: Collection[str] = ()) -> None:
+        """Remember these files, in place of what was known of them; and forget those at the `settled` paths."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from mcp_server.models.cwd import canonical_cwd
+from mcp_server.models.history import TurnSpan
 from mcp_server.models.thread import SortDirection, SourceKind, StoredThread, ThreadSortKey
 
 COUNTED = 500
@@ -146,3 +147,28 @@ def beyond(key_ms: int, thread_id: str, query: ThreadQuery) -> bool:
         return key_ms < anchor.at_ms if descending else key_ms > anchor.at_ms
     place, end = (key_ms, thread_id), (anchor.at_ms, anchor.thread_id)
     return place < end if descending else place > end
+
+
+@dataclass(frozen=True, slots=True)
+class TextQuery:
+    """What texts are asked for: all `literals` are in them, whatever their case. `threads` bounds their threads (its
+    order and page don't count), `thread_id` names a single one, `before` is the place that the last page ended at."""
+
+    literals: tuple[str, ...]
+    threads: ThreadQuery
+    tools: bool = False
+    thread_id: str | None = None
+    before: int | None = None
+    limit: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class TextPlace:
+    """A text that may hold what was asked for: the lines in `[start, end)` of the turn at `span`; None if that is gone,
+    or if a message between turns is there. `number` falls from newer texts to older ones."""
+
+    number: int
+    thread: StoredThread
+    span: TurnSpan | None
+    start: int
+    end: int

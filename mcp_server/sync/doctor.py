@@ -17,14 +17,11 @@ from mcp_server.codex.files import BadLine, Description, RolloutFile, add_bad_li
 from mcp_server.codex.lines import MalformedLine, decode_raw
 from mcp_server.codex.paths import id_in
 from mcp_server.errors import ActiveWriter, DamagedRollout
-from mcp_server.models.records import BackfillState, Operation
+from mcp_server.models.records import BackfillState, Copy, Operation, Unreadable
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.codex_rows import CodexRows, NoCodexRows
-from mcp_server.storage.contracts import RolloutStore, StateStore
-from mcp_server.storage.copies import Copy
+from mcp_server.storage.contracts import Holder, Leases, RolloutStore, StateStore
 from mcp_server.storage.query import Difference, ThreadQuery
-from mcp_server.storage.unreadable import Unreadable
-from mcp_server.storage.writer_locks import Holder, WriterLocks
 from mcp_server.sync.reconciler import sync
 from mcp_server.sync.upsert import NameSource, SyncReport, batches, newest_first
 
@@ -125,9 +122,7 @@ class RepairReport:
         return counts | {"abandoned": len(before.abandoned), "codex_rows": self.codex_rows}
 
 
-def examine(
-    rollouts: RolloutStore, state: StateStore | None, locks: WriterLocks, *, deep: bool = False
-) -> DoctorReport:
+def examine(rollouts: RolloutStore, state: StateStore | None, locks: Leases, *, deep: bool = False) -> DoctorReport:
     """Say how index and files stand to each other. Writes nothing.
 
     Files that the index doesn't know in their present state are read, the others only if `deep`, which finds malformed
@@ -171,7 +166,7 @@ def examine(
 def repair(
     rollouts: RolloutStore,
     state: StateStore,
-    locks: WriterLocks,
+    locks: Leases,
     *,
     dry_run: bool = False,
     deep: bool = False,
@@ -199,9 +194,7 @@ def _behind(state: StateStore, codex: CodexRows, written_here: Callable[[], Coll
     return {thread_id: paths[thread_id] for thread_id in codex.behind(paths)}
 
 
-def _let_follow(
-    state: StateStore, locks: WriterLocks, codex: CodexRows, written_here: Callable[[], Collection[str]]
-) -> int:
+def _let_follow(state: StateStore, locks: Leases, codex: CodexRows, written_here: Callable[[], Collection[str]]) -> int:
     """Those that another process holds are left to it. Returns how many rows followed."""
     behind = _behind(state, codex, written_here)
     followed = 0

@@ -1,7 +1,7 @@
 """Looks threads up and repairs each row that no longer matches its file (read-repair, CODEX_SEMANTICS 3.7).
 
 Several functions take the same keywords:
-    written_here: returns the threads whose writer lock this process holds (`WriterLocks.held`). Their rows are skipped:
+    written_here: returns the threads whose writer lock this process holds (`Leases.held`). Their rows are skipped:
         whoever loaded such a thread keeps its row.
     more_names: a second source of names, which takes precedence over session_index.jsonl.
 """

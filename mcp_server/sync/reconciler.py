@@ -4,7 +4,7 @@
 difference once.
 
 Several functions take the same keywords:
-    written_here: returns the threads whose writer lock this process holds (`WriterLocks.held`). Their rows are skipped:
+    written_here: returns the threads whose writer lock this process holds (`Leases.held`). Their rows are skipped:
         whoever loaded such a thread keeps its row.
     more_names: a second source of names, which takes precedence over session_index.jsonl.
     sink: receives every line and every file that had to be skipped.

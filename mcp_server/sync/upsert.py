@@ -18,12 +18,11 @@ from mcp_server.codex.files import BadLine, Description, RolloutFile
 from mcp_server.codex.paths import id_in, revert_order
 from mcp_server.errors import DamagedRollout, NotStorable
 from mcp_server.models.event import ThreadEvent
-from mcp_server.models.records import Change
+from mcp_server.models.records import Change, Copy, Unreadable
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.contracts import RolloutStore, StateStore
-from mcp_server.storage.copies import Copy, KnownCopies
 from mcp_server.storage.rollout_text import damage_of
-from mcp_server.storage.unreadable import Unreadable
+from mcp_server.sync.copies import KnownCopies
 
 
 class NameSource(Protocol):

@@ -30,8 +30,8 @@ from mcp_server.models.records import Change, Move, Moved, Operation
 from mcp_server.models.results import ArchiveResult, DeleteResult, Failure, UnarchiveResult
 from mcp_server.models.value import plain
 from mcp_server.storage.codex_rows import CodexRows
+from mcp_server.storage.contracts import Leases
 from mcp_server.storage.rules import row_after
-from mcp_server.storage.writer_locks import WriterLocks
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.plan import Descend, Plan, Planner
@@ -60,7 +60,7 @@ class Cascade:
     def __init__(
         self,
         catalog: Catalog,
-        locks: WriterLocks,
+        locks: Leases,
         turns: TurnWriter,
         reader: Reader,
         codex: CodexRows,

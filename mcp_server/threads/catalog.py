@@ -26,11 +26,10 @@ from mcp_server.errors import (
 )
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.history import IndexCheckpoint
-from mcp_server.models.records import Change, SpawnEdge, chain_of
+from mcp_server.models.records import Change, SpawnEdge, Unreadable, chain_of
 from mcp_server.models.thread import StoredThread
-from mcp_server.storage.contracts import RolloutStore, StateStore
+from mcp_server.storage.contracts import RolloutStore, StateStore, ThreadIndex
 from mcp_server.storage.rules import parts_of
-from mcp_server.storage.unreadable import Unreadable
 from mcp_server.sync.codex_facts import CodexFacts
 from mcp_server.sync.freshness import Freshness
 from mcp_server.sync.lookup import Source, find, find_many, find_paths, find_rollout, verified
@@ -178,11 +177,11 @@ class Catalog:
                 return
             self._waiting.popleft()
 
-    def unreadable(self, index: StateStore, *, archived: bool) -> list[Unreadable]:
+    def unreadable(self, index: ThreadIndex, *, archived: bool) -> list[Unreadable]:
         """What can't be read among the active or the archived rollouts."""
         return [one for one in index.unreadable() if is_archived(f"{one.path}/") == archived]
 
-    def hidden(self, index: StateStore, *, archived: bool) -> list[Unreadable]:
+    def hidden(self, index: ThreadIndex, *, archived: bool) -> list[Unreadable]:
         """The same without those that a row still tells of, as they once were."""
         found = self.unreadable(index, archived=archived)
         ids = {one.path: id_in(one.path.rpartition("/")[2]) for one in found}
@@ -359,7 +358,7 @@ class Catalog:
             above, below = index.edges_above(thread_id), index.edges_below({thread_id, *fresh})
             return self._with_fresh_above(index, thread_id, above), _with_fresh(below, fresh)
 
-    def _with_fresh_above(self, index: StateStore, thread_id: str, recorded: Sequence[SpawnEdge]) -> list[SpawnEdge]:
+    def _with_fresh_above(self, index: ThreadIndex, thread_id: str, recorded: Sequence[SpawnEdge]) -> list[SpawnEdge]:
         """The recorded edges above a thread, and those above the threads in memory that they lead to."""
         edges = {edge.child_id: edge for edge in recorded}
         end = recorded[-1].parent_id if recorded else thread_id

@@ -18,7 +18,7 @@ from mcp_server.errors import DamagedRollout, LimitReached
 from mcp_server.models.history import ItemSpan, ParserState, TurnSpan
 from mcp_server.models.thread import StoredThread
 from mcp_server.models.turn import Item, ItemsView, Turn, TurnError
-from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.contracts import Rollouts
 from mcp_server.storage.rollout_text import MAX_READ_BYTES
 from mcp_server.sync.lookup import Source
 
@@ -44,7 +44,7 @@ class _Part:
 class HistoryText:
     """What a thread borrows by `history_base`, then its own rollout. `bad` says what of it could not be had."""
 
-    rollouts: RolloutStore
+    rollouts: Rollouts
     thread: StoredThread
     parts: tuple[_Part, ...]
     bad: list[BadLine] = field(default_factory=list[BadLine])
@@ -116,7 +116,7 @@ class HistoryText:
             return None
 
 
-def history_text(rollouts: RolloutStore, thread: StoredThread, base_of: BaseOf, *, whole: bool = False) -> HistoryText:
+def history_text(rollouts: Rollouts, thread: StoredThread, base_of: BaseOf, *, whole: bool = False) -> HistoryText:
     """The history of a thread; `base_of` finds a rollout by id. A base that is missing, and a lineage that runs in a
     circle, are said in `bad`. An attached thread, and what borrows from it, shows nothing of what that borrows, as in
     Codex; it is in the `whole` history, with which a model goes on."""

@@ -26,8 +26,7 @@ from mcp_server.models.records import Change
 from mcp_server.models.results import LoadedThread, UnsubscribeResult
 from mcp_server.models.thread import FileStamp, Settings, StoredThread, Thread, spawn_depth
 from mcp_server.models.value import plain
-from mcp_server.storage.contracts import RolloutStore
-from mcp_server.storage.writer_locks import WriterLocks
+from mcp_server.storage.contracts import Leases, Rollouts
 from mcp_server.threads import notices
 from mcp_server.threads.caller_guard import Guard
 from mcp_server.threads.catalog import Catalog, checked_name
@@ -47,12 +46,12 @@ class Lifecycle:
     def __init__(
         self,
         catalog: Catalog,
-        locks: WriterLocks,
+        locks: Leases,
         reader: Reader,
         turns: TurnWriter,
         *,
         defaults: Defaults,
-        new_memory: Callable[[], RolloutStore],
+        new_memory: Callable[[], Rollouts],
         now_ms: Callable[[], int],
         unload_delay: float = 0.0,
         version: str = "",
@@ -335,7 +334,7 @@ class Lifecycle:
 
     # ------------------------------------------------------------------------------------------ shared
 
-    def _rollouts_for(self, ephemeral: bool) -> RolloutStore:
+    def _rollouts_for(self, ephemeral: bool) -> Rollouts:
         return self._new_memory() if ephemeral else self._catalog.rollouts
 
     def _load(self, live: LiveThread, caller: Caller) -> str:

@@ -18,7 +18,7 @@ from mcp_server.codex.parser import TurnBuilder
 from mcp_server.errors import LimitReached, ThreadClosing, ThreadNotLoaded
 from mcp_server.models.thread import ACTIVE, IDLE, SYSTEM_ERROR, Settings, StoredThread, ThreadStatus
 from mcp_server.models.turn import Item, Turn
-from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.contracts import Rollouts
 from mcp_server.storage.serialised import one_at_a_time
 
 # A handle that nobody used for this long lapses as if unsubscribed.
@@ -57,7 +57,7 @@ class LiveThread:
 
     thread: StoredThread
     settings: Settings
-    rollouts: RolloutStore
+    rollouts: Rollouts
     ephemeral: bool = False
     materialised: bool = False
     pending: list[RolloutLine] = field(default_factory=list[RolloutLine])

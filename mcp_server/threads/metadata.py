@@ -33,8 +33,7 @@ from mcp_server.models.records import Change, Move, Operation, OperationKind
 from mcp_server.models.results import ThreadResult
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
 from mcp_server.storage.codex_rows import CodexRows
-from mcp_server.storage.contracts import RolloutStore
-from mcp_server.storage.writer_locks import WriterLocks
+from mcp_server.storage.contracts import Leases, Rollouts
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog, checked_name, checked_text
 from mcp_server.threads.loaded import LiveThread
@@ -48,7 +47,7 @@ class Metadata:
     def __init__(
         self,
         catalog: Catalog,
-        locks: WriterLocks,
+        locks: Leases,
         turns: TurnWriter,
         reader: Reader,
         codex: CodexRows,
@@ -210,7 +209,7 @@ class Metadata:
                 self._catalog.record(Change(operation=done))
             raise
 
-    def _append(self, rollouts: RolloutStore, thread: StoredThread) -> FileStamp:
+    def _append(self, rollouts: Rollouts, thread: StoredThread) -> FileStamp:
         for batch in rollouts.lines(thread.path):
             for raw in batch:
                 try:

@@ -21,7 +21,7 @@ from mcp_server.errors import (
 from mcp_server.models.records import Move
 from mcp_server.models.results import Failure
 from mcp_server.models.thread import StoredThread
-from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.contracts import ThreadIndex
 from mcp_server.storage.query import ThreadQuery
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.tree import descendants
@@ -190,7 +190,7 @@ class Planner:
             if forks:
                 raise ForkedHistoryInUse(move.thread_id, forks)
 
-    def _check_attached(self, index: StateStore, going: set[str]) -> None:
+    def _check_attached(self, index: ThreadIndex, going: set[str]) -> None:
         queries = [
             ThreadQuery(archived=None, with_preview=None, attached=True, attached_to_id=thread_id, limit=len(going) + 1)
             for thread_id in sorted(going)

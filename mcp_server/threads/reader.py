@@ -33,7 +33,7 @@ from mcp_server.models.results import (
 from mcp_server.models.thread import SUB_AGENT_KINDS, SortDirection, SourceKind, StoredThread, Thread
 from mcp_server.models.times import parse_time
 from mcp_server.models.turn import Item, Turn
-from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.contracts import StateStore, ThreadIndex
 from mcp_server.storage.query import Anchor, ThreadQuery
 from mcp_server.sync.backfill import ALL_ACTIVE
 from mcp_server.sync.lookup import verified
@@ -110,7 +110,7 @@ class Reader:
             query = replace(query, after=Anchor(*parse_thread_cursor(params.cursor)))
         return query
 
-    def _list(self, index: StateStore, params: ListParams, query: ThreadQuery) -> ThreadListResult:
+    def _list(self, index: ThreadIndex, params: ListParams, query: ThreadQuery) -> ThreadListResult:
         others = _left_out(query, params.filter)
         page = index.list(query, list(others.values()))
         files = self._files_of(page.rows)

@@ -20,8 +20,7 @@ from mcp_server.models.params import SearchParams
 from mcp_server.models.results import SearchHit, SearchResult
 from mcp_server.models.thread import StoredThread
 from mcp_server.storage.contracts import StateStore
-from mcp_server.storage.history import TextPlace, TextQuery
-from mcp_server.storage.query import ThreadQuery
+from mcp_server.storage.query import TextPlace, TextQuery, ThreadQuery
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.checks import only_thread
 from mcp_server.threads.history import HistoryText, read_draft

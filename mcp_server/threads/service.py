@@ -15,8 +15,7 @@ from mcp_server.models.params import EventsParams
 from mcp_server.models.results import EventRow, EventsResult
 from mcp_server.models.times import rfc3339
 from mcp_server.storage.codex_rows import CodexRows, NoCodexRows
-from mcp_server.storage.contracts import RolloutStore, StateStore
-from mcp_server.storage.writer_locks import WriterLocks
+from mcp_server.storage.contracts import Leases, Rollouts, RolloutStore, StateStore
 from mcp_server.sync.codex_facts import CodexFacts
 from mcp_server.sync.freshness import Freshness
 from mcp_server.sync.upsert import NameSource
@@ -41,10 +40,10 @@ class Stores:
     alone tell of single threads are `facts`."""
 
     rollouts: RolloutStore
-    locks: WriterLocks
+    locks: Leases
     state: StateStore | None
     memory: StateStore
-    new_memory: Callable[[], RolloutStore]
+    new_memory: Callable[[], Rollouts]
     more_names: NameSource | None = None
     codex: CodexRows = field(default_factory=NoCodexRows)
     facts: CodexFacts | None = None

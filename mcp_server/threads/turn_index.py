@@ -29,8 +29,7 @@ from mcp_server.models.history_base import MAX_ORDINAL
 from mcp_server.models.thread import StoredThread
 from mcp_server.models.turn import Item, ItemsView, Turn
 from mcp_server.models.value import plain
-from mcp_server.storage.contracts import RolloutStore, StateStore
-from mcp_server.storage.history import HistoryStore
+from mcp_server.storage.contracts import RolloutStore, StateStore, TurnIndex
 from mcp_server.storage.rollout_text import MAX_READ_BYTES
 from mcp_server.sync.lookup import Source, find_rollout
 from mcp_server.threads.history import HistoryText, fold, history_text, read_items, read_turns
@@ -262,7 +261,7 @@ class History:
     end is shown interrupted, as Codex does."""
 
     text: HistoryText
-    store: HistoryStore
+    store: TurnIndex
     mark: IndexCheckpoint
     active_turn_id: str | None = None
     last: Sequence[TurnSpan] = ()
@@ -302,7 +301,7 @@ class History:
         return structs.replace(turn, status="interrupted")
 
 
-def open_history(store: HistoryStore, text: HistoryText, active_turn_id: str | None = None, last: int = 0) -> History:
+def open_history(store: TurnIndex, text: HistoryText, active_turn_id: str | None = None, last: int = 0) -> History:
     """The thread's history as its file holds it now. Who opens one brings its index up to date first. `last` is how
     many of the last turns are fetched on the same way.
 
@@ -322,7 +321,7 @@ def open_history(store: HistoryStore, text: HistoryText, active_turn_id: str | N
             return History(text, store, mark, active_turn_id, spans)
 
 
-def _read_on(store: HistoryStore, text: HistoryText, mark: IndexCheckpoint | None) -> IndexCheckpoint | None:
+def _read_on(store: TurnIndex, text: HistoryText, mark: IndexCheckpoint | None) -> IndexCheckpoint | None:
     """Read on from the mark, or all. None if another has indexed the thread meanwhile."""
     thread_id = text.thread.id
     last = store.spans(thread_id, mark.turns - 1, mark.turns) if mark and mark.turns else []
@@ -341,7 +340,7 @@ def _read_on(store: HistoryStore, text: HistoryText, mark: IndexCheckpoint | Non
     return step.mark if (store.step([step]))[0] else None
 
 
-def _strange(store: HistoryStore, scan: HistoryScan, thread_id: str) -> bool:
+def _strange(store: TurnIndex, scan: HistoryScan, thread_id: str) -> bool:
     """Whether the lines change turns that lie before the place where the reading began."""
     if scan.strange:
         return True
@@ -370,7 +369,7 @@ def _holds(text: HistoryText, mark: IndexCheckpoint) -> bool:
     return len(data) == mark.end - start and (not mark.check or check_of(tail[-CHECK_BYTES:]) == mark.check)
 
 
-def index_small(store: HistoryStore, texts: Sequence[HistoryText]) -> None:
+def index_small(store: TurnIndex, texts: Sequence[HistoryText]) -> None:
     """Index the threads of these histories, together those that are small and were not indexed before.
 
     Raises:
@@ -398,7 +397,7 @@ def index_small(store: HistoryStore, texts: Sequence[HistoryText]) -> None:
         _step_each(store, steps)
 
 
-def _step_each(store: HistoryStore, steps: Sequence[IndexUpdate]) -> None:
+def _step_each(store: TurnIndex, steps: Sequence[IndexUpdate]) -> None:
     """Index these steps together; one by one if something of one of them is no good, so that the others are indexed."""
     try:
         store.step(steps)

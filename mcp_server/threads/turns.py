@@ -33,7 +33,7 @@ from mcp_server.models.results import AppendResult, TurnResult
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.models.turn import Item
 from mcp_server.models.value import plain
-from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.contracts import Rollouts
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog, checked_text
 from mcp_server.threads.checks import check_error
@@ -124,7 +124,7 @@ class TurnWriter:
         lines = recording.turn_interrupted(turn.id, turn.root_id, turn.started_at_ms, self._now())
         self._end(live, turn, lines, failed=False)
 
-    def copied(self, rollouts: RolloutStore, source: StoredThread, params: ForkParams, now_ms: int) -> Generator[bytes]:
+    def copied(self, rollouts: Rollouts, source: StoredThread, params: ForkParams, now_ms: int) -> Generator[bytes]:
         """A fork's history, to stand between its own session metadata and its settings.
 
         Raises:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from mcp_server.codex.texts import all_texts
 from mcp_server.models.thread import NOT_LOADED, StoredThread, Thread, ThreadStatus, wire_source
 from mcp_server.models.turn import Item, Turn
-from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.contracts import Rollouts
 from mcp_server.threads.history import select_view
 from mcp_server.threads.loaded import LiveThread
 
@@ -21,7 +21,7 @@ _PREVIEW_CHARS = 2_000
 
 def thread_view(
     stored: StoredThread,
-    rollouts: RolloutStore,
+    rollouts: Rollouts,
     live: LiveThread | None = None,
     turns: Sequence[Turn] = (),
     *,

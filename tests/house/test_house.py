@@ -16,13 +16,13 @@ from mcp_server import errors
 from mcp_server.handlers.errors import CODES
 from mcp_server.storage import contracts as base
 from mcp_server.storage.codex_rows import CodexRows, NoCodexRows
+from mcp_server.storage.contracts import Leases
 from mcp_server.storage.files.codex_follow import CodexDatabase
 from mcp_server.storage.files.locks import CodexWriterLocks
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
 from mcp_server.storage.sqlite.database import StateDb
-from mcp_server.storage.writer_locks import WriterLocks
 
 PACKAGE = Path(mcp_server.__file__).parent
 
@@ -150,7 +150,7 @@ def test_the_drawn_tree_of_errors_is_the_real_one() -> None:
     [
         (base.RolloutStore, (RolloutFiles, MemoryRollouts)),
         (base.StateStore, (StateDb, MemoryState)),
-        (WriterLocks, (CodexWriterLocks, MemoryLocks)),
+        (Leases, (CodexWriterLocks, MemoryLocks)),
         (CodexRows, (CodexDatabase, NoCodexRows)),
     ],
 )

@@ -18,10 +18,9 @@ from mcp_server.codex.files import RolloutFile
 from mcp_server.models.records import Change, Move, Operation
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.status import is_small
-from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.contracts import Holder, StateStore
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.memory.rollouts import MemoryLocks
-from mcp_server.storage.writer_locks import Holder
 from mcp_server.sync import doctor
 from mcp_server.sync.doctor import Counts, StaleRow, examine, repair
 from mcp_server.sync.reconciler import backfill, sync_paths

@@ -20,8 +20,7 @@ from mcp_server.models.history import (
 from mcp_server.models.records import Change, Moved
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.contracts import StateStore
-from mcp_server.storage.history import TextQuery
-from mcp_server.storage.query import ThreadQuery
+from mcp_server.storage.query import TextQuery, ThreadQuery
 
 STAMP = FileStamp(1_000, 2_000_000_000)
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from mcp_server.errors import ActiveWriter, InvalidThreadId
+from mcp_server.storage.contracts import Holder, Leases
 from mcp_server.storage.files import locks as locks_module
 from mcp_server.storage.files.locks import CodexWriterLocks, holder_sentence
 from mcp_server.storage.memory.rollouts import MemoryLocks
-from mcp_server.storage.writer_locks import Holder, WriterLocks
 from tests.together import running, until
 
 A = "01a20581-47b4-7322-81ec-5e29ff6d3d2a"
@@ -24,7 +24,7 @@ B = "01a20581-4890-7983-8be5-092be3fbf749"
 C = "01a20581-4890-7983-8be5-092be3fbf74c"
 D = "01a20581-4890-7983-8be5-092be3fbf74d"
 
-Owner = Callable[[], WriterLocks]
+Owner = Callable[[], Leases]
 
 
 @pytest.fixture(params=["files", "memory"])

@@ -9,12 +9,11 @@ import pytest
 from mcp_server.codex.files import RolloutFile
 from mcp_server.codex.paths import archived_path
 from mcp_server.errors import ActiveWriter, DamagedRollout, RolloutNameTaken
-from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.contracts import Leases, RolloutStore
 from mcp_server.storage.files import atomic as durable
 from mcp_server.storage.files.locks import CodexWriterLocks
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.storage.writer_locks import WriterLocks
 from tests.stores.rollout_text import PATH_A, PATH_B, A, B, C
 
 GONE = PATH_A.replace(A, C)
@@ -26,7 +25,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> RolloutStore:
 
 
 @pytest.fixture(params=["files", "memory"])
-def owners(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[WriterLocks, WriterLocks]:
+def owners(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Leases, Leases]:
     registry: dict[str, tuple[MemoryLocks, int]] = {}
     if request.param == "files":
         return CodexWriterLocks(tmp_path), CodexWriterLocks(tmp_path)
@@ -119,7 +118,7 @@ def test_a_folder_that_can_not_be_flushed_keeps_the_old_names(tmp_path: Path, mo
     assert source.read_text() == "text"
 
 
-def test_many_locks_are_taken_all_or_none(owners: tuple[WriterLocks, WriterLocks]) -> None:
+def test_many_locks_are_taken_all_or_none(owners: tuple[Leases, Leases]) -> None:
     one, other = owners
     other.acquire(B)
     with pytest.raises(ActiveWriter) as refused:

@@ -10,8 +10,7 @@ from mcp_server.models.history import Chunk, IndexCheckpoint, ItemSpan, ParserSt
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.records import BackfillState, Move, Operation, Receipt, SpawnEdge
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
-from mcp_server.storage.history import TextQuery
-from mcp_server.storage.query import Count, ThreadQuery, ThreadRows
+from mcp_server.storage.query import Count, TextQuery, ThreadQuery, ThreadRows
 from mcp_server.storage.sqlite.database import StateDb
 
 

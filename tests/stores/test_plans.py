@@ -17,8 +17,7 @@ from sqlalchemy import Engine, event
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.records import Change, Move, Moved, Operation, SpawnEdge
 from mcp_server.models.thread import FileStamp, StoredThread
-from mcp_server.storage.history import TextQuery
-from mcp_server.storage.query import ThreadQuery
+from mcp_server.storage.query import TextQuery, ThreadQuery
 from mcp_server.storage.sqlite.database import StateDb
 
 # What a statement may go through: what it was given, what it has made of that, what a match finds in an index of texts.

@@ -21,8 +21,7 @@ from mcp_server.models.history import TextChunk
 from mcp_server.models.records import Change, SpawnEdge
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.contracts import StateStore
-from mcp_server.storage.history import TextQuery
-from mcp_server.storage.query import ThreadQuery
+from mcp_server.storage.query import TextQuery, ThreadQuery
 from mcp_server.storage.sqlite.database import StateDb
 
 ALL = ThreadQuery(archived=None, with_preview=None)

@@ -27,8 +27,7 @@ from mcp_server.models.event import ThreadEvent
 from mcp_server.models.history import IndexCheckpoint, IndexUpdate, TextChunk
 from mcp_server.models.records import BackfillState, Change, Move, SpawnEdge
 from mcp_server.models.thread import StoredThread
-from mcp_server.storage.history import TextQuery
-from mcp_server.storage.query import ThreadQuery
+from mcp_server.storage.query import TextQuery, ThreadQuery
 from mcp_server.storage.sql.tables import REVISION
 from mcp_server.storage.sqlite import schema
 from mcp_server.storage.sqlite.database import StateDb

@@ -12,13 +12,12 @@ from msgspec.structs import replace
 from mcp_server.codex.files import BadLine, RolloutFile
 from mcp_server.errors import NotStorable, StoreFailure
 from mcp_server.models.event import ThreadEvent
-from mcp_server.models.records import Change
+from mcp_server.models.records import Change, Unreadable
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks
 from mcp_server.storage.sqlite.database import StateDb
-from mcp_server.storage.unreadable import Unreadable
 from mcp_server.sync.doctor import examine, repair
 from mcp_server.sync.reconciler import sync
 from tests.stores.databases import run_sql

@@ -17,18 +17,17 @@ from pathlib import Path
 from sqlite3 import dbapi2
 from typing import Any, Literal
 
-from mcp_server.storage.contracts import RolloutStore, StateStore
+from mcp_server.storage.contracts import Leases, RolloutStore, StateStore
 from mcp_server.storage.files.locks import CodexWriterLocks
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.sqlite.database import StateDb
-from mcp_server.storage.writer_locks import WriterLocks
 
 Kind = Literal["call", "step", "half", "statement"]
 
 Strike = Callable[[int, Kind, str], None]
 """Told the number of the point (1 is the first), its kind and its name."""
 
-_STORES = ((RolloutFiles, RolloutStore), (StateDb, StateStore), (CodexWriterLocks, WriterLocks))
+_STORES = ((RolloutFiles, RolloutStore), (StateDb, StateStore), (CodexWriterLocks, Leases))
 _STEPS = {"open", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.utime"}
 _WRITES = ("BEGIN IMMEDIATE", "INSERT", "UPDATE", "DELETE", "COMMIT")
 _SQLITE_SAYS = {

@@ -17,13 +17,13 @@ from mcp_server.codex.paths import ACTIVE, ARCHIVED, active_path, archived_path
 from mcp_server.models.event import EventType
 from mcp_server.models.params import Caller, SettingsRequest
 from mcp_server.models.records import Change, SpawnEdge
+from mcp_server.storage.contracts import Leases
 from mcp_server.storage.files.locks import LOCK_FOLDER, CodexWriterLocks
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
 from mcp_server.storage.query import ThreadQuery
 from mcp_server.storage.sqlite.database import StateDb
-from mcp_server.storage.writer_locks import WriterLocks
 from mcp_server.sync.reconciler import sync
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
@@ -48,7 +48,7 @@ class Home(World):
     registry: Registry = field(default_factory=dict[str, tuple[MemoryLocks, int]])
     in_the_way: set[str] = field(default_factory=set[str])
     now_ms: Callable[[], int] = field(default_factory=clock)
-    processes: list[WriterLocks] = field(default_factory=list[WriterLocks])
+    processes: list[Leases] = field(default_factory=list[Leases])
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     # ------------------------------------------------------------------------------------------ what is there
@@ -127,7 +127,7 @@ class Home(World):
 
     # ------------------------------------------------------------------------------------------ processes
 
-    def locks(self) -> WriterLocks:
+    def locks(self) -> Leases:
         """The writer locks of one more process."""
         locks = MemoryLocks(self.registry) if self.folder is None else CodexWriterLocks(self.folder)
         self.processes.append(locks)

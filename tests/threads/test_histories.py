@@ -14,7 +14,7 @@ from mcp_server.codex.lines import RolloutLine, encode_line
 from mcp_server.codex.parser import TurnBuilder
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.models.turn import Turn
-from mcp_server.storage.history import HistoryStore
+from mcp_server.storage.contracts import TurnIndex
 from mcp_server.storage.memory.history import MemoryHistory
 from mcp_server.storage.memory.rollouts import MemoryRollouts
 from mcp_server.threads.history import history_text, select_view
@@ -34,7 +34,7 @@ class Rollout:
 
     def __init__(self, *, paginated: bool = False) -> None:
         self.files = MemoryRollouts()
-        self.store: HistoryStore = MemoryHistory()
+        self.store: TurnIndex = MemoryHistory()
         self.path = self.files.path_of(ID, 0)
         self.mode = "paginated" if paginated else "legacy"
         self.lines: list[RolloutLine] = []

@@ -23,8 +23,7 @@ from mcp_server.codex.lines import RawLine, RolloutLine, encode_line
 from mcp_server.errors import StoreFailure
 from mcp_server.models.history import IndexUpdate
 from mcp_server.storage.files.rollouts import RolloutFiles
-from mcp_server.storage.history import TextQuery
-from mcp_server.storage.query import ThreadQuery
+from mcp_server.storage.query import TextQuery, ThreadQuery
 from mcp_server.storage.sqlite.database import StateDb
 from mcp_server.sync.reconciler import sync
 from mcp_server.threads.turn_index import BATCH, QUIET_SECONDS, HistoryScan, Indexer

@@ -178,7 +178,7 @@ class Person:
         self._service.searcher.search(SearchParams("text"))
 
     def tree(self) -> None:
-        self._service.family.tree(self.any())
+        self._service.tree.show(self.any())
 
     def events(self) -> None:
         self._service.events(EventsParams(after=0, limit=50))

@@ -25,8 +25,8 @@ from mcp_server.codex.paths import checked_id, parse_id
 from mcp_server.errors import ActiveWriter, StoreFailure, WriteFailed
 from mcp_server.models.quoting import plain_or_quoted
 from mcp_server.models.times import rfc3339
+from mcp_server.storage.contracts import Holder, Leases
 from mcp_server.storage.files.atomic import check_writable, make_folders
-from mcp_server.storage.writer_locks import Holder, WriterLocks
 
 LOCK_FOLDER = "thread-writer-locks"
 # Held for moments, but by whoever comes first of all who try: with sixty servers one may try for long.
@@ -43,7 +43,7 @@ T = TypeVar("T")
 _Inode = tuple[int, int]
 
 
-class CodexWriterLocks(WriterLocks):
+class CodexWriterLocks(Leases):
     """The writer locks of one home. Two objects exclude each other, in one process or in two."""
 
     def __init__(self, home: Path) -> None:

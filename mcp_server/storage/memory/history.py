@@ -10,13 +10,13 @@ from msgspec.structs import replace
 from mcp_server.models.case import folded
 from mcp_server.models.history import IndexCheckpoint, IndexUpdate, TextChunk, TurnSpan
 from mcp_server.models.thread import StoredThread
-from mcp_server.storage.history import HistoryStore, TextPlace, TextQuery
-from mcp_server.storage.query import ThreadQuery, fits
+from mcp_server.storage.contracts import TurnIndex
+from mcp_server.storage.query import TextPlace, TextQuery, ThreadQuery, fits
 from mcp_server.storage.serialised import serialised, whole
 
 
 @serialised
-class MemoryHistory(HistoryStore):
+class MemoryHistory(TurnIndex):
     """Its methods run one at a time, so each is whole."""
 
     def __init__(self) -> None:

@@ -13,10 +13,19 @@ from msgspec import structs
 from mcp_server.codex.files import RolloutFile
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import IndexUpdate
-from mcp_server.models.records import BackfillState, Change, Moved, Operation, Receipt, SpawnEdge, chain_of
+from mcp_server.models.records import (
+    BackfillState,
+    Change,
+    Copy,
+    Moved,
+    Operation,
+    Receipt,
+    SpawnEdge,
+    Unreadable,
+    chain_of,
+)
 from mcp_server.models.thread import FileStamp, StoredThread, ThreadSortKey
 from mcp_server.storage.contracts import StateStore
-from mcp_server.storage.copies import Copy
 from mcp_server.storage.memory.history import MemoryHistory
 from mcp_server.storage.query import Count, Difference, ThreadQuery, ThreadRows, beyond, fits
 from mcp_server.storage.rules import (
@@ -30,7 +39,6 @@ from mcp_server.storage.rules import (
     row_after,
 )
 from mcp_server.storage.serialised import serialised
-from mcp_server.storage.unreadable import Unreadable
 
 EVENT_LIMIT = 10_000
 """Events kept. At the bound the oldest is dropped for each new one; a reader further behind sees a gap in seq."""

@@ -31,12 +31,11 @@ from mcp_server.codex.paths import (
 )
 from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken, StoreFailure
 from mcp_server.models.thread import FileStamp
-from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.contracts import Holder, Leases, RolloutStore
 from mcp_server.storage.describe import describe
 from mcp_server.storage.files.locks import holder_sentence
 from mcp_server.storage.rollout_text import RolloutText, damage_of, document_text
 from mcp_server.storage.serialised import serialised
-from mcp_server.storage.writer_locks import Holder, WriterLocks
 
 
 @serialised
@@ -224,7 +223,7 @@ def _closed(data: bytes) -> bytes:
 
 
 @serialised
-class MemoryLocks(WriterLocks):
+class MemoryLocks(Leases):
     """Writer locks among the objects that share a registry (thread id -> owner and since when)."""
 
     def __init__(self, registry: dict[str, tuple[MemoryLocks, int]] | None = None) -> None:

@@ -21,18 +21,15 @@ from mcp_server.codex.files import RolloutFile
 from mcp_server.errors import NotStorable, StateDamaged
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import IndexCheckpoint, IndexUpdate, TurnSpan
-from mcp_server.models.records import BackfillState, Change, Operation, Receipt, SpawnEdge
+from mcp_server.models.records import BackfillState, Change, Copy, Operation, Receipt, SpawnEdge, Unreadable
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.contracts import StateStore
-from mcp_server.storage.copies import Copy
-from mcp_server.storage.history import TextPlace, TextQuery
-from mcp_server.storage.query import Count, Difference, ThreadQuery, ThreadRows
+from mcp_server.storage.query import Count, Difference, TextPlace, TextQuery, ThreadQuery, ThreadRows
 from mcp_server.storage.rules import edges_of
 from mcp_server.storage.sql import log, threads, turns
 from mcp_server.storage.sqlite import files, fulltext, schema
 from mcp_server.storage.sqlite.engine import LOG_BYTES, transaction
 from mcp_server.storage.sqlite.failure import is_at_fault, is_damage, retried, state_failure
-from mcp_server.storage.unreadable import Unreadable
 
 _READERS = 4
 _WRITE_SECONDS = 15

@@ -23,14 +23,13 @@ from sqlalchemy import (
 )
 
 from mcp_server.codex.files import RolloutFile
+from mcp_server.models.records import READER, Copy, Unreadable
 from mcp_server.models.thread import FileStamp
-from mcp_server.storage.copies import Copy
 from mcp_server.storage.query import COUNTED, Count, Difference
 from mcp_server.storage.sql.rows import RowMapper, among, table, upsert
 from mcp_server.storage.sql.tables import CopyRow, ThreadRow, UnreadableRow
 from mcp_server.storage.sql.threads import rows_at
 from mcp_server.storage.sqlite.engine import driver
-from mcp_server.storage.unreadable import READER, Unreadable
 
 _STAMP = FileStamp, "size", "mtime_ns"
 _UNREADABLE = RowMapper(Unreadable, UnreadableRow, stamp=_STAMP)

@@ -36,8 +36,7 @@ from mcp_server.models.case import folded, spellings
 from mcp_server.models.history import IndexUpdate, TextChunk
 from mcp_server.models.number import clamped
 from mcp_server.models.thread import StoredThread
-from mcp_server.storage.history import TextPlace, TextQuery
-from mcp_server.storage.query import ThreadQuery
+from mcp_server.storage.query import TextPlace, TextQuery, ThreadQuery
 from mcp_server.storage.sql.lists import (
     Conditions,
     TermIndex,

@@ -1,39 +1,18 @@
-"""What is remembered of copies: files that carry the id of a thread whose file is another (`file_rank`)."""
+"""The copies of threads' files that the index remembers, as one run of a sync sees and changes them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable
 
-import msgspec
-
-from mcp_server.models.thread import FileStamp
-
-
-class Copy(msgspec.Struct, frozen=True, gc=False):
-    """A file by its path, with the stamp that it had when it was read, and the thread whose id it carries."""
-
-    path: str
-    stamp: FileStamp
-    thread_id: str
-
-
-class CopyStore(Protocol):
-    """Remembers copies, so that they are counted without reading them again, and found where the thread's file goes."""
-
-    def note_copies(self, found: Sequence[Copy], settled: Collection[str] = ()) -> None:
-        """Remember these, in place of what was known of them; and forget those at the `settled` paths."""
-
-    def copies(self, thread_ids: Collection[str] | None = None) -> list[Copy]:
-        """All that are remembered, or those of these threads, by path."""
-        ...
+from mcp_server.models.records import Copy
+from mcp_server.storage.contracts import StateStore
 
 
 class KnownCopies:
     """The copies that a store remembers, read once and kept in step with what one run finds."""
 
-    def __init__(self, store: CopyStore) -> None:
+    def __init__(self, store: StateStore) -> None:
         self._store = store
         self._known: dict[str, Copy] | None = None
         self._of: defaultdict[str, set[str]] = defaultdict(set)
