@@ -195,7 +195,7 @@ class Runtime:
             watching = partial(in_background, partial(self._follow_files, state))
             following.start_soon(supervised, "the watch of the files", watching)
             if not self.config.read_only:
-                written_here = self.service.live.written_here
+                written_here = self.service.loaded.written_here
                 indexing = partial(
                     in_background, partial(keep_indexed, self.rollouts, state, path, written_here=written_here)
                 )
@@ -220,7 +220,7 @@ class Runtime:
                 self.config.home,
                 WatchTurn(state.path.with_name(f"{state.path.name}.watch")),
                 stop,
-                written_here=self.service.live.written_here,
+                written_here=self.service.loaded.written_here,
                 more_names=self.codex.names,
                 wake=self.feed.wake,
                 behind=self._sync_later,
@@ -302,7 +302,7 @@ class Runtime:
         logger.info("home %s holds %d active and %d archived threads", self.config.home, report.active, report.archived)
 
     def _sync(self, state: StateDb) -> None:
-        written_here = self.service.live.written_here
+        written_here = self.service.loaded.written_here
         sync(self.rollouts, state, written_here=written_here, more_names=self.codex.names, all_names=True)
 
     # ------------------------------------------------------------------------------------------ status
@@ -329,13 +329,13 @@ class Runtime:
                 *(self.rollouts, state, self.locks),
                 dry_run=dry_run,
                 deep=deep,
-                written_here=self.service.live.written_here,
+                written_here=self.service.loaded.written_here,
                 more_names=self.codex.names,
                 codex=self.codex.rows,
             )
             report, repaired = done.after or done.before, done.counts()
         histories = {"indexed": state.indexed_count(), "unread": state.unread_count()} if state else {}
-        status = status_of(self.config, report, len(self.service.live.ids()), histories, repaired)
+        status = status_of(self.config, report, len(self.service.loaded.ids()), histories, repaired)
         return replace(status, notes=self._home_notes())
 
 

@@ -62,7 +62,7 @@ def _json(value: Any) -> str:
     return visible(json.dumps(value, ensure_ascii=False))
 
 
-def loaded(result: r.LoadedThread, verb: str, detailed: bool) -> str:
+def loaded(result: r.LoadedThreadResult, verb: str, detailed: bool) -> str:
     lines = [f"{verb} {thread_line(result.thread)}", f"subscription_id: {result.subscription_id}"]
     lines.append(
         f"in force: model {word(result.model or 'default')} ({word(result.model_provider)}), "

@@ -90,7 +90,7 @@ def add_completions(server: MCPServer[Any], app: App) -> None:
         if not isinstance(ref, ResourceTemplateReference) or argument.name != "thread_id":
             return None
         service = await app.ready()
-        found = {i for i in service.live.ids() if i.startswith(argument.value.lower())}
+        found = {i for i in service.loaded.ids() if i.startswith(argument.value.lower())}
         prefix = argument.value.lower()
         found.update(await in_worker(lambda: service.catalog.index().match_prefix(prefix, _COMPLETIONS + 1)))
         values = sorted(found)

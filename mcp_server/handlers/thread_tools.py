@@ -88,7 +88,7 @@ def start_tools(app: App) -> list[Tool]:
         caller_thread_id: CallerThread = None,
         request_id: RequestId = None,
         response_format: Format = "concise",
-    ) -> Annotated[CallToolResult, r.LoadedThread]:
+    ) -> Annotated[CallToolResult, r.LoadedThreadResult]:
         """Start a new, empty thread and subscribe to it. To go on with an old one use thread_resume, to copy one
         thread_fork. Nothing is written until turn_start brings the first user message; until then it is not listed.
         Settings left out come from the parent, else config.toml, else defaults; the answer shows those in force."""
@@ -118,7 +118,7 @@ def start_tools(app: App) -> list[Tool]:
         turns: Annotated[int, Field(description="How many last turns to show, 0 to 100", ge=0, le=100)] = 5,
         request_id: RequestId = None,
         response_format: Format = "concise",
-    ) -> Annotated[CallToolResult, r.LoadedThread]:
+    ) -> Annotated[CallToolResult, r.LoadedThreadResult]:
         """Load a stored thread so that turns can be added, and subscribe to it. To only look at it use thread_read.
         Settings are the last recorded ones, then those given. Writes nothing. Refused while another process holds the
         thread, and for archived threads (thread_unarchive first)."""
@@ -141,7 +141,7 @@ def start_tools(app: App) -> list[Tool]:
         ephemeral: Annotated[bool, Field(description="Keep the copy in memory only")] = False,
         request_id: RequestId = None,
         response_format: Format = "concise",
-    ) -> Annotated[CallToolResult, r.LoadedThread]:
+    ) -> Annotated[CallToolResult, r.LoadedThreadResult]:
         """Copy a thread's history into a new thread, whole or up to a turn, and subscribe to the copy. Use it to try
         another way, or to go on where another process holds the original. The original stays as it is."""
         service = await app.ready(ctx)

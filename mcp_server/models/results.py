@@ -22,7 +22,7 @@ class Page(Value):
     ] = None
 
 
-class LoadedThread(Settings):
+class LoadedThreadResult(Settings):
     """Answer of start, resume and fork: the thread, and the values in force in it."""
 
     thread: Annotated[Thread, about("The thread, with its last turns where it has any")]

@@ -68,14 +68,14 @@ class Cascade:
     ) -> None:
         self._catalog, self._locks, self._turns, self._reader, self._now = catalog, locks, turns, reader, now_ms
         self._codex = codex
-        self._live, self._planner = catalog.live, Planner(catalog)
+        self._loaded, self._planner = catalog.loaded, Planner(catalog)
 
     # ------------------------------------------------------------------------------------------ verbs
 
     def archive(self, reference: str, *, dry_run: bool, interrupt_running: bool) -> ArchiveResult:
         """Archive a thread with every descendant: root first, then descendants in reverse breadth-first order."""
         root_id = self._catalog.resolve(reference)
-        with self._live.permit:
+        with self._loaded.permit:
             plan = self._planner.archive(root_id)
             left = None if dry_run else self._let_follow(plan.lying)
             if not plan.moves:
@@ -89,8 +89,8 @@ class Cascade:
     def unarchive(self, reference: str, *, include: Descend, dry_run: bool = False) -> UnarchiveResult:
         """Bring an archived thread back, and the descendants that `include` names, parents first. Loads nothing."""
         root_id = self._catalog.resolve(reference)
-        with self._live.permit:
-            if self._live.get(root_id) is not None:
+        with self._loaded.permit:
+            if self._loaded.get(root_id) is not None:
                 raise ArchivedThreadNotFound(root_id)
             root = self._catalog.known(root_id)
             if not root.archived:
@@ -123,9 +123,9 @@ class Cascade:
             ConfirmationRequired: there is more to delete than was `at_stake` when a person was asked.
         """
         root_id = self._catalog.resolve(reference)
-        with self._live.permit:
-            live = self._live.get(root_id)
-            if live is not None and live.ephemeral:
+        with self._loaded.permit:
+            loaded = self._loaded.get(root_id)
+            if loaded is not None and loaded.ephemeral:
                 raise EphemeralThread(root_id, "thread_delete")
             plan = self._planner.delete(root_id)
             if not plan.moves:
@@ -140,7 +140,7 @@ class Cascade:
     def finish(self) -> list[Operation]:
         """Complete what a killed process left in the journal. What is locked is another process's, still at work."""
         finished: list[Operation] = []
-        with self._live.permit:
+        with self._loaded.permit:
             for operation in self._catalog.log.running_operations():
                 if operation.kind not in _VERBS:
                     continue
@@ -176,8 +176,8 @@ class Cascade:
             return [operation]
 
     def _running(self, plan: Plan) -> list[str]:
-        lives = (self._live.get(thread_id) for thread_id in plan.ids())
-        return [live.thread.id for live in lives if live is not None and live.turn is not None]
+        in_memory = (self._loaded.get(thread_id) for thread_id in plan.ids())
+        return [loaded.thread.id for loaded in in_memory if loaded is not None and loaded.turn is not None]
 
     # ------------------------------------------------------------------------------------------ work
 
@@ -188,7 +188,7 @@ class Cascade:
         would be refused is refused, and what would fail is told, as far as both can be seen before."""
         with ExitStack() as held:
             if dry_run:
-                self._locks.check_free([i for i in plan.ids() if self._live.get(i) is None])
+                self._locks.check_free([i for i in plan.ids() if self._loaded.get(i) is None])
             else:
                 self._lock(plan.ids(), held)
             plan.interrupted = self._running(plan)
@@ -216,28 +216,28 @@ class Cascade:
     def _lock(self, thread_ids: Sequence[str], held: ExitStack) -> None:
         """Hold all the writer locks until the work is done. Those of threads that are loaded here this process has; it
         holds still whoever writes to them, and whoever would let them go."""
-        held.enter_context(self._live.keeping(thread_ids))
-        held.enter_context(self._live.alone(thread_ids))
+        held.enter_context(self._loaded.keeping(thread_ids))
+        held.enter_context(self._loaded.alone(thread_ids))
         for thread_id in sorted(set(thread_ids)):
-            if (live := self._live.get(thread_id)) is not None:
-                held.enter_context(live.lock)
-        free = [thread_id for thread_id in thread_ids if self._live.get(thread_id) is None]
+            if (loaded := self._loaded.get(thread_id)) is not None:
+                held.enter_context(loaded.lock)
+        free = [thread_id for thread_id in thread_ids if self._loaded.get(thread_id) is None]
         self._locks.acquire_many(free)
         held.callback(self._locks.release_many, free)
 
     def _unload(self, operation: Operation, held: ExitStack) -> None:
         """Root first, then the others in the order of work; the lock goes only after the move (no gap for another)."""
         for thread_id in sorted(operation.thread_ids, key=lambda i: i != operation.root_id):
-            live = self._live.get(thread_id)
-            if live is None:
+            loaded = self._loaded.get(thread_id)
+            if loaded is None:
                 continue
-            live.closing = True
-            if live.turn is not None:
+            loaded.closing = True
+            if loaded.turn is not None:
                 try:
-                    self._turns.interrupt(live)
+                    self._turns.interrupt(loaded)
                 except StoreFailure as error:  # a turn without an end is read as interrupted
                     logger.warning("the interruption of a turn of %s is not recorded: %s", thread_id, error)
-            self._live.drop(thread_id)
+            self._loaded.drop(thread_id)
             held.callback(self._locks.release, thread_id)
             self._catalog.record(Change(events=(notices.not_loaded(thread_id),)))
 

@@ -36,7 +36,7 @@ from mcp_server.sync.lookup import Source, find, find_many, find_paths, find_rol
 from mcp_server.sync.reconciler import sync, sync_paths
 from mcp_server.sync.upsert import NameSource
 from mcp_server.threads.history import HistoryText, history_text
-from mcp_server.threads.loaded import LiveThreads
+from mcp_server.threads.loaded import LoadedThreads
 from mcp_server.threads.turn_index import History, open_history
 
 _PREFIX = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{7,}")
@@ -64,7 +64,7 @@ class Catalog:
         state: StateStore | None,
         *,
         memory: StateStore,
-        live: LiveThreads,
+        loaded: LoadedThreads,
         wake: Callable[[], None] = lambda: None,
         more_names: NameSource | None = None,
         facts: CodexFacts | None = None,
@@ -76,7 +76,7 @@ class Catalog:
         """The state DB while its index is being built: only what is known to be whole may be read from it."""
         self.ahead: StateStore | None = None
         """The newest threads alone, until the state DB has as many."""
-        self.live = live
+        self.loaded = loaded
         self._wake = wake
         self._memory = memory
         self._more_names = more_names
@@ -111,14 +111,14 @@ class Catalog:
                     break
             _commit(state, Change(threads=self._loaded_rows(), events=tuple(early)))
             self._handed_on = early[-1].seq
-            for thread_id in {event.thread_id for event in early} - self.live.written_here():
+            for thread_id in {event.thread_id for event in early} - self.loaded.written_here():
                 with suppress(StoreFailure):
                     names = self._more_names
                     find(
                         self.rollouts,
                         state,
                         thread_id,
-                        written_here=self.live.written_here,
+                        written_here=self.loaded.written_here,
                         more_names=names,
                         quiet=True,
                     )
@@ -138,19 +138,21 @@ class Catalog:
         """The rows, in step with the files as far as a few stamps tell. `names` says that names matter."""
         if (state := self.state) is not None:
             if self._freshness is not None:
-                found = self._freshness.look(state, written_here=self.live.written_here, names=names)
+                found = self._freshness.look(state, written_here=self.loaded.written_here, names=names)
                 if any(report.events for report in found):
                     self._wake()
             return state
         if self._rows_lost:  # a sync leaves the rows of loaded threads to whoever loaded them
             self._rows_lost = False
             self._memory.commit(Change(threads=self._loaded_rows()))
-        sync(self.rollouts, self._memory, quiet=True, written_here=self.live.written_here, more_names=self._more_names)
+        sync(
+            self.rollouts, self._memory, quiet=True, written_here=self.loaded.written_here, more_names=self._more_names
+        )
         return self._memory
 
     def _loaded_rows(self) -> tuple[StoredThread, ...]:
         """The rows that this process keeps itself."""
-        return tuple(live.thread for live in self.live.all() if live.materialised and not live.ephemeral)
+        return tuple(one.thread for one in self.loaded.all() if one.materialised and not one.ephemeral)
 
     def commit(self, change: Change) -> list[ThreadEvent]:
         """Record what must be on record before the files may change: the plan of a cascade."""
@@ -208,10 +210,10 @@ class Catalog:
         found: set[str] = set()
         if _PREFIX.fullmatch(text):
             prefix = text.lower()
-            found = {i for i in self.live.ids() if i.startswith(prefix)}
+            found = {i for i in self.loaded.ids() if i.startswith(prefix)}
             found.update(index.match_prefix(prefix, _CANDIDATES))
         if not found:
-            found = {live.thread.id for live in self.live.all() if live.thread.name == text}
+            found = {one.thread.id for one in self.loaded.all() if one.thread.name == text}
             found.update(index.match_name(text, _CANDIDATES))
         if len(found) > 1:
             raise AmbiguousReference(reference, sorted(found)[:_CANDIDATES])
@@ -222,20 +224,20 @@ class Catalog:
     def stored(self, thread_id: str) -> StoredThread | None:
         """The thread as its file tells it now, or None if there is no rollout. Repairs the row on the way."""
         found = find(
-            self.rollouts, self.state, thread_id, written_here=self.live.written_here, more_names=self._more_names
+            self.rollouts, self.state, thread_id, written_here=self.loaded.written_here, more_names=self._more_names
         )
         return found and (self.with_facts([found]))[0]
 
     def mend(self, rows: Sequence[StoredThread], files: Mapping[str, RolloutFile]) -> bool:
         """Bring rows in step that the files at their paths don't bear out; false if all do, or if it can't be done.
         Where rows of one page were wrong, others may belong there."""
-        written_here = self.live.written_here()
+        written_here = self.loaded.written_here()
         paths = [row.path for row in rows if row.id not in written_here and not verified(row, files)]
         if not paths or (state := self.state) is None:
             return False
         try:
             found = sync_paths(
-                self.rollouts, state, paths, written_here=self.live.written_here, more_names=self._more_names
+                self.rollouts, state, paths, written_here=self.loaded.written_here, more_names=self._more_names
             )
         except StoreFailure as error:
             logger.warning("rows that the files don't bear out stay as they are: %s", error)
@@ -270,7 +272,7 @@ class Catalog:
 
     def paths(self, thread_ids: Sequence[str]) -> dict[str, str | DamagedRollout | None]:
         """Where the rollouts of these threads lie, each looked up as `stored` does."""
-        written_here, more_names = self.live.written_here, self._more_names
+        written_here, more_names = self.loaded.written_here, self._more_names
         return find_paths(self.rollouts, self.state, thread_ids, written_here=written_here, more_names=more_names)
 
     def known(self, thread_id: str) -> StoredThread:
@@ -279,8 +281,8 @@ class Catalog:
         Raises:
             ThreadNotFound: neither.
         """
-        if (live := self.live.get(thread_id)) is not None:
-            return live.thread
+        if (loaded := self.loaded.get(thread_id)) is not None:
+            return loaded.thread
         if (stored := self.stored(thread_id)) is not None:
             return stored
         raise ThreadNotFound(thread_id)
@@ -294,13 +296,13 @@ class Catalog:
         self, thread_ids: Collection[str]
     ) -> tuple[dict[str, StoredThread | DamagedRollout | None], dict[str, IndexCheckpoint]]:
         """`known` for each of these threads, what it raises, or None, in its place; and how far they are indexed."""
-        loaded = {thread_id: live.thread for thread_id in thread_ids if (live := self.live.get(thread_id))}
-        others = [thread_id for thread_id in thread_ids if thread_id not in loaded]
-        written_here, more_names = self.live.written_here, self._more_names
+        in_memory = {thread_id: loaded.thread for thread_id in thread_ids if (loaded := self.loaded.get(thread_id))}
+        others = [thread_id for thread_id in thread_ids if thread_id not in in_memory]
+        written_here, more_names = self.loaded.written_here, self._more_names
         stored, marks = find_many(self.rollouts, self.state, others, written_here=written_here, more_names=more_names)
-        if unmarked := loaded if self.state is not None else thread_ids:
+        if unmarked := in_memory if self.state is not None else thread_ids:
             marks |= self.log.marks(unmarked)
-        return stored | loaded, marks
+        return stored | in_memory, marks
 
     def following(self, thread_id: str, work: Callable[[], T]) -> T:
         """Work that reads a thread's rollout; done again where the rollout was moved meanwhile."""
@@ -308,15 +310,15 @@ class Catalog:
             try:
                 return work()
             except DamagedRollout as error:
-                self.live.settled(thread_id)
+                self.loaded.settled(thread_id)
                 if (self.known(thread_id)).path == error.path:
                     raise
         return work()
 
     def text(self, stored: StoredThread) -> HistoryText:
         """The bytes of the thread's history."""
-        live = self.live.get(stored.id)
-        return history_text(live.rollouts if live else self.rollouts, stored, self.source)
+        loaded = self.loaded.get(stored.id)
+        return history_text(loaded.rollouts if loaded else self.rollouts, stored, self.source)
 
     def source(self, rollout_id: str) -> Source | None:
         """The rollout with this id, from which others borrow."""
@@ -330,11 +332,11 @@ class Catalog:
         Raises:
             DamagedRollout: the rollout is gone or can't be read.
         """
-        live = self.live.get(stored.id)
+        loaded = self.loaded.get(stored.id)
         text = self.text(stored)
-        turn = live.turn if live else None
+        turn = loaded.turn if loaded else None
         active = turn.id if turn else None
-        if live is not None and live.ephemeral:
+        if loaded is not None and loaded.ephemeral:
             return open_history(self._memory, text, active, last)
         try:
             return open_history(store or self.log, text, active, last)
@@ -362,7 +364,7 @@ class Catalog:
         """The recorded edges above a thread, and those above the threads in memory that they lead to."""
         edges = {edge.child_id: edge for edge in recorded}
         end = recorded[-1].parent_id if recorded else thread_id
-        while end not in edges and (live := self.live.get(end)) and (parent := live.thread.parent_thread_id):
+        while end not in edges and (loaded := self.loaded.get(end)) and (parent := loaded.thread.parent_thread_id):
             edges[end] = SpawnEdge(parent, end)
             recorded = index.edges_above(parent)
             edges |= {edge.child_id: edge for edge in recorded}
@@ -376,7 +378,9 @@ class Catalog:
 
     def _fresh(self) -> dict[str, str | None]:
         """The threads that live in memory only, each with its parent."""
-        return {live.thread.id: live.thread.parent_thread_id for live in self.live.all() if not live.materialised}
+        return {
+            loaded.thread.id: loaded.thread.parent_thread_id for loaded in self.loaded.all() if not loaded.materialised
+        }
 
 
 def _commit(state: StateStore, change: Change) -> None:

@@ -23,14 +23,14 @@ from mcp_server.errors import (
 )
 from mcp_server.models.params import Caller, ForkParams, SettingsRequest, StartParams
 from mcp_server.models.records import Change
-from mcp_server.models.results import LoadedThread, UnsubscribeResult
+from mcp_server.models.results import LoadedThreadResult, UnsubscribeResult
 from mcp_server.models.thread import FileStamp, Settings, StoredThread, Thread, spawn_depth
 from mcp_server.models.value import plain
 from mcp_server.storage.contracts import Leases, Rollouts
 from mcp_server.threads import notices
 from mcp_server.threads.caller_guard import Guard
 from mcp_server.threads.catalog import Catalog, checked_name
-from mcp_server.threads.loaded import LiveThread
+from mcp_server.threads.loaded import LoadedThread
 from mcp_server.threads.reader import Reader
 from mcp_server.threads.settings import Defaults, differing, override, recorded_settings
 from mcp_server.threads.turns import TurnWriter, check_form
@@ -57,15 +57,15 @@ class Lifecycle:
         version: str = "",
     ) -> None:
         self._catalog, self._locks, self._reader, self._turns = catalog, locks, reader, turns
-        self._live, self._guard = catalog.live, Guard(catalog)
+        self._loaded, self._guard = catalog.loaded, Guard(catalog)
         self._defaults, self._new_memory, self._now, self._version = defaults, new_memory, now_ms, version
         self._unload_delay_ms = unload_delay * 1000
 
     # ------------------------------------------------------------------------------------------ start
 
-    def start(self, params: StartParams, caller: Caller) -> LoadedThread:
+    def start(self, params: StartParams, caller: Caller) -> LoadedThreadResult:
         """A new thread in memory. Nothing is on disk but its writer lock (Codex: deferred persistence)."""
-        self._live.check_room()
+        self._loaded.check_room()
         parent = self._parent(params)
         base = self._settings_of(parent) if parent else self._defaults.settings()
         settings = override(base, params.settings)
@@ -74,14 +74,14 @@ class Lifecycle:
         if params.developer_instructions:
             pending += recording.developer_message(params.developer_instructions, self._now())
         pending += recording.settings_applied(thread.id, settings, self._now())
-        live = LiveThread(thread, settings, self._rollouts_for(params.ephemeral), ephemeral=params.ephemeral)
-        live.pending = pending
-        handle = self._load(live, caller)
-        self._catalog.record(Change(events=(notices.started(self.view(live)),)))
+        loaded = LoadedThread(thread, settings, self._rollouts_for(params.ephemeral), ephemeral=params.ephemeral)
+        loaded.pending = pending
+        handle = self._load(loaded, caller)
+        self._catalog.record(Change(events=(notices.started(self.view(loaded)),)))
         suggested: str | None = None
         with suppress(AmbiguousReference):
             suggested = self._guard.caller_id(caller) if not parent else None
-        return self._answer(live, handle, suggested=suggested)
+        return self._answer(loaded, handle, suggested=suggested)
 
     def _parent(self, params: StartParams) -> StoredThread | None:
         if params.parent_thread_id is None:
@@ -94,9 +94,9 @@ class Lifecycle:
         return parent
 
     def _settings_of(self, stored: StoredThread) -> Settings:
-        live = self._live.get(stored.id)
-        if live is not None:
-            return live.settings
+        loaded = self._loaded.get(stored.id)
+        if loaded is not None:
+            return loaded.settings
         return recorded_settings(self._defaults.settings(), stored.recorded, stored.cwd, stored.model_provider)
 
     def _new_thread(
@@ -134,43 +134,43 @@ class Lifecycle:
 
     # ------------------------------------------------------------------------------------------ resume
 
-    def resume(self, reference: str, request: SettingsRequest, caller: Caller, turns: int) -> LoadedThread:
+    def resume(self, reference: str, request: SettingsRequest, caller: Caller, turns: int) -> LoadedThreadResult:
         """Load a stored thread for appending, or rejoin a loaded one. Touches neither file nor updated_at."""
         thread_id = self._catalog.resolve(reference)
-        with self._live.permit:
-            with self._live.alone([thread_id]):
-                live = self._live.get(thread_id)
-                ignored = differing(live.settings, request) if live is not None else []
-                if live is None:
-                    live, handle = self._cold_resume(thread_id, request, caller)
+        with self._loaded.permit:
+            with self._loaded.alone([thread_id]):
+                loaded = self._loaded.get(thread_id)
+                ignored = differing(loaded.settings, request) if loaded is not None else []
+                if loaded is None:
+                    loaded, handle = self._cold_resume(thread_id, request, caller)
                 else:
-                    handle = self._rejoin(live, caller)
-            return self._with_turns(live, handle, turns, ignored=ignored)
+                    handle = self._rejoin(loaded, caller)
+            return self._answer_with_turns(loaded, handle, turns, ignored=ignored)
 
-    def _cold_resume(self, thread_id: str, request: SettingsRequest, caller: Caller) -> tuple[LiveThread, str]:
+    def _cold_resume(self, thread_id: str, request: SettingsRequest, caller: Caller) -> tuple[LoadedThread, str]:
         stored = self._loadable(thread_id)
         settings = override(self._settings_of(stored), request)
-        self._live.check_room()
-        live = LiveThread(stored, settings, self._catalog.rollouts, materialised=True)
-        handle = self._load(live, caller)
+        self._loaded.check_room()
+        loaded = LoadedThread(stored, settings, self._catalog.rollouts, materialised=True)
+        handle = self._load(loaded, caller)
         current = self._catalog.stored(thread_id)
         if current is None or current.archived:  # it went away before the lock was ours
-            self._unload(live)
+            self._unload(loaded)
             raise ThreadArchived(thread_id) if current else ThreadNotFound(thread_id)
         try:
             self._turns.check_appendable(current)
             current = self._turns.plain(current)
         except StoreFailure:
-            self._unload(live)
+            self._unload(loaded)
             raise
-        live.thread = current
-        self._catalog.record(Change(events=(notices.status_changed(live),)))
-        return live, handle
+        loaded.thread = current
+        self._catalog.record(Change(events=(notices.status_changed(loaded),)))
+        return loaded, handle
 
-    def _rejoin(self, live: LiveThread, caller: Caller) -> str:
-        if not live.materialised and not live.ephemeral:
-            raise NotMaterialized(live.thread.id, "thread_resume")
-        return self._live.subscribe(live.thread.id, caller.connection, self._live.elapsed_ms())
+    def _rejoin(self, loaded: LoadedThread, caller: Caller) -> str:
+        if not loaded.materialised and not loaded.ephemeral:
+            raise NotMaterialized(loaded.thread.id, "thread_resume")
+        return self._loaded.subscribe(loaded.thread.id, caller.connection, self._loaded.elapsed_ms())
 
     def _loadable(self, thread_id: str) -> StoredThread:
         stored = self._catalog.stored(thread_id)
@@ -185,12 +185,12 @@ class Lifecycle:
 
     # ------------------------------------------------------------------------------------------ fork
 
-    def fork(self, params: ForkParams, caller: Caller) -> LoadedThread:
+    def fork(self, params: ForkParams, caller: Caller) -> LoadedThreadResult:
         """Copy a thread's history, whole or up to a turn, into a new thread. The source's bytes stay as they are."""
         source_id = self._catalog.resolve(params.thread_id)
         return self._catalog.following(source_id, lambda: self._fork(source_id, params, caller))
 
-    def _fork(self, source_id: str, params: ForkParams, caller: Caller) -> LoadedThread:
+    def _fork(self, source_id: str, params: ForkParams, caller: Caller) -> LoadedThreadResult:
         if params.last_turn_id is not None and params.before_turn_id is not None:
             raise InvalidArgument(
                 "before_turn_id",
@@ -198,34 +198,34 @@ class Lifecycle:
                 "before_turn_id can't be combined with last_turn_id",
                 "pass one of the two",
             )
-        self._live.check_room()
-        live_source = self._live.get(source_id)
-        if live_source is not None and not live_source.materialised:
+        self._loaded.check_room()
+        loaded_source = self._loaded.get(source_id)
+        if loaded_source is not None and not loaded_source.materialised:
             raise NotMaterialized(source_id, "thread_fork")
-        source = live_source.thread if live_source else self._catalog.known(source_id)
+        source = loaded_source.thread if loaded_source else self._catalog.known(source_id)
         if source.archived:
             raise ThreadArchived(source_id)
         settings = override(self._settings_of(source), params.settings)
         start = StartParams(name=source.name, ephemeral=params.ephemeral)
         fork = replace(self._new_thread(start, caller, None, settings), forked_from_id=source_id, git=source.git)
         rollouts = self._rollouts_for(params.ephemeral)
-        source_rollouts = live_source.rollouts if live_source else self._catalog.rollouts
+        source_rollouts = loaded_source.rollouts if loaded_source else self._catalog.rollouts
         copied = self._turns.copied(source_rollouts, source, params, fork.created_at_ms)
-        live = LiveThread(fork, settings, rollouts, ephemeral=params.ephemeral, materialised=True)
-        with rollouts.drafted(fork.path, self._forked(live, copied)) as put:
-            handle = self._load(live, caller)
+        loaded = LoadedThread(fork, settings, rollouts, ephemeral=params.ephemeral, materialised=True)
+        with rollouts.drafted(fork.path, self._forked(loaded, copied)) as put:
+            handle = self._load(loaded, caller)
             # a caller who goes away now finds the fork among the stored threads
-            self._put(live, put)
-        return self._with_turns(live, handle, 5)
+            self._put(loaded, put)
+        return self._answer_with_turns(loaded, handle, 5)
 
-    def _forked(self, fork: LiveThread, copied: Generator[bytes]) -> Generator[bytes]:
+    def _forked(self, fork: LoadedThread, copied: Generator[bytes]) -> Generator[bytes]:
         """The rollout of a fork."""
         yield encode_line(_meta_line(fork.thread, None))
         with closing(copied):
             yield from copied
         yield b"".join(map(encode_line, recording.settings_applied(fork.thread.id, fork.settings, self._now())))
 
-    def _put(self, fork: LiveThread, put: Callable[[], FileStamp]) -> None:
+    def _put(self, fork: LoadedThread, put: Callable[[], FileStamp]) -> None:
         try:
             put()
             self._turns.reread(fork)
@@ -243,33 +243,33 @@ class Lifecycle:
     def unsubscribe(self, reference: str | None, subscription_id: str | None, caller: Caller) -> UnsubscribeResult:
         """Leave by handle, else by connection. When the last subscriber leaves, the thread is closed."""
         thread_id = self._thread_to_leave(reference, subscription_id)
-        self._live.settled(thread_id)
-        if self._live.get(thread_id) is None:
+        self._loaded.settled(thread_id)
+        if self._loaded.get(thread_id) is None:
             return UnsubscribeResult(thread_id=thread_id, status="notLoaded" if thread_id else "notSubscribed")
-        if not self._live.leaving(thread_id, subscription_id, caller.connection):
+        if not self._loaded.leaving(thread_id, subscription_id, caller.connection):
             return UnsubscribeResult(thread_id=thread_id, status="notSubscribed")
         if subscription_id is not None:
-            self._live.unsubscribe_handle(subscription_id)
+            self._loaded.unsubscribe_handle(subscription_id)
         elif caller.connection is not None:
-            self._live.unsubscribe_connection(caller.connection, thread_id)
+            self._loaded.unsubscribe_connection(caller.connection, thread_id)
         self.release_if_unwatched(thread_id)
         return UnsubscribeResult(thread_id=thread_id, status="unsubscribed")
 
     def interrupted_by_leaving(self, reference: str | None, subscription_id: str | None, caller: Caller) -> str | None:
         """The thread whose running turn `unsubscribe` would interrupt, if it would."""
         thread_id = self._thread_to_leave(reference, subscription_id)
-        live = self._live.get(thread_id)
-        if live is None or live.turn is None or self._unload_delay_ms:
+        loaded = self._loaded.get(thread_id)
+        if loaded is None or loaded.turn is None or self._unload_delay_ms:
             return None
-        leaving = self._live.leaving(thread_id, subscription_id, caller.connection)
-        return thread_id if leaving and not self._live.subscribed(thread_id, without=leaving) else None
+        leaving = self._loaded.leaving(thread_id, subscription_id, caller.connection)
+        return thread_id if leaving and not self._loaded.subscribed(thread_id, without=leaving) else None
 
     def _thread_to_leave(self, reference: str | None, subscription_id: str | None) -> str:
         """Its id, "" for a handle that is unknown."""
         if reference is None and subscription_id is None:
             raise InvalidArgument("subscription_id", None, "nothing says which thread", "pass it, or thread_id")
         if reference is None:
-            subscription = self._live.handle(subscription_id) if subscription_id else None
+            subscription = self._loaded.handle(subscription_id) if subscription_id else None
             return subscription.thread_id if subscription else ""
         try:
             return self._catalog.resolve(reference)
@@ -278,110 +278,112 @@ class Lifecycle:
 
     def leave_connection(self, connection: str) -> None:
         """A connection ended: it leaves all its threads."""
-        for thread_id in self._live.threads_of(connection):
-            self._live.unsubscribe_connection(connection, thread_id)
+        for thread_id in self._loaded.threads_of(connection):
+            self._loaded.unsubscribe_connection(connection, thread_id)
             self.release_if_unwatched(thread_id)
-        self._live.forget_connection(connection)
+        self._loaded.forget_connection(connection)
 
     def release_if_unwatched(self, thread_id: str) -> None:
         """Close the thread if nobody subscribes to it, at once or after the unload delay."""
-        live = self._live.get(thread_id)
-        if live is None or live.closing or self._live.subscribed(thread_id):
+        loaded = self._loaded.get(thread_id)
+        if loaded is None or loaded.closing or self._loaded.subscribed(thread_id):
             return
-        if self._unload_delay_ms and live.unsubscribed_at_ms is None:
-            live.unsubscribed_at_ms = self._live.elapsed_ms()
+        if self._unload_delay_ms and loaded.unsubscribed_at_ms is None:
+            loaded.unsubscribed_at_ms = self._loaded.elapsed_ms()
             return
-        self.close(live)
+        self.close(loaded)
 
     def reap(self) -> None:
         """Close what nobody watches any more: lapsed handles, and threads whose unload delay is over."""
-        now = self._live.elapsed_ms()
-        for handle in self._live.lapsed(now):
-            subscription = self._live.handle(handle)
-            if subscription is not None and self._live.unsubscribe_handle(handle):
+        now = self._loaded.elapsed_ms()
+        for handle in self._loaded.lapsed(now):
+            subscription = self._loaded.handle(handle)
+            if subscription is not None and self._loaded.unsubscribe_handle(handle):
                 self.release_if_unwatched(subscription.thread_id)
-        for live in self._live.all():
-            idle_since = live.unsubscribed_at_ms
-            if idle_since is not None and live.turn is None and now - idle_since >= self._unload_delay_ms:
+        for loaded in self._loaded.all():
+            idle_since = loaded.unsubscribed_at_ms
+            if idle_since is not None and loaded.turn is None and now - idle_since >= self._unload_delay_ms:
                 try:
-                    self.close(live)
+                    self.close(loaded)
                 except Exception:  # the others are closed all the same
-                    logger.exception("thread %s can't be closed now", live.thread.id)
-                    live.closing, live.unsubscribed_at_ms = False, now + _RETRY_MS
+                    logger.exception("thread %s can't be closed now", loaded.thread.id)
+                    loaded.closing, loaded.unsubscribed_at_ms = False, now + _RETRY_MS
 
-    def close(self, live: LiveThread, *, at_the_end: bool = False) -> None:
+    def close(self, loaded: LoadedThread, *, at_the_end: bool = False) -> None:
         """Interrupt what runs and record it so, let the lock go, then tell: status notLoaded, then closed. Not if
         somebody has come back meanwhile, unless the server ends."""
-        thread_id = live.thread.id
-        with self._live.alone([thread_id]):
-            taken = self._live.get(thread_id) is not live  # by a cascade, while this call waited
-            if taken or (not at_the_end and self._live.subscribed(thread_id)):
+        thread_id = loaded.thread.id
+        with self._loaded.alone([thread_id]):
+            taken = self._loaded.get(thread_id) is not loaded  # by a cascade, while this call waited
+            if taken or (not at_the_end and self._loaded.subscribed(thread_id)):
                 return
-            live.closing = True
-            with live.lock:
-                if live.turn is not None:
+            loaded.closing = True
+            with loaded.lock:
+                if loaded.turn is not None:
                     try:
-                        self._turns.interrupt(live)
+                        self._turns.interrupt(loaded)
                     except StoreFailure as error:  # a turn without an end is read as interrupted
                         logger.warning("the interruption of a turn of %s is not recorded: %s", thread_id, error)
-                self._unload(live)
+                self._unload(loaded)
             self._catalog.record(Change(events=(notices.not_loaded(thread_id), notices.closed(thread_id))))
 
     def close_all(self) -> None:
         """The server ends: everything that is loaded is closed."""
-        for live in self._live.all():
-            self.close(live, at_the_end=True)
+        for loaded in self._loaded.all():
+            self.close(loaded, at_the_end=True)
 
     # ------------------------------------------------------------------------------------------ shared
 
     def _rollouts_for(self, ephemeral: bool) -> Rollouts:
         return self._new_memory() if ephemeral else self._catalog.rollouts
 
-    def _load(self, live: LiveThread, caller: Caller) -> str:
-        if not live.ephemeral:
-            self._locks.acquire(live.thread.id)
+    def _load(self, loaded: LoadedThread, caller: Caller) -> str:
+        if not loaded.ephemeral:
+            self._locks.acquire(loaded.thread.id)
         try:
-            self._live.add(live)
-            return self._live.subscribe(live.thread.id, caller.connection, self._live.elapsed_ms())
+            self._loaded.add(loaded)
+            return self._loaded.subscribe(loaded.thread.id, caller.connection, self._loaded.elapsed_ms())
         except BaseException:
-            self._unload(live)
+            self._unload(loaded)
             raise
 
-    def _unload(self, live: LiveThread) -> None:
-        self._live.drop(live.thread.id)
-        if not live.ephemeral:
-            self._locks.release(live.thread.id)
+    def _unload(self, loaded: LoadedThread) -> None:
+        self._loaded.drop(loaded.thread.id)
+        if not loaded.ephemeral:
+            self._locks.release(loaded.thread.id)
 
-    def view(self, live: LiveThread) -> Thread:
-        return thread_view(live.thread, live.rollouts, live)
+    def view(self, loaded: LoadedThread) -> Thread:
+        return thread_view(loaded.thread, loaded.rollouts, loaded)
 
     def _answer(
         self,
-        live: LiveThread,
+        loaded: LoadedThread,
         handle: str,
         *,
         thread: Thread | None = None,
         cursor: str | None = None,
         suggested: str | None = None,
         ignored: Sequence[str] = (),
-    ) -> LoadedThread:
-        return LoadedThread(
-            **asdict(live.settings),
-            thread=thread or self.view(live),
+    ) -> LoadedThreadResult:
+        return LoadedThreadResult(
+            **asdict(loaded.settings),
+            thread=thread or self.view(loaded),
             subscription_id=handle,
             turns_next_cursor=cursor,
             suggested_parent_thread_id=suggested,
             ignored_overrides=list(ignored),
         )
 
-    def _with_turns(self, live: LiveThread, handle: str, limit: int, ignored: Sequence[str] = ()) -> LoadedThread:
+    def _answer_with_turns(
+        self, loaded: LoadedThread, handle: str, limit: int, ignored: Sequence[str] = ()
+    ) -> LoadedThreadResult:
         try:
-            page = self._reader.last_turns(live, limit)
+            page = self._reader.last_turns(loaded, limit)
         except StoreFailure:  # nobody learns of the handle
-            self._live.unsubscribe_handle(handle)
-            self.release_if_unwatched(live.thread.id)
+            self._loaded.unsubscribe_handle(handle)
+            self.release_if_unwatched(loaded.thread.id)
             raise
-        return self._answer(live, handle, thread=page.thread, cursor=page.next_cursor, ignored=ignored)
+        return self._answer(loaded, handle, thread=page.thread, cursor=page.next_cursor, ignored=ignored)
 
 
 def _meta_line(thread: StoredThread, base_instructions: str | None) -> RolloutLine:

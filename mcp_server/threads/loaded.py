@@ -7,7 +7,6 @@ import time
 from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import uuid_utils
 
@@ -52,7 +51,7 @@ class RunningTurn:
 
 
 @dataclass
-class LiveThread:
+class LoadedThread:
     """One loaded thread. `pending` waits for the first user message; `rollouts` is where its lines go."""
 
     thread: StoredThread
@@ -118,7 +117,7 @@ class _Gate:
     users: int = 0
 
 
-class LiveThreads:
+class LoadedThreads:
     """The loaded threads of this process and who subscribes to them.
 
     A connection with an end of its own (stdio, a legacy HTTP session) is a subscriber beside its handles.
@@ -128,7 +127,7 @@ class LiveThreads:
         # Resume, archive, unarchive and delete run one at a time in a process, as in Codex.
         self.permit = threading.Lock()
         self._gates: dict[str, _Gate] = {}
-        self._threads: dict[str, LiveThread] = {}
+        self._threads: dict[str, LoadedThread] = {}
         self._handles: dict[str, Subscription] = {}
         self._connections: dict[str, set[str]] = {}
         self._kept: frozenset[str] = frozenset()
@@ -177,7 +176,7 @@ class LiveThreads:
     @one_at_a_time
     def written_here(self) -> frozenset[str]:
         """The threads whose rows this process keeps: nobody else may write their files."""
-        return self._kept.union(live.thread.id for live in self._threads.values() if live.materialised)
+        return self._kept.union(loaded.thread.id for loaded in self._threads.values() if loaded.materialised)
 
     @contextmanager
     def keeping(self, thread_ids: Collection[str]) -> Generator[None]:
@@ -190,26 +189,26 @@ class LiveThreads:
             self._kept = frozenset()
 
     @one_at_a_time
-    def all(self) -> Iterable[LiveThread]:
+    def all(self) -> Iterable[LoadedThread]:
         return list(self._threads.values())
 
-    def get(self, thread_id: str) -> LiveThread | None:
+    def get(self, thread_id: str) -> LoadedThread | None:
         return self._threads.get(thread_id)
 
     @one_at_a_time
-    def require(self, thread_id: str) -> LiveThread:
+    def require(self, thread_id: str) -> LoadedThread:
         """The loaded thread.
 
         Raises:
             ThreadNotLoaded: it is not loaded here.
             ThreadClosing: it is on its way out.
         """
-        live = self._threads.get(thread_id)
-        if live is None:
+        loaded = self._threads.get(thread_id)
+        if loaded is None:
             raise ThreadNotLoaded(thread_id)
-        if live.closing:
+        if loaded.closing:
             raise ThreadClosing(thread_id)
-        return live
+        return loaded
 
     @one_at_a_time
     def check_room(self) -> None:
@@ -218,13 +217,13 @@ class LiveThreads:
             raise LimitReached("too many loaded threads", MAX_LOADED, "unsubscribe from some with thread_unsubscribe")
 
     @one_at_a_time
-    def add(self, live: LiveThread) -> None:
+    def add(self, loaded: LoadedThread) -> None:
         """Raises LimitReached as `check_room`, which others may have passed meanwhile."""
         self.check_room()
-        self._threads[live.thread.id] = live
+        self._threads[loaded.thread.id] = loaded
 
     @one_at_a_time
-    def drop(self, thread_id: str) -> LiveThread | None:
+    def drop(self, thread_id: str) -> LoadedThread | None:
         """Forget the thread and every subscription to it."""
         self._handles = {h: s for h, s in self._handles.items() if s.thread_id != thread_id}
         for threads in self._connections.values():
@@ -246,8 +245,8 @@ class LiveThreads:
         self._handles[handle] = Subscription(handle, thread_id, connection, now_ms)
         if connection is not None:
             self._connections.setdefault(connection, set()).add(thread_id)
-        if (live := self._threads.get(thread_id)) is not None:
-            live.unsubscribed_at_ms = None
+        if (loaded := self._threads.get(thread_id)) is not None:
+            loaded.unsubscribed_at_ms = None
         return handle
 
     @one_at_a_time
@@ -328,7 +327,3 @@ class LiveThreads:
             if now_ms - s.used_at_ms >= HANDLE_LIFE_MS
             and (s.connection is None or s.thread_id not in self._connections.get(s.connection, set()))
         ]
-
-    @one_at_a_time
-    def facts(self) -> dict[str, Any]:
-        return {"loaded": len(self._threads), "subscriptions": len(self._handles)}

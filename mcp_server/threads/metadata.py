@@ -36,7 +36,7 @@ from mcp_server.storage.codex_rows import CodexRows
 from mcp_server.storage.contracts import Leases, Rollouts
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog, checked_name, checked_text
-from mcp_server.threads.loaded import LiveThread
+from mcp_server.threads.loaded import LoadedThread
 from mcp_server.threads.reader import Reader
 from mcp_server.threads.turns import TurnWriter, stamped
 
@@ -55,7 +55,7 @@ class Metadata:
     ) -> None:
         self._catalog, self._locks, self._turns, self._reader, self._now = catalog, locks, turns, reader, now_ms
         self._codex = codex
-        self._live = catalog.live
+        self._loaded = catalog.loaded
 
     def set_name(self, reference: str, name: str) -> ThreadResult:
         """Set a name, trimmed. A fresh thread is materialised first. Works while another process writes the thread.
@@ -70,17 +70,17 @@ class Metadata:
             raise InvalidArgument("name", name, "thread name must not be empty", "pass a name with at least one letter")
         trimmed = checked_name(name)
         thread_id = self._catalog.resolve(reference)
-        with self._live.alone([thread_id]):
-            live = self._live.get(thread_id)
-            if live is None:
+        with self._loaded.alone([thread_id]):
+            loaded = self._loaded.get(thread_id)
+            if loaded is None:
                 named = replace(self._active(thread_id), name=trimmed)
                 return self._named(named)
-            if live.ephemeral:
+            if loaded.ephemeral:
                 raise EphemeralThread(thread_id, "thread_set_name")
-            with live.writing():
-                self._turns.materialise(live)
-                result = self._named(replace(live.thread, name=trimmed))
-                live.thread = replace(live.thread, name=result.thread.name)
+            with loaded.writing():
+                self._turns.materialise(loaded)
+                result = self._named(replace(loaded.thread, name=trimmed))
+                loaded.thread = replace(loaded.thread, name=result.thread.name)
                 return result
 
     def _named(self, thread: StoredThread) -> ThreadResult:
@@ -117,10 +117,10 @@ class Metadata:
                 )
         thread_id = self._catalog.resolve(reference)
         with ExitStack() as stack:
-            stack.enter_context(self._live.alone([thread_id]))
-            live = self._live.get(thread_id)
-            if live is not None:
-                return self._set_git_live(live, patch)
+            stack.enter_context(self._loaded.alone([thread_id]))
+            loaded = self._loaded.get(thread_id)
+            if loaded is not None:
+                return self._set_git_loaded(loaded, patch)
             stored = self._catalog.known(thread_id)
             if stored.history_mode == BARE:
                 raise UnknownHistoryMode(thread_id, BARE)
@@ -150,23 +150,23 @@ class Metadata:
             raise PaginatedHistory(thread.id, followed.left or "which does not know the thread yet")
         return replace(thread, git=None if followed.git == GitInfo() else followed.git)
 
-    def _set_git_live(self, live: LiveThread, patch: GitPatch) -> ThreadResult:
-        if live.ephemeral:
-            raise EphemeralThread(live.thread.id, "metadata updates")
-        with live.writing():
-            self._turns.materialise(live)
-            if live.paginated:
-                live.thread = self._set_git_paginated(live.thread, patch)
-                self._catalog.record(Change(threads=(live.thread,)))
-                return ThreadResult(thread=self._reader.view(live.thread))
-            with self._journalled("git", live.thread, {"git": patch.fields}) as operation:
-                changed = replace(live.thread, git=_patched(live.thread.git, patch))
-                stamp = self._append(live.rollouts, changed)
-                live.thread = changed
-                live.thread = stamped(live, stamp)
-                left = (self._codex.git(live.thread.id, patch.fields)).left
-                self._catalog.record(Change(threads=(live.thread,), operation=operation))
-            return ThreadResult(thread=self._reader.view(live.thread), codex_db=left)
+    def _set_git_loaded(self, loaded: LoadedThread, patch: GitPatch) -> ThreadResult:
+        if loaded.ephemeral:
+            raise EphemeralThread(loaded.thread.id, "metadata updates")
+        with loaded.writing():
+            self._turns.materialise(loaded)
+            if loaded.paginated:
+                loaded.thread = self._set_git_paginated(loaded.thread, patch)
+                self._catalog.record(Change(threads=(loaded.thread,)))
+                return ThreadResult(thread=self._reader.view(loaded.thread))
+            with self._journalled("git", loaded.thread, {"git": patch.fields}) as operation:
+                changed = replace(loaded.thread, git=_patched(loaded.thread.git, patch))
+                stamp = self._append(loaded.rollouts, changed)
+                loaded.thread = changed
+                loaded.thread = stamped(loaded, stamp)
+                left = (self._codex.git(loaded.thread.id, patch.fields)).left
+                self._catalog.record(Change(threads=(loaded.thread,), operation=operation))
+            return ThreadResult(thread=self._reader.view(loaded.thread), codex_db=left)
 
     def finish(self) -> list[Operation]:
         """Complete what a killed process left in the journal. What is locked is another process's, still at work."""

@@ -10,7 +10,7 @@ from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import StoredThread, Thread
 from mcp_server.models.turn import Item, Turn
 from mcp_server.models.value import plain
-from mcp_server.threads.loaded import LiveThread
+from mcp_server.threads.loaded import LoadedThread
 from mcp_server.threads.views import cut
 
 # The log tells that something happened; the text of it stays in the rollout. Longer texts are cut to this.
@@ -22,9 +22,9 @@ def started(thread: Thread) -> ThreadEvent:
     return ThreadEvent("thread/started", thread.id, {"thread": plain(replace(thread, turns=[]))})
 
 
-def status_changed(live: LiveThread) -> ThreadEvent:
-    payload = {"thread_id": live.thread.id, "status": plain(live.status)}
-    return ThreadEvent("thread/status/changed", live.thread.id, payload)
+def status_changed(loaded: LoadedThread) -> ThreadEvent:
+    payload = {"thread_id": loaded.thread.id, "status": plain(loaded.status)}
+    return ThreadEvent("thread/status/changed", loaded.thread.id, payload)
 
 
 def not_loaded(thread_id: str) -> ThreadEvent:

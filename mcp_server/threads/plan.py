@@ -63,22 +63,22 @@ class Planner:
     """Looks at a tree and changes nothing."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._catalog, self._live = catalog, catalog.live
+        self._catalog, self._loaded = catalog, catalog.loaded
 
     def archive(self, root_id: str) -> Plan:
         """Root first, then descendants in reverse breadth-first order; what is missing or there already is noted."""
-        root_live = self._live.get(root_id)
-        if root_live is not None and root_live.ephemeral:
+        loaded_root = self._loaded.get(root_id)
+        if loaded_root is not None and loaded_root.ephemeral:
             raise EphemeralThread(root_id, "thread_archive")
-        if root_live is not None and not root_live.materialised:
+        if loaded_root is not None and not loaded_root.materialised:
             raise NotMaterialized(root_id, "thread_archive")
         below = descendants(root_id, self._catalog.edges_below(root_id))
         plan = Plan(root_id)
         order = [root_id, *(node.thread_id for node in reversed(below))]
         paths = self._catalog.paths(order)
         for thread_id in order:
-            live = self._live.get(thread_id)
-            if live is not None and not live.materialised:
+            loaded = self._loaded.get(thread_id)
+            if loaded is not None and not loaded.materialised:
                 plan.failed.append(Failure(thread_id=thread_id, reason="it is started, but not materialized yet"))
                 continue
             path = self._usable(thread_id, paths[thread_id], plan)
@@ -109,7 +109,7 @@ class Planner:
             below = [thread_id for thread_id in below if thread_id in same]
         paths = self._catalog.paths(below)
         for thread_id in below:
-            if self._live.get(thread_id) is not None:
+            if self._loaded.get(thread_id) is not None:
                 continue
             path = self._usable(thread_id, paths[thread_id], plan)
             if path is not None and is_archived(path):
@@ -141,11 +141,11 @@ class Planner:
         below = descendants(root_id, self._catalog.edges_below(root_id))
         plan = Plan(root_id)
         order = [*(node.thread_id for node in reversed(below)), root_id]
-        free = [thread_id for thread_id in order if self._live.get(thread_id) is None]
+        free = [thread_id for thread_id in order if self._loaded.get(thread_id) is None]
         paths = self._catalog.paths(free)
         for thread_id in order:
-            live = self._live.get(thread_id)
-            path = live.thread.path if live else paths[thread_id]
+            loaded = self._loaded.get(thread_id)
+            path = loaded.thread.path if loaded else paths[thread_id]
             if path is None:
                 plan.already.append(thread_id)
             elif (usable := self._usable(thread_id, path, plan)) is not None:

@@ -39,7 +39,7 @@ from mcp_server.sync.backfill import ALL_ACTIVE
 from mcp_server.sync.lookup import verified
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.checks import check_no_page, check_one_item
-from mcp_server.threads.loaded import LiveThread
+from mcp_server.threads.loaded import LoadedThread
 from mcp_server.threads.settings import absolute_cwd
 from mcp_server.threads.turn_index import History
 from mcp_server.threads.views import ANSWER_CHARS, cut, fitted, thread_view
@@ -52,13 +52,13 @@ class Reader:
     """Reads; changes nothing, but for rows that turn out to be stale and are repaired on the way."""
 
     def __init__(self, catalog: Catalog, *, default_provider: str, cwd: str, now_ms: Callable[[], int]) -> None:
-        self._catalog, self._live = catalog, catalog.live
+        self._catalog, self._loaded = catalog, catalog.loaded
         self._provider, self._cwd, self._now = default_provider, cwd, now_ms
 
     def view(self, stored: StoredThread, turns: Sequence[Turn] = ()) -> Thread:
-        live = self._live.get(stored.id)
-        rollouts = live.rollouts if live else self._catalog.rollouts
-        return thread_view(stored, rollouts, live, turns, default_provider=self._provider)
+        loaded = self._loaded.get(stored.id)
+        rollouts = loaded.rollouts if loaded else self._catalog.rollouts
+        return thread_view(stored, rollouts, loaded, turns, default_provider=self._provider)
 
     # ------------------------------------------------------------------------------------------ lists
 
@@ -211,7 +211,7 @@ class Reader:
 
     def loaded(self, cursor: str | None, limit: int) -> LoadedListResult:
         """Ids loaded in this process, sorted, after the cursor (an id, which need not be there any more)."""
-        ids = self._live.ids()
+        ids = self._loaded.ids()
         after = parse_id(cursor) if cursor is not None else ""
         if after is None:
             raise InvalidCursor(cursor or "")
@@ -229,7 +229,7 @@ class Reader:
 
     def _read(self, thread_id: str, params: ReadParams) -> ThreadReadResult:
         stored = self._catalog.known(thread_id)
-        if self._live.get(thread_id) is not None:
+        if self._loaded.get(thread_id) is not None:
             (stored,) = self._catalog.with_facts([stored])
         if not params.include_turns:
             check_no_page(params)
@@ -262,25 +262,25 @@ class Reader:
             number = span.number if inclusive else span.number + (1 if direction == "asc" else -1)
         return _range(number, direction, limit, history.mark.turns)
 
-    def last_turns(self, live: LiveThread, limit: int) -> ThreadReadResult:
+    def last_turns(self, loaded: LoadedThread, limit: int) -> ThreadReadResult:
         """A loaded thread with its last turns, oldest first, and the cursor for those before them."""
-        if not live.materialised:
-            return ThreadReadResult(thread=self.view(live.thread), total=0)
-        history = self._catalog.history(live.thread, last=limit)
+        if not loaded.materialised:
+            return ThreadReadResult(thread=self.view(loaded.thread), total=0)
+        history = self._catalog.history(loaded.thread, last=limit)
         total = history.mark.turns
         first = max(0, total - limit)
         page = history.turns(first, total, "full") if limit > 0 else []
         cursor = place_cursor(page[0].id, inclusive=False) if page and first else None
-        return ThreadReadResult(thread=self.view(live.thread, fitted(page)), total=total, next_cursor=cursor)
+        return ThreadReadResult(thread=self.view(loaded.thread, fitted(page)), total=total, next_cursor=cursor)
 
     def turn_count(self, stored: StoredThread) -> int:
         return (self._catalog.history(stored)).mark.turns
 
     def _check_turns(self, thread_id: str) -> None:
-        live = self._live.get(thread_id)
-        if live is not None and live.ephemeral:
+        loaded = self._loaded.get(thread_id)
+        if loaded is not None and loaded.ephemeral:
             raise EphemeralThread(thread_id, "include_turns")
-        if live is not None and not live.materialised:
+        if loaded is not None and not loaded.materialised:
             raise NotMaterialized(thread_id, "include_turns")
 
     def items(self, params: ItemsParams) -> ItemsResult:

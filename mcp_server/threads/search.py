@@ -267,8 +267,8 @@ class Searcher:
                 self._read(search, thread_id)
 
     def _read(self, search: Search, thread_id: str) -> None:
-        live = self._catalog.live.get(thread_id)
-        if live is not None and not live.materialised:
+        loaded = self._catalog.loaded.get(thread_id)
+        if loaded is not None and not loaded.materialised:
             return  # nothing was said yet
         try:
             history = self._catalog.history(self._catalog.known(thread_id), search.store)

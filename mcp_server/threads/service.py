@@ -23,7 +23,7 @@ from mcp_server.threads.caller_guard import Guard
 from mcp_server.threads.cascade import Cascade
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.lifecycle import Lifecycle
-from mcp_server.threads.loaded import LiveThreads
+from mcp_server.threads.loaded import LoadedThreads
 from mcp_server.threads.metadata import Metadata
 from mcp_server.threads.reader import Reader
 from mcp_server.threads.receipts import Receipts
@@ -64,12 +64,12 @@ class ThreadService:
         version: str = "",
         wake: Callable[[], None] = lambda: None,
     ) -> None:
-        self.live = LiveThreads()
+        self.loaded = LoadedThreads()
         self.catalog = Catalog(
             stores.rollouts,
             stores.state,
             memory=stores.memory,
-            live=self.live,
+            loaded=self.loaded,
             wake=wake,
             more_names=stores.more_names,
             facts=stores.facts,

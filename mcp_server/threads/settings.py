@@ -67,10 +67,10 @@ def recorded_settings(base: Settings, recorded: dict[str, Any], cwd: str, model_
     return replace(base, **known)
 
 
-def differing(live: Settings, request: SettingsRequest) -> list[str]:
+def differing(current: Settings, request: SettingsRequest) -> list[str]:
     """The settings of a request that a running thread does not have."""
-    wanted = override(live, request)
-    return [name for name in Settings.__struct_fields__ if getattr(wanted, name) != getattr(live, name)]
+    wanted = override(current, request)
+    return [name for name in Settings.__struct_fields__ if getattr(wanted, name) != getattr(current, name)]
 
 
 def absolute_cwd(cwd: str, base: str) -> str:

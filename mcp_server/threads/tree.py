@@ -142,7 +142,7 @@ class ThreadTree:
             raise problem or ThreadNotFound(asked)
         nodes: list[TreeNode] = []
         for line in page:
-            live = self._catalog.live.get(line.thread_id)
+            loaded = self._catalog.loaded.get(line.thread_id)
             thread = known[line.thread_id]
             facts: dict[str, Any] = {
                 "title": "(no rollout)" if thread is None else "(unreadable rollout)",
@@ -153,7 +153,7 @@ class ThreadTree:
                     "nickname": thread.agent_nickname,
                     "role": thread.agent_role,
                     "title": title_of(thread),
-                    "status": live.status.type if live else "notLoaded",
+                    "status": loaded.status.type if loaded else "notLoaded",
                     "turns": self._turns(thread, marks.get(thread.id), len(page) <= _COUNTED_NODES),
                     "archived": thread.archived,
                 }
@@ -169,8 +169,8 @@ class ThreadTree:
         return nodes
 
     def _turns(self, stored: StoredThread, mark: IndexCheckpoint | None, read: bool) -> int | None:
-        live = self._catalog.live.get(stored.id)
-        if live is not None and not live.materialised:
+        loaded = self._catalog.loaded.get(stored.id)
+        if loaded is not None and not loaded.materialised:
             return 0
         if mark is not None and mark.stamp == stored.stamp:
             return mark.turns

@@ -38,7 +38,7 @@ from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog, checked_text
 from mcp_server.threads.checks import check_error
 from mcp_server.threads.history import history_text, select_view
-from mcp_server.threads.loaded import LiveThread, RunningTurn
+from mcp_server.threads.loaded import LoadedThread, RunningTurn
 from mcp_server.threads.views import windowed
 
 logger = logging.getLogger(__name__)
@@ -50,53 +50,53 @@ class TurnWriter:
     """Appends to loaded threads. The caller of every method holds no lock; each takes the thread's own."""
 
     def __init__(self, catalog: Catalog, now_ms: Callable[[], int]) -> None:
-        self._catalog, self._live, self._now = catalog, catalog.live, now_ms
+        self._catalog, self._loaded, self._now = catalog, catalog.loaded, now_ms
 
     # ------------------------------------------------------------------------------------------ verbs
 
     def start(self, reference: str, message: UserInput) -> TurnResult:
         """Open a turn with a user message. The first one materialises the rollout."""
-        live = self._loaded(reference)
-        with live.writing():
-            if live.turn is not None:
-                raise TurnInProgress(live.thread.id, live.turn.id)
+        loaded = self._require_loaded(reference)
+        with loaded.writing():
+            if loaded.turn is not None:
+                raise TurnInProgress(loaded.thread.id, loaded.turn.id)
             check_message(message)
             now = self._now()
             turn_id = recording.new_id()
-            builder = TurnBuilder(paginated=live.paginated, begin=ParserState(item=self._next_item(live)))
-            turn = RunningTurn(turn_id, now, root_id=turn_id, builder=builder, calls=OpenCalls(live.open_calls))
+            builder = TurnBuilder(paginated=loaded.paginated, begin=ParserState(item=self._next_item(loaded)))
+            turn = RunningTurn(turn_id, now, root_id=turn_id, builder=builder, calls=OpenCalls(loaded.open_calls))
             lines = [
                 *recording.turn_started(turn_id, turn.root_id, now),
-                *recording.turn_context(turn_id, live.settings, now),
+                *recording.turn_context(turn_id, loaded.settings, now),
                 *recording.user_message(turn_id, message, now),
             ]
-            written = self.write(live, lines, turn_id)
-            live.turn, live.failed = turn, False
+            written = self.write(loaded, lines, turn_id)
+            loaded.turn, loaded.failed = turn, False
             items = turn.feed(written)
-            live.thread = replace(
-                live.thread,
+            loaded.thread = replace(
+                loaded.thread,
                 recency_at_ms=now,
-                preview=live.thread.preview or recording.preview_of_input(message),
-                recorded=plain(live.settings),
+                preview=loaded.thread.preview or recording.preview_of_input(message),
+                recorded=plain(loaded.settings),
             )
             view = turn.view()
-            events = [notices.status_changed(live), notices.turn_started(live.thread.id, view)]
-            self.record(live, [*events, *self._items(live, turn_id, items)])
+            events = [notices.status_changed(loaded), notices.turn_started(loaded.thread.id, view)]
+            self.record(loaded, [*events, *self._items(loaded, turn_id, items)])
             lost = [f"{part['type']} {part['name']}" for part in message if part["type"] in recording.NOT_RECORDED]
-            return TurnResult(thread_id=live.thread.id, turn=windowed(view), not_recorded=lost or UNSET)
+            return TurnResult(thread_id=loaded.thread.id, turn=windowed(view), not_recorded=lost or UNSET)
 
     def append(self, reference: str, items: Sequence[AppendItem]) -> AppendResult:
         """Add items to the running turn, in one write: all of them, or none."""
-        live = self._loaded(reference)
-        with live.writing():
-            turn = self._running(live)
+        loaded = self._require_loaded(reference)
+        with loaded.writing():
+            turn = self._running(loaded)
             now = self._now()
             calls = turn.calls.with_items(items)
-            lines = [line for item in items for line in self._lines_of(live, turn, item, now)]
-            fed = turn.feed(self.write(live, lines, turn.id))
+            lines = [line for item in items for line in self._lines_of(loaded, turn, item, now)]
+            fed = turn.feed(self.write(loaded, lines, turn.id))
             turn.calls = calls
-            self.record(live, self._items(live, turn.id, fed))
-            return AppendResult(thread_id=live.thread.id, turn_id=turn.id, item_ids=[item.id for item in fed])
+            self.record(loaded, self._items(loaded, turn.id, fed))
+            return AppendResult(thread_id=loaded.thread.id, turn_id=turn.id, item_ids=[item.id for item in fed])
 
     def complete(
         self,
@@ -106,9 +106,9 @@ class TurnWriter:
         error: str | None,
     ) -> TurnResult:
         """End the running turn."""
-        live = self._loaded(reference)
-        with live.writing():
-            turn = self._running(live)
+        loaded = self._require_loaded(reference)
+        with loaded.writing():
+            turn = self._running(loaded)
             now = self._now()
             check_error(status, error)
             lines: list[RolloutLine] = []
@@ -116,13 +116,13 @@ class TurnWriter:
                 lines += recording.agent_message(turn.id, checked_text("message", message), now)
                 turn.last_message = message
             lines += self._ending(turn, status, error, now)
-            return self._end(live, turn, lines, failed=status == "failed")
+            return self._end(loaded, turn, lines, failed=status == "failed")
 
-    def interrupt(self, live: LiveThread) -> None:
+    def interrupt(self, loaded: LoadedThread) -> None:
         """Record the running turn as interrupted. The caller holds the thread's lock."""
-        turn = self._running(live)
+        turn = self._running(loaded)
         lines = recording.turn_interrupted(turn.id, turn.root_id, turn.started_at_ms, self._now())
-        self._end(live, turn, lines, failed=False)
+        self._end(loaded, turn, lines, failed=False)
 
     def copied(self, rollouts: Rollouts, source: StoredThread, params: ForkParams, now_ms: int) -> Generator[bytes]:
         """A fork's history, to stand between its own session metadata and its settings.
@@ -146,42 +146,42 @@ class TurnWriter:
                     break
         yield b"".join(map(encode_line, copy.close()))
 
-    def materialise(self, live: LiveThread) -> None:
+    def materialise(self, loaded: LoadedThread) -> None:
         """Write the rollout with what waits for it, before any message. The caller holds the thread's lock."""
-        if not live.materialised:
-            self.write(live, [])
+        if not loaded.materialised:
+            self.write(loaded, [])
 
     # ------------------------------------------------------------------------------------------ steps
 
-    def write(self, live: LiveThread, lines: Sequence[RolloutLine], turn_id: str = "") -> Sequence[RolloutLine]:
+    def write(self, loaded: LoadedThread, lines: Sequence[RolloutLine], turn_id: str = "") -> Sequence[RolloutLine]:
         """The file: created with the buffered lines first if it is not there yet, else appended to, in one write.
 
         Returns the lines as they were written: a paginated history takes them numbered and in its own form.
         """
-        if live.numbering is not None:
-            lines = live.numbering.number(lines, turn_id, self._now())
+        if loaded.numbering is not None:
+            lines = loaded.numbering.number(lines, turn_id, self._now())
         data = b"".join(encode_line(line) for line in lines)
-        if live.materialised:
-            stamp = live.rollouts.append(live.thread.path, data)
+        if loaded.materialised:
+            stamp = loaded.rollouts.append(loaded.thread.path, data)
         else:
-            buffered = b"".join(encode_line(line) for line in live.pending)
-            stamp = live.rollouts.create(live.thread.path, buffered + data)
-            live.materialised, live.pending = True, []
-            live.name_unsaved = live.thread.name is not None and not live.ephemeral
-        live.thread = stamped(live, stamp)
-        self._save_name(live)
+            buffered = b"".join(encode_line(line) for line in loaded.pending)
+            stamp = loaded.rollouts.create(loaded.thread.path, buffered + data)
+            loaded.materialised, loaded.pending = True, []
+            loaded.name_unsaved = loaded.thread.name is not None and not loaded.ephemeral
+        loaded.thread = stamped(loaded, stamp)
+        self._save_name(loaded)
         return lines
 
-    def _save_name(self, live: LiveThread) -> None:
+    def _save_name(self, loaded: LoadedThread) -> None:
         """The name of a thread that was named before it had a file. The message is written by now, so a failure only
         puts this off to the next write."""
-        if not live.name_unsaved or live.thread.name is None:
+        if not loaded.name_unsaved or loaded.thread.name is None:
             return
         try:
-            live.rollouts.append_name(live.thread.id, live.thread.name, self._now())
-            live.name_unsaved = False
+            loaded.rollouts.append_name(loaded.thread.id, loaded.thread.name, self._now())
+            loaded.name_unsaved = False
         except StoreFailure as error:
-            logger.warning("the name of thread %s is not saved yet: %s", live.thread.id, error)
+            logger.warning("the name of thread %s is not saved yet: %s", loaded.thread.id, error)
 
     def check_appendable(self, stored: StoredThread) -> None:
         """A row that outlived its file's sense (emptied, without metadata) may still be shown, but not written to.
@@ -210,29 +210,31 @@ class TurnWriter:
         self._catalog.record(Change(threads=(restored,)))
         return restored
 
-    def reread(self, live: LiveThread) -> None:
+    def reread(self, loaded: LoadedThread) -> None:
         """Take the thread's metadata from its file, and its name with it (a fork inherits one)."""
-        file = live.rollouts.stat(live.thread.path)
+        file = loaded.rollouts.stat(loaded.thread.path)
         if file is None:
-            raise DamagedRollout(live.thread.path, "is gone")
-        described = (live.rollouts.describe(file)).thread
-        live.thread = replace(described, name=live.thread.name)
-        live.name_unsaved = live.thread.name is not None and not live.ephemeral
-        self._save_name(live)
+            raise DamagedRollout(loaded.thread.path, "is gone")
+        described = (loaded.rollouts.describe(file)).thread
+        loaded.thread = replace(described, name=loaded.thread.name)
+        loaded.name_unsaved = loaded.thread.name is not None and not loaded.ephemeral
+        self._save_name(loaded)
 
-    def record(self, live: LiveThread, events: Sequence[ThreadEvent]) -> None:
+    def record(self, loaded: LoadedThread, events: Sequence[ThreadEvent]) -> None:
         """The row and the events of what was written."""
-        rows = () if live.ephemeral else (live.thread,)
+        rows = () if loaded.ephemeral else (loaded.thread,)
         self._catalog.record(Change(threads=rows, events=tuple(events)))
 
-    def _end(self, live: LiveThread, turn: RunningTurn, lines: Sequence[RolloutLine], *, failed: bool) -> TurnResult:
-        items = turn.feed(self.write(live, lines, turn.id))
-        live.turn, live.failed, live.open_calls = None, failed, turn.calls.waiting
-        live.next_item = turn.builder.next_item
+    def _end(
+        self, loaded: LoadedThread, turn: RunningTurn, lines: Sequence[RolloutLine], *, failed: bool
+    ) -> TurnResult:
+        items = turn.feed(self.write(loaded, lines, turn.id))
+        loaded.turn, loaded.failed, loaded.open_calls = None, failed, turn.calls.waiting
+        loaded.next_item = turn.builder.next_item
         view = turn.view()
-        events = [*self._items(live, turn.id, items), notices.turn_completed(live.thread.id, view)]
-        self.record(live, [*events, notices.status_changed(live)])
-        return TurnResult(thread_id=live.thread.id, turn=windowed(select_view(view, "summary")))
+        events = [*self._items(loaded, turn.id, items), notices.turn_completed(loaded.thread.id, view)]
+        self.record(loaded, [*events, notices.status_changed(loaded)])
+        return TurnResult(thread_id=loaded.thread.id, turn=windowed(select_view(view, "summary")))
 
     def _ending(self, turn: RunningTurn, status: str, error: str | None, now: int) -> list[RolloutLine]:
         if status == "interrupted":
@@ -243,7 +245,7 @@ class TurnWriter:
             )
         return recording.turn_completed(turn.id, turn.root_id, turn.started_at_ms, turn.last_message, now)
 
-    def _lines_of(self, live: LiveThread, turn: RunningTurn, item: AppendItem, now: int) -> list[RolloutLine]:
+    def _lines_of(self, loaded: LoadedThread, turn: RunningTurn, item: AppendItem, now: int) -> list[RolloutLine]:
         match item["type"]:
             case "agentMessage":
                 turn.last_message = checked_text("text", item["text"])
@@ -254,37 +256,37 @@ class TurnWriter:
             case "reasoning":
                 return recording.reasoning(turn.id, checked_text("text", item["text"]), now)
             case "plan":
-                return recording.plan(turn.id, live.thread.id, checked_text("text", item["text"]), now)
+                return recording.plan(turn.id, loaded.thread.id, checked_text("text", item["text"]), now)
             case "toolCall":
                 return recording.tool_call(turn.id, item["call_id"], item["name"], item["arguments"], now)
             case _:
                 output = checked_text("output", item["output"], blank=True)
                 return recording.tool_output(turn.id, item["call_id"], output, item.get("success"), now)
 
-    def _loaded(self, reference: str) -> LiveThread:
+    def _require_loaded(self, reference: str) -> LoadedThread:
         thread_id = self._catalog.resolve(reference)
-        self._live.settled(thread_id)
-        live = self._live.require(thread_id)
-        self._live.touch(live.thread.id, self._live.elapsed_ms())
-        return live
+        self._loaded.settled(thread_id)
+        loaded = self._loaded.require(thread_id)
+        self._loaded.touch(loaded.thread.id, self._loaded.elapsed_ms())
+        return loaded
 
-    def _running(self, live: LiveThread) -> RunningTurn:
-        if live.turn is None:
-            raise NoTurnInProgress(live.thread.id)
-        return live.turn
+    def _running(self, loaded: LoadedThread) -> RunningTurn:
+        if loaded.turn is None:
+            raise NoTurnInProgress(loaded.thread.id)
+        return loaded.turn
 
-    def _next_item(self, live: LiveThread) -> int:
-        if live.next_item is None:
-            live.next_item = 1
-            if live.materialised:
-                mark = (self._catalog.history(live.thread)).mark
-                live.next_item, live.open_calls = mark.next_item, frozenset(mark.open_calls)
-                if live.paginated:
-                    live.numbering = Numbering(live.thread.id, mark.next_ordinal)
-        return live.next_item
+    def _next_item(self, loaded: LoadedThread) -> int:
+        if loaded.next_item is None:
+            loaded.next_item = 1
+            if loaded.materialised:
+                mark = (self._catalog.history(loaded.thread)).mark
+                loaded.next_item, loaded.open_calls = mark.next_item, frozenset(mark.open_calls)
+                if loaded.paginated:
+                    loaded.numbering = Numbering(loaded.thread.id, mark.next_ordinal)
+        return loaded.next_item
 
-    def _items(self, live: LiveThread, turn_id: str, items: Sequence[Item]) -> list[ThreadEvent]:
-        return [notices.item_completed(live.thread.id, turn_id, item) for item in items]
+    def _items(self, loaded: LoadedThread, turn_id: str, items: Sequence[Item]) -> list[ThreadEvent]:
+        return [notices.item_completed(loaded.thread.id, turn_id, item) for item in items]
 
 
 def check_form(stored: StoredThread) -> None:
@@ -312,6 +314,6 @@ def check_message(message: UserInput) -> None:
     raise InvalidArgument("input", texts[0][:40] if texts else [], "the message is empty", "send some text")
 
 
-def stamped(live: LiveThread, stamp: FileStamp) -> StoredThread:
+def stamped(loaded: LoadedThread, stamp: FileStamp) -> StoredThread:
     """The thread with the stamp of its file as it is now."""
-    return replace(live.thread, stamp=stamp, updated_at_ms=stamp.mtime_ns // 1_000_000)
+    return replace(loaded.thread, stamp=stamp, updated_at_ms=stamp.mtime_ns // 1_000_000)

@@ -13,7 +13,7 @@ from mcp_server.models.thread import NOT_LOADED, StoredThread, Thread, ThreadSta
 from mcp_server.models.turn import Item, Turn
 from mcp_server.storage.contracts import Rollouts
 from mcp_server.threads.history import select_view
-from mcp_server.threads.loaded import LiveThread
+from mcp_server.threads.loaded import LoadedThread
 
 # A preview is shown up to here (Codex shows all of it): a hundred of them must fit one answer.
 _PREVIEW_CHARS = 2_000
@@ -22,7 +22,7 @@ _PREVIEW_CHARS = 2_000
 def thread_view(
     stored: StoredThread,
     rollouts: Rollouts,
-    live: LiveThread | None = None,
+    loaded: LoadedThread | None = None,
     turns: Sequence[Turn] = (),
     *,
     default_provider: str = "",
@@ -31,7 +31,7 @@ def thread_view(
 
     Codex shows a stored, unloaded thread's own id as its session id; here it is the root's wherever it is recorded.
     """
-    status: ThreadStatus = live.status if live else NOT_LOADED
+    status: ThreadStatus = loaded.status if loaded else NOT_LOADED
     return Thread(
         id=stored.id,
         session_id=stored.session_id or stored.id,
@@ -42,15 +42,15 @@ def thread_view(
         preview=shortened(stored.preview, _PREVIEW_CHARS),
         status=status,
         archived=stored.archived,
-        ephemeral=live.ephemeral if live else False,
-        path=None if live and live.ephemeral else rollouts.absolute(stored.path.removesuffix(".zst")),
+        ephemeral=loaded.ephemeral if loaded else False,
+        path=None if loaded and loaded.ephemeral else rollouts.absolute(stored.path.removesuffix(".zst")),
         cwd=stored.cwd,
         created_at=stored.created_at_ms // 1000,
         updated_at=stored.updated_at_ms // 1000,
         recency_at=stored.recency_at_ms // 1000,
         model_provider=stored.model_provider or default_provider,
-        model=live.settings.model if live else stored.recorded.get("model"),
-        reasoning_effort=live.settings.reasoning_effort if live else stored.recorded.get("reasoning_effort"),
+        model=loaded.settings.model if loaded else stored.recorded.get("model"),
+        reasoning_effort=loaded.settings.reasoning_effort if loaded else stored.recorded.get("reasoning_effort"),
         source=wire_source(stored.source),
         thread_source=stored.thread_source,
         originator=stored.originator,

@@ -22,7 +22,7 @@ from mcp_server.handlers import notifications
 from mcp_server.handlers.event_reader import EventReader
 from mcp_server.handlers.http import MAX_BODY_BYTES
 from mcp_server.server import build_server
-from mcp_server.threads import loaded as live
+from mcp_server.threads import loaded as loaded_threads
 from tests.bare import bare, request
 from tests.mission.conftest import Refused, Tools
 
@@ -43,7 +43,7 @@ async def test_one_thread_too_many_is_refused_and_the_others_stay(
 ) -> None:
     stored = await tools.written()
     await tools("thread_unsubscribe", thread_id=stored)
-    monkeypatch.setattr(live, "MAX_LOADED", 1)
+    monkeypatch.setattr(loaded_threads, "MAX_LOADED", 1)
     loaded = await tools.start()
     for call in (
         partial(tools, "thread_start"),
@@ -62,7 +62,7 @@ async def test_one_handle_too_many_is_refused_and_the_others_hold(
     tools: Tools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thread_id = await tools.written()
-    monkeypatch.setattr(live, "MAX_SUBSCRIPTIONS", 1)
+    monkeypatch.setattr(loaded_threads, "MAX_SUBSCRIPTIONS", 1)
     for call in (partial(tools, "thread_start"), partial(tools, "thread_resume", thread_id=thread_id)):
         with pytest.raises(Refused, match="too many subscriptions: the limit is 1") as refused:
             await call()

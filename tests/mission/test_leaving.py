@@ -19,7 +19,7 @@ from mcp_server import runtime as runtime_module
 from mcp_server.config import Config
 from mcp_server.server import build_server
 from mcp_server.storage.files.locks import CodexWriterLocks
-from mcp_server.threads.loaded import LiveThreads
+from mcp_server.threads.loaded import LoadedThreads
 from tests.mission.conftest import Connect, Refused, Tools, lock_files, rollouts
 from tests.servers import serving_http, stdio_server
 
@@ -111,7 +111,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(LiveThreads, "elapsed_ms", staticmethod(clock))
+    monkeypatch.setattr(LoadedThreads, "elapsed_ms", staticmethod(clock))
     return clock
 
 

@@ -151,7 +151,7 @@ class Home(World):
     def start_again(self) -> ThreadService:
         """What a server does at its start: rows follow the files, then the journal is worked off."""
         service = self.service()
-        sync(self.rollouts, self.state, written_here=service.live.written_here)
+        sync(self.rollouts, self.state, written_here=service.loaded.written_here)
         service.cascade.finish()
         return service
 

@@ -86,7 +86,7 @@ def test_one_event_a_thread_in_the_order_of_the_receipt_after_all_status_changes
         *(("notLoaded", thread_id) for thread_id in in_order(ids)),
         *(("thread/archived", thread_id) for thread_id in receipt.archived),
     ]
-    assert (service.live.ids(), home.locked()) == ([], [])
+    assert (service.loaded.ids(), home.locked()) == ([], [])
 
 
 def test_content_and_times_of_a_file_stay_as_they_are(home: Home) -> None:
@@ -200,7 +200,7 @@ def test_a_started_sub_agent_without_a_file_is_reported_and_stays_loaded(home: H
     assert [(failure.thread_id, "not materialized" in failure.reason) for failure in receipt.failed] == [
         (started, True)
     ]
-    assert (service.live.ids(), home.locked()) == ([started], [started])
+    assert (service.loaded.ids(), home.locked()) == ([started], [started])
 
 
 # ---------------------------------------------------------------------------------------------- the root
@@ -212,7 +212,7 @@ def test_a_thread_without_a_file_is_refused_until_its_first_turn(home: Home) -> 
     thread = (service.lifecycle.start(StartParams(), CLIENT)).thread
     with pytest.raises(NotMaterialized, match="no rollout found for thread id"):
         archive(service, thread.id)
-    assert (service.live.ids(), home.standing()) == ([thread.id], {})
+    assert (service.loaded.ids(), home.standing()) == ([thread.id], {})
     service.turns.start(thread.id, hello())
     service.turns.complete(thread.id, "completed", None, None)
     assert (archive(service, thread.id)).archived == [thread.id]
@@ -236,13 +236,13 @@ def test_subscriptions_end_with_the_archiving_and_another_process_goes_on_with_t
     first, second = home.service(), home.service()
     load(first, thread_id)
     archive(first, thread_id)
-    assert not first.live.subscribed(thread_id)
+    assert not first.loaded.subscribed(thread_id)
     with pytest.raises(ThreadArchived):
         load(second, thread_id)
     second.cascade.unarchive(thread_id, include="same_operation")
     load(second, thread_id)
     second.turns.start(thread_id, hello("go on"))
-    assert (first.live.ids(), second.live.ids()) == ([], [thread_id])
+    assert (first.loaded.ids(), second.loaded.ids()) == ([], [thread_id])
     assert home.locked() == [thread_id]
 
 
@@ -261,7 +261,7 @@ def test_a_thread_that_another_process_holds_stops_everything_before_anything_mo
         archive(service, ids[0])
     nothing_happened(home, ids)
     assert home.state.last_seq() == seq
-    assert (service.live.ids(), service.locks.held()) == ([loaded], {loaded})
+    assert (service.loaded.ids(), service.locks.held()) == ([loaded], {loaded})
     other.release(ids[which])
     assert (archive(service, ids[0])).archived == in_order(ids)
     assert home.locked() == []
@@ -299,16 +299,16 @@ def test_a_thread_that_its_last_subscriber_is_leaving_is_locked_again_for_the_mo
     service = home.service()
     load(service, ids[3])
     service.turns.start(ids[3], hello())
-    live = service.live.get(ids[3])
-    assert live is not None
-    live.lock.acquire()
-    with running(lambda _: service.lifecycle.close(live, at_the_end=True)):
-        until(lambda: live.closing)
+    closing = service.loaded.get(ids[3])
+    assert closing is not None
+    closing.lock.acquire()
+    with running(lambda _: service.lifecycle.close(closing, at_the_end=True)):
+        until(lambda: closing.closing)
         with running(lambda _: archive(service, ids[0], interrupt=True)):
-            until(service.live.permit.locked)
-            live.lock.release()
+            until(service.loaded.permit.locked)
+            closing.lock.release()
     assert home.standing() == dict.fromkeys(ids, True)
-    assert (service.live.ids(), home.locked()) == ([], [])
+    assert (service.loaded.ids(), home.locked()) == ([], [])
 
 
 # ---------------------------------------------------------------------------------------------- running turns

@@ -223,7 +223,7 @@ def test_a_thread_that_was_loaded_before_the_journal_was_read_is_closed_for_its_
     service.turns.start(ids[3], hello("quicker than the start"))
     service.cascade.finish()
     assert home.standing() == dict.fromkeys(ids, True)
-    assert (service.live.ids(), home.locked()) == ([], [])
+    assert (service.loaded.ids(), home.locked()) == ([], [])
     lines = [raw.data for batch in home.rollouts.lines(home.path(ids[3])) for raw in batch]
     assert b'"turn_aborted"' in lines[-1]
 

@@ -13,7 +13,7 @@ from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryRollouts
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog
-from mcp_server.threads.loaded import LiveThreads
+from mcp_server.threads.loaded import LoadedThreads
 
 ROW = StoredThread("good", "sessions/good.jsonl", FileStamp(1, 1), False, 1, 1, 1, preview="hello")
 
@@ -28,7 +28,7 @@ class Choosy(MemoryState):
 
 
 def catalog(state: MemoryState | None) -> Catalog:
-    return Catalog(MemoryRollouts(), state, memory=MemoryState(), live=LiveThreads())
+    return Catalog(MemoryRollouts(), state, memory=MemoryState(), loaded=LoadedThreads())
 
 
 def test_what_can_be_recorded_of_a_change_is_and_later_ones_too(caplog: pytest.LogCaptureFixture) -> None:

@@ -92,8 +92,8 @@ def outcome(call: Callable[[], Any]) -> Json:
 def everything(home: Home, service: ThreadService) -> Any:
     """What must not change. A row may: whoever looks for a thread brings its row in step with what it finds."""
     files = {file.path: file.stamp for file in home.rollouts.walk()}
-    running = [live.thread.id for live in service.live.all() if live.turn is not None]
-    return files, home.locked(), service.live.ids(), running, home.told("thread/archived", "thread/deleted")
+    running = [one.thread.id for one in service.loaded.all() if one.turn is not None]
+    return files, home.locked(), service.loaded.ids(), running, home.told("thread/archived", "thread/deleted")
 
 
 def check(homes: Homes, state: State, verb: str) -> None:
@@ -137,7 +137,7 @@ def test_a_running_turn_below_refuses_and_told_to_interrupt_it_is_named(home: Ho
             VERBS[verb](service, ids[0], dry_run)
     plan = VERBS[f"{verb} and interrupt"](service, ids[0], True)
     assert plan.interrupted == [ids[1]]
-    assert service.live.require(ids[1]).turn is not None
+    assert service.loaded.require(ids[1]).turn is not None
     assert (VERBS[f"{verb} and interrupt"](service, ids[0], False)).interrupted == [ids[1]]
 
 

@@ -79,4 +79,4 @@ def test_a_fork_that_fails_is_held_by_nobody_even_where_it_can_not_be_taken_away
     forking = True
     with pytest.raises(StoreFailure):
         service.lifecycle.fork(ForkParams(source), CLIENT)
-    assert (service.live.ids(), locks.held()) == ([source], {source})
+    assert (service.loaded.ids(), locks.held()) == ([source], {source})

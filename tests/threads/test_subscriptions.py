@@ -8,7 +8,7 @@ from mcp_server.errors import LimitReached
 from mcp_server.models.params import Caller, StartParams
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.threads import loaded as live
+from mcp_server.threads import loaded
 from mcp_server.threads.loaded import HANDLE_LIFE_MS
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
@@ -37,7 +37,7 @@ def wall_clock() -> Clock:
 def service(clock: Clock, wall_clock: Clock, monkeypatch: pytest.MonkeyPatch) -> ThreadService:
     stores = Stores(MemoryRollouts(), MemoryLocks(), MemoryState(), MemoryState(), MemoryRollouts)
     service = ThreadService(stores, defaults=Defaults(cwd="/work"), now_ms=wall_clock)
-    monkeypatch.setattr(service.live, "elapsed_ms", clock)
+    monkeypatch.setattr(service.loaded, "elapsed_ms", clock)
     return service
 
 
@@ -49,10 +49,10 @@ def test_a_handle_that_nobody_used_for_an_hour_lapses(service: ThreadService, cl
     thread_id = start(service, ANONYMOUS)
     clock.now += HANDLE_LIFE_MS - 1
     service.lifecycle.reap()
-    assert service.live.ids() == [thread_id]
+    assert service.loaded.ids() == [thread_id]
     clock.now += 1
     service.lifecycle.reap()
-    assert service.live.ids() == []
+    assert service.loaded.ids() == []
     events = service.catalog.log.events_after(0, limit=10)
     assert [event.type for event in events][-2:] == ["thread/status/changed", "thread/closed"]
 
@@ -63,7 +63,7 @@ def test_work_on_the_thread_keeps_its_handles(service: ThreadService, clock: Clo
     service.turns.start(thread_id, [{"type": "text", "text": "hello", "text_elements": []}])
     clock.now += HANDLE_LIFE_MS - 1
     service.lifecycle.reap()
-    assert service.live.ids() == [thread_id]
+    assert service.loaded.ids() == [thread_id]
 
 
 @pytest.mark.parametrize("jump_ms", [2 * HANDLE_LIFE_MS, -24 * HANDLE_LIFE_MS])
@@ -74,12 +74,12 @@ def test_a_wall_clock_that_jumps_closes_no_thread_and_ends_no_turn(
     service.turns.start(thread_id, [{"type": "text", "text": "hello", "text_elements": []}])
     wall_clock.now += jump_ms
     service.lifecycle.reap()
-    assert service.live.ids() == [thread_id]
+    assert service.loaded.ids() == [thread_id]
     turn = (service.turns.complete(thread_id, "completed", "done", None)).turn
     assert (turn.status, turn.duration_ms) == ("completed", max(0, jump_ms))
     clock.now += HANDLE_LIFE_MS
     service.lifecycle.reap()
-    assert service.live.ids() == []
+    assert service.loaded.ids() == []
 
 
 def test_a_thread_that_can_not_be_closed_keeps_no_other_loaded(
@@ -90,7 +90,7 @@ def test_a_thread_that_can_not_be_closed_keeps_no_other_loaded(
     service.lifecycle.leave_connection("stdio")
     real = service.lifecycle.close
 
-    def choosy(one: live.LiveThread) -> None:
+    def choosy(one: loaded.LoadedThread) -> None:
         if one.thread.id == bad:
             raise ZeroDivisionError("a mistake of ours")
         real(one)
@@ -98,15 +98,15 @@ def test_a_thread_that_can_not_be_closed_keeps_no_other_loaded(
     monkeypatch.setattr(service.lifecycle, "close", choosy)
     clock.now += 10
     service.lifecycle.reap()
-    assert service.live.ids() == [bad]
+    assert service.loaded.ids() == [bad]
     assert bad in caplog.text
     monkeypatch.setattr(service.lifecycle, "close", real)
     clock.now += 10
     service.lifecycle.reap()
-    assert service.live.ids() == [bad]  # it is tried again a minute later
+    assert service.loaded.ids() == [bad]  # it is tried again a minute later
     clock.now += 60_000
     service.lifecycle.reap()
-    assert service.live.ids() == []
+    assert service.loaded.ids() == []
 
 
 def test_a_connection_that_stands_keeps_its_threads_however_long_it_is_silent(
@@ -115,31 +115,31 @@ def test_a_connection_that_stands_keeps_its_threads_however_long_it_is_silent(
     thread_id = start(service, Caller(connection="stdio"))
     clock.now += 100 * HANDLE_LIFE_MS
     service.lifecycle.reap()
-    assert service.live.ids() == [thread_id]
+    assert service.loaded.ids() == [thread_id]
     service.lifecycle.leave_connection("stdio")
-    assert service.live.ids() == []
+    assert service.loaded.ids() == []
 
 
 def test_one_connection_leaving_keeps_the_thread_for_another(service: ThreadService) -> None:
     thread_id = start(service, Caller(connection="one"))
     service.turns.start(thread_id, [{"type": "text", "text": "hello", "text_elements": []}])
-    service.live.subscribe(thread_id, "other", 0)
+    service.loaded.subscribe(thread_id, "other", 0)
     service.lifecycle.leave_connection("one")
-    assert service.live.ids() == [thread_id]
+    assert service.loaded.ids() == [thread_id]
     service.lifecycle.leave_connection("other")
-    assert service.live.ids() == []
+    assert service.loaded.ids() == []
 
 
 def test_loaded_threads_and_subscriptions_are_bounded(service: ThreadService, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "MAX_LOADED", 2)
+    monkeypatch.setattr(loaded, "MAX_LOADED", 2)
     for _ in range(2):
         start(service, ANONYMOUS)
     with pytest.raises(LimitReached, match="thread_unsubscribe"):
         start(service, ANONYMOUS)
-    assert len(service.live.ids()) == 2
-    monkeypatch.setattr(live, "MAX_LOADED", 10)
-    monkeypatch.setattr(live, "MAX_SUBSCRIPTIONS", 2)
+    assert len(service.loaded.ids()) == 2
+    monkeypatch.setattr(loaded, "MAX_LOADED", 10)
+    monkeypatch.setattr(loaded, "MAX_SUBSCRIPTIONS", 2)
     with pytest.raises(LimitReached):
         start(service, ANONYMOUS)
-    assert len(service.live.ids()) == 2
-    assert service.locks.held() == frozenset(service.live.ids())
+    assert len(service.loaded.ids()) == 2
+    assert service.locks.held() == frozenset(service.loaded.ids())
