@@ -152,7 +152,7 @@ class Runtime:
     async def _tidy_regularly(self) -> None:
         while True:
             await anyio.sleep(_TIDY_SECONDS)
-            await in_worker(self.service.tidy)
+            await in_worker(self.service.run_housekeeping)
 
     # ------------------------------------------------------------------------------------------ the handle
 

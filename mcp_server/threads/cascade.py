@@ -75,7 +75,7 @@ class Cascade:
     def archive(self, reference: str, *, dry_run: bool, interrupt_running: bool) -> ArchiveResult:
         """Archive a thread with every descendant: root first, then descendants in reverse breadth-first order."""
         root_id = self._catalog.resolve(reference)
-        with self._loaded.permit:
+        with self._loaded.cascade_lock:
             plan = self._planner.archive(root_id)
             left = None if dry_run else self._let_follow(plan.lying)
             if not plan.moves:
@@ -89,7 +89,7 @@ class Cascade:
     def unarchive(self, reference: str, *, include: Descend, dry_run: bool = False) -> UnarchiveResult:
         """Bring an archived thread back, and the descendants that `include` names, parents first. Loads nothing."""
         root_id = self._catalog.resolve(reference)
-        with self._loaded.permit:
+        with self._loaded.cascade_lock:
             if self._loaded.get(root_id) is not None:
                 raise ArchivedThreadNotFound(root_id)
             root = self._catalog.known(root_id)
@@ -123,7 +123,7 @@ class Cascade:
             ConfirmationRequired: there is more to delete than was `at_stake` when a person was asked.
         """
         root_id = self._catalog.resolve(reference)
-        with self._loaded.permit:
+        with self._loaded.cascade_lock:
             loaded = self._loaded.get(root_id)
             if loaded is not None and loaded.ephemeral:
                 raise EphemeralThread(root_id, "thread_delete")
@@ -140,7 +140,7 @@ class Cascade:
     def finish(self) -> list[Operation]:
         """Complete what a killed process left in the journal. What is locked is another process's, still at work."""
         finished: list[Operation] = []
-        with self._loaded.permit:
+        with self._loaded.cascade_lock:
             for operation in self._catalog.log.running_operations():
                 if operation.kind not in _VERBS:
                     continue
@@ -216,8 +216,8 @@ class Cascade:
     def _lock(self, thread_ids: Sequence[str], held: ExitStack) -> None:
         """Hold all the writer locks until the work is done. Those of threads that are loaded here this process has; it
         holds still whoever writes to them, and whoever would let them go."""
-        held.enter_context(self._loaded.keeping(thread_ids))
-        held.enter_context(self._loaded.alone(thread_ids))
+        held.enter_context(self._loaded.keeping_rows_of(thread_ids))
+        held.enter_context(self._loaded.exclusively(thread_ids))
         for thread_id in sorted(set(thread_ids)):
             if (loaded := self._loaded.get(thread_id)) is not None:
                 held.enter_context(loaded.lock)
@@ -237,7 +237,7 @@ class Cascade:
                     self._turns.interrupt(loaded)
                 except StoreFailure as error:  # a turn without an end is read as interrupted
                     logger.warning("the interruption of a turn of %s is not recorded: %s", thread_id, error)
-            self._loaded.drop(thread_id)
+            self._loaded.remove(thread_id)
             held.callback(self._locks.release, thread_id)
             self._catalog.record(Change(events=(notices.not_loaded(thread_id),)))
 

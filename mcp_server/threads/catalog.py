@@ -152,7 +152,7 @@ class Catalog:
 
     def _loaded_rows(self) -> tuple[StoredThread, ...]:
         """The rows that this process keeps itself."""
-        return tuple(one.thread for one in self.loaded.all() if one.materialised and not one.ephemeral)
+        return tuple(one.thread for one in self.loaded.all() if one.has_rollout and not one.ephemeral)
 
     def commit(self, change: Change) -> list[ThreadEvent]:
         """Record what must be on record before the files may change: the plan of a cascade."""
@@ -310,7 +310,7 @@ class Catalog:
             try:
                 return work()
             except DamagedRollout as error:
-                self.loaded.settled(thread_id)
+                self.loaded.wait_until_free(thread_id)
                 if (self.known(thread_id)).path == error.path:
                     raise
         return work()
@@ -379,7 +379,7 @@ class Catalog:
     def _fresh(self) -> dict[str, str | None]:
         """The threads that live in memory only, each with its parent."""
         return {
-            loaded.thread.id: loaded.thread.parent_thread_id for loaded in self.loaded.all() if not loaded.materialised
+            loaded.thread.id: loaded.thread.parent_thread_id for loaded in self.loaded.all() if not loaded.has_rollout
         }
 
 

@@ -137,8 +137,8 @@ class Lifecycle:
     def resume(self, reference: str, request: SettingsRequest, caller: Caller, turns: int) -> LoadedThreadResult:
         """Load a stored thread for appending, or rejoin a loaded one. Touches neither file nor updated_at."""
         thread_id = self._catalog.resolve(reference)
-        with self._loaded.permit:
-            with self._loaded.alone([thread_id]):
+        with self._loaded.cascade_lock:
+            with self._loaded.exclusively([thread_id]):
                 loaded = self._loaded.get(thread_id)
                 ignored = differing(loaded.settings, request) if loaded is not None else []
                 if loaded is None:
@@ -151,7 +151,7 @@ class Lifecycle:
         stored = self._loadable(thread_id)
         settings = override(self._settings_of(stored), request)
         self._loaded.check_room()
-        loaded = LoadedThread(stored, settings, self._catalog.rollouts, materialised=True)
+        loaded = LoadedThread(stored, settings, self._catalog.rollouts, has_rollout=True)
         handle = self._load(loaded, caller)
         current = self._catalog.stored(thread_id)
         if current is None or current.archived:  # it went away before the lock was ours
@@ -168,7 +168,7 @@ class Lifecycle:
         return loaded, handle
 
     def _rejoin(self, loaded: LoadedThread, caller: Caller) -> str:
-        if not loaded.materialised and not loaded.ephemeral:
+        if not loaded.has_rollout and not loaded.ephemeral:
             raise NotMaterialized(loaded.thread.id, "thread_resume")
         return self._loaded.subscribe(loaded.thread.id, caller.connection, self._loaded.elapsed_ms())
 
@@ -200,7 +200,7 @@ class Lifecycle:
             )
         self._loaded.check_room()
         loaded_source = self._loaded.get(source_id)
-        if loaded_source is not None and not loaded_source.materialised:
+        if loaded_source is not None and not loaded_source.has_rollout:
             raise NotMaterialized(source_id, "thread_fork")
         source = loaded_source.thread if loaded_source else self._catalog.known(source_id)
         if source.archived:
@@ -211,7 +211,7 @@ class Lifecycle:
         rollouts = self._rollouts_for(params.ephemeral)
         source_rollouts = loaded_source.rollouts if loaded_source else self._catalog.rollouts
         copied = self._turns.copied(source_rollouts, source, params, fork.created_at_ms)
-        loaded = LoadedThread(fork, settings, rollouts, ephemeral=params.ephemeral, materialised=True)
+        loaded = LoadedThread(fork, settings, rollouts, ephemeral=params.ephemeral, has_rollout=True)
         with rollouts.drafted(fork.path, self._forked(loaded, copied)) as put:
             handle = self._load(loaded, caller)
             # a caller who goes away now finds the fork among the stored threads
@@ -243,10 +243,10 @@ class Lifecycle:
     def unsubscribe(self, reference: str | None, subscription_id: str | None, caller: Caller) -> UnsubscribeResult:
         """Leave by handle, else by connection. When the last subscriber leaves, the thread is closed."""
         thread_id = self._thread_to_leave(reference, subscription_id)
-        self._loaded.settled(thread_id)
+        self._loaded.wait_until_free(thread_id)
         if self._loaded.get(thread_id) is None:
             return UnsubscribeResult(thread_id=thread_id, status="notLoaded" if thread_id else "notSubscribed")
-        if not self._loaded.leaving(thread_id, subscription_id, caller.connection):
+        if not self._loaded.leavers(thread_id, subscription_id, caller.connection):
             return UnsubscribeResult(thread_id=thread_id, status="notSubscribed")
         if subscription_id is not None:
             self._loaded.unsubscribe_handle(subscription_id)
@@ -261,8 +261,8 @@ class Lifecycle:
         loaded = self._loaded.get(thread_id)
         if loaded is None or loaded.turn is None or self._unload_delay_ms:
             return None
-        leaving = self._loaded.leaving(thread_id, subscription_id, caller.connection)
-        return thread_id if leaving and not self._loaded.subscribed(thread_id, without=leaving) else None
+        leavers = self._loaded.leavers(thread_id, subscription_id, caller.connection)
+        return thread_id if leavers and not self._loaded.subscribed(thread_id, without=leavers) else None
 
     def _thread_to_leave(self, reference: str | None, subscription_id: str | None) -> str:
         """Its id, "" for a handle that is unknown."""
@@ -281,7 +281,7 @@ class Lifecycle:
         for thread_id in self._loaded.threads_of(connection):
             self._loaded.unsubscribe_connection(connection, thread_id)
             self.release_if_unwatched(thread_id)
-        self._loaded.forget_connection(connection)
+        self._loaded.remove_connection(connection)
 
     def release_if_unwatched(self, thread_id: str) -> None:
         """Close the thread if nobody subscribes to it, at once or after the unload delay."""
@@ -293,10 +293,10 @@ class Lifecycle:
             return
         self.close(loaded)
 
-    def reap(self) -> None:
+    def close_idle(self) -> None:
         """Close what nobody watches any more: lapsed handles, and threads whose unload delay is over."""
         now = self._loaded.elapsed_ms()
-        for handle in self._loaded.lapsed(now):
+        for handle in self._loaded.expired_handles(now):
             subscription = self._loaded.handle(handle)
             if subscription is not None and self._loaded.unsubscribe_handle(handle):
                 self.release_if_unwatched(subscription.thread_id)
@@ -313,7 +313,7 @@ class Lifecycle:
         """Interrupt what runs and record it so, let the lock go, then tell: status notLoaded, then closed. Not if
         somebody has come back meanwhile, unless the server ends."""
         thread_id = loaded.thread.id
-        with self._loaded.alone([thread_id]):
+        with self._loaded.exclusively([thread_id]):
             taken = self._loaded.get(thread_id) is not loaded  # by a cascade, while this call waited
             if taken or (not at_the_end and self._loaded.subscribed(thread_id)):
                 return
@@ -348,7 +348,7 @@ class Lifecycle:
             raise
 
     def _unload(self, loaded: LoadedThread) -> None:
-        self._loaded.drop(loaded.thread.id)
+        self._loaded.remove(loaded.thread.id)
         if not loaded.ephemeral:
             self._locks.release(loaded.thread.id)
 

@@ -1,4 +1,4 @@
-"""Loaded threads: what only the process that holds the writer lock knows of them."""
+"""Loaded threads: the state that a process keeps in memory while it holds a thread's writer lock."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from mcp_server.models.turn import Item, Turn
 from mcp_server.storage.contracts import Rollouts
 from mcp_server.storage.serialised import one_at_a_time
 
-# A handle that nobody used for this long lapses as if unsubscribed.
+# An unused subscription handle expires after this time.
 HANDLE_LIFE_MS = 3_600_000
-# More loaded threads than this are refused: each holds a lock file and an open descriptor.
+# Each loaded thread costs a lock file and an open descriptor.
 MAX_LOADED = 1_000
 MAX_SUBSCRIPTIONS = 10_000
 
 
 @dataclass
 class RunningTurn:
-    """The turn that is open, as its lines add up in `builder`. `last_message` is the newest agent message."""
+    """The open turn, built up line by line. `last_message` is the newest agent message."""
 
     id: str
     started_at_ms: int
@@ -42,45 +42,46 @@ class RunningTurn:
         return self.builder.turns()[-1]
 
     def feed(self, lines: Sequence[RolloutLine]) -> list[Item]:
-        """Take in lines that were written; returns the items that they made or changed, in order."""
-        told: dict[str, Item] = {}
+        """Add written lines; returns the items that they created or changed, in order."""
+        changed: dict[str, Item] = {}
         for line in lines:
             self.builder.feed(line)
-            told.update((item.id, item) for _, item in self.builder.last_items)
-        return list(told.values())
+            changed.update((item.id, item) for _, item in self.builder.last_items)
+        return list(changed.values())
 
 
 @dataclass
 class LoadedThread:
-    """One loaded thread. `pending` waits for the first user message; `rollouts` is where its lines go."""
+    """One loaded thread. `pending` are the lines to write before its first user message; `rollouts` is the store that
+    its lines go to."""
 
     thread: StoredThread
     settings: Settings
     rollouts: Rollouts
     ephemeral: bool = False
-    materialised: bool = False
+    has_rollout: bool = False
     pending: list[RolloutLine] = field(default_factory=list[RolloutLine])
     turn: RunningTurn | None = None
-    # Number of the next synthetic item id (`item-7`), None until the history was counted.
+    # Number of the next synthetic item id (`item-7`); None until the history's items were counted.
     next_item: int | None = None
-    # Calls of ended turns that wait for an output.
+    # Tool calls of ended turns that still have no output.
     open_calls: frozenset[str] = frozenset()
-    # How lines are numbered in a paginated history; None in a legacy one.
+    # Numbers the lines of a paginated history; None in a legacy one.
     numbering: Numbering | None = None
     failed: bool = False
-    # The name still has to go into session_index.jsonl.
+    # The name is not in session_index.jsonl yet.
     name_unsaved: bool = False
     closing: bool = False
     unsubscribed_at_ms: int | None = None
-    # One verb at a time: what is read from the thread must still hold when it is written.
+    # Held from the reads of a verb to its writes.
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
     def writing(self) -> Generator[None]:
-        """Have the thread to oneself, to write to it.
+        """Hold the thread's lock to write to it.
 
         Raises:
-            ThreadClosing: it left, or is about to; its lock may be another's by now.
+            ThreadClosing: the thread closes or is closed; another process may hold its writer lock by now.
         """
         with self.lock:
             if self.closing:
@@ -101,7 +102,7 @@ class LoadedThread:
 
 @dataclass
 class Subscription:
-    """A handle that the server minted; `connection` is the client's, where it has one."""
+    """A subscription handle. `connection` is the subscriber's; None if its transport has none."""
 
     id: str
     thread_id: str
@@ -110,64 +111,64 @@ class Subscription:
 
 
 @dataclass
-class _Gate:
-    """`users` hold the lock, or wait for it."""
+class _RefCountedLock:
+    """A lock that is deleted with its last user. `users` counts who holds it or waits for it."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     users: int = 0
 
 
 class LoadedThreads:
-    """The loaded threads of this process and who subscribes to them.
+    """The registry of threads that this process has loaded, and of their subscribers.
 
-    A connection with an end of its own (stdio, a legacy HTTP session) is a subscriber beside its handles.
+    Subscribers are handles, and connections whose end the server sees (stdio, a legacy HTTP session).
+    Order of locks: `cascade_lock`, then `exclusively`, then a loaded thread's own.
     """
 
     def __init__(self) -> None:
-        # Resume, archive, unarchive and delete run one at a time in a process, as in Codex.
-        self.permit = threading.Lock()
-        self._gates: dict[str, _Gate] = {}
+        # As in Codex, resume, archive, unarchive and delete run one at a time.
+        self.cascade_lock = threading.Lock()
+        self._thread_locks: dict[str, _RefCountedLock] = {}
         self._threads: dict[str, LoadedThread] = {}
         self._handles: dict[str, Subscription] = {}
         self._connections: dict[str, set[str]] = {}
-        self._kept: frozenset[str] = frozenset()
+        self._moving: frozenset[str] = frozenset()
 
     @contextmanager
-    def alone(self, thread_ids: Collection[str]) -> Generator[None]:
-        """Load threads, let them go, move them, or write to those that are not loaded, while no other call of this
-        process does: it waits its turn. (The writer locks keep other processes out.) To be taken after the permit and
-        before the lock of a loaded thread, and not within another."""
+    def exclusively(self, thread_ids: Collection[str]) -> Generator[None]:
+        """Keep other calls of this process from loading, closing or moving these threads, and from writing to those
+        that are not loaded. (The writer locks keep other processes out.) Not reentrant."""
         with ExitStack() as held:
             for thread_id in sorted(set(thread_ids)):
-                held.enter_context(self._through(thread_id))
+                held.enter_context(self._hold(thread_id))
             yield
 
-    def settled(self, thread_id: str) -> None:
-        """Wait until no call loads the thread, lets it go or moves it."""
-        if thread_id in self._gates:
-            with self._through(thread_id):
+    def wait_until_free(self, thread_id: str) -> None:
+        """Wait until no call loads, closes or moves the thread."""
+        if thread_id in self._thread_locks:
+            with self._hold(thread_id):
                 pass
 
     @contextmanager
-    def _through(self, thread_id: str) -> Generator[None]:
-        gate = self._enter(thread_id)
+    def _hold(self, thread_id: str) -> Generator[None]:
+        shared = self._take_lock(thread_id)
         try:
-            with gate.lock:
+            with shared.lock:
                 yield
         finally:
-            self._leave(thread_id, gate)
+            self._return_lock(thread_id, shared)
 
     @one_at_a_time
-    def _enter(self, thread_id: str) -> _Gate:
-        gate = self._gates.setdefault(thread_id, _Gate())
-        gate.users += 1
-        return gate
+    def _take_lock(self, thread_id: str) -> _RefCountedLock:
+        shared = self._thread_locks.setdefault(thread_id, _RefCountedLock())
+        shared.users += 1
+        return shared
 
     @one_at_a_time
-    def _leave(self, thread_id: str, gate: _Gate) -> None:
-        gate.users -= 1
-        if not gate.users:
-            del self._gates[thread_id]
+    def _return_lock(self, thread_id: str, shared: _RefCountedLock) -> None:
+        shared.users -= 1
+        if not shared.users:
+            del self._thread_locks[thread_id]
 
     @one_at_a_time
     def ids(self) -> list[str]:
@@ -175,18 +176,18 @@ class LoadedThreads:
 
     @one_at_a_time
     def written_here(self) -> frozenset[str]:
-        """The threads whose rows this process keeps: nobody else may write their files."""
-        return self._kept.union(loaded.thread.id for loaded in self._threads.values() if loaded.materialised)
+        """The threads whose rollouts only this process may write. It keeps their rows itself."""
+        return self._moving.union(loaded.thread.id for loaded in self._threads.values() if loaded.has_rollout)
 
     @contextmanager
-    def keeping(self, thread_ids: Collection[str]) -> Generator[None]:
-        """Keep the rows of these threads too while their files move: seen on the way by our own watcher, they would be
-        announced in no order. The caller has the permit."""
-        self._kept = frozenset(thread_ids)
+    def keeping_rows_of(self, thread_ids: Collection[str]) -> Generator[None]:
+        """Count these threads as `written_here` while their files move, so that our own watcher does not announce the
+        moves out of order. The caller holds the cascade lock."""
+        self._moving = frozenset(thread_ids)
         try:
             yield
         finally:
-            self._kept = frozenset()
+            self._moving = frozenset()
 
     @one_at_a_time
     def all(self) -> Iterable[LoadedThread]:
@@ -201,7 +202,7 @@ class LoadedThreads:
 
         Raises:
             ThreadNotLoaded: it is not loaded here.
-            ThreadClosing: it is on its way out.
+            ThreadClosing: it is closing.
         """
         loaded = self._threads.get(thread_id)
         if loaded is None:
@@ -212,19 +213,19 @@ class LoadedThreads:
 
     @one_at_a_time
     def check_room(self) -> None:
-        """Raises LimitReached if no further thread may be loaded."""
+        """Raises LimitReached if no more threads may be loaded."""
         if len(self._threads) >= MAX_LOADED:
             raise LimitReached("too many loaded threads", MAX_LOADED, "unsubscribe from some with thread_unsubscribe")
 
     @one_at_a_time
     def add(self, loaded: LoadedThread) -> None:
-        """Raises LimitReached as `check_room`, which others may have passed meanwhile."""
+        """Raises LimitReached as `check_room`: another call may have taken the last place since."""
         self.check_room()
         self._threads[loaded.thread.id] = loaded
 
     @one_at_a_time
-    def drop(self, thread_id: str) -> LoadedThread | None:
-        """Forget the thread and every subscription to it."""
+    def remove(self, thread_id: str) -> LoadedThread | None:
+        """Remove the thread and every subscription to it."""
         self._handles = {h: s for h, s in self._handles.items() if s.thread_id != thread_id}
         for threads in self._connections.values():
             threads.discard(thread_id)
@@ -234,10 +235,10 @@ class LoadedThreads:
 
     @one_at_a_time
     def subscribe(self, thread_id: str, connection: str | None, now_ms: int) -> str:
-        """Mint a handle for the caller; its connection subscribes too.
+        """Create a handle for the caller, and subscribe its connection.
 
         Raises:
-            LimitReached: there are too many handles.
+            LimitReached: too many handles.
         """
         if len(self._handles) >= MAX_SUBSCRIPTIONS:
             raise LimitReached("too many subscriptions", MAX_SUBSCRIPTIONS, "unsubscribe with thread_unsubscribe")
@@ -255,7 +256,7 @@ class LoadedThreads:
 
     @one_at_a_time
     def unsubscribe_handle(self, subscription_id: str) -> bool:
-        """Drop a handle; with the last handle of its connection on the thread the connection leaves too."""
+        """Remove a handle. With its last handle on the thread, a connection is unsubscribed too."""
         subscription = self._handles.pop(subscription_id, None)
         if subscription is None:
             return False
@@ -268,7 +269,7 @@ class LoadedThreads:
 
     @one_at_a_time
     def unsubscribe_connection(self, connection: str, thread_id: str) -> bool:
-        """Drop a connection's subscription to one thread, with its handles; False if it had none."""
+        """Remove a connection's subscription to one thread, with its handles; False if it had none."""
         had = thread_id in self._connections.get(connection, set())
         self._connections.get(connection, set()).discard(thread_id)
         self._handles = {
@@ -277,7 +278,7 @@ class LoadedThreads:
         return had
 
     @one_at_a_time
-    def forget_connection(self, connection: str) -> None:
+    def remove_connection(self, connection: str) -> None:
         self._connections.pop(connection, None)
 
     @one_at_a_time
@@ -285,9 +286,9 @@ class LoadedThreads:
         return sorted(self._connections.get(connection, set()))
 
     @one_at_a_time
-    def leaving(self, thread_id: str, subscription_id: str | None, connection: str | None) -> frozenset[str]:
-        """Who would leave the thread by a handle, or without one by a connection: handles and connections; nobody if
-        the thread has no such subscriber."""
+    def leavers(self, thread_id: str, subscription_id: str | None, connection: str | None) -> frozenset[str]:
+        """The handles and connections that unsubscribing by this handle (or, without one, by this connection) would
+        remove from the thread."""
         of_thread = [s for s in self._handles.values() if s.thread_id == thread_id]
         if subscription_id is None:
             if connection is None or thread_id not in self._connections.get(connection, set()):
@@ -301,26 +302,26 @@ class LoadedThreads:
 
     @one_at_a_time
     def subscribed(self, thread_id: str, without: Collection[str] = ()) -> bool:
-        """Whether anybody but these subscribes to the thread."""
+        """Whether the thread has a subscriber other than these."""
         return any(s.thread_id == thread_id and s.id not in without for s in self._handles.values()) or any(
             thread_id in threads and connection not in without for connection, threads in self._connections.items()
         )
 
     @one_at_a_time
     def touch(self, thread_id: str, now_ms: int) -> None:
-        """Note that somebody works with the thread: its handles are in use."""
+        """Restart the expiry of the thread's handles."""
         for subscription in self._handles.values():
             if subscription.thread_id == thread_id:
                 subscription.used_at_ms = now_ms
 
     @staticmethod
     def elapsed_ms() -> int:
-        """By a clock that goes on evenly: the wall clock may be set, or jump ahead where the machine has slept."""
+        """Monotonic time: the wall clock may be set, or jump ahead after the machine slept."""
         return time.monotonic_ns() // 1_000_000
 
     @one_at_a_time
-    def lapsed(self, now_ms: int) -> list[str]:
-        """Handles that were not used for an hour and belong to no connection that still stands."""
+    def expired_handles(self, now_ms: int) -> list[str]:
+        """Handles that were not used for an hour and belong to no open connection."""
         return [
             s.id
             for s in self._handles.values()

@@ -70,7 +70,7 @@ class Metadata:
             raise InvalidArgument("name", name, "thread name must not be empty", "pass a name with at least one letter")
         trimmed = checked_name(name)
         thread_id = self._catalog.resolve(reference)
-        with self._loaded.alone([thread_id]):
+        with self._loaded.exclusively([thread_id]):
             loaded = self._loaded.get(thread_id)
             if loaded is None:
                 named = replace(self._active(thread_id), name=trimmed)
@@ -78,7 +78,7 @@ class Metadata:
             if loaded.ephemeral:
                 raise EphemeralThread(thread_id, "thread_set_name")
             with loaded.writing():
-                self._turns.materialise(loaded)
+                self._turns.write_rollout(loaded)
                 result = self._named(replace(loaded.thread, name=trimmed))
                 loaded.thread = replace(loaded.thread, name=result.thread.name)
                 return result
@@ -117,7 +117,7 @@ class Metadata:
                 )
         thread_id = self._catalog.resolve(reference)
         with ExitStack() as stack:
-            stack.enter_context(self._loaded.alone([thread_id]))
+            stack.enter_context(self._loaded.exclusively([thread_id]))
             loaded = self._loaded.get(thread_id)
             if loaded is not None:
                 return self._set_git_loaded(loaded, patch)
@@ -154,7 +154,7 @@ class Metadata:
         if loaded.ephemeral:
             raise EphemeralThread(loaded.thread.id, "metadata updates")
         with loaded.writing():
-            self._turns.materialise(loaded)
+            self._turns.write_rollout(loaded)
             if loaded.paginated:
                 loaded.thread = self._set_git_paginated(loaded.thread, patch)
                 self._catalog.record(Change(threads=(loaded.thread,)))

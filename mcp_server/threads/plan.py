@@ -70,7 +70,7 @@ class Planner:
         loaded_root = self._loaded.get(root_id)
         if loaded_root is not None and loaded_root.ephemeral:
             raise EphemeralThread(root_id, "thread_archive")
-        if loaded_root is not None and not loaded_root.materialised:
+        if loaded_root is not None and not loaded_root.has_rollout:
             raise NotMaterialized(root_id, "thread_archive")
         below = descendants(root_id, self._catalog.edges_below(root_id))
         plan = Plan(root_id)
@@ -78,7 +78,7 @@ class Planner:
         paths = self._catalog.paths(order)
         for thread_id in order:
             loaded = self._loaded.get(thread_id)
-            if loaded is not None and not loaded.materialised:
+            if loaded is not None and not loaded.has_rollout:
                 plan.failed.append(Failure(thread_id=thread_id, reason="it is started, but not materialized yet"))
                 continue
             path = self._usable(thread_id, paths[thread_id], plan)

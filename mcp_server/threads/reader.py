@@ -264,7 +264,7 @@ class Reader:
 
     def last_turns(self, loaded: LoadedThread, limit: int) -> ThreadReadResult:
         """A loaded thread with its last turns, oldest first, and the cursor for those before them."""
-        if not loaded.materialised:
+        if not loaded.has_rollout:
             return ThreadReadResult(thread=self.view(loaded.thread), total=0)
         history = self._catalog.history(loaded.thread, last=limit)
         total = history.mark.turns
@@ -280,7 +280,7 @@ class Reader:
         loaded = self._loaded.get(thread_id)
         if loaded is not None and loaded.ephemeral:
             raise EphemeralThread(thread_id, "include_turns")
-        if loaded is not None and not loaded.materialised:
+        if loaded is not None and not loaded.has_rollout:
             raise NotMaterialized(thread_id, "include_turns")
 
     def items(self, params: ItemsParams) -> ItemsResult:

@@ -268,7 +268,7 @@ class Searcher:
 
     def _read(self, search: Search, thread_id: str) -> None:
         loaded = self._catalog.loaded.get(thread_id)
-        if loaded is not None and not loaded.materialised:
+        if loaded is not None and not loaded.has_rollout:
             return  # nothing was said yet
         try:
             history = self._catalog.history(self._catalog.known(thread_id), search.store)

@@ -96,9 +96,9 @@ class ThreadService:
         self.locks = stores.locks
         self.receipts = Receipts(self.catalog)
 
-    def tidy(self) -> None:
+    def run_housekeeping(self) -> None:
         """Close what nobody watches, and try again to put on record what is not. To be called from time to time."""
-        self.lifecycle.reap()
+        self.lifecycle.close_idle()
         self.receipts.flush()
 
     def events(self, params: EventsParams) -> EventsResult:

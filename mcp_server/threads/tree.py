@@ -170,7 +170,7 @@ class ThreadTree:
 
     def _turns(self, stored: StoredThread, mark: IndexCheckpoint | None, read: bool) -> int | None:
         loaded = self._catalog.loaded.get(stored.id)
-        if loaded is not None and not loaded.materialised:
+        if loaded is not None and not loaded.has_rollout:
             return 0
         if mark is not None and mark.stamp == stored.stamp:
             return mark.turns

@@ -65,7 +65,7 @@ class HistoryScan:
         self._builder = TurnBuilder(paginated=text.paginated, begin=self.begin)
         self._between = InjectedMessages(self._builder)
         self._spans: list[TurnSpan] = []
-        self._kept = 0
+        self._stored = 0
         self._late: dict[int, Draft] = {}
         self._end = self.begin.start
         self._tail = b""
@@ -112,7 +112,7 @@ class HistoryScan:
         """Write down the turns that have ended, cross out those that were rolled back."""
         done = self._builder.done
         del self._spans[len(done) :]
-        self._kept = min(self._kept, len(self._spans))
+        self._stored = min(self._stored, len(self._spans))
         for draft in self._builder.late:
             self._late[id(draft)] = draft
         self._builder.late.clear()
@@ -187,9 +187,9 @@ class HistoryScan:
             open_calls=tuple(dict.fromkeys((*self._open_calls, *self._builder.open_calls)))[:_MAX_OPEN_CALLS],
         )
         step = IndexUpdate(
-            mark, self._after, self._base_number + self._kept, tuple(spans[self._kept :]), tuple(self._texts)
+            mark, self._after, self._base_number + self._stored, tuple(spans[self._stored :]), tuple(self._texts)
         )
-        self._after, self._kept = self._end, len(self._spans)
+        self._after, self._stored = self._end, len(self._spans)
         self._texts, self._chars = [], 0
         return step
 
@@ -210,7 +210,7 @@ class HistoryScan:
 
     def mend(self, number: int, draft: Draft) -> None:
         """Take a turn that was folded again in the place of a span, and count on from it."""
-        self._kept = min(self._kept, number)
+        self._stored = min(self._stored, number)
         self._spans[number] = self._span(draft, number)
         for later in range(number + 1, len(self._spans)):
             before = self._spans[later - 1]

@@ -146,9 +146,9 @@ class TurnWriter:
                     break
         yield b"".join(map(encode_line, copy.close()))
 
-    def materialise(self, loaded: LoadedThread) -> None:
+    def write_rollout(self, loaded: LoadedThread) -> None:
         """Write the rollout with what waits for it, before any message. The caller holds the thread's lock."""
-        if not loaded.materialised:
+        if not loaded.has_rollout:
             self.write(loaded, [])
 
     # ------------------------------------------------------------------------------------------ steps
@@ -161,12 +161,12 @@ class TurnWriter:
         if loaded.numbering is not None:
             lines = loaded.numbering.number(lines, turn_id, self._now())
         data = b"".join(encode_line(line) for line in lines)
-        if loaded.materialised:
+        if loaded.has_rollout:
             stamp = loaded.rollouts.append(loaded.thread.path, data)
         else:
             buffered = b"".join(encode_line(line) for line in loaded.pending)
             stamp = loaded.rollouts.create(loaded.thread.path, buffered + data)
-            loaded.materialised, loaded.pending = True, []
+            loaded.has_rollout, loaded.pending = True, []
             loaded.name_unsaved = loaded.thread.name is not None and not loaded.ephemeral
         loaded.thread = stamped(loaded, stamp)
         self._save_name(loaded)
@@ -265,7 +265,7 @@ class TurnWriter:
 
     def _require_loaded(self, reference: str) -> LoadedThread:
         thread_id = self._catalog.resolve(reference)
-        self._loaded.settled(thread_id)
+        self._loaded.wait_until_free(thread_id)
         loaded = self._loaded.require(thread_id)
         self._loaded.touch(loaded.thread.id, self._loaded.elapsed_ms())
         return loaded
@@ -278,7 +278,7 @@ class TurnWriter:
     def _next_item(self, loaded: LoadedThread) -> int:
         if loaded.next_item is None:
             loaded.next_item = 1
-            if loaded.materialised:
+            if loaded.has_rollout:
                 mark = (self._catalog.history(loaded.thread)).mark
                 loaded.next_item, loaded.open_calls = mark.next_item, frozenset(mark.open_calls)
                 if loaded.paginated:

@@ -305,7 +305,7 @@ def test_a_thread_that_its_last_subscriber_is_leaving_is_locked_again_for_the_mo
     with running(lambda _: service.lifecycle.close(closing, at_the_end=True)):
         until(lambda: closing.closing)
         with running(lambda _: archive(service, ids[0], interrupt=True)):
-            until(service.loaded.permit.locked)
+            until(service.loaded.cascade_lock.locked)
             closing.lock.release()
     assert home.standing() == dict.fromkeys(ids, True)
     assert (service.loaded.ids(), home.locked()) == ([], [])

@@ -48,10 +48,10 @@ def start(service: ThreadService, caller: Caller) -> str:
 def test_a_handle_that_nobody_used_for_an_hour_lapses(service: ThreadService, clock: Clock) -> None:
     thread_id = start(service, ANONYMOUS)
     clock.now += HANDLE_LIFE_MS - 1
-    service.lifecycle.reap()
+    service.lifecycle.close_idle()
     assert service.loaded.ids() == [thread_id]
     clock.now += 1
-    service.lifecycle.reap()
+    service.lifecycle.close_idle()
     assert service.loaded.ids() == []
     events = service.catalog.log.events_after(0, limit=10)
     assert [event.type for event in events][-2:] == ["thread/status/changed", "thread/closed"]
@@ -62,7 +62,7 @@ def test_work_on_the_thread_keeps_its_handles(service: ThreadService, clock: Clo
     clock.now += HANDLE_LIFE_MS - 1
     service.turns.start(thread_id, [{"type": "text", "text": "hello", "text_elements": []}])
     clock.now += HANDLE_LIFE_MS - 1
-    service.lifecycle.reap()
+    service.lifecycle.close_idle()
     assert service.loaded.ids() == [thread_id]
 
 
@@ -73,12 +73,12 @@ def test_a_wall_clock_that_jumps_closes_no_thread_and_ends_no_turn(
     thread_id = start(service, ANONYMOUS)
     service.turns.start(thread_id, [{"type": "text", "text": "hello", "text_elements": []}])
     wall_clock.now += jump_ms
-    service.lifecycle.reap()
+    service.lifecycle.close_idle()
     assert service.loaded.ids() == [thread_id]
     turn = (service.turns.complete(thread_id, "completed", "done", None)).turn
     assert (turn.status, turn.duration_ms) == ("completed", max(0, jump_ms))
     clock.now += HANDLE_LIFE_MS
-    service.lifecycle.reap()
+    service.lifecycle.close_idle()
     assert service.loaded.ids() == []
 
 
@@ -97,15 +97,15 @@ def test_a_thread_that_can_not_be_closed_keeps_no_other_loaded(
 
     monkeypatch.setattr(service.lifecycle, "close", choosy)
     clock.now += 10
-    service.lifecycle.reap()
+    service.lifecycle.close_idle()
     assert service.loaded.ids() == [bad]
     assert bad in caplog.text
     monkeypatch.setattr(service.lifecycle, "close", real)
     clock.now += 10
-    service.lifecycle.reap()
+    service.lifecycle.close_idle()
     assert service.loaded.ids() == [bad]  # it is tried again a minute later
     clock.now += 60_000
-    service.lifecycle.reap()
+    service.lifecycle.close_idle()
     assert service.loaded.ids() == []
 
 
@@ -114,7 +114,7 @@ def test_a_connection_that_stands_keeps_its_threads_however_long_it_is_silent(
 ) -> None:
     thread_id = start(service, Caller(connection="stdio"))
     clock.now += 100 * HANDLE_LIFE_MS
-    service.lifecycle.reap()
+    service.lifecycle.close_idle()
     assert service.loaded.ids() == [thread_id]
     service.lifecycle.leave_connection("stdio")
     assert service.loaded.ids() == []
