@@ -1,4 +1,4 @@
-"""An agent may not archive, delete or interrupt its own thread, nor one that it runs under."""
+"""Keeps an agent from archiving, deleting or interrupting its own thread or an ancestor of it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Guard:
         self._catalog = catalog
 
     def caller_id(self, caller: Caller) -> str | None:
-        """The thread that a call comes from: the first of the caller's names that is a thread of this home.
+        """The thread that a call comes from: the first of the caller's names that resolves to a thread of this home.
 
         Raises:
-            AmbiguousReference: none is, and one fits several threads.
+            AmbiguousReference: none resolves, and one matches several threads.
         """
         ambiguous: AmbiguousReference | None = None
         for name in caller.thread_names:
@@ -36,13 +36,13 @@ class Guard:
             self._catalog.known(thread_id)
         except ThreadNotFound:
             return False
-        except DamagedRollout:  # unreadable now; its edges are on record
+        except DamagedRollout:  # it exists, and its edges are in the index
             return True
         return True
 
     def threatened(self, reference: str, caller: Caller, *, itself: bool = True) -> tuple[str, str] | None:
-        """(caller, target) if the target is an ancestor of the caller's thread, or that thread `itself`; None if the
-        call may go on."""
+        """(caller, target) if the target is the caller's own thread (unless `itself` is false) or an ancestor of it;
+        None if the call may proceed."""
         caller_id = self.caller_id(caller)
         if caller_id is None:
             return None
@@ -52,6 +52,6 @@ class Guard:
         return (caller_id, target_id) if target_id in self._catalog.parents(caller_id) else None
 
     def check(self, reference: str, caller: Caller, refusal: type[SelfHarm], *, itself: bool = True) -> None:
-        """Raises the refusal if the caller would end itself or an ancestor."""
+        """Raises `refusal` if the call would end the caller's own thread or an ancestor of it."""
         if (harm := self.threatened(reference, caller, itself=itself)) is not None:
             raise refusal(*harm)

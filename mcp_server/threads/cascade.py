@@ -1,8 +1,8 @@
-"""Cascades over a sub-agent tree: archive, unarchive, delete. Planned, journalled, repeatable, with a receipt.
+"""Cascades over a sub-agent tree: archive, unarchive, delete. Planned, journalled and repeatable.
 
-The order of work: take every writer lock, journal the plan, move the files, let Codex's own rows follow, then record
-rows, events and the receipt in one transaction, then let the locks go. Killed anywhere in between, `finish` completes
-what the journal holds; a caller who goes away meanwhile stops nothing.
+The order of work: take every writer lock, journal the plan, move the files, update Codex's own rows, record rows,
+events and the finished operation in one transaction, release the locks. If the process is killed in between, the next
+one completes the journalled operation (`finish`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _VERBS = {"archive": "archived", "unarchive": "unarchived", "delete": "deleted"}
 
 @dataclass(frozen=True, slots=True)
 class AtStake:
-    """What a cascade would touch: a thread, what people call it, and the threads below it."""
+    """What a person is asked to confirm: the thread to delete, its title, and its descendants."""
 
     thread_id: str
     title: str
@@ -55,7 +55,7 @@ class AtStake:
 
 
 class Cascade:
-    """The three verbs that move whole trees. One runs at a time in a process."""
+    """The three verbs that move whole trees. A process runs one at a time."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Cascade:
             return ArchiveResult(dry_run=dry_run, already_archived=plan.already, interrupted=plan.interrupted, **told)
 
     def unarchive(self, reference: str, *, include: Descend, dry_run: bool = False) -> UnarchiveResult:
-        """Bring an archived thread back, and the descendants that `include` names, parents first. Loads nothing."""
+        """Move an archived thread and the descendants that `include` selects back, parents first. Loads none."""
         root_id = self._catalog.resolve(reference)
         with self._loaded.cascade_lock:
             if self._loaded.get(root_id) is not None:
@@ -104,7 +104,7 @@ class Cascade:
             return UnarchiveResult(thread=thread, copies=plan.copies, **_told(operation))
 
     def at_stake(self, reference: str) -> AtStake:
-        """What a person is told who is asked."""
+        """What a deletion would concern now, to ask a person about."""
         root_id = self._catalog.resolve(reference)
         edges = self._catalog.edges_below(root_id)
         below = tuple(node.thread_id for node in descendants(root_id, edges))
@@ -117,10 +117,10 @@ class Cascade:
     def delete(
         self, reference: str, *, dry_run: bool, interrupt_running: bool = False, at_stake: AtStake | None = None
     ) -> DeleteResult:
-        """Delete a thread with every descendant for ever: descendants first, the root last.
+        """Delete a thread with every descendant permanently: descendants first, the root last.
 
         Raises:
-            ConfirmationRequired: there is more to delete than was `at_stake` when a person was asked.
+            ConfirmationRequired: the tree has grown since a person confirmed the deletion (`at_stake`).
         """
         root_id = self._catalog.resolve(reference)
         with self._loaded.cascade_lock:
@@ -138,7 +138,8 @@ class Cascade:
             return DeleteResult(dry_run=dry_run, already_gone=plan.already, interrupted=plan.interrupted, **told)
 
     def finish(self) -> list[Operation]:
-        """Complete what a killed process left in the journal. What is locked is another process's, still at work."""
+        """Complete the operations that killed processes left in the journal. An operation whose threads are locked is
+        skipped: another process still works on it."""
         finished: list[Operation] = []
         with self._loaded.cascade_lock:
             for operation in self._catalog.log.running_operations():
@@ -147,15 +148,16 @@ class Cascade:
                 try:
                     finished += self._finish(operation)
                 except ActiveWriter as error:
-                    logger.info("operation %s is left to its owner: %s", operation.id, error)
+                    logger.info("Skipped operation %s, which another process works on: %s", operation.id, error)
                 except StoreFailure as error:
-                    logger.warning("%s of %s can't be finished: %s", operation.kind, operation.root_id, error)
-                except Exception:  # the others are finished all the same
-                    logger.exception("%s of %s can't be finished", operation.kind, operation.root_id)
+                    logger.warning("Could not finish the %s of %s: %s", operation.kind, operation.root_id, error)
+                except Exception:  # one operation must not keep the others from being finished
+                    logger.exception("Could not finish the %s of %s", operation.kind, operation.root_id)
         return finished
 
     def _let_follow(self, paths: Mapping[str, str]) -> str | None:
-        """Codex's rows of threads that were moved before, which could not follow then."""
+        """Update Codex's rows of threads that were moved earlier, when the rows could not be updated. Returns why one
+        still can't be."""
         if not (behind := self._codex.behind(paths)):
             return None
         try:
@@ -184,8 +186,8 @@ class Cascade:
     def _run(
         self, kind: Literal["archive", "unarchive", "delete"], plan: Plan, dry_run: bool, *, interrupt: bool = True
     ) -> tuple[Operation, dict[str, RolloutFile | None]]:
-        """The finished operation, and where the rollouts lie now. A dry run takes the same way without a change: what
-        would be refused is refused, and what would fail is told, as far as both can be seen before."""
+        """Returns the finished operation and where the rollouts are now. A dry run takes the same path and changes
+        nothing: it raises what would be refused and lists what would fail, as far as both can be foreseen."""
         with ExitStack() as held:
             if dry_run:
                 self._locks.check_free([i for i in plan.ids() if self._loaded.get(i) is None])
@@ -207,15 +209,14 @@ class Cascade:
                 files, failures = self._moved(operation, plan.failed, dry_run)
                 left = self._codex.move(_places(files), dry_run)
                 return _finished(operation, files, failures, operation_id=None, left=left), files
-            # Stopped half-way by a caller who goes away, it would stay half done until the next start.
             self._catalog.commit(Change(operation=operation))
             self._unload(operation, held)
             operation, files = self._apply(operation, failed=plan.failed)
             return operation, files
 
     def _lock(self, thread_ids: Sequence[str], held: ExitStack) -> None:
-        """Hold all the writer locks until the work is done. Those of threads that are loaded here this process has; it
-        holds still whoever writes to them, and whoever would let them go."""
+        """Take all writer locks until the work is done. This process already has those of the threads loaded here; for
+        these it takes the locks that keep its other calls from writing to them or closing them."""
         held.enter_context(self._loaded.keeping_rows_of(thread_ids))
         held.enter_context(self._loaded.exclusively(thread_ids))
         for thread_id in sorted(set(thread_ids)):
@@ -226,7 +227,8 @@ class Cascade:
         held.callback(self._locks.release_many, free)
 
     def _unload(self, operation: Operation, held: ExitStack) -> None:
-        """Root first, then the others in the order of work; the lock goes only after the move (no gap for another)."""
+        """Unload the root, then the others in the order of work. Their writer locks are released only after the move,
+        so that no other process can load them in between."""
         for thread_id in sorted(operation.thread_ids, key=lambda i: i != operation.root_id):
             loaded = self._loaded.get(thread_id)
             if loaded is None:
@@ -236,7 +238,7 @@ class Cascade:
                 try:
                     self._turns.interrupt(loaded)
                 except StoreFailure as error:  # a turn without an end is read as interrupted
-                    logger.warning("the interruption of a turn of %s is not recorded: %s", thread_id, error)
+                    logger.warning("Could not record the interrupted turn of thread %s: %s", thread_id, error)
             self._loaded.remove(thread_id)
             held.callback(self._locks.release, thread_id)
             self._catalog.record(Change(events=(notices.not_loaded(thread_id),)))
@@ -244,11 +246,11 @@ class Cascade:
     def _apply(
         self, operation: Operation, *, failed: Sequence[Failure]
     ) -> tuple[Operation, dict[str, RolloutFile | None]]:
-        """Move the files, let Codex's rows follow, then record everything in one transaction. Repeatable: what is moved
-        already counts. Tells of each thread that could be moved where its rollout lies now."""
+        """Move the files, update Codex's rows, record everything in one transaction. Repeatable: files that are already
+        moved count as moved. Returns where the rollout of each moved thread is now."""
         try:
             files, failures = self._moved(operation, failed)
-        except StoreFailure:  # of the root, so that nothing is moved
+        except StoreFailure:  # the root failed, so nothing was moved
             self._catalog.record(Change(operation=replace(operation, state="done")))
             raise
         left = self._codex.move(_places(files))
@@ -259,7 +261,7 @@ class Cascade:
     ) -> tuple[dict[str, RolloutFile | None], list[Failure]]:
         files: dict[str, RolloutFile | None] = {}
         reasons = {failure.thread_id: failure.reason for failure in failed}
-        # What could not be moved, and what it hangs from if it could not be deleted: else nothing would lead there.
+        # What could not be moved. If it could not be deleted, its ancestors stay too, since only they lead to it.
         kept = set[str]()
         for batch in _batches(operation):
             moves = [move for move in batch if move.thread_id not in kept]
@@ -282,11 +284,11 @@ class Cascade:
     def _above(self, thread_id: str, operation: Operation) -> list[str]:
         try:
             return self._catalog.parents(thread_id)
-        except StoreFailure:  # it can't be told now, so all that is left of the cascade stays
+        except StoreFailure:  # the ancestors can't be looked up, so everything that is left stays
             return operation.thread_ids
 
     def _move(self, kind: str, moves: Sequence[Move], dry_run: bool) -> Sequence[RolloutFile | StoreFailure | None]:
-        """Some files. Tells of each where it is now (None if it is deleted), or why it could not be moved."""
+        """Move or delete some files. Returns for each where it is now (None: deleted) or why it failed."""
         rollouts = self._catalog.rollouts
         try:
             if kind == "archive":
@@ -300,8 +302,8 @@ class Cascade:
         for move in moves if not dry_run else ():
             try:
                 rollouts.forget_name(move.thread_id)
-            except StoreFailure as error:  # a name of nothing, which nobody finds
-                logger.warning("the name of deleted thread %s is still listed: %s", move.thread_id, error)
+            except StoreFailure as error:  # harmless: no look-up finds a name without a thread
+                logger.warning("Could not remove the name of deleted thread %s: %s", move.thread_id, error)
         return [None] * len(moves)
 
     def _record(
@@ -311,8 +313,8 @@ class Cascade:
         failures: Sequence[Failure],
         left: str | None,
     ) -> Operation:
-        """One transaction for all. A move that another process's watcher saw first is announced once; a deletion leaves
-        no row that could tell."""
+        """Record everything in one transaction. The store derives the events of moves, so that a move which another
+        process's watcher saw first is announced once. A deletion leaves no row to derive from, so it brings its own."""
         finished = _finished(operation, files, failures, operation_id=operation.id, left=left)
         gone = tuple(files) if operation.kind == "delete" else ()
         self._catalog.record(
@@ -348,7 +350,7 @@ def _finished(
 
 
 def _told(operation: Operation) -> dict[str, Any]:
-    """What the journal holds of a finished operation, by the fields of its `CascadeResult`."""
+    """The journalled result of a finished operation, as fields of its `CascadeResult`."""
     return operation.result | {"failed": [Failure(**failure) for failure in operation.result["failed"]]}
 
 
@@ -357,8 +359,8 @@ def _moved(thread_id: str, file: RolloutFile) -> Moved:
 
 
 def _batches(operation: Operation) -> list[Sequence[Move]]:
-    """The moves that are made together. The root goes alone: if it can't, nothing is moved. What reverts have replaced
-    goes after all current rollouts. A deletion goes one by one, since each has the name to forget besides."""
+    """The moves, grouped by what is moved together. The root comes alone: if it fails, nothing is moved. Rollouts that
+    reverts have replaced come after all current ones. Deletions are single, since each removes a name too."""
     if operation.kind == "delete":
         return [[move] for move in operation.moves]
     current: dict[str, Move] = {}

@@ -1,4 +1,4 @@
-"""What arguments say together: one that would have no effect beside the others is refused, not lost in silence."""
+"""Checks of arguments against each other: an argument that would have no effect beside the others is refused."""
 
 from __future__ import annotations
 
@@ -8,37 +8,38 @@ from mcp_server.threads.catalog import Catalog
 
 
 def only_thread(catalog: Catalog, params: SearchParams) -> str | None:
-    """The id of the one thread that a search names, if it does; no filter stands beside it."""
+    """The id of the thread that a search is limited to, if it is. Refuses filters beside it."""
     if params.thread_id is None:
         return None
     thread = catalog.known(catalog.resolve(params.thread_id))
     way_out = "leave it out, or thread_id"
     for name in ("cwd", "model_providers", "source_kinds", "ancestor_thread_id", "since", "until"):
         if (value := getattr(params.filter, name)) is not None:
-            raise InvalidArgument(name, value, "thread_id names one thread, and this chooses among many", way_out)
+            raise InvalidArgument(name, value, "it filters threads, and thread_id names a single one", way_out)
     if params.filter.archived and not thread.archived:
         raise InvalidArgument("archived", True, f"thread {thread.id} is not archived", way_out)
     return thread.id
 
 
 def check_no_page(params: ReadParams) -> None:
-    """Where no turns are asked for, there is nothing to page through."""
+    """Refuse a cursor in a read without turns."""
     if params.cursor is not None:
-        way_out = "pass include_turns=true, or leave it out"
-        raise InvalidArgument("cursor", params.cursor, "a cursor pages through turns", way_out)
+        why, way_out = "it pages through turns, and include_turns is false", "pass include_turns=true, or leave it out"
+        raise InvalidArgument("cursor", params.cursor, why, way_out)
 
 
 def check_one_item(params: ItemsParams) -> None:
-    """One item has no pages."""
+    """Refuse a cursor beside `item_id`."""
     if params.cursor is not None:
-        why = "item_id names one item, and a cursor pages through many"
+        why = "it pages through items, and item_id names a single one"
         raise InvalidArgument("cursor", params.cursor, why, "pass one of the two")
 
 
 def check_error(status: str, error: str | None) -> None:
-    said = bool(error and error.strip())
-    if status == "failed" and not said:
-        raise InvalidArgument("error", error, "a failed turn says why it failed", "pass error with a sentence")
-    if status != "failed" and said:
+    """Refuse a failed turn without an error, and an error in a turn that did not fail."""
+    given = bool(error and error.strip())
+    if status == "failed" and not given:
+        raise InvalidArgument("error", error, "a failed turn needs an error", "pass error: why the turn failed")
+    if status != "failed" and given:
         way_out = "pass status=failed, or leave error out"
-        raise InvalidArgument("error", error, f"a turn that ends as {status} has none", way_out)
+        raise InvalidArgument("error", error, f"a turn with status {status} has no error", way_out)

@@ -1,4 +1,4 @@
-"""Start, resume, fork, unsubscribe, close: how a thread becomes loaded and how it leaves."""
+"""Start, resume, fork, unsubscribe: the verbs that load and close threads."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _RETRY_MS = 60_000
 
 
 class Lifecycle:
-    """Loads threads and lets them go. `unload_delay` is in seconds: how long a thread without subscribers stays."""
+    """Loads and closes threads. `unload_delay`: seconds that a thread without subscribers stays loaded."""
 
     def __init__(
         self,
@@ -64,7 +64,8 @@ class Lifecycle:
     # ------------------------------------------------------------------------------------------ start
 
     def start(self, params: StartParams, caller: Caller) -> LoadedThreadResult:
-        """A new thread in memory. Nothing is on disk but its writer lock (Codex: deferred persistence)."""
+        """Create a thread in memory. Until its first message only its writer lock is on disk (Codex: deferred
+        persistence)."""
         self._loaded.check_room()
         parent = self._parent(params)
         base = self._settings_of(parent) if parent else self._defaults.settings()
@@ -87,7 +88,8 @@ class Lifecycle:
         if params.parent_thread_id is None:
             return None
         if params.ephemeral:
-            raise InvalidArgument("ephemeral", True, "a sub-agent thread is kept", "leave out ephemeral or the parent")
+            why = "a thread with a parent is always stored"
+            raise InvalidArgument("ephemeral", True, why, "leave out ephemeral or parent_thread_id")
         parent = self._catalog.known(self._catalog.resolve(params.parent_thread_id))
         if parent.archived:
             raise ThreadArchived(parent.id)
@@ -135,7 +137,7 @@ class Lifecycle:
     # ------------------------------------------------------------------------------------------ resume
 
     def resume(self, reference: str, request: SettingsRequest, caller: Caller, turns: int) -> LoadedThreadResult:
-        """Load a stored thread for appending, or rejoin a loaded one. Touches neither file nor updated_at."""
+        """Load a stored thread, or subscribe to a loaded one. Changes neither its file nor `updated_at`."""
         thread_id = self._catalog.resolve(reference)
         with self._loaded.cascade_lock:
             with self._loaded.exclusively([thread_id]):
@@ -154,7 +156,7 @@ class Lifecycle:
         loaded = LoadedThread(stored, settings, self._catalog.rollouts, has_rollout=True)
         handle = self._load(loaded, caller)
         current = self._catalog.stored(thread_id)
-        if current is None or current.archived:  # it went away before the lock was ours
+        if current is None or current.archived:  # deleted or archived before we had the lock
             self._unload(loaded)
             raise ThreadArchived(thread_id) if current else ThreadNotFound(thread_id)
         try:
@@ -186,7 +188,7 @@ class Lifecycle:
     # ------------------------------------------------------------------------------------------ fork
 
     def fork(self, params: ForkParams, caller: Caller) -> LoadedThreadResult:
-        """Copy a thread's history, whole or up to a turn, into a new thread. The source's bytes stay as they are."""
+        """Copy a thread's history, whole or up to a turn, into a new thread. The source is not changed."""
         source_id = self._catalog.resolve(params.thread_id)
         return self._catalog.following(source_id, lambda: self._fork(source_id, params, caller))
 
@@ -214,12 +216,12 @@ class Lifecycle:
         loaded = LoadedThread(fork, settings, rollouts, ephemeral=params.ephemeral, has_rollout=True)
         with rollouts.drafted(fork.path, self._forked(loaded, copied)) as put:
             handle = self._load(loaded, caller)
-            # a caller who goes away now finds the fork among the stored threads
+            # from here on the fork is stored even if the caller disconnects
             self._put(loaded, put)
         return self._answer_with_turns(loaded, handle, 5)
 
     def _forked(self, fork: LoadedThread, copied: Generator[bytes]) -> Generator[bytes]:
-        """The rollout of a fork."""
+        """The bytes of a fork's rollout."""
         yield encode_line(_meta_line(fork.thread, None))
         with closing(copied):
             yield from copied
@@ -241,7 +243,7 @@ class Lifecycle:
     # ------------------------------------------------------------------------------------------ leaving
 
     def unsubscribe(self, reference: str | None, subscription_id: str | None, caller: Caller) -> UnsubscribeResult:
-        """Leave by handle, else by connection. When the last subscriber leaves, the thread is closed."""
+        """Unsubscribe the handle, or without one the connection. The last subscriber to leave closes the thread."""
         thread_id = self._thread_to_leave(reference, subscription_id)
         self._loaded.wait_until_free(thread_id)
         if self._loaded.get(thread_id) is None:
@@ -256,7 +258,7 @@ class Lifecycle:
         return UnsubscribeResult(thread_id=thread_id, status="unsubscribed")
 
     def interrupted_by_leaving(self, reference: str | None, subscription_id: str | None, caller: Caller) -> str | None:
-        """The thread whose running turn `unsubscribe` would interrupt, if it would."""
+        """The thread whose running turn `unsubscribe` would interrupt; None if it would interrupt none."""
         thread_id = self._thread_to_leave(reference, subscription_id)
         loaded = self._loaded.get(thread_id)
         if loaded is None or loaded.turn is None or self._unload_delay_ms:
@@ -265,9 +267,10 @@ class Lifecycle:
         return thread_id if leavers and not self._loaded.subscribed(thread_id, without=leavers) else None
 
     def _thread_to_leave(self, reference: str | None, subscription_id: str | None) -> str:
-        """Its id, "" for a handle that is unknown."""
+        """The id of the thread to unsubscribe from; "" if the handle is unknown."""
         if reference is None and subscription_id is None:
-            raise InvalidArgument("subscription_id", None, "nothing says which thread", "pass it, or thread_id")
+            why = "neither it nor thread_id says which thread is meant"
+            raise InvalidArgument("subscription_id", None, why, "pass one of the two")
         if reference is None:
             subscription = self._loaded.handle(subscription_id) if subscription_id else None
             return subscription.thread_id if subscription else ""
@@ -277,14 +280,14 @@ class Lifecycle:
             return parse_id(reference) or reference
 
     def leave_connection(self, connection: str) -> None:
-        """A connection ended: it leaves all its threads."""
+        """Unsubscribe a connection that ended from all its threads."""
         for thread_id in self._loaded.threads_of(connection):
             self._loaded.unsubscribe_connection(connection, thread_id)
             self.release_if_unwatched(thread_id)
         self._loaded.remove_connection(connection)
 
     def release_if_unwatched(self, thread_id: str) -> None:
-        """Close the thread if nobody subscribes to it, at once or after the unload delay."""
+        """If the thread has no subscriber, close it, or begin its unload delay."""
         loaded = self._loaded.get(thread_id)
         if loaded is None or loaded.closing or self._loaded.subscribed(thread_id):
             return
@@ -294,7 +297,7 @@ class Lifecycle:
         self.close(loaded)
 
     def close_idle(self) -> None:
-        """Close what nobody watches any more: lapsed handles, and threads whose unload delay is over."""
+        """Remove expired handles, and close threads without subscribers whose unload delay is over."""
         now = self._loaded.elapsed_ms()
         for handle in self._loaded.expired_handles(now):
             subscription = self._loaded.handle(handle)
@@ -305,17 +308,17 @@ class Lifecycle:
             if idle_since is not None and loaded.turn is None and now - idle_since >= self._unload_delay_ms:
                 try:
                     self.close(loaded)
-                except Exception:  # the others are closed all the same
-                    logger.exception("thread %s can't be closed now", loaded.thread.id)
+                except Exception:  # one thread must not keep the others open
+                    logger.exception("Could not close thread %s; will try again", loaded.thread.id)
                     loaded.closing, loaded.unsubscribed_at_ms = False, now + _RETRY_MS
 
     def close(self, loaded: LoadedThread, *, at_the_end: bool = False) -> None:
-        """Interrupt what runs and record it so, let the lock go, then tell: status notLoaded, then closed. Not if
-        somebody has come back meanwhile, unless the server ends."""
+        """Interrupt the running turn, unload the thread, then announce notLoaded and closed. Does nothing if somebody
+        subscribed again meanwhile, unless the server shuts down (`at_the_end`)."""
         thread_id = loaded.thread.id
         with self._loaded.exclusively([thread_id]):
-            taken = self._loaded.get(thread_id) is not loaded  # by a cascade, while this call waited
-            if taken or (not at_the_end and self._loaded.subscribed(thread_id)):
+            unloaded = self._loaded.get(thread_id) is not loaded  # by a cascade, while this call waited
+            if unloaded or (not at_the_end and self._loaded.subscribed(thread_id)):
                 return
             loaded.closing = True
             with loaded.lock:
@@ -323,12 +326,12 @@ class Lifecycle:
                     try:
                         self._turns.interrupt(loaded)
                     except StoreFailure as error:  # a turn without an end is read as interrupted
-                        logger.warning("the interruption of a turn of %s is not recorded: %s", thread_id, error)
+                        logger.warning("Could not record the interrupted turn of thread %s: %s", thread_id, error)
                 self._unload(loaded)
             self._catalog.record(Change(events=(notices.not_loaded(thread_id), notices.closed(thread_id))))
 
     def close_all(self) -> None:
-        """The server ends: everything that is loaded is closed."""
+        """Close all loaded threads, as the server shuts down."""
         for loaded in self._loaded.all():
             self.close(loaded, at_the_end=True)
 
@@ -379,7 +382,7 @@ class Lifecycle:
     ) -> LoadedThreadResult:
         try:
             page = self._reader.last_turns(loaded, limit)
-        except StoreFailure:  # nobody learns of the handle
+        except StoreFailure:  # the caller gets no answer, so no handle either
             self._loaded.unsubscribe_handle(handle)
             self.release_if_unwatched(loaded.thread.id)
             raise

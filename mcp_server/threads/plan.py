@@ -1,4 +1,4 @@
-"""What a cascade will do: which threads it moves, in which order, and which it passes over."""
+"""The plan of a cascade: which threads it moves, in which order, and which it skips."""
 
 from __future__ import annotations
 
@@ -32,9 +32,15 @@ _MISSING = "its rollout is missing"
 
 @dataclass
 class Plan:
-    """What a cascade will do: `moves`, the current rollouts in the order of work, and what it passes over. `replaced`
-    are the paths of the rollouts that reverts have replaced; they go with their thread (as in Codex), since it reads on
-    in them. `lying` are the rollouts that are `already` where they should be, `copies` what is left as it is."""
+    """What a cascade will do.
+
+    Fields:
+        moves: current rollouts, in the order of work.
+        replaced: by thread, the rollouts that reverts have replaced. They move with their thread (as in Codex), whose
+            history still reads them.
+        already: threads that need no move; `unmoved_paths` are their rollouts.
+        copies: files that carry the id of a thread in the plan and stay where they are.
+    """
 
     root_id: str
     moves: list[Move] = field(default_factory=list[Move])
@@ -49,8 +55,8 @@ class Plan:
         return [move.thread_id for move in self.moves]
 
     def files(self, *, current_last: bool = False) -> list[Move]:
-        """All files in the order of work. The current one of a thread, which says where the thread is, goes first; or
-        last, where none that it reads on in may be left behind."""
+        """All files in the order of work. A thread's current file, which decides where the thread is, comes first; with
+        `current_last` it comes last, so that an unfinished deletion leaves no replaced file without its thread."""
         order = -1 if current_last else 1
         return [
             Move(move.thread_id, path)
@@ -60,13 +66,14 @@ class Plan:
 
 
 class Planner:
-    """Looks at a tree and changes nothing."""
+    """Makes plans. Changes nothing."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog, self._loaded = catalog, catalog.loaded
 
     def archive(self, root_id: str) -> Plan:
-        """Root first, then descendants in reverse breadth-first order; what is missing or there already is noted."""
+        """Root first, then descendants in reverse breadth-first order. Descendants that are missing or already archived
+        are listed apart."""
         loaded_root = self._loaded.get(root_id)
         if loaded_root is not None and loaded_root.ephemeral:
             raise EphemeralThread(root_id, "thread_archive")
@@ -104,7 +111,7 @@ class Planner:
         edges = self._catalog.edges_below(plan.root_id)
         below = [node.thread_id for node in descendants(plan.root_id, edges)]
         if below and together:
-            # less what came back and went again by itself
+            # without those that were restored and archived again on their own since
             same = self._catalog.log.moved_with("archive", plan.root_id)
             below = [thread_id for thread_id in below if thread_id in same]
         paths = self._catalog.paths(below)
@@ -116,10 +123,10 @@ class Planner:
                 plan.moves.append(Move(thread_id, path))
 
     def moved_in_part(self, thread: StoredThread) -> StoredThread:
-        """The thread by its archived name, which a disk that failed within the move has left beside the active one.
+        """The thread at its archived path, if a move that failed half-way left its file under both paths.
 
         Raises:
-            ArchivedThreadNotFound: it has the active name alone.
+            ArchivedThreadNotFound: the file has the active path only.
         """
         now = self._catalog.rollouts.stat(thread.path)
         for file in self._catalog.rollouts.locate(thread.id):
@@ -128,8 +135,8 @@ class Planner:
         raise ArchivedThreadNotFound(thread.id)
 
     def _usable(self, thread_id: str, path: str | DamagedRollout | None, plan: Plan) -> str | None:
-        """Where the thread's rollout lies; None for a descendant that can't be found or read, which the plan says
-        then."""
+        """The path of the thread's rollout. For a descendant that can't be found or read: None, and a failure in the
+        plan."""
         if isinstance(path, str):
             return path
         if thread_id == plan.root_id:
@@ -155,7 +162,7 @@ class Planner:
         return self._with_copies(plan)
 
     def _with_replaced(self, plan: Plan, *, archived: bool | None = None) -> None:
-        """Note the other rollouts of the threads that were reverted; only those in one of the two folders if told."""
+        """Add the rollouts that reverts have replaced: those in both folders, or only the archived or active ones."""
         for move in plan.moves:
             if revert_order(move.path):
                 files = self._catalog.rollouts.locate(move.thread_id)
@@ -165,7 +172,7 @@ class Planner:
                 ]
 
     def _with_halves(self, plan: Plan) -> None:
-        """Note the second names that a move cut short has left of files that are to be deleted."""
+        """Add the second paths of files to delete, where an interrupted move left a file under both paths."""
         twins = {move.path: twin for move in plan.moves if (twin := _twin(move.path))}
         there = self._catalog.rollouts.stat_many({*twins, *twins.values()})
         for move in plan.moves:
@@ -180,7 +187,11 @@ class Planner:
         return plan
 
     def check_forks(self, plan: Plan) -> None:
-        """A paginated fork reads its source's bytes, an attached thread goes on with them (Codex refuses too)."""
+        """Refuse to delete threads whose bytes others still read: paginated forks and attached threads, as Codex does.
+
+        Raises:
+            ForkedHistoryInUse, AttachedThreadExists
+        """
         index = self._catalog.index()
         going = set(plan.ids())
         self._check_attached(index, going)
@@ -203,7 +214,7 @@ class Planner:
 
 
 def _twin(path: str) -> str | None:
-    """The name that a file has on the other side of the archive; None if its own tells none."""
+    """The archived path of an active file, or the reverse; None if the name has no date to derive it from."""
     if not is_archived(path):
         return archived_path(path)
     name = path.rpartition("/")[2]

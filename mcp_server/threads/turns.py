@@ -1,4 +1,4 @@
-"""Writing turns: one whole line per record, the file first, then the row, then the event."""
+"""The verbs that write turns. Each writes whole lines to the file first, then the row, then the events."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ AppendItem = dict[str, Any]
 
 
 class TurnWriter:
-    """Appends to loaded threads. The caller of every method holds no lock; each takes the thread's own."""
+    """Appends to loaded threads. The verbs take the thread's lock; of `interrupt`, `write` and `write_rollout` the
+    caller holds it."""
 
     def __init__(self, catalog: Catalog, now_ms: Callable[[], int]) -> None:
         self._catalog, self._loaded, self._now = catalog, catalog.loaded, now_ms
@@ -55,7 +56,7 @@ class TurnWriter:
     # ------------------------------------------------------------------------------------------ verbs
 
     def start(self, reference: str, message: UserInput) -> TurnResult:
-        """Open a turn with a user message. The first one materialises the rollout."""
+        """Open a turn with a user message. The thread's first message creates its rollout."""
         loaded = self._require_loaded(reference)
         with loaded.writing():
             if loaded.turn is not None:
@@ -86,7 +87,7 @@ class TurnWriter:
             return TurnResult(thread_id=loaded.thread.id, turn=windowed(view), not_recorded=lost or UNSET)
 
     def append(self, reference: str, items: Sequence[AppendItem]) -> AppendResult:
-        """Add items to the running turn, in one write: all of them, or none."""
+        """Add items to the running turn in one write: all of them or none."""
         loaded = self._require_loaded(reference)
         with loaded.writing():
             turn = self._running(loaded)
@@ -119,7 +120,7 @@ class TurnWriter:
             return self._end(loaded, turn, lines, failed=status == "failed")
 
     def interrupt(self, loaded: LoadedThread) -> None:
-        """Record the running turn as interrupted. The caller holds the thread's lock."""
+        """Record the running turn as interrupted."""
         turn = self._running(loaded)
         lines = recording.turn_interrupted(turn.id, turn.root_id, turn.started_at_ms, self._now())
         self._end(loaded, turn, lines, failed=False)
@@ -128,8 +129,8 @@ class TurnWriter:
         """A fork's history, to stand between its own session metadata and its settings.
 
         Raises:
-            DamagedRollout: a rollout that it is in is gone or can't be read.
-            TurnNotFound: at the end, if the turn that bounds the copy isn't there.
+            DamagedRollout: a rollout of the history is missing or can't be read.
+            TurnNotFound: after the last batch, if the history lacks the turn that bounds the copy.
         """
         bounds = {"last_turn_id": params.last_turn_id, "before_turn_id": params.before_turn_id}
         copy = HistoryCopy(source.id, now_ms, **bounds, old=source.history_mode == BARE)
@@ -147,16 +148,16 @@ class TurnWriter:
         yield b"".join(map(encode_line, copy.close()))
 
     def write_rollout(self, loaded: LoadedThread) -> None:
-        """Write the rollout with what waits for it, before any message. The caller holds the thread's lock."""
+        """Create the rollout with the pending lines, if it does not exist yet."""
         if not loaded.has_rollout:
             self.write(loaded, [])
 
     # ------------------------------------------------------------------------------------------ steps
 
     def write(self, loaded: LoadedThread, lines: Sequence[RolloutLine], turn_id: str = "") -> Sequence[RolloutLine]:
-        """The file: created with the buffered lines first if it is not there yet, else appended to, in one write.
+        """Append lines to the rollout in one write. Creates it first, with the pending lines, if it does not exist yet.
 
-        Returns the lines as they were written: a paginated history takes them numbered and in its own form.
+        Returns the lines as written: those of a paginated history are numbered and in its own form.
         """
         if loaded.numbering is not None:
             lines = loaded.numbering.number(lines, turn_id, self._now())
@@ -173,21 +174,22 @@ class TurnWriter:
         return lines
 
     def _save_name(self, loaded: LoadedThread) -> None:
-        """The name of a thread that was named before it had a file. The message is written by now, so a failure only
-        puts this off to the next write."""
+        """Save the name of a thread that was named before it had a file. The message is already written, so after a
+        failure the next write tries again."""
         if not loaded.name_unsaved or loaded.thread.name is None:
             return
         try:
             loaded.rollouts.append_name(loaded.thread.id, loaded.thread.name, self._now())
             loaded.name_unsaved = False
         except StoreFailure as error:
-            logger.warning("the name of thread %s is not saved yet: %s", loaded.thread.id, error)
+            logger.warning("Could not save the name of thread %s yet: %s", loaded.thread.id, error)
 
     def check_appendable(self, stored: StoredThread) -> None:
-        """A row that outlived its file's sense (emptied, without metadata) may still be shown, but not written to.
+        """Check that the thread's file can be appended to. (A thread whose file was emptied or lost its metadata is
+        still shown, from its row.)
 
         Raises:
-            DamagedRollout: the file is not what the row says, and can't be read as a rollout; or it is a copy.
+            DamagedRollout: the file is missing, is a copy, or changed and is no longer a rollout.
         """
         file = self._catalog.rollouts.stat(stored.path)
         if file is None:
@@ -197,11 +199,10 @@ class TurnWriter:
         self._catalog.check_own(stored)
 
     def plain(self, stored: StoredThread) -> StoredThread:
-        """The thread with a rollout that can be appended to: a compressed one is restored, as Codex does. The caller
-        holds the writer lock.
+        """Decompress the thread's rollout if it is compressed, as Codex does. The caller holds the writer lock.
 
         Raises:
-            DamagedRollout: it can't be read to its end.
+            DamagedRollout: the compressed file can't be read to its end.
         """
         if not stored.path.endswith(COMPRESSED):
             return stored
@@ -211,7 +212,7 @@ class TurnWriter:
         return restored
 
     def reread(self, loaded: LoadedThread) -> None:
-        """Take the thread's metadata from its file, and its name with it (a fork inherits one)."""
+        """Read the metadata of a new fork from its file, and save the name that it inherits."""
         file = loaded.rollouts.stat(loaded.thread.path)
         if file is None:
             raise DamagedRollout(loaded.thread.path, "is gone")
@@ -221,7 +222,7 @@ class TurnWriter:
         self._save_name(loaded)
 
     def record(self, loaded: LoadedThread, events: Sequence[ThreadEvent]) -> None:
-        """The row and the events of what was written."""
+        """Record the row and the events of lines that were written."""
         rows = () if loaded.ephemeral else (loaded.thread,)
         self._catalog.record(Change(threads=rows, events=tuple(events)))
 
@@ -290,30 +291,30 @@ class TurnWriter:
 
 
 def check_form(stored: StoredThread) -> None:
-    """Whether the rollout is of a form that is appended to.
+    """Check that threads of this history mode can be appended to.
 
     Raises:
-        UnknownHistoryMode: it is not; a fork would be.
+        UnknownHistoryMode: they can't; a fork of the thread can.
     """
     if stored.history_mode not in ("legacy", "paginated"):
         raise UnknownHistoryMode(stored.id, stored.history_mode)
 
 
 def check_message(message: UserInput) -> None:
-    """A user message says something that is recorded.
+    """Check that at least one part of a user message is recorded.
 
     Raises:
-        InvalidArgument: only blank text or parts that leave nothing, or text that is not valid Unicode.
+        InvalidArgument: the message holds only blank text or parts that a rollout can't record, or invalid Unicode.
     """
     texts = [checked_text("input", part["text"], blank=True) for part in message if part["type"] == "text"]
     if any(text.strip() for text in texts) or any(part["type"] in ("image", "localImage") for part in message):
         return
     if len(texts) < len(message):
-        why = "a rollout has no place for a skill or a mention alone"
-        raise InvalidArgument("input", message[0]["type"], why, "name it in a part of type text too")
+        why = "a rollout can't record a skill or a mention without text"
+        raise InvalidArgument("input", message[0]["type"], why, "add a part of type text that names it")
     raise InvalidArgument("input", texts[0][:40] if texts else [], "the message is empty", "send some text")
 
 
 def stamped(loaded: LoadedThread, stamp: FileStamp) -> StoredThread:
-    """The thread with the stamp of its file as it is now."""
+    """The thread with a new stamp of its file."""
     return replace(loaded.thread, stamp=stamp, updated_at_ms=stamp.mtime_ns // 1_000_000)

@@ -133,7 +133,7 @@ async def test_a_message_in_codexs_parts_is_read_back_with_its_elements(tools: T
             {"type": "text", "text": "ü", "text_elements": [{"byte_range": {"start": 0, "end": 3}}]},
             "an element's bytes do not lie in the text, which has 2",
         ),
-        ({"type": "mention", "name": "n", "path": "/p"}, "a rollout has no place for a skill or a mention alone"),
+        ({"type": "mention", "name": "n", "path": "/p"}, "a rollout can't record a skill or a mention without text"),
     ],
 )
 async def test_a_part_that_could_not_be_kept_is_refused(home: Path, tools: Tools, part: Json, says: str) -> None:
