@@ -13,7 +13,7 @@ from mcp_server.errors import ConfirmationRequired, SelfHarm, WouldDeleteSelf
 from mcp_server.handlers.app import AnyContext, App
 from mcp_server.handlers.workers import in_worker
 from mcp_server.models.quoting import quoted
-from mcp_server.threads.cascade import AtStake
+from mcp_server.threads.cascade import DeletionScope
 
 _TITLE_CHARS = 80
 
@@ -45,11 +45,11 @@ def agreed(answer: ElicitationResult[Consent]) -> bool:
     return isinstance(answer, AcceptedElicitation) and answer.data.confirm
 
 
-def describe(stake: AtStake) -> str:
+def describe(scope: DeletionScope) -> str:
     """A thread as a question names it: quoted title (so that it can't pose as our words), id, number of sub-agents."""
-    count = len(stake.sub_agents)
+    count = len(scope.sub_agents)
     below = f"{count} sub-agent{'' if count == 1 else 's'}"
-    return f"thread {quoted(stake.title, _TITLE_CHARS)} (id {stake.thread_id}, {below})"
+    return f"thread {quoted(scope.title, _TITLE_CHARS)} (id {scope.thread_id}, {below})"
 
 
 async def consent_of(
@@ -69,20 +69,20 @@ async def consent_of(
         SelfHarm: `refusal`, if the client can't ask a person.
     """
     service = await app.ready(ctx)
-    harm = await in_worker(service.guard.threatened, thread_id, app.caller(ctx, caller_thread_id), itself=itself)
+    harm = await in_worker(service.guard.self_harm, thread_id, app.caller(ctx, caller_thread_id), itself=itself)
     if harm is None:
         return GO_ON
     if not can_elicit(ctx):
         raise refusal(*harm)
-    stake = await in_worker(service.cascade.at_stake, harm[1])
+    scope = await in_worker(service.cascade.deletion_scope, harm[1])
     relation = "itself" if harm[0] == harm[1] else "which it runs under"
-    return Elicit(f"Agent thread {harm[0]} wants to {refusal.verb} {describe(stake)}, {relation}. Allow it?", Consent)
+    return Elicit(f"Agent thread {harm[0]} wants to {refusal.verb} {describe(scope)}, {relation}. Allow it?", Consent)
 
 
 async def consent_to_delete(
     app: App,
     ctx: AnyContext,
-    stake: AtStake,
+    scope: DeletionScope,
     confirm_thread_id: str | None,
     caller_thread_id: str | None,
     interrupt_running: bool,
@@ -92,18 +92,18 @@ async def consent_to_delete(
     Raises:
         ConfirmationRequired: the confirmed id is not the thread's, or the client can't ask and no id is confirmed.
     """
-    if confirm_thread_id is not None and confirm_thread_id.strip().lower() != stake.thread_id:
-        raise ConfirmationRequired(stake.thread_id, confirm_thread_id)
-    consent = await consent_of(app, ctx, stake.thread_id, caller_thread_id, WouldDeleteSelf)
+    if confirm_thread_id is not None and confirm_thread_id.strip().lower() != scope.thread_id:
+        raise ConfirmationRequired(scope.thread_id, confirm_thread_id)
+    consent = await consent_of(app, ctx, scope.thread_id, caller_thread_id, WouldDeleteSelf)
     if isinstance(consent, Elicit):
         return consent
     if can_elicit(ctx):
         cascade = (await app.ready(ctx)).cascade
-        foretold = await in_worker(cascade.delete, stake.thread_id, dry_run=True, interrupt_running=interrupt_running)
+        foretold = await in_worker(cascade.delete, scope.thread_id, dry_run=True, interrupt_running=interrupt_running)
         if foretold.deleted:
-            return Elicit(f"Delete {describe(stake)} for ever? There is no way back.", Consent)
+            return Elicit(f"Delete {describe(scope)} for ever? There is no way back.", Consent)
     elif confirm_thread_id is None:
-        raise ConfirmationRequired(stake.thread_id, None)
+        raise ConfirmationRequired(scope.thread_id, None)
     return GO_ON
 
 

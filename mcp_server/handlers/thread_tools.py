@@ -51,7 +51,7 @@ from mcp_server.models.thread import (
     SourceKind,
     ThreadSortKey,
 )
-from mcp_server.threads.cascade import AtStake
+from mcp_server.threads.cascade import DeletionScope
 
 Cwd = Annotated[str | None, Field(description="Working directory")]
 Model = Annotated[str | None, Field(description="Model")]
@@ -350,13 +350,13 @@ def archive_tools(app: App) -> list[Tool]:
         result = await in_worker(service.cascade.unarchive, thread_id, include=include_descendants, dry_run=dry_run)
         return reply(result, render.cascade("unarchived", result.unarchived, result))
 
-    async def what_goes(ctx: Context, thread_id: str) -> AtStake:
+    async def deletion_scope(ctx: Context, thread_id: str) -> DeletionScope:
         service = await app.ready(ctx)
-        return await in_worker(service.cascade.at_stake, thread_id)
+        return await in_worker(service.cascade.deletion_scope, thread_id)
 
     async def may_delete(
         ctx: Context,
-        stake: Annotated[AtStake, Resolve(what_goes)],
+        scope: Annotated[DeletionScope, Resolve(deletion_scope)],
         dry_run: bool,
         interrupt_running: bool,
         confirm_thread_id: str | None,
@@ -364,12 +364,12 @@ def archive_tools(app: App) -> list[Tool]:
     ) -> Consent | Elicit[Consent]:
         if dry_run:
             return GO_ON
-        return await consent_to_delete(app, ctx, stake, confirm_thread_id, caller_thread_id, interrupt_running)
+        return await consent_to_delete(app, ctx, scope, confirm_thread_id, caller_thread_id, interrupt_running)
 
     async def thread_delete(
         ctx: Context,
         thread_id: ThreadRef,
-        stake: Annotated[AtStake, Resolve(what_goes)],
+        scope: Annotated[DeletionScope, Resolve(deletion_scope)],
         consent: Annotated[ElicitationResult[Consent], Resolve(may_delete)],
         confirm_thread_id: Annotated[str | None, Field(description="The full id again, to confirm")] = None,
         dry_run: Annotated[bool, Field(description="Only tell what the call would do, or why it would not")] = False,
@@ -384,13 +384,13 @@ def archive_tools(app: App) -> list[Tool]:
         service = await app.ready(ctx)
         if not agreed(consent):
             await in_worker(service.guard.check, thread_id, app.caller(ctx, caller_thread_id), WouldDeleteSelf)
-            raise ConfirmationRequired(stake.thread_id, declined=True)
+            raise ConfirmationRequired(scope.thread_id, declined=True)
         needs = None
         if dry_run:
-            asking = consent_to_delete(app, ctx, stake, confirm_thread_id, caller_thread_id, interrupt_running)
+            asking = consent_to_delete(app, ctx, scope, confirm_thread_id, caller_thread_id, interrupt_running)
             needs = await missing_consent(asking)
         receipt = await in_worker(
-            service.cascade.delete, thread_id, dry_run=dry_run, interrupt_running=interrupt_running, at_stake=stake
+            service.cascade.delete, thread_id, dry_run=dry_run, interrupt_running=interrupt_running, confirmed=scope
         )
         result = replace(receipt, needs=needs)
         return reply(result, render.cascade("deleted", result.deleted, result, result.already_gone))

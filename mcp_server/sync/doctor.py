@@ -112,13 +112,15 @@ class RepairReport:
         """What a repair did, or what it would do: rows by what happens to them, and drafts that it takes away."""
         before, kinds = self.before, ("added", "changed", "moved", "vanished")
         if self.done is not None:
-            told = Counter({kind: len(getattr(self.done, kind)) for kind in kinds})
+            kinds_found = Counter({kind: len(getattr(self.done, kind)) for kind in kinds})
         else:
             left = self.written_here | before.unreadable
             becomes = {"gone": "vanished", "moved": "moved", "changed": "changed"}
-            told = Counter(becomes[row.reason] for row in before.stale if row.thread_id not in left)
-            told["added"] = sum(id_in(path.rpartition("/")[2]) not in self.written_here for path in before.missing)
-        counts = {kind: told[kind] for kind in kinds}
+            kinds_found = Counter(becomes[row.reason] for row in before.stale if row.thread_id not in left)
+            kinds_found["added"] = sum(
+                id_in(path.rpartition("/")[2]) not in self.written_here for path in before.missing
+            )
+        counts = {kind: kinds_found[kind] for kind in kinds}
         return counts | {"abandoned": len(before.abandoned), "codex_rows": self.codex_rows}
 
 
@@ -178,17 +180,19 @@ def repair(
     examines. A repair skips the threads `written_here`: by default those whose writer lock this process holds."""
     before, written_here = examine(rollouts, state, locks, deep=deep), written_here or locks.held
     if dry_run:
-        behind = _behind(state, codex or NoCodexRows(), written_here)
-        return RepairReport(before, written_here=frozenset(written_here()), codex_rows=len(behind))
+        lagging = _lagging_codex_rows(state, codex or NoCodexRows(), written_here)
+        return RepairReport(before, written_here=frozenset(written_here()), codex_rows=len(lagging))
     for path in before.abandoned:
         rollouts.remove(path)
     state.note_unreadable([], [one.path for one in state.unreadable()])  # so that all of it is tried again
     done = sync(rollouts, state, written_here=written_here, more_names=more_names)
-    followed = _let_follow(state, locks, codex or NoCodexRows(), written_here)
+    followed = _update_codex_rows(state, locks, codex or NoCodexRows(), written_here)
     return RepairReport(before, done, examine(rollouts, state, locks, deep=deep), codex_rows=followed)
 
 
-def _behind(state: StateStore, codex: CodexRows, written_here: Callable[[], Collection[str]]) -> dict[str, str]:
+def _lagging_codex_rows(
+    state: StateStore, codex: CodexRows, written_here: Callable[[], Collection[str]]
+) -> dict[str, str]:
     """Where the rollouts lie of the threads that Codex's rows tell otherwise of."""
     paths = {thread_id: path for thread_id, (path, _) in (state.stamps()).items() if thread_id not in written_here()}
     return {thread_id: paths[thread_id] for thread_id in codex.behind(paths)}
@@ -196,9 +200,9 @@ def _behind(state: StateStore, codex: CodexRows, written_here: Callable[[], Coll
 
 def _let_follow(state: StateStore, locks: Leases, codex: CodexRows, written_here: Callable[[], Collection[str]]) -> int:
     """Those that another process holds are left to it. Returns how many rows followed."""
-    behind = _behind(state, codex, written_here)
+    lagging = _lagging_codex_rows(state, codex, written_here)
     followed = 0
-    for thread_id in behind:
+    for thread_id in lagging:
         try:
             locks.acquire(thread_id)
         except ActiveWriter:

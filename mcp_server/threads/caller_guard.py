@@ -40,7 +40,7 @@ class Guard:
             return True
         return True
 
-    def threatened(self, reference: str, caller: Caller, *, itself: bool = True) -> tuple[str, str] | None:
+    def self_harm(self, reference: str, caller: Caller, *, itself: bool = True) -> tuple[str, str] | None:
         """(caller, target) if the target is the caller's own thread (unless `itself` is false) or an ancestor of it;
         None if the call may proceed."""
         caller_id = self.caller_id(caller)
@@ -53,5 +53,5 @@ class Guard:
 
     def check(self, reference: str, caller: Caller, refusal: type[SelfHarm], *, itself: bool = True) -> None:
         """Raises `refusal` if the call would end the caller's own thread or an ancestor of it."""
-        if (harm := self.threatened(reference, caller, itself=itself)) is not None:
+        if (harm := self.self_harm(reference, caller, itself=itself)) is not None:
             raise refusal(*harm)

@@ -46,7 +46,7 @@ _VERBS = {"archive": "archived", "unarchive": "unarchived", "delete": "deleted"}
 
 
 @dataclass(frozen=True, slots=True)
-class AtStake:
+class DeletionScope:
     """What a person is asked to confirm: the thread to delete, its title, and its descendants."""
 
     thread_id: str
@@ -77,14 +77,14 @@ class Cascade:
         root_id = self._catalog.resolve(reference)
         with self._loaded.cascade_lock:
             plan = self._planner.archive(root_id)
-            left = None if dry_run else self._let_follow(plan.lying)
+            codex_db = None if dry_run else self._update_lagging_codex_rows(plan.unmoved_paths)
             if not plan.moves:
                 return ArchiveResult(
-                    dry_run=dry_run, archived=[], already_archived=plan.already, failed=plan.failed, codex_db=left
+                    dry_run=dry_run, archived=[], already_archived=plan.already, failed=plan.failed, codex_db=codex_db
                 )
             operation, _ = self._run("archive", plan, dry_run, interrupt=interrupt_running)
-            told: dict[str, Any] = {"codex_db": left, "copies": plan.copies} | _told(operation)
-            return ArchiveResult(dry_run=dry_run, already_archived=plan.already, interrupted=plan.interrupted, **told)
+            fields: dict[str, Any] = {"codex_db": codex_db, "copies": plan.copies} | _result_fields(operation)
+            return ArchiveResult(dry_run=dry_run, already_archived=plan.already, interrupted=plan.interrupted, **fields)
 
     def unarchive(self, reference: str, *, include: Descend, dry_run: bool = False) -> UnarchiveResult:
         """Move an archived thread and the descendants that `include` selects back, parents first. Loads none."""
@@ -98,12 +98,12 @@ class Cascade:
             plan = self._planner.unarchive(root, include)
             operation, files = self._run("unarchive", plan, dry_run)
             if dry_run:
-                return UnarchiveResult(dry_run=True, copies=plan.copies, **_told(operation))
+                return UnarchiveResult(dry_run=True, copies=plan.copies, **_result_fields(operation))
             file = files.get(root_id)
             thread = self._reader.view(row_after(root, _moved(root_id, file), self._now())) if file else None
-            return UnarchiveResult(thread=thread, copies=plan.copies, **_told(operation))
+            return UnarchiveResult(thread=thread, copies=plan.copies, **_result_fields(operation))
 
-    def at_stake(self, reference: str) -> AtStake:
+    def deletion_scope(self, reference: str) -> DeletionScope:
         """What a deletion would concern now, to ask a person about."""
         root_id = self._catalog.resolve(reference)
         edges = self._catalog.edges_below(root_id)
@@ -112,15 +112,15 @@ class Cascade:
             title = title_of(self._catalog.known(root_id))
         except (ThreadNotFound, DamagedRollout):
             title = "(unreadable rollout)"
-        return AtStake(root_id, title, below)
+        return DeletionScope(root_id, title, below)
 
     def delete(
-        self, reference: str, *, dry_run: bool, interrupt_running: bool = False, at_stake: AtStake | None = None
+        self, reference: str, *, dry_run: bool, interrupt_running: bool = False, confirmed: DeletionScope | None = None
     ) -> DeleteResult:
         """Delete a thread with every descendant permanently: descendants first, the root last.
 
         Raises:
-            ConfirmationRequired: the tree has grown since a person confirmed the deletion (`at_stake`).
+            ConfirmationRequired: the tree has grown since a person confirmed the deletion (`confirmed`).
         """
         root_id = self._catalog.resolve(reference)
         with self._loaded.cascade_lock:
@@ -130,12 +130,12 @@ class Cascade:
             plan = self._planner.delete(root_id)
             if not plan.moves:
                 return DeleteResult(dry_run=dry_run, deleted=[], already_gone=plan.already, failed=plan.failed)
-            if at_stake and (more := set(plan.ids()) - {at_stake.thread_id, *at_stake.sub_agents}):
+            if confirmed and (more := set(plan.ids()) - {confirmed.thread_id, *confirmed.sub_agents}):
                 raise ConfirmationRequired(root_id, added=sorted(more))
             self._planner.check_forks(plan)
             operation, _ = self._run("delete", plan, dry_run, interrupt=interrupt_running)
-            told: dict[str, Any] = {"copies": plan.copies} | _told(operation)
-            return DeleteResult(dry_run=dry_run, already_gone=plan.already, interrupted=plan.interrupted, **told)
+            fields: dict[str, Any] = {"copies": plan.copies} | _result_fields(operation)
+            return DeleteResult(dry_run=dry_run, already_gone=plan.already, interrupted=plan.interrupted, **fields)
 
     def finish(self) -> list[Operation]:
         """Complete the operations that killed processes left in the journal. An operation whose threads are locked is
@@ -155,7 +155,7 @@ class Cascade:
                     logger.exception("Could not finish the %s of %s", operation.kind, operation.root_id)
         return finished
 
-    def _let_follow(self, paths: Mapping[str, str]) -> str | None:
+    def _update_lagging_codex_rows(self, paths: Mapping[str, str]) -> str | None:
         """Update Codex's rows of threads that were moved earlier, when the rows could not be updated. Returns why one
         still can't be."""
         if not (behind := self._codex.behind(paths)):
@@ -207,8 +207,8 @@ class Cascade:
             files: dict[str, RolloutFile | None] = {}
             if dry_run:
                 files, failures = self._moved(operation, plan.failed, dry_run)
-                left = self._codex.move(_places(files), dry_run)
-                return _finished(operation, files, failures, operation_id=None, left=left), files
+                codex_db = self._codex.move(_places(files), dry_run)
+                return _finished(operation, files, failures, operation_id=None, codex_db=codex_db), files
             self._catalog.commit(Change(operation=operation))
             self._unload(operation, held)
             operation, files = self._apply(operation, failed=plan.failed)
@@ -253,8 +253,8 @@ class Cascade:
         except StoreFailure:  # the root failed, so nothing was moved
             self._catalog.record(Change(operation=replace(operation, state="done")))
             raise
-        left = self._codex.move(_places(files))
-        return self._record(operation, files, failures, left), files
+        codex_db = self._codex.move(_places(files))
+        return self._record(operation, files, failures, codex_db), files
 
     def _moved(
         self, operation: Operation, failed: Sequence[Failure], dry_run: bool = False
@@ -311,11 +311,11 @@ class Cascade:
         operation: Operation,
         files: Mapping[str, RolloutFile | None],
         failures: Sequence[Failure],
-        left: str | None,
+        codex_db: str | None,
     ) -> Operation:
         """Record everything in one transaction. The store derives the events of moves, so that a move which another
         process's watcher saw first is announced once. A deletion leaves no row to derive from, so it brings its own."""
-        finished = _finished(operation, files, failures, operation_id=operation.id, left=left)
+        finished = _finished(operation, files, failures, operation_id=operation.id, codex_db=codex_db)
         gone = tuple(files) if operation.kind == "delete" else ()
         self._catalog.record(
             Change(
@@ -339,17 +339,17 @@ def _finished(
     failures: Sequence[Failure],
     *,
     operation_id: str | None,
-    left: str | None = None,
+    codex_db: str | None = None,
 ) -> Operation:
-    told = {
+    fields = {
         "operation_id": operation_id,
         _VERBS[operation.kind]: list(moved),
         "failed": [plain(failure) for failure in failures],
     }
-    return replace(operation, state="done", result=told | ({"codex_db": left} if left else {}))
+    return replace(operation, state="done", result=fields | ({"codex_db": codex_db} if codex_db else {}))
 
 
-def _told(operation: Operation) -> dict[str, Any]:
+def _result_fields(operation: Operation) -> dict[str, Any]:
     """The journalled result of a finished operation, as fields of its `CascadeResult`."""
     return operation.result | {"failed": [Failure(**failure) for failure in operation.result["failed"]]}
 

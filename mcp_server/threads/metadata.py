@@ -86,11 +86,11 @@ class Metadata:
     def _named(self, thread: StoredThread) -> ThreadResult:
         with self._journalled("name", thread, {"name": thread.name}) as operation:
             self._catalog.rollouts.append_name(thread.id, thread.name or "", self._now())
-            if left := self._codex.name(thread.id, thread.name or ""):
+            if codex_db := self._codex.name(thread.id, thread.name or ""):
                 thread = self._catalog.named_by_codex(thread)
             named = Change(threads=(thread,), events=(notices.name_updated(thread),), operation=operation)
             self._catalog.record(named)
-        return ThreadResult(thread=self._reader.view(thread), codex_db=left)
+        return ThreadResult(thread=self._reader.view(thread), codex_db=codex_db)
 
     def _active(self, thread_id: str) -> StoredThread:
         stored = self._catalog.known(thread_id)
@@ -127,8 +127,8 @@ class Metadata:
             self._catalog.check_own(stored)
             self._locks.acquire(thread_id)
             stack.callback(self._locks.release, thread_id)
-            changed, left = self._set_git_stored(stored, patch)
-            return ThreadResult(thread=self._reader.view(changed), codex_db=left)
+            changed, codex_db = self._set_git_stored(stored, patch)
+            return ThreadResult(thread=self._reader.view(changed), codex_db=codex_db)
 
     def _set_git_stored(self, stored: StoredThread, patch: GitPatch) -> tuple[StoredThread, str | None]:
         if stored.history_mode != "legacy":
@@ -139,10 +139,10 @@ class Metadata:
         with self._journalled("git", stored, {"git": patch.fields}) as operation:
             changed = replace(stored, git=_patched(stored.git, patch))
             stamp = self._append(self._catalog.rollouts, changed)
-            left = (self._codex.git(stored.id, patch.fields)).left
+            codex_db = (self._codex.git(stored.id, patch.fields)).left
             changed = replace(changed, stamp=stamp, updated_at_ms=stamp.mtime_ns // 1_000_000)
             self._catalog.record(Change(threads=(changed,), operation=operation))
-        return changed, left
+        return changed, codex_db
 
     def _set_git_paginated(self, thread: StoredThread, patch: GitPatch) -> StoredThread:
         followed = self._codex.git(thread.id, patch.fields)
@@ -164,9 +164,9 @@ class Metadata:
                 stamp = self._append(loaded.rollouts, changed)
                 loaded.thread = changed
                 loaded.thread = stamped(loaded, stamp)
-                left = (self._codex.git(loaded.thread.id, patch.fields)).left
+                codex_db = (self._codex.git(loaded.thread.id, patch.fields)).left
                 self._catalog.record(Change(threads=(loaded.thread,), operation=operation))
-            return ThreadResult(thread=self._reader.view(loaded.thread), codex_db=left)
+            return ThreadResult(thread=self._reader.view(loaded.thread), codex_db=codex_db)
 
     def finish(self) -> list[Operation]:
         """Complete what a killed process left in the journal. What is locked is another process's, still at work."""

@@ -46,7 +46,7 @@ class Plan:
     moves: list[Move] = field(default_factory=list[Move])
     replaced: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     already: list[str] = field(default_factory=list[str])
-    lying: dict[str, str] = field(default_factory=dict[str, str])
+    unmoved_paths: dict[str, str] = field(default_factory=dict[str, str])
     failed: list[Failure] = field(default_factory=list[Failure])
     interrupted: list[str] = field(default_factory=list[str])
     copies: list[str] = field(default_factory=list[str])
@@ -93,7 +93,7 @@ class Planner:
                 continue
             if is_archived(path):
                 plan.already.append(thread_id)
-                plan.lying[thread_id] = path
+                plan.unmoved_paths[thread_id] = path
             else:
                 plan.moves.append(Move(thread_id, path))
         self._with_replaced(plan, archived=False)
@@ -158,7 +158,7 @@ class Planner:
             elif (usable := self._usable(thread_id, path, plan)) is not None:
                 plan.moves.append(Move(thread_id, usable))
         self._with_replaced(plan)
-        self._with_halves(plan)
+        self._with_half_moved(plan)
         return self._with_copies(plan)
 
     def _with_replaced(self, plan: Plan, *, archived: bool | None = None) -> None:
@@ -171,9 +171,9 @@ class Planner:
                     path for path in found.replaced if path != move.path and archived in (None, is_archived(path))
                 ]
 
-    def _with_halves(self, plan: Plan) -> None:
+    def _with_half_moved(self, plan: Plan) -> None:
         """Add the second paths of files to delete, where an interrupted move left a file under both paths."""
-        twins = {move.path: twin for move in plan.moves if (twin := _twin(move.path))}
+        twins = {move.path: twin for move in plan.moves if (twin := _path_across_archive(move.path))}
         there = self._catalog.rollouts.stat_many({*twins, *twins.values()})
         for move in plan.moves:
             file, twin = there.get(move.path), there.get(twins.get(move.path, ""))
@@ -213,7 +213,7 @@ class Planner:
                     raise AttachedThreadExists(query.attached_to_id or "", row.id)
 
 
-def _twin(path: str) -> str | None:
+def _path_across_archive(path: str) -> str | None:
     """The archived path of an active file, or the reverse; None if the name has no date to derive it from."""
     if not is_archived(path):
         return archived_path(path)
