@@ -90,7 +90,7 @@ class Runtime:
             *(self.rollouts, self.locks, None, MemoryState(), MemoryRollouts, self.codex.names),
             codex=self.codex.rows,
             facts=self.codex.facts,
-            fresh=self.codex.fresh,
+            freshness=self.codex.fresh,
         )
         self.service = ThreadService(
             stores,
@@ -174,7 +174,7 @@ class Runtime:
                 try:
                     await self._attach(await in_worker(self._open_state))
                 except Exception as error:
-                    self.service.catalog.ahead = None
+                    self.service.catalog.newest_only = None
                     self.app.release_calls()
                     if isinstance(error, StoreFailure):
                         logger.error("the state DB can't be used yet, so the files answer: %s", error)
@@ -251,11 +251,11 @@ class Runtime:
 
         Importing the state DB's modules alone takes a quarter of a second.
         """
-        ahead = MemoryState()
+        newest_only = MemoryState()
         with suppress(Exception):  # the build will meet and report the same error
-            if index_newest_batch(self.rollouts, ahead, more_names=self.codex.names):
-                self.service.catalog.ahead = ahead
-                self._advance(0, ahead.backfill().found)
+            if index_newest_batch(self.rollouts, newest_only, more_names=self.codex.names):
+                self.service.catalog.newest_only = newest_only
+                self._advance(0, newest_only.backfill().found)
 
     async def _attach(self, state: StateDb) -> None:
         """Bring the index in step with the files and hand it out."""
@@ -263,7 +263,7 @@ class Runtime:
             self.service.catalog.building = state
             while (await in_background(partial(self._backfill, state))).status != "complete":
                 logger.warning("timed out waiting for state db backfill; the files answer until it is complete")
-                self.service.catalog.ahead = None
+                self.service.catalog.newest_only = None
                 self.app.release_calls()
         await in_worker(self._hand_out, state)
 

@@ -1,4 +1,4 @@
-"""Where threads are looked up and recorded: in the index, or, with no state DB, in the files."""
+"""The catalog: looks threads up and records changes, in the state DB or, without one, in memory beside the files."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ from mcp_server.threads.turn_index import History, open_history
 
 _PREFIX = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{7,}")
 _CANDIDATES = 10
-_MOVES = 3
+_MAX_MOVES = 3
 _NAME_CHARS = 5_000
-# Changes that wait for a state DB which fails. Beyond it the oldest goes: a sync restores its row, its event is lost.
-_MAX_WAITING = 1_000
+# Bounds the changes kept while the state DB fails. A sync restores the row of a dropped change; its event is lost.
+_MAX_UNCOMMITTED = 1_000
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +52,10 @@ T = TypeVar("T")
 
 
 class Catalog:
-    """All that is known of stored threads.
+    """Looks up stored and loaded threads, and records what happens to them.
 
-    `state` is the one handle, or None: then each look-up brings `memory` in step with the files first. What the log and
-    the journal of such a server hold ends with it.
+    `state` is the one handle, or None: then each look-up first syncs `memory` with the files, and events, journal and
+    receipts last as long as the process.
     """
 
     def __init__(
@@ -68,50 +68,50 @@ class Catalog:
         wake: Callable[[], None] = lambda: None,
         more_names: NameSource | None = None,
         facts: CodexFacts | None = None,
-        fresh: Freshness | None = None,
+        freshness: Freshness | None = None,
     ) -> None:
         self.rollouts = rollouts
         self.state = state
         self.building: StateStore | None = None
-        """The state DB while its index is being built: only what is known to be whole may be read from it."""
-        self.ahead: StateStore | None = None
-        """The newest threads alone, until the state DB has as many."""
+        """The state DB during the backfill: callers may read from it what the backfill has completed."""
+        self.newest_only: StateStore | None = None
+        """An index of only the newest threads, until the backfill has got that far."""
         self.loaded = loaded
         self._wake = wake
         self._memory = memory
         self._more_names = more_names
         self._facts = facts
-        self._freshness = fresh
-        self._waiting: deque[Change] = deque()
+        self._freshness = freshness
+        self._uncommitted: deque[Change] = deque()
         self._recording = threading.Lock()
-        self._handed_on = 0
+        self._copied_seq = 0
         self._rows_lost = False
 
     @property
     def log(self) -> StateStore:
-        """The store that holds events, journal and receipts of this server."""
+        """The store that takes new events, operations and receipts."""
         state = self.state
         return state if state is not None else self._memory
 
     @property
-    def early(self) -> StateStore:
-        """What is in memory of the times without a state DB."""
+    def memory_log(self) -> StateStore:
+        """The log of the times without a state DB."""
         return self._memory
 
     def attach(self, state: StateStore) -> None:
-        """Go over to the state DB once it is open; what happened until then goes into its log and its rows."""
+        """Switch to the state DB. First copies into it what was recorded in memory until now."""
         if rows := self._loaded_rows():
             _commit(state, Change(threads=rows))
-        # Until nothing has happened meanwhile, and the rows of what has are right before anyone sees them. Its events
-        # are told already.
+        # Repeats until no event was recorded during the last copy. The rows of changed threads are repaired before
+        # anyone sees them, quietly, since their events are copied.
         while True:
-            with self._recording:  # what is recorded now goes into the one or the other
-                if not (early := self._early()):
-                    self.state, self.building, self.ahead = state, None, None
+            with self._recording:  # a change goes into one store or the other, never between
+                if not (events := self._events_not_copied()):
+                    self.state, self.building, self.newest_only = state, None, None
                     break
-            _commit(state, Change(threads=self._loaded_rows(), events=tuple(early)))
-            self._handed_on = early[-1].seq
-            for thread_id in {event.thread_id for event in early} - self.loaded.written_here():
+            _commit(state, Change(threads=self._loaded_rows(), events=tuple(events)))
+            self._copied_seq = events[-1].seq
+            for thread_id in {event.thread_id for event in events} - self.loaded.written_here():
                 with suppress(StoreFailure):
                     names = self._more_names
                     find(
@@ -124,25 +124,26 @@ class Catalog:
                     )
         self._wake()
 
-    def _early(self) -> list[ThreadEvent]:
-        """What has happened without the state DB and is not handed on yet; of a store in memory, so nothing waits."""
-        return self._memory.events_after(self._handed_on, limit=100_000)
+    def _events_not_copied(self) -> list[ThreadEvent]:
+        """The events recorded in memory that are not in the state DB yet."""
+        return self._memory.events_after(self._copied_seq, limit=100_000)
 
     def detach(self) -> None:
-        """Go back to the files, until a state DB is attached again."""
+        """Switch to memory and the files, until a state DB is attached again."""
         self.state = self.building = None
         self._rows_lost = True
         self._wake()
 
     def index(self, *, names: bool = False) -> StateStore:
-        """The rows, in step with the files as far as a few stamps tell. `names` says that names matter."""
+        """The store of rows, after syncing what cheap checks find changed in the home. `names` says that the caller
+        depends on names."""
         if (state := self.state) is not None:
             if self._freshness is not None:
                 found = self._freshness.look(state, written_here=self.loaded.written_here, names=names)
                 if any(report.events for report in found):
                     self._wake()
             return state
-        if self._rows_lost:  # a sync leaves the rows of loaded threads to whoever loaded them
+        if self._rows_lost:  # a sync skips the rows of loaded threads
             self._rows_lost = False
             self._memory.commit(Change(threads=self._loaded_rows()))
         sync(
@@ -151,33 +152,39 @@ class Catalog:
         return self._memory
 
     def _loaded_rows(self) -> tuple[StoredThread, ...]:
-        """The rows that this process keeps itself."""
+        """The rows of loaded threads, which this process keeps itself."""
         return tuple(one.thread for one in self.loaded.all() if one.has_rollout and not one.ephemeral)
 
     def commit(self, change: Change) -> list[ThreadEvent]:
-        """Record what must be on record before the files may change: the plan of a cascade."""
+        """Record what must be durable before files change: the plan of a cascade.
+
+        Raises:
+            StoreFailure: it could not be recorded, so the files must not be changed.
+        """
         with self._recording:
-            self._catch_up()
+            self._commit_waiting()
         return self.log.commit(change)
 
     def record(self, change: Change) -> None:
-        """Record what has happened to the files: file first, index second, event last. The files hold it already, so a
-        failing state DB can't undo it; the change waits, in order, until the DB takes it."""
+        """Record what has already happened to the files. If the state DB fails, the change is kept and committed later,
+        in order."""
         with self._recording:
-            self._waiting.append(change)
-            if len(self._waiting) > _MAX_WAITING:
-                logger.error("the state DB takes nothing; the oldest change that waits for it is dropped")
-                self._waiting.popleft()
-            self._catch_up()
+            self._uncommitted.append(change)
+            if len(self._uncommitted) > _MAX_UNCOMMITTED:
+                logger.error(
+                    "The state DB keeps failing: dropped the oldest of %d uncommitted changes", _MAX_UNCOMMITTED
+                )
+                self._uncommitted.popleft()
+            self._commit_waiting()
 
-    def _catch_up(self) -> None:
-        while self._waiting:
+    def _commit_waiting(self) -> None:
+        while self._uncommitted:
             try:
-                _commit(self.log, self._waiting[0])
+                _commit(self.log, self._uncommitted[0])
             except StoreFailure as error:
-                logger.warning("%d changes wait for the state DB: %s", len(self._waiting), error)
+                logger.warning("The state DB fails: %d changes are kept for later: %s", len(self._uncommitted), error)
                 return
-            self._waiting.popleft()
+            self._uncommitted.popleft()
 
     def unreadable(self, index: ThreadIndex, *, archived: bool) -> list[Unreadable]:
         """What can't be read among the active or the archived rollouts."""
@@ -188,8 +195,8 @@ class Catalog:
         found = self.unreadable(index, archived=archived)
         ids = {one.path: id_in(one.path.rpartition("/")[2]) for one in found}
         rows = index.stamps({thread_id for thread_id in ids.values() if thread_id}) if found else {}
-        told = {path for path, _ in rows.values()}
-        return [one for one in found if one.path not in told]
+        listed = {path for path, _ in rows.values()}
+        return [one for one in found if one.path not in listed]
 
     def resolve(self, reference: str) -> str:
         """The id that a thread reference stands for: an id, a prefix of 8 or more characters, or an exact name.
@@ -222,15 +229,15 @@ class Catalog:
         return found.pop()
 
     def stored(self, thread_id: str) -> StoredThread | None:
-        """The thread as its file tells it now, or None if there is no rollout. Repairs the row on the way."""
+        """The thread as its file describes it now; None if it has no rollout. Repairs its row."""
         found = find(
             self.rollouts, self.state, thread_id, written_here=self.loaded.written_here, more_names=self._more_names
         )
         return found and (self.with_facts([found]))[0]
 
-    def mend(self, rows: Sequence[StoredThread], files: Mapping[str, RolloutFile]) -> bool:
-        """Bring rows in step that the files at their paths don't bear out; false if all do, or if it can't be done.
-        Where rows of one page were wrong, others may belong there."""
+    def repair_rows(self, rows: Sequence[StoredThread], files: Mapping[str, RolloutFile]) -> bool:
+        """Sync the rows that don't match the files at their paths. True if any was synced: then the page that the rows
+        came from must be queried again."""
         written_here = self.loaded.written_here()
         paths = [row.path for row in rows if row.id not in written_here and not verified(row, files)]
         if not paths or (state := self.state) is None:
@@ -240,25 +247,25 @@ class Catalog:
                 self.rollouts, state, paths, written_here=self.loaded.written_here, more_names=self._more_names
             )
         except StoreFailure as error:
-            logger.warning("rows that the files don't bear out stay as they are: %s", error)
+            logger.warning("Could not repair rows that don't match their files: %s", error)
             return False
         if found.events:
             self._wake()
         return True
 
     def with_facts(self, threads: Sequence[StoredThread]) -> list[StoredThread]:
-        """The threads, with what Codex's database tells of them beside their files."""
+        """The threads, with the facts that only Codex's database holds."""
         return list(threads) if self._facts is None else self._facts.added_to(threads)
 
     def in_section(self, section: str) -> list[str]:
         """The ids of the threads in one of Codex's sections, by its id or name."""
         return [] if self._facts is None else self._facts.in_section(section)
 
-    def check_own(self, stored: StoredThread) -> None:
-        """Keep writers from a copy that is read while the thread's own file can't be.
+    def check_is_not_a_copy(self, stored: StoredThread) -> None:
+        """Refuse to write to a copy that is shown because the thread's own file can't be read.
 
         Raises:
-            DamagedRollout: another file would be the thread if it could be read.
+            DamagedRollout: the thread's own file exists and can't be read.
         """
         if is_canonical(stored.path, stored.id):
             return
@@ -266,12 +273,12 @@ class Catalog:
             if rank_of(file.path, stored.id) < rank_of(stored.path, stored.id):
                 raise DamagedRollout(
                     file.path,
-                    f"can't be used now; `{stored.path}`, which is shown in its place, is a copy, and copies are not "
-                    "written to: mend the file or move it away, or fork the thread",
+                    f"can't be read; the thread is shown from a copy, `{stored.path}`, and copies are read-only: "
+                    "repair the file, move it away, or fork the thread",
                 )
 
     def paths(self, thread_ids: Sequence[str]) -> dict[str, str | DamagedRollout | None]:
-        """Where the rollouts of these threads lie, each looked up as `stored` does."""
+        """The paths of these threads' rollouts, each looked up as by `stored`."""
         written_here, more_names = self.loaded.written_here, self._more_names
         return find_paths(self.rollouts, self.state, thread_ids, written_here=written_here, more_names=more_names)
 
@@ -279,7 +286,7 @@ class Catalog:
         """The thread as loaded here, else as stored.
 
         Raises:
-            ThreadNotFound: neither.
+            ThreadNotFound: it is neither loaded nor stored.
         """
         if (loaded := self.loaded.get(thread_id)) is not None:
             return loaded.thread
@@ -288,14 +295,15 @@ class Catalog:
         raise ThreadNotFound(thread_id)
 
     def named_by_codex(self, thread: StoredThread) -> StoredThread:
-        """The thread by the name that Codex's row gives it, which is what the next look will show."""
+        """The thread with the name in Codex's row, which the next look-up will show."""
         names = self._more_names([thread.id]) if self._more_names else dict[str, str]()
         return replace(thread, name=names.get(thread.id, thread.name))
 
     def known_many(
         self, thread_ids: Collection[str]
     ) -> tuple[dict[str, StoredThread | DamagedRollout | None], dict[str, IndexCheckpoint]]:
-        """`known` for each of these threads, what it raises, or None, in its place; and how far they are indexed."""
+        """Each of these threads as by `known`, with the error or None in place of what can't be had; and the index
+        checkpoints of their histories."""
         in_memory = {thread_id: loaded.thread for thread_id in thread_ids if (loaded := self.loaded.get(thread_id))}
         others = [thread_id for thread_id in thread_ids if thread_id not in in_memory]
         written_here, more_names = self.loaded.written_here, self._more_names
@@ -304,9 +312,9 @@ class Catalog:
             marks |= self.log.marks(unmarked)
         return stored | in_memory, marks
 
-    def following(self, thread_id: str, work: Callable[[], T]) -> T:
-        """Work that reads a thread's rollout; done again where the rollout was moved meanwhile."""
-        for _ in range(_MOVES):
+    def retry_if_moved(self, thread_id: str, work: Callable[[], T]) -> T:
+        """Run work that reads a thread's rollout. Runs it again if the rollout was moved meanwhile."""
+        for _ in range(_MAX_MOVES):
             try:
                 return work()
             except DamagedRollout as error:
@@ -321,13 +329,12 @@ class Catalog:
         return history_text(loaded.rollouts if loaded else self.rollouts, stored, self.source)
 
     def source(self, rollout_id: str) -> Source | None:
-        """The rollout with this id, from which others borrow."""
+        """The rollout with this id, for histories that borrow from it."""
         return find_rollout(self.rollouts, self.state, rollout_id)
 
     def history(self, stored: StoredThread, store: StateStore | None = None, last: int = 0) -> History:
-        """The thread's turns and items, its index (in `store`, else in the log) brought up to date first. An index that
-        can't be kept is made for this reading alone; an ephemeral thread's is in memory like the thread. `last` is how
-        many of the last turns are fetched on the same way.
+        """The thread's turns and items. Updates their index in `store` (by default the log) first; if that fails, or
+        the thread is ephemeral, in memory. `last`: how many of the last turns to load at once.
 
         Raises:
             DamagedRollout: the rollout is gone or can't be read.
@@ -343,22 +350,22 @@ class Catalog:
         except DamagedRollout:
             raise
         except StoreFailure as error:
-            logger.warning("the history of %s is read without an index: %s", stored.id, error)
+            logger.warning("Could not update the index of thread %s; indexed it in memory: %s", stored.id, error)
             return open_history(self._memory, text, active, last)
 
     def parents(self, thread_id: str) -> list[str]:
-        """The ancestors of a thread, nearest first, each once (edges may form a cycle)."""
+        """The ids of a thread's ancestors, nearest first, each once (edges may form a cycle)."""
         index = self.index()
-        above = self._with_fresh_above(index, thread_id, index.edges_above(thread_id))
+        above = self._with_unwritten_above(index, thread_id, index.edges_above(thread_id))
         return [edge.parent_id for edge in above]
 
     def edges_around(self, thread_id: str) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
-        """The edges that lead to a thread, from its parent's on upwards, and those of the tree below it; of the latter
-        there may be more. A thread that lives in memory only has none on record, and is open."""
-        index, fresh = self.index(), self._fresh()
+        """The edges from a thread up to its root, and those of the tree below it. The latter may include edges of other
+        trees. Threads without a rollout have no edges in the index; theirs are added."""
+        index, unwritten = self.index(), self._unwritten()
         with index.snapshot():
-            above, below = index.edges_above(thread_id), index.edges_below({thread_id, *fresh})
-            return self._with_fresh_above(index, thread_id, above), _with_fresh(below, fresh)
+            above, below = index.edges_above(thread_id), index.edges_below({thread_id, *unwritten})
+            return self._with_unwritten_above(index, thread_id, above), _with_unwritten(below, unwritten)
 
     def _with_fresh_above(self, index: ThreadIndex, thread_id: str, recorded: Sequence[SpawnEdge]) -> list[SpawnEdge]:
         """The recorded edges above a thread, and those above the threads in memory that they lead to."""
@@ -372,19 +379,19 @@ class Catalog:
         return chain_of(edges, thread_id)
 
     def edges_below(self, thread_id: str) -> list[SpawnEdge]:
-        """The edges below a thread, with those to threads that live in memory only; there may be more."""
-        fresh = self._fresh()
-        return _with_fresh(self.index().edges_below({thread_id, *fresh}), fresh)
+        """The edges below a thread, with those to threads without a rollout. May include edges of other trees."""
+        unwritten = self._unwritten()
+        return _with_unwritten(self.index().edges_below({thread_id, *unwritten}), unwritten)
 
-    def _fresh(self) -> dict[str, str | None]:
-        """The threads that live in memory only, each with its parent."""
+    def _unwritten(self) -> dict[str, str | None]:
+        """The loaded threads that have no rollout yet, each with its parent."""
         return {
             loaded.thread.id: loaded.thread.parent_thread_id for loaded in self.loaded.all() if not loaded.has_rollout
         }
 
 
 def _commit(state: StateStore, change: Change) -> None:
-    """Record a change; in parts if something in it has no room in the store, so that nothing else waits for that."""
+    """Commit a change. If the store can't hold a part of it, commit the other parts."""
     try:
         state.commit(change)
     except NotStorable as error:
@@ -392,20 +399,23 @@ def _commit(state: StateStore, change: Change) -> None:
         for part in parts if len(parts) > 1 else ():
             _commit(state, part)
         if len(parts) == 1:
-            told = {*(row.id for row in (*change.threads, *change.observed)), *(e.thread_id for e in change.events)}
-            logger.error("a change of %s is not on record: %s", ", ".join(sorted(told)) or "several threads", error)
+            ids = {*(row.id for row in (*change.threads, *change.observed)), *(e.thread_id for e in change.events)}
+            logger.error("Could not record a change of %s: %s", ", ".join(sorted(ids)) or "several threads", error)
 
 
-def _with_fresh(edges: list[SpawnEdge], fresh: Mapping[str, str | None]) -> list[SpawnEdge]:
+def _with_unwritten(edges: list[SpawnEdge], unwritten: Mapping[str, str | None]) -> list[SpawnEdge]:
     recorded = {edge.child_id for edge in edges}
-    return [*edges, *(SpawnEdge(parent, child) for child, parent in fresh.items() if parent and child not in recorded)]
+    return [
+        *edges,
+        *(SpawnEdge(parent, child) for child, parent in unwritten.items() if parent and child not in recorded),
+    ]
 
 
 def checked_name(name: str) -> str:
     """A thread's name, trimmed.
 
     Raises:
-        InvalidArgument: blank, not valid Unicode, or longer than Codex was seen to take.
+        InvalidArgument: blank, not valid Unicode, or longer than the longest name that Codex was seen to accept.
     """
     trimmed = checked_text("name", name).strip()
     if len(trimmed) > _NAME_CHARS:
@@ -414,10 +424,10 @@ def checked_name(name: str) -> str:
 
 
 def checked_text(name: str, text: str, *, blank: bool = False) -> str:
-    """Text that can be written as JSON in UTF-8.
+    """The text, if it can be written as UTF-8.
 
     Raises:
-        InvalidArgument: a lone surrogate, or blank where it may not be.
+        InvalidArgument: it holds a lone surrogate, or is blank and may not be.
     """
     try:
         text.encode()

@@ -190,7 +190,7 @@ class Lifecycle:
     def fork(self, params: ForkParams, caller: Caller) -> LoadedThreadResult:
         """Copy a thread's history, whole or up to a turn, into a new thread. The source is not changed."""
         source_id = self._catalog.resolve(params.thread_id)
-        return self._catalog.following(source_id, lambda: self._fork(source_id, params, caller))
+        return self._catalog.retry_if_moved(source_id, lambda: self._fork(source_id, params, caller))
 
     def _fork(self, source_id: str, params: ForkParams, caller: Caller) -> LoadedThreadResult:
         if params.last_turn_id is not None and params.before_turn_id is not None:

@@ -1,7 +1,7 @@
-"""Names and git info.
+"""The verbs that set names and git info.
 
-Codex keeps both in its own database too, and believes that one: its row of the thread follows. Where there is such a
-row the change is journalled first, so that `finish` completes what a killed process has begun.
+Codex reads both from its own database, so its row of the thread is updated too. If there is such a row, the change is
+journalled first: if the process is killed, the next one completes it (`finish`).
 """
 
 from __future__ import annotations
@@ -58,13 +58,14 @@ class Metadata:
         self._loaded = catalog.loaded
 
     def set_name(self, reference: str, name: str) -> ThreadResult:
-        """Set a name, trimmed. A fresh thread is materialised first. Works while another process writes the thread.
+        """Set a thread's name, trimmed. Works while another process writes the thread.
 
-        The name goes into session_index.jsonl and into Codex's row; the rollout gets no line.
+        The name goes into session_index.jsonl and Codex's row, not into the rollout. A thread without a rollout gets
+        one first.
 
         Raises:
-            InvalidArgument: a blank name.
-            ThreadArchived: as in Codex, archived threads are not renamed.
+            InvalidArgument: the name is blank.
+            ThreadArchived: as in Codex, archived threads can't be renamed.
         """
         if not name.strip():
             raise InvalidArgument("name", name, "thread name must not be empty", "pass a name with at least one letter")
@@ -99,14 +100,14 @@ class Metadata:
         return stored
 
     def set_git(self, reference: str, patch: GitPatch) -> ThreadResult:
-        """Set, clear or leave each git field. Appends a session_meta line with the new values, as Codex does; a
-        paginated thread has them in Codex's row alone.
+        """Set, clear or keep each git field. Appends a session_meta line with the new values, as Codex does; those of a
+        paginated thread are in Codex's row only.
 
         Raises:
-            InvalidArgument: no field, or a blank one.
-            UnknownHistoryMode: the thread is not written to.
-            PaginatedHistory: Codex's row of such a thread is not there, or was left as it is.
-            ActiveWriter: another process writes the thread.
+            InvalidArgument: no field is given, or one is blank.
+            UnknownHistoryMode: threads of this history mode can't be written to.
+            PaginatedHistory: Codex has no row of the paginated thread, or the row could not be updated.
+            ActiveWriter: another process holds the thread's writer lock.
         """
         if not patch.fields:
             raise InvalidArgument("git_info", {}, "git_info must include at least one field", "pass one to set or null")
@@ -124,7 +125,7 @@ class Metadata:
             stored = self._catalog.known(thread_id)
             if stored.history_mode == BARE:
                 raise UnknownHistoryMode(thread_id, BARE)
-            self._catalog.check_own(stored)
+            self._catalog.check_is_not_a_copy(stored)
             self._locks.acquire(thread_id)
             stack.callback(self._locks.release, thread_id)
             changed, codex_db = self._set_git_stored(stored, patch)
@@ -169,7 +170,8 @@ class Metadata:
             return ThreadResult(thread=self._reader.view(loaded.thread), codex_db=codex_db)
 
     def finish(self) -> list[Operation]:
-        """Complete what a killed process left in the journal. What is locked is another process's, still at work."""
+        """Complete the operations that killed processes left in the journal. An operation whose thread is locked is
+        skipped: another process still works on it."""
         finished: list[Operation] = []
         for operation in self._catalog.log.running_operations():
             try:
@@ -180,12 +182,12 @@ class Metadata:
                 else:
                     continue
             except ActiveWriter as error:
-                logger.info("operation %s is left to its owner: %s", operation.id, error)
+                logger.info("Skipped operation %s, which another process works on: %s", operation.id, error)
                 continue
-            except ThreadstoreError as error:  # the thread is gone, or archived by now
-                logger.warning("%s of %s can't be finished: %s", operation.kind, operation.root_id, error)
-            except Exception:  # so it would be at each start
-                logger.exception("%s of %s can't be finished", operation.kind, operation.root_id)
+            except ThreadstoreError as error:  # the thread was deleted or archived since
+                logger.warning("Gave up the %s change of thread %s: %s", operation.kind, operation.root_id, error)
+            except Exception:  # given up too, since it would fail at each start
+                logger.exception("Gave up the %s change of thread %s", operation.kind, operation.root_id)
             self._catalog.record(Change(operation=dataclasses.replace(operation, state="done")))
             finished.append(operation)
         return finished
@@ -194,9 +196,9 @@ class Metadata:
     def _journalled(
         self, kind: OperationKind, thread: StoredThread, asked: dict[str, Any]
     ) -> Generator[Operation | None]:
-        """Yields what is to be recorded with the change once it is made; None where it takes one step alone."""
+        """Journal a change that also updates Codex's row. Yields the finished operation, to record with the change;
+        None if Codex has no row, since a single step needs no journal."""
         operation = None
-        # stopped half-way, it would stay half done until the next start
         if self._codex.follows(thread.id):
             moves = (Move(thread.id, thread.path),)
             operation = Operation(f"op_{uuid_utils.uuid7().hex}", kind, thread.id, moves, "running", self._now(), asked)

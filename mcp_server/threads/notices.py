@@ -1,4 +1,4 @@
-"""The events that the verbs announce, with Codex's notification payloads in snake_case."""
+"""Builds the events of verbs. Their payloads are Codex's notifications in snake_case."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mcp_server.models.value import plain
 from mcp_server.threads.loaded import LoadedThread
 from mcp_server.threads.views import cut
 
-# The log tells that something happened; the text of it stays in the rollout. Longer texts are cut to this.
+# Events carry no longer texts than this: the rollout keeps them whole.
 _EVENT_TEXT_CHARS = 2_000
 
 
 def started(thread: Thread) -> ThreadEvent:
-    """Codex sends the thread of the answer, without its turns."""
+    """As Codex's: the thread of the answer without its turns."""
     return ThreadEvent("thread/started", thread.id, {"thread": plain(replace(thread, turns=[]))})
 
 

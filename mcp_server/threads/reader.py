@@ -79,7 +79,7 @@ class Reader:
         that are named wait for the whole, since any rollout may be one of them; and so does all once this server has
         changed something meanwhile.
         """
-        parts = [part for part in (self._catalog.building, self._catalog.ahead) if part is not None]
+        parts = [part for part in (self._catalog.building, self._catalog.newest_only) if part is not None]
         if not parts or params.filter.archived or self._catalog.log.last_seq():
             return None
         if params.filter.names_threads:
@@ -114,7 +114,7 @@ class Reader:
         others = _left_out(query, params.filter)
         page = index.list(query, list(others.values()))
         files = self._files_of(page.rows)
-        if self._catalog.mend(page.rows, files):
+        if self._catalog.repair_rows(page.rows, files):
             page = index.list(query, list(others.values()))
             files = self._files_of(page.rows)
         rows = page.rows
@@ -225,7 +225,7 @@ class Reader:
     def read(self, params: ReadParams) -> ThreadReadResult:
         """One thread without loading it, with a page of its turns if asked."""
         thread_id = self._catalog.resolve(params.thread_id)
-        return self._catalog.following(thread_id, lambda: self._read(thread_id, params))
+        return self._catalog.retry_if_moved(thread_id, lambda: self._read(thread_id, params))
 
     def _read(self, thread_id: str, params: ReadParams) -> ThreadReadResult:
         stored = self._catalog.known(thread_id)
@@ -286,7 +286,7 @@ class Reader:
     def items(self, params: ItemsParams) -> ItemsResult:
         """The items of a thread or of one turn, long texts windowed."""
         thread_id = self._catalog.resolve(params.thread_id)
-        return self._catalog.following(thread_id, lambda: self._items(thread_id, params))
+        return self._catalog.retry_if_moved(thread_id, lambda: self._items(thread_id, params))
 
     def _items(self, thread_id: str, params: ItemsParams) -> ItemsResult:
         stored = self._catalog.known(thread_id)

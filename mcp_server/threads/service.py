@@ -1,6 +1,6 @@
-"""The thread service: every verb in one place. It knows no MCP and no SQL.
+"""The thread service: one attribute for each group of verbs. It knows neither MCP nor SQL.
 
-The verbs order the stores: file first, index second, event last. The files are the truth.
+Verbs write the file first, the index second, the event last. The files are the truth.
 """
 
 from __future__ import annotations
@@ -35,9 +35,17 @@ from mcp_server.threads.turns import TurnWriter
 
 @dataclass(frozen=True)
 class Stores:
-    """The concrete stores, chosen by the composition root. `state` is the one handle, or None. `more_names` names
-    threads as Codex does, whatever session_index.jsonl says; `codex` are its rows, which follow what is done; what they
-    alone tell of single threads are `facts`."""
+    """The stores of a home, chosen by the composition root.
+
+    Fields:
+        state: the one state handle, or None.
+        memory: the index to use without a state handle.
+        new_memory: creates the store of an ephemeral thread.
+        more_names: names from Codex's database, which take precedence over session_index.jsonl.
+        codex: Codex's rows, which the verbs update.
+        facts: what only Codex's rows say about single threads.
+        freshness: detects what others changed in the home.
+    """
 
     rollouts: RolloutStore
     locks: Leases
@@ -47,12 +55,12 @@ class Stores:
     more_names: NameSource | None = None
     codex: CodexRows = field(default_factory=NoCodexRows)
     facts: CodexFacts | None = None
-    fresh: Freshness | None = None
+    freshness: Freshness | None = None
 
 
 class ThreadService:
-    """Groups of verbs over the same catalog and the same loaded threads. `wake` is called when the log has grown by
-    something that no call did."""
+    """The groups of verbs, over one catalog and one registry of loaded threads. `wake` is called after the event log
+    has grown without a call: by a sync, or by a switch of the state DB."""
 
     def __init__(
         self,
@@ -73,7 +81,7 @@ class ThreadService:
             wake=wake,
             more_names=stores.more_names,
             facts=stores.facts,
-            fresh=stores.fresh,
+            freshness=stores.freshness,
         )
         self.reader = Reader(self.catalog, default_provider=defaults.model_provider, cwd=defaults.cwd, now_ms=now_ms)
         self.turns = TurnWriter(self.catalog, now_ms)
@@ -97,20 +105,18 @@ class ThreadService:
         self.receipts = Receipts(self.catalog)
 
     def run_housekeeping(self) -> None:
-        """Close what nobody watches, and try again to put on record what is not. To be called from time to time."""
+        """Close idle threads and save receipts that could not be saved. To be called from time to time."""
         self.lifecycle.close_idle()
         self.receipts.flush()
 
     def events(self, params: EventsParams) -> EventsResult:
-        """The log after a seq, as it is now.
+        """The events after a seq that are in the log now.
 
         Raises:
-            InvalidArgument: a negative seq, or a type that no event has.
+            InvalidArgument: the seq is negative, or a type is unknown.
         """
         if params.after < 0:
-            raise InvalidArgument(
-                "after", params.after, "a seq is not negative", "pass last_seq of the last answer, or 0"
-            )
+            raise InvalidArgument("after", params.after, "it is negative", "pass last_seq of the last answer, or 0")
         types: list[EventType] | None = [_event_type(name) for name in params.types] if params.types else None
         thread_id = self.catalog.resolve(params.thread_id) if params.thread_id is not None else None
         limit = clamp_limit(params.limit)
@@ -127,4 +133,4 @@ def _event_type(name: str) -> EventType:
     for known in EVENT_TYPES:
         if known == name:
             return known
-    raise InvalidArgument("types", name, "no event has this type", f"take some of {', '.join(EVENT_TYPES)}")
+    raise InvalidArgument("types", name, "no event has this type", f"pass some of {', '.join(EVENT_TYPES)}")

@@ -1,4 +1,4 @@
-"""The values in force: request, else parent, else the home's config.toml, else defaults."""
+"""Resolves a thread's settings: from the request, else its parent, else the home's config.toml, else our defaults."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT_APPROVAL_POLICY = "on-request"
 
 @dataclass(frozen=True)
 class Defaults:
-    """What holds where neither request nor thread says otherwise: the home's config.toml, completed."""
+    """Settings for what neither request nor thread sets: the home's config.toml, completed by our defaults."""
 
     cwd: str
     model: str | None = None
@@ -41,10 +41,10 @@ class Defaults:
 
 
 def override(base: Settings, request: SettingsRequest) -> Settings:
-    """The base with what the request names.
+    """The base settings with those of the request in their place.
 
     Raises:
-        InvalidArgument: a cwd that is blank or holds a null byte.
+        InvalidArgument: the cwd is blank or contains a null byte.
     """
     changes: dict[str, Any] = {
         "model": request.model,
@@ -58,7 +58,7 @@ def override(base: Settings, request: SettingsRequest) -> Settings:
 
 
 def recorded_settings(base: Settings, recorded: dict[str, Any], cwd: str, model_provider: str) -> Settings:
-    """The settings last recorded in a thread, completed by the base where nothing was recorded."""
+    """The settings last recorded in a thread, completed by the base settings."""
     known = {name: recorded[name] for name in Settings.__struct_fields__ if recorded.get(name) is not None}
     if cwd:
         known.setdefault("cwd", cwd)
@@ -68,16 +68,16 @@ def recorded_settings(base: Settings, recorded: dict[str, Any], cwd: str, model_
 
 
 def differing(current: Settings, request: SettingsRequest) -> list[str]:
-    """The settings of a request that a running thread does not have."""
+    """The names of the requested settings that differ from the current ones."""
     wanted = override(current, request)
     return [name for name in Settings.__struct_fields__ if getattr(wanted, name) != getattr(current, name)]
 
 
 def absolute_cwd(cwd: str, base: str) -> str:
-    """A cwd made absolute against the one in force, without a trailing slash. It need not exist, nor be of this system:
-    the threads of a home that was carried here from Windows have such."""
+    """The cwd as an absolute path, resolved against `base`, without a trailing slash. It need not exist. A Windows path
+    is kept as it is: a home copied from Windows has threads with such cwds."""
     if not cwd.strip() or "\0" in cwd:
-        raise InvalidArgument("cwd", cwd, "it is blank or holds a null byte", "pass an absolute path")
+        raise InvalidArgument("cwd", cwd, "it is blank or contains a null byte", "pass an absolute path")
     if is_windows_path(cwd):
         return cwd
     return os.path.normpath(os.path.join(base, os.path.expanduser(cwd)))  # noqa: PTH111, PTH118

@@ -30,8 +30,7 @@ class Descendant(msgspec.Struct, frozen=True, gc=False):
 
 
 def descendants(root_id: str, edges: Iterable[SpawnEdge]) -> list[Descendant]:
-    """All threads that these edges connect below the root, level by level, each level by id (Codex: depth, then child
-    id)."""
+    """The descendants of the root along these edges, by depth, then by id (as in Codex)."""
     kids = defaultdict[str, list[str]](list)
     for edge in edges:
         kids[edge.parent_id].append(edge.child_id)
@@ -52,7 +51,7 @@ def descendants(root_id: str, edges: Iterable[SpawnEdge]) -> list[Descendant]:
 
 
 class Line(NamedTuple):
-    """A line of a picture: what stands before the thread, and the thread, with its parent and depth in it."""
+    """A line of a drawn tree: the branches before the thread, the thread, its parent and its depth."""
 
     before: str
     thread_id: str
@@ -61,8 +60,8 @@ class Line(NamedTuple):
 
 
 class Picture:
-    """A thread in its tree: what is above it, without what is beside that, and all that is below it. Of these `edges`,
-    which are one for each child, those count that lead to the thread's descendants."""
+    """The lines of a drawn tree: a thread's ancestors `above` it, without their other children, and its descendants.
+    `edges` hold at most one edge for each child; those of other trees are ignored."""
 
     def __init__(self, above: Sequence[str], thread_id: str, edges: Iterable[SpawnEdge]) -> None:
         chain = [*above, thread_id]
@@ -82,11 +81,11 @@ class Picture:
                     self._lines += 1
 
     def __len__(self) -> int:
-        """How many lines it has."""
+        """The number of lines."""
         return self._lines
 
     def __iter__(self) -> Iterator[Line]:
-        """The lines from the root downwards, siblings by id, each drawn when it is asked for."""
+        """The lines from the root downwards, siblings by id, drawn one by one."""
         # A stack, not recursion: a chain of sub-agents may be deeper than Python's stack.
         stack = [(Line("", self.root_id, None, 0), "")]
         while stack:
@@ -97,7 +96,7 @@ class Picture:
                 stack.append((Line(indent + branch, kid, line.thread_id, line.depth + 1), indent + deeper))
 
 
-# Turns of threads that are not indexed yet are counted by reading them; in larger trees they are not.
+# In larger answers, the turns of threads without an up-to-date index are not counted: that would read their files.
 _COUNTED_NODES = 50
 
 
@@ -106,12 +105,12 @@ class ThreadTree:
         self._catalog, self._reader = catalog, reader
 
     def show(self, reference: str, cursor: str | None = None, limit: int | None = None) -> TreeResult:
-        """Ancestors up to the root, and everything below the thread, in the order of the picture: the first `limit` of
-        them (None: all), or those behind the cursor. Siblings of ancestors are left out.
+        """The thread's ancestors up to the root and all its descendants, in the order of the drawing: the first `limit`
+        of them (None: all), or those after the cursor. Siblings of ancestors are left out.
 
         Raises:
             ThreadNotFound, DamagedRollout: as `Catalog.known`.
-            InvalidCursor: not a thread of this tree.
+            InvalidCursor: the cursor is not a thread of this tree.
         """
         thread_id = self._catalog.resolve(reference)
         above, below = self._catalog.edges_around(thread_id)
@@ -136,7 +135,8 @@ class ThreadTree:
         )
 
     def _nodes(self, page: Sequence[Line], edges: Mapping[str, EdgeStatus], asked: str) -> list[TreeNode]:
-        """All of them at once: a tree may have thousands. The one that was asked for has to be there."""
+        """The nodes of a page, looked up at once: a tree may have thousands. Raises if the thread `asked` for can't be
+        read; other nodes then say so."""
         known, marks = self._catalog.known_many({*(line.thread_id for line in page), asked})
         if isinstance(problem := known[asked], DamagedRollout | None):
             raise problem or ThreadNotFound(asked)
@@ -181,7 +181,7 @@ class ThreadTree:
 
 
 def _label(node: TreeNode, *, marked: bool) -> str:
-    """A line of the picture; nickname, role and title are others' words, and stand in quotes."""
+    """The text of a line. Nickname, role and title are quoted, so that they can't pose as our words."""
     role = f"({quoted(node.role)})" if node.role else ""
     who = " ".join(part for part in (quoted(node.nickname) if node.nickname else "", role) if part)
     facts = [node.status]

@@ -196,7 +196,7 @@ class TurnWriter:
             raise DamagedRollout(stored.path, "is gone")
         if file.stamp != stored.stamp:
             self._catalog.rollouts.describe(file)
-        self._catalog.check_own(stored)
+        self._catalog.check_is_not_a_copy(stored)
 
     def plain(self, stored: StoredThread) -> StoredThread:
         """Decompress the thread's rollout if it is compressed, as Codex does. The caller holds the writer lock.

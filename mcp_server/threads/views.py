@@ -15,7 +15,7 @@ from mcp_server.storage.contracts import Rollouts
 from mcp_server.threads.history import select_view
 from mcp_server.threads.loaded import LoadedThread
 
-# A preview is shown up to here (Codex shows all of it): a hundred of them must fit one answer.
+# Previews are cut here, so that a hundred threads fit one answer. (Codex shows them whole.)
 _PREVIEW_CHARS = 2_000
 
 
@@ -27,9 +27,9 @@ def thread_view(
     *,
     default_provider: str = "",
 ) -> Thread:
-    """Codex's Thread. Status and settings come from the loaded thread where there is one.
+    """Codex's Thread. Status and settings are the loaded thread's, if it is loaded.
 
-    Codex shows a stored, unloaded thread's own id as its session id; here it is the root's wherever it is recorded.
+    Of a thread that is not loaded, Codex shows the own id as session id; we show the root's, if it is recorded.
     """
     status: ThreadStatus = loaded.status if loaded else NOT_LOADED
     return Thread(
@@ -78,18 +78,18 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-# One answer stays under this, in characters: clients bound what they take (the SDK's takes 1 MiB an event over HTTP).
+# Bounds the characters of one answer: clients bound what they accept (the SDK: 1 MiB for each event over HTTP).
 ANSWER_CHARS = 600_000
 # A page of turns shows this much of each text; thread_items shows the rest.
 TEXT_CHARS = 4_000
-# What an item takes beside its texts, and the least of a text that is worth showing.
+# An estimate of what an item takes beside its texts; also the least part of a text that is worth showing.
 _ITEM_CHARS = 300
 _NEVER_CUT = frozenset({"type", "id", "status"})
 
 
 def fitted(turns: Sequence[Turn]) -> list[Turn]:
-    """The turns with long texts cut, so that all of them fit one answer. An item that was cut says so in `truncated`;
-    a turn whose items do not fit shows its first and last message, and says so in `items_view`."""
+    """The turns with long texts cut, so that all of them fit one answer. An item that was cut has `truncated`; a turn
+    with too many items shows its first and last message only, and its `items_view` is `summary`."""
     left = ANSWER_CHARS
     shown: list[Turn] = []
     for number, turn in enumerate(turns):
@@ -116,8 +116,8 @@ def _size(item: Item) -> int:
 
 
 def cut(item: Item, offset: int, max_chars: int) -> tuple[Item, dict[str, int]]:
-    """The item with every text windowed to `[offset, offset + max_chars)` characters, and the full lengths of those
-    that did not fit, by field (`content.0.text` for nested ones). Short texts stay whole whatever the offset."""
+    """The item with each text that is longer than `max_chars` cut to the characters `[offset, offset + max_chars)`, and
+    the full lengths of these texts, by field (`content.0.text` if nested)."""
     if all(len(text) <= max_chars for text in all_texts(item.fields)):
         return item, {}
     truncated: dict[str, int] = {}

@@ -134,13 +134,13 @@ def test_an_early_page_says_how_far_the_index_is(state: StateDb, monkeypatch: py
 def test_the_first_batch_alone_has_the_first_page_until_the_state_db_has_it(
     state: StateDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home, ahead = WatchedHome(), MemoryState()
-    assert not index_newest_batch(home, ahead)  # all of it is one batch
-    assert ahead.stamps() == {}
+    home, newest_only = WatchedHome(), MemoryState()
+    assert not index_newest_batch(home, newest_only)  # all of it is one batch
+    assert newest_only.stamps() == {}
     monkeypatch.setattr(upsert, "BATCH_ROWS", 20)
-    assert index_newest_batch(home, ahead)
+    assert index_newest_batch(home, newest_only)
     service = service_on(home, state)
-    service.catalog.ahead = ahead
+    service.catalog.newest_only = newest_only
     page = service.reader.early_list(LISTS["default"])
     assert page is not None
     assert service.reader.early_list(LISTS["all"]) is None
@@ -149,7 +149,7 @@ def test_the_first_batch_alone_has_the_first_page_until_the_state_db_has_it(
     )
     backfill(home, state, owner="here", now_ms=lambda: 0)
     service.catalog.attach(state)
-    assert service.catalog.ahead is None
+    assert service.catalog.newest_only is None
     whole = service.reader.list(LISTS["default"])
     assert (page.data, page.next_cursor, page.total) == (whole.data, whole.next_cursor, 20)
 
