@@ -11,7 +11,7 @@ from mcp_server.models.thread import StoredThread, Thread
 from mcp_server.models.turn import Item, Turn
 from mcp_server.models.value import plain
 from mcp_server.threads.loaded import LoadedThread
-from mcp_server.threads.views import cut
+from mcp_server.threads.views import cut_texts
 
 # Events carry no longer texts than this: the rollout keeps them whole.
 _EVENT_TEXT_CHARS = 2_000
@@ -52,7 +52,7 @@ def turn_completed(thread_id: str, turn: Turn) -> ThreadEvent:
 
 
 def item_completed(thread_id: str, turn_id: str, item: Item) -> ThreadEvent:
-    shown, truncated = cut(item, 0, _EVENT_TEXT_CHARS)
+    shown, truncated = cut_texts(item, 0, _EVENT_TEXT_CHARS)
     payload: dict[str, Any] = {"thread_id": thread_id, "turn_id": turn_id, "item": shown}
     if truncated:
         payload["truncated"] = truncated

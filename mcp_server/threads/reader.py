@@ -42,7 +42,7 @@ from mcp_server.threads.checks import check_no_page, check_one_item
 from mcp_server.threads.loaded import LoadedThread
 from mcp_server.threads.settings import absolute_cwd
 from mcp_server.threads.turn_index import History
-from mcp_server.threads.views import ANSWER_CHARS, cut, fitted, thread_view
+from mcp_server.threads.views import ANSWER_CHARS, cut_texts, fit_answer, thread_view
 
 _MOST_IDS = 100
 _TOP_KINDS: tuple[SourceKind, ...] = ("cli", "vscode", "exec", "appServer", "unknown")
@@ -244,7 +244,7 @@ class Reader:
         if params.sort_direction == "desc":
             page, more = page[::-1], first > 0
         return ThreadReadResult(
-            thread=self.view(stored, fitted(page)),
+            thread=self.view(stored, fit_answer(page)),
             total=history.mark.turns,
             next_cursor=place_cursor(page[-1].id, inclusive=False) if more else None,
             backwards_cursor=place_cursor(page[0].id, inclusive=True) if page else None,
@@ -271,7 +271,7 @@ class Reader:
         first = max(0, total - limit)
         page = history.turns(first, total, "full") if limit > 0 else []
         cursor = place_cursor(page[0].id, inclusive=False) if page and first else None
-        return ThreadReadResult(thread=self.view(loaded.thread, fitted(page)), total=total, next_cursor=cursor)
+        return ThreadReadResult(thread=self.view(loaded.thread, fit_answer(page)), total=total, next_cursor=cursor)
 
     def turn_count(self, stored: StoredThread) -> int:
         return (self._catalog.history(stored)).mark.turns
@@ -357,7 +357,7 @@ class Reader:
         )
 
     def _entry(self, turn_id: str, item: Item, params: ItemsParams, of: int) -> ItemEntry:
-        shown, truncated = cut(item, params.text_offset, min(params.max_chars, ANSWER_CHARS // max(1, of)))
+        shown, truncated = cut_texts(item, params.text_offset, min(params.max_chars, ANSWER_CHARS // max(1, of)))
         return ItemEntry(turn_id=turn_id, item=shown, truncated=truncated)
 
 

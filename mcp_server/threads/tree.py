@@ -50,7 +50,7 @@ def descendants(root_id: str, edges: Iterable[SpawnEdge]) -> list[Descendant]:
     return found
 
 
-class Line(NamedTuple):
+class TreeLine(NamedTuple):
     """A line of a drawn tree: the branches before the thread, the thread, its parent and its depth."""
 
     before: str
@@ -59,7 +59,7 @@ class Line(NamedTuple):
     depth: int
 
 
-class Picture:
+class TreeDrawing:
     """The lines of a drawn tree: a thread's ancestors `above` it, without their other children, and its descendants.
     `edges` hold at most one edge for each child; those of other trees are ignored."""
 
@@ -84,16 +84,16 @@ class Picture:
         """The number of lines."""
         return self._lines
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Iterator[TreeLine]:
         """The lines from the root downwards, siblings by id, drawn one by one."""
         # A stack, not recursion: a chain of sub-agents may be deeper than Python's stack.
-        stack = [(Line("", self.root_id, None, 0), "")]
+        stack = [(TreeLine("", self.root_id, None, 0), "")]
         while stack:
             line, indent = stack.pop()
             yield line
             for n, kid in enumerate(sorted(self._kids.get(line.thread_id, ()), reverse=True)):
                 branch, deeper = ("├─ ", "│  ") if n else ("└─ ", "   ")
-                stack.append((Line(indent + branch, kid, line.thread_id, line.depth + 1), indent + deeper))
+                stack.append((TreeLine(indent + branch, kid, line.thread_id, line.depth + 1), indent + deeper))
 
 
 # In larger answers, the turns of threads without an up-to-date index are not counted: that would read their files.
@@ -114,8 +114,8 @@ class ThreadTree:
         """
         thread_id = self._catalog.resolve(reference)
         above, below = self._catalog.edges_around(thread_id)
-        picture = Picture([edge.parent_id for edge in reversed(above)], thread_id, below)
-        lines = iter(picture)
+        drawing = TreeDrawing([edge.parent_id for edge in reversed(above)], thread_id, below)
+        lines = iter(drawing)
         if cursor is not None and all(line.thread_id != cursor for line in lines):
             raise InvalidCursor(cursor)
         page = list(islice(lines, None if limit is None else clamp_limit(limit)))
@@ -127,14 +127,14 @@ class ThreadTree:
         ]
         return TreeResult(
             thread_id=thread_id,
-            root_thread_id=picture.root_id,
+            root_thread_id=drawing.root_id,
             nodes=nodes,
             tree="\n".join(text),
-            total=len(picture),
+            total=len(drawing),
             next_cursor=page[-1].thread_id if next(lines, None) else None,
         )
 
-    def _nodes(self, page: Sequence[Line], edges: Mapping[str, EdgeStatus], asked: str) -> list[TreeNode]:
+    def _nodes(self, page: Sequence[TreeLine], edges: Mapping[str, EdgeStatus], asked: str) -> list[TreeNode]:
         """The nodes of a page, looked up at once: a tree may have thousands. Raises if the thread `asked` for can't be
         read; other nodes then say so."""
         known, marks = self._catalog.known_many({*(line.thread_id for line in page), asked})

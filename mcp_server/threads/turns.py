@@ -39,7 +39,7 @@ from mcp_server.threads.catalog import Catalog, checked_text
 from mcp_server.threads.checks import check_error
 from mcp_server.threads.history import history_text, select_view
 from mcp_server.threads.loaded import LoadedThread, RunningTurn
-from mcp_server.threads.views import windowed
+from mcp_server.threads.views import with_cut_texts
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class TurnWriter:
             events = [notices.status_changed(loaded), notices.turn_started(loaded.thread.id, view)]
             self.record(loaded, [*events, *self._items(loaded, turn_id, items)])
             lost = [f"{part['type']} {part['name']}" for part in message if part["type"] in recording.NOT_RECORDED]
-            return TurnResult(thread_id=loaded.thread.id, turn=windowed(view), not_recorded=lost or UNSET)
+            return TurnResult(thread_id=loaded.thread.id, turn=with_cut_texts(view), not_recorded=lost or UNSET)
 
     def append(self, reference: str, items: Sequence[AppendItem]) -> AppendResult:
         """Add items to the running turn in one write: all of them or none."""
@@ -235,7 +235,7 @@ class TurnWriter:
         view = turn.view()
         events = [*self._items(loaded, turn.id, items), notices.turn_completed(loaded.thread.id, view)]
         self.record(loaded, [*events, notices.status_changed(loaded)])
-        return TurnResult(thread_id=loaded.thread.id, turn=windowed(select_view(view, "summary")))
+        return TurnResult(thread_id=loaded.thread.id, turn=with_cut_texts(select_view(view, "summary")))
 
     def _ending(self, turn: RunningTurn, status: str, error: str | None, now: int) -> list[RolloutLine]:
         if status == "interrupted":

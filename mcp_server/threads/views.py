@@ -87,7 +87,7 @@ _ITEM_CHARS = 300
 _NEVER_CUT = frozenset({"type", "id", "status"})
 
 
-def fitted(turns: Sequence[Turn]) -> list[Turn]:
+def fit_answer(turns: Sequence[Turn]) -> list[Turn]:
     """The turns with long texts cut, so that all of them fit one answer. An item that was cut has `truncated`; a turn
     with too many items shows its first and last message only, and its `items_view` is `summary`."""
     left = ANSWER_CHARS
@@ -97,17 +97,17 @@ def fitted(turns: Sequence[Turn]) -> list[Turn]:
         if len(turn.items) * 2 * _ITEM_CHARS > share:
             turn = select_view(turn, "summary")
         room = share // max(1, len(turn.items)) - _ITEM_CHARS
-        shown.append(windowed(turn, min(TEXT_CHARS, max(_ITEM_CHARS, room))))
+        shown.append(with_cut_texts(turn, min(TEXT_CHARS, max(_ITEM_CHARS, room))))
         left -= sum(_size(item) for item in shown[-1].items)
     return shown
 
 
-def windowed(turn: Turn, max_chars: int = TEXT_CHARS) -> Turn:
+def with_cut_texts(turn: Turn, max_chars: int = TEXT_CHARS) -> Turn:
     """The turn with every text cut to its beginning."""
     items: list[Item] = []
     for item in turn.items:
-        cut_item, truncated = cut(item, 0, max_chars)
-        items.append(cut_item.changed(truncated=truncated) if truncated else item)
+        shown, truncated = cut_texts(item, 0, max_chars)
+        items.append(shown.changed(truncated=truncated) if truncated else item)
     return replace(turn, items=items)
 
 
@@ -115,7 +115,7 @@ def _size(item: Item) -> int:
     return _ITEM_CHARS + sum(map(len, all_texts(item.fields)))
 
 
-def cut(item: Item, offset: int, max_chars: int) -> tuple[Item, dict[str, int]]:
+def cut_texts(item: Item, offset: int, max_chars: int) -> tuple[Item, dict[str, int]]:
     """The item with each text that is longer than `max_chars` cut to the characters `[offset, offset + max_chars)`, and
     the full lengths of these texts, by field (`content.0.text` if nested)."""
     if all(len(text) <= max_chars for text in all_texts(item.fields)):

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_server.models.records import SpawnEdge, chain_of
-from mcp_server.threads.tree import Descendant, Picture, descendants
+from mcp_server.threads.tree import Descendant, TreeDrawing, descendants
 from tests.threads.conftest import Homes
 
 Edges = Collection[tuple[str, str]]
@@ -72,7 +72,7 @@ def test_a_chain_of_sub_agents_may_be_deeper_than_pythons_stack() -> None:
     chain = [f"{n:06}" for n in range(3_000)]
     nodes = below(chain[0], list(pairwise(chain)))
     assert [node.thread_id for node in nodes] == chain[1:]
-    lines = Picture([], chain[0], [SpawnEdge(*edge) for edge in pairwise(chain)])
+    lines = TreeDrawing([], chain[0], [SpawnEdge(*edge) for edge in pairwise(chain)])
     assert [line.thread_id for line in lines] == chain
     assert len(lines) == 3_000
 
@@ -96,9 +96,9 @@ def test_whatever_the_edges_are_each_thread_comes_once_by_distance_and_id(edges:
 
 def drawn(*above_and_thread: str, edges: Edges) -> list[str]:
     *above, thread_id = above_and_thread
-    picture = Picture(above, thread_id, [SpawnEdge(*edge) for edge in edges])
-    assert len(picture) == len(list(picture))
-    return [line.before + line.thread_id for line in picture]
+    drawing = TreeDrawing(above, thread_id, [SpawnEdge(*edge) for edge in edges])
+    assert len(drawing) == len(list(drawing))
+    return [line.before + line.thread_id for line in drawing]
 
 
 def test_a_picture_goes_down_each_branch_before_the_next_and_shows_nothing_beside_the_ancestors() -> None:
@@ -126,11 +126,11 @@ def test_where_edges_form_a_cycle_a_picture_ends_before_its_second_round() -> No
 def test_a_picture_shows_each_thread_above_and_below_once_under_its_parent(parents: list[int | None]) -> None:
     edges = [SpawnEdge(str(parent), str(child)) for child, parent in enumerate(parents) if parent not in (None, child)]
     above = [edge.parent_id for edge in chain_of({edge.child_id: edge for edge in edges}, "0")]
-    picture = Picture(above[::-1], "0", edges)
-    first, *others = picture
-    assert first == ("", picture.root_id, None, 0)
+    drawing = TreeDrawing(above[::-1], "0", edges)
+    first, *others = drawing
+    assert first == ("", drawing.root_id, None, 0)
     shown = {line.thread_id: line for line in (first, *others)}
-    assert len(shown) == len(others) + 1 == len(picture)
+    assert len(shown) == len(others) + 1 == len(drawing)
     assert shown.keys() == {"0", *above, *(node.thread_id for node in descendants("0", edges))}
     assert all(SpawnEdge(line.parent_id or "", line.thread_id) in edges for line in others)
     assert all(line.depth == shown[line.parent_id or ""].depth + 1 for line in others)
