@@ -29,7 +29,7 @@ MAX_READ_BYTES = 128 << 20
 """How many bytes are read at once. Longer parts are read line by line."""
 MAX_EXPANDED_BYTES = 1 << 30
 """A compressed rollout that expands to more is damaged."""
-# The end of a line that proves that the file is still the same (see threads/scan.py).
+# The end of a line that proves that the file is still the same (see threads/turn_index.py).
 _KEPT_BYTES = 4 << 10
 
 

@@ -36,37 +36,37 @@ from mcp_server.threads.history import HistoryText, fold, history_text, read_ite
 
 logger = logging.getLogger(__name__)
 
-# The bytes before the end of what is indexed that tell whether it is still the same.
-CHECK_BYTES = 1024
-# One piece of text leads to the lines from its first one on, so it is kept short.
-_PIECE_CHARS = 16_384
-# A step is due when so much text has come: what is not indexed yet is held in memory.
-_STEP_CHARS = 4 << 20
+# A checksum of the last indexed line, of so many bytes at most, tells whether the file is still the same.
+CHECKSUM_BYTES = 1024
+# A match leads to all lines of its chunk, so chunks are short.
+_CHUNK_CHARS = 16_384
+# Text is held in memory until an update; so much of it makes one due.
+_UPDATE_CHARS = 4 << 20
 _MAX_OPEN_CALLS = 1_000
-# What came of the running turn is held while it may be told more of; beyond so many bytes of lines only its outline.
+# The items of an open turn are held in memory for so many bytes of its lines; beyond it, finished items are dropped.
 _OPEN_BYTES = MAX_READ_BYTES
-# Some 300 MB: a turn takes as much as eight items.
-_MOST_HELD, _TURN_WEIGHT = 2_000_000, 8
+# Bounds memory to some 300 MB. Counted in items; a turn takes as much as eight.
+_MAX_HELD, _TURN_WEIGHT = 2_000_000, 8
 
 
-class HistoryScan:
-    """Takes the lines of a history in order and makes steps of them. Holds the items of the running turn only.
+class IndexBuilder:
+    """Reads the lines of a history in order and makes index updates of them. Holds only the open turn's items.
 
-    `mark` and `last`, the last turn, are where an earlier reading ended; that turn is read again, since it may go on.
+    It resumes from a checkpoint (`mark`): from the beginning of the `last` indexed turn, which may have gone on.
     """
 
     def __init__(self, text: HistoryText, mark: IndexCheckpoint | None = None, last: TurnSpan | None = None) -> None:
-        self._text, self._from = text, mark
-        self._after = mark.end if mark else None
-        self._known = mark.end if mark else 0
+        self._text, self._checkpoint = text, mark
+        self._last_end = mark.end if mark else None
+        self._indexed_end = mark.end if mark else 0
         self._base_number = last.number if last else 0
         self._base_items = last.items if last else 0
         self.begin = last.begin if last else ParserState()
         self._builder = TurnBuilder(paginated=text.paginated, begin=self.begin)
-        self._between = InjectedMessages(self._builder)
+        self._injected = InjectedMessages(self._builder)
         self._spans: list[TurnSpan] = []
         self._stored = 0
-        self._late: dict[int, Draft] = {}
+        self._reopened: dict[int, Draft] = {}
         self._end = self.begin.start
         self._tail = b""
         self._next_ordinal = mark.next_ordinal if mark else 0
@@ -78,43 +78,43 @@ class HistoryScan:
     # ------------------------------------------------------------------------------------------ lines
 
     def take(self, batch: Sequence[RawLine]) -> None:
-        """Go on with these lines.
+        """Read the next lines.
 
         Raises:
-            DamagedRollout: they tell of more turns or items than the index can be made of in memory.
+            DamagedRollout: the history has more turns and items than fit in memory.
         """
         for raw in batch:
             line = self._text.decode(raw)
             if line is None and not raw.whole:
-                continue  # it may be whole when it is read next
+                continue  # a torn last line, which its writer may still complete
             if raw.offset >= self._text.base:
-                self._tail = raw.data[-CHECK_BYTES:]
+                self._tail = raw.data[-CHECKSUM_BYTES:]
             self._end = raw.end
             if line is None:
                 continue
             self._builder.feed(line, raw.offset, raw.end)
             if line.ordinal is not None and 0 <= line.ordinal < MAX_ORDINAL:
                 self._next_ordinal = max(self._next_ordinal, line.ordinal + 1)
-            if raw.end > self._known:
+            if raw.end > self._indexed_end:
                 self._collect(raw.offset, raw.end)
-            self._collect_injected(self._between.take(line, raw.offset, raw.end))
+            self._collect_injected(self._injected.take(line, raw.offset, raw.end))
             if len(self._builder.done) != len(self._spans) or self._builder.late:
-                self._settle()
+                self._collect_ended_turns()
                 self._open_bytes = 0
             self._open_bytes += len(raw.data)
             if self._open_bytes > _OPEN_BYTES:
                 self._builder.drop_finished_items()
                 self._open_bytes = 0
-        if self._closed_items + self._builder.count_held() + _TURN_WEIGHT * len(self._spans) > _MOST_HELD:
-            raise DamagedRollout(self._text.thread.path, "tells of more turns and items than can be indexed", self._end)
+        if self._closed_items + self._builder.count_held() + _TURN_WEIGHT * len(self._spans) > _MAX_HELD:
+            raise DamagedRollout(self._text.thread.path, "has more turns and items than can be indexed", self._end)
 
-    def _settle(self) -> None:
-        """Write down the turns that have ended, cross out those that were rolled back."""
+    def _collect_ended_turns(self) -> None:
+        """Add the spans of turns that have ended, remove those of turns that were rolled back."""
         done = self._builder.done
         del self._spans[len(done) :]
         self._stored = min(self._stored, len(self._spans))
         for draft in self._builder.late:
-            self._late[id(draft)] = draft
+            self._reopened[id(draft)] = draft
         self._builder.late.clear()
         for draft in done[len(self._spans) :]:
             self._spans.append(self._span(draft, len(self._spans)))
@@ -134,41 +134,40 @@ class HistoryScan:
             text, turn = "\n".join(texts), draft.begin.start
             self._chars += len(text)
             last = self._texts[-1] if self._texts else None
-            if last and (last.turn, last.tools) == (turn, tools) and len(last.text) + len(text) < _PIECE_CHARS:
+            if last and (last.turn, last.tools) == (turn, tools) and len(last.text) + len(text) < _CHUNK_CHARS:
                 self._texts[-1] = structs.replace(last, end=end, text=f"{last.text}\n{text}")
             else:
                 self._texts.append(TextChunk(turn, start, end, text, tools))
 
     def _collect_injected(self, messages: Sequence[InjectedMessage]) -> None:
         for start, end, text in messages:
-            if end > self._known:
+            if end > self._indexed_end:
                 self._chars += len(text)
                 self._texts.append(TextChunk(start, start, end, text))
 
-    # ------------------------------------------------------------------------------------------ steps
+    # ------------------------------------------------------------------------------------------ updates
 
     @property
-    def due(self) -> bool:
-        """Whether so much has come that a step should be taken before more is read."""
-        return self._chars >= _STEP_CHARS
+    def update_is_due(self) -> bool:
+        """Whether so much text is held that an update should be stored before more is read."""
+        return self._chars >= _UPDATE_CHARS
 
     @property
-    def strange(self) -> bool:
-        """Whether the lines changed turns before the place where this reading began: then the history is to be read
-        from its beginning."""
-        if self._from is None:
+    def changes_indexed_turns(self) -> bool:
+        """Whether the lines changed turns before the checkpoint: then the history must be indexed anew."""
+        if self._checkpoint is None:
             return False
         return self._builder.rolled_past or not self._builder.unknown_ids.isdisjoint(self._open_calls)
 
     @property
-    def unknown(self) -> Collection[str]:
-        """Ids of what may be turns before the place where this reading began."""
-        return self._builder.unknown_ids if self._from else ()
+    def possible_turn_ids(self) -> Collection[str]:
+        """Ids in the lines that may be those of turns before the checkpoint."""
+        return self._builder.unknown_ids if self._checkpoint else ()
 
-    def step(self) -> IndexUpdate:
-        """What has come since the last step."""
-        self._settle()
-        self._collect_injected(self._between.rest())
+    def update(self) -> IndexUpdate:
+        """The update for the lines since the last one."""
+        self._collect_ended_turns()
+        self._collect_injected(self._injected.rest())
         spans = list(self._spans)
         drafts = self._builder.drafts()
         if len(drafts) > len(spans):
@@ -179,37 +178,37 @@ class HistoryScan:
             stamp=self._text.thread.stamp,
             base=self._text.base,
             end=self._end,
-            check=check_of(self._tail) if self._tail else self._from.check if self._from else "",
+            check=checksum_of(self._tail) if self._tail else self._checkpoint.check if self._checkpoint else "",
             turns=self._base_number + len(spans),
             items=last.items + last.size if last else self._base_items,
             next_item=self._builder.next_item,
             next_ordinal=self._next_ordinal,
             open_calls=tuple(dict.fromkeys((*self._open_calls, *self._builder.open_calls)))[:_MAX_OPEN_CALLS],
         )
-        step = IndexUpdate(
-            mark, self._after, self._base_number + self._stored, tuple(spans[self._stored :]), tuple(self._texts)
+        update = IndexUpdate(
+            mark, self._last_end, self._base_number + self._stored, tuple(spans[self._stored :]), tuple(self._texts)
         )
-        self._after, self._stored = self._end, len(self._spans)
+        self._last_end, self._stored = self._end, len(self._spans)
         self._texts, self._chars = [], 0
-        return step
+        return update
 
-    def late(self) -> list[tuple[int, TurnSpan, frozenset[str]]]:
-        """Turns that were told more of after they had ended: their place among the spans, the span up to its new end,
-        and the foreign ids between. They are to be folded again, and put right by `mend`."""
+    def reopened_turns(self) -> list[tuple[int, TurnSpan, frozenset[str]]]:
+        """Turns that got more lines after they had ended: the number of the span, the span up to its new end, and the
+        foreign ids in between. The caller parses them again and calls `replace_span`."""
         found: list[tuple[int, TurnSpan, frozenset[str]]] = []
-        for draft in self._late.values():
+        for draft in self._reopened.values():
             for number, kept in enumerate(self._builder.done):
                 if kept is draft:
                     later = self._builder.done[number + 1 :]
                     foreign_ids = frozenset[str]().union(*(one.foreign_ids for one in later))
-                    # the ids of turns that begin behind it are not foreign to a parser that goes on from it
+                    # the ids of turns that begin after it are not foreign to a parser that continues from it
                     foreign_ids = draft.foreign_ids | (foreign_ids - {one.id for one in later})
                     found.append((number, structs.replace(self._spans[number], end=draft.end), frozenset(foreign_ids)))
-        self._late.clear()
+        self._reopened.clear()
         return sorted(found, key=lambda one: one[0])
 
-    def mend(self, number: int, draft: Draft) -> None:
-        """Take a turn that was folded again in the place of a span, and count on from it."""
+    def replace_span(self, number: int, draft: Draft) -> None:
+        """Replace the span of a turn that was parsed again, and renumber the items after it."""
         self._stored = min(self._stored, number)
         self._spans[number] = self._span(draft, number)
         for later in range(number + 1, len(self._spans)):
@@ -217,12 +216,12 @@ class HistoryScan:
             self._spans[later] = structs.replace(self._spans[later], items=before.items + before.size)
 
 
-def check_of(tail: bytes) -> str:
+def checksum_of(tail: bytes) -> str:
     return blake2b(tail, digest_size=8).hexdigest()
 
 
 def span_of(draft: Draft, number: int, items: int) -> TurnSpan:
-    """A turn as the index keeps it."""
+    """The index entry of a turn."""
     asked = next((key for key, item in draft.items.items() if item.type == "userMessage"), None)
     if asked is None:
         asked = next((key for key, item in draft.items.items() if item.is_users_command), None)
@@ -252,20 +251,20 @@ def _place(draft: Draft, key: str | int | None) -> ItemSpan | None:
 _SMALL_BATCH = 64 << 10
 _ITEMS_AT_ONCE = 1_000
 UNREADABLE = (DamagedRollout, PathOutsideHome, NotStorable)
-"""What the files of one thread are at fault for, and no other thread suffers from."""
+"""Errors that concern the files of a single thread, so that work on other threads continues."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A thread's history as far as `mark` tells. Only the turn that runs right now is in progress; another without an
-    end is shown interrupted, as Codex does."""
+    """A thread's indexed history, up to its checkpoint (`mark`). Only the turn that runs right now is in progress;
+    another one without an end is shown as interrupted, as in Codex."""
 
     text: HistoryText
     store: TurnIndex
     mark: IndexCheckpoint
     active_turn_id: str | None = None
     last: Sequence[TurnSpan] = ()
-    """The last turns, as far as they were asked for."""
+    """The last turns, if they were loaded along with the checkpoint."""
 
     def turns(self, first: int, end: int, view: ItemsView) -> list[Turn]:
         """The turns with these numbers, oldest first."""
@@ -281,7 +280,7 @@ class History:
         return self.store.span_of(self.mark.thread_id, turn_id)
 
     def show(self, spans: Sequence[TurnSpan], view: ItemsView) -> list[Turn]:
-        return [self._settled(turn) for turn in read_turns(self.text, spans, view)]
+        return [self._with_final_status(turn) for turn in read_turns(self.text, spans, view)]
 
     def items(self, first: int, end: int) -> list[tuple[str, Item]]:
         """The items with these numbers in the thread, each with its turn's id."""
@@ -295,7 +294,7 @@ class History:
             for _, item in self.items(first, min(first + _ITEMS_AT_ONCE, span.items + span.size)):
                 yield item
 
-    def _settled(self, turn: Turn) -> Turn:
+    def _with_final_status(self, turn: Turn) -> Turn:
         if turn.status != "inProgress" or turn.id == self.active_turn_id:
             return turn
         return structs.replace(turn, status="interrupted")
@@ -315,8 +314,8 @@ def open_history(store: TurnIndex, text: HistoryText, active_turn_id: str | None
             spans = store.spans(text.thread.id, max(0, mark.turns - last), mark.turns) if mark and last else []
         if mark is None or (mark.stamp, mark.base) != (text.thread.stamp, text.base):
             spans = []
-            going_on = mark if mark is not None and _holds(text, mark) else None
-            mark = _read_on(store, text, going_on)
+            resume_from = mark if mark is not None and _still_matches(text, mark) else None
+            mark = _update_index(store, text, resume_from)
         if mark is not None:
             return History(text, store, mark, active_turn_id, spans)
 
@@ -325,99 +324,99 @@ def _read_on(store: TurnIndex, text: HistoryText, mark: IndexCheckpoint | None) 
     """Read on from the mark, or all. None if another has indexed the thread meanwhile."""
     thread_id = text.thread.id
     last = store.spans(thread_id, mark.turns - 1, mark.turns) if mark and mark.turns else []
-    scan = HistoryScan(text, mark, last[0] if last else None)
-    for batch in text.lines(scan.begin.start):
-        scan.take(batch)
-        if scan.due:
-            if _strange(store, scan, thread_id):
-                return _read_on(store, text, None)
-            if not (store.step([scan.step()]))[0]:
+    builder = IndexBuilder(text, mark, last[0] if last else None)
+    for batch in text.lines(builder.begin.start):
+        builder.take(batch)
+        if builder.update_is_due:
+            if _changes_indexed_turns(store, builder, thread_id):
+                return _update_index(store, text, None)
+            if not store.step([builder.update()])[0]:
                 return None
-    if _strange(store, scan, thread_id):
-        return _read_on(store, text, None)
-    _mend(text, scan)
-    step = scan.step()
-    return step.mark if (store.step([step]))[0] else None
+    if _changes_indexed_turns(store, builder, thread_id):
+        return _update_index(store, text, None)
+    _rebuild_reopened_turns(text, builder)
+    update = builder.update()
+    return update.mark if store.step([update])[0] else None
 
 
 def _strange(store: TurnIndex, scan: HistoryScan, thread_id: str) -> bool:
     """Whether the lines change turns that lie before the place where the reading began."""
     if scan.strange:
         return True
-    return any(store.span_of(thread_id, turn_id) is not None for turn_id in scan.unknown)
+    return any(store.span_of(thread_id, turn_id) is not None for turn_id in builder.possible_turn_ids)
 
 
-def _mend(text: HistoryText, scan: HistoryScan) -> None:
-    for number, span, foreign_ids in scan.late():
+def _rebuild_reopened_turns(text: HistoryText, builder: IndexBuilder) -> None:
+    for number, span, foreign_ids in builder.reopened_turns():
         if span.end - span.begin.start > MAX_READ_BYTES:
-            continue  # what came late of it is not shown
+            continue  # too long to read again: its late lines are not shown
         (data,) = text.read([(span.begin.start, span.end)])
-        again = replace(text, bad=[])  # what is bad was said when it was read first
-        drafts = fold(again, span.begin, data, tuple(foreign_ids)).drafts()
+        reread = replace(text, bad=[])  # bad lines were reported when they were read first
+        drafts = fold(reread, span.begin, data, tuple(foreign_ids)).drafts()
         if drafts:
             drafts[0].foreign_ids.update(foreign_ids)
-            scan.mend(number, drafts[0])
+            builder.replace_span(number, drafts[0])
 
 
-def _holds(text: HistoryText, mark: IndexCheckpoint) -> bool:
-    """Whether the bytes that are indexed are still there, so that reading can go on behind them."""
+def _still_matches(text: HistoryText, mark: IndexCheckpoint) -> bool:
+    """Whether the indexed bytes are still in the file, so that indexing can continue after them."""
     if mark.base != text.base:
         return False
-    start = max(text.base, mark.end - CHECK_BYTES - 1)
+    start = max(text.base, mark.end - CHECKSUM_BYTES - 1)
     (data,) = text.read([(start, mark.end)])
     tail = data.rstrip(b"\n").rpartition(b"\n")[2]
-    return len(data) == mark.end - start and (not mark.check or check_of(tail[-CHECK_BYTES:]) == mark.check)
+    return len(data) == mark.end - start and (not mark.check or checksum_of(tail[-CHECKSUM_BYTES:]) == mark.check)
 
 
 def index_small(store: TurnIndex, texts: Sequence[HistoryText]) -> None:
     """Index the threads of these histories, together those that are small and were not indexed before.
 
     Raises:
-        StoreFailure: the index can't be written. A rollout that can't be read is left as it is.
+        StoreFailure: the index can't be written.
     """
     marks = store.marks([text.thread.id for text in texts])
-    steps: list[IndexUpdate] = []
+    updates: list[IndexUpdate] = []
     for text in texts:
         try:
             if text.thread.id in marks or text.thread.stamp.size > _SMALL_BATCH:
                 open_history(store, text)
                 continue
-            scan = HistoryScan(text)
+            builder = IndexBuilder(text)
             for batch in text.lines():
-                scan.take(batch)
-            _mend(text, scan)
-            steps.append(scan.step())
+                builder.take(batch)
+            _rebuild_reopened_turns(text, builder)
+            updates.append(builder.update())
         except UNREADABLE as error:
-            logger.warning("the history of %s is not indexed: %s", text.thread.id, error)
+            logger.warning("Could not index the history of thread %s: %s", text.thread.id, error)
         except StoreFailure:
             raise
-        except Exception:  # a history that we make a mistake with costs no other
-            logger.exception("the history of %s (%s) is not indexed", text.thread.id, text.thread.path)
-    if steps:
-        _step_each(store, steps)
+        except Exception:  # a bug with one history must not keep the others from being indexed
+            logger.exception("Could not index the history of thread %s (%s)", text.thread.id, text.thread.path)
+    if updates:
+        _store_updates(store, updates)
 
 
 def _step_each(store: TurnIndex, steps: Sequence[IndexUpdate]) -> None:
     """Index these steps together; one by one if something of one of them is no good, so that the others are indexed."""
     try:
-        store.step(steps)
+        store.step(updates)
     except NotStorable as error:
-        if len(steps) == 1:
-            logger.warning("the history of %s is not indexed: %s", steps[0].mark.thread_id, error)
+        if len(updates) == 1:
+            logger.warning("Could not index the history of thread %s: %s", updates[0].mark.thread_id, error)
         else:
-            for step in steps:
-                _step_each(store, [step])
+            for update in updates:
+                _store_updates(store, [update])
 
 
 BATCH = 64
-# What changed a moment ago may change again: a running turn is read again from its beginning each time.
+# Threads that changed a moment ago wait: a running turn would be read from its beginning again and again.
 QUIET_SECONDS = 10.0
 _QUIET_NS = int(QUIET_SECONDS * 1e9)
 _LOOKED_AT = 2 * BATCH
 
 
 class Indexer:
-    """Indexes what is unread, batch by batch. `written_here` are threads that this process writes to itself."""
+    """Indexes histories in the background, batch by batch, the last changed first. Skips threads `written_here`."""
 
     def __init__(
         self, rollouts: RolloutStore, state: StateStore, written_here: Callable[[], Collection[str]] = frozenset[str]
@@ -426,7 +425,7 @@ class Indexer:
         self._tried: dict[str, int] = {}
 
     def step(self) -> int:
-        """Index one batch; returns how many threads were in it, 0 if nothing is left that can be indexed now.
+        """Index one batch. Returns the number of threads in it: 0 if nothing can be indexed now.
 
         Raises:
             StoreFailure: the index can't be read or written.
@@ -443,8 +442,8 @@ class Indexer:
             and thread_id not in written_here
             and self._tried.get(thread_id) != row.stamp.mtime_ns
         ][:BATCH]
-        index_small(self._state, self._texts(todo))
-        # Whether it could be read or not: what can't is not tried again until it has changed.
+        index_histories(self._state, self._texts(todo))
+        # A history that could not be indexed is not tried again until its file changes.
         self._tried = {thread_id: at for thread_id, at in self._tried.items() if thread_id in rows}
         self._tried |= {row.id: row.stamp.mtime_ns for row in todo}
         return len(todo)
@@ -455,7 +454,7 @@ class Indexer:
             try:
                 texts.append(history_text(self._rollouts, row, self._source))
             except UNREADABLE as error:
-                logger.warning("the history of %s is not indexed: %s", row.id, error)
+                logger.warning("Could not index the history of thread %s: %s", row.id, error)
         return texts
 
     def _source(self, rollout_id: str) -> Source | None:

@@ -152,13 +152,13 @@ async def test_what_is_indexed_up_to_a_long_line_is_not_read_again(
     async with connect() as tools:
         assert (await tools("thread_read", thread_id=THREAD, include_turns=True))["total"] == 1
         begun: list[int] = []
-        real = turn_index.HistoryScan.take
+        real = turn_index.IndexBuilder.take
 
-        def noting(self: turn_index.HistoryScan, batch: list[RawLine]) -> None:
+        def noting(self: turn_index.IndexBuilder, batch: list[RawLine]) -> None:
             begun.extend(raw.offset for raw in batch)
             real(self, batch)
 
-        monkeypatch.setattr(turn_index.HistoryScan, "take", noting)
+        monkeypatch.setattr(turn_index.IndexBuilder, "take", noting)
         size = path_of(home).stat().st_size
         with path_of(home).open("ab") as file:
             file.write(text_of(*turn(2, "after", "no")))
@@ -276,7 +276,7 @@ async def test_a_search_says_of_a_turn_that_is_too_long_that_it_was_left_out(hom
 async def test_a_rollout_of_too_many_turns_is_listed_and_its_history_refused(
     home: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn_index, "_MOST_HELD", 100)
+    monkeypatch.setattr(turn_index, "_MAX_HELD", 100)
     plant(home, *(line for number in range(50) for line in turn(number, f"question {number}", "yes")))
     plant(home, *turn(1, "question of another", "yes"), thread_id=OTHER)
     async with connect() as tools:

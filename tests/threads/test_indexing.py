@@ -26,7 +26,7 @@ from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.query import TextQuery, ThreadQuery
 from mcp_server.storage.sqlite.database import StateDb
 from mcp_server.sync.reconciler import sync
-from mcp_server.threads.turn_index import BATCH, QUIET_SECONDS, HistoryScan, Indexer
+from mcp_server.threads.turn_index import BATCH, QUIET_SECONDS, IndexBuilder, Indexer
 from tests.damage import fuzz
 from tests.together import running, until
 
@@ -180,14 +180,14 @@ def test_a_history_that_makes_the_reader_fail_keeps_no_other_from_being_indexed(
     for number in range(3):
         home.put(number)
     home.seen()
-    real = HistoryScan.take
+    real = IndexBuilder.take
 
-    def failing(scan: HistoryScan, batch: Sequence[RawLine]) -> None:
+    def failing(scan: IndexBuilder, batch: Sequence[RawLine]) -> None:
         if any(b"words of 1" in raw.data for raw in batch):
             raise ZeroDivisionError("a mistake of ours")
         real(scan, batch)
 
-    monkeypatch.setattr(HistoryScan, "take", failing)
+    monkeypatch.setattr(IndexBuilder, "take", failing)
     assert [home.indexer.step(), home.indexer.step()] == [3, 0]
     assert home.indexed() == [0, 2]
     assert f"{thread_id(1)}.jsonl" in caplog.text
