@@ -1,4 +1,4 @@
-"""The bytes of a thread's whole history, as if they were one file, and turns made of parts of them."""
+"""A thread's history as one range of bytes, even if it borrows from other rollouts; and turns parsed from its parts."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from mcp_server.storage.rollout_text import MAX_READ_BYTES
 from mcp_server.sync.lookup import Source
 
 MAX_LINEAGE = 64
-"""How many rollouts one history may be pieced together from; Codex knows no bound, damage does."""
+"""How many rollouts one history may consist of. Codex has no bound; ours keeps damaged homes readable."""
 
-# Less than this is folded at once: handing it to another thread would take longer.
+# A rest of a rollout up to this size is read at once, not in batches.
 _SMALL_BYTES = 128 << 10
-BaseOf = Callable[[str], Source | None]
+RolloutFinder = Callable[[str], Source | None]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One rollout of a lineage: the whole file, or what a fork borrows of it. Offsets count through the history."""
+    """A rollout in a history: the whole file, or the bytes that a fork borrows. Offsets are those in the history."""
 
     path: str
     start: int
@@ -42,7 +42,8 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class HistoryText:
-    """What a thread borrows by `history_base`, then its own rollout. `bad` says what of it could not be had."""
+    """The history of a thread: what it borrows by `history_base`, then its own rollout. `bad` collects the lines and
+    files that could not be read."""
 
     rollouts: Rollouts
     thread: StoredThread
@@ -55,15 +56,15 @@ class HistoryText:
 
     @property
     def base(self) -> int:
-        """Where the thread's own rollout begins."""
+        """The offset at which the thread's own rollout begins."""
         return self.parts[-1].start
 
     def lines(self, start: int = 0, *, strict: bool = False) -> Generator[list[RawLine]]:
-        """The lines from the beginning of one on, in batches. A borrowed rollout that can't be read is left out, and
-        said in `bad`, unless `strict`.
+        """The lines from `start` on (where a line begins), in batches. A borrowed rollout that can't be read is skipped
+        and reported in `bad`.
 
         Raises:
-            DamagedRollout: the thread's own rollout is gone or can't be read.
+            DamagedRollout: the thread's own rollout, or if `strict` any rollout, is gone or can't be read.
         """
         for part in self.parts:
             if part.end is not None and part.end <= start:
@@ -83,11 +84,11 @@ class HistoryText:
                 self.bad.append(BadLine(part.path, error.offset, error.reason))
 
     def _is_small(self, first: int) -> bool:
-        """Whether what was there of the own rollout, from an offset on, can be had in one trip to a worker thread."""
+        """Whether the own rollout, from an offset on, is small enough to be read at once."""
         return is_text(self.thread.path) and first < self.thread.stamp.size <= first + _SMALL_BYTES
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """The bytes of each range. Raises as `lines`; what is borrowed and can't be read is empty."""
+        """The bytes of each range, without those of borrowed rollouts that can't be read. Raises as `lines`."""
         found = [b""] * len(ranges)
         for part in self.parts:
             end = part.end if part.end is not None else 1 << 62
@@ -106,7 +107,7 @@ class HistoryText:
         return found
 
     def decode(self, raw: RawLine) -> RolloutLine | None:
-        """The line; None, and said in `bad`, if it can't be used."""
+        """The decoded line; None if it is malformed, which `bad` then reports."""
         try:
             return decode_raw(raw)
         except MalformedLine as error:
@@ -126,7 +127,7 @@ def history_text(rollouts: Rollouts, thread: StoredThread, base_of: BaseOf, *, w
     fork = Source(thread.path, thread.history_base, thread.attached)
     while (base := fork.history_base) and (whole or not fork.attached):
         try:
-            source = base_of(base.thread_id)
+            source = find_rollout(base.thread_id)
         except DamagedRollout as error:
             bad.append(BadLine(error.path, error.offset, error.reason))
             break
@@ -149,9 +150,9 @@ def history_text(rollouts: Rollouts, thread: StoredThread, base_of: BaseOf, *, w
 
 
 def read_turns(text: HistoryText, spans: Sequence[TurnSpan], view: ItemsView) -> list[Turn]:
-    """These turns, with as much of their items as a view shows: none, the first user and the last agent message, or
-    all. Reads the bytes of what is shown and no more. Turns that are too long to be read with those behind them are
-    shown with less, and say so in `items_view`."""
+    """These turns with the items that a view shows: none, the first user and the last agent message, or all. Reads only
+    the bytes of what is shown. Turns that are too long to be read together with the later ones show less; their
+    `items_view` says so."""
     if view == "notLoaded":
         return [_header(span, view) for span in spans]
     if view == "summary":
@@ -163,11 +164,11 @@ def read_turns(text: HistoryText, spans: Sequence[TurnSpan], view: ItemsView) ->
         by_number = {span.number: turn for span, turn in zip([*long, *whole], read, strict=True)}
         return [by_number[span.number] for span in spans]
     data = text.read([(span.begin.start, span.end) for span in spans])
-    return list(map(partial(_folded, text), spans, data))
+    return list(map(partial(_full_turn, text), spans, data))
 
 
 def _read_together(spans: Sequence[TurnSpan], size: Callable[[TurnSpan], int]) -> list[TurnSpan]:
-    """Those that may be read together: the last ones first, as far as the bound goes."""
+    """The spans that fit the read bound together, chosen from the last one backwards."""
     left = MAX_READ_BYTES
     chosen: list[TurnSpan] = []
     for span in reversed(spans):
@@ -178,48 +179,49 @@ def _read_together(spans: Sequence[TurnSpan], size: Callable[[TurnSpan], int]) -
 
 
 def read_items(text: HistoryText, spans: Sequence[TurnSpan], first: int, end: int) -> list[tuple[str, Item]]:
-    """The items with these numbers in the thread, each with its turn's id; they lie in these turns. Of a long turn only
-    the pieces are read that hold them.
+    """The items number `first` to `end` - 1 of the thread, each with its turn's id. They are in the turns of `spans`.
+    Of a long turn, only the chunks that hold them are read.
 
     Raises:
-        LimitReached: the lines that tell them are too long to be read together.
+        LimitReached: their lines are too long to be read together.
     """
-    parts = [_part_of(span, first - span.items, end - span.items) for span in spans]
-    if sum(stop - place.start for place, stop, _ in parts) > MAX_READ_BYTES:
+    parts = [_byte_range(span, first - span.items, end - span.items) for span in spans]
+    if sum(stop - state.start for state, stop, _ in parts) > MAX_READ_BYTES:
         what = f"the lines of items {first} to {end - 1} of thread {text.thread.id} are too long to be read together"
         raise LimitReached(what, MAX_READ_BYTES, "ask for fewer with limit, or for the summary of their turn")
-    data = text.read([(place.start, stop) for place, stop, _ in parts])
+    data = text.read([(state.start, stop) for state, stop, _ in parts])
 
-    def folded() -> list[tuple[str, Item]]:
-        found: list[tuple[str, Item]] = []
-        for span, (place, _, before), piece in zip(spans, parts, data, strict=True):
-            within = span.turn_id if place != span.begin else None
-            draft = next(iter(fold(text, place, piece, span.facts.foreign_ids, within).drafts()), None)
-            for number, item in enumerate(draft.items.values() if draft else (), start=span.items + before):
-                if first <= number < end:
-                    found.append((span.turn_id, item))
-        return found
-
-    return folded()
+    found: list[tuple[str, Item]] = []
+    for span, (state, _, before), piece in zip(spans, parts, data, strict=True):
+        within = span.turn_id if state != span.begin else None
+        draft = next(iter(parse_turns(text, state, piece, span.facts.foreign_ids, within).drafts()), None)
+        for number, item in enumerate(draft.items.values() if draft else (), start=span.items + before):
+            if first <= number < end:
+                found.append((span.turn_id, item))
+    return found
 
 
-def _part_of(span: TurnSpan, first: int, end: int) -> tuple[ParserState, int, int]:
-    """Where to begin and to stop reading for items with these numbers in their turn, and how many stand before."""
-    place, before, stop = span.begin, 0, span.end
+def _byte_range(span: TurnSpan, first: int, end: int) -> tuple[ParserState, int, int]:
+    """Where to begin and stop reading for items with these numbers in their turn, and how many items of the turn come
+    before."""
+    state, before, stop = span.begin, 0, span.end
     for piece in span.facts.chunks:
         if piece.items <= first:
-            place, before = ParserState(piece.start, piece.line, piece.item, piece.counted), piece.items
+            state, before = ParserState(piece.start, piece.line, piece.item, piece.counted), piece.items
         elif piece.items >= end:
             stop = piece.start
             break
-    return place, stop, before
+    return state, stop, before
 
 
 def read_draft(text: HistoryText, span: TurnSpan, data: bytes | None = None) -> Draft | None:
-    """A turn with the lines that told its items; `data` are its bytes where they are read already. A turn that is too
-    long to be read is a DamagedRollout."""
-    told = data if data is not None else (text.read([(span.begin.start, span.end)]))[0]
-    builder = fold(text, span.begin, told, span.facts.foreign_ids)
+    """A turn with the offsets of its items' lines. `data` are its bytes, if they are already read.
+
+    Raises:
+        DamagedRollout: the turn can't be read, or is too long to be read.
+    """
+    data = data if data is not None else text.read([(span.begin.start, span.end)])[0]
+    builder = parse_turns(text, span.begin, data, span.facts.foreign_ids)
     return next(iter(builder.drafts()), None)
 
 
@@ -259,24 +261,24 @@ def _item(text: HistoryText, span: TurnSpan, place: ItemSpan, data: bytes) -> It
     builder.enter_turn(span.turn_id)
     for line in _decoded(text, place.start, data):
         builder.feed(line)
-    told = [item for _, item in builder.last_items]
-    return told[-1].changed(id=place.id) if told else None
+    items = [item for _, item in builder.last_items]
+    return items[-1].changed(id=place.id) if items else None
 
 
-def _folded(text: HistoryText, span: TurnSpan, data: bytes) -> Turn:
-    builder = fold(text, span.begin, data, span.facts.foreign_ids)
+def _full_turn(text: HistoryText, span: TurnSpan, data: bytes) -> Turn:
+    builder = parse_turns(text, span.begin, data, span.facts.foreign_ids)
     turns = builder.turns()
     return turns[0] if turns and turns[0].id == span.turn_id else _header(span, "full")
 
 
-def fold(
-    text: HistoryText, place: ParserState, data: bytes, foreign_ids: Sequence[str] = (), within: str | None = None
+def parse_turns(
+    text: HistoryText, state: ParserState, data: bytes, foreign_ids: Sequence[str] = (), within: str | None = None
 ) -> TurnBuilder:
-    """The lines of these bytes, folded from a place on, which may lie `within` a turn."""
-    builder = TurnBuilder(paginated=text.paginated, begin=place, foreign_ids=foreign_ids)
+    """Parse these bytes from a parser state on. `within`: the id of the turn that they are in, if they begin in one."""
+    builder = TurnBuilder(paginated=text.paginated, begin=state, foreign_ids=foreign_ids)
     if within is not None:
         builder.enter_turn(within, has_event_messages=True)
-    offset = place.start
+    offset = state.start
     for piece in data.split(b"\n"):
         end = offset + len(piece) + 1
         if piece and not piece.isspace() and (line := text.decode(RawLine(offset, piece))) is not None:
@@ -291,7 +293,7 @@ def _decoded(text: HistoryText, start: int, data: bytes) -> list[RolloutLine]:
 
 
 def select_view(turn: Turn, view: ItemsView) -> Turn:
-    """The turn with as much of its items as a view shows: none, the first user and the last agent message, or all."""
+    """The turn with the items that a view shows: none, the first user and the last agent message, or all."""
     if view == "full":
         return turn
     chosen = _first_and_last(turn.items) if view == "summary" else []

@@ -66,27 +66,27 @@ class Search:
     batch: int
     deadline: float
     incomplete: list[str]
-    apart: list[History] = field(default_factory=list[History])
+    unindexed: list[History] = field(default_factory=list[History])
     """What the index can't have: an ephemeral thread, or all that is new while the state DB can't be written."""
-    rest: str | None = None
+    resume_at: str | None = None
     """Where to go on if time was up."""
-    until: float = 0.0
+    text_deadline: float = 0.0
     """When the look through the present text ends."""
     _turn: tuple[str, TurnSpan, Draft | None] | None = None
 
     @property
-    def late(self) -> bool:
+    def timed_out(self) -> bool:
         return time.monotonic() > self.deadline
 
     def check(self) -> None:
         """Raises OutOfTime once time is up for the present text."""
-        if time.monotonic() > self.until:
+        if time.monotonic() > self.text_deadline:
             raise OutOfTime
 
     def begin_text(self) -> float:
         """The time now, from which on the next text is looked through."""
         now = time.monotonic()
-        self.until = max(self.deadline, now + _TEXT_SECONDS)
+        self.text_deadline = max(self.deadline, now + _TEXT_SECONDS)
         return now
 
     def hit(self, thread: StoredThread, text: str) -> Hit | None:
@@ -106,18 +106,18 @@ class Search:
             self._turn = (text.thread.id, span, read_draft(text, span, data))
         return self._turn[2]
 
-    def leave_out(self, what: str) -> None:
+    def report_incomplete(self, what: str) -> None:
         """Say what is not searched, once."""
         if what not in self.incomplete:
             self.incomplete.append(what)
 
 
-def in_names_of(search: Search, named: Sequence[StoredThread], skip: int) -> list[Hit]:
-    looked = ((n, search.hit(thread, thread.name or "")) for n, thread in enumerate(named) if n >= skip)
-    return [replace(hit, cursor=f"n{n}") for n, hit in looked if hit is not None]
+def hits_in_names(search: Search, named: Sequence[StoredThread], skip: int) -> list[Hit]:
+    hits = ((n, search.hit(thread, thread.name or "")) for n, thread in enumerate(named) if n >= skip)
+    return [replace(hit, cursor=f"n{n}") for n, hit in hits if hit is not None]
 
 
-def matches_in(search: Search, thread: StoredThread, span: TurnSpan, draft: Draft, told: range | None) -> list[Hit]:
+def hits_in_turn(search: Search, thread: StoredThread, span: TurnSpan, draft: Draft, told: range | None) -> list[Hit]:
     found: list[Hit] = []
     for key, item in draft.items.items():
         if told is not None and draft.line_spans[key][0] not in told:
@@ -132,15 +132,15 @@ def matches_in(search: Search, thread: StoredThread, span: TurnSpan, draft: Draf
 _SECONDS = 10.0
 # So many of these at most for what is not indexed yet.
 _READING_SECONDS = 2.0
-_UNREAD = 1_000
+_UNREAD_BATCH = 1_000
 # Places that are looked at together: as many as fill a page, then more of them, within these bounds.
-_LEAST_PLACES, _MOST_PLACES = 16, 64
+_MIN_PLACES, _MAX_PLACES = 16, 64
 _FETCHED_BYTES = 128 << 10
 # By rank, the best of so many of the newest matches come first; among more of them the order would cost a reading each.
-_RANKED = 200
-_NAMES = 1_000
+_MAX_RANKED = 200
+_MAX_NAMES = 1_000
 # So many files that can't be read are named, and the others counted.
-_UNREADABLE = 20
+_MAX_UNREADABLE = 20
 _CURSOR = re.compile(r"(?P<stage>[nat])(?P<place>-?\d{1,19})(?:#(?P<hit>\d{1,9}))?")
 _RANK_CURSOR = re.compile(r"r(?P<skip>\d{1,9})")
 
@@ -184,11 +184,11 @@ class Searcher:
             threads = ThreadQuery(archived=None, with_preview=None, attached=None)
         limit = clamp_limit(params.limit)
         ranked = params.sort_by == "rank"
-        batch = min(max(_RANKED if ranked else limit + 1, _LEAST_PLACES), _MOST_PLACES)
+        batch = min(max(_MAX_RANKED if ranked else limit + 1, _MIN_PLACES), _MAX_PLACES)
         deadline = time.monotonic() + _SECONDS
         tools = params.include_tool_calls
         search = Search(store, terms, threads, thread_id, tools, ranked, batch, deadline, incomplete)
-        self._read_unread(search)
+        self._index_unread(search)
         unreadable = [] if thread_id else self._unreadable(store, params.filter.archived)
         if ranked:
             return self._ranked(search, params.cursor, limit, unreadable)
@@ -200,7 +200,7 @@ class Searcher:
         more = len(hits) > limit
         return SearchResult(
             data=self._shown(hits[:limit]),
-            next_cursor=hits[limit].cursor if more else search.rest,
+            next_cursor=hits[limit].cursor if more else search.resume_at,
             total=None if more or params.cursor or search.incomplete else len(hits),
             incomplete=search.incomplete + unreadable,
         )
@@ -208,7 +208,7 @@ class Searcher:
     def _unreadable(self, store: StateStore, archived: bool) -> list[str]:
         """What no search can look into, by name and reason."""
         found = self._catalog.unreadable(store, archived=archived)
-        told = [f"`{one.path}` {one.reason}" for one in found[:_UNREADABLE]]
+        told = [f"`{one.path}` {one.reason}" for one in found[:_MAX_UNREADABLE]]
         more = len(found) - len(told)
         return [*told, f"{more} more files can't be read; store_status names them"] if more else told
 
@@ -219,8 +219,8 @@ class Searcher:
         skip = int(match["skip"]) if match else 0
         hits: list[Hit] = []
         for hit in self._hits(search, None):
-            if len(hits) == _RANKED:
-                search.leave_out(f"only the {_RANKED} newest matches are ranked; sort by time shows all")
+            if len(hits) == _MAX_RANKED:
+                search.report_incomplete(f"only the {_MAX_RANKED} newest matches are ranked; sort by time shows all")
                 break
             hits.append(hit)
         hits.sort(key=lambda hit: hit.score + hit.in_name, reverse=True)
@@ -248,35 +248,35 @@ class Searcher:
 
     # ------------------------------------------------------------------------------------------ what is not indexed
 
-    def _read_unread(self, search: Search) -> None:
+    def _index_unread(self, search: Search) -> None:
         """Index what came since, so that it is found: the answer is complete, or says what it leaves out."""
         if search.thread_id is not None:
-            self._read(search, search.thread_id)
+            self._index_thread(search, search.thread_id)
             return
         until = min(search.deadline, time.monotonic() + _READING_SECONDS)
         tried = set[str]()
-        while unread := [i for i in search.store.unread(_UNREAD + len(tried)) if i not in tried]:
+        while unread := [i for i in search.store.unread(_UNREAD_BATCH + len(tried)) if i not in tried]:
             for thread_id in unread:
                 if time.monotonic() > until:
                     left = max(1, search.store.unread_count() - len(tried))
-                    search.leave_out(
+                    search.report_incomplete(
                         f"{left} threads are not indexed yet and were not searched; store_status tells how far that is"
                     )
                     return
                 tried.add(thread_id)
-                self._read(search, thread_id)
+                self._index_thread(search, thread_id)
 
-    def _read(self, search: Search, thread_id: str) -> None:
+    def _index_thread(self, search: Search, thread_id: str) -> None:
         loaded = self._catalog.loaded.get(thread_id)
         if loaded is not None and not loaded.has_rollout:
             return  # nothing was said yet
         try:
             history = self._catalog.history(self._catalog.known(thread_id), search.store)
         except ThreadstoreError as error:
-            search.leave_out(str(error))
+            search.report_incomplete(str(error))
             return
         if history.store is not search.store:
-            search.apart.append(history)
+            search.unindexed.append(history)
 
     # ------------------------------------------------------------------------------------------ matches
 
@@ -286,14 +286,14 @@ class Searcher:
             for hit in self._in_names(search, place):
                 yield hit
         if stage in "na":
-            for hit in self._apart(search, place if stage == "a" else 0):
+            for hit in self._in_unindexed(search, place if stage == "a" else 0):
                 yield hit
         before = place + 1 if stage == "t" else None
         while True:
             places = search.store.places(search.query(before))
             if not places:
                 return
-            fetched = self._fetch(places)
+            fetched = self._read_together(places)
             for found in places:
                 begun = search.begin_text()
                 try:
@@ -301,34 +301,34 @@ class Searcher:
                 except OutOfTime:
                     hits = []
                     if search.deadline - begun > _SECONDS / 2:  # it would be too long the next time too
-                        search.leave_out(f"a text of thread {found.thread.id} is too long to be searched")
+                        search.report_incomplete(f"a text of thread {found.thread.id} is too long to be searched")
                     else:
-                        search.rest = f"t{found.number}" + (f"#{first}" if found.number == place else "")
+                        search.resume_at = f"t{found.number}" + (f"#{first}" if found.number == place else "")
                 for number, hit in enumerate(hits):
                     if stage != "t" or found.number != place or number >= first:
                         yield hit
-                if search.late:
-                    search.rest = search.rest or f"t{found.number - 1}"
-                    search.leave_out("time was up before all texts were searched; go on with next_cursor")
+                if search.timed_out:
+                    search.resume_at = search.resume_at or f"t{found.number - 1}"
+                    search.report_incomplete("time was up before all texts were searched; go on with next_cursor")
                     return
             if len(places) < search.batch:
                 return
-            before, search.batch = places[-1].number, min(2 * search.batch, _MOST_PLACES)
+            before, search.batch = places[-1].number, min(2 * search.batch, _MAX_PLACES)
 
     def _in_names(self, search: Search, skip: int) -> Iterator[Hit]:
         if search.thread_id is not None:
             named = [self._catalog.known(search.thread_id)]
         else:
-            named = search.store.named(search.terms.literals, search.threads, _NAMES + 1)
-        if len(named) > _NAMES:
-            search.leave_out(f"of the threads that are called so, the {_NAMES} last changed are shown")
+            named = search.store.named(search.terms.literals, search.threads, _MAX_NAMES + 1)
+        if len(named) > _MAX_NAMES:
+            search.report_incomplete(f"of the threads that are called so, the {_MAX_NAMES} last changed are shown")
         search.begin_text()
         try:
-            yield from in_names_of(search, named[:_NAMES], skip)
+            yield from hits_in_names(search, named[:_MAX_NAMES], skip)
         except OutOfTime:
-            search.leave_out("time was up before all names were searched")
+            search.report_incomplete("time was up before all names were searched")
 
-    def _fetch(self, places: Sequence[TextPlace]) -> dict[int, bytes]:
+    def _read_together(self, places: Sequence[TextPlace]) -> dict[int, bytes]:
         """The bytes of the turns of these places, by the places' numbers, in one trip to the disk; but for those that
         take long, which are large or compressed, that lie in several rollouts, or that can't be read, which is met
         again at the look."""
@@ -352,7 +352,7 @@ class Searcher:
         except ThreadNotFound:
             return []  # deleted, or gone from the home, meanwhile
         except ThreadstoreError as error:
-            search.leave_out(str(error))
+            search.report_incomplete(str(error))
             return []
         found = self._matches(search, text, span, draft, range(place.start, place.end))
         return [replace(hit, cursor=f"t{place.number}#{n}") for n, hit in enumerate(found)]
@@ -363,7 +363,7 @@ class Searcher:
         """The matching items of a turn, the last first: all, or those that were `told` at these offsets."""
         if draft is None:
             return []
-        return matches_in(search, text.thread, span, draft, told)
+        return hits_in_turn(search, text.thread, span, draft, told)
 
     def _between_turns(self, search: Search, place: TextPlace) -> list[Hit]:
         """The message that stands between turns at a place, if it matches."""
@@ -376,10 +376,10 @@ class Searcher:
         hit = search.hit(place.thread, said)
         return [replace(hit, cursor=f"t{place.number}#0")] if hit is not None else []
 
-    def _apart(self, search: Search, skip: int) -> Iterator[Hit]:
+    def _in_unindexed(self, search: Search, skip: int) -> Iterator[Hit]:
         """What is in no index is looked through, the newest turns first."""
         number = 0
-        for history in search.apart:
+        for history in search.unindexed:
             for span in reversed(history.spans(0, history.mark.turns)):
                 draft = search.turn(history.text, span)
                 hits: list[Hit] = []
@@ -390,8 +390,8 @@ class Searcher:
                     if number >= skip:
                         yield replace(hit, cursor=f"a{number}")
                     number += 1
-                if search.late:
-                    search.leave_out(f"time was up within thread {history.mark.thread_id}")
+                if search.timed_out:
+                    search.report_incomplete(f"time was up within thread {history.mark.thread_id}")
                     return
 
     def _turn(

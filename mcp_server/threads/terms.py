@@ -1,4 +1,4 @@
-"""What a person types to search, and how a text answers it."""
+"""Search terms: parsing what a person typed, matching texts, snippets and scores."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from itertools import islice
 from mcp_server.errors import InvalidArgument
 from mcp_server.threads.catalog import checked_text
 
-# A quoted phrase, else what stands between blanks.
+# A quoted phrase, else a word.
 _PARTS = re.compile(r'"(?P<phrase>[^"]*)"|(?P<word>\S+)')
 _SNIPPET_CHARS = 80
 _MAX_CHARS = 10_000
 MAX_TERMS = 64
-"""Words that one search may have, those of phrases among them: each is looked for in every text that may answer."""
+"""How many words one search may have, including those of phrases: each is searched in every candidate text."""
 _MAX_BLANKS = 1_000  # between two words of a phrase
-_COUNTED = 50  # matches of a term that are looked at for a text's score
-# A look of the `re` module holds up all other threads until it is through: 3 ms for so many characters.
+_MAX_COUNTED = 50  # matches of a term that are looked at for a text's score
+# The `re` module holds the GIL until a call returns: 3 ms for so many characters.
 _WINDOW = 1 << 17
 
 Check = Callable[[], None]
-"""Called now and then while a text is looked through; what it raises ends the look."""
+"""Called repeatedly during the search in a text; may raise to end it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A word or a phrase. `reach` is how many characters a match of it has at most."""
+    """A word or a phrase. `max_match_chars`: the most characters that a match of it can have."""
 
     pattern: re.Pattern[str]
-    reach: int
+    max_match_chars: int
 
     def matches(self, text: str, check: Check) -> Iterator[re.Match[str]]:
-        """Where it stands, from left to right, window by window."""
+        """Its matches, from left to right, searched window by window."""
         at = 0
         for start in range(0, max(1, len(text)), _WINDOW):
             check()
             end = start + _WINDOW
-            for match in self.pattern.finditer(text, max(at, start), end + self.reach):
+            for match in self.pattern.finditer(text, max(at, start), end + self.max_match_chars):
                 if match.start() >= end:
                     break
                 yield match
@@ -47,15 +47,15 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Several terms that must all be in a text, whatever their case. `literals` are plain parts of them: a text without
-    one of these holds not all terms."""
+    """Terms that must all be in a text, in any case. `literals` are plain strings that every matching text contains:
+    the index searches for these."""
 
     literals: tuple[str, ...]
     terms: tuple[Term, ...]
     any_of: re.Pattern[str]
 
     def find(self, text: str, check: Check = lambda: None) -> tuple[int, int] | None:
-        """Where the first term stands in a text that holds all of them; None if it does not."""
+        """Where the first match is, if the text contains all terms; else None."""
         first: list[tuple[int, int]] = []
         for term in self.terms:
             match = next(term.matches(text, check), None)
@@ -66,7 +66,7 @@ class Terms:
         return start, -end
 
     def snippet(self, text: str, found: tuple[int, int] | None) -> str:
-        """The text around what was found on one line, every match in it between ** and **."""
+        """The text around a match, on one line, every match in it between ** and **."""
         if found is None:
             return ""
         start, end = max(0, found[0] - _SNIPPET_CHARS), min(len(text), found[1] + _SNIPPET_CHARS)
@@ -74,11 +74,11 @@ class Terms:
         return " ".join(f"{'…' if start else ''}{marked}{'…' if end < len(text) else ''}".split())
 
     def score(self, text: str, check: Check = lambda: None) -> float:
-        """How well a text answers: terms that are whole words count more than parts, and early and often more than
-        late and once, in a short text more than in a long one."""
+        """How well a text matches: whole words count more than parts of words, early and frequent matches more than
+        late and single ones, and matches in a short text more than in a long one."""
         points = 0.0
         for term in self.terms:
-            matches = list(islice(term.matches(text, check), _COUNTED))
+            matches = list(islice(term.matches(text, check), _MAX_COUNTED))
             whole = any(_is_word(text, match) for match in matches)
             often = min(len(matches), 10) / 10
             early = 1 / (1 + matches[0].start() / 500) if matches else 0
@@ -87,10 +87,11 @@ class Terms:
 
 
 def parse_terms(text: str) -> Terms:
-    """Words and "phrases", each a part of the text as it is written; `word*` begins a word, if it begins with a letter.
+    """Parse words and "phrases"; each matches any part of a text. `word*` matches the beginning of a word, if it begins
+    with a letter or digit.
 
     Raises:
-        InvalidArgument: blank, too long, too many terms, or no valid Unicode.
+        InvalidArgument: the text is blank or too long, has too many words, or is not valid Unicode.
     """
     if not text.strip():
         raise InvalidArgument("search_term", text, "thread_search requires a non-empty search_term", "pass some text")
@@ -106,7 +107,7 @@ def parse_terms(text: str) -> Terms:
         if phrase is not None:
             words = phrase.split()
             literals += words
-            # Possessive: what follows is no blank, so there is nothing to go back for.
+            # Possessive: a word never begins with a blank, so backtracking is useless.
             pattern = rf"\s{{1,{_MAX_BLANKS}}}+".join(map(re.escape, words))
             patterns[pattern] = len(phrase) + _MAX_BLANKS * len(words)
         elif len(word) > 1 and word.endswith("*") and word.rstrip("*"):
@@ -120,11 +121,13 @@ def parse_terms(text: str) -> Terms:
         literals, patterns = [text.strip()], {re.escape(text.strip()): len(text)}
     if len(literals) > MAX_TERMS:
         raise InvalidArgument(
-            "search_term", text[:40], f"it has {len(literals)} words", f"use at most {MAX_TERMS}, the most telling ones"
+            "search_term", text[:40], f"it has {len(literals)} words", f"use at most {MAX_TERMS}, the rarest ones"
         )
     return Terms(
         tuple(dict.fromkeys(literals)),
-        tuple(Term(re.compile(pattern, re.IGNORECASE), reach) for pattern, reach in patterns.items()),
+        tuple(
+            Term(re.compile(pattern, re.IGNORECASE), max_match_chars) for pattern, max_match_chars in patterns.items()
+        ),
         re.compile("|".join(sorted(patterns, key=len, reverse=True)), re.IGNORECASE),
     )
 

@@ -32,7 +32,7 @@ from mcp_server.models.value import plain
 from mcp_server.storage.contracts import RolloutStore, StateStore, TurnIndex
 from mcp_server.storage.rollout_text import MAX_READ_BYTES
 from mcp_server.sync.lookup import Source, find_rollout
-from mcp_server.threads.history import HistoryText, fold, history_text, read_items, read_turns
+from mcp_server.threads.history import HistoryText, history_text, parse_turns, read_items, read_turns
 
 logger = logging.getLogger(__name__)
 
@@ -352,7 +352,7 @@ def _rebuild_reopened_turns(text: HistoryText, builder: IndexBuilder) -> None:
             continue  # too long to read again: its late lines are not shown
         (data,) = text.read([(span.begin.start, span.end)])
         reread = replace(text, bad=[])  # bad lines were reported when they were read first
-        drafts = fold(reread, span.begin, data, tuple(foreign_ids)).drafts()
+        drafts = parse_turns(reread, span.begin, data, tuple(foreign_ids)).drafts()
         if drafts:
             drafts[0].foreign_ids.update(foreign_ids)
             builder.replace_span(number, drafts[0])
