@@ -161,7 +161,7 @@ class Person:
         assert receipts.find("person", claim.request_id) == []
 
     def tidy(self) -> None:
-        self._service.tidy()
+        self._service.run_housekeeping()
 
     # ------------------------------------------------------------------------------------------ what only looks
 
@@ -206,10 +206,10 @@ def test_thirty_two_callers_of_all_verbs_meet_no_race_no_deadlock_and_no_lost_up
 
 
 def check(service: ThreadService, rollouts: RolloutFiles, locks: CodexWriterLocks, state: StateDb, told: Told) -> None:
-    loaded = {live.thread.id for live in service.live.all()}
+    loaded = {one.thread.id for one in service.loaded.all()}
     assert locks.held() == loaded
     service.lifecycle.close_all()
-    assert (locks.held(), service.live.ids()) == (frozenset(), [])
+    assert (locks.held(), service.loaded.ids()) == (frozenset(), [])
     report = doctor.examine(rollouts, state, locks, deep=True)
     assert report.in_step, report
     assert (report.malformed, report.running) == ((), ())
