@@ -1,4 +1,4 @@
-"""Looking at threads without loading them: list, read, items, tree."""
+"""The verbs that read threads without loading them: list, read, items."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _TOP_KINDS: tuple[SourceKind, ...] = ("cli", "vscode", "exec", "appServer", "unk
 
 
 class Reader:
-    """Reads; changes nothing, but for rows that turn out to be stale and are repaired on the way."""
+    """Reads threads. Changes nothing but stale rows, which it repairs."""
 
     def __init__(self, catalog: Catalog, *, default_provider: str, cwd: str, now_ms: Callable[[], int]) -> None:
         self._catalog, self._loaded = catalog, catalog.loaded
@@ -63,21 +63,21 @@ class Reader:
     # ------------------------------------------------------------------------------------------ lists
 
     def list(self, params: ListParams) -> ThreadListResult:
-        """Stored threads, by one indexed query. What the defaults leave out is counted."""
+        """A page of stored threads, with counts of what the default filters leave out."""
         if (early := self.early_list(params)) is not None:
             return early
         index = self._catalog.index(names=params.filter.search_term is not None)
         return self._list(index, params, self._list_query(params))
 
     def early_list(self, params: ListParams) -> ThreadListResult | None:
-        """The list while the index is still being built, if its rows are those that the whole index would give, but for
-        what others created since the build began; else None. `incomplete` says how far the index is.
+        """The list during the backfill, if its rows are already those that the whole index would give (apart from
+        threads that others created since the backfill began); else None. `incomplete` says how far the index is.
 
-        Rollouts are read newest first, and their names tell when a thread was created. So a page of active threads, by
-        creation and newest first, is right once a row more than it holds is known that is newer than all rollouts left
-        (`BackfillState.horizon_ms`); every list of active threads is once no active rollout is left. Trees and threads
-        that are named wait for the whole, since any rollout may be one of them; and so does all once this server has
-        changed something meanwhile.
+        The backfill reads rollouts newest first, and their names say when a thread was created. So a page of active
+        threads, newest first, is right once the index has one more row that is newer than all rollouts left
+        (`BackfillState.horizon_ms`). Every list of active threads is right once no active rollout is left. Lists of a
+        tree or of named threads wait for the whole index, since any rollout may belong to them; and so does every list
+        after this server has changed something.
         """
         parts = [part for part in (self._catalog.building, self._catalog.newest_only) if part is not None]
         if not parts or params.filter.archived or self._catalog.log.last_seq():
@@ -90,7 +90,7 @@ class Reader:
         return None
 
     def _early_page(self, part: StateStore, params: ListParams) -> ThreadListResult | None:
-        state = part.backfill()  # before the rows: those that come later are not missed
+        state = part.backfill()  # before the rows, so that the rows are at least as complete
         if state.horizon_ms is None:
             return None
         query = self._list_query(params)
@@ -143,9 +143,8 @@ class Reader:
     def _verified(
         self, rows: Sequence[StoredThread], files: Mapping[str, RolloutFile]
     ) -> tuple[list[StoredThread], int]:
-        """The rows whose rollouts are as they say, and what the others' tell, wherever a search finds them; and how
-        many are gone. A stale row never wins over the file (Codex drops such rows from a list, and from its database,
-        too)."""
+        """The rows that match their files; for other rows, the threads as their files describe them now; and how many
+        threads are gone. The file always wins over the row. (Codex removes such rows from lists and database, too.)"""
         shown: list[StoredThread] = []
         gone = 0
         for row in rows:
@@ -157,10 +156,10 @@ class Reader:
         return shown, gone
 
     def query(self, filter: ThreadFilter) -> ThreadQuery:  # noqa: A002
-        """The query of a filter.
+        """The query for a filter.
 
         Raises:
-            InvalidArgument: both a parent and an ancestor, or a time that is none.
+            InvalidArgument: both a parent and an ancestor are given, or a time is malformed.
         """
         if filter.parent_thread_id is not None and filter.ancestor_thread_id is not None:
             raise InvalidArgument(
@@ -186,13 +185,13 @@ class Reader:
             ids=self._ids(filter),
             since_ms=_time("since", filter.since),
             until_ms=_until(filter.until),
-            # Agents of Codex's second kind have no first message.
+            # Codex's second kind of sub-agents has no first message.
             with_preview=None if in_tree or filter.include_without_preview else True,
             attached=None if filter.include_attached_threads or attached_to else False,
         )
 
     def _places(self, cwds: Sequence[str]) -> list[str]:
-        """These cwds as they are, since one that is recorded may be relative too, and as they mean it here."""
+        """These cwds as given, since recorded ones may be relative too, and as absolute paths."""
         return [spelling for cwd in cwds for spelling in (cwd, absolute_cwd(cwd, self._cwd))]
 
     def _known_id(self, reference: str | None) -> str | None:
@@ -210,7 +209,7 @@ class Reader:
         return named if in_section is None else named & in_section
 
     def loaded(self, cursor: str | None, limit: int) -> LoadedListResult:
-        """Ids loaded in this process, sorted, after the cursor (an id, which need not be there any more)."""
+        """The ids of threads loaded in this process, sorted, after the cursor (an id, of a thread loaded or not)."""
         ids = self._loaded.ids()
         after = parse_id(cursor) if cursor is not None else ""
         if after is None:
@@ -223,7 +222,7 @@ class Reader:
     # ------------------------------------------------------------------------------------------ one thread
 
     def read(self, params: ReadParams) -> ThreadReadResult:
-        """One thread without loading it, with a page of its turns if asked."""
+        """One thread, with a page of its turns on request."""
         thread_id = self._catalog.resolve(params.thread_id)
         return self._catalog.retry_if_moved(thread_id, lambda: self._read(thread_id, params))
 
@@ -253,7 +252,7 @@ class Reader:
     def _turn_range(
         self, history: History, cursor: str | None, direction: SortDirection, limit: int
     ) -> tuple[int, int]:
-        """The numbers of the turns on a page, which begins at the cursor."""
+        """The numbers of the turns on the page that begins at the cursor."""
         number = None
         if cursor is not None:
             turn_id, inclusive = parse_place_cursor(cursor)
@@ -263,7 +262,7 @@ class Reader:
         return _range(number, direction, limit, history.mark.turns)
 
     def last_turns(self, loaded: LoadedThread, limit: int) -> ThreadReadResult:
-        """A loaded thread with its last turns, oldest first, and the cursor for those before them."""
+        """A loaded thread with its last turns, oldest first, and the cursor to the turns before them."""
         if not loaded.has_rollout:
             return ThreadReadResult(thread=self.view(loaded.thread), total=0)
         history = self._catalog.history(loaded.thread, last=limit)
@@ -284,7 +283,7 @@ class Reader:
             raise NotMaterialized(thread_id, "include_turns")
 
     def items(self, params: ItemsParams) -> ItemsResult:
-        """The items of a thread or of one turn, long texts windowed."""
+        """A page of items of a thread or of one turn, with long texts cut."""
         thread_id = self._catalog.resolve(params.thread_id)
         return self._catalog.retry_if_moved(thread_id, lambda: self._items(thread_id, params))
 
@@ -322,7 +321,7 @@ class Reader:
         return span
 
     def _item_number(self, history: History, params: ItemsParams) -> int:
-        """The number, in the thread, of the item that the page begins with."""
+        """The number in the thread of the item that the page begins with."""
         cursor = params.cursor or ""
         anchor = parse_item_cursor(cursor)
         number = self._number_of(history, anchor)
@@ -331,8 +330,8 @@ class Reader:
         return number if anchor.inclusive else number + (1 if params.sort_direction == "asc" else -1)
 
     def _number_of(self, history: History, anchor: ItemAnchor) -> int | None:
-        """The number that the item has now. Others before it may have been rolled back since, so its turn is read
-        whole if it is not where it was."""
+        """The number that the item has now. Items before it may have been rolled back since; then it is searched in its
+        turn."""
         there = history.items(anchor.number, anchor.number + 1)
         if [(turn_id, item.id) for turn_id, item in there] == [(anchor.turn_id, anchor.item_id)]:
             return anchor.number
@@ -342,7 +341,7 @@ class Reader:
         return span.items + ids.index(anchor.item_id) if span and anchor.item_id in ids else None
 
     def _one_item(self, history: History, span: TurnSpan | None, params: ItemsParams) -> ItemsResult:
-        """The item with an id. Where the turn is not said, turns are read until it is found."""
+        """The item with an id. Without a turn id, all turns are searched until it is found."""
         spans = [span] if span else history.spans(0, history.mark.turns)
         for each in spans:
             for item in history.items_of(each):
@@ -353,7 +352,7 @@ class Reader:
             "item_id",
             params.item_id,
             f"thread {history.mark.thread_id} has no such item",
-            "take one that thread_items lists",
+            "pass one that thread_items lists",
         )
 
     def _entry(self, turn_id: str, item: Item, params: ItemsParams, of: int) -> ItemEntry:
@@ -367,7 +366,7 @@ def _item_cursor(entry: tuple[str, Item], number: int, *, inclusive: bool) -> st
 
 
 def _range(number: int | None, direction: SortDirection, limit: int, total: int) -> tuple[int, int]:
-    """The numbers on a page of `limit` that begins with a number, or at the beginning of the order."""
+    """The range of numbers on a page that begins with a number, or (None) with the first one in this direction."""
     if direction == "asc":
         first = max(0, number or 0)
         return first, min(first + limit, total)
@@ -376,7 +375,7 @@ def _range(number: int | None, direction: SortDirection, limit: int, total: int)
 
 
 def _left_out(query: ThreadQuery, filter: ThreadFilter) -> dict[str, ThreadQuery]:  # noqa: A002
-    """What the default filters leave out, by its name in `Hidden`."""
+    """Queries for what the default filters leave out, by field of `Hidden`."""
     others: dict[str, ThreadQuery] = {}
     if query.with_preview:
         others["without_preview"] = replace(query, with_preview=False)
@@ -390,7 +389,7 @@ def _left_out(query: ThreadQuery, filter: ThreadFilter) -> dict[str, ThreadQuery
 
 
 def _is_settled(part: StateStore, query: ThreadQuery, horizon_ms: int) -> bool:
-    """Whether rollouts of threads that were created up to the horizon can't change the page."""
+    """Whether no thread created up to the horizon can be on the page."""
     if (query.sort_key, query.direction) != ("created_at", "desc"):
         return False
     if query.since_ms is not None and query.since_ms > horizon_ms:
@@ -399,7 +398,7 @@ def _is_settled(part: StateStore, query: ThreadQuery, horizon_ms: int) -> bool:
 
 
 def _until(text: str | None) -> int | None:
-    """A time in whole seconds includes its second: that is how threads show theirs."""
+    """A time in whole seconds includes its whole second, since threads show their times in seconds."""
     ms = _time("until", text)
     return ms + 999 if ms is not None and ms % 1000 == 0 else ms
 
@@ -408,5 +407,5 @@ def _time(name: str, text: str | None) -> int | None:
     if text is None:
         return None
     if (ms := parse_time(text)) is None:
-        raise InvalidArgument(name, text, "it is no RFC 3339 time", "pass one such as 2026-01-31T12:00:00Z")
+        raise InvalidArgument(name, text, "it is not an RFC 3339 time", "pass one such as 2026-01-31T12:00:00Z")
     return ms

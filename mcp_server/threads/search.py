@@ -28,17 +28,17 @@ from mcp_server.threads.reader import Reader
 from mcp_server.threads.terms import Terms, parse_terms
 from mcp_server.threads.turn_index import History
 
-# Each text that is begun has so long, so that every call gets on.
+# The least time for each text that a search begins, so that every call makes progress.
 _TEXT_SECONDS = 1.0
 
 
 class OutOfTime(Exception):
-    """The deadline came while a text was looked through."""
+    """The deadline passed within a text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A match, the cursor that begins with it, and how well it answers, where that counts."""
+    """A match, the cursor of a page that begins with it, and its score, if matches are ranked."""
 
     thread: StoredThread
     cursor: str
@@ -54,8 +54,8 @@ class Hit:
 
 @dataclass(slots=True)
 class Search:
-    """One search under way. It asks one `store`, also if the server goes over to another meanwhile: a text that both
-    know of would be found twice."""
+    """The state of one search. It asks a single `store`, even if the server switches to another meanwhile: a text that
+    is in both would be found twice."""
 
     store: StateStore
     terms: Terms
@@ -67,11 +67,11 @@ class Search:
     deadline: float
     incomplete: list[str]
     unindexed: list[History] = field(default_factory=list[History])
-    """What the index can't have: an ephemeral thread, or all that is new while the state DB can't be written."""
+    """Histories that are not in the store: of ephemeral threads, and new ones while the state DB can't be written."""
     resume_at: str | None = None
-    """Where to go on if time was up."""
+    """The cursor to continue from, if the search timed out."""
     text_deadline: float = 0.0
-    """When the look through the present text ends."""
+    """When the search in the current text ends."""
     _turn: tuple[str, TurnSpan, Draft | None] | None = None
 
     @property
@@ -79,18 +79,18 @@ class Search:
         return time.monotonic() > self.deadline
 
     def check(self) -> None:
-        """Raises OutOfTime once time is up for the present text."""
+        """Raises OutOfTime after the deadline of the current text."""
         if time.monotonic() > self.text_deadline:
             raise OutOfTime
 
     def begin_text(self) -> float:
-        """The time now, from which on the next text is looked through."""
+        """Set the deadline of the next text. Returns the time now."""
         now = time.monotonic()
         self.text_deadline = max(self.deadline, now + _TEXT_SECONDS)
         return now
 
     def hit(self, thread: StoredThread, text: str) -> Hit | None:
-        """What a text answers, if it does."""
+        """The hit in a text, if it matches."""
         found = self.terms.find(text, self.check)
         if found is None:
             return None
@@ -101,13 +101,13 @@ class Search:
         return TextQuery(self.terms.literals, self.threads, self.tools, self.thread_id, before, self.batch)
 
     def turn(self, text: HistoryText, span: TurnSpan, data: bytes | None = None) -> Draft | None:
-        """A turn as its bytes tell it. The last one is kept: many places may lie in it, one after the other."""
+        """A turn, parsed from its bytes. The last one is cached: consecutive places may be in the same turn."""
         if self._turn is None or self._turn[:2] != (text.thread.id, span):
             self._turn = (text.thread.id, span, read_draft(text, span, data))
         return self._turn[2]
 
     def report_incomplete(self, what: str) -> None:
-        """Say what is not searched, once."""
+        """Add a reason why the answer is incomplete, once."""
         if what not in self.incomplete:
             self.incomplete.append(what)
 
@@ -117,10 +117,10 @@ def hits_in_names(search: Search, named: Sequence[StoredThread], skip: int) -> l
     return [replace(hit, cursor=f"n{n}") for n, hit in hits if hit is not None]
 
 
-def hits_in_turn(search: Search, thread: StoredThread, span: TurnSpan, draft: Draft, told: range | None) -> list[Hit]:
+def hits_in_turn(search: Search, thread: StoredThread, span: TurnSpan, draft: Draft, lines: range | None) -> list[Hit]:
     found: list[Hit] = []
     for key, item in draft.items.items():
-        if told is not None and draft.line_spans[key][0] not in told:
+        if lines is not None and draft.line_spans[key][0] not in lines:
             continue
         texts, by_tools = searchable(item)
         if (search.tools or not by_tools) and (hit := search.hit(thread, "\n".join(texts))):
@@ -128,43 +128,44 @@ def hits_in_turn(search: Search, thread: StoredThread, span: TurnSpan, draft: Dr
     return found[::-1]
 
 
-# One answer may take this long; what was not reached by then is said, and the cursor goes on from there.
+# Bounds one answer. It then says what was not searched, and its cursor continues there.
 _SECONDS = 10.0
-# So many of these at most for what is not indexed yet.
+# Of these, the time for indexing histories that are not indexed yet.
 _READING_SECONDS = 2.0
 _UNREAD_BATCH = 1_000
-# Places that are looked at together: as many as fill a page, then more of them, within these bounds.
+# How many places are read together: at first as many as fill a page, then twice as many each time.
 _MIN_PLACES, _MAX_PLACES = 16, 64
 _FETCHED_BYTES = 128 << 10
-# By rank, the best of so many of the newest matches come first; among more of them the order would cost a reading each.
+# Ranks only so many of the newest matches, since each has to be read.
 _MAX_RANKED = 200
 _MAX_NAMES = 1_000
-# So many files that can't be read are named, and the others counted.
+# Names so many unreadable files; the others are counted.
 _MAX_UNREADABLE = 20
 _CURSOR = re.compile(r"(?P<stage>[nat])(?P<place>-?\d{1,19})(?:#(?P<hit>\d{1,9}))?")
 _RANK_CURSOR = re.compile(r"r(?P<skip>\d{1,9})")
 
 
 class Searcher:
-    """Names, user and agent messages, plans and, on request, tool calls. Terms are parts of a text, whatever their
-    case; all must be in the same message."""
+    """Searches names, user and agent messages, plans and, on request, tool calls. A message matches if it contains all
+    terms, in any case."""
 
     def __init__(self, catalog: Catalog, reader: Reader) -> None:
         self._catalog, self._reader = catalog, reader
 
     def search(self, params: SearchParams) -> SearchResult:
-        """Matches, by time or by rank: names first, then the newest text; or the best first.
+        """The matches: by time, names first, then texts from the newest on; or by rank, the best first.
 
         Raises:
-            InvalidArgument: a blank or too long search term, or an order that is none.
-            InvalidCursor: a cursor of another search.
+            InvalidArgument: the search term is blank or too long, or a filter is invalid.
+            InvalidCursor: the cursor is not one of this search.
         """
         return self._search(params, self._catalog.index(names=True), [])
 
     def early_search(self, params: SearchParams) -> SearchResult | None:
-        """The search in what there is of the index while it is being built; the answer says that it is not whole. None
-        where that is no answer: within one thread or tree, whose rows may not be there, and once this server has
-        changed something meanwhile, which has to be found."""
+        """The search in the part of the index that the backfill has built; the answer says that it is incomplete.
+
+        None if the search must wait for the whole: a search in one thread or tree, whose rows may be missing; and any
+        search after this server has changed something, which must be found."""
         building = self._catalog.building
         if building is None or params.thread_id is not None or params.filter.names_threads:
             return None
@@ -189,7 +190,7 @@ class Searcher:
         tools = params.include_tool_calls
         search = Search(store, terms, threads, thread_id, tools, ranked, batch, deadline, incomplete)
         self._index_unread(search)
-        unreadable = [] if thread_id else self._unreadable(store, params.filter.archived)
+        unreadable = [] if thread_id else self._unreadable_reasons(store, params.filter.archived)
         if ranked:
             return self._ranked(search, params.cursor, limit, unreadable)
         hits: list[Hit] = []
@@ -205,12 +206,12 @@ class Searcher:
             incomplete=search.incomplete + unreadable,
         )
 
-    def _unreadable(self, store: StateStore, archived: bool) -> list[str]:
-        """What no search can look into, by name and reason."""
+    def _unreadable_reasons(self, store: StateStore, archived: bool) -> list[str]:
+        """The files that no search can read, with the reasons."""
         found = self._catalog.unreadable(store, archived=archived)
-        told = [f"`{one.path}` {one.reason}" for one in found[:_MAX_UNREADABLE]]
-        more = len(found) - len(told)
-        return [*told, f"{more} more files can't be read; store_status names them"] if more else told
+        named = [f"`{one.path}` {one.reason}" for one in found[:_MAX_UNREADABLE]]
+        more = len(found) - len(named)
+        return [*named, f"{more} more files can't be read; store_status names them"] if more else named
 
     def _ranked(self, search: Search, cursor: str | None, limit: int, unreadable: Sequence[str]) -> SearchResult:
         match = _RANK_CURSOR.fullmatch(cursor) if cursor is not None else None
@@ -246,10 +247,10 @@ class Searcher:
             for hit in hits
         ]
 
-    # ------------------------------------------------------------------------------------------ what is not indexed
+    # ------------------------------------------------------------------------------------------ indexing first
 
     def _index_unread(self, search: Search) -> None:
-        """Index what came since, so that it is found: the answer is complete, or says what it leaves out."""
+        """Index histories that changed since, so that the search finds them. What time does not allow is reported."""
         if search.thread_id is not None:
             self._index_thread(search, search.thread_id)
             return
@@ -269,7 +270,7 @@ class Searcher:
     def _index_thread(self, search: Search, thread_id: str) -> None:
         loaded = self._catalog.loaded.get(thread_id)
         if loaded is not None and not loaded.has_rollout:
-            return  # nothing was said yet
+            return  # it has no message yet
         try:
             history = self._catalog.history(self._catalog.known(thread_id), search.store)
         except ThreadstoreError as error:
@@ -321,7 +322,7 @@ class Searcher:
         else:
             named = search.store.named(search.terms.literals, search.threads, _MAX_NAMES + 1)
         if len(named) > _MAX_NAMES:
-            search.report_incomplete(f"of the threads that are called so, the {_MAX_NAMES} last changed are shown")
+            search.report_incomplete(f"of the threads whose names match, only the {_MAX_NAMES} last changed are shown")
         search.begin_text()
         try:
             yield from hits_in_names(search, named[:_MAX_NAMES], skip)
@@ -329,9 +330,8 @@ class Searcher:
             search.report_incomplete("time was up before all names were searched")
 
     def _read_together(self, places: Sequence[TextPlace]) -> dict[int, bytes]:
-        """The bytes of the turns of these places, by the places' numbers, in one trip to the disk; but for those that
-        take long, which are large or compressed, that lie in several rollouts, or that can't be read, which is met
-        again at the look."""
+        """The bytes of the turns of these places, by place number, read together. Turns that are large, compressed or
+        spread over several rollouts are left out, and so are those that can't be read: they are read one by one."""
         pieces = {
             place.number: (place.thread.path, span.begin.start, span.end)
             for place in places
@@ -344,13 +344,13 @@ class Searcher:
         return {n: data for n, data in zip(pieces, read, strict=True) if isinstance(data, bytes)}
 
     def _in_text(self, search: Search, place: TextPlace, data: bytes | None) -> list[Hit]:
-        """The matching items of a place, the last first; none if it is not what it was."""
+        """The matching items of a place, the last first; none if its history has changed since."""
         try:
             if (span := place.span) is None:
                 return self._between_turns(search, place)
             text, draft = self._turn(search, place.thread, span, data)
         except ThreadNotFound:
-            return []  # deleted, or gone from the home, meanwhile
+            return []  # deleted since
         except ThreadstoreError as error:
             search.report_incomplete(str(error))
             return []
@@ -358,26 +358,26 @@ class Searcher:
         return [replace(hit, cursor=f"t{place.number}#{n}") for n, hit in enumerate(found)]
 
     def _matches(
-        self, search: Search, text: HistoryText, span: TurnSpan, draft: Draft | None, told: range | None = None
+        self, search: Search, text: HistoryText, span: TurnSpan, draft: Draft | None, lines: range | None = None
     ) -> list[Hit]:
-        """The matching items of a turn, the last first: all, or those that were `told` at these offsets."""
+        """The matching items of a turn, the last first: of all lines, or of those at these offsets."""
         if draft is None:
             return []
-        return hits_in_turn(search, text.thread, span, draft, told)
+        return hits_in_turn(search, text.thread, span, draft, lines)
 
     def _between_turns(self, search: Search, place: TextPlace) -> list[Hit]:
-        """The message that stands between turns at a place, if it matches."""
+        """The message between turns at a place, if it matches."""
         text = self._catalog.text(place.thread)
         (data,) = text.read([(place.start, place.end)])
         try:
-            said = message_of(decode_line(data))
-        except MalformedLine:  # a turn was here, and is gone
+            message = message_of(decode_line(data))
+        except MalformedLine:  # the history has changed since
             return []
-        hit = search.hit(place.thread, said)
+        hit = search.hit(place.thread, message)
         return [replace(hit, cursor=f"t{place.number}#0")] if hit is not None else []
 
     def _in_unindexed(self, search: Search, skip: int) -> Iterator[Hit]:
-        """What is in no index is looked through, the newest turns first."""
+        """The matches in histories that are not in the store, the newest turns first."""
         number = 0
         for history in search.unindexed:
             for span in reversed(history.spans(0, history.mark.turns)):
@@ -397,7 +397,7 @@ class Searcher:
     def _turn(
         self, search: Search, row: StoredThread, span: TurnSpan, data: bytes | None
     ) -> tuple[HistoryText, Draft | None]:
-        """A turn. The row is trusted until its file turns out to be elsewhere."""
+        """A turn, read at the row's path; if that fails, where a new look-up finds the thread."""
         try:
             text = self._catalog.text(row)
             return text, search.turn(text, span, data)
@@ -407,7 +407,8 @@ class Searcher:
 
 
 def _parse_cursor(cursor: str | None) -> tuple[str, int, int]:
-    """The stage, the place in it, and the match at that place to begin with."""
+    """The stage ("n" names, "a" histories that are not in the store, "t" texts), the place in it, and the number of the
+    match at that place to begin with."""
     if cursor is None:
         return "n", 0, 0
     match = _CURSOR.fullmatch(cursor)
