@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mcp_server.storage.contracts import RolloutStore, StateStore
-from mcp_server.sync.supervision import Failures, Pauses
+from mcp_server.sync.supervision import Backoff, FailureLog
 from mcp_server.threads.turn_index import Indexer
 
 _PAUSE_SECONDS = 3.0
@@ -27,7 +27,7 @@ def keep_indexed(
 
     After each batch it pauses for as long as the batch took, since reading lines keeps the interpreter busy.
     """
-    indexer, pauses, failures = Indexer(rollouts, state, written_here), Pauses(_PAUSE_SECONDS), Failures()
+    indexer, pauses, failures = Indexer(rollouts, state, written_here), Backoff(_PAUSE_SECONDS), FailureLog()
     while not stop.is_set():
         began = time.monotonic()
         try:

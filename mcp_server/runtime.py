@@ -38,8 +38,8 @@ from mcp_server.storage.memory.rollouts import MemoryRollouts
 from mcp_server.storage.process_liveness import worker_name
 from mcp_server.sync import doctor
 from mcp_server.sync.reconciler import BackfillResult, backfill, index_newest_batch, sync
-from mcp_server.sync.supervision import Failures, Pauses
-from mcp_server.sync.watcher import WatchTurn, watch_home
+from mcp_server.sync.supervision import Backoff, FailureLog
+from mcp_server.sync.watcher import WatcherLease, watch_home
 from mcp_server.threads.service import Stores, ThreadService
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class Runtime:
             return
         if not _exists(path):
             await in_background(self._look_ahead)
-        pauses, failures = Pauses(first=0.0), Failures()
+        pauses, failures = Backoff(first=0.0), FailureLog()
         while True:
             while self.service.catalog.state is None:
                 try:
@@ -190,7 +190,7 @@ class Runtime:
             await anyio.sleep(pauses.next())  # do not rebuild in a tight loop if it is lost again and again
 
     async def _serve_until_lost(self, state: StateDb, path: Path) -> None:
-        failures = Failures()
+        failures = FailureLog()
         async with anyio.create_task_group() as following:
             watching = partial(in_background, partial(self._follow_files, state))
             following.start_soon(supervised, "the watch of the files", watching)
@@ -218,7 +218,7 @@ class Runtime:
                 self.rollouts,
                 state,
                 self.config.home,
-                WatchTurn(state.path.with_name(f"{state.path.name}.watch")),
+                WatcherLease(state.path.with_name(f"{state.path.name}.watch")),
                 stop,
                 written_here=self.service.loaded.written_here,
                 more_names=self.codex.names,
@@ -341,7 +341,7 @@ class Runtime:
 
 async def supervised(what: str, work: Callable[[], Awaitable[None]]) -> None:
     """Run work until it ends by itself; restart it after each failure. `what` names it in the log."""
-    pauses, failures = Pauses(), Failures()
+    pauses, failures = Backoff(), FailureLog()
     while True:
         try:
             await work()

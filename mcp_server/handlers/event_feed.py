@@ -14,7 +14,7 @@ from mcp_server.errors import StoreFailure
 from mcp_server.handlers.workers import in_worker
 from mcp_server.models.event import ThreadEvent
 from mcp_server.storage.contracts import EventLog
-from mcp_server.sync.supervision import Failures
+from mcp_server.sync.supervision import FailureLog
 
 Listener = Callable[[Sequence[ThreadEvent]], Awaitable[None]]
 
@@ -86,7 +86,7 @@ class EventFeed:
         """Hand appended events to the listener, oldest first, until cancelled."""
         self._loop = asyncio.get_running_loop()
         source, seq, looked_ms = log(), 0, 0
-        failures = Failures()
+        failures = FailureLog()
         while True:
             try:
                 if not self._subscribers:

@@ -1,6 +1,6 @@
 """Brings the index in step with what others have just done to a home, before a call is answered from it.
 
-A look costs a few stamps (`glance`), and more only where one tells of a change. It sees each rollout that came, went,
+A look costs a few stamps (`detector`), and more only where one tells of a change. It sees each rollout that came, went,
 moved or took another's place, each name, and what was written to a rollout that is among those written to last, that
 has a writer, or that Codex's state DB tells of. What a program that takes no lock writes to an old rollout is left to
 the watcher, and to whoever shows that thread.
@@ -20,7 +20,7 @@ from mcp_server.models.thread import FileStamp
 from mcp_server.storage.contracts import RolloutStore, StateStore
 from mcp_server.storage.files import codex_db as codex_state
 from mcp_server.storage.query import Difference
-from mcp_server.sync.glance import Glance, Seen, within
+from mcp_server.sync.change_detector import ChangeDetector, HomeChanges, keep_newest
 from mcp_server.sync.reconciler import sync_paths
 from mcp_server.sync.upsert import NameSource, SyncReport
 
@@ -30,7 +30,7 @@ _WRITTEN_LAST = 256
 _BATCH = 256
 # After this a call is answered with what was taken in so far.
 _SECONDS = 2.0
-_PASSED_OVER = 10_000
+_MAX_NOT_THREADS = 10_000
 # Codex's rows of so many threads are read for names that changed in nothing else: in less than 0.1 s.
 _SMALL_DATABASE = 16 << 20
 
@@ -44,17 +44,17 @@ class Freshness:
         self._lock = threading.Lock()
         self._begun = 0
         self._state: StateStore | None = None
-        self._glance = Glance(home, sqlite_home)
+        self._detector = ChangeDetector(home, sqlite_home)
         self._known: dict[str, FileStamp] = {}
         """Rollouts that somebody may write to, as the rows tell of them."""
         self._writers: frozenset[str] = frozenset()
-        self._passed_over: dict[str, FileStamp] = {}
+        self._not_threads: dict[str, FileStamp] = {}
         """Files that were taken for rollouts and are no thread's: copies, what reverts replaced, what can't be read."""
         self._codex_ms: int | None = None
         self._names_due = False
         """Whether Codex's state DB has changed since all names were asked of it."""
 
-    def look(
+    def refresh(
         self, state: StateStore, *, written_here: Callable[[], Collection[str]], names: bool = False
     ) -> list[SyncReport]:
         """Detect changes, sync their rows, and return a report for each batch.
@@ -68,16 +68,16 @@ class Freshness:
                 return []  # another has looked, from its beginning to its end, since this one was asked for
             self._begun += 1
             try:
-                return self._look(state, written_here, names)
+                return self._refresh(state, written_here, names)
             except (StoreFailure, OSError) as error:
                 logger.warning("what has changed in %s is not seen yet: %s", self._home, error)
                 return []
 
-    def _look(self, state: StateStore, written_here: Callable[[], Collection[str]], names: bool) -> list[SyncReport]:
+    def _refresh(self, state: StateStore, written_here: Callable[[], Collection[str]], names: bool) -> list[SyncReport]:
         if state is not self._state:
-            self._state, self._glance = state, Glance(self._home, self._sqlite_home)
+            self._state, self._detector = state, ChangeDetector(self._home, self._sqlite_home)
             self._known = state.written_last(_WRITTEN_LAST)
-            self._writers, self._passed_over, self._codex_ms = frozenset(), {}, None
+            self._writers, self._not_threads, self._codex_ms = frozenset(), {}, None
         seen, there, gone = self._seen(state)
         there |= self._written_by_others(state, seen, written_here)
         mine = written_here()
@@ -91,10 +91,10 @@ class Freshness:
             if reports and time.monotonic() > until:
                 return reports
             reports.append(self._sync(state, some, written_here))
-            self._note(state, some)
+            self._remember(state, some)
         if whole or (seen.names and not reports):
             reports.append(self._sync(state, set(), written_here, all_names=whole))
-        self._glance.keep()
+        self._detector.acknowledge()
         self._names_due = self._names_due and not whole
         return reports
 
@@ -115,12 +115,12 @@ class Freshness:
             moves_seen=True,
         )
 
-    def _seen(self, state: StateStore) -> tuple[Seen, set[str], set[str]]:
+    def _seen(self, state: StateStore) -> tuple[HomeChanges, set[str], set[str]]:
         """What a look sees; the paths where rows and files differ, but for files that are no thread's; and the paths
         that rows name and nothing is at."""
         differs, seen = Difference(), None
         for _ in range(2):
-            seen = self._glance.look(self._known)
+            seen = self._detector.detect(self._known)
             listed = {listing.folder: listing.rollouts for listing in seen.listings}
             differs = state.compare_folders(listed) if listed else Difference()
             if not differs.rows and None not in seen.written.values():
@@ -128,12 +128,12 @@ class Freshness:
             # What is gone may have been moved to where was looked before: a second look sees that folder changed.
         assert seen is not None
         stamps = {path: stamp for listing in seen.listings for path, stamp in listing.rollouts.items()}
-        new = {p for p in differs.files if p not in self._passed_over or stamps[p] not in (None, self._passed_over[p])}
+        new = {p for p in differs.files if p not in self._not_threads or stamps[p] not in (None, self._not_threads[p])}
         written = {path for path, stamp in seen.written.items() if stamp is not None}
         return seen, written | new, {*(seen.written.keys() - written), *differs.rows.values()}
 
     def _written_by_others(
-        self, state: StateStore, seen: Seen, written_here: Callable[[], Collection[str]]
+        self, state: StateStore, seen: HomeChanges, written_here: Callable[[], Collection[str]]
     ) -> set[str]:
         """The rollouts of threads that have a writer, or that Codex has changed, whose stamps are not those of the
         rows. From now on they are among those that each look takes in."""
@@ -150,19 +150,19 @@ class Freshness:
         self._known |= rows
         return {path for path, stamp in rows.items() if path not in there or there[path].stamp != stamp}
 
-    def _note(self, state: StateStore, paths: set[str]) -> None:
+    def _remember(self, state: StateStore, paths: set[str]) -> None:
         """Remember the stamps that the rows have now, and which files are no thread's."""
         rows = dict((state.rows_at(paths)).values())
-        if len(self._passed_over) > _PASSED_OVER:
-            self._passed_over.clear()
+        if len(self._not_threads) > _MAX_NOT_THREADS:
+            self._not_threads.clear()
         left = paths - rows.keys()
         for path in left:
             self._known.pop(path, None)
-        self._passed_over |= {path: file.stamp for path, file in (self._rollouts.stat_many(left)).items()}
+        self._not_threads |= {path: file.stamp for path, file in (self._rollouts.stat_many(left)).items()}
         self._known |= rows
         if len(self._known) > 2 * _WRITTEN_LAST:
             writers = {path for path in self._known if _named_after(path) in self._writers}
-            self._known = within(self._known, _WRITTEN_LAST, writers)
+            self._known = keep_newest(self._known, _WRITTEN_LAST, writers)
 
     def _is_small(self) -> bool:
         path = codex_state.newest(self._sqlite_home)

@@ -8,7 +8,7 @@ import time
 logger = logging.getLogger(__name__)
 
 
-class Pauses:
+class Backoff:
     """How long to wait between tries, in seconds: `first`, then each time twice as long, up to `most`. What went well
     for longer than that begins anew."""
 
@@ -26,7 +26,7 @@ class Pauses:
         return seconds
 
 
-class Failures:
+class FailureLog:
     """Logs exceptions, each with where it came from when it is met first, and in one line when it comes again."""
 
     def __init__(self) -> None:

@@ -20,58 +20,58 @@ from mcp_server.errors import StoreFailure
 from mcp_server.storage import regular
 from mcp_server.storage.contracts import RolloutStore, StateStore
 from mcp_server.sync.reconciler import sync, sync_paths
-from mcp_server.sync.supervision import Failures
+from mcp_server.sync.supervision import FailureLog
 from mcp_server.sync.upsert import NameSource
 
 logger = logging.getLogger(__name__)
 
 # A holder without a sign of life for this long is superseded: it may be suspended, and only its death frees the lock.
-SILENT_SECONDS = 10.0
-_SIGN_BYTES = 1 << 10
+EXPIRY_SECONDS = 10.0
+_HEARTBEAT_BYTES = 1 << 10
 
 
-class WatchTurn:
+class WatcherLease:
     """One process at a time has the turn. Its death gives it back. All methods are quick and block for moments only.
 
     `path` is the sign of life, a small file beside the state DB; the lock lies beside it.
     """
 
     def __init__(self, path: Path) -> None:
-        self._sign = path
+        self._heartbeat = path
         self._me = uuid.uuid4().hex.encode()
         self._lock = _lock(path)
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Take the turn if nobody has it, or if whoever has it has been silent for too long."""
         try:
-            if self._is_silent():
+            if self._is_expired():
                 # Two that find this at the same time may both go on until the one that was overtaken looks at the sign.
                 Path(self._lock.lock_file).unlink(missing_ok=True)
             self._lock.acquire(blocking=False)
-            with os.fdopen(regular.opened_fd(self._sign, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
+            with os.fdopen(regular.opened_fd(self._heartbeat, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
                 file.write(self._me)
         except (Timeout, OSError):
-            self.give_back()
+            self.release()
             return False
         return True
 
-    def keep(self) -> bool:
+    def renew(self) -> bool:
         """Give a sign of life; False if another process has superseded this one, which then must not go on."""
         try:
-            if regular.content(self._sign, _SIGN_BYTES) != self._me:
+            if regular.content(self._heartbeat, _HEARTBEAT_BYTES) != self._me:
                 return False
-            os.utime(self._sign)
+            os.utime(self._heartbeat)
         except OSError:
             return False
         return True
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         with suppress(OSError):
             self._lock.release()
 
-    def _is_silent(self) -> bool:
+    def _is_expired(self) -> bool:
         try:
-            return time.time() - self._sign.stat().st_mtime > SILENT_SECONDS
+            return time.time() - self._heartbeat.stat().st_mtime > EXPIRY_SECONDS
         except OSError:
             return False
 
@@ -91,16 +91,16 @@ _STEP_MS = 100
 _RETRIES = 5
 _RETRY_SECONDS = 1.0
 _POLL_SECONDS = 30.0
-_TOLD_CHARS = 300
+_MAX_REASON_CHARS = 300
 # How often a server that does not watch looks whether it is its turn, and the one that does shows that it lives.
-_TURN_SECONDS = 1.0
+_RENEW_SECONDS = 1.0
 
 
 def watch_home(
     rollouts: RolloutStore,
     state: StateStore,
     home: Path,
-    turn: WatchTurn,
+    lease: WatcherLease,
     stop: threading.Event,
     *,
     written_here: Callable[[], Collection[str]],
@@ -114,48 +114,48 @@ def watch_home(
     `written_here` returns the threads whose files only this process writes. `behind` says that nobody has compared the
     index with the files since it was opened.
     """
-    follower = _Follower(rollouts, state, home, turn, stop, written_here, more_names, wake)
+    watcher = _Watcher(rollouts, state, home, lease, stop, written_here, more_names, wake)
     in_step = not behind
     while not stop.is_set():
-        if turn.take():
+        if lease.acquire():
             try:
-                follower.follow(in_step)
+                watcher.run(in_step)
             finally:
-                turn.give_back()
+                lease.release()
         else:
-            stop.wait(_TURN_SECONDS)
+            stop.wait(_RENEW_SECONDS)
         in_step = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Follower:
+class _Watcher:
     """Brings the index in step with what happens to the files, as long as it has the turn."""
 
     rollouts: RolloutStore
     state: StateStore
     home: Path
-    turn: WatchTurn
+    lease: WatcherLease
     stop: threading.Event
     written_here: Callable[[], Collection[str]]
     more_names: NameSource | None
     wake: Callable[[], None]
-    failures: Failures = field(default_factory=Failures)
+    failures: FailureLog = field(default_factory=FailureLog)
 
-    def follow(self, in_step: bool) -> None:
+    def run(self, in_step: bool) -> None:
         if not in_step:
             # Before the watch, which takes a quarter of a second to set up on a home of 100,000 threads.
-            self._step(None)
+            self._sync(None)
         failures = 0
-        while self._goes_on():
+        while self._may_continue():
             try:
                 for changes in self._changes():
                     failures = 0
                     if not in_step:  # and what changed while the watch was set up
                         in_step = True
-                        self._step(None)
+                        self._sync(None)
                     elif changes:
-                        self._step(self._touched(changes))
-                    if not self._goes_on():
+                        self._sync(self._changed_paths(changes))
+                    if not self._may_continue():
                         return
             except Exception as error:
                 # Something went while the watch was set up, such as a draft of Codex's; or no watch can be had; or what
@@ -163,37 +163,37 @@ class _Follower:
                 failures += 1
                 pause = _RETRY_SECONDS if failures <= _RETRIES else _POLL_SECONDS
                 if failures in (1, _RETRIES + 1):
-                    why = str(error)[:_TOLD_CHARS]  # it may name a path of any length
+                    why = str(error)[:_MAX_REASON_CHARS]  # it may name a path of any length
                     logger.warning("%s can't be watched; looked at every %d s: %s", self.home, pause, why)
                 in_step = False
-                if not self._rest(pause):
+                if not self._pause(pause):
                     return
-                self._step(None)
+                self._sync(None)
 
-    def _goes_on(self) -> bool:
-        return not self.stop.is_set() and self.turn.keep()
+    def _may_continue(self) -> bool:
+        return not self.stop.is_set() and self.lease.renew()
 
-    def _rest(self, seconds: float) -> bool:
+    def _pause(self, seconds: float) -> bool:
         """Pause, with signs of life; False if it is to end meanwhile."""
         until = time.monotonic() + seconds
-        while self._goes_on() and (left := until - time.monotonic()) > 0:
-            self.stop.wait(min(left, _TURN_SECONDS))
-        return self._goes_on()
+        while self._may_continue() and (left := until - time.monotonic()) > 0:
+            self.stop.wait(min(left, _RENEW_SECONDS))
+        return self._may_continue()
 
     def _changes(self) -> Generator[set[tuple[Change, str]]]:
         """Changes as they come; none from time to time."""
         return watch(
             self.home,
-            watch_filter=self._concerns,
+            watch_filter=self._is_relevant,
             debounce=_DEBOUNCE_MS,
             step=_STEP_MS,
             stop_event=self.stop,
-            rust_timeout=int(_TURN_SECONDS * 1000),
+            rust_timeout=int(_RENEW_SECONDS * 1000),
             yield_on_timeout=True,
             raise_interrupt=False,
         )
 
-    def _step(self, paths: Collection[str] | None) -> None:
+    def _sync(self, paths: Collection[str] | None) -> None:
         try:
             if paths is None:
                 report = sync(self.rollouts, self.state, written_here=self.written_here, more_names=self.more_names)
@@ -209,7 +209,7 @@ class _Follower:
             some = ", ".join(sorted(paths or ())[:5]) or "the home"
             self.failures.log(f"a change in the files could not be indexed ({some})", error)
 
-    def _touched(self, changes: set[tuple[Change, str]]) -> set[str]:
+    def _changed_paths(self, changes: set[tuple[Change, str]]) -> set[str]:
         """The paths that have changed; with a folder the rollouts in it. Of what is put into a new folder before the
         system watches that too, nobody tells."""
         paths = {_relative(self.home, path) for _, path in changes}
@@ -218,7 +218,7 @@ class _Follower:
                 paths.update(_relative(self.home, f"{folder}{os.sep}{name}") for name in names)
         return paths
 
-    def _concerns(self, _: Change, path: str) -> bool:
+    def _is_relevant(self, _: Change, path: str) -> bool:
         relative = _relative(self.home, path)
         return relative == _INDEX or f"{relative}/".startswith(_FOLDERS)
 

@@ -139,7 +139,7 @@ class Catalog:
         depends on names."""
         if (state := self.state) is not None:
             if self._freshness is not None:
-                found = self._freshness.look(state, written_here=self.loaded.written_here, names=names)
+                found = self._freshness.refresh(state, written_here=self.loaded.written_here, names=names)
                 if any(report.events for report in found):
                     self._wake()
             return state

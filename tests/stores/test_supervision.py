@@ -12,7 +12,7 @@ import pytest
 from mcp_server import runtime
 from mcp_server.runtime import supervised
 from mcp_server.sync import supervision
-from mcp_server.sync.supervision import Failures, Pauses
+from mcp_server.sync.supervision import Backoff, FailureLog
 
 
 class Clock:
@@ -39,7 +39,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_pauses_grow_up_to_their_bound(clock: Clock) -> None:
-    pauses = Pauses(first=0.0, most=10.0)
+    pauses = Backoff(first=0.0, most=10.0)
     waited: list[float] = []
     for _ in range(7):
         waited.append(pauses.next())
@@ -48,7 +48,7 @@ def test_pauses_grow_up_to_their_bound(clock: Clock) -> None:
 
 
 def test_pauses_begin_anew_once_all_went_well_for_longer_than_the_longest(clock: Clock) -> None:
-    pauses = Pauses(first=1.0, most=8.0)
+    pauses = Backoff(first=1.0, most=8.0)
     for _ in range(5):
         clock.now += pauses.next()
     clock.now += 7
@@ -96,7 +96,7 @@ async def test_work_that_always_fails_rests_longer_and_longer_and_can_be_cancell
 def test_a_failure_is_told_with_its_place_once_and_in_one_line_when_it_comes_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    failures = Failures()
+    failures = FailureLog()
     with caplog.at_level(logging.ERROR):
         for text in ("same", "same", "other"):
             try:

@@ -18,7 +18,7 @@ from watchfiles import Change
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.sync import watcher as watch
-from mcp_server.sync.watcher import WatchTurn
+from mcp_server.sync.watcher import WatcherLease
 from tests.together import running, until
 
 _SECONDS = 15
@@ -26,11 +26,11 @@ _SECONDS = 15
 
 @contextmanager
 def watching(home: Path, state: MemoryState, wake: Callable[[], None] = lambda: None) -> Generator[threading.Event]:
-    """The watch of one server; all on a home share the turn. Setting the event ends it."""
-    turn, rollouts = WatchTurn(home / "watch"), RolloutFiles(home)
+    """The watch of one server; all on a home share the lease. Setting the event ends it."""
+    lease, rollouts = WatcherLease(home / "watch"), RolloutFiles(home)
 
     def work(stop: threading.Event) -> None:
-        watch.watch_home(rollouts, state, home, turn, stop, written_here=lambda: (), more_names=None, wake=wake)
+        watch.watch_home(rollouts, state, home, lease, stop, written_here=lambda: (), more_names=None, wake=wake)
 
     with running(work) as stop:
         yield stop

@@ -33,7 +33,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class HomeChanges:
     """What differs from the last look: folders, rollouts that have another stamp or are gone (None), the threads that
     somebody may write to, and whether the names or Codex's state DB may have changed."""
 
@@ -44,9 +44,9 @@ class Seen:
     codex: bool
 
 
-class Glance:
-    """Remembers what it saw. Whoever takes what has changed into account says so by `keep`; until then, each look tells
-    the same again."""
+class ChangeDetector:
+    """Compares the home with what it saw before. `detect` reports a change again and again, until the caller has
+    handled it and calls `acknowledge`."""
 
     def __init__(self, home: Path, sqlite_home: Path) -> None:
         self._home, self._sqlite_home = home, sqlite_home
@@ -55,7 +55,7 @@ class Glance:
         self._codex: Stamps | None = None
         self._now: tuple[dict[str, int | None], Stamps | None, Stamps | None] = ({}, None, None)
 
-    def look(self, rollouts: Mapping[str, FileStamp]) -> Seen:
+    def detect(self, rollouts: Mapping[str, FileStamp]) -> HomeChanges:
         """Look at all folders, and at these rollouts, which had these stamps."""
         folders: dict[str, int | None] = {}
         listings = list(self._changed_folders(folders))
@@ -63,7 +63,7 @@ class Glance:
         names = stamps_of([self._home / NAME_INDEX])
         codex = stamps_of(database_files(self._sqlite_home))
         self._now = folders, settled(names, began), settled(codex, began)
-        return Seen(
+        return HomeChanges(
             listings,
             dict(self._written(rollouts)),
             self._writers(),
@@ -71,7 +71,7 @@ class Glance:
             codex=codex != self._codex,
         )
 
-    def keep(self) -> None:
+    def acknowledge(self) -> None:
         """What the last look saw is taken into account."""
         folders, self._names, self._codex = self._now
         self._folders |= folders
@@ -140,7 +140,7 @@ class Glance:
 _GONE = -1
 
 
-def within(rollouts: Mapping[str, FileStamp], most: int, beyond: Collection[str] = ()) -> dict[str, FileStamp]:
+def keep_newest(rollouts: Mapping[str, FileStamp], most: int, beyond: Collection[str] = ()) -> dict[str, FileStamp]:
     """Those of the rollouts that were written to last, at most so many, and all `beyond`."""
     newest_first = sorted(rollouts, key=lambda path: rollouts[path].mtime_ns, reverse=True)
     kept = {*newest_first[:most], *beyond}

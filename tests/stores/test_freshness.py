@@ -15,7 +15,7 @@ from mcp_server.storage.memory.index import MemoryState
 from mcp_server.sync import freshness
 from mcp_server.sync.freshness import Freshness
 from mcp_server.sync.reconciler import SyncReport
-from tests.stores.test_glance import let_rest
+from tests.stores.test_change_detector import let_rest
 from tests.together import together
 
 
@@ -33,21 +33,21 @@ def nobody() -> Collection[str]:
     return ()
 
 
-def look(fresh: Freshness, state: StateStore) -> list[SyncReport]:
-    return fresh.look(state, written_here=nobody)
+def refresh(fresh: Freshness, state: StateStore) -> list[SyncReport]:
+    return fresh.refresh(state, written_here=nobody)
 
 
 def test_what_is_no_thread_is_read_once(tmp_path: Path, home: HomeOnDisk, fresh: Freshness) -> None:
     state = MemoryState()
     home.write(path_of(A), rollout(A))
     home.write(path_of(B), b"{}\n")
-    look(fresh, state)
+    refresh(fresh, state)
     assert sorted(home.described) == [path_of(A), path_of(B)]
     (tmp_path / "sessions/2026/01/02/another").touch()
-    look(fresh, state)
+    refresh(fresh, state)
     assert len(home.described) == 2
     home.write(path_of(B), rollout(B))
-    look(fresh, state)
+    refresh(fresh, state)
     assert (state.stamps()).keys() == {A, B}
 
 
@@ -56,16 +56,16 @@ def test_a_look_at_a_home_where_nothing_happened_asks_the_index_for_nothing(
 ) -> None:
     home.write(path_of(A), rollout(A))
     state = MemoryState()
-    look(fresh, state)
+    refresh(fresh, state)
     let_rest(tmp_path)
-    look(fresh, state)
+    refresh(fresh, state)
 
     class Untouched(MemoryState):
         def __getattribute__(self, name: str) -> object:
             raise AssertionError(f"{name} is asked for")
 
     fresh._state = untouched = object.__new__(Untouched)  # pyright: ignore[reportPrivateUsage]
-    assert look(fresh, untouched) == []
+    assert refresh(fresh, untouched) == []
 
 
 class LockForAll:
@@ -86,7 +86,7 @@ def test_calls_that_come_together_share_a_look_that_begins_after_them(home: Home
     state = MemoryState()
     home.write(path_of(A), rollout(A))
     fresh._lock = LockForAll(5)  # type: ignore[assignment] # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
-    reports = [report for reports in together(*[lambda: look(fresh, state)] * 5) for report in reports]
+    reports = [report for reports in together(*[lambda: refresh(fresh, state)] * 5) for report in reports]
     assert [report.added for report in reports] == [(A,)]
     assert fresh._begun == 1  # pyright: ignore[reportPrivateUsage]
 
@@ -96,9 +96,9 @@ def test_a_rollout_that_is_moved_while_the_folders_are_looked_at_stays(
 ) -> None:
     state = MemoryState()
     home.write(path_of(A), rollout(A))
-    look(fresh, state)
-    glance = fresh._glance  # pyright: ignore[reportPrivateUsage]
-    first, looks = glance.look, 0
+    refresh(fresh, state)
+    detector = fresh._detector  # pyright: ignore[reportPrivateUsage]
+    first, looks = detector.detect, 0
 
     def moved_within(known: object) -> object:
         """The archive was looked at before the move, the folder of the day after it."""
@@ -110,15 +110,15 @@ def test_a_rollout_that_is_moved_while_the_folders_are_looked_at_stays(
             seen.listings[:] = [one for one in seen.listings if one.folder != "archived_sessions"]
         return seen
 
-    monkeypatch.setattr(glance, "look", moved_within)
-    reports = look(fresh, state)
+    monkeypatch.setattr(detector, "detect", moved_within)
+    reports = refresh(fresh, state)
     assert [(report.moved, report.vanished) for report in reports] == [((A,), ()), ((), ())]
 
 
 def test_the_threads_of_this_process_are_left_alone(home: HomeOnDisk, fresh: Freshness) -> None:
     state = MemoryState()
     home.write(path_of(A), rollout(A))
-    fresh.look(state, written_here=lambda: [A])
+    fresh.refresh(state, written_here=lambda: [A])
     assert (state.stamps(), home.described) == ({}, [])
 
 
@@ -133,9 +133,9 @@ def test_a_look_that_fails_is_made_good_by_the_next(home: HomeOnDisk, fresh: Fre
 
     state = Failing()
     home.write(path_of(A), rollout(A))
-    assert look(fresh, state) == []
+    assert refresh(fresh, state) == []
     state.failing = False
-    assert [report.added for report in look(fresh, state)] == [(A,)]
+    assert [report.added for report in refresh(fresh, state)] == [(A,)]
 
 
 def test_where_very_much_has_come_the_newest_of_it_is_taken_in_first(
@@ -149,6 +149,6 @@ def test_where_very_much_has_come_the_newest_of_it_is_taken_in_first(
         home.write(path_of(key).replace("/02/", f"/0{n + 1}/"), rollout(key))
     seen: list[set[str]] = []
     for _ in range(3):
-        look(fresh, state)
+        refresh(fresh, state)
         seen.append(set(state.stamps()))
     assert seen == [set(ids[3:]), set(ids[1:]), set(ids)]
