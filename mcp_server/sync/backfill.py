@@ -1,4 +1,4 @@
-"""How far back in time a half-built index is complete, as far as the names of the rollouts tell. Blocking."""
+"""The watermark of a backfill: how far back in time an unfinished index is complete, judged by the rollouts' names."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from mcp_server.codex.paths import id_in, is_archived, name_stamp, recorded_time_ms
 
 ALL_ACTIVE = -(2**62)
-"""The horizon once no active rollout is left to read."""
+"""The watermark once no active rollout is left to read."""
 
-# Names tell a writer's local time, which may be up to 12 hours behind UTC; and to the second, a moment before or after
-# the session metadata.
+# Names have the writer's local time, up to 12 hours behind UTC, in seconds, slightly off that in the session metadata.
 _SLACK_MS = 13 * 3_600_000
 _UNKNOWN = "~"  # sorts after every time
 _USUAL_CHARS = len("rollout-YYYY-MM-DDTHH-MM-SS-.jsonl") + 36
@@ -19,21 +18,21 @@ _LAST_HYPHEN = -19
 
 
 class BackfillWatermark:
-    """For paths in the order of work, what is known after the first of them are done: no active rollout that is left
-    says by its name that its thread was created after `complete_since(done)`.
+    """The backfill reads the paths in order. After it has read some, `complete_since` returns the time since which the
+    index holds all active threads, judged by the times in the names of the paths that are left.
 
-    A thread with several files counts as left, by the newest of their names, until the last of them is done: which of
-    them has the row is settled only then. So does, without a time, a file whose name tells none.
+    A thread with several files counts as left, with the newest of their times, until its last file is read, since only
+    then it is decided which file is the thread. While a file without a time in its name is left, nothing is known.
 
-    The paths are gone through and not kept: what is known is known of parts of `every` paths, and the part in hand
-    counts as left until its last is done. `found` is their number.
+    Paths are not kept in memory. They are counted in parts of `every` paths; a part counts as left until its last path
+    is read. `found` is the number of paths.
     """
 
     def __init__(self, paths: Callable[[], Iterator[str]], every: int = 1) -> None:
         self._paths = paths
         seen, several = set[int](), set[int]()
-        # Threads are told apart by hash: two that share one wait for each other, no more.
-        self.found, self._parts = _parts(_noted(paths(), seen, several), every, {})
+        # By hash, to save memory: at worst, two threads with the same hash wait for each other.
+        self.found, self._parts = _parts(_note_threads(paths(), seen, several), every, {})
         if several:
             newest: dict[int | None, str] = {}
             for path in paths():
@@ -42,8 +41,8 @@ class BackfillWatermark:
             _, self._parts = _parts(paths(), every, newest)
 
     def complete_since(self, done: str | None) -> int | None:
-        """Unix milliseconds once all is done up to a path (None: nothing yet); None if nothing can be said,
-        `ALL_ACTIVE` if no active file is left."""
+        """The time in Unix milliseconds, once the backfill has read all up to the path `done` (None: nothing yet). None
+        if it is unknown, `ALL_ACTIVE` if no active file is left."""
         stamp = next((stamp for last, stamp in self._parts if done is None or last < done), "")
         if not stamp:
             return ALL_ACTIVE
@@ -51,12 +50,12 @@ class BackfillWatermark:
         return None if at_ms is None else at_ms + _SLACK_MS
 
     def count_done(self, done: str) -> int:
-        """How many paths there are up to one."""
+        """The number of paths up to this one."""
         return sum(path >= done for path in self._paths())
 
 
-def _noted(paths: Iterable[str], seen: set[int], several: set[int]) -> Iterator[str]:
-    """The paths; notes on the way which threads more than one of them is named after."""
+def _note_threads(paths: Iterable[str], seen: set[int], several: set[int]) -> Iterator[str]:
+    """The paths. Adds the threads of their names to `seen`, and those with more than one path to `several`."""
     for path in paths:
         if (key := _key(path)) is not None:
             (several if key in seen else seen).add(key)
@@ -64,8 +63,8 @@ def _noted(paths: Iterable[str], seen: set[int], several: set[int]) -> Iterator[
 
 
 def _parts(paths: Iterable[str], every: int, newest: Mapping[int | None, str]) -> tuple[int, list[tuple[str, str]]]:
-    """How many paths there are; and the last of each part of so many, with the newest name of what is active in it or
-    in a later one. `newest` is the newest name of a thread that has several."""
+    """The number of paths; and the last path of each part of `every` paths, with the newest time of the active paths in
+    it or in a later part. `newest` has the times of threads with several files."""
     found = 0
     parts: list[tuple[str, str]] = []
     for path in paths:
@@ -83,7 +82,7 @@ def _parts(paths: Iterable[str], every: int, newest: Mapping[int | None, str]) -
 
 def _key(path: str) -> int | None:
     name = path[path.rfind("/") + 1 :]
-    # To look closer at each of 100,000 would take a quarter of the time. An id without hyphens is not the usual one.
+    # To parse each of 100,000 names would take a quarter of the backfill. (An id without hyphens is parsed.)
     if len(name) == _USUAL_CHARS and name[_LAST_HYPHEN] == "-":
         return hash(name[_USUAL_ID].lower())
     thread_id = id_in(name)

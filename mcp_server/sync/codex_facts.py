@@ -1,7 +1,7 @@
-"""What Codex's own state DB alone tells of single threads: names, the git info of paginated ones, and sections. Read
-when a thread is shown, and kept no longer than the database stays as it is.
+"""What only Codex's own state DB says about single threads: names, git info of paginated threads, and sections. Read
+when a thread is shown, and cached until the database changes.
 
-As in `codex_state`, whatever stands in the way means that nothing is known.
+As in `codex_db`, any error means that nothing is known.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mcp_server.storage.files.codex_db import database_files, newest, uri
 from mcp_server.storage.files.stamps import Stamps, settled, stamps_of
 
 _BUSY_S = 0.2
-_KEPT = 5_000
+_MAX_CACHED = 5_000
 _NAME = (
     "CASE WHEN t.history_mode <> 'legacy' THEN trim(t.name) "
     "WHEN trim(t.title) NOT IN (trim(t.first_user_message), trim(t.preview)) THEN trim(t.title) END"
@@ -43,41 +43,41 @@ Row = Sequence[object]
 
 
 class CodexFacts:
-    """Looks into the newest state DB in a folder. Where our names don't get into it (`ours_first`), those that it has
-    count only where we have none."""
+    """Reads the newest state DB in a folder. If our names don't get into it (`ours_first`), ours take precedence over
+    its names."""
 
     def __init__(self, sqlite_home: Path, *, ours_first: bool = False) -> None:
         self._folder, self._ours_first = sqlite_home, ours_first
         self._lock = threading.Lock()
         self._stamps: Stamps | None = None
-        self._kept: dict[str, Row | None] = {}
+        self._cache: dict[str, Row | None] = {}
 
     def added_to(self, threads: Sequence[StoredThread]) -> list[StoredThread]:
-        """The threads, each with what Codex's row of it tells beside its files."""
+        """The threads, each with the facts in Codex's row of it."""
         if not threads:
             return []
-        told = self._rows([thread.id for thread in threads])
-        return [self._with(thread, told[thread.id]) if thread.id in told else thread for thread in threads]
+        rows = self._rows([thread.id for thread in threads])
+        return [self._with(thread, rows[thread.id]) if thread.id in rows else thread for thread in threads]
 
     def in_section(self, section: str) -> list[str]:
-        """The ids of the threads in the section with this id or name, in no order."""
+        """The ids of the threads in the section with this id or name, in any order."""
         rows = self._read((_IN_SECTION,), section)
         return [str(row[0]) for row in rows]
 
     def _rows(self, thread_ids: Collection[str]) -> dict[str, Row]:
         with self._lock:
             now_ns, stamps = time.time_ns(), stamps_of(database_files(self._folder))
-            if stamps != self._stamps or len(self._kept) > _KEPT:
-                self._kept.clear()
+            if stamps != self._stamps or len(self._cache) > _MAX_CACHED:
+                self._cache.clear()
             self._stamps = settled(stamps, now_ns)
-            if stamps and (missing := [thread_id for thread_id in thread_ids if thread_id not in self._kept]):
+            if stamps and (missing := [thread_id for thread_id in thread_ids if thread_id not in self._cache]):
                 both = (_KNOWN.format(sections=_SECTIONS), _KNOWN.format(sections=_NO_SECTIONS))
-                self._kept |= dict.fromkeys(missing)
-                self._kept |= {str(row[0]): row for row in self._read(both, json.dumps(missing))}
-            return {key: row for key in thread_ids if (row := self._kept.get(key)) is not None}
+                self._cache |= dict.fromkeys(missing)
+                self._cache |= {str(row[0]): row for row in self._read(both, json.dumps(missing))}
+            return {key: row for key in thread_ids if (row := self._cache.get(key)) is not None}
 
     def _read(self, queries: Sequence[str], value: str) -> Sequence[Row]:
-        """What the first of the queries gives that the schema has all columns for."""
+        """The result of the first query that the schema has all columns for."""
         try:
             if (path := newest(self._folder)) is None:
                 return []
@@ -85,7 +85,7 @@ class CodexFacts:
                 for query in queries:
                     try:
                         return connection.execute(query, (value,)).fetchall()
-                    except sqlite3.OperationalError:  # a column that this generation lacks, or a lock
+                    except sqlite3.OperationalError:  # a column is missing in this version, or the database is locked
                         continue
         except (OSError, ValueError, sqlite3.Error):
             pass
@@ -95,8 +95,8 @@ class CodexFacts:
         _, mode, name, sha, branch, origin_url, section_id, section_name, entered_ms = row
         section = Section(id=str(section_id), name=str(section_name)) if section_id is not None else None
         entered = entered_ms if section is not None and isinstance(entered_ms, int) else None
-        told = _text(name)
-        name = thread.name or told if self._ours_first else told or thread.name
+        codex_name = _text(name)
+        name = thread.name or codex_name if self._ours_first else codex_name or thread.name
         thread = replace(thread, name=name, section=section, section_entered_at_ms=entered)
         if mode != "paginated":
             return thread

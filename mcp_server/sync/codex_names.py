@@ -1,4 +1,4 @@
-"""The names that Codex's own state DB has, as far as they count here."""
+"""The names in Codex's own state DB that take precedence over session_index.jsonl."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mcp_server.sync.upsert import NameSource
 
 
 class CodexNames(NameSource):
-    """Asks the database each time. Where our names don't get into it (`ours_first`), those that it has count only where
-    we have none."""
+    """Queries the database at each call. If our names don't get into it (`ours_first`), it returns only the names of
+    threads that have none in session_index.jsonl."""
 
     def __init__(self, sqlite_home: Path, rollouts: RolloutStore, *, ours_first: bool) -> None:
         self._folder, self._rollouts, self._ours_first = sqlite_home, rollouts, ours_first

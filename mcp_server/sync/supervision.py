@@ -1,4 +1,4 @@
-"""Work that goes on behind the calls: an exception is logged, and the work is begun again after a pause that grows."""
+"""Supervision of background work: its exceptions are logged, and it restarts with a growing backoff."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ logger = logging.getLogger(__name__)
 
 
 class Backoff:
-    """How long to wait between tries, in seconds: `first`, then each time twice as long, up to `most`. What went well
-    for longer than that begins anew."""
+    """Pauses between tries, in seconds: `first`, then twice as long each time, up to `most`. After work that ran longer
+    than `most`, the next pause is `first` again."""
 
     def __init__(self, first: float = 1.0, most: float = 60.0) -> None:
         self._first, self._most = first, most
         self._next, self._resumed = first, 0.0
 
     def next(self) -> float:
-        """After a try that failed: how long to wait before the next."""
+        """The pause after a failed try."""
         now = time.monotonic()
         if now - self._resumed > self._most:
             self._next = self._first
@@ -27,24 +27,24 @@ class Backoff:
 
 
 class FailureLog:
-    """Logs exceptions, each with where it came from when it is met first, and in one line when it comes again."""
+    """Logs exceptions: the first of its kind with its traceback, later ones in one line."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
 
     def log(self, what: str, error: Exception) -> None:
-        told = repr(_first(error))
-        fresh = told not in self._known
-        if fresh and len(self._known) < _MOST_KNOWN:
-            self._known.add(told)
-        logger.error("%s: %s", what, told, exc_info=error if fresh else None)
+        shown = repr(_first(error))
+        is_new = shown not in self._known
+        if is_new and len(self._known) < _MAX_KNOWN:
+            self._known.add(shown)
+        logger.error("%s: %s", what, shown, exc_info=error if is_new else None)
 
 
-_MOST_KNOWN = 1_000
+_MAX_KNOWN = 1_000
 
 
 def _first(error: Exception) -> Exception:
-    """The exception itself, the first one of a group."""
+    """The exception, or the first one of a group."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
     return error  # pyright: ignore[reportUnknownVariableType]

@@ -25,15 +25,15 @@ from mcp_server.sync.upsert import NameSource
 
 logger = logging.getLogger(__name__)
 
-# A holder without a sign of life for this long is superseded: it may be suspended, and only its death frees the lock.
+# A lease that is not renewed for this long expires: its holder may be suspended, and only its death frees the lock.
 EXPIRY_SECONDS = 10.0
 _HEARTBEAT_BYTES = 1 << 10
 
 
 class WatcherLease:
-    """One process at a time has the turn. Its death gives it back. All methods are quick and block for moments only.
+    """The lease of the one process that watches the home. It is free again when its holder dies or stops renewing it.
 
-    `path` is the sign of life, a small file beside the state DB; the lock lies beside it.
+    It consists of a lock and, at `path`, a heartbeat file with the holder's id. No method blocks.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,10 +42,10 @@ class WatcherLease:
         self._lock = _lock(path)
 
     def acquire(self) -> bool:
-        """Take the turn if nobody has it, or if whoever has it has been silent for too long."""
+        """Take the lease if it is free or has expired. Returns whether this process has it now."""
         try:
             if self._is_expired():
-                # Two that find this at the same time may both go on until the one that was overtaken looks at the sign.
+                # Two processes that do this at once may both have the lease, until the first one renews it and loses.
                 Path(self._lock.lock_file).unlink(missing_ok=True)
             self._lock.acquire(blocking=False)
             with os.fdopen(regular.opened_fd(self._heartbeat, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
@@ -56,7 +56,7 @@ class WatcherLease:
         return True
 
     def renew(self) -> bool:
-        """Give a sign of life; False if another process has superseded this one, which then must not go on."""
+        """Renew the lease; False if another process has taken it over, so that this one must stop."""
         try:
             if regular.content(self._heartbeat, _HEARTBEAT_BYTES) != self._me:
                 return False
@@ -83,16 +83,16 @@ def _lock(path: Path) -> FileLock:
 _FOLDERS = ("sessions/", "archived_sessions/")
 _INDEX = "session_index.jsonl"
 _FILES = (*SUFFIXES, ".tmp")
-# Changes within this time are taken together; a writer that never pauses is seen at least this often.
+# Changes within this time are handled together. A writer that never pauses is seen at this interval, too.
 _DEBOUNCE_MS = 400
-# How often the watching thread looks whether it is to end.
+# How often the watching thread checks `stop`.
 _STEP_MS = 100
-# A watch that could not be set up is tried again at once, so often; then the folders are compared each time before.
+# After a failure, the watch is set up again so often with short pauses, then with long ones. Each time all is synced.
 _RETRIES = 5
 _RETRY_SECONDS = 1.0
 _POLL_SECONDS = 30.0
 _MAX_REASON_CHARS = 300
-# How often a server that does not watch looks whether it is its turn, and the one that does shows that it lives.
+# How often the watching server renews its lease, and the others try to take it.
 _RENEW_SECONDS = 1.0
 
 
@@ -129,7 +129,7 @@ def watch_home(
 
 @dataclass(frozen=True, slots=True)
 class _Watcher:
-    """Brings the index in step with what happens to the files, as long as it has the turn."""
+    """Syncs the index with changes of the files, while it has the lease."""
 
     rollouts: RolloutStore
     state: StateStore
@@ -143,14 +143,14 @@ class _Watcher:
 
     def run(self, in_step: bool) -> None:
         if not in_step:
-            # Before the watch, which takes a quarter of a second to set up on a home of 100,000 threads.
+            # Before the watch is set up, which takes a quarter of a second on a home of 100,000 threads.
             self._sync(None)
         failures = 0
         while self._may_continue():
             try:
                 for changes in self._changes():
                     failures = 0
-                    if not in_step:  # and what changed while the watch was set up
+                    if not in_step:  # again, for what changed while the watch was set up
                         in_step = True
                         self._sync(None)
                     elif changes:
@@ -158,13 +158,13 @@ class _Watcher:
                     if not self._may_continue():
                         return
             except Exception as error:
-                # Something went while the watch was set up, such as a draft of Codex's; or no watch can be had; or what
-                # changed has a name that watchfiles can't tell.
+                # A file vanished while the watch was set up (a draft of Codex's); or the system allows no more watches;
+                # or a changed file has a name that watchfiles can't decode.
                 failures += 1
                 pause = _RETRY_SECONDS if failures <= _RETRIES else _POLL_SECONDS
                 if failures in (1, _RETRIES + 1):
-                    why = str(error)[:_MAX_REASON_CHARS]  # it may name a path of any length
-                    logger.warning("%s can't be watched; looked at every %d s: %s", self.home, pause, why)
+                    why = str(error)[:_MAX_REASON_CHARS]  # it may contain a path of any length
+                    logger.warning("Could not watch %s; syncing it every %d s: %s", self.home, pause, why)
                 in_step = False
                 if not self._pause(pause):
                     return
@@ -174,14 +174,14 @@ class _Watcher:
         return not self.stop.is_set() and self.lease.renew()
 
     def _pause(self, seconds: float) -> bool:
-        """Pause, with signs of life; False if it is to end meanwhile."""
+        """Wait, and keep the lease. False if the watcher must stop."""
         until = time.monotonic() + seconds
         while self._may_continue() and (left := until - time.monotonic()) > 0:
             self.stop.wait(min(left, _RENEW_SECONDS))
         return self._may_continue()
 
     def _changes(self) -> Generator[set[tuple[Change, str]]]:
-        """Changes as they come; none from time to time."""
+        """Sets of changes as they come, and from time to time an empty set."""
         return watch(
             self.home,
             watch_filter=self._is_relevant,
@@ -204,14 +204,14 @@ class _Watcher:
             if report.events:
                 self.wake()
         except StoreFailure as error:
-            logger.warning("a change in the files could not be indexed: %s", error)
+            logger.warning("Could not index a change in the files: %s", error)
         except Exception as error:
             some = ", ".join(sorted(paths or ())[:5]) or "the home"
-            self.failures.log(f"a change in the files could not be indexed ({some})", error)
+            self.failures.log(f"Could not index a change in the files ({some})", error)
 
     def _changed_paths(self, changes: set[tuple[Change, str]]) -> set[str]:
-        """The paths that have changed; with a folder the rollouts in it. Of what is put into a new folder before the
-        system watches that too, nobody tells."""
+        """The changed paths, and for a changed folder all paths in it: the system does not report files that were put
+        into a new folder before it was watched."""
         paths = {_relative(self.home, path) for _, path in changes}
         for path in [path for path in paths if not path.endswith(_FILES)]:
             for folder, _, names in os.walk(self.home / path):
@@ -224,5 +224,5 @@ class _Watcher:
 
 
 def _relative(home: Path, path: str) -> str:
-    # As text: a cascade of 1,000 threads makes 6,000 notices, and with Path their filter took 0.1 s.
+    # Text, not Path: a cascade of 1,000 threads causes 6,000 notices, whose filter took 0.1 s with Path.
     return path.removeprefix(f"{home}{os.sep}").replace(os.sep, "/")
