@@ -198,7 +198,9 @@ def _lagging_codex_rows(
     return {thread_id: paths[thread_id] for thread_id in codex.behind(paths)}
 
 
-def _let_follow(state: StateStore, locks: Leases, codex: CodexRows, written_here: Callable[[], Collection[str]]) -> int:
+def _update_codex_rows(
+    state: StateStore, locks: Leases, codex: CodexRows, written_here: Callable[[], Collection[str]]
+) -> int:
     """Those that another process holds are left to it. Returns how many rows followed."""
     lagging = _lagging_codex_rows(state, codex, written_here)
     followed = 0

@@ -187,11 +187,11 @@ class Catalog:
             self._uncommitted.popleft()
 
     def unreadable(self, index: ThreadIndex, *, archived: bool) -> list[Unreadable]:
-        """What can't be read among the active or the archived rollouts."""
+        """The rollouts that can't be read, among the active or among the archived ones."""
         return [one for one in index.unreadable() if is_archived(f"{one.path}/") == archived]
 
     def hidden(self, index: ThreadIndex, *, archived: bool) -> list[Unreadable]:
-        """The same without those that a row still tells of, as they once were."""
+        """The unreadable rollouts without a row: no list shows their threads."""
         found = self.unreadable(index, archived=archived)
         ids = {one.path: id_in(one.path.rpartition("/")[2]) for one in found}
         rows = index.stamps({thread_id for thread_id in ids.values() if thread_id}) if found else {}
@@ -367,8 +367,10 @@ class Catalog:
             above, below = index.edges_above(thread_id), index.edges_below({thread_id, *unwritten})
             return self._with_unwritten_above(index, thread_id, above), _with_unwritten(below, unwritten)
 
-    def _with_fresh_above(self, index: ThreadIndex, thread_id: str, recorded: Sequence[SpawnEdge]) -> list[SpawnEdge]:
-        """The recorded edges above a thread, and those above the threads in memory that they lead to."""
+    def _with_unwritten_above(
+        self, index: ThreadIndex, thread_id: str, recorded: Sequence[SpawnEdge]
+    ) -> list[SpawnEdge]:
+        """The recorded edges above a thread, continued through loaded threads that have none recorded."""
         edges = {edge.child_id: edge for edge in recorded}
         end = recorded[-1].parent_id if recorded else thread_id
         while end not in edges and (loaded := self.loaded.get(end)) and (parent := loaded.thread.parent_thread_id):

@@ -117,10 +117,14 @@ class HistoryText:
             return None
 
 
-def history_text(rollouts: Rollouts, thread: StoredThread, base_of: BaseOf, *, whole: bool = False) -> HistoryText:
-    """The history of a thread; `base_of` finds a rollout by id. A base that is missing, and a lineage that runs in a
-    circle, are said in `bad`. An attached thread, and what borrows from it, shows nothing of what that borrows, as in
-    Codex; it is in the `whole` history, with which a model goes on."""
+def history_text(
+    rollouts: Rollouts, thread: StoredThread, find_rollout: RolloutFinder, *, whole: bool = False
+) -> HistoryText:
+    """The history of a thread. `find_rollout` finds a rollout by id.
+
+    A missing base, and a chain of bases that is too long or a circle, are reported in `bad`. As in Codex, an attached
+    thread (and what borrows from it) does not show what it borrows; the `whole` history, which a model continues from,
+    includes it."""
     bad: list[BadLine] = []
     borrowed: list[tuple[str, int]] = []
     seen = {thread.path}

@@ -301,8 +301,7 @@ class History:
 
 
 def open_history(store: TurnIndex, text: HistoryText, active_turn_id: str | None = None, last: int = 0) -> History:
-    """The thread's history as its file holds it now. Who opens one brings its index up to date first. `last` is how
-    many of the last turns are fetched on the same way.
+    """Update the index of a thread's history, and return the history. `last`: how many of the last turns to load along.
 
     Raises:
         DamagedRollout: the rollout is gone or can't be read.
@@ -320,8 +319,9 @@ def open_history(store: TurnIndex, text: HistoryText, active_turn_id: str | None
             return History(text, store, mark, active_turn_id, spans)
 
 
-def _read_on(store: TurnIndex, text: HistoryText, mark: IndexCheckpoint | None) -> IndexCheckpoint | None:
-    """Read on from the mark, or all. None if another has indexed the thread meanwhile."""
+def _update_index(store: TurnIndex, text: HistoryText, mark: IndexCheckpoint | None) -> IndexCheckpoint | None:
+    """Index the history from the checkpoint on, or from its beginning. Returns the new checkpoint; None if another
+    reader has updated the index meanwhile."""
     thread_id = text.thread.id
     last = store.spans(thread_id, mark.turns - 1, mark.turns) if mark and mark.turns else []
     builder = IndexBuilder(text, mark, last[0] if last else None)
@@ -339,9 +339,9 @@ def _read_on(store: TurnIndex, text: HistoryText, mark: IndexCheckpoint | None) 
     return update.mark if store.step([update])[0] else None
 
 
-def _strange(store: TurnIndex, scan: HistoryScan, thread_id: str) -> bool:
-    """Whether the lines change turns that lie before the place where the reading began."""
-    if scan.strange:
+def _changes_indexed_turns(store: TurnIndex, builder: IndexBuilder, thread_id: str) -> bool:
+    """Whether the lines change turns before the checkpoint, as far as builder and index can tell together."""
+    if builder.changes_indexed_turns:
         return True
     return any(store.span_of(thread_id, turn_id) is not None for turn_id in builder.possible_turn_ids)
 
@@ -368,8 +368,9 @@ def _still_matches(text: HistoryText, mark: IndexCheckpoint) -> bool:
     return len(data) == mark.end - start and (not mark.check or checksum_of(tail[-CHECKSUM_BYTES:]) == mark.check)
 
 
-def index_small(store: TurnIndex, texts: Sequence[HistoryText]) -> None:
-    """Index the threads of these histories, together those that are small and were not indexed before.
+def index_histories(store: TurnIndex, texts: Sequence[HistoryText]) -> None:
+    """Update the index of these histories. Those that are small and new to it are stored together. A history that
+    can't be read is skipped.
 
     Raises:
         StoreFailure: the index can't be written.
@@ -396,8 +397,8 @@ def index_small(store: TurnIndex, texts: Sequence[HistoryText]) -> None:
         _store_updates(store, updates)
 
 
-def _step_each(store: TurnIndex, steps: Sequence[IndexUpdate]) -> None:
-    """Index these steps together; one by one if something of one of them is no good, so that the others are indexed."""
+def _store_updates(store: TurnIndex, updates: Sequence[IndexUpdate]) -> None:
+    """Store these updates together; one by one if the index can't hold something of one, so that the others are."""
     try:
         store.step(updates)
     except NotStorable as error:

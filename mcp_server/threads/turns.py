@@ -126,7 +126,7 @@ class TurnWriter:
         self._end(loaded, turn, lines, failed=False)
 
     def copied(self, rollouts: Rollouts, source: StoredThread, params: ForkParams, now_ms: int) -> Generator[bytes]:
-        """A fork's history, to stand between its own session metadata and its settings.
+        """The lines that a fork copies from its source's history, as bytes, in batches.
 
         Raises:
             DamagedRollout: a rollout of the history is missing or can't be read.
