@@ -1,4 +1,4 @@
-"""Every way in which a verb can refuse, as a tree.
+"""All errors that a verb can raise, as a tree.
 
 ThreadstoreError
 ├── InvalidRequest              what the caller sent can't be acted on
@@ -43,8 +43,8 @@ ThreadstoreError
     ├── NotStorable
     └── StateDamaged
 
-Each carries typed fields and builds its own sentence: the value, the reason, the way out. Where Codex has a message
-for the case, the sentence starts with it, so that a caller who knows Codex's words finds them.
+Each has typed fields and builds its own sentence: the value, the reason, the way out. Where Codex has a message for
+the case, the sentence starts with Codex's words.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class ThreadstoreError(Exception):
 
 
 class InvalidRequest(ThreadstoreError):
-    """The request itself is at fault; the same call can't succeed at any time."""
+    """The request itself is at fault; the same call can never succeed."""
 
 
 class InvalidArgument(InvalidRequest):
@@ -79,11 +79,11 @@ class InvalidThreadId(InvalidRequest):
 
 
 class InvalidCursor(InvalidRequest):
-    def __init__(self, value: str, reason: str = "it is not one that this server gave out") -> None:
+    def __init__(self, value: str, reason: str = "this server did not issue it") -> None:
         self.value, self.reason = value, reason
         super().__init__(
             f"invalid cursor: {_named(value)} ({reason}); pass next_cursor or backwards_cursor of an earlier answer "
-            "as it was, or leave cursor out to begin at the start"
+            "unchanged, or leave cursor out to start from the beginning"
         )
 
 
@@ -91,7 +91,7 @@ class AmbiguousReference(InvalidRequest):
     def __init__(self, reference: str, candidates: Sequence[str]) -> None:
         self.reference, self.candidates = reference, tuple(candidates)
         super().__init__(
-            f"ambiguous thread reference {_shown(reference)}: it fits {', '.join(self.candidates)}; "
+            f"ambiguous thread reference {_shown(reference)}: it matches {', '.join(self.candidates)}; "
             "call again with one of these ids"
         )
 
@@ -131,13 +131,13 @@ class TurnNotFound(NotFound):
     def __init__(self, turn_id: str, thread_id: str) -> None:
         self.turn_id, self.thread_id = turn_id, thread_id
         super().__init__(
-            f"turn not found: {_named(turn_id)} is no turn of thread {thread_id}; "
+            f"turn not found: {_named(turn_id)} is not a turn of thread {thread_id}; "
             "thread_read with include_turns lists their ids"
         )
 
 
 class WrongState(ThreadstoreError):
-    """The thread exists, and the verb does not fit the state it is in."""
+    """The thread exists, but its state does not allow the verb."""
 
 
 class ThreadArchived(WrongState):
@@ -210,8 +210,8 @@ class PaginatedHistory(WrongState):
     def __init__(self, thread_id: str, reason: str) -> None:
         self.thread_id, self.reason = thread_id, reason
         super().__init__(
-            f"thread {thread_id} has a paginated history, and Codex keeps the git info of such a thread in its own "
-            f"database alone ({reason}); set it in Codex, or call thread_fork with this id and set it on the copy"
+            f"thread {thread_id} has a paginated history, and Codex keeps the git info of such a thread only in "
+            f"its own database ({reason}); set it in Codex, or call thread_fork with this id and set it on the copy"
         )
 
 
@@ -219,7 +219,7 @@ class UnknownHistoryMode(WrongState):
     def __init__(self, thread_id: str, mode: str) -> None:
         self.thread_id, self.mode = thread_id, mode
         super().__init__(
-            f"thread {thread_id} has a history of kind {_shown(mode)}, which is not written to; "
+            f"thread {thread_id} has history mode {_shown(mode)}, which this server does not write; "
             "call thread_fork with this id and go on in the copy"
         )
 
@@ -258,7 +258,7 @@ class AttachedThreadExists(WrongState):
 
 
 class ActiveWriter(ThreadstoreError):
-    """Another process holds the writer lock. `holder` says which, as far as the system tells."""
+    """Another process holds the writer lock. `holder` names it as far as the system knows."""
 
     def __init__(self, thread_id: str, holder: str) -> None:
         self.thread_id, self.holder = thread_id, holder
@@ -269,7 +269,7 @@ class ActiveWriter(ThreadstoreError):
 
 
 class SelfHarm(ThreadstoreError):
-    """An agent may not end its own thread, nor one that it runs under."""
+    """An agent may not archive, delete or interrupt its own thread or an ancestor."""
 
     verb = "change"
 
@@ -295,8 +295,8 @@ class WouldInterruptSelf(SelfHarm):
 
 
 class ConfirmationRequired(ThreadstoreError):
-    """A deletion that nobody agreed to: no id was given, or another one; a person `declined`; or more would go than
-    they were told of (`added`)."""
+    """A deletion without consent: no id or a wrong id was confirmed, a person `declined`, or there are sub-agents that
+    they were not asked about (`added`)."""
 
     def __init__(
         self, thread_id: str, given: str | None = None, *, declined: bool = False, added: Sequence[str] = ()
@@ -310,7 +310,7 @@ class ConfirmationRequired(ThreadstoreError):
         elif added:
             sentence = (
                 f"thread {thread_id} has more sub-agents now than when the deletion was agreed to "
-                f"({', '.join(self.added)}), so nothing was deleted; call again, so that it is agreed to as it is now"
+                f"({', '.join(self.added)}), so nothing was deleted; call again to confirm all of them"
             )
         else:
             sentence = (
@@ -325,8 +325,8 @@ class RequestInProgress(ThreadstoreError):
     def __init__(self, request_id: str, tool: str, since: str) -> None:
         self.request_id, self.tool, self.since = request_id, tool, since
         super().__init__(
-            f"the first call of {tool} with request_id {_shown(request_id)} is under way since {since}; repeat "
-            "the call in a while to get its result"
+            f"the first call of {tool} with request_id {_shown(request_id)} is running since {since}; repeat "
+            "the call later to get its result"
         )
 
 
@@ -334,9 +334,9 @@ class OutcomeUnknown(ThreadstoreError):
     def __init__(self, request_id: str, tool: str, since: str, look: str) -> None:
         self.request_id, self.tool, self.since, self.look = request_id, tool, since, look
         super().__init__(
-            f"a call of {tool} with request_id {_shown(request_id)} began at {since}, and its server ended before the "
-            f"outcome was on record, so it may be done or not, and is not done a second time; {look}, and call again "
-            "with a new request_id if it was not done"
+            f"a call of {tool} with request_id {_shown(request_id)} began at {since}, but its server ended before it "
+            f"recorded the outcome; it may or may not have been done, so it is not repeated; {look}; "
+            "if it was not done, call again with a new request_id"
         )
 
 
@@ -369,7 +369,7 @@ class DamagedRollout(StoreFailure):
 class PathOutsideHome(StoreFailure):
     def __init__(self, path: str, folder: str) -> None:
         self.path, self.folder = path, folder
-        super().__init__(f"rollout path {_named(path)} must be in {folder} directory of the home; it was left alone")
+        super().__init__(f"rollout path {_named(path)} must be in {folder} directory of the home; it was not touched")
 
 
 class RolloutNameTaken(StoreFailure):
@@ -379,11 +379,11 @@ class RolloutNameTaken(StoreFailure):
 
 
 class NotStorable(StoreFailure):
-    """One of the rows that were to be written together is at fault, and neither the disk nor the database."""
+    """A row can't be stored because of a value in it. Disk and database are fine."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        super().__init__(f"the state DB has no room for a value that a rollout holds: {reason}; store_status names it")
+        super().__init__(f"the state DB can't store a value of a rollout: {reason}; store_status names the rollout")
 
 
 class StateDamaged(StoreFailure):
@@ -396,7 +396,7 @@ class StateDamaged(StoreFailure):
 
 
 def _named(text: str) -> str:
-    """A name that was made by a program: as it is if it is one word, else in quotes."""
+    """The text as it is if it is one word, else in quotes."""
     return text if _WORD.fullmatch(text) else _shown(text)
 
 

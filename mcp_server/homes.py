@@ -37,7 +37,7 @@ def check_home(home: Path, named_by: str | None, *, new: bool) -> None:
     try:
         problem = _problem(home, named_by, new)
     except OSError as error:
-        problem = f"it can't be looked at ({error.strerror})", "mend its rights, or name another folder with --home"
+        problem = f"it can't be opened ({error.strerror})", "fix its permissions, or name another folder with --home"
     if problem is not None:
         raise InvalidArgument(named_by or "home", str(home), *problem)
 
@@ -48,16 +48,16 @@ def _problem(home: Path, named_by: str | None, new: bool) -> tuple[str, str] | N
         what = "it" if folder == home else f"its {folder.name}"
         if os.path.lexists(folder) and not folder.is_dir():
             if folder.is_symlink():
-                return f"{what} is a link that leads to {folder.readlink()}, which is not there", f"mend it, {another}"
-            return f"{what} is no folder", f"move that away, {another}"
+                return f"{what} is a link that leads to {folder.readlink()}, which does not exist", f"fix it, {another}"
+            return f"{what} is not a folder", f"move that away, {another}"
         if os.path.lexists(folder) and not os.access(folder, os.R_OK | os.X_OK):
-            return f"{what} can't be read ({os.strerror(errno.EACCES)})", f"mend the rights of {folder}, {another}"
+            return f"{what} can't be read ({os.strerror(errno.EACCES)})", f"fix the permissions of {folder}, {another}"
     if not new and not home.exists():
         return "there is no such folder", "check the path; `threadstore serve` begins a new home"
     if not new and not any(os.path.lexists(home / entry) for entry in _ENTRIES):
-        return "it holds no threads, nor anything else of a home", f"check the path, {another}"
+        return "it holds no threads and nothing else of a home", f"check the path, {another}"
     if named_by is not None and not home.exists() and not home.parent.is_dir():
-        return f"it is not there, nor is {home.parent}", "check the path, or make that folder first"
+        return f"neither it nor {home.parent} exists", "check the path, or make that folder first"
     return None
 
 
@@ -93,8 +93,8 @@ def check_demo_home(home: Path) -> None:
     if holds_threads(home):
         raise InvalidArgument(
             *("--home", str(home)),
-            "it holds threads, and the demo makes threads of its own, which it archives and leaves there",
-            "leave --home out for a home that is removed again, or name a new folder",
+            "it holds threads, and the demo would add and archive threads of its own",
+            "leave --home out for a temporary home, or name a new folder",
         )
     try:
         check_writable(home)

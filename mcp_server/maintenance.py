@@ -75,8 +75,8 @@ def _doctor(config: Config, repair: bool, yes: bool) -> int:
     if not repair or (report.in_step and not report.abandoned):
         return 0 if report.in_step else 1
     console.print(
-        f"A repair would read {len(report.missing)} files and {len(report.stale)} rows again, and take "
-        f"{len(report.abandoned)} abandoned drafts away."
+        f"A repair would read {len(report.missing)} files and {len(report.stale)} rows again, and remove "
+        f"{len(report.abandoned)} abandoned drafts."
     )
     if not yes and not _confirmed(console):
         return 1
@@ -117,7 +117,7 @@ def _why_no_index(path: Path | None) -> str:
             check_writable(path.parent)
     except OSError as error:
         return (
-            f"there is no usable state DB, and none can be made, since {path} can't be written ({error.strerror}). "
+            f"there is no usable state DB, and none can be created, since {path} can't be written ({error.strerror}). "
             "THREADSTORE_SQLITE_HOME may name another folder for it; `threadstore serve --read-only` needs none."
         )
     return "there is no usable state DB; `threadstore serve` or `threadstore reindex` builds one."
@@ -133,12 +133,12 @@ def _show(console: Console, config: Config, report: doctor.DoctorReport) -> None
     console.print(table)
     problems = {
         "missing (file without row)": list(report.missing),
-        "stale (row without its file as it was)": [f"{r.thread_id} {r.reason}: {r.path}" for r in report.stale],
+        "stale (row that differs from its file)": [f"{r.thread_id} {r.reason}: {r.path}" for r in report.stale],
         "duplicate ids": [f"{i}: {', '.join(paths)}" for i, paths in report.duplicates.items()],
         "malformed": [f"{b.path} at byte {b.offset}: {b.reason}" for b in report.malformed],
         "abandoned drafts": list(report.abandoned),
         "locked elsewhere": [f"{i}: {holder_sentence(holder)}" for i, holder in report.foreign.items()],
-        "operations cut short": [f"{o.kind} of {o.root_id} ({o.id})" for o in report.running],
+        "unfinished operations": [f"{o.kind} of {o.root_id} ({o.id})" for o in report.running],
     }
     for name, lines in problems.items():
         if lines:

@@ -102,10 +102,10 @@ def _listen_problem(error: OSError) -> tuple[str, str]:
     if error.errno == errno.EADDRINUSE:
         return "address already in use", "stop what listens there, or pass another port (0: any that is free)"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return "the system lets nobody but root listen there", "pass a port above 1023"
+        return "only root may listen there", "pass a port above 1023"
     if isinstance(error, socket.gaierror) or error.errno in _NO_SUCH_ADDRESS:
-        return "it is no address of this machine", "pass 127.0.0.1, or one that `ip address` shows"
-    return f"nobody can listen there ({error.strerror or error})", "pass another address"
+        return "it is not an address of this machine", "pass 127.0.0.1, or one that `ip address` shows"
+    return f"the server can't listen there ({error.strerror or error})", "pass another address"
 
 
 def url_of(host: str, port: int) -> str:

@@ -136,7 +136,7 @@ def test_a_home_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept", encoding="utf-8")
     done = run("--home", str(tmp_path / "file"))
     assert done.returncode == 2
-    assert "it is no folder" in done.stderr
+    assert "it is not a folder" in done.stderr
     assert (tmp_path / "file").read_text(encoding="utf-8") == "kept"
 
 

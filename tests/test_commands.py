@@ -103,7 +103,7 @@ def test_what_lies_in_a_folder_that_may_not_be_read_is_no_new_home(tmp_path: Pat
     for command in COMMANDS.values():
         code, told = said(*command, "--home", str(tmp_path / "closed" / "home"), before=POWERLESS)
         assert code == 2
-        assert "it can't be looked at (Permission denied)" in told
+        assert "it can't be opened (Permission denied)" in told
 
 
 @pytest.mark.parametrize("name", ["doctor", "reindex"])
@@ -211,7 +211,7 @@ def test_an_address_that_this_machine_has_not_is_said(tmp_path: Path) -> None:
     for host in ("192.0.2.1", "nobody.invalid"):
         done = run("serve", "--home", str(tmp_path), "--http", f"{host}:{free_port()}", **env)
         assert done.returncode == 2
-        assert "it is no address of this machine" in done.stderr
+        assert "it is not an address of this machine" in done.stderr
 
 
 @pytest.mark.parametrize("token", ["x" * 15, "  ", "x" * 15 + " "])

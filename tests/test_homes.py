@@ -54,7 +54,7 @@ def _sessions_on_a_disk_that_is_away(home: Path) -> None:
 
 
 MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "a file": (_file, "it is no folder"),
+    "a file": (_file, "it is not a folder"),
     "a link to nothing": (_link_to_nothing, "it is a link that leads to"),
     "a home whose disk is away": (_sessions_on_a_disk_that_is_away, "its sessions is a link that leads to"),
 }
@@ -87,7 +87,7 @@ def test_a_home_whose_very_parent_is_missing_is_taken_for_a_mistake(tmp_path: Pa
     home = tmp_path / "hoem" / "me"
     done = run("serve", "--home", str(home)) if by == "--home" else run("serve", **{by: str(home)})
     assert done.returncode == 2
-    assert flat(f"it is not there, nor is {tmp_path / 'hoem'}") in flat(done.stderr)
+    assert flat(f"neither it nor {tmp_path / 'hoem'} exists") in flat(done.stderr)
     assert by in done.stderr
     assert everything(tmp_path) == []
 

@@ -92,9 +92,7 @@ def unknown_tool(name: str, known: Sequence[str]) -> CallToolResult:
 
 def unexpected_error(tool: str) -> CallToolResult:
     """The tool error for an unexpected exception. Its text may hold secrets, so only the log shows it."""
-    return failure(
-        "internal_error", f"{tool} failed in a way that was not foreseen; the server's log (stderr) has the cause"
-    )
+    return failure("internal_error", f"{tool} failed unexpectedly; the server's log (stderr) has the cause")
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
