@@ -23,6 +23,7 @@ ThreadstoreError
 │   ├── PaginatedHistory
 │   ├── UnknownHistoryMode
 │   ├── CompressedRollout
+│   ├── RolloutChanged
 │   ├── ThreadDeleted
 │   ├── ForkedHistoryInUse
 │   └── AttachedThreadExists
@@ -230,6 +231,17 @@ class CompressedRollout(WrongState):
         super().__init__(
             f"the rollout of thread {thread_id} is compressed and can't be appended to; "
             "call thread_fork with this id and go on in the copy"
+        )
+
+
+class RolloutChanged(WrongState):
+    """A rollout is not as long as its writer left it: somebody else has written to it."""
+
+    def __init__(self, path: str, expected: int, found: int) -> None:
+        self.path, self.expected, self.found = path, expected, found
+        super().__init__(
+            f"`{path}` has {found} bytes where {expected} were expected, so nothing was written: another program has "
+            "written to it without the thread's lock; call thread_unsubscribe and thread_resume, and repeat the call"
         )
 
 

@@ -39,6 +39,7 @@ CODES: dict[type[ThreadstoreError], str] = {
     errors.PaginatedHistory: "paginated_history",
     errors.UnknownHistoryMode: "unknown_history_mode",
     errors.CompressedRollout: "compressed_rollout",
+    errors.RolloutChanged: "rollout_changed",
     errors.ThreadDeleted: "thread_deleted",
     errors.ForkedHistoryInUse: "forked_history_in_use",
     errors.AttachedThreadExists: "attached_thread_exists",

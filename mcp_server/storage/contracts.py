@@ -94,14 +94,16 @@ class Rollouts(Protocol):
         """
         ...
 
-    def append(self, path: str, data: bytes) -> FileStamp:
-        """Append whole lines in one write and flush them to the disk. A torn tail is closed with a newline first,
-        so that nothing is glued to it. The caller holds the writer lock. On an error the file is cut back to what it
+    def append(self, path: str, data: bytes, *, at: int) -> FileStamp:
+        """Append whole lines in one write and flush them to the disk. The caller holds the lease. `at` is the size that
+        it left the rollout with, so that a writer who has lost its lease, and does not know of it, is refused. A torn
+        tail is closed with a newline first, so that nothing is glued to it. On an error the file is cut back to what it
         was.
 
         Raises:
             DamagedRollout: there is no such file.
             CompressedRollout: the file is compressed.
+            RolloutChanged: it has another size.
         """
         ...
 

@@ -147,11 +147,12 @@ class _Watcher:
             self._sync(None)
         failures = 0
         while self._may_continue():
+            caught_up = False
             try:
                 for changes in self._changes():
                     failures = 0
-                    if not in_step:  # again, for what changed while the watch was set up
-                        in_step = True
+                    if not caught_up:  # for what changed while the watch was set up
+                        caught_up = True
                         self._sync(None)
                     elif changes:
                         self._sync(self._changed_paths(changes))
@@ -165,7 +166,6 @@ class _Watcher:
                 if failures in (1, _RETRIES + 1):
                     why = str(error)[:_MAX_REASON_CHARS]  # it may contain a path of any length
                     logger.warning("Could not watch %s; syncing it every %d s: %s", self.home, pause, why)
-                in_step = False
                 if not self._pause(pause):
                     return
                 self._sync(None)

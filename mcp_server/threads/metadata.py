@@ -220,7 +220,7 @@ class Metadata:
                     continue
                 if line.type == "session_meta":
                     updated = recording.git_updated(line.payload, thread.git or GitInfo(), self._now())
-                    return rollouts.append(thread.path, encode_line(updated))
+                    return rollouts.append(thread.path, encode_line(updated), at=thread.stamp.size)
         raise DamagedRollout(thread.path, "does not start with session metadata")
 
 

@@ -163,7 +163,7 @@ class TurnWriter:
             lines = loaded.numbering.number(lines, turn_id, self._now())
         data = b"".join(encode_line(line) for line in lines)
         if loaded.has_rollout:
-            stamp = loaded.rollouts.append(loaded.thread.path, data)
+            stamp = loaded.rollouts.append(loaded.thread.path, data, at=loaded.thread.stamp.size)
         else:
             buffered = b"".join(encode_line(line) for line in loaded.pending)
             stamp = loaded.rollouts.create(loaded.thread.path, buffered + data)

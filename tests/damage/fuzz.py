@@ -210,7 +210,7 @@ def run_case(data: bytes) -> None:
         check_types(thread_view(thread, rollouts, turns=history.turns))
     before = whole_lines(data)
     new = encode_line(recording.agent_message("turn-x", "appended", NOW)[0])
-    rollouts.append(PATH, new)
+    rollouts.append(PATH, new, at=len(data))
     after = [raw.data for batch in rollouts.lines(PATH) for raw in batch]
     assert [line for line in after if line in before] == [line for line in before if line.strip()], (
         "a good line is lost"

@@ -105,10 +105,10 @@ class Disk:
         rollouts = self.server.runtime.rollouts
         append = rollouts.append
 
-        def slowly(path: str, data: bytes) -> FileStamp:
+        def slowly(path: str, data: bytes, *, at: int) -> FileStamp:
             anyio.from_thread.run_sync(self.written_to.set)
             anyio.from_thread.run(self.go_on.wait)
-            return append(path, data)
+            return append(path, data, at=at)
 
         rollouts.append = slowly  # type: ignore[method-assign]
 

@@ -16,6 +16,7 @@ from mcp_server.errors import (
     DamagedRollout,
     InvalidThreadId,
     PathOutsideHome,
+    RolloutChanged,
     RolloutNameTaken,
 )
 from mcp_server.storage import rollout_text as rawlines
@@ -154,7 +155,7 @@ def test_create_does_not_overwrite(store: RolloutStore) -> None:
 def test_append_adds_lines_and_returns_the_new_stamp(store: RolloutStore) -> None:
     store.create(PATH_A, b"one\n")
     other = store.create(PATH_B, b"other\n")
-    stamp = store.append(PATH_A, b"two\nthree\n")
+    stamp = store.append(PATH_A, b"two\nthree\n", at=4)
     file = store.stat(PATH_A)
     assert file is not None
     assert file.stamp == stamp
@@ -163,14 +164,23 @@ def test_append_adds_lines_and_returns_the_new_stamp(store: RolloutStore) -> Non
     assert [file.stamp for file in store.walk() if file.thread_id == B] == [other]
 
 
+def test_append_by_a_writer_that_another_has_overtaken_is_refused_and_writes_nothing(store: RolloutStore) -> None:
+    store.create(PATH_A, b"one\n")
+    store.append(PATH_A, b"of the other\n", at=4)
+    for late in (b"late\n", b""):
+        with pytest.raises(RolloutChanged, match="has 17 bytes where 4 were expected"):
+            store.append(PATH_A, late, at=4)
+    assert content(store, PATH_A) == [b"one", b"of the other"]
+
+
 def test_append_of_nothing_touches_nothing(store: RolloutStore) -> None:
     stamp = store.create(PATH_A, b"torn")
-    assert store.append(PATH_A, b"") == stamp
+    assert store.append(PATH_A, b"", at=4) == stamp
 
 
 def test_append_closes_a_torn_tail_first(store: RolloutStore) -> None:
     store.create(PATH_A, b'one\n{"half')
-    store.append(PATH_A, b"two\n")
+    store.append(PATH_A, b"two\n", at=10)
     assert content(store, PATH_A) == [b"one", b'{"half', b"two"]
 
 
@@ -185,7 +195,7 @@ def test_append_after_any_tail_gives_back_each_whole_line(
 ) -> None:
     store = RolloutFiles(tmp_path_factory.mktemp("home")) if make == "files" else MemoryRollouts()
     store.create(PATH_A, tail)
-    store.append(PATH_A, b"".join(b"#" + line + b"\n" for line in lines))
+    store.append(PATH_A, b"".join(b"#" + line + b"\n" for line in lines), at=len(tail))
     got = all_lines(store, PATH_A)
     assert [line.data for line in got[-len(lines) :]] == [b"#" + line for line in lines]
     assert all(line.whole for line in got)
@@ -200,14 +210,14 @@ def test_pieces_of_many_files_are_read_and_what_can_not_be_is_told(store: Rollou
 
 def test_append_to_a_missing_file_is_an_error_and_creates_none(store: RolloutStore) -> None:
     with pytest.raises(DamagedRollout, match="is gone"):
-        store.append(PATH_A, b"one\n")
+        store.append(PATH_A, b"one\n", at=0)
     assert list(store.walk()) == []
 
 
 def test_append_to_a_compressed_rollout_is_refused(store: RolloutStore) -> None:
     stamp = store.create(f"{PATH_A}.zst", b"")
     with pytest.raises(CompressedRollout, match=A):
-        store.append(f"{PATH_A}.zst", b"one\n")
+        store.append(f"{PATH_A}.zst", b"one\n", at=0)
     assert [file.stamp for file in store.walk()] == [stamp]
 
 
@@ -216,7 +226,7 @@ def test_writes_outside_of_the_two_folders_are_refused(store: RolloutStore, path
     with pytest.raises(PathOutsideHome):
         store.create(path, b"")
     with pytest.raises(PathOutsideHome):
-        store.append(path, b"one\n")
+        store.append(path, b"one\n", at=0)
     with pytest.raises(PathOutsideHome):
         store.remove(path)
 

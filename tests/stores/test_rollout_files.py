@@ -107,7 +107,7 @@ def test_a_link_that_leads_out_of_the_home_is_refused(
     assert list(files.walk()) == []
     assert files.stat(PATH_A) is None
     attempts: list[Callable[[], object]] = [
-        lambda: files.append(PATH_A, b"x\n"),
+        lambda: files.append(PATH_A, b"x\n", at=0),
         lambda: files.archive(PATH_A),
         lambda: files.remove(PATH_A),
         lambda: content(files, PATH_A),
@@ -193,7 +193,7 @@ def test_a_failed_append_cuts_the_file_back(
 
     monkeypatch.setattr(durable, "_write", full)
     with pytest.raises(StoreFailure, match="No space left"):
-        files.append(PATH_A, b"two\n")
+        files.append(PATH_A, b"two\n", at=8)
     assert (tmp_path / PATH_A).read_bytes() == b"one\ntorn"
 
 

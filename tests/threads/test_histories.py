@@ -42,8 +42,10 @@ class Rollout:
 
     def write(self, *lines: RolloutLine) -> None:
         data = b"".join(map(encode_line, lines))
-        write = self.files.append if self.lines else self.files.create
-        self.stamp = write(self.path, data)
+        if self.lines:
+            self.stamp = self.files.append(self.path, data, at=self.stamp.size)
+        else:
+            self.stamp = self.files.create(self.path, data)
         self.lines += lines
 
     def open(self) -> History:

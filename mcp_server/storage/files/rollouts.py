@@ -12,6 +12,7 @@ from mcp_server.codex.lines import RawLine
 from mcp_server.codex.paths import ACTIVE, ARCHIVED, COMPRESSED, rollout_path, thread_id_of
 from mcp_server.errors import (
     CompressedRollout,
+    RolloutChanged,
     StoreFailure,
     WriteFailed,
 )
@@ -116,13 +117,15 @@ class RolloutFiles(RolloutStore):
             if draft is not None:
                 draft.drop()
 
-    def append(self, path: str, data: bytes) -> FileStamp:
+    def append(self, path: str, data: bytes, *, at: int) -> FileStamp:
         full = self._inside(path, ACTIVE, ARCHIVED)
         if path.endswith(COMPRESSED):
             raise CompressedRollout(thread_id_of(PurePosixPath(path).name) or path)
         with writing(path):
             self._undo(full)
             before = full.stat()
+            if before.st_size != at:
+                raise RolloutChanged(path, at, before.st_size)
             if not data:
                 return stamp_of(before)
             try:

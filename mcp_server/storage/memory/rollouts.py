@@ -29,7 +29,14 @@ from mcp_server.codex.paths import (
     rollout_path,
     thread_id_of,
 )
-from mcp_server.errors import ActiveWriter, CompressedRollout, DamagedRollout, RolloutNameTaken, StoreFailure
+from mcp_server.errors import (
+    ActiveWriter,
+    CompressedRollout,
+    DamagedRollout,
+    RolloutChanged,
+    RolloutNameTaken,
+    StoreFailure,
+)
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.contracts import Holder, Leases, RolloutStore
 from mcp_server.storage.describe import describe
@@ -114,12 +121,14 @@ class MemoryRollouts(RolloutStore):
     def drafted(self, path: str, parts: Generator[bytes]) -> Generator[Callable[[], FileStamp]]:
         yield partial(self.create, path, b"".join(parts))
 
-    def append(self, path: str, data: bytes) -> FileStamp:
+    def append(self, path: str, data: bytes, *, at: int) -> FileStamp:
         check_path(path, ACTIVE, ARCHIVED)
         if path.endswith(COMPRESSED):
             raise CompressedRollout(thread_id_of(PurePosixPath(path).name) or path)
         if path not in self._files:
             raise DamagedRollout(path, "is gone")
+        if (size := len(self._files[path][0])) != at:
+            raise RolloutChanged(path, at, size)
         if data:
             self._files[path] = (_closed(self._files[path][0]) + data, time.time_ns())
         return self._file(path).stamp
