@@ -1,7 +1,7 @@
-"""What tells cheaply that others have changed a home: stamps of its folders, of some of its rollouts, of
-session_index.jsonl and of Codex's state DB. Blocking.
+"""Detects cheaply what others have changed in a home, by the stamps of its folders, of some rollouts, of
+session_index.jsonl and of Codex's state DB.
 
-A new, moved, replaced or removed rollout gives its folder another mtime; one that was written to does not.
+Creating, moving, replacing or removing a rollout changes the mtime of its folder; writing to one does not.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from mcp_server.storage.files.codex_db import database_files
 from mcp_server.storage.files.locks import LOCK_FOLDER
 from mcp_server.storage.files.stamps import Stamps, is_settled, settled, stamps_of
 
-# In a folder that has changed, each rollout is looked at too, since one may have been put in the place of another.
+# In a changed folder, up to so many rollouts are compared by stamp, since one may have been replaced.
 _LOOKED_AT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What is called a rollout in one folder, by path; with its stamp, where that was looked at."""
+    """The files with a rollout's name in one folder, by path, with their stamps if these were read."""
 
     folder: str
     rollouts: Mapping[str, FileStamp | None] = field(default_factory=dict[str, FileStamp | None])
@@ -34,8 +34,8 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class HomeChanges:
-    """What differs from the last look: folders, rollouts that have another stamp or are gone (None), the threads that
-    somebody may write to, and whether the names or Codex's state DB may have changed."""
+    """What has changed: the listings of changed folders, rollouts `written` to (None: gone), and whether session names
+    or Codex's state DB may have changed. `writers` are the threads that have a writer lock now."""
 
     listings: list[Listing]
     written: dict[str, FileStamp | None]
@@ -56,7 +56,7 @@ class ChangeDetector:
         self._now: tuple[dict[str, int | None], Stamps | None, Stamps | None] = ({}, None, None)
 
     def detect(self, rollouts: Mapping[str, FileStamp]) -> HomeChanges:
-        """Look at all folders, and at these rollouts, which had these stamps."""
+        """Compare all folders, and these rollouts with their earlier stamps."""
         folders: dict[str, int | None] = {}
         listings = list(self._changed_folders(folders))
         began = time.time_ns()
@@ -72,7 +72,7 @@ class ChangeDetector:
         )
 
     def acknowledge(self) -> None:
-        """What the last look saw is taken into account."""
+        """The caller has handled what the last `detect` reported."""
         folders, self._names, self._codex = self._now
         self._folders |= folders
         for folder in [name for name, mtime in self._folders.items() if mtime == _GONE and "/" in name]:
@@ -128,7 +128,7 @@ class ChangeDetector:
                 yield path, stamp_of(stat)
 
     def _writers(self) -> frozenset[str]:
-        """The threads that have a writer lock, whoever holds it."""
+        """The threads that have a writer lock file, whoever holds it."""
         try:
             names = os.listdir(self._home / LOCK_FOLDER)
         except OSError:
@@ -141,7 +141,7 @@ _GONE = -1
 
 
 def keep_newest(rollouts: Mapping[str, FileStamp], most: int, beyond: Collection[str] = ()) -> dict[str, FileStamp]:
-    """Those of the rollouts that were written to last, at most so many, and all `beyond`."""
+    """Of the rollouts, the `most` last written ones, and those in `beyond`."""
     newest_first = sorted(rollouts, key=lambda path: rollouts[path].mtime_ns, reverse=True)
     kept = {*newest_first[:most], *beyond}
     return {path: stamp for path, stamp in rollouts.items() if path in kept}

@@ -1,6 +1,6 @@
-"""Compares the index with the files and says what is wrong, in the words of Codex's doctor; mends it by a sync.
+"""The doctor: compares the index with the files and reports differences in the words of Codex's doctor. Repairs them.
 
-An examination reads and never writes. It is no snapshot: what changes while it runs may show up as a difference.
+An examination never writes. It is not a snapshot: a change while it runs may show up as a difference.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class StaleRow:
-    """A row that its file no longer bears out: `gone`, `moved` to another path, or `changed` since it was indexed."""
+    """A row that no longer matches its file: the file is `gone`, `moved` or has `changed` since it was indexed."""
 
     thread_id: str
     path: str
@@ -45,13 +45,18 @@ class StaleRow:
 
 @dataclass(frozen=True, slots=True)
 class DoctorReport:
-    """The state of a home. Sizes are bytes on disk; what concerns rows is empty, and `rows` None, without a state DB.
+    """The state of a home. Sizes are bytes on disk. Without a state DB, `rows` is None and fields about rows are empty.
 
-    `missing` are paths of usable files without a row, `duplicates` by id the paths of a thread's file and of its copies
-    (`file_rank`), `replaced` the number of rollouts that are kept beside the one that a revert has put in their place,
-    `malformed` the files and lines that can't be used, `abandoned` the drafts that killed processes have left,
-    `names` the number of names in session_index.jsonl, `largest` the sizes of the largest threads, `unreadable` the
-    threads of stale rows whose file can't be read any more, which a repair leaves as they are.
+    Fields:
+        missing: paths of usable files without a row.
+        duplicates: by thread, the paths of its file and of the copies of it (`file_rank`).
+        replaced: the number of rollouts that reverts have replaced, and that are kept.
+        malformed: files and lines that can't be used.
+        abandoned: drafts that killed processes have left.
+        names: the number of names in session_index.jsonl.
+        largest: by thread, the sizes of the largest ones.
+        held, foreign: threads whose writer lock this process, or another one, holds.
+        unreadable: threads of stale rows whose file can't be read any more. A repair skips them.
     """
 
     files: Counts
@@ -106,10 +111,10 @@ class RepairReport:
     after: DoctorReport | None = None
     written_here: frozenset[str] = frozenset()
     codex_rows: int = 0
-    """Rows of Codex that tell otherwise than the files where their threads are; those that followed, if it was done."""
+    """How many of Codex's rows disagree with the files about where a thread is; after a repair, how many it updated."""
 
     def counts(self) -> dict[str, int]:
-        """What a repair did, or what it would do: rows by what happens to them, and drafts that it takes away."""
+        """What a repair did or would do: rows by kind of change, abandoned drafts that it deletes, Codex's rows."""
         before, kinds = self.before, ("added", "changed", "moved", "vanished")
         if self.done is not None:
             kinds_found = Counter({kind: len(getattr(self.done, kind)) for kind in kinds})
@@ -125,10 +130,9 @@ class RepairReport:
 
 
 def examine(rollouts: RolloutStore, state: StateStore | None, locks: Leases, *, deep: bool = False) -> DoctorReport:
-    """Say how index and files stand to each other. Writes nothing.
+    """Compare index and files. Writes nothing.
 
-    Files that the index doesn't know in their present state are read, the others only if `deep`, which finds malformed
-    lines in them too.
+    Reads only the files that differ from their rows; if `deep`, all files, to find malformed lines in them too.
     """
     walked = _Walked(rollouts)
     differs = state.compare(walked.files()) if state else Difference(frozenset(walked.paths()))
@@ -184,7 +188,7 @@ def repair(
         return RepairReport(before, written_here=frozenset(written_here()), codex_rows=len(lagging))
     for path in before.abandoned:
         rollouts.remove(path)
-    state.note_unreadable([], [one.path for one in state.unreadable()])  # so that all of it is tried again
+    state.note_unreadable([], [one.path for one in state.unreadable()])  # so that the sync tries to read them again
     done = sync(rollouts, state, written_here=written_here, more_names=more_names)
     followed = _update_codex_rows(state, locks, codex or NoCodexRows(), written_here)
     return RepairReport(before, done, examine(rollouts, state, locks, deep=deep), codex_rows=followed)
@@ -193,7 +197,7 @@ def repair(
 def _lagging_codex_rows(
     state: StateStore, codex: CodexRows, written_here: Callable[[], Collection[str]]
 ) -> dict[str, str]:
-    """Where the rollouts lie of the threads that Codex's rows tell otherwise of."""
+    """The paths, by thread, of the rollouts that Codex's rows have at another path."""
     paths = {thread_id: path for thread_id, (path, _) in (state.stamps()).items() if thread_id not in written_here()}
     return {thread_id: paths[thread_id] for thread_id in codex.behind(paths)}
 
@@ -201,7 +205,8 @@ def _lagging_codex_rows(
 def _update_codex_rows(
     state: StateStore, locks: Leases, codex: CodexRows, written_here: Callable[[], Collection[str]]
 ) -> int:
-    """Those that another process holds are left to it. Returns how many rows followed."""
+    """Update Codex's rows that lag behind the files, except of threads that another process holds. Returns how many it
+    updated."""
     lagging = _lagging_codex_rows(state, codex, written_here)
     followed = 0
     for thread_id in lagging:
@@ -210,7 +215,7 @@ def _update_codex_rows(
         except ActiveWriter:
             continue
         try:
-            stamps = state.stamps([thread_id])  # it may have been moved until it was ours
+            stamps = state.stamps([thread_id])  # it may have been moved before we had the lock
             if thread_id in stamps and codex.move({thread_id: stamps[thread_id][0]}) is None:
                 followed += 1
         finally:
@@ -219,7 +224,7 @@ def _update_codex_rows(
 
 
 class _Walked:
-    """The rollout files of a home, counted as they are walked over."""
+    """Walks over the rollout files of a home and counts them."""
 
     def __init__(self, rollouts: RolloutStore) -> None:
         self._rollouts = rollouts
@@ -238,8 +243,8 @@ class _Walked:
 
 @dataclass(slots=True)
 class _Examination:
-    """Which file carries which id, of the threads alone whose files are not told by the rows: in a large home that is
-    in order there are none. `differing` are path by id of the rows that are not borne out."""
+    """Collects the files, by id, of threads whose files differ from their rows: none, in a home in good order.
+    `differing` are the paths, by id, of rows that don't match their file."""
 
     differing: dict[str, str]
     held: defaultdict[str, list[RolloutFile]] = field(default_factory=lambda: defaultdict[str, list[RolloutFile]](list))
@@ -247,26 +252,26 @@ class _Examination:
     unusable: set[str] = field(default_factory=set[str])
 
     def read(self, rollouts: RolloutStore, files: Iterable[RolloutFile]) -> None:
-        """Read files that no row tells of."""
+        """Read files that match no row."""
         for file, result in self._described(rollouts, files):
             self.malformed += result.bad_lines
             self.held[result.thread.id].append(file)
 
     def recall(self, unreadable: Iterable[Unreadable]) -> None:
-        """Take in what is known to be unreadable, and need not be read again."""
+        """Add files that are known to be unreadable, without reading them again."""
         for one in unreadable:
             self.malformed.append(BadLine(one.path, one.byte, one.reason))
             self.unusable.add(one.path)
 
     def recall_copies(self, copies: Iterable[Copy]) -> None:
-        """The same of what is known as a copy."""
+        """Add files that are known to be copies, without reading them again."""
         for one in copies:
             self.held[one.thread_id].append(RolloutFile(one.path, one.stamp))
 
     def read_all(
         self, rollouts: RolloutStore, files: Iterable[RolloutFile], rows: Mapping[str, tuple[str, FileStamp]]
     ) -> None:
-        """Read every line of every file, and hold those files that their row doesn't tell of after all."""
+        """Read every line of every file. Adds the files whose content does not match their row."""
         claims = defaultdict[str, set[str]](set)
         for thread_id, (path, _) in rows.items():
             if thread_id not in self.differing:
@@ -290,13 +295,13 @@ class _Examination:
                     yield file, result
 
     def hold_rows(self, rows: Mapping[str, tuple[str, FileStamp]]) -> None:
-        """Put the files that the rows tell of before those that were read."""
+        """Add the files that match the rows, before those that were read."""
         for thread_id, (path, stamp) in rows.items():
             if thread_id not in self.differing and all(file.path != path for file in self.held[thread_id]):
                 self.held[thread_id].insert(0, RolloutFile(path, stamp))
 
     def largest(self, rows: Mapping[str, int]) -> dict[str, int]:
-        """The sizes of the largest threads, by those of the largest rows."""
+        """The sizes of the largest threads. `rows` are the sizes of the largest rows."""
         sizes = {thread_id: size for thread_id, size in rows.items() if thread_id not in self.differing}
         sizes |= {thread_id: sum(file.stamp.size for file in files) for thread_id, files in self.held.items()}
         return dict(nlargest(_LARGEST, sizes.items(), key=itemgetter(1, 0)))
@@ -321,7 +326,7 @@ class _Examination:
                 yield StaleRow(thread_id, path, "moved" if paths else "gone")
 
     def duplicates(self) -> dict[str, tuple[str, ...]]:
-        """The file that is the thread, and those that are there beside it once too often, by thread."""
+        """By thread, the path of its file and those of the copies of it."""
         sorts = {
             thread_id: classify_files((file.path for file in files), thread_id)
             for thread_id, files in self.held.items()
@@ -334,7 +339,7 @@ class _Examination:
 
 
 def _bad_lines(rollouts: RolloutStore, file: RolloutFile) -> list[BadLine]:
-    """Every line of a rollout that can't be used, a torn last one among them."""
+    """The malformed lines of a rollout, including a torn last one."""
     bad: list[BadLine] = []
     try:
         for batch in rollouts.lines(file.path):
@@ -350,7 +355,7 @@ def _bad_lines(rollouts: RolloutStore, file: RolloutFile) -> list[BadLine]:
 
 
 def _names(rollouts: RolloutStore) -> dict[str, str] | None:
-    """The names of session_index.jsonl, None if it can't be read; the rows keep what they have then."""
+    """The names in session_index.jsonl; None if it can't be read (the rows then keep their names)."""
     try:
         return rollouts.names()
     except DamagedRollout:
@@ -358,7 +363,7 @@ def _names(rollouts: RolloutStore) -> dict[str, str] | None:
 
 
 def _names_current(rollouts: RolloutStore, state: StateStore, names: Mapping[str, str]) -> bool:
-    """Whether the rows have the names of session_index.jsonl, even if a line was added since they were taken."""
+    """Whether the rows have the names in session_index.jsonl. Compares the names if the file has changed."""
     if rollouts.names_stamp() == state.names_stamp():
         return True
     rows = state.get_many(names)
@@ -366,7 +371,7 @@ def _names_current(rollouts: RolloutStore, state: StateStore, names: Mapping[str
 
 
 def row_counts(state: StateStore) -> Counts:
-    """Rows of active and archived threads, with those that have no preview."""
+    """The number of rows of active and of archived threads, including those without a preview."""
     active, archived = state.counts(
         [ThreadQuery(archived=archived, with_preview=None, attached=None) for archived in (False, True)]
     )

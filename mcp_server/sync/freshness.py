@@ -1,9 +1,9 @@
-"""Brings the index in step with what others have just done to a home, before a call is answered from it.
+"""Syncs the index with what others have just changed in a home, before a call is answered from it.
 
-A look costs a few stamps (`detector`), and more only where one tells of a change. It sees each rollout that came, went,
-moved or took another's place, each name, and what was written to a rollout that is among those written to last, that
-has a writer, or that Codex's state DB tells of. What a program that takes no lock writes to an old rollout is left to
-the watcher, and to whoever shows that thread.
+A refresh compares a few stamps (`change_detector`), and reads more only if one has changed. It detects every rollout
+that was created, removed, moved or replaced, every new name, and writes to rollouts that are among the last written,
+have a writer lock, or have changed in Codex's state DB. Writes of a program without a lock to an old rollout are found
+by the watcher, or when the thread is read.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ logger = logging.getLogger(__name__)
 
 _WRITTEN_LAST = 256
 _BATCH = 256
-# After this a call is answered with what was taken in so far.
+# Bounds one refresh; later ones continue it.
 _SECONDS = 2.0
 _MAX_NOT_THREADS = 10_000
-# Codex's rows of so many threads are read for names that changed in nothing else: in less than 0.1 s.
+# Up to this size, all names in Codex's state DB are read when it has changed: in less than 0.1 s.
 _SMALL_DATABASE = 16 << 20
 
 
 class Freshness:
-    """The looks of one process at one home."""
+    """Refreshes the index of one home for the calls of one process."""
 
     def __init__(self, home: Path, sqlite_home: Path, rollouts: RolloutStore, more_names: NameSource | None) -> None:
         self._home, self._sqlite_home = home, sqlite_home
@@ -46,13 +46,13 @@ class Freshness:
         self._state: StateStore | None = None
         self._detector = ChangeDetector(home, sqlite_home)
         self._known: dict[str, FileStamp] = {}
-        """Rollouts that somebody may write to, as the rows tell of them."""
+        """Rollouts that somebody may write to, with the stamps in their rows."""
         self._writers: frozenset[str] = frozenset()
         self._not_threads: dict[str, FileStamp] = {}
-        """Files that were taken for rollouts and are no thread's: copies, what reverts replaced, what can't be read."""
+        """Rollouts that belong to no row: copies, rollouts that reverts have replaced, unreadable files."""
         self._codex_ms: int | None = None
         self._names_due = False
-        """Whether Codex's state DB has changed since all names were asked of it."""
+        """Whether Codex's state DB has changed since all its names were read."""
 
     def refresh(
         self, state: StateStore, *, written_here: Callable[[], Collection[str]], names: bool = False
@@ -65,12 +65,12 @@ class Freshness:
         asked = self._begun
         with self._lock:
             if self._begun > asked and not names:
-                return []  # another has looked, from its beginning to its end, since this one was asked for
+                return []  # another refresh began and ended while this one waited
             self._begun += 1
             try:
                 return self._refresh(state, written_here, names)
             except (StoreFailure, OSError) as error:
-                logger.warning("what has changed in %s is not seen yet: %s", self._home, error)
+                logger.warning("Could not refresh the index of %s: %s", self._home, error)
                 return []
 
     def _refresh(self, state: StateStore, written_here: Callable[[], Collection[str]], names: bool) -> list[SyncReport]:
@@ -86,7 +86,7 @@ class Freshness:
         whole = names and self._names_due and self._is_small()
         reports: list[SyncReport] = []
         until = time.monotonic() + _SECONDS
-        # The newest first, and what is gone last: by then a row leads to where its rollout went.
+        # The newest first. Paths that are gone come last: by then the rows of moved rollouts have their new paths.
         for some in (*_batches(there), *([gone] if gone else [])):
             if reports and time.monotonic() > until:
                 return reports
@@ -116,8 +116,8 @@ class Freshness:
         )
 
     def _seen(self, state: StateStore) -> tuple[HomeChanges, set[str], set[str]]:
-        """What a look sees; the paths where rows and files differ, but for files that are no thread's; and the paths
-        that rows name and nothing is at."""
+        """The detected changes; the paths of files that differ from their rows, without known copies and the like; and
+        the paths in rows that no file is at."""
         differs, seen = Difference(), None
         for _ in range(2):
             seen = self._detector.detect(self._known)
@@ -125,7 +125,7 @@ class Freshness:
             differs = state.compare_folders(listed) if listed else Difference()
             if not differs.rows and None not in seen.written.values():
                 break
-            # What is gone may have been moved to where was looked before: a second look sees that folder changed.
+            # A missing file may have been moved into a folder that was listed before: list the folders once more.
         assert seen is not None
         stamps = {path: stamp for listing in seen.listings for path, stamp in listing.rollouts.items()}
         new = {p for p in differs.files if p not in self._not_threads or stamps[p] not in (None, self._not_threads[p])}
@@ -135,8 +135,8 @@ class Freshness:
     def _written_by_others(
         self, state: StateStore, seen: HomeChanges, written_here: Callable[[], Collection[str]]
     ) -> set[str]:
-        """The rollouts of threads that have a writer, or that Codex has changed, whose stamps are not those of the
-        rows. From now on they are among those that each look takes in."""
+        """The changed rollouts of threads that have a new writer lock or have changed in Codex's state DB. From now on,
+        each refresh checks the stamps of these rollouts."""
         threads = seen.writers - self._writers - set(written_here())
         self._writers = seen.writers
         if seen.codex:
@@ -151,7 +151,7 @@ class Freshness:
         return {path for path, stamp in rows.items() if path not in there or there[path].stamp != stamp}
 
     def _remember(self, state: StateStore, paths: set[str]) -> None:
-        """Remember the stamps that the rows have now, and which files are no thread's."""
+        """Remember the stamps that the rows of these paths have now, and which paths have no row."""
         rows = dict((state.rows_at(paths)).values())
         if len(self._not_threads) > _MAX_NOT_THREADS:
             self._not_threads.clear()

@@ -31,7 +31,8 @@ T = TypeVar("T")
 
 
 class Source(NamedTuple):
-    """A rollout that others borrow from: where it lies, what it borrows itself, and whether it does not show that."""
+    """A rollout that others borrow from: its path, what it borrows itself, and whether it is attached (and so does not
+    show what it borrows)."""
 
     path: str
     history_base: HistoryBase | None
@@ -47,16 +48,16 @@ def find(
     more_names: NameSource | None = None,
     quiet: bool = False,
 ) -> StoredThread | None:
-    """The stored thread with this full id, its row repaired on the way (without an event if `quiet`); None if there is
-    none or it was deleted.
+    """The stored thread with this full id; None if there is none or it was deleted. Repairs its row, without events if
+    `quiet`.
 
-    The row's file is trusted while its stamp is unchanged, else read again. A row whose file is gone or another's is
-    pointed to the file that a search finds, and removed if none is found. A row whose file can't be read now is
-    returned as it is if nothing better is found (CODEX_SEMANTICS 3.7). Without a state store only the files are asked.
-    A state store that can't be written leaves the row as it is, and the answer is right all the same.
+    If the file has the stamp in the row, the row is returned; else the file is read again. If the file is gone or has
+    another id, a search for the thread's file replaces the row's path, or removes the row. If the file can't be read
+    and there is no other, the row is returned (CODEX_SEMANTICS 3.7). Without a state store, only files are searched. If
+    the row can't be written, the answer is right all the same.
 
     Raises:
-        DamagedRollout: there is no usable row, and no file of that name can be read.
+        DamagedRollout: there is no usable row, and the thread's files can't be read.
     """
     if state is None:
         thread = _search(rollouts, rollouts.locate(thread_id), thread_id)
@@ -92,18 +93,18 @@ def find(
 
 
 def find_rollout(rollouts: RolloutStore, state: StateStore | None, rollout_id: str) -> Source | None:
-    """The rollout with this id, from which others borrow; None if there is none. It may be the current one of its
-    thread, or one that a revert has replaced and no row names.
+    """The rollout with this id; None if there is none. It may be the current one of its thread, or one that a revert
+    has replaced and that has no row.
 
     Raises:
-        DamagedRollout: it is there and can't be read.
+        DamagedRollout: it exists and can't be read.
     """
     row = state.get(rollout_id) if state is not None else None
     if row is not None and (rollout_id_of(row.path) or row.id) == rollout_id and rollouts.stat(row.path):
         return Source(row.path, row.history_base, row.attached)
     if files := rollouts.locate_rollout(rollout_id):
         return _source_at(rollouts, files[0])
-    thread = find(rollouts, state, rollout_id)  # a file that is not called after its thread
+    thread = find(rollouts, state, rollout_id)  # the file may be named otherwise
     return thread and Source(thread.path, thread.history_base, thread.attached)
 
 
@@ -126,8 +127,8 @@ def find_many(
     written_here: Callable[[], Collection[str]] = frozenset[str],
     more_names: NameSource | None = None,
 ) -> tuple[dict[str, StoredThread | DamagedRollout | None], dict[str, IndexCheckpoint]]:
-    """`find` for each of these threads; what it raises stands in its place. Rows that are still true are looked up all
-    at once, and with them how far the threads are indexed."""
+    """Each of these threads as by `find`, or the error that it raises; and the checkpoints of their turn index. Rows
+    that match their files are looked up all at once."""
     verified: dict[str, StoredThread | None] = {}
     marks: dict[str, IndexCheckpoint] = {}
     if state is not None:
@@ -151,8 +152,8 @@ def find_paths(
     written_here: Callable[[], Collection[str]] = frozenset[str],
     more_names: NameSource | None = None,
 ) -> dict[str, str | DamagedRollout | None]:
-    """The paths of what `find_many` finds. To make a thread of each row would take most of the time of a cascade's
-    plan."""
+    """The paths of the threads that `find_many` would find. (Decoding whole rows would take most of the time that a
+    cascade plans.)"""
     known: dict[str, tuple[str, FileStamp] | None] = {}
     if state is not None:
         known = _verified(rollouts, state, thread_ids, state.stamps(thread_ids), lambda row: row)
@@ -168,7 +169,7 @@ def find_paths(
 
 
 def verified(row: StoredThread, files: Mapping[str, RolloutFile]) -> bool:
-    """Whether the file at the row's path is what the row was taken from."""
+    """Whether the file at the row's path still has the stamp in the row."""
     return row.path in files and files[row.path].stamp == row.stamp
 
 
@@ -179,7 +180,7 @@ def _verified(
     rows: Mapping[str, T],
     place: Callable[[T], tuple[str, FileStamp]],
 ) -> dict[str, T | None]:
-    """Those of the rows that their files bear out, and None for each thread that was deleted."""
+    """The rows that match their files, and None for each thread that was deleted."""
     places = {thread_id: place(row) for thread_id, row in rows.items()}
     files = rollouts.stat_many([path for path, _ in places.values()])
     known: dict[str, T | None] = {
@@ -206,7 +207,8 @@ def _find_one(
 
 
 def _search(rollouts: RolloutStore, files: Iterable[RolloutFile], thread_id: str) -> StoredThread | None:
-    """The first of these files that carries the id. Raises DamagedRollout if there is none and one can't be read."""
+    """The thread in the first of these files that has the id. Raises DamagedRollout if none has and one can't be
+    read."""
     damage: DamagedRollout | None = None
     for file in files:
         try:
@@ -222,7 +224,7 @@ def _search(rollouts: RolloutStore, files: Iterable[RolloutFile], thread_id: str
 
 
 def _candidates(rollouts: RolloutStore, thread_id: str, row: StoredThread | None) -> list[RolloutFile]:
-    """Files named after the thread; else those that are called as the row's file was, wherever they lie now."""
+    """The files named after the thread; else the files with the name that the row's file had, in any folder."""
     if row is None:
         return rollouts.locate(thread_id)
     if files := moved_to(rollouts, thread_id, row.path):
@@ -232,7 +234,7 @@ def _candidates(rollouts: RolloutStore, thread_id: str, row: StoredThread | None
 
 
 def moved_to(rollouts: RolloutStore, thread_id: str, path: str) -> list[RolloutFile]:
-    """Where a thread's rollout went that lay at a path: the same rollout, else the thread's others."""
+    """Where the rollout that was at a path may be now: the same rollout elsewhere, else others of the thread."""
     name = PurePosixPath(path).name
     rollout_id = rollout_id_of(name) if thread_id_of(name) == thread_id else None
     same = rollouts.locate_rollout(rollout_id) if rollout_id else []

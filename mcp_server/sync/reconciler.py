@@ -39,9 +39,8 @@ _MANY_LOST = 64  # beyond this a walk of the folders is cheaper than a search fo
 
 @dataclass(frozen=True, slots=True)
 class BackfillResult:
-    """How the first build ended for this process: `complete`, or `waiting` if another worker still ran at the bound.
-
-    `worked` tells whether this process was the worker; `done` and `found` count rollouts.
+    """How the backfill ended for this process: `complete`, or `waiting` if another worker still ran when `wait_s` was
+    over, or if this one was stopped. `worked`: whether this process did the work. `done` and `found` count rollouts.
     """
 
     status: Literal["complete", "waiting"]
@@ -66,28 +65,27 @@ def backfill(
     sink: BadLineSink | None = None,
     stop: threading.Event | None = None,
 ) -> BackfillResult:
-    """Build the index, or wait until another worker has (CODEX_SEMANTICS 3.5, 3.6).
+    """Build the index, or wait until another worker has built it (CODEX_SEMANTICS 3.5, 3.6).
 
-    One worker at a time, under a lease that each batch renews; a worker that was stopped gives it back, one that died
-    is taken over at once, or, where that can't be seen, when it has run out. Files go newest first, active before
-    archived, so that the threads a user looks for are there first. The watermark is the last path done in that order,
-    and a later worker goes on behind it. What was created, changed or moved on this side of the watermark meanwhile is
-    caught up by stamps before the end, so a complete index is a true one. Rows are written without events. Damaged
-    files are skipped and don't keep the build from completing.
+    One worker at a time, under a lease that each batch renews. A stopped worker releases the lease; that of a dead one
+    is taken over at once, or, if its death can't be seen, when the lease expires. Files are read newest first, active
+    before archived, so that the threads a user looks for come first. The watermark is the last path read in that order;
+    the next worker continues after it. Before the end, a comparison by stamps catches up with what has changed
+    meanwhile, so that a complete index matches the files. Rows are written without events. Damaged files are skipped.
 
     Args:
-        wait_s: bound of the waiting for another worker, in seconds; then the result says `waiting`, and the caller
-            reads from the files.
-        progress: called with rollouts done and found, also while waiting.
-        closed_edges: edges known as closed; they go in before the open ones that follow from the rollouts.
-        stop: once it is set, the result says `waiting` as soon as the batch in hand is done.
+        wait_s: how long to wait for another worker, in seconds. Then the result is `waiting`, and the caller reads from
+            the files.
+        progress: called with the rollouts done and found, also while waiting.
+        closed_edges: edges that are known as closed. They are stored before the open ones that follow from rollouts.
+        stop: ends the work after the current batch; the result is `waiting`.
     """
     report = progress or _ignore_progress
     deadline = time.monotonic() + wait_s
     delay = _POLL_S
     stop = stop or threading.Event()
     while True:
-        # Looked at before it is tried: a claim takes the write lock, and sixty servers may wait here.
+        # Read before the claim, which takes the write lock: sixty servers may wait here.
         before = state.backfill()
         lease = 0 if has_died(before.owner) else lease_ms
         if claimable(before, now_ms(), lease) and state.claim_backfill(owner, now_ms(), lease):
@@ -105,8 +103,8 @@ def backfill(
 
 
 def index_newest_batch(rollouts: RolloutStore, state: StateStore, *, more_names: NameSource | None = None) -> bool:
-    """Take in the first batch of a build alone, into a store that another soon replaces: it has the first page of a
-    list of the newest. False, and nothing is taken in, where there is no more than that: a build has it as soon."""
+    """Index only the newest batch, into a store that the whole index soon replaces: enough for the first page of the
+    newest threads. Returns False and does nothing if there is only one batch, which a backfill indexes as fast."""
     coverage = BackfillWatermark(rollouts.paths, upsert.BATCH_ROWS)
     if coverage.found <= upsert.BATCH_ROWS:
         return False
@@ -120,7 +118,7 @@ def index_newest_batch(rollouts: RolloutStore, state: StateStore, *, more_names:
 
 
 def _ignore_progress(done: int, found: int) -> None:
-    """Progress that nobody watches."""
+    """The default of `progress`."""
 
 
 def sync(
@@ -133,10 +131,10 @@ def sync(
     all_names: bool = False,
     sink: BadLineSink | None = None,
 ) -> SyncReport:
-    """Bring all rows in step: compare stamps, read what differs, remove rows whose file is gone, apply new names.
+    """Sync all rows: compare stamps, read the files that differ, remove rows whose file is gone, apply new names.
 
-    `quiet` writes rows without deriving events; threads that vanished and names that changed are announced all the
-    same. `all_names` asks for those that changed in the second source alone, too.
+    `quiet` writes rows without events, except for threads that vanished and names that changed. `all_names` also
+    applies names that have changed only in the second source.
     """
     upserter = Upserter(rollouts, state, quiet=quiet, written_here=written_here, more_names=more_names, sink=sink)
     upserter.sync_all()
@@ -155,10 +153,10 @@ def sync_paths(
     moves_seen: bool = False,
     sink: BadLineSink | None = None,
 ) -> SyncReport:
-    """The same for a few paths, relative to the home, that were seen created, changed or gone.
+    """Sync the rows of a few paths, relative to the home, that were created, changed or removed.
 
-    Paths that are no rollouts are ignored; names are applied if they changed, whatever the paths are. A rollout that is
-    gone is searched for in the whole home, unless `moves_seen`: then wherever it may have gone is among the paths.
+    Paths that are not rollouts are ignored. Changed names are applied whatever the paths are. A missing rollout is
+    searched in the whole home, unless `moves_seen`: then the caller says that the paths include its new one.
     """
     present = rollouts.stat_many(paths)
     gone = {path for path in paths if path.endswith(SUFFIXES)} - present.keys()
@@ -189,7 +187,8 @@ def sync_paths(
 def _rows_at(
     state: StateStore, present: Collection[RolloutFile], gone: Collection[str]
 ) -> dict[str, tuple[str, FileStamp]]:
-    """Path and stamp, by id, of the rows that name these files. Only what no file name tells costs a look at all."""
+    """Path and stamp, by id, of the rows with these paths. A query by path is needed only for files without an id in
+    their name, and for missing ones."""
     paths = {*gone, *(file.path for file in present)}
     ids = [file.thread_id for file in present if file.thread_id]
     if gone or len(ids) < len(present):
@@ -199,7 +198,7 @@ def _rows_at(
 
 @dataclass(slots=True)
 class _Build:
-    """The work of the one that holds the lease."""
+    """The work of the process that holds the lease of the backfill."""
 
     upserter: Upserter
     owner: str
@@ -212,13 +211,13 @@ class _Build:
     horizon_ms: int | None = None
 
     def run(self, closed_edges: Callable[[], Sequence[SpawnEdge]] | None) -> bool:
-        """False if it was stopped, or another worker took the lease over meanwhile."""
+        """Build the index. False if it was stopped, or another worker has taken over the lease."""
         try:
             if closed_edges is not None:
                 self.upserter.state.commit(Change(edges=tuple(closed_edges())))
             return self._build() and self._finish()
         except BaseException:
-            # failed: the next worker need not wait for the lease; if this fails too, it does
+            # Release the lease, so that the next worker need not wait until it expires.
             with suppress(Exception):
                 self._checkpoint("pending")
             raise
@@ -236,7 +235,7 @@ class _Build:
         self.horizon_ms = coverage.complete_since(watermark)
         self.progress(self.done, self.found)
         behind = batches(file for file in rollouts.walk() if watermark is None or file.path < watermark)
-        # never all of them at once: their paths and stamps alone would take 40 MB for 100,000
+        # One batch at a time: the paths and stamps of 100,000 files alone would take 40 MB.
         while (batch := next(behind, None)) is not None:
             self.upserter.upsert_batch(batch, remember=False)
             self.done += len(batch)

@@ -1,7 +1,7 @@
-"""Gives rollout files their rows: reads them, settles which row each belongs to, commits. The engine of `reconcile`.
+"""Upserts the rows of rollout files: reads files, decides which file is which thread, commits rows.
 
-A row belongs to the file that carries its id in its session metadata, whatever the file is called; of several such
-files to the one that `file_rank` names. A file is read again only when its stamp has changed.
+A file belongs to the thread whose id is in its session metadata, whatever its name. If several files have the same id,
+`file_rank` decides which of them is the thread. A file is read again only after its stamp has changed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mcp_server.sync.copies import KnownCopies
 
 
 class NameSource(Protocol):
-    """Tells names of threads by id: of these, or of all, which may take a second where there are very many."""
+    """Returns the names of these threads, by id; or those of all, which may take a second if there are very many."""
 
     def __call__(self, thread_ids: Collection[str] | None = None) -> Mapping[str, str]: ...
 
@@ -36,17 +36,17 @@ _BATCH_BYTES = 64 << 20  # keeps one batch well within a backfill's lease, howev
 
 
 class BadLineSink(Protocol):
-    """Where the stores report what they had to skip."""
+    """Receives the lines and files that had to be skipped."""
 
     def report(self, bad: Sequence[BadLine]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What was found and committed: thread ids by what had happened to their files.
+    """What a sync found and committed: thread ids by what has happened to their files.
 
-    `damaged` are files that could not be used at all, `bad_lines` counts lines skipped in the others, `events` are
-    those that the store derived.
+    `damaged` are the files that could not be used, `bad_lines` is the number of lines skipped in others, `events` are
+    those that the store derived from the rows.
     """
 
     added: tuple[str, ...] = ()
@@ -60,12 +60,12 @@ class SyncReport:
 
 
 def newest_first(files: Iterable[RolloutFile]) -> list[RolloutFile]:
-    """By path, descending: `sessions` before `archived_sessions`, and in both the newest date first."""
+    """Sorted by path, descending: `sessions` before `archived_sessions`, and in both the newest date first."""
     return sorted(files, key=lambda file: file.path, reverse=True)
 
 
 def batches(files: Iterable[RolloutFile]) -> Iterator[list[RolloutFile]]:
-    """Files in batches that are bounded in number and in bytes."""
+    """The files in batches, bounded by number and by bytes."""
     batch: list[RolloutFile] = []
     size = 0
     for file in files:
@@ -134,7 +134,7 @@ class Upserter:
             if path not in there or self._has_other_id(thread_id, path)
         }
         if gone:
-            # a file that was moved while the folders were walked may have been missed on both sides
+            # a file that was moved during the walk may have been missed at both paths
             missed = self.state.compare(self.rollouts.walk()).files - differs.files
             self.upsert(newest_first((self.rollouts.stat_many(missed)).values()))
             self.remove_missing(gone)
@@ -163,7 +163,7 @@ class Upserter:
         rows = self.state.get_many({*by_id, *(thread_id for file, _ in bad if (thread_id := _id_in_name(file)))})
         for file, why in bad:
             row = rows.get(_id_in_name(file) or "")
-            if row is not None and row.path == file.path and not why.transient:  # another is the thread then, if any is
+            if row is not None and row.path == file.path and not why.transient:  # another file may be the thread now
                 by_id[row.id] += self._described(self.rollouts.locate(row.id), row.id)
         chosen: list[tuple[StoredThread, StoredThread | None]] = []
         copies, others = list[Copy](), {*read, *(file.path for file, _ in bad)}
@@ -188,8 +188,8 @@ class Upserter:
         self._copies.note(copies, others.difference(copy.path for copy in copies))
 
     def verify(self, row: StoredThread, file: RolloutFile | None) -> StoredThread | DamagedRollout | None:
-        """The row itself while its file is unchanged, else what the file tells now, or why it can't be told; None if
-        the file is gone or carries another id. `file` is what lies at the row's path."""
+        """The row itself if its `file` is unchanged; else the thread as the file describes it now, or why it can't be
+        read. None if the file is gone or has another id."""
         if file is None or file.stamp == row.stamp:
             return file and row
         try:
@@ -200,8 +200,8 @@ class Upserter:
         return thread if thread.id == row.id else None
 
     def with_known_facts(self, thread: StoredThread, row: StoredThread | None) -> StoredThread:
-        """The thread as its file tells it, with what others tell: the name (of a row that has one, only `apply_names`
-        changes it), and when it was archived."""
+        """The thread with the facts that its file does not hold: the name and when it was archived. (A name that is in
+        the row is changed by `apply_names` only.)"""
         if thread.id not in self._names_known_of:
             self._load_names([thread.id])
         name = (row.name if row else None) or self._names.get(thread.id)
@@ -209,7 +209,7 @@ class Upserter:
         return replace(thread, name=name, archived_at_ms=archived_at or thread.archived_at_ms)
 
     def commit(self, pairs: Sequence[tuple[StoredThread, StoredThread | None]]) -> None:
-        """Commit threads in place of their rows."""
+        """Commit threads as new rows, in place of these earlier ones."""
         threads = tuple(thread for thread, _ in pairs)
         if not threads:
             return
@@ -230,11 +230,12 @@ class Upserter:
             self._ids_by_change[what].append(thread.id)
 
     def forget_copies(self, gone: Collection[str]) -> None:
-        """Forget what was known of copies that are gone, by path."""
+        """Forget the known copies at these paths, which are gone."""
         self._copies.note([], gone)
 
     def remove_missing(self, paths: Mapping[str, str]) -> None:
-        """Remove the rows, by thread id, that still name these paths if the files are gone or carry another id."""
+        """Remove the rows, given by thread id and path, whose file is gone or has another id. A row that has another
+        path by now stays."""
         vanished = self._vanished(paths)
         if vanished and (copies := self._copies.of(vanished)):
             self.upsert(newest_first((self.rollouts.stat_many([copy.path for copy in copies])).values()))
@@ -252,8 +253,8 @@ class Upserter:
         ]
 
     def apply_names(self, *, whole: bool = False) -> None:
-        """Take over the names if session_index.jsonl has changed; or, if `whole`, whatever has changed of any name."""
-        stamp = self.rollouts.names_stamp()  # before the names: a line that comes between is taken again later
+        """Apply new names if session_index.jsonl has changed; or, if `whole`, all names of both sources."""
+        stamp = self.rollouts.names_stamp()  # before the names: a line added in between is read again later
         if not whole and stamp == self.state.names_stamp():
             return
         try:
@@ -269,7 +270,7 @@ class Upserter:
         self._names_applied = True
 
     def _load_names(self, thread_ids: Collection[str]) -> None:
-        """Have the names of these threads at hand. Those of all threads would take too much room."""
+        """Load the names of these threads. Those of all threads would take too much memory."""
         if self._session_index is None:
             try:
                 self._session_index = self.rollouts.names()
@@ -280,7 +281,7 @@ class Upserter:
         self._names_known_of = frozenset(thread_ids)
 
     def _without_replaced(self, files: Sequence[RolloutFile]) -> Sequence[RolloutFile]:
-        """The files without those that a revert has replaced, as far as the rows tell: these need not be read again."""
+        """The files without those that a revert has replaced, judged by the rows: these need not be read."""
         if self.first_build:
             return files
         rows = self.state.stamps({file.thread_id for file in files if file.thread_id})
@@ -304,7 +305,7 @@ class Upserter:
             self.sink.report(bad)
 
     def note_unusable(self, not_files: Collection[BadLine], gone: Collection[str]) -> None:
-        """Have the store remember what is called a rollout and is no file, and forget what is gone."""
+        """Record the paths with a rollout's name that are not regular files, and forget those that are gone."""
         if not not_files and not gone:
             return
         known = {one.path: one for one in self.state.unreadable()}
@@ -315,7 +316,7 @@ class Upserter:
             self.state.note_unreadable(found, settled)
 
     def _note_unreadable(self, bad: Sequence[tuple[RolloutFile, BadLine]], good: Sequence[str]) -> None:
-        """Have the store remember what can't be read, and forget what can again."""
+        """Record the files that can't be read, and forget those that can be read again."""
         if self._unreadable_paths is None:
             self._unreadable_paths = frozenset(one.path for one in self.state.unreadable())
         settled = self._unreadable_paths.intersection(good)
@@ -328,15 +329,15 @@ class Upserter:
             self._unreadable_paths = self._unreadable_paths.difference(settled).union(one.path for one in found)
 
     def _has_other_id(self, thread_id: str, path: str) -> bool:
-        """Whether the file at the path was read and carries another id."""
+        """Whether the file at the path was read and has another id."""
         return self._id_at.get(path, thread_id) != thread_id
 
     def _candidates(self, threads: list[StoredThread], row: StoredThread | None) -> list[StoredThread]:
-        """The files of one thread as far as they matter: those that were read, the row's, and, where that is gone or
-        can't be read, the known copies."""
+        """The files that may be the thread: those that were read, the row's, and, if that is gone or can't be read, the
+        known copies."""
         found = list(threads)
         if row is not None and all(thread.path != row.path for thread in threads):
-            # they may have been moved to where the row says after they were read
+            # they may have been moved to the row's path after they were read
             found = [thread for thread in threads if self.rollouts.stat(thread.path) is not None]
             current = self.verify(row, self.rollouts.stat(row.path))
             if isinstance(current, StoredThread):
@@ -350,7 +351,7 @@ class Upserter:
         return found + self._described(files, thread_id)
 
     def _described(self, files: Sequence[RolloutFile], thread_id: str) -> list[StoredThread]:
-        """Those of some files that can be read and carry an id."""
+        """The threads in those of these files that can be read and have this id."""
         results = self.rollouts.describe_many(files) if files else []
         return [one.thread for one in results if isinstance(one, Description) and one.thread.id == thread_id]
 
@@ -364,5 +365,5 @@ def _rank_of(thread: StoredThread) -> FileRank:
 
 
 def _id_in_name(file: RolloutFile) -> str | None:
-    """The thread that a file's name tells of."""
+    """The thread id in a file's name."""
     return id_in(file.path.rpartition("/")[2])
