@@ -31,7 +31,7 @@ WRAPPED = base64.encodebytes(BYTES).decode()
         (json.dumps({"data": WRAPPED, "more": "said"}), '{"data": "[base64, 3 kB, left out]", "more": "said"}'),
     ],
 )
-def test_a_long_base64_text_gives_way_to_a_word_with_its_size(text: str, told: str):
+def test_long_base64_is_replaced_by_a_word_with_its_size(text: str, told: str):
     shown = without_base64(text)
     assert shown.replace("\\n", "").replace("\n", "") == told.replace("\n", "")
 
@@ -49,7 +49,7 @@ def test_a_long_base64_text_gives_way_to_a_word_with_its_size(text: str, told: s
         "\n".join(["some_function_name_with_many_words_in_it_that_is_as_long_as_a_line"] * 100),
     ],
 )
-def test_what_is_no_base64_stays_the_same_object(text: str):
+def test_a_text_that_is_not_base64_stays_the_same_object(text: str):
     assert without_base64(text) is text
 
 

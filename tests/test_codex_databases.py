@@ -25,18 +25,18 @@ def configured(home: Path, line: str = "") -> Path:
     return Config.load(home).codex_databases
 
 
-def test_they_are_in_the_home_unless_something_says_otherwise(home: Path) -> None:
+def test_codex_databases_are_in_the_home_by_default(home: Path) -> None:
     assert Config.load(home).codex_databases == home
     assert configured(home, "sqlite_home = 7") == configured(home, 'sqlite_home = ""') == home
 
 
-def test_sqlite_home_of_the_configuration_counts_first(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sqlite_home_of_config_toml_overrides_the_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODEX_SQLITE_HOME", str(home / "environment"))
     assert configured(home) == home / "environment"
     assert configured(home, f"sqlite_home = '{home / 'given'}'") == home / "given"
 
 
-def test_relative_folders_are_those_of_codex(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_database_folders_resolve_as_in_codex(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert configured(home, 'sqlite_home = "databases"') == home / "databases"
     assert configured(home, 'sqlite_home = "~/databases"') == home.parent / "user/databases"
     monkeypatch.setenv("CODEX_SQLITE_HOME", "databases")
@@ -47,7 +47,7 @@ def test_relative_folders_are_those_of_codex(home: Path, monkeypatch: pytest.Mon
     ("value", "mode"),
     [(None, "follow"), ("", "follow"), ("follow", "follow"), ("read-only", "read-only"), ("no", "read-only")],
 )
-def test_the_environment_may_tell_to_change_nothing(
+def test_a_codex_db_variable_other_than_follow_means_read_only(
     home: Path, monkeypatch: pytest.MonkeyPatch, value: str | None, mode: str
 ) -> None:
     if value is not None:

@@ -62,7 +62,9 @@ def sealed(home: Path) -> Generator[Path]:
 
 
 @pytest.mark.parametrize("indexed", [True, False])
-def test_on_a_read_only_disk_each_says_so_and_what_works_there(sealed: Path, home: Path, indexed: bool) -> None:
+def test_each_command_on_a_read_only_disk_says_so_and_names_what_works_there(
+    sealed: Path, home: Path, indexed: bool
+) -> None:
     if indexed:
         assert run("reindex", "--home", str(home)).returncode == 0
     else:
@@ -85,7 +87,7 @@ def test_a_demo_on_a_read_only_disk_is_refused(sealed: Path, home: Path) -> None
 
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
 @pytest.mark.parametrize(("closed", "reason"), [("home", "it can't be read"), ("home/sessions", "its sessions can't")])
-def test_what_may_not_be_read_is_no_empty_home(home: Path, tmp_path: Path, closed: str, reason: str) -> None:
+def test_an_unreadable_home_is_not_taken_for_an_empty_one(home: Path, tmp_path: Path, closed: str, reason: str) -> None:
     (tmp_path / closed).chmod(0)
     try:
         for name, command in COMMANDS.items():
@@ -98,7 +100,7 @@ def test_what_may_not_be_read_is_no_empty_home(home: Path, tmp_path: Path, close
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
-def test_what_lies_in_a_folder_that_may_not_be_read_is_no_new_home(tmp_path: Path) -> None:
+def test_a_home_below_an_unreadable_folder_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0)
     for command in COMMANDS.values():
         code, told = said(*command, "--home", str(tmp_path / "closed" / "home"), before=POWERLESS)
@@ -107,7 +109,7 @@ def test_what_lies_in_a_folder_that_may_not_be_read_is_no_new_home(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["doctor", "reindex"])
-def test_a_state_db_that_is_no_file_is_to_be_moved_away(home: Path, name: str) -> None:
+def test_a_state_db_that_is_not_a_file_is_reported_with_the_way_out(home: Path, name: str) -> None:
     (home / "threadstore.sqlite").mkdir()
     code, told = said(name, "--home", str(home))
     assert code == 1
@@ -117,7 +119,7 @@ def test_a_state_db_that_is_no_file_is_to_be_moved_away(home: Path, name: str) -
 
 
 @pytest.mark.parametrize("name", ["doctor", "reindex"])
-def test_a_folder_for_the_state_db_that_is_none_is_said(
+def test_a_state_db_folder_that_is_not_a_folder_is_reported(
     home: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("kept")
@@ -130,7 +132,7 @@ def test_a_folder_for_the_state_db_that_is_none_is_said(
 
 
 @pytest.mark.parametrize("name", ["repair", "reindex"])
-def test_two_at_once_both_end_well(home: Path, name: str) -> None:
+def test_two_commands_at_once_both_succeed(home: Path, name: str) -> None:
     for year in ("2024", "2025"):
         lay_thread(home.with_name(year), year)
         shutil.copytree(home.with_name(year) / "sessions", home / "sessions", dirs_exist_ok=True)
@@ -155,7 +157,7 @@ def test_a_demo_beside_threads_is_refused_and_touches_nothing(home: Path) -> Non
     assert everything(home) == before
 
 
-def test_output_that_nobody_reads_is_no_fault(home: Path) -> None:
+def test_a_command_whose_reader_leaves_ends_without_a_traceback(home: Path) -> None:
     for command in (("doctor", "--home", str(home)), ("demo",)):
         process = subprocess.Popen(
             words(*command), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -187,7 +189,7 @@ def serving(home: Path, address: str, **env: str) -> Generator[str]:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_it_says_where_it_serves_and_how_to_stop_it(tmp_path: Path, host: str) -> None:
+def test_serving_http_logs_the_url_and_how_to_stop_it(tmp_path: Path, host: str) -> None:
     with serving(tmp_path, f"{host}:0") as line:
         found = re.search(rf"http://{host}:(\d+)/mcp", line)
         assert found is not None
@@ -198,7 +200,7 @@ def test_it_says_where_it_serves_and_how_to_stop_it(tmp_path: Path, host: str) -
         assert httpx2.post(found[0], json=body, headers=accept).status_code == 200
 
 
-def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
+def test_a_taken_port_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with serving(tmp_path, "127.0.0.1:0") as line:
         port = line.partition("127.0.0.1:")[2].partition("/")[0]
         code, told = said("serve", "--home", str(tmp_path / "other"), "--http", f"127.0.0.1:{port}")
@@ -206,7 +208,7 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     assert f"127.0.0.1:{port}: address already in use; stop what listens there, or pass another port" in told
 
 
-def test_an_address_that_this_machine_has_not_is_said(tmp_path: Path) -> None:
+def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
     env = {"THREADSTORE_TOKEN": "long enough, though"}
     for host in ("192.0.2.1", "nobody.invalid"):
         done = run("serve", "--home", str(tmp_path), "--http", f"{host}:{free_port()}", **env)

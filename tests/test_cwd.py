@@ -14,7 +14,7 @@ PATHS = _paths.map(lambda made: made[0] + made[2].join(made[1]))
 
 
 @given(PATHS)
-def test_a_place_is_the_place_of_itself(cwd: str) -> None:
+def test_a_canonical_cwd_is_its_own_canonical_form(cwd: str) -> None:
     assert canonical_cwd(canonical_cwd(cwd)) == canonical_cwd(cwd)
 
 

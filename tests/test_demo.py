@@ -15,7 +15,7 @@ def run(*arguments: str, encoding: str = "utf-8") -> subprocess.CompletedProcess
     return subprocess.run(command, capture_output=True, encoding=encoding, timeout=60, env=env)
 
 
-def test_it_plays_every_step_and_ends_well() -> None:
+def test_the_demo_passes_every_step() -> None:
     done = run()
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
@@ -34,7 +34,7 @@ def test_it_plays_every_step_and_ends_well() -> None:
     assert not Path(lines[-1].rpartition(": ")[2]).parent.exists()
 
 
-def test_it_is_short_and_plain_without_a_terminal_and_is_played_once_in_a_home(tmp_path: Path) -> None:
+def test_the_demo_without_a_terminal_is_short_and_plain_and_runs_once_in_a_home(tmp_path: Path) -> None:
     home = tmp_path / "home"
     first = run("--home", str(home), encoding="ascii")
     assert first.returncode == 0
@@ -47,9 +47,7 @@ def test_it_is_short_and_plain_without_a_terminal_and_is_played_once_in_a_home(t
     assert "it holds threads" in again.stderr
 
 
-def test_it_fails_where_a_step_does_not_hold_with_what_the_server_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failed_step_ends_the_demo_with_the_servers_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A home that holds threads already is not the empty one that the demo tells of."""
     assert demo.run_demo(tmp_path / "home") == 0
     assert demo.run_demo(tmp_path / "home") == 1
@@ -58,7 +56,7 @@ def test_it_fails_where_a_step_does_not_hold_with_what_the_server_said(
     assert f"The server said:\nhome {tmp_path / 'home'} holds" in told
 
 
-def test_it_fails_in_words_when_the_server_does_not_come_up(
+def test_a_server_that_does_not_start_ends_the_demo_with_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(demo.sys, "executable", str(tmp_path / "no-python"))

@@ -62,9 +62,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
 
 @pytest.mark.parametrize("command", [["serve"], ["serve", "--read-only"], ["doctor"], ["reindex"]], ids=" ".join)
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_what_can_be_no_home_is_refused_in_a_sentence_by_every_command(
-    tmp_path: Path, command: list[str], mistake: str
-) -> None:
+def test_every_command_refuses_a_path_that_can_not_be_a_home(tmp_path: Path, command: list[str], mistake: str) -> None:
     make, sentence = MISTAKES[mistake]
     make(tmp_path / "home")
     before = everything(tmp_path)
@@ -76,14 +74,14 @@ def test_what_can_be_no_home_is_refused_in_a_sentence_by_every_command(
 
 
 @pytest.mark.parametrize("command", [["serve"], ["doctor"], ["reindex"], ["demo"]], ids=" ".join)
-def test_a_home_without_a_name_is_refused(command: list[str]) -> None:
+def test_an_empty_home_option_is_refused(command: list[str]) -> None:
     done = run(*command, "--home", "")
     assert done.returncode == 2
     assert flat("it is empty; pass a folder") in flat(done.stderr)
 
 
 @pytest.mark.parametrize("by", ["--home", "THREADSTORE_HOME", "CODEX_HOME"])
-def test_a_home_whose_very_parent_is_missing_is_taken_for_a_mistake(tmp_path: Path, by: str) -> None:
+def test_a_home_whose_parent_is_missing_is_refused(tmp_path: Path, by: str) -> None:
     home = tmp_path / "hoem" / "me"
     done = run("serve", "--home", str(home)) if by == "--home" else run("serve", **{by: str(home)})
     assert done.returncode == 2
@@ -135,7 +133,7 @@ class TestWithoutANamedHome:
     def user(self, tmp_path: Path) -> dict[str, str]:
         return {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}
 
-    def test_codex_that_comes_later_hides_no_threads_in_silence(self, tmp_path: Path, user: dict[str, str]) -> None:
+    def test_threads_that_a_later_codex_home_hides_are_reported(self, tmp_path: Path, user: dict[str, str]) -> None:
         ours, codex = tmp_path / "data" / "threadstore", tmp_path / ".codex"
         lay_thread(ours)
         answer, status, err = served(**user)
@@ -162,14 +160,14 @@ class TestWithoutANamedHome:
             assert (answer["total"], status["notes"]) == (1, [])
             assert "holds threads too" not in err
 
-    def test_a_link_of_that_name_which_leads_nowhere_is_refused(self, tmp_path: Path, user: dict[str, str]) -> None:
+    def test_a_broken_link_in_the_place_of_codexs_home_is_refused(self, tmp_path: Path, user: dict[str, str]) -> None:
         lay_thread(tmp_path / "data" / "threadstore")
         (tmp_path / ".codex").symlink_to(tmp_path / "dotfiles" / "codex")
         done = run("serve", **user)
         assert done.returncode == 2
         assert flat(f"it is a link that leads to {tmp_path / 'dotfiles' / 'codex'}") in flat(done.stderr)
 
-    def test_a_variable_that_is_empty_or_that_a_host_left_unfilled_is_not_set(
+    def test_a_variable_that_is_empty_or_that_a_host_left_unfilled_counts_as_unset(
         self, tmp_path: Path, user: dict[str, str]
     ) -> None:
         lay_thread(tmp_path / ".codex")

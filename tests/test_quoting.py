@@ -51,7 +51,7 @@ def test_a_name_stands_in_quotes_unless_it_is_one_word(name: str) -> None:
 @pytest.mark.parametrize(
     "word", ["item-7", "01a20564-0000-7000-8000-000000000000", "openai/gpt-5.2", "C:\\work\\x.jsonl"]
 )
-def test_what_is_usual_stands_as_it_is(word: str) -> None:
+def test_a_word_without_special_characters_stays_unquoted(word: str) -> None:
     assert plain_or_quoted(word) == word
 
 

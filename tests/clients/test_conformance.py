@@ -33,7 +33,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_the_scenario_passes(url: str, scenario: str) -> None:
+def test_the_conformance_scenario_passes(url: str, scenario: str) -> None:
     command = [client("CONFORMANCE_BIN", "conformance"), "server", "--url", url, "--scenario", scenario]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout

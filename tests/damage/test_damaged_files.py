@@ -129,7 +129,9 @@ async def _goes_on(tools: Tools, thread_id: str, turns: int) -> None:
     await tools("thread_unsubscribe", thread_id=thread_id)
 
 
-async def test_files_in_odd_places_and_with_odd_names(home: Path, connect: Connect) -> None:
+async def test_files_in_odd_places_and_with_odd_names_are_listed_under_their_own_ids(
+    home: Path, connect: Connect
+) -> None:
     healthy, other = await two_threads(connect)
     good = file_of(home, other).read_text(encoding="utf-8")
     day = file_of(home, other).parent
@@ -169,7 +171,7 @@ async def test_a_million_lines_are_listed_read_and_appended_to(home: Path, conne
         assert path.read_bytes()[told["offset"] :].startswith(b"{nope\n")
 
 
-async def test_what_can_not_be_read_is_told_and_costs_no_other_thread(
+async def test_an_unreadable_file_is_reported_and_costs_no_other_thread(
     home: Path, connect: Connect, tmp_path: Path
 ) -> None:
     healthy, other = await two_threads(connect)
@@ -207,7 +209,7 @@ async def test_what_can_not_be_read_is_told_and_costs_no_other_thread(
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes for a name")
 @pytest.mark.parametrize("name", [b"rollout-\xff.jsonl", b"rollout-a\\b.jsonl", b"\xff/rollout-c.jsonl"])
 @pytest.mark.parametrize("index", ["kept", "rebuilt"])
-async def test_a_name_that_cant_be_kept_is_told_and_stops_nothing(
+async def test_a_name_that_cant_be_stored_is_reported_and_stops_nothing(
     home: Path, connect: Connect, name: bytes, index: str
 ) -> None:
     healthy, other = await two_threads(connect)
@@ -229,7 +231,7 @@ async def test_a_name_that_cant_be_kept_is_told_and_stops_nothing(
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is unreadable for root")
-async def test_a_file_without_the_right_to_read_it_is_told(home: Path, connect: Connect) -> None:
+async def test_a_file_without_read_permission_is_reported(home: Path, connect: Connect) -> None:
     healthy, other = await two_threads(connect)
     file_of(home, other).chmod(0)
     (home / "threadstore.sqlite").unlink()

@@ -127,7 +127,9 @@ def test_a_line_of_very_many_values_is_malformed(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.usefixtures("short_lines")
-async def test_a_line_that_is_too_long_is_told_and_what_stands_around_it_is_read(home: Path, connect: Connect) -> None:
+async def test_a_line_that_is_too_long_is_reported_and_the_lines_around_it_are_read(
+    home: Path, connect: Connect
+) -> None:
     long = event("agent_message", message="z" * 20_000)
     plant(home, *turn(1, "before", "yes", long), *turn(2, "after", "no"))
     async with connect() as tools:
@@ -176,7 +178,7 @@ async def test_a_first_line_that_is_too_long_makes_the_file_unreadable(home: Pat
         assert told["path"].endswith(path_of(home).name)
 
 
-async def test_of_very_many_bad_lines_the_first_are_told(
+async def test_of_very_many_bad_lines_the_first_are_reported(
     home: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "MAX_BAD_LINES", 5)
@@ -191,7 +193,7 @@ async def test_of_very_many_bad_lines_the_first_are_told(
 # ---------------------------------------------------------------------------------------------- compressed files
 
 
-async def test_a_compressed_rollout_that_expands_too_far_is_told_and_costs_no_other(
+async def test_a_compressed_rollout_that_expands_too_far_is_reported_and_costs_no_other_thread(
     home: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rawlines, "MAX_EXPANDED_BYTES", 1 << 20)
@@ -305,7 +307,7 @@ async def test_a_running_turn_of_any_length_is_indexed_without_holding_its_texts
 # ---------------------------------------------------------------------------------------------- files beside
 
 
-async def test_of_a_very_long_name_index_the_last_lines_count(
+async def test_a_very_long_name_index_is_read_from_its_end(
     home: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(home, *turn(1, "hello", "yes"))

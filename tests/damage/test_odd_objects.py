@@ -134,7 +134,7 @@ async def test_no_object_in_the_place_of_a_folder_does_harm(
 
 
 @pytest.mark.parametrize("top", ["sessions", "archived_sessions"])
-async def test_a_file_in_the_place_of_a_whole_folder_is_told(home: Path, connect: Connect, top: str) -> None:
+async def test_a_file_in_the_place_of_a_whole_folder_is_reported(home: Path, connect: Connect, top: str) -> None:
     healthy = await planted(connect)
     kept = home / "sessions"
     if top == "sessions":
@@ -162,7 +162,7 @@ async def test_the_commands_work_beside_pipes_of_every_name(home: Path, connect:
         )
 
 
-async def test_folders_beyond_the_longest_path_are_told_and_cost_no_thread(home: Path, connect: Connect) -> None:
+async def test_folders_beyond_the_longest_path_are_reported_and_cost_no_thread(home: Path, connect: Connect) -> None:
     healthy = await planted(connect)
     here = os.open(home / "sessions", os.O_RDONLY)
     for _ in range(30):  # only step by step can they be made

@@ -43,7 +43,7 @@ async def text_of(tools: Tools, tool: str, **arguments: Any) -> str:
     return "\n".join(getattr(part, "text", "") for part in result.content)
 
 
-async def test_the_rows_of_a_whole_tree_follow_there_and_back(home: Path, tools: Tools) -> None:
+async def test_codex_rows_of_a_whole_tree_follow_an_archive_and_an_unarchive(home: Path, tools: Tools) -> None:
     tree = await grow(tools)
     known_to_codex(home)
     receipt = await tools("thread_archive", thread_id=tree.root)
@@ -56,7 +56,7 @@ async def test_the_rows_of_a_whole_tree_follow_there_and_back(home: Path, tools:
     assert agree(home)
 
 
-async def test_a_dry_run_leaves_the_rows(home: Path, tools: Tools) -> None:
+async def test_a_dry_run_changes_no_codex_row(home: Path, tools: Tools) -> None:
     tree = await grow(tools)
     known_to_codex(home)
     before = rows_of(home)
@@ -64,7 +64,7 @@ async def test_a_dry_run_leaves_the_rows(home: Path, tools: Tools) -> None:
     assert rows_of(home) == before
 
 
-async def test_a_dry_run_tells_that_the_rows_would_be_left_alone(home: Path, connect: Connect) -> None:
+async def test_a_dry_run_says_that_codex_rows_would_not_follow(home: Path, connect: Connect) -> None:
     async with connect() as tools:
         tree = await grow(tools)
     known_to_codex(home)
@@ -73,7 +73,7 @@ async def test_a_dry_run_tells_that_the_rows_would_be_left_alone(home: Path, con
         assert "(--codex-db read-only)" in plan["codex_db"]
 
 
-async def test_a_deletion_leaves_the_rows_to_codex(home: Path, tools: Tools) -> None:
+async def test_a_deletion_keeps_codexs_rows(home: Path, tools: Tools) -> None:
     tree = await grow(tools)
     known_to_codex(home)
     before = rows_of(home)
@@ -91,7 +91,7 @@ async def busy(home: Path, tools: Tools, tree: Tree) -> str:
     return receipt["codex_db"]
 
 
-async def test_an_archive_beside_a_busy_database_is_done_and_says_so_and_done_again_lets_it_follow(
+async def test_an_archive_beside_a_busy_codex_database_says_so_and_a_repetition_updates_the_row(
     home: Path, tools: Tools
 ) -> None:
     tree = await grow(tools)
@@ -102,7 +102,7 @@ async def test_an_archive_beside_a_busy_database_is_done_and_says_so_and_done_ag
     assert agree(home)
 
 
-async def test_a_repair_lets_rows_follow_that_were_left_behind(home: Path, tools: Tools) -> None:
+async def test_a_repair_updates_codex_rows_that_were_left_behind(home: Path, tools: Tools) -> None:
     tree = await grow(tools)
     known_to_codex(home)
     assert "call store_status with repair=true" in await busy(home, tools, tree)
@@ -113,7 +113,7 @@ async def test_a_repair_lets_rows_follow_that_were_left_behind(home: Path, tools
     assert (await tools("store_status", repair=True))["repaired"]["codex_rows"] == 0
 
 
-async def test_what_was_left_alone_stands_in_the_text_of_every_verb(home: Path, tools: Tools) -> None:
+async def test_every_verb_says_in_its_text_that_codexs_row_did_not_follow(home: Path, tools: Tools) -> None:
     tree = await grow(tools)
     make(home, without="history_mode")
     for tool, arguments in {
@@ -146,7 +146,7 @@ async def test_a_name_goes_to_codex_and_its_own_name_counts_for_us_too(home: Pat
         assert (await tools("thread_read", thread_id=thread_id))["thread"]["name"] == "the last name"
 
 
-async def test_a_name_that_a_busy_database_does_not_take_is_not_shown_as_taken(home: Path, tools: Tools) -> None:
+async def test_a_name_that_a_busy_codex_database_refuses_is_not_shown(home: Path, tools: Tools) -> None:
     thread_id = await tools.written("hello")
     await tools("thread_unsubscribe", thread_id=thread_id)
     known_to_codex(home, title="the name by Codex", preview="hello")
@@ -161,9 +161,7 @@ async def test_a_name_that_a_busy_database_does_not_take_is_not_shown_as_taken(h
     assert (answer["thread"]["name"], answer["codex_db"]) == ("ours", None)
 
 
-async def test_a_server_that_was_told_so_leaves_codexs_database_alone_and_keeps_its_own_names(
-    home: Path, connect: Connect
-) -> None:
+async def test_a_read_only_codex_database_is_never_changed_and_our_own_names_hold(home: Path, connect: Connect) -> None:
     async with connect(codex_db="read-only") as tools:
         thread_id = await tools.written("hello")
         await tools("thread_unsubscribe", thread_id=thread_id)

@@ -95,7 +95,7 @@ async def test_no_copy_brings_an_archived_thread_back(
         assert (await tools.listed(), own.is_file()) == ([thread_id], True)
 
 
-async def test_a_link_that_is_the_only_way_to_a_thread_is_archived_by_what_it_leads_to(
+async def test_archiving_a_thread_behind_a_link_moves_the_file_that_the_link_points_to(
     home: Path, connect: Connect
 ) -> None:
     def linked(home: Path, own: Path) -> None:
@@ -112,7 +112,9 @@ async def test_a_link_that_is_the_only_way_to_a_thread_is_archived_by_what_it_le
         assert not (home / "sessions" / "kept elsewhere").exists()
 
 
-async def test_a_deletion_takes_away_what_a_link_leads_to(home: Path, connect: Connect) -> None:
+async def test_deleting_a_thread_behind_a_link_removes_the_file_that_the_link_points_to(
+    home: Path, connect: Connect
+) -> None:
     def linked(home: Path, own: Path) -> None:
         kept = home / "sessions" / "kept elsewhere"
         own.rename(kept)

@@ -46,7 +46,7 @@ async def test_a_used_request_id_is_an_error_with_a_code(tools: Tools) -> None:
     assert "structuredContent" not in wire
 
 
-async def test_what_nobody_foresaw_is_an_error_with_a_code_and_its_cause_is_in_the_log_alone(
+async def test_an_unexpected_exception_is_an_error_with_a_code_and_only_the_log_has_its_cause(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def unreadable(*_: object) -> None:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 _SECONDS = 15
 
 
-async def test_another_process_is_told_by_the_log(home: Path) -> None:
+async def test_an_event_is_in_the_log_that_another_process_reads(home: Path) -> None:
     async with Client(stdio_server(home)) as one, Client(stdio_server(home)) as other:
         here, there = Tools(one), Tools(other)
         thread_id = await here.written()
@@ -50,7 +50,7 @@ async def stored(home: Path) -> str:
 
 
 @pytest.mark.parametrize("where", ["this process", "another process"])
-async def test_a_listen_stream_is_told(home: Path, where: str) -> None:
+async def test_a_listen_stream_gets_the_update(home: Path, where: str) -> None:
     thread_id = await stored(home)
     uri = f"thread://{thread_id}"
     with serving_http(home) as url:
@@ -71,7 +71,7 @@ async def test_a_listen_stream_is_told(home: Path, where: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["this process", "another process"])
-async def test_a_legacy_subscription_is_told(home: Path, where: str) -> None:
+async def test_a_legacy_subscription_gets_the_update(home: Path, where: str) -> None:
     thread_id = await stored(home)
     told = {verb: anyio.Event() for verb in ("thread_archive", "thread_unarchive")}
     awaited = "thread_archive"

@@ -90,7 +90,7 @@ async def test_an_odd_id_from_the_host_gives_way_to_the_next_source(tools: Tools
         assert refused.value.code == "would_archive_self"
 
 
-async def test_a_caller_that_several_threads_are_called_is_told_apart_first(tools: Tools) -> None:
+async def test_a_caller_name_that_several_threads_have_is_refused_as_ambiguous(tools: Tools) -> None:
     tree = await grow(tools)
     for thread_id in (tree.leaf, tree.right):
         await tools("thread_set_name", thread_id=thread_id, name="twin")
@@ -99,7 +99,7 @@ async def test_a_caller_that_several_threads_are_called_is_told_apart_first(tool
     assert refused.value.code == "ambiguous_reference"
 
 
-async def test_what_the_clients_host_says_goes_before_what_the_model_says(tools: Tools) -> None:
+async def test_the_caller_that_the_host_names_overrides_the_one_that_the_model_names(tools: Tools) -> None:
     tree = await grow(tools)
     meta = {"threadId": tree.leaf}
     with pytest.raises(Refused) as refused:
@@ -120,7 +120,7 @@ async def test_an_agent_that_has_said_nothing_yet_is_known_as_its_parents_child(
 
 
 @pytest.mark.parametrize("verb", ["thread_archive", "thread_delete"])
-async def test_a_dry_run_of_it_is_refused_as_the_call_is(tools: Tools, verb: str) -> None:
+async def test_a_dry_run_on_an_ancestor_is_refused_like_the_call(tools: Tools, verb: str) -> None:
     tree = await grow(tools)
     told: list[str] = []
     for dry_run in (True, False):
@@ -131,7 +131,7 @@ async def test_a_dry_run_of_it_is_refused_as_the_call_is(tools: Tools, verb: str
     assert tree.leaf in told[0]
 
 
-async def test_a_caller_that_this_home_does_not_know_is_no_obstacle(tools: Tools) -> None:
+async def test_a_caller_that_this_home_does_not_know_may_archive(tools: Tools) -> None:
     tree = await grow(tools)
     unknown = {"threadId": "01a20564-0000-7000-8000-000000000000"}
     assert tree.root in (await tools("thread_archive", thread_id=tree.root, meta=unknown))["archived"]

@@ -31,7 +31,7 @@ async def written(home: Path) -> str:
 
 @pytest.mark.parametrize("source", ["pipe", "file"])
 @pytest.mark.parametrize("tool", ["thread_set_name", "thread_archive", "thread_search"])
-async def test_all_that_comes_in_one_go_is_answered(
+async def test_requests_that_come_just_before_the_end_of_stdin_are_all_answered(
     home: Path, written: str, source: str, tool: str, tmp_path: Path
 ) -> None:
     arguments = {
@@ -54,7 +54,7 @@ async def test_all_that_comes_in_one_go_is_answered(
     assert not answers[1]["result"].get("isError")
 
 
-async def test_a_call_that_waits_for_events_is_answered_at_once_with_those_that_there_are(home: Path) -> None:
+async def test_a_waiting_events_read_is_answered_at_once_when_its_client_closes_stdin(home: Path) -> None:
     async with bare(home) as server:
         await server.send(call(1, "events_read", after=0, wait_seconds=50) + request(2, "ping"))
         await server.answer(2)
@@ -63,7 +63,7 @@ async def test_a_call_that_waits_for_events_is_answered_at_once_with_those_that_
     assert answer["result"]["structuredContent"] == {"data": [], "last_seq": 0, "more": False}
 
 
-async def test_a_question_that_nobody_can_answer_any_more_is_a_no(home: Path, written: str) -> None:
+async def test_a_question_to_a_client_that_closed_stdin_is_a_no(home: Path, written: str) -> None:
     async with bare(home, greeting=hello(elicitation={})) as server:
         await server.send(call(1, "thread_delete", thread_id=written))
         while (await server.read()).get("method") != "elicitation/create":
@@ -74,7 +74,7 @@ async def test_a_question_that_nobody_can_answer_any_more_is_a_no(home: Path, wr
     assert len(rollouts(home)) == 1
 
 
-async def test_a_cancelled_call_and_a_stream_of_updates_hold_nobody_up(home: Path) -> None:
+async def test_a_cancelled_call_and_a_listen_stream_do_not_delay_the_end(home: Path) -> None:
     meta = {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {},
@@ -91,7 +91,7 @@ async def test_a_cancelled_call_and_a_stream_of_updates_hold_nobody_up(home: Pat
     assert 2 not in [message.get("id") for message in left]
 
 
-async def test_a_client_that_reads_no_answers_any_more_is_gone(home: Path) -> None:
+async def test_a_client_that_closes_stdout_ends_the_server(home: Path) -> None:
     """Its end of the output is closed, and that of the input stays open."""
     server, (ours, theirs) = stdio_server(home), os.pipe()
     async with await anyio.open_process([server.command, *server.args], stdout=theirs, stderr=None) as process:
@@ -119,7 +119,7 @@ def heeded() -> Iterator[None]:
 
 @pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("times", [1, 2])
-async def test_a_hang_up_ends_it_with_its_threads_closed(home: Path, times: int) -> None:
+async def test_a_hang_up_ends_the_server_with_its_threads_closed(home: Path, times: int) -> None:
     """A terminal that goes away may tell it twice."""
     async with bare(home) as server:
         thread_id = (await server.ask(1, "thread_start"))["thread"]["id"]
@@ -131,7 +131,7 @@ async def test_a_hang_up_ends_it_with_its_threads_closed(home: Path, times: int)
     assert not (home / "thread-writer-locks" / f"{thread_id}.lock").exists()
 
 
-async def test_a_server_that_was_started_to_survive_a_hang_up_does(home: Path) -> None:
+async def test_a_server_under_nohup_survives_a_hang_up(home: Path) -> None:
     server = stdio_server(home)
     async with await anyio.open_process(["nohup", server.command, *server.args], stderr=None) as process:
         client = Bare(process)

@@ -50,7 +50,7 @@ async def test_leaving_again_says_not_loaded_and_an_unknown_thread_is_no_error(t
     assert (await tools("thread_unsubscribe", thread_id=unknown))["status"] == "notLoaded"
 
 
-async def test_a_handle_leaves_alone_while_another_stays(tools: Tools) -> None:
+async def test_a_handle_that_leaves_keeps_the_thread_loaded_while_another_stays(tools: Tools) -> None:
     first = await tools("thread_start")
     thread_id = first["thread"]["id"]
     await tools("turn_start", thread_id=thread_id, input="hello")
@@ -192,7 +192,7 @@ async def test_a_client_that_leaves_keeps_the_thread_for_the_one_that_stays(home
         assert (await Tools(staying).events(alone))[-2:] == ["thread/status/changed", "thread/closed"]
 
 
-async def test_a_stdio_client_that_vanishes_counts(home: Path) -> None:
+async def test_a_stdio_client_that_vanishes_has_left_its_threads(home: Path) -> None:
     async with Client(stdio_server(home)) as client:
         tools = Tools(client)
         thread_id = await tools.start()
@@ -223,7 +223,7 @@ anyio.run(main)
 """
 
 
-async def test_a_stdio_client_that_is_killed_counts(home: Path) -> None:
+async def test_a_stdio_client_that_is_killed_has_left_its_threads(home: Path) -> None:
     command = [sys.executable, "-c", CLIENT, *stdio_server(home).args]
     async with await anyio.open_process(command, stderr=None) as client, Client(stdio_server(home)) as watching:
         assert client.stdout is not None
@@ -265,7 +265,7 @@ async def test_a_server_whose_stdin_is_closed_while_a_turn_runs_ends_in_order(ho
     assert json.loads(rollout.read_text(encoding="utf-8").splitlines()[-1])["payload"]["type"] == "turn_aborted"
 
 
-async def test_a_legacy_http_session_that_ends_counts_and_a_modern_one_keeps_its_handles(home: Path) -> None:
+async def test_a_legacy_http_session_that_ends_has_left_its_threads_and_modern_handles_stay(home: Path) -> None:
     with serving_http(home) as url:
         async with Client(url) as watcher:
             watch = Tools(watcher)

@@ -50,7 +50,7 @@ FAULTS: dict[str, tuple[str, Any, int, str]] = {
 }
 
 
-async def test_over_stdio_each_is_answered_by_its_id_and_the_next_is_served(home: Path) -> None:
+async def test_over_stdio_a_malformed_request_is_answered_by_its_id_and_the_next_is_served(home: Path) -> None:
     async with bare(home) as server:
         for text, request_id, code, says in FAULTS.values():
             await server.send(text.encode() + b"\n")
@@ -81,7 +81,7 @@ async def test_over_stdio_a_byte_order_mark_before_a_request_is_passed_over(home
         assert (await server.answer(5))["result"]["structuredContent"]["total"] == 0
 
 
-async def test_an_answer_to_our_question_that_makes_no_sense_is_a_no(home: Path) -> None:
+async def test_a_malformed_answer_to_a_question_is_a_no(home: Path) -> None:
     async with bare(home, greeting=hello(elicitation={})) as server:
         thread_id = (await server.ask(1, "thread_start"))["thread"]["id"]
         await server.ask(2, "turn_start", thread_id=thread_id, input="kept")

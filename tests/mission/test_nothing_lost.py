@@ -165,7 +165,7 @@ ALONE: list[tuple[str, Json, str]] = [
 
 
 @pytest.mark.parametrize(("tool", "arguments", "says"), ALONE)
-async def test_what_has_no_effect_beside_the_others_is_refused(
+async def test_an_argument_without_effect_beside_the_others_is_refused(
     tools: Tools, thread_id: str, tool: str, arguments: Json, says: str
 ) -> None:
     with pytest.raises(Refused, match=says):

@@ -36,7 +36,7 @@ async def test_a_repair_does_what_its_dry_run_told_and_leaves_loaded_threads_alo
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-async def test_without_a_state_db_there_is_nothing_to_repair_and_it_is_said(connect: Connect, dry_run: bool) -> None:
+async def test_a_repair_without_a_state_db_is_refused_with_the_reason(connect: Connect, dry_run: bool) -> None:
     async with connect(state=False) as tools:
         with pytest.raises(Refused, match="no usable state DB to repair") as refused:
             await tools("store_status", repair=True, dry_run=dry_run)

@@ -42,7 +42,7 @@ async def test_what_was_said_is_found(tools: Tools, term: str, shown: str) -> No
 
 
 @pytest.mark.parametrize("term", ["parser absent", '"in fails"', "inte*", "session.py:89", "错信"])
-async def test_what_was_not_said_is_not_found(tools: Tools, term: str) -> None:
+async def test_text_that_nobody_said_is_not_found(tools: Tools, term: str) -> None:
     await tools.written(SAID)
     answer = await tools("thread_search", search_term=term)
     assert (answer["data"], answer["next_cursor"], answer["total"]) == ([], None, 0)
@@ -118,7 +118,7 @@ async def test_sub_agents_are_searched_too_unless_a_kind_is_asked_for(tools: Too
     assert sorted(await threads(tools, "done", source_kinds=kinds)) == sorted([tree.left, tree.right, tree.leaf])
 
 
-async def test_one_thread_is_searched_alone_whatever_it_is(tools: Tools) -> None:
+async def test_a_search_in_one_thread_finds_it_whatever_the_default_filters_hide(tools: Tools) -> None:
     one, other = await closed(tools, "words here", "words there")
     await tools("thread_archive", thread_id=one)
     assert await threads(tools, "words", thread_id=one) == [one]

@@ -115,7 +115,7 @@ async def test_a_fork_is_found_by_what_it_borrows_and_by_its_own(home: Path, con
         assert await threads(tools, "borrowed", thread_id=TWO) == [TWO]
 
 
-async def test_a_rollout_that_can_not_be_read_is_said_and_the_others_are_searched(home: Path, connect: Connect) -> None:
+async def test_an_unreadable_rollout_is_reported_and_the_others_are_searched(home: Path, connect: Connect) -> None:
     put(home, ONE, started("a"), user("some words"), ended("a"))
     put(home, TWO, started("a"), user("some words"), ended("a"))
     for path in rollouts(home):

@@ -60,7 +60,7 @@ async def test_a_body_beyond_the_bound_is_refused_and_the_server_answers_on(home
             assert await Tools(client).listed() == []
 
 
-def test_the_hosts_that_are_let_in_are_this_machines_and_the_named() -> None:
+def test_only_hosts_of_this_machine_and_named_ones_are_allowed() -> None:
     settings = transport_security("192.0.2.7", ["threads.example"])
     assert settings.enable_dns_rebinding_protection
     for host in ("127.0.0.1:8765", "localhost", "192.0.2.7:*", "threads.example:*"):

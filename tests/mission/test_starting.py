@@ -141,7 +141,7 @@ async def test_a_name_is_trimmed_and_shown_in_list_read_and_resume(home: Path, c
 
 # Codex: thread_name_updated_broadcasts_for_loaded_threads, thread_name_updated_broadcasts_for_not_loaded_threads
 @pytest.mark.parametrize("loaded", [True, False])
-async def test_a_name_is_told_once_to_everyone(connect: Connect, loaded: bool) -> None:
+async def test_a_new_name_is_one_event_in_the_log_of_every_server(connect: Connect, loaded: bool) -> None:
     async with connect() as here, connect() as there:
         thread_id = await here.written()
         if not loaded:
@@ -199,7 +199,7 @@ async def test_a_fresh_thread_is_in_memory_alone(home: Path, tools: Tools) -> No
 # Codex: thread_read_include_turns_rejects_unmaterialized_loaded_thread, thread_resume_rejects_unmaterialized_thread,
 # thread_fork_rejects_unmaterialized_thread, thread_archive_requires_materialized_rollout
 @pytest.mark.parametrize("verb", ["thread_read", "thread_resume", "thread_fork", "thread_archive"])
-async def test_what_needs_the_file_says_that_it_is_missing(tools: Tools, verb: str) -> None:
+async def test_a_verb_that_needs_the_file_of_a_fresh_thread_is_refused(tools: Tools, verb: str) -> None:
     thread_id = await tools.start()
     extra: Any = {"include_turns": True} if verb == "thread_read" else {}
     with pytest.raises(Refused, match="turn_start with its first user message") as refused:
@@ -209,7 +209,7 @@ async def test_what_needs_the_file_says_that_it_is_missing(tools: Tools, verb: s
 
 
 @pytest.mark.parametrize("verb", ["thread_read", "thread_resume", "thread_fork", "thread_archive"])
-async def test_another_client_is_told_the_same(two: tuple[Tools, Tools], verb: str) -> None:
+async def test_another_client_gets_the_same_error_for_a_fresh_thread(two: tuple[Tools, Tools], verb: str) -> None:
     one, other = two
     thread_id = await one.start()
     extra: Any = {"include_turns": True} if verb == "thread_read" else {}

@@ -192,7 +192,7 @@ async def test_where_no_state_db_can_be_opened_lists_come_from_the_files_and_not
         assert await tools.listed(limit=1) == [newer]
 
 
-async def test_a_state_db_with_a_name_that_no_system_takes_is_gone_without(home: Path) -> None:
+async def test_a_state_db_path_that_no_system_accepts_leaves_the_files_to_serve(home: Path) -> None:
     key = plant(home, 1)
     config = replace(Config.load(home), state_path=home / ("x" * 300) / "threadstore.sqlite", watch=False)
     async with Client(build_server(config)) as client:

@@ -83,7 +83,7 @@ async def test_a_large_tree_comes_in_pages_that_make_up_the_picture(tools: Tools
     assert "\n".join(lines) == whole["tree"]
 
 
-async def test_what_is_left_of_a_tree_is_told_with_the_way_to_it(tools: Tools) -> None:
+async def test_a_page_of_a_tree_says_what_is_left_and_how_to_get_it(tools: Tools) -> None:
     tree = await grow(tools)
     told = await tools.client.call_tool("thread_tree", {"thread_id": tree.root, "limit": 1})
     assert isinstance(told.content[0], TextContent)
