@@ -101,7 +101,7 @@ class Runtime:
             wake=self.feed.wake,
         )
         self.connections = Connections()
-        self.connections.on_ended = self.service.lifecycle.leave_connection
+        self.connections.on_ended = self.service.lifecycle.unsubscribe_connection
         self.notifier = ResourceNotifier(self.feed.subscribe, self.connections)
         self.app = App(self.service, self.feed, self.examine, self.connections.of, wait_seconds=config.wait_seconds)
         self.app.home_notes = self._home_notes
@@ -144,7 +144,7 @@ class Runtime:
 
     async def _end_connection(self, key: str) -> None:
         self.connections.end(key)
-        await in_worker_within(_CLOSE_SECONDS, self.service.lifecycle.leave_connection, key)
+        await in_worker_within(_CLOSE_SECONDS, self.service.lifecycle.unsubscribe_connection, key)
 
     async def _follow_log(self) -> None:
         await self.feed.follow(lambda: self.service.catalog.log, self.notifier.publish)

@@ -154,7 +154,7 @@ def start_tools(app: App) -> list[Tool]:
         ctx: Context, subscription_id: str | None, thread_id: str | None, caller_thread_id: str | None
     ) -> Consent | Elicit[Consent]:
         service = await app.ready(ctx)
-        target = await in_worker(service.lifecycle.interrupted_by_leaving, thread_id, subscription_id, app.caller(ctx))
+        target = await in_worker(service.lifecycle.would_interrupt, thread_id, subscription_id, app.caller(ctx))
         if target is None:
             return GO_ON
         return await consent_of(app, ctx, target, caller_thread_id, WouldInterruptSelf)
@@ -173,9 +173,7 @@ def start_tools(app: App) -> list[Tool]:
         You can't so interrupt your own thread or one you run under: end your turn first."""
         service = await app.ready(ctx)
         if not agreed(consent):
-            target = await in_worker(
-                service.lifecycle.interrupted_by_leaving, thread_id, subscription_id, app.caller(ctx)
-            )
+            target = await in_worker(service.lifecycle.would_interrupt, thread_id, subscription_id, app.caller(ctx))
             await in_worker(service.guard.check, target or "", app.caller(ctx, caller_thread_id), WouldInterruptSelf)
         result = await in_worker(service.lifecycle.unsubscribe, thread_id, subscription_id, app.caller(ctx))
         return reply(result, f"{result.status} {result.thread_id}".strip())

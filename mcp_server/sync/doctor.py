@@ -134,25 +134,25 @@ def examine(rollouts: RolloutStore, state: StateStore | None, locks: Leases, *, 
 
     Reads only the files that differ from their rows; if `deep`, all files, to find malformed lines in them too.
     """
-    walked = _Walked(rollouts)
+    walked = _FileWalk(rollouts)
     differs = state.compare(walked.files()) if state else Difference(frozenset(walked.paths()))
     exam = _Examination(dict(differs.rows))
     if deep:
         exam.read_all(rollouts, rollouts.walk(), state.stamps() if state else {})
     else:
         exam.read(rollouts, (rollouts.stat_many(differs.files)).values())
-        exam.recall([one for one in (state.unreadable() if state else ()) if one.path not in differs.changed])
-        exam.recall_copies([one for one in (state.copies() if state else ()) if one.path not in differs.changed])
+        exam.add_unreadable([one for one in (state.unreadable() if state else ()) if one.path not in differs.changed])
+        exam.add_copies([one for one in (state.copies() if state else ()) if one.path not in differs.changed])
     exam.malformed += rollouts.unusable()
-    rows = state.stamps(exam.held) if state else {}
-    deleted = state.deleted(exam.held) if state else frozenset[str]()
-    exam.hold_rows(rows)
+    rows = state.stamps(exam.files_by_id) if state else {}
+    deleted = state.deleted(exam.files_by_id) if state else frozenset[str]()
+    exam.add_matching_rows(rows)
     names = _names(rollouts)
     return DoctorReport(
         files=Counts(active=walked.active, archived=walked.archived),
         rows=row_counts(state) if state else None,
         size=walked.size,
-        largest=exam.largest(state.largest(_LARGEST + len(exam.held) + len(exam.differing)) if state else {}),
+        largest=exam.largest(state.largest(_LARGEST + len(exam.files_by_id) + len(exam.mismatched)) if state else {}),
         missing=tuple(exam.missing(rows, deleted)) if state else (),
         stale=tuple(exam.stale()),
         duplicates=exam.duplicates(),
@@ -223,7 +223,7 @@ def _update_codex_rows(
     return followed
 
 
-class _Walked:
+class _FileWalk:
     """Walks over the rollout files of a home and counts them."""
 
     def __init__(self, rollouts: RolloutStore) -> None:
@@ -244,10 +244,12 @@ class _Walked:
 @dataclass(slots=True)
 class _Examination:
     """Collects the files, by id, of threads whose files differ from their rows: none, in a home in good order.
-    `differing` are the paths, by id, of rows that don't match their file."""
+    `mismatched` are the paths, by id, of rows that don't match their file."""
 
-    differing: dict[str, str]
-    held: defaultdict[str, list[RolloutFile]] = field(default_factory=lambda: defaultdict[str, list[RolloutFile]](list))
+    mismatched: dict[str, str]
+    files_by_id: defaultdict[str, list[RolloutFile]] = field(
+        default_factory=lambda: defaultdict[str, list[RolloutFile]](list)
+    )
     malformed: list[BadLine] = field(default_factory=list[BadLine])
     unusable: set[str] = field(default_factory=set[str])
 
@@ -255,18 +257,18 @@ class _Examination:
         """Read files that match no row."""
         for file, result in self._described(rollouts, files):
             self.malformed += result.bad_lines
-            self.held[result.thread.id].append(file)
+            self.files_by_id[result.thread.id].append(file)
 
-    def recall(self, unreadable: Iterable[Unreadable]) -> None:
+    def add_unreadable(self, unreadable: Iterable[Unreadable]) -> None:
         """Add files that are known to be unreadable, without reading them again."""
         for one in unreadable:
             self.malformed.append(BadLine(one.path, one.byte, one.reason))
             self.unusable.add(one.path)
 
-    def recall_copies(self, copies: Iterable[Copy]) -> None:
+    def add_copies(self, copies: Iterable[Copy]) -> None:
         """Add files that are known to be copies, without reading them again."""
         for one in copies:
-            self.held[one.thread_id].append(RolloutFile(one.path, one.stamp))
+            self.files_by_id[one.thread_id].append(RolloutFile(one.path, one.stamp))
 
     def read_all(
         self, rollouts: RolloutStore, files: Iterable[RolloutFile], rows: Mapping[str, tuple[str, FileStamp]]
@@ -274,14 +276,14 @@ class _Examination:
         """Read every line of every file. Adds the files whose content does not match their row."""
         claims = defaultdict[str, set[str]](set)
         for thread_id, (path, _) in rows.items():
-            if thread_id not in self.differing:
+            if thread_id not in self.mismatched:
                 claims[path].add(thread_id)
         for file, result in self._described(rollouts, files):
             self.malformed += _bad_lines(rollouts, file)
             claimed = claims.get(file.path, set())
-            self.differing |= dict.fromkeys(claimed - {result.thread.id}, file.path)
+            self.mismatched |= dict.fromkeys(claimed - {result.thread.id}, file.path)
             if result.thread.id not in claimed:
-                self.held[result.thread.id].append(file)
+                self.files_by_id[result.thread.id].append(file)
 
     def _described(
         self, rollouts: RolloutStore, files: Iterable[RolloutFile]
@@ -294,32 +296,32 @@ class _Examination:
                 elif result is not None:
                     yield file, result
 
-    def hold_rows(self, rows: Mapping[str, tuple[str, FileStamp]]) -> None:
+    def add_matching_rows(self, rows: Mapping[str, tuple[str, FileStamp]]) -> None:
         """Add the files that match the rows, before those that were read."""
         for thread_id, (path, stamp) in rows.items():
-            if thread_id not in self.differing and all(file.path != path for file in self.held[thread_id]):
-                self.held[thread_id].insert(0, RolloutFile(path, stamp))
+            if thread_id not in self.mismatched and all(file.path != path for file in self.files_by_id[thread_id]):
+                self.files_by_id[thread_id].insert(0, RolloutFile(path, stamp))
 
     def largest(self, rows: Mapping[str, int]) -> dict[str, int]:
         """The sizes of the largest threads. `rows` are the sizes of the largest rows."""
-        sizes = {thread_id: size for thread_id, size in rows.items() if thread_id not in self.differing}
-        sizes |= {thread_id: sum(file.stamp.size for file in files) for thread_id, files in self.held.items()}
+        sizes = {thread_id: size for thread_id, size in rows.items() if thread_id not in self.mismatched}
+        sizes |= {thread_id: sum(file.stamp.size for file in files) for thread_id, files in self.files_by_id.items()}
         return dict(nlargest(_LARGEST, sizes.items(), key=itemgetter(1, 0)))
 
     def missing(self, rows: Collection[str], deleted: Collection[str]) -> Iterator[str]:
-        for thread_id, files in self.held.items():
+        for thread_id, files in self.files_by_id.items():
             if thread_id not in rows and thread_id not in deleted:
                 yield files[0].path
 
     def unreadable(self) -> Iterator[str]:
-        for thread_id, path in self.differing.items():
-            if path in self.unusable and not self.held.get(thread_id):
+        for thread_id, path in self.mismatched.items():
+            if path in self.unusable and not self.files_by_id.get(thread_id):
                 yield thread_id
 
     def stale(self) -> Iterator[StaleRow]:
         unreadable = set(self.unreadable())
-        for thread_id, path in self.differing.items():
-            paths = [file.path for file in self.held.get(thread_id, ())]
+        for thread_id, path in self.mismatched.items():
+            paths = [file.path for file in self.files_by_id.get(thread_id, ())]
             if path in paths or thread_id in unreadable:
                 yield StaleRow(thread_id, path, "changed")
             else:
@@ -329,12 +331,14 @@ class _Examination:
         """By thread, the path of its file and those of the copies of it."""
         sorts = {
             thread_id: classify_files((file.path for file in files), thread_id)
-            for thread_id, files in self.held.items()
+            for thread_id, files in self.files_by_id.items()
         }
         return {thread_id: (found.current, *found.copies) for thread_id, found in sorts.items() if found.copies}
 
     def replaced(self) -> int:
-        sorts = (classify_files((file.path for file in files), thread_id) for thread_id, files in self.held.items())
+        sorts = (
+            classify_files((file.path for file in files), thread_id) for thread_id, files in self.files_by_id.items()
+        )
         return sum(len(found.replaced) for found in sorts)
 
 

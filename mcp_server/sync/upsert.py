@@ -345,8 +345,8 @@ class Upserter:
         elif row is not None:
             return found
         thread_id = row.id if row else threads[0].id if threads else ""
-        met = {thread.path for thread in threads}
-        known = [copy.path for copy in self._copies.of([thread_id]) if copy.path not in met]
+        read = {thread.path for thread in threads}
+        known = [copy.path for copy in self._copies.of([thread_id]) if copy.path not in read]
         files = list((self.rollouts.stat_many(known)).values()) if known else []
         return found + self._described(files, thread_id)
 

@@ -34,7 +34,7 @@ from mcp_server.storage.contracts import Leases
 from mcp_server.storage.rules import row_after
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog
-from mcp_server.threads.plan import Descend, Plan, Planner
+from mcp_server.threads.plan import Include, Plan, Planner
 from mcp_server.threads.reader import Reader
 from mcp_server.threads.tree import descendants
 from mcp_server.threads.turns import TurnWriter
@@ -86,7 +86,7 @@ class Cascade:
             fields: dict[str, Any] = {"codex_db": codex_db, "copies": plan.copies} | _result_fields(operation)
             return ArchiveResult(dry_run=dry_run, already_archived=plan.already, interrupted=plan.interrupted, **fields)
 
-    def unarchive(self, reference: str, *, include: Descend, dry_run: bool = False) -> UnarchiveResult:
+    def unarchive(self, reference: str, *, include: Include, dry_run: bool = False) -> UnarchiveResult:
         """Move an archived thread and the descendants that `include` selects back, parents first. Loads none."""
         root_id = self._catalog.resolve(reference)
         with self._loaded.cascade_lock:

@@ -33,7 +33,7 @@ from mcp_server.threads.catalog import Catalog, checked_name
 from mcp_server.threads.loaded import LoadedThread
 from mcp_server.threads.reader import Reader
 from mcp_server.threads.settings import Defaults, differing, override, recorded_settings
-from mcp_server.threads.turns import TurnWriter, check_form
+from mcp_server.threads.turns import TurnWriter, check_history_mode
 from mcp_server.threads.views import thread_view
 
 logger = logging.getLogger(__name__)
@@ -144,12 +144,12 @@ class Lifecycle:
                 loaded = self._loaded.get(thread_id)
                 ignored = differing(loaded.settings, request) if loaded is not None else []
                 if loaded is None:
-                    loaded, handle = self._cold_resume(thread_id, request, caller)
+                    loaded, handle = self._load_stored(thread_id, request, caller)
                 else:
                     handle = self._rejoin(loaded, caller)
             return self._answer_with_turns(loaded, handle, turns, ignored=ignored)
 
-    def _cold_resume(self, thread_id: str, request: SettingsRequest, caller: Caller) -> tuple[LoadedThread, str]:
+    def _load_stored(self, thread_id: str, request: SettingsRequest, caller: Caller) -> tuple[LoadedThread, str]:
         stored = self._loadable(thread_id)
         settings = override(self._settings_of(stored), request)
         self._loaded.check_room()
@@ -161,7 +161,7 @@ class Lifecycle:
             raise ThreadArchived(thread_id) if current else ThreadNotFound(thread_id)
         try:
             self._turns.check_appendable(current)
-            current = self._turns.plain(current)
+            current = self._turns.decompressed(current)
         except StoreFailure:
             self._unload(loaded)
             raise
@@ -182,7 +182,7 @@ class Lifecycle:
             raise ThreadNotFound(thread_id)
         if stored.archived:
             raise ThreadArchived(thread_id)
-        check_form(stored)
+        check_history_mode(stored)
         return stored
 
     # ------------------------------------------------------------------------------------------ fork
@@ -212,25 +212,25 @@ class Lifecycle:
         fork = replace(self._new_thread(start, caller, None, settings), forked_from_id=source_id, git=source.git)
         rollouts = self._rollouts_for(params.ephemeral)
         source_rollouts = loaded_source.rollouts if loaded_source else self._catalog.rollouts
-        copied = self._turns.copied(source_rollouts, source, params, fork.created_at_ms)
+        copied_lines = self._turns.copied_lines(source_rollouts, source, params, fork.created_at_ms)
         loaded = LoadedThread(fork, settings, rollouts, ephemeral=params.ephemeral, has_rollout=True)
-        with rollouts.drafted(fork.path, self._forked(loaded, copied)) as put:
+        with rollouts.drafted(fork.path, self._fork_lines(loaded, copied_lines)) as put:
             handle = self._load(loaded, caller)
             # from here on the fork is stored even if the caller disconnects
-            self._put(loaded, put)
+            self._write_fork(loaded, put)
         return self._answer_with_turns(loaded, handle, 5)
 
-    def _forked(self, fork: LoadedThread, copied: Generator[bytes]) -> Generator[bytes]:
+    def _fork_lines(self, fork: LoadedThread, copied_lines: Generator[bytes]) -> Generator[bytes]:
         """The bytes of a fork's rollout."""
         yield encode_line(_meta_line(fork.thread, None))
-        with closing(copied):
-            yield from copied
+        with closing(copied_lines):
+            yield from copied_lines
         yield b"".join(map(encode_line, recording.settings_applied(fork.thread.id, fork.settings, self._now())))
 
-    def _put(self, fork: LoadedThread, put: Callable[[], FileStamp]) -> None:
+    def _write_fork(self, fork: LoadedThread, put: Callable[[], FileStamp]) -> None:
         try:
             put()
-            self._turns.reread(fork)
+            self._turns.refresh_metadata(fork)
         except StoreFailure as error:
             try:
                 if not isinstance(error, RolloutNameTaken):
@@ -254,10 +254,10 @@ class Lifecycle:
             self._loaded.unsubscribe_handle(subscription_id)
         elif caller.connection is not None:
             self._loaded.unsubscribe_connection(caller.connection, thread_id)
-        self.release_if_unwatched(thread_id)
+        self.close_if_unsubscribed(thread_id)
         return UnsubscribeResult(thread_id=thread_id, status="unsubscribed")
 
-    def interrupted_by_leaving(self, reference: str | None, subscription_id: str | None, caller: Caller) -> str | None:
+    def would_interrupt(self, reference: str | None, subscription_id: str | None, caller: Caller) -> str | None:
         """The thread whose running turn `unsubscribe` would interrupt; None if it would interrupt none."""
         thread_id = self._thread_to_leave(reference, subscription_id)
         loaded = self._loaded.get(thread_id)
@@ -279,14 +279,14 @@ class Lifecycle:
         except ThreadNotFound:
             return parse_id(reference) or reference
 
-    def leave_connection(self, connection: str) -> None:
+    def unsubscribe_connection(self, connection: str) -> None:
         """Unsubscribe a connection that ended from all its threads."""
         for thread_id in self._loaded.threads_of(connection):
             self._loaded.unsubscribe_connection(connection, thread_id)
-            self.release_if_unwatched(thread_id)
+            self.close_if_unsubscribed(thread_id)
         self._loaded.remove_connection(connection)
 
-    def release_if_unwatched(self, thread_id: str) -> None:
+    def close_if_unsubscribed(self, thread_id: str) -> None:
         """If the thread has no subscriber, close it, or begin its unload delay."""
         loaded = self._loaded.get(thread_id)
         if loaded is None or loaded.closing or self._loaded.subscribed(thread_id):
@@ -302,7 +302,7 @@ class Lifecycle:
         for handle in self._loaded.expired_handles(now):
             subscription = self._loaded.handle(handle)
             if subscription is not None and self._loaded.unsubscribe_handle(handle):
-                self.release_if_unwatched(subscription.thread_id)
+                self.close_if_unsubscribed(subscription.thread_id)
         for loaded in self._loaded.all():
             idle_since = loaded.unsubscribed_at_ms
             if idle_since is not None and loaded.turn is None and now - idle_since >= self._unload_delay_ms:
@@ -384,7 +384,7 @@ class Lifecycle:
             page = self._reader.last_turns(loaded, limit)
         except StoreFailure:  # the caller gets no answer, so no handle either
             self._loaded.unsubscribe_handle(handle)
-            self.release_if_unwatched(loaded.thread.id)
+            self.close_if_unsubscribed(loaded.thread.id)
             raise
         return self._answer(loaded, handle, thread=page.thread, cursor=page.next_cursor, ignored=ignored)
 

@@ -38,7 +38,7 @@ from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog, checked_name, checked_text
 from mcp_server.threads.loaded import LoadedThread
 from mcp_server.threads.reader import Reader
-from mcp_server.threads.turns import TurnWriter, stamped
+from mcp_server.threads.turns import TurnWriter, with_stamp
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ class Metadata:
             changed = self._set_git_paginated(stored, patch)
             self._catalog.record(Change(threads=(changed,)))
             return changed, None
-        stored = self._turns.plain(stored)
+        stored = self._turns.decompressed(stored)
         with self._journalled("git", stored, {"git": patch.fields}) as operation:
             changed = replace(stored, git=_patched(stored.git, patch))
             stamp = self._append(self._catalog.rollouts, changed)
@@ -164,7 +164,7 @@ class Metadata:
                 changed = replace(loaded.thread, git=_patched(loaded.thread.git, patch))
                 stamp = self._append(loaded.rollouts, changed)
                 loaded.thread = changed
-                loaded.thread = stamped(loaded, stamp)
+                loaded.thread = with_stamp(loaded, stamp)
                 codex_db = (self._codex.git(loaded.thread.id, patch.fields)).left
                 self._catalog.record(Change(threads=(loaded.thread,), operation=operation))
             return ThreadResult(thread=self._reader.view(loaded.thread), codex_db=codex_db)

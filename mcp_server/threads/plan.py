@@ -26,7 +26,7 @@ from mcp_server.storage.query import ThreadQuery
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.tree import descendants
 
-Descend = Literal["same_operation", "all", "none"]
+Include = Literal["same_operation", "all", "none"]
 _MISSING = "its rollout is missing"
 
 
@@ -96,15 +96,15 @@ class Planner:
                 plan.unmoved_paths[thread_id] = path
             else:
                 plan.moves.append(Move(thread_id, path))
-        self._with_replaced(plan, archived=False)
-        return self._with_copies(plan)
+        self._add_replaced(plan, archived=False)
+        return self._add_copies(plan)
 
-    def unarchive(self, root: StoredThread, include: Descend) -> Plan:
+    def unarchive(self, root: StoredThread, include: Include) -> Plan:
         plan = Plan(root.id, moves=[Move(root.id, root.path)])
         if include != "none":
             self._add_below(plan, together=include == "same_operation")
-        self._with_replaced(plan, archived=True)
-        return self._with_copies(plan)
+        self._add_replaced(plan, archived=True)
+        return self._add_copies(plan)
 
     def _add_below(self, plan: Plan, *, together: bool) -> None:
         """Add the archived threads below the root, or those of them that were archived `together` with it."""
@@ -157,11 +157,11 @@ class Planner:
                 plan.already.append(thread_id)
             elif (usable := self._usable(thread_id, path, plan)) is not None:
                 plan.moves.append(Move(thread_id, usable))
-        self._with_replaced(plan)
-        self._with_half_moved(plan)
-        return self._with_copies(plan)
+        self._add_replaced(plan)
+        self._add_half_moved(plan)
+        return self._add_copies(plan)
 
-    def _with_replaced(self, plan: Plan, *, archived: bool | None = None) -> None:
+    def _add_replaced(self, plan: Plan, *, archived: bool | None = None) -> None:
         """Add the rollouts that reverts have replaced: those in both folders, or only the archived or active ones."""
         for move in plan.moves:
             if revert_order(move.path):
@@ -171,7 +171,7 @@ class Planner:
                     path for path in found.replaced if path != move.path and archived in (None, is_archived(path))
                 ]
 
-    def _with_half_moved(self, plan: Plan) -> None:
+    def _add_half_moved(self, plan: Plan) -> None:
         """Add the second paths of files to delete, where an interrupted move left a file under both paths."""
         twins = {move.path: twin for move in plan.moves if (twin := _path_across_archive(move.path))}
         there = self._catalog.rollouts.stat_many({*twins, *twins.values()})
@@ -180,7 +180,7 @@ class Planner:
             if file is not None and twin is not None and file.stamp == twin.stamp:
                 plan.replaced.setdefault(move.thread_id, []).append(twin.path)
 
-    def _with_copies(self, plan: Plan) -> Plan:
+    def _add_copies(self, plan: Plan) -> Plan:
         index = self._catalog.index()
         going = {move.path for move in plan.files()}
         plan.copies = [copy.path for copy in index.copies(plan.ids()) if copy.path not in going]

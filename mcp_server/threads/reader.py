@@ -94,7 +94,7 @@ class Reader:
         if state.horizon_ms is None:
             return None
         query = self._list_query(params)
-        if state.horizon_ms > ALL_ACTIVE and not _is_settled(part, query, state.horizon_ms):
+        if state.horizon_ms > ALL_ACTIVE and not _is_final(part, query, state.horizon_ms):
             return None
         so_far = f"The index is being built: {state.done} of {state.found} rollouts are in it, and counted, so far."
         return structs.replace(self._list(part, params, query), incomplete=so_far)
@@ -111,7 +111,7 @@ class Reader:
         return query
 
     def _list(self, index: ThreadIndex, params: ListParams, query: ThreadQuery) -> ThreadListResult:
-        others = _left_out(query, params.filter)
+        others = _hidden_queries(query, params.filter)
         page = index.list(query, list(others.values()))
         files = self._files_of(page.rows)
         if self._catalog.repair_rows(page.rows, files):
@@ -374,7 +374,7 @@ def _range(number: int | None, direction: SortDirection, limit: int, total: int)
     return max(0, end - limit), max(0, end)
 
 
-def _left_out(query: ThreadQuery, filter: ThreadFilter) -> dict[str, ThreadQuery]:  # noqa: A002
+def _hidden_queries(query: ThreadQuery, filter: ThreadFilter) -> dict[str, ThreadQuery]:  # noqa: A002
     """Queries for what the default filters leave out, by field of `Hidden`."""
     others: dict[str, ThreadQuery] = {}
     if query.with_preview:
@@ -388,7 +388,7 @@ def _left_out(query: ThreadQuery, filter: ThreadFilter) -> dict[str, ThreadQuery
     return others
 
 
-def _is_settled(part: StateStore, query: ThreadQuery, horizon_ms: int) -> bool:
+def _is_final(part: StateStore, query: ThreadQuery, horizon_ms: int) -> bool:
     """Whether no thread created up to the horizon can be on the page."""
     if (query.sort_key, query.direction) != ("created_at", "desc"):
         return False

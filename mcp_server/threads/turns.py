@@ -116,7 +116,7 @@ class TurnWriter:
             if message is not None:
                 lines += recording.agent_message(turn.id, checked_text("message", message), now)
                 turn.last_message = message
-            lines += self._ending(turn, status, error, now)
+            lines += self._end_lines(turn, status, error, now)
             return self._end(loaded, turn, lines, failed=status == "failed")
 
     def interrupt(self, loaded: LoadedThread) -> None:
@@ -125,7 +125,9 @@ class TurnWriter:
         lines = recording.turn_interrupted(turn.id, turn.root_id, turn.started_at_ms, self._now())
         self._end(loaded, turn, lines, failed=False)
 
-    def copied(self, rollouts: Rollouts, source: StoredThread, params: ForkParams, now_ms: int) -> Generator[bytes]:
+    def copied_lines(
+        self, rollouts: Rollouts, source: StoredThread, params: ForkParams, now_ms: int
+    ) -> Generator[bytes]:
         """The lines that a fork copies from its source's history, as bytes, in batches.
 
         Raises:
@@ -169,7 +171,7 @@ class TurnWriter:
             stamp = loaded.rollouts.create(loaded.thread.path, buffered + data)
             loaded.has_rollout, loaded.pending = True, []
             loaded.name_unsaved = loaded.thread.name is not None and not loaded.ephemeral
-        loaded.thread = stamped(loaded, stamp)
+        loaded.thread = with_stamp(loaded, stamp)
         self._save_name(loaded)
         return lines
 
@@ -198,7 +200,7 @@ class TurnWriter:
             self._catalog.rollouts.describe(file)
         self._catalog.check_is_not_a_copy(stored)
 
-    def plain(self, stored: StoredThread) -> StoredThread:
+    def decompressed(self, stored: StoredThread) -> StoredThread:
         """Decompress the thread's rollout if it is compressed, as Codex does. The caller holds the writer lock.
 
         Raises:
@@ -211,7 +213,7 @@ class TurnWriter:
         self._catalog.record(Change(threads=(restored,)))
         return restored
 
-    def reread(self, loaded: LoadedThread) -> None:
+    def refresh_metadata(self, loaded: LoadedThread) -> None:
         """Read the metadata of a new fork from its file, and save the name that it inherits."""
         file = loaded.rollouts.stat(loaded.thread.path)
         if file is None:
@@ -237,7 +239,7 @@ class TurnWriter:
         self.record(loaded, [*events, notices.status_changed(loaded)])
         return TurnResult(thread_id=loaded.thread.id, turn=with_cut_texts(select_view(view, "summary")))
 
-    def _ending(self, turn: RunningTurn, status: str, error: str | None, now: int) -> list[RolloutLine]:
+    def _end_lines(self, turn: RunningTurn, status: str, error: str | None, now: int) -> list[RolloutLine]:
         if status == "interrupted":
             return recording.turn_interrupted(turn.id, turn.root_id, turn.started_at_ms, now)
         if status == "failed":
@@ -290,7 +292,7 @@ class TurnWriter:
         return [notices.item_completed(loaded.thread.id, turn_id, item) for item in items]
 
 
-def check_form(stored: StoredThread) -> None:
+def check_history_mode(stored: StoredThread) -> None:
     """Check that threads of this history mode can be appended to.
 
     Raises:
@@ -315,6 +317,6 @@ def check_message(message: UserInput) -> None:
     raise InvalidArgument("input", texts[0][:40] if texts else [], "the message is empty", "send some text")
 
 
-def stamped(loaded: LoadedThread, stamp: FileStamp) -> StoredThread:
+def with_stamp(loaded: LoadedThread, stamp: FileStamp) -> StoredThread:
     """The thread with a new stamp of its file."""
     return replace(loaded.thread, stamp=stamp, updated_at_ms=stamp.mtime_ns // 1_000_000)

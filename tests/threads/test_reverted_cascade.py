@@ -9,7 +9,7 @@ import pytest
 from mcp_server.codex.paths import ARCHIVED, is_archived
 from mcp_server.errors import WriteFailed
 from mcp_server.sync.reconciler import sync
-from mcp_server.threads.plan import Descend
+from mcp_server.threads.plan import Include
 from tests.faults import Faults, Killed
 from tests.stores.rollout_text import meta, text_of, user
 from tests.threads.conftest import Home, Homes
@@ -66,7 +66,7 @@ def test_killed_at_any_store_call_all_of_its_rollouts_end_on_one_side(homes: Hom
 
 
 @pytest.mark.parametrize("include", ["none", "same_operation", "all"])
-def test_all_its_rollouts_come_back_whichever_descendants_come_along(home: Home, include: Descend) -> None:
+def test_all_its_rollouts_come_back_whichever_descendants_come_along(home: Home, include: Include) -> None:
     thread_id = reverted(home, "unarchive")
     assert folders(home) == [True] * 3
     result = home.service().cascade.unarchive(thread_id, include=include)

@@ -87,7 +87,7 @@ def test_a_thread_that_can_not_be_closed_keeps_no_other_loaded(
 ) -> None:
     monkeypatch.setattr(service.lifecycle, "_unload_delay_ms", 10)
     bad, _ = [start(service, Caller(connection="stdio")) for _ in range(2)]
-    service.lifecycle.leave_connection("stdio")
+    service.lifecycle.unsubscribe_connection("stdio")
     real = service.lifecycle.close
 
     def choosy(one: loaded.LoadedThread) -> None:
@@ -116,7 +116,7 @@ def test_a_connection_that_stands_keeps_its_threads_however_long_it_is_silent(
     clock.now += 100 * HANDLE_LIFE_MS
     service.lifecycle.close_idle()
     assert service.loaded.ids() == [thread_id]
-    service.lifecycle.leave_connection("stdio")
+    service.lifecycle.unsubscribe_connection("stdio")
     assert service.loaded.ids() == []
 
 
@@ -124,9 +124,9 @@ def test_one_connection_leaving_keeps_the_thread_for_another(service: ThreadServ
     thread_id = start(service, Caller(connection="one"))
     service.turns.start(thread_id, [{"type": "text", "text": "hello", "text_elements": []}])
     service.loaded.subscribe(thread_id, "other", 0)
-    service.lifecycle.leave_connection("one")
+    service.lifecycle.unsubscribe_connection("one")
     assert service.loaded.ids() == [thread_id]
-    service.lifecycle.leave_connection("other")
+    service.lifecycle.unsubscribe_connection("other")
     assert service.loaded.ids() == []
 
 
