@@ -45,8 +45,8 @@ def read_history(
     text = history_text(rollouts, thread, source)
     history = open_history(MemoryHistory(), text, active_turn_id)
     bad = tuple(text.bad)
-    turns = history.turns(0, history.mark.turns, "full")
-    return WholeHistory(turns, bad, history.mark.next_item, history.mark.next_ordinal)
+    turns = history.turns(0, history.checkpoint.turns, "full")
+    return WholeHistory(turns, bad, history.checkpoint.next_item, history.checkpoint.next_ordinal)
 
 
 def check_types(told: Thread | Turn) -> None:

@@ -140,7 +140,7 @@ def examine(rollouts: RolloutStore, state: StateStore | None, locks: Leases, *, 
     if deep:
         exam.read_all(rollouts, rollouts.walk(), state.stamps() if state else {})
     else:
-        exam.read(rollouts, (rollouts.stat_many(differs.files)).values())
+        exam.read(rollouts, rollouts.stat_many(differs.files).values())
         exam.add_unreadable([one for one in (state.unreadable() if state else ()) if one.path not in differs.changed])
         exam.add_copies([one for one in (state.copies() if state else ()) if one.path not in differs.changed])
     exam.malformed += rollouts.unusable()
@@ -198,7 +198,7 @@ def _lagging_codex_rows(
     state: StateStore, codex: CodexRows, written_here: Callable[[], Collection[str]]
 ) -> dict[str, str]:
     """The paths, by thread, of the rollouts that Codex's rows have at another path."""
-    paths = {thread_id: path for thread_id, (path, _) in (state.stamps()).items() if thread_id not in written_here()}
+    paths = {thread_id: path for thread_id, (path, _) in state.stamps().items() if thread_id not in written_here()}
     return {thread_id: paths[thread_id] for thread_id in codex.behind(paths)}
 
 

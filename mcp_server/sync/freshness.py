@@ -145,20 +145,20 @@ class Freshness:
             threads |= changed.keys()
         if not threads:
             return set()
-        rows = dict((state.stamps(threads)).values())
+        rows = dict(state.stamps(threads).values())
         there = self._rollouts.stat_many(rows.keys())
         self._known |= rows
         return {path for path, stamp in rows.items() if path not in there or there[path].stamp != stamp}
 
     def _remember(self, state: StateStore, paths: set[str]) -> None:
         """Remember the stamps that the rows of these paths have now, and which paths have no row."""
-        rows = dict((state.rows_at(paths)).values())
+        rows = dict(state.rows_at(paths).values())
         if len(self._not_threads) > _MAX_NOT_THREADS:
             self._not_threads.clear()
         left = paths - rows.keys()
         for path in left:
             self._known.pop(path, None)
-        self._not_threads |= {path: file.stamp for path, file in (self._rollouts.stat_many(left)).items()}
+        self._not_threads |= {path: file.stamp for path, file in self._rollouts.stat_many(left).items()}
         self._known |= rows
         if len(self._known) > 2 * _WRITTEN_LAST:
             writers = {path for path in self._known if _named_after(path) in self._writers}

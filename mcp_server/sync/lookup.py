@@ -115,7 +115,7 @@ def _source_at(rollouts: RolloutStore, file: RolloutFile) -> Source:
         meta = decode_meta(line.payload)
         return Source(file.path, meta.history_base, meta.attached_thread is True)
     except ValueError:  # no newline so far, or damage
-        thread = (rollouts.describe(file)).thread
+        thread = rollouts.describe(file).thread
         return Source(file.path, thread.history_base, thread.attached)
 
 
@@ -212,7 +212,7 @@ def _search(rollouts: RolloutStore, files: Iterable[RolloutFile], thread_id: str
     damage: DamagedRollout | None = None
     for file in files:
         try:
-            thread = (rollouts.describe(file)).thread
+            thread = rollouts.describe(file).thread
         except DamagedRollout as error:
             damage = damage or error
             continue

@@ -193,7 +193,7 @@ def _rows_at(
     ids = [file.thread_id for file in present if file.thread_id]
     if gone or len(ids) < len(present):
         return state.rows_at(paths)
-    return {thread_id: row for thread_id, row in (state.stamps(ids)).items() if row[0] in paths}
+    return {thread_id: row for thread_id, row in state.stamps(ids).items() if row[0] in paths}
 
 
 @dataclass(slots=True)
@@ -227,7 +227,7 @@ class _Build:
         return BackfillResult("complete", True, self.done, self.found, report.damaged, report.bad_lines)
 
     def _build(self) -> bool:
-        self.watermark = (self.upserter.state.backfill()).watermark
+        self.watermark = self.upserter.state.backfill().watermark
         rollouts, watermark = self.upserter.rollouts, self.watermark
         coverage = BackfillWatermark(rollouts.paths, upsert.BATCH_ROWS)
         self.found = coverage.found

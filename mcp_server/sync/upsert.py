@@ -118,13 +118,13 @@ class Upserter:
         )
 
     def sync_all(self) -> None:
-        """Adopt and drop whatever differs between the folders and the rows, by stamps."""
+        """Compare all files and rows by stamps; upsert the rows that differ and remove those whose file is gone."""
         not_files: list[BadLine] = []
         differs = self.state.compare(self.rollouts.walk(not_files))
         self.note_unusable(not_files, differs.lapsed)
         if differs.lapsed:
             self.forget_copies(differs.lapsed)
-        self.upsert(newest_first((self.rollouts.stat_many(differs.files)).values()))
+        self.upsert(newest_first(self.rollouts.stat_many(differs.files).values()))
         if not differs.rows:
             return
         there = self.rollouts.stat_many(differs.rows.values())
@@ -136,11 +136,11 @@ class Upserter:
         if gone:
             # a file that was moved during the walk may have been missed at both paths
             missed = self.state.compare(self.rollouts.walk()).files - differs.files
-            self.upsert(newest_first((self.rollouts.stat_many(missed)).values()))
+            self.upsert(newest_first(self.rollouts.stat_many(missed).values()))
             self.remove_missing(gone)
 
     def upsert(self, files: Iterable[RolloutFile]) -> None:
-        """Give each file its row. Files found damaged before in this run are left out."""
+        """Upsert the rows of these files. Files that were damaged earlier in this run are skipped."""
         for batch in batches(files):
             self.upsert_batch([file for file in batch if (file.path, file.stamp) not in self._damaged])
 
@@ -193,7 +193,7 @@ class Upserter:
         if file is None or file.stamp == row.stamp:
             return file and row
         try:
-            thread = (self.rollouts.describe(file)).thread
+            thread = self.rollouts.describe(file).thread
         except DamagedRollout as damage:
             return damage
         self._id_at[row.path] = thread.id
@@ -238,7 +238,7 @@ class Upserter:
         path by now stays."""
         vanished = self._vanished(paths)
         if vanished and (copies := self._copies.of(vanished)):
-            self.upsert(newest_first((self.rollouts.stat_many([copy.path for copy in copies])).values()))
+            self.upsert(newest_first(self.rollouts.stat_many([copy.path for copy in copies]).values()))
             vanished = self._vanished(paths)
         if vanished:
             self._events += self.state.commit(Change(vanished=tuple(vanished)))
@@ -347,7 +347,7 @@ class Upserter:
         thread_id = row.id if row else threads[0].id if threads else ""
         read = {thread.path for thread in threads}
         known = [copy.path for copy in self._copies.of([thread_id]) if copy.path not in read]
-        files = list((self.rollouts.stat_many(known)).values()) if known else []
+        files = list(self.rollouts.stat_many(known).values()) if known else []
         return found + self._described(files, thread_id)
 
     def _described(self, files: Sequence[RolloutFile], thread_id: str) -> list[StoredThread]:

@@ -233,7 +233,7 @@ class Catalog:
         found = find(
             self.rollouts, self.state, thread_id, written_here=self.loaded.written_here, more_names=self._more_names
         )
-        return found and (self.with_facts([found]))[0]
+        return found and self.with_facts([found])[0]
 
     def repair_rows(self, rows: Sequence[StoredThread], files: Mapping[str, RolloutFile]) -> bool:
         """Sync the rows that don't match the files at their paths. True if any was synced: then the page that the rows
@@ -269,7 +269,7 @@ class Catalog:
         """
         if is_canonical(stored.path, stored.id):
             return
-        for file in (self.rollouts.locate(stored.id))[:1]:
+        for file in self.rollouts.locate(stored.id)[:1]:
             if rank_of(file.path, stored.id) < rank_of(stored.path, stored.id):
                 raise DamagedRollout(
                     file.path,
@@ -319,7 +319,7 @@ class Catalog:
                 return work()
             except DamagedRollout as error:
                 self.loaded.wait_until_free(thread_id)
-                if (self.known(thread_id)).path == error.path:
+                if self.known(thread_id).path == error.path:
                     raise
         return work()
 

@@ -140,7 +140,7 @@ class Metadata:
         with self._journalled("git", stored, {"git": patch.fields}) as operation:
             changed = replace(stored, git=_patched(stored.git, patch))
             stamp = self._append(self._catalog.rollouts, changed)
-            codex_db = (self._codex.git(stored.id, patch.fields)).left
+            codex_db = self._codex.git(stored.id, patch.fields).left
             changed = replace(changed, stamp=stamp, updated_at_ms=stamp.mtime_ns // 1_000_000)
             self._catalog.record(Change(threads=(changed,), operation=operation))
         return changed, codex_db
@@ -165,7 +165,7 @@ class Metadata:
                 stamp = self._append(loaded.rollouts, changed)
                 loaded.thread = changed
                 loaded.thread = with_stamp(loaded, stamp)
-                codex_db = (self._codex.git(loaded.thread.id, patch.fields)).left
+                codex_db = self._codex.git(loaded.thread.id, patch.fields).left
                 self._catalog.record(Change(threads=(loaded.thread,), operation=operation))
             return ThreadResult(thread=self._reader.view(loaded.thread), codex_db=codex_db)
 

@@ -207,7 +207,7 @@ class Planner:
             for thread_id in sorted(going)
         ]
         for query, count in zip(queries, index.counts(queries), strict=True):
-            rows = (index.list(query)).rows if count.n and query.attached_to_id else ()
+            rows = index.list(query).rows if count.n and query.attached_to_id else ()
             for row in rows:
                 if row.id not in going:
                     raise AttachedThreadExists(query.attached_to_id or "", row.id)

@@ -239,12 +239,12 @@ class Reader:
         history = self._catalog.history(stored, last=limit if newest else 0)
         first, end = self._turn_range(history, params.cursor, params.sort_direction, limit)
         page = history.turns(first, end, params.items_view)
-        more = end < history.mark.turns
+        more = end < history.checkpoint.turns
         if params.sort_direction == "desc":
             page, more = page[::-1], first > 0
         return ThreadReadResult(
             thread=self.view(stored, fit_answer(page)),
-            total=history.mark.turns,
+            total=history.checkpoint.turns,
             next_cursor=place_cursor(page[-1].id, inclusive=False) if more else None,
             backwards_cursor=place_cursor(page[0].id, inclusive=True) if page else None,
         )
@@ -259,21 +259,21 @@ class Reader:
             if (span := history.span_of(turn_id)) is None:
                 raise InvalidCursor(cursor, "anchor turn is no longer present")
             number = span.number if inclusive else span.number + (1 if direction == "asc" else -1)
-        return _range(number, direction, limit, history.mark.turns)
+        return _range(number, direction, limit, history.checkpoint.turns)
 
     def last_turns(self, loaded: LoadedThread, limit: int) -> ThreadReadResult:
         """A loaded thread with its last turns, oldest first, and the cursor to the turns before them."""
         if not loaded.has_rollout:
             return ThreadReadResult(thread=self.view(loaded.thread), total=0)
         history = self._catalog.history(loaded.thread, last=limit)
-        total = history.mark.turns
+        total = history.checkpoint.turns
         first = max(0, total - limit)
         page = history.turns(first, total, "full") if limit > 0 else []
         cursor = place_cursor(page[0].id, inclusive=False) if page and first else None
         return ThreadReadResult(thread=self.view(loaded.thread, fit_answer(page)), total=total, next_cursor=cursor)
 
     def turn_count(self, stored: StoredThread) -> int:
-        return (self._catalog.history(stored)).mark.turns
+        return self._catalog.history(stored).checkpoint.turns
 
     def _check_turns(self, thread_id: str) -> None:
         loaded = self._loaded.get(thread_id)
@@ -296,7 +296,7 @@ class Reader:
             check_one_item(params)
             return self._one_item(history, span, params)
         start = span.items if span else 0
-        total = span.size if span else history.mark.items
+        total = span.size if span else history.checkpoint.items
         number = self._item_number(history, params) if params.cursor is not None else None
         first, end = _range(
             None if number is None else number - start, params.sort_direction, clamp_limit(params.limit), total
@@ -317,7 +317,7 @@ class Reader:
         if turn_id is None:
             return None
         if (span := history.span_of(turn_id)) is None:
-            raise TurnNotFound(turn_id, history.mark.thread_id)
+            raise TurnNotFound(turn_id, history.checkpoint.thread_id)
         return span
 
     def _item_number(self, history: History, params: ItemsParams) -> int:
@@ -342,16 +342,16 @@ class Reader:
 
     def _one_item(self, history: History, span: TurnSpan | None, params: ItemsParams) -> ItemsResult:
         """The item with an id. Without a turn id, all turns are searched until it is found."""
-        spans = [span] if span else history.spans(0, history.mark.turns)
+        spans = [span] if span else history.spans(0, history.checkpoint.turns)
         for each in spans:
             for item in history.items_of(each):
                 if item.id == params.item_id:
                     entry = self._entry(each.turn_id, item, params, 1)
-                    return ItemsResult(thread_id=history.mark.thread_id, data=[entry], total=1)
+                    return ItemsResult(thread_id=history.checkpoint.thread_id, data=[entry], total=1)
         raise InvalidArgument(
             "item_id",
             params.item_id,
-            f"thread {history.mark.thread_id} has no such item",
+            f"thread {history.checkpoint.thread_id} has no such item",
             "pass one that thread_items lists",
         )
 

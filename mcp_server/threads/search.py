@@ -380,7 +380,7 @@ class Searcher:
         """The matches in histories that are not in the store, the newest turns first."""
         number = 0
         for history in search.unindexed:
-            for span in reversed(history.spans(0, history.mark.turns)):
+            for span in reversed(history.spans(0, history.checkpoint.turns)):
                 draft = search.turn(history.text, span)
                 hits: list[Hit] = []
                 search.begin_text()
@@ -391,7 +391,7 @@ class Searcher:
                         yield replace(hit, cursor=f"a{number}")
                     number += 1
                 if search.timed_out:
-                    search.report_incomplete(f"time was up within thread {history.mark.thread_id}")
+                    search.report_incomplete(f"time was up within thread {history.checkpoint.thread_id}")
                     return
 
     def _turn(

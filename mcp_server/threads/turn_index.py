@@ -52,13 +52,15 @@ _MAX_HELD, _TURN_WEIGHT = 2_000_000, 8
 class IndexBuilder:
     """Reads the lines of a history in order and makes index updates of them. Holds only the open turn's items.
 
-    It resumes from a checkpoint (`mark`): from the beginning of the `last` indexed turn, which may have gone on.
+    It resumes from a `checkpoint`: from the beginning of the `last` indexed turn, which may have gone on.
     """
 
-    def __init__(self, text: HistoryText, mark: IndexCheckpoint | None = None, last: TurnSpan | None = None) -> None:
-        self._text, self._checkpoint = text, mark
-        self._last_end = mark.end if mark else None
-        self._indexed_end = mark.end if mark else 0
+    def __init__(
+        self, text: HistoryText, checkpoint: IndexCheckpoint | None = None, last: TurnSpan | None = None
+    ) -> None:
+        self._text, self._checkpoint = text, checkpoint
+        self._last_end = checkpoint.end if checkpoint else None
+        self._indexed_end = checkpoint.end if checkpoint else 0
         self._base_number = last.number if last else 0
         self._base_items = last.items if last else 0
         self.begin = last.begin if last else ParserState()
@@ -69,8 +71,8 @@ class IndexBuilder:
         self._reopened: dict[int, Draft] = {}
         self._end = self.begin.start
         self._tail = b""
-        self._next_ordinal = mark.next_ordinal if mark else 0
-        self._open_calls = mark.open_calls if mark else ()
+        self._next_ordinal = checkpoint.next_ordinal if checkpoint else 0
+        self._open_calls = checkpoint.open_calls if checkpoint else ()
         self._closed_items = self._open_bytes = 0
         self._texts: list[TextChunk] = []
         self._chars = 0
@@ -173,7 +175,7 @@ class IndexBuilder:
         if len(drafts) > len(spans):
             spans.append(self._span(drafts[-1], len(spans)))
         last = spans[-1] if spans else None
-        mark = IndexCheckpoint(
+        checkpoint = IndexCheckpoint(
             thread_id=self._text.thread.id,
             stamp=self._text.thread.stamp,
             base=self._text.base,
@@ -186,7 +188,11 @@ class IndexBuilder:
             open_calls=tuple(dict.fromkeys((*self._open_calls, *self._builder.open_calls)))[:_MAX_OPEN_CALLS],
         )
         update = IndexUpdate(
-            mark, self._last_end, self._base_number + self._stored, tuple(spans[self._stored :]), tuple(self._texts)
+            checkpoint,
+            self._last_end,
+            self._base_number + self._stored,
+            tuple(spans[self._stored :]),
+            tuple(self._texts),
         )
         self._last_end, self._stored = self._end, len(self._spans)
         self._texts, self._chars = [], 0
@@ -256,12 +262,12 @@ UNREADABLE = (DamagedRollout, PathOutsideHome, NotStorable)
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A thread's indexed history, up to its checkpoint (`mark`). Only the turn that runs right now is in progress;
+    """A thread's indexed history, up to its `checkpoint`. Only the turn that runs right now is in progress;
     another one without an end is shown as interrupted, as in Codex."""
 
     text: HistoryText
     store: TurnIndex
-    mark: IndexCheckpoint
+    checkpoint: IndexCheckpoint
     active_turn_id: str | None = None
     last: Sequence[TurnSpan] = ()
     """The last turns, if they were loaded along with the checkpoint."""
@@ -271,21 +277,21 @@ class History:
         return self.show(self.spans(first, end), view)
 
     def spans(self, first: int, end: int) -> list[TurnSpan]:
-        first, end = max(0, first), min(end, self.mark.turns)
+        first, end = max(0, first), min(end, self.checkpoint.turns)
         if self.last and self.last[0].number <= first:
             return [span for span in self.last if first <= span.number < end]
-        return self.store.spans(self.mark.thread_id, first, end)
+        return self.store.spans(self.checkpoint.thread_id, first, end)
 
     def span_of(self, turn_id: str) -> TurnSpan | None:
-        return self.store.span_of(self.mark.thread_id, turn_id)
+        return self.store.span_of(self.checkpoint.thread_id, turn_id)
 
     def show(self, spans: Sequence[TurnSpan], view: ItemsView) -> list[Turn]:
         return [self._with_final_status(turn) for turn in read_turns(self.text, spans, view)]
 
     def items(self, first: int, end: int) -> list[tuple[str, Item]]:
         """The items with these numbers in the thread, each with its turn's id."""
-        first, end = max(0, first), min(end, self.mark.items)
-        spans = self.store.spans_of_items(self.mark.thread_id, first, end) if first < end else []
+        first, end = max(0, first), min(end, self.checkpoint.items)
+        spans = self.store.spans_of_items(self.checkpoint.thread_id, first, end) if first < end else []
         return read_items(self.text, spans, first, end)
 
     def items_of(self, span: TurnSpan) -> Generator[Item]:
@@ -309,22 +315,26 @@ def open_history(store: TurnIndex, text: HistoryText, active_turn_id: str | None
     """
     while True:
         with store.snapshot():
-            mark = store.marks([text.thread.id]).get(text.thread.id)
-            spans = store.spans(text.thread.id, max(0, mark.turns - last), mark.turns) if mark and last else []
-        if mark is None or (mark.stamp, mark.base) != (text.thread.stamp, text.base):
+            checkpoint = store.marks([text.thread.id]).get(text.thread.id)
+            spans = (
+                store.spans(text.thread.id, max(0, checkpoint.turns - last), checkpoint.turns)
+                if checkpoint and last
+                else []
+            )
+        if checkpoint is None or (checkpoint.stamp, checkpoint.base) != (text.thread.stamp, text.base):
             spans = []
-            resume_from = mark if mark is not None and _still_matches(text, mark) else None
-            mark = _update_index(store, text, resume_from)
-        if mark is not None:
-            return History(text, store, mark, active_turn_id, spans)
+            resume_from = checkpoint if checkpoint is not None and _still_matches(text, checkpoint) else None
+            checkpoint = _update_index(store, text, resume_from)
+        if checkpoint is not None:
+            return History(text, store, checkpoint, active_turn_id, spans)
 
 
-def _update_index(store: TurnIndex, text: HistoryText, mark: IndexCheckpoint | None) -> IndexCheckpoint | None:
+def _update_index(store: TurnIndex, text: HistoryText, checkpoint: IndexCheckpoint | None) -> IndexCheckpoint | None:
     """Index the history from the checkpoint on, or from its beginning. Returns the new checkpoint; None if another
     reader has updated the index meanwhile."""
     thread_id = text.thread.id
-    last = store.spans(thread_id, mark.turns - 1, mark.turns) if mark and mark.turns else []
-    builder = IndexBuilder(text, mark, last[0] if last else None)
+    last = store.spans(thread_id, checkpoint.turns - 1, checkpoint.turns) if checkpoint and checkpoint.turns else []
+    builder = IndexBuilder(text, checkpoint, last[0] if last else None)
     for batch in text.lines(builder.begin.start):
         builder.take(batch)
         if builder.update_is_due:
@@ -358,14 +368,16 @@ def _rebuild_reopened_turns(text: HistoryText, builder: IndexBuilder) -> None:
             builder.replace_span(number, drafts[0])
 
 
-def _still_matches(text: HistoryText, mark: IndexCheckpoint) -> bool:
+def _still_matches(text: HistoryText, checkpoint: IndexCheckpoint) -> bool:
     """Whether the indexed bytes are still in the file, so that indexing can continue after them."""
-    if mark.base != text.base:
+    if checkpoint.base != text.base:
         return False
-    start = max(text.base, mark.end - CHECKSUM_BYTES - 1)
-    (data,) = text.read([(start, mark.end)])
+    start = max(text.base, checkpoint.end - CHECKSUM_BYTES - 1)
+    (data,) = text.read([(start, checkpoint.end)])
     tail = data.rstrip(b"\n").rpartition(b"\n")[2]
-    return len(data) == mark.end - start and (not mark.check or checksum_of(tail[-CHECKSUM_BYTES:]) == mark.check)
+    return len(data) == checkpoint.end - start and (
+        not checkpoint.check or checksum_of(tail[-CHECKSUM_BYTES:]) == checkpoint.check
+    )
 
 
 def index_histories(store: TurnIndex, texts: Sequence[HistoryText]) -> None:
@@ -375,11 +387,11 @@ def index_histories(store: TurnIndex, texts: Sequence[HistoryText]) -> None:
     Raises:
         StoreFailure: the index can't be written.
     """
-    marks = store.marks([text.thread.id for text in texts])
+    checkpoints = store.marks([text.thread.id for text in texts])
     updates: list[IndexUpdate] = []
     for text in texts:
         try:
-            if text.thread.id in marks or text.thread.stamp.size > _SMALL_BATCH:
+            if text.thread.id in checkpoints or text.thread.stamp.size > _SMALL_BATCH:
                 open_history(store, text)
                 continue
             builder = IndexBuilder(text)

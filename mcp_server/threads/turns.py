@@ -218,7 +218,7 @@ class TurnWriter:
         file = loaded.rollouts.stat(loaded.thread.path)
         if file is None:
             raise DamagedRollout(loaded.thread.path, "is gone")
-        described = (loaded.rollouts.describe(file)).thread
+        described = loaded.rollouts.describe(file).thread
         loaded.thread = replace(described, name=loaded.thread.name)
         loaded.name_unsaved = loaded.thread.name is not None and not loaded.ephemeral
         self._save_name(loaded)
@@ -282,10 +282,10 @@ class TurnWriter:
         if loaded.next_item is None:
             loaded.next_item = 1
             if loaded.has_rollout:
-                mark = (self._catalog.history(loaded.thread)).mark
-                loaded.next_item, loaded.open_calls = mark.next_item, frozenset(mark.open_calls)
+                checkpoint = self._catalog.history(loaded.thread).checkpoint
+                loaded.next_item, loaded.open_calls = checkpoint.next_item, frozenset(checkpoint.open_calls)
                 if loaded.paginated:
-                    loaded.numbering = Numbering(loaded.thread.id, mark.next_ordinal)
+                    loaded.numbering = Numbering(loaded.thread.id, checkpoint.next_ordinal)
         return loaded.next_item
 
     def _items(self, loaded: LoadedThread, turn_id: str, items: Sequence[Item]) -> list[ThreadEvent]:

@@ -87,8 +87,8 @@ def agrees(rollout: Rollout) -> None:
     assert history.turns(0, 100, "notLoaded") == [select_view(turn, "notLoaded") for turn in turns]
     entries = [(turn.id, item) for turn in turns for item in turn.items]
     assert [history.items(n, n + 2) for n in range(len(entries))] == [entries[n : n + 2] for n in range(len(entries))]
-    assert (history.mark.turns, history.mark.items) == (len(turns), len(entries))
-    assert history.mark.next_item == whole.next_item
+    assert (history.checkpoint.turns, history.checkpoint.items) == (len(turns), len(entries))
+    assert history.checkpoint.next_item == whole.next_item
 
 
 @given(ANY_LINES, st.lists(st.integers(0, 40), max_size=4), st.booleans())
