@@ -28,6 +28,21 @@ from mcp_server.threads.reader import Reader
 from mcp_server.threads.terms import Terms, parse_terms
 from mcp_server.threads.turn_index import History
 
+# Bounds one answer. It then says what was not searched, and its cursor continues there.
+_SECONDS = 10.0
+# Of these, the time for indexing histories that are not indexed yet.
+_READING_SECONDS = 2.0
+_UNREAD_BATCH = 1_000
+# How many places are read together: at first as many as fill a page, then twice as many each time.
+_MIN_PLACES, _MAX_PLACES = 16, 64
+_FETCHED_BYTES = 128 << 10
+# Ranks only so many of the newest matches, since each has to be read.
+_MAX_RANKED = 200
+_MAX_NAMES = 1_000
+# Names so many unreadable files; the others are counted.
+_MAX_UNREADABLE = 20
+_CURSOR = re.compile(r"(?P<stage>[nat])(?P<place>-?\d{1,19})(?:#(?P<hit>\d{1,9}))?")
+_RANK_CURSOR = re.compile(r"r(?P<skip>\d{1,9})")
 # The least time for each text that a search begins, so that every call makes progress.
 _TEXT_SECONDS = 1.0
 
@@ -117,7 +132,12 @@ def hits_in_names(search: Search, named: Sequence[StoredThread], skip: int) -> l
     return [replace(hit, cursor=f"n{n}") for n, hit in hits if hit is not None]
 
 
-def hits_in_turn(search: Search, thread: StoredThread, span: TurnSpan, draft: Draft, lines: range | None) -> list[Hit]:
+def hits_in_turn(
+    search: Search, thread: StoredThread, span: TurnSpan, draft: Draft | None, lines: range | None = None
+) -> list[Hit]:
+    """The matching items of a turn, the last first: of all its lines, or of those at these offsets."""
+    if draft is None:
+        return []
     found: list[Hit] = []
     for key, item in draft.items.items():
         if lines is not None and draft.line_spans[key][0] not in lines:
@@ -126,23 +146,6 @@ def hits_in_turn(search: Search, thread: StoredThread, span: TurnSpan, draft: Dr
         if (search.tools or not by_tools) and (hit := search.hit(thread, "\n".join(texts))):
             found.append(replace(hit, turn_id=span.turn_id, item_id=item.id))
     return found[::-1]
-
-
-# Bounds one answer. It then says what was not searched, and its cursor continues there.
-_SECONDS = 10.0
-# Of these, the time for indexing histories that are not indexed yet.
-_READING_SECONDS = 2.0
-_UNREAD_BATCH = 1_000
-# How many places are read together: at first as many as fill a page, then twice as many each time.
-_MIN_PLACES, _MAX_PLACES = 16, 64
-_FETCHED_BYTES = 128 << 10
-# Ranks only so many of the newest matches, since each has to be read.
-_MAX_RANKED = 200
-_MAX_NAMES = 1_000
-# Names so many unreadable files; the others are counted.
-_MAX_UNREADABLE = 20
-_CURSOR = re.compile(r"(?P<stage>[nat])(?P<place>-?\d{1,19})(?:#(?P<hit>\d{1,9}))?")
-_RANK_CURSOR = re.compile(r"r(?P<skip>\d{1,9})")
 
 
 class Searcher:
@@ -354,16 +357,8 @@ class Searcher:
         except ThreadstoreError as error:
             search.report_incomplete(str(error))
             return []
-        found = self._matches(search, text, span, draft, range(place.start, place.end))
+        found = hits_in_turn(search, text.thread, span, draft, range(place.start, place.end))
         return [replace(hit, cursor=f"t{place.number}#{n}") for n, hit in enumerate(found)]
-
-    def _matches(
-        self, search: Search, text: HistoryText, span: TurnSpan, draft: Draft | None, lines: range | None = None
-    ) -> list[Hit]:
-        """The matching items of a turn, the last first: of all lines, or of those at these offsets."""
-        if draft is None:
-            return []
-        return hits_in_turn(search, text.thread, span, draft, lines)
 
     def _between_turns(self, search: Search, place: TextPlace) -> list[Hit]:
         """The message between turns at a place, if it matches."""
@@ -385,7 +380,7 @@ class Searcher:
                 hits: list[Hit] = []
                 search.begin_text()
                 with suppress(OutOfTime):
-                    hits = self._matches(search, history.text, span, draft)
+                    hits = hits_in_turn(search, history.text.thread, span, draft)
                 for hit in hits:
                     if number >= skip:
                         yield replace(hit, cursor=f"a{number}")
