@@ -14,7 +14,7 @@ from mcp_server import homes
 from mcp_server.codex_databases import CodexDatabases
 from mcp_server.config import Config
 from mcp_server.errors import StoreFailure
-from mcp_server.runtime import now_ms
+from mcp_server.models.times import now_ms
 from mcp_server.storage.files.atomic import check_writable
 from mcp_server.storage.files.locks import CodexWriterLocks, holder_sentence
 from mcp_server.storage.files.rollouts import RolloutFiles

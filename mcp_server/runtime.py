@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import cache, partial
@@ -30,6 +29,7 @@ from mcp_server.handlers.event_feed import EventFeed
 from mcp_server.handlers.notifications import ResourceNotifier
 from mcp_server.handlers.workers import in_background, in_worker, in_worker_within
 from mcp_server.models.results import StatusResult
+from mcp_server.models.times import now_ms
 from mcp_server.status import is_small, status_of
 from mcp_server.storage.files.locks import CodexWriterLocks
 from mcp_server.storage.files.rollouts import RolloutFiles
@@ -61,10 +61,6 @@ def _state_db() -> type[StateDb]:
         from mcp_server.storage.sqlite.database import StateDb
 
     return StateDb
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _exists(path: Path) -> bool:

@@ -112,22 +112,25 @@ class App:
 
     def host_thread(self, ctx: AnyContext) -> str | None:
         """The thread that the client's host names as the caller in `_meta`. This home may not know it."""
-        meta: Mapping[str, Any] = ctx.request_context.meta or {}
-        names = (meta.get(_META_THREAD_ID), meta.get(_META_CALLER_ID))
-        return next((name for name in names if isinstance(name, str) and name.strip()), None)
+        return next(iter(_caller_ids(ctx)), None)
 
     def caller(self, ctx: AnyContext, caller_thread_id: str | None = None) -> Caller:
         """Who calls. The host's `_meta` takes precedence over the model's parameter; blank or non-text ids are
         ignored."""
         params = ctx.session.client_params
-        meta: Mapping[str, Any] = ctx.request_context.meta or {}
-        names = (meta.get(_META_THREAD_ID), meta.get(_META_CALLER_ID), caller_thread_id)
         return Caller(
             client_name=params.client_info.name if params else "unknown",
             client_version=params.client_info.version if params else "",
             connection=self.connection_of(ctx),
-            thread_names=tuple(name for name in names if isinstance(name, str) and name.strip()),
+            thread_names=_caller_ids(ctx, caller_thread_id),
         )
+
+
+def _caller_ids(ctx: AnyContext, parameter: str | None = None) -> tuple[str, ...]:
+    """What may name the calling thread, in order of precedence."""
+    meta: Mapping[str, Any] = ctx.request_context.meta or {}
+    ids = (meta.get(_META_THREAD_ID), meta.get(_META_CALLER_ID), parameter)
+    return tuple(one for one in ids if isinstance(one, str) and one.strip())
 
 
 def _no_early_answer() -> None:

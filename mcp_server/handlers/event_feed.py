@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -13,6 +12,7 @@ import anyio
 from mcp_server.errors import StoreFailure
 from mcp_server.handlers.workers import in_worker
 from mcp_server.models.event import ThreadEvent
+from mcp_server.models.times import now_ms
 from mcp_server.storage.contracts import EventLog
 from mcp_server.sync.supervision import FailureLog
 
@@ -48,7 +48,7 @@ class EventFeed:
         Without subscribers the log is not read: if sixty servers share a home, most have nobody who listens.
         """
         if not self._subscribers:
-            self._followed_since_ms = _now_ms()
+            self._followed_since_ms = now_ms()
             self._subscribed.set()
         self._subscribers += 1
         left = False
@@ -98,9 +98,9 @@ class EventFeed:
                 elif source is not (current := log()):  # the state DB was attached or lost; each log has its own seqs
                     seq = await self._seq_before(current, 0)
                     source, self._followed_since_ms = current, looked_ms
-                now_ms, appended = _now_ms(), self.next_append
+                look_ms, appended = now_ms(), self.next_append
                 events = await in_worker(source.events_after, seq, limit=_BATCH)
-                looked_ms = now_ms
+                looked_ms = look_ms
                 if events:
                     seq = events[-1].seq
                     self._wake()
@@ -130,7 +130,3 @@ class EventFeed:
                 break
             begin = missed[0] - 1
         return max(begin, last_told)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

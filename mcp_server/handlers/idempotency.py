@@ -32,7 +32,7 @@ from mcp_server.handlers.app import AnyContext, App
 from mcp_server.handlers.connections import is_open
 from mcp_server.handlers.workers import in_worker
 from mcp_server.models.records import Receipt
-from mcp_server.models.times import rfc3339
+from mcp_server.models.times import now_ms, rfc3339
 from mcp_server.storage.process_liveness import has_died, worker_name
 from mcp_server.threads.receipts import Key
 from mcp_server.threads.service import ThreadService
@@ -200,8 +200,7 @@ def request_of(app: App, ctx: AnyContext, tool: str, arguments: dict[str, Any], 
         return None  # the tool refuses such an id
     fingerprint = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()
     client, connection = owner_of(app, ctx)
-    now_ms = time.time_ns() // 1_000_000
-    claim = Receipt(client, connection, request_id, tool, fingerprint, _own_process(), now_ms)
+    claim = Receipt(client, connection, request_id, tool, fingerprint, _own_process(), now_ms())
     return Request(app.service, claim, repeatable, arguments)
 
 
@@ -241,7 +240,7 @@ def _has_died(process: str) -> bool:
 def _is_running(receipt: Receipt) -> bool:
     if receipt.process == _own_process():
         return receipt.key in _in_flight
-    young = time.time_ns() // 1_000_000 - receipt.at_ms < _CLAIM_EXPIRES_MS
+    young = now_ms() - receipt.at_ms < _CLAIM_EXPIRES_MS
     return young and not _has_died(receipt.process)
 
 
