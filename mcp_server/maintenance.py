@@ -72,18 +72,19 @@ def _doctor(config: Config, repair: bool, yes: bool) -> int:
         reason = failure or _why_no_index(config.state_path)
         console.print(f"Only the files were looked at: {reason}", markup=False, highlight=False, soft_wrap=True)
         return 1
-    if not repair or (report.in_step and not report.abandoned):
+    codex = CodexDatabases(config, rollouts)
+    lagging = doctor.repair(rollouts, state, locks, dry_run=True, codex=codex.rows).codex_rows if repair else 0
+    if not repair or (report.in_step and not report.abandoned and not lagging):
         return 0 if report.in_step else 1
     console.print(
-        f"A repair would read {len(report.missing)} files and {len(report.stale)} rows again, and remove "
-        f"{len(report.abandoned)} abandoned drafts."
+        f"A repair would read {len(report.missing)} files and {len(report.stale)} rows again, remove "
+        f"{len(report.abandoned)} abandoned drafts, and update {lagging} rows of Codex's database."
     )
     if not yes and not _confirmed(console):
         return 1
     state.close()
     writable = StateDb.open(state.path)
     try:
-        codex = CodexDatabases(config, rollouts)
         done = doctor.repair(rollouts, writable, locks, more_names=codex.names, codex=codex.rows)
     finally:
         writable.close()

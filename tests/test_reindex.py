@@ -15,6 +15,7 @@ import anyio
 import pytest
 from mcp import Client
 
+from tests import codex_database
 from tests.mission.conftest import Tools
 from tests.servers import stdio_server
 from tests.stores.rollout_text import meta, text_of, user
@@ -134,6 +135,25 @@ def test_doctor_tells_every_difference_and_a_repair_mends_what_the_dry_run_showe
     assert "1 added, 1 changed, 1 moved, 1 vanished" in mended.stdout
     assert run("doctor", "--home", str(tmp_path)).returncode == 0
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.jsonl")} == before
+
+
+def test_a_repair_updates_rows_of_codex_that_lag_behind_where_nothing_else_is_wrong(tmp_path: Path) -> None:
+    thread_id = plant(tmp_path, 1)
+    path = next(tmp_path.rglob(f"*{thread_id}.jsonl"))
+    codex_database.make(tmp_path, codex_database.row_of(path))
+    archived = tmp_path / "archived_sessions" / path.name
+    archived.parent.mkdir()
+    path.rename(archived)
+    assert run("reindex", "--home", str(tmp_path)).returncode == 0
+
+    dry = run("doctor", "--home", str(tmp_path), "--repair")
+    assert "update 1 rows of Codex's database" in " ".join(dry.stdout.split())
+    assert codex_database.rows_of(tmp_path)[thread_id]["rollout_path"] == str(path)
+
+    assert run("doctor", "--home", str(tmp_path), "--repair", "--yes").returncode == 0
+    row = codex_database.rows_of(tmp_path)[thread_id]
+    assert (row["rollout_path"], row["archived"]) == (str(archived), 1)
+    assert run("doctor", "--home", str(tmp_path), "--repair").returncode == 0
 
 
 def test_doctor_says_who_holds_a_thread_and_since_when(tmp_path: Path) -> None:
