@@ -53,6 +53,11 @@ def test_a_text_that_is_not_base64_stays_the_same_object(text: str):
     assert without_base64(text) is text
 
 
+def test_what_is_no_mime_type_is_not_shown_as_one():
+    shown = without_base64({"blob": ENCODED, "mimeType": ENCODED})
+    assert shown == {"blob": "[base64, 3 kB, left out]", "mimeType": "[base64, 3 kB, left out]"}
+
+
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(ENCODED),
     lambda inner: (

@@ -13,6 +13,7 @@ _RUN_CHARS = 512
 _DATA_URL_CHARS = 64
 _DIGITS = "[A-Za-z0-9+/_-]"
 _data_url = re.compile(rf"data:([\w.+-]*/?[\w.+-]*)[\w;=.+-]*;base64,({_DIGITS}{{{_DATA_URL_CHARS},}}+={{0,2}})")
+_mime_type = re.compile(r"[\w.+-]{1,64}/[\w.+-]{1,64}")
 _LINE_END = r"(?:\r?\n|\\n)"  # the last: in JSON within a text
 _run = re.compile(rf"{_DIGITS}{{{_RUN_CHARS},}}+={{0,2}}|(?:{_DIGITS}{{60,76}}{_LINE_END}){{6,}}+{_DIGITS}*={{0,2}}")
 # A run covers one of every _STRIDE characters and those behind it. To look at these places is 50 times as fast as to
@@ -53,8 +54,8 @@ def _fields(fields: Json) -> Json:
     changed: Json = {}
     for name, value in fields.items():
         if name == place and isinstance(value, str) and _is_base64(value):
-            mime = text_of(fields.get("mimeType", fields.get("mime_type")))
-            shown: Any = left_out(mime or "base64", len(value))
+            mime = text_of(fields.get("mimeType", fields.get("mime_type"))) or ""
+            shown: Any = left_out(mime if _mime_type.fullmatch(mime) else "base64", len(value))
         else:
             shown = without_base64(value)
         if shown is not value:
