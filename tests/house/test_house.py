@@ -86,6 +86,19 @@ def test_only_the_mcp_face_imports_the_sdk() -> None:
             assert not [n for n in imports(tree) if n.split(".")[0] in ("mcp", "mcp_types")], module
 
 
+def test_the_core_is_synchronous() -> None:
+    rooms = ("codex", "models", "storage", "sync", "threads")
+    asynchronous = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
+    found = [
+        f"{path}:{node.lineno}"
+        for path, tree in modules()
+        if floor_of(path) in rooms
+        for node in ast.walk(tree)
+        if isinstance(node, asynchronous)
+    ]
+    assert found == []
+
+
 def test_only_storage_imports_sqlmodel_and_only_migrations_alembic() -> None:
     for module, tree in modules():
         roots = {name.split(".")[0] for name in imports(tree)}
