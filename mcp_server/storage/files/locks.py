@@ -48,7 +48,7 @@ class CodexWriterLocks(Leases):
 
     def __init__(self, home: Path) -> None:
         self._folder = home / LOCK_FOLDER
-        self._inside = threading.RLock()  # our worker threads share the coordination lock; whoever changes these is in:
+        self._inside = threading.RLock()  # The threads of this process share the coordination lock. It guards:
         self._locks: dict[str, FileLock] = {}
         self._guarded: frozenset[str] = frozenset()
         self._guard: threading.Timer | None = None
@@ -88,7 +88,7 @@ class CodexWriterLocks(Leases):
 
     @contextmanager
     def _coordinated(self) -> Generator[None]:
-        """Hold Codex's lock on the folder, alone among our worker threads. Raises Timeout."""
+        """Hold Codex's lock on the folder, alone among the threads of this process. Raises Timeout."""
         if not self._inside.acquire(timeout=COORDINATION_SECONDS):
             raise Timeout(self._coordination.lock_file)
         try:
@@ -269,7 +269,7 @@ def holder_sentence(holder: Holder) -> str:
 
 
 def _file_lock(file: Path) -> FileLock:
-    # Acquired in one worker thread and released in another, hence thread_local=False.
+    # Acquired in one thread and released in another, hence thread_local=False.
     return FileLock(file, mode=0o600, thread_local=False, poll_interval=0.01)
 
 

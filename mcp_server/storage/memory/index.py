@@ -52,7 +52,7 @@ _KEYS: dict[ThreadSortKey, Callable[[StoredThread], int]] = {
 
 @serialised
 class MemoryState(MemoryHistory, StateStore):
-    """No method awaits before it has all that it tells of rows, so each is one step of the event loop, and whole."""
+    """Its methods run one at a time, so each is whole."""
 
     def __init__(self) -> None:
         super().__init__()
