@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from mcp_server.codex.lines import RolloutLine, decode_line, encode_line
+from mcp_server.storage.files.locks import CodexWriterLocks
 
 CHECKOUT = Path(__file__).parents[2]
 CONFIG = """
@@ -85,6 +87,18 @@ class CodexHome:
     def append(self, thread_id: str, lines: Iterable[RolloutLine]) -> None:
         with self.rollout(thread_id).open("ab") as file:
             file.write(b"".join(map(encode_line, lines)))
+
+    def archive(self, codex: Any, thread_id: str) -> None:
+        """Let Codex archive a thread. On a slow machine it may refuse one whose own writer it is still closing."""
+        for _ in range(100):
+            answer = codex.try_("thread/archive", {"threadId": thread_id})
+            if "error" not in answer:
+                return
+            assert "active writer" in answer["error"]["message"], answer
+            holder = CodexWriterLocks(self.path).foreign().get(thread_id)
+            assert holder is None or holder.program == "codex", holder
+            time.sleep(0.1)
+        raise AssertionError(f"Codex does not let go of thread {thread_id}")
 
     def drop_databases(self) -> None:
         for file in self.path.glob("*.sqlite*"):

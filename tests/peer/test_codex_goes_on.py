@@ -71,8 +71,15 @@ class Codexes:
 
     def _let_go(self, codex: Any, thread_id: str) -> None:
         """Archive, the only verb that lets the writer locks go at once, and back."""
-        codex.request("thread/archive", {"threadId": thread_id})
+        self._home.archive(codex, thread_id)
         codex.request("thread/unarchive", {"threadId": thread_id})
+        if self._running is None:
+            codex.close()
+
+    def resume_and_archive(self, thread_id: str) -> None:
+        codex = self._running or self._home.server()
+        codex.request("thread/resume", {"threadId": thread_id})
+        self._home.archive(codex, thread_id)
         if self._running is None:
             codex.close()
 
@@ -257,8 +264,7 @@ async def test_every_kind_of_thread_of_a_real_home_goes_there_and_back(
                 assert (receipt["failed"], receipt["codex_db"]) == ([], None)
             assert {name: codex.said(thread_id) for name, thread_id in kinds.items()} == said
             for thread_id in kinds.values():
-                codex.ask("thread/resume", threadId=thread_id)
-                codex.ask("thread/archive", threadId=thread_id)
+                codex.resume_and_archive(thread_id)
 
 
 @MODES

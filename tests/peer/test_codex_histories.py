@@ -134,7 +134,7 @@ async def test_a_thread_that_codex_reverted_is_ours_turn_for_turn_and_moves_with
 
         files = sorted(home.path.glob(f"sessions/**/*{thread_id}*.jsonl"))
         assert len(files) == 3
-        codex.request("thread/archive", {"threadId": thread_id})
+        home.archive(codex, thread_id)
         assert len(await same(tools, codex, thread_id, "paginated")) == 2
         assert await tools.listed(archived=True) == [thread_id]
         codex.request("thread/unarchive", {"threadId": thread_id})
@@ -216,7 +216,7 @@ async def test_what_codex_names_and_moves_behind_our_back_is_in_the_next_list_re
         thread_id = started(codex, "legacy", "hello")
         assert (await tools("events_read", thread_id=thread_id, wait_seconds=15))["data"]
         assert await tools.listed(source_kinds=["vscode"]) == [thread_id]
-        codex.request("thread/archive", {"threadId": thread_id})
+        home.archive(codex, thread_id)
         assert (await tools("thread_read", thread_id=thread_id))["thread"]["archived"] is True
         assert await tools.listed(source_kinds=["vscode"]) == []
         assert await tools.listed(archived=True, source_kinds=["vscode"]) == [thread_id]
