@@ -177,7 +177,7 @@ from pathlib import Path
 from mcp_server.storage.files.locks import CodexWriterLocks
 thread_id = "01a20564-0000-7000-8000-000000000001"
 locks = CodexWriterLocks(Path(sys.argv[1]))
-locks.acquire(thread_id)
+locks.acquire([thread_id])
 print(thread_id, flush=True)
 sys.stdin.read()
 """

@@ -330,32 +330,23 @@ class Holder:
 class Leases(Protocol):
     """One writer a thread, across processes and programs: Codex's own lock files."""
 
-    def acquire(self, thread_id: str) -> None:
-        """Take the lock, without waiting. Taking one that this object holds already is an error of the program.
+    def acquire(self, thread_ids: Sequence[str]) -> None:
+        """Take these locks, all or none, without waiting. Taking one that this object holds already is an error of the
+        program.
 
         Raises:
-            ActiveWriter: another process (or another owner in this one) holds it.
+            ActiveWriter: another process (or another owner in this one) holds one.
         """
 
-    def release(self, thread_id: str) -> None:
-        """Give the lock back and remove its file. Not held is fine."""
-
-    def acquire_many(self, thread_ids: Sequence[str]) -> None:
-        """`acquire` for each, all or none. For one piece of work: as long as it is short, another process that wants
-        any lock may be made to wait, rather than be refused one of these."""
-
     def check_free(self, thread_ids: Sequence[str]) -> None:
-        """Raises what `acquire_many` would now, as far as can be seen; takes nothing, makes nothing."""
+        """Raises what `acquire` would now, as far as can be seen; takes nothing, makes nothing."""
 
-    def release_many(self, thread_ids: Collection[str]) -> None:
-        """`release` for each."""
+    def release(self, thread_ids: Collection[str]) -> None:
+        """Give these locks back and remove their files. Those that are not held are fine."""
 
     def held(self) -> frozenset[str]:
         """The threads whose locks this object holds."""
         ...
-
-    def holder(self, thread_id: str) -> Holder | None:
-        """Who holds the lock in another process; None if it is free or ours."""
 
     def foreign(self) -> dict[str, Holder]:
         """All locks of the home that other processes hold."""

@@ -211,7 +211,7 @@ def _update_codex_rows(
     followed = 0
     for thread_id in lagging:
         try:
-            locks.acquire(thread_id)
+            locks.acquire([thread_id])
         except ActiveWriter:
             continue
         try:
@@ -219,7 +219,7 @@ def _update_codex_rows(
             if thread_id in stamps and codex.move({thread_id: stamps[thread_id][0]}) is None:
                 followed += 1
         finally:
-            locks.release(thread_id)
+            locks.release([thread_id])
     return followed
 
 

@@ -223,8 +223,8 @@ class Cascade:
             if (loaded := self._loaded.get(thread_id)) is not None:
                 held.enter_context(loaded.lock)
         free = [thread_id for thread_id in thread_ids if self._loaded.get(thread_id) is None]
-        self._locks.acquire_many(free)
-        held.callback(self._locks.release_many, free)
+        self._locks.acquire(free)
+        held.callback(self._locks.release, free)
 
     def _unload(self, operation: Operation, held: ExitStack) -> None:
         """Unload the root, then the others in the order of work. Their writer locks are released only after the move,
@@ -240,7 +240,7 @@ class Cascade:
                 except StoreFailure as error:  # a turn without an end is read as interrupted
                     logger.warning("Could not record the interrupted turn of thread %s: %s", thread_id, error)
             self._loaded.remove(thread_id)
-            held.callback(self._locks.release, thread_id)
+            held.callback(self._locks.release, [thread_id])
             self._catalog.record(Change(events=(notices.not_loaded(thread_id),)))
 
     def _apply(

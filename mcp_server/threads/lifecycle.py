@@ -342,7 +342,7 @@ class Lifecycle:
 
     def _load(self, loaded: LoadedThread, caller: Caller) -> str:
         if not loaded.ephemeral:
-            self._locks.acquire(loaded.thread.id)
+            self._locks.acquire([loaded.thread.id])
         try:
             self._loaded.add(loaded)
             return self._loaded.subscribe(loaded.thread.id, caller.connection, self._loaded.elapsed_ms())
@@ -353,7 +353,7 @@ class Lifecycle:
     def _unload(self, loaded: LoadedThread) -> None:
         self._loaded.remove(loaded.thread.id)
         if not loaded.ephemeral:
-            self._locks.release(loaded.thread.id)
+            self._locks.release([loaded.thread.id])
 
     def view(self, loaded: LoadedThread) -> Thread:
         return thread_view(loaded.thread, loaded.rollouts, loaded)

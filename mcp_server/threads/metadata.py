@@ -126,8 +126,8 @@ class Metadata:
             if stored.history_mode == BARE:
                 raise UnknownHistoryMode(thread_id, BARE)
             self._catalog.check_is_not_a_copy(stored)
-            self._locks.acquire(thread_id)
-            stack.callback(self._locks.release, thread_id)
+            self._locks.acquire([thread_id])
+            stack.callback(self._locks.release, [thread_id])
             changed, codex_db = self._set_git_stored(stored, patch)
             return ThreadResult(thread=self._reader.view(changed), codex_db=codex_db)
 

@@ -91,12 +91,12 @@ async def test_a_thread_locked_elsewhere_stops_everything_before_anything_moves(
     tree = await grow(tools)
     before = rollouts(home)
     locks = CodexWriterLocks(home)
-    locks.acquire(tree.leaf)
+    locks.acquire([tree.leaf])
     with pytest.raises(Refused, match="already has an active writer") as refused:
         await tools("thread_archive", thread_id=tree.root)
     assert refused.value.code == "active_writer"
     assert (rollouts(home), lock_files(home)) == (before, [f"{tree.leaf}.lock"])
-    locks.release(tree.leaf)
+    locks.release([tree.leaf])
     assert (await tools("thread_archive", thread_id=tree.root))["archived"] == in_order(tree)
 
 

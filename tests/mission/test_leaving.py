@@ -34,8 +34,8 @@ async def test_the_last_subscriber_closes_the_thread_and_frees_its_lock(home: Pa
     assert await tools.loaded() == []
     assert lock_files(home) == []
     locks = CodexWriterLocks(home)
-    locks.acquire(thread_id)
-    locks.release(thread_id)
+    locks.acquire([thread_id])
+    locks.release([thread_id])
     assert (await tools.events(thread_id))[-2:] == ["thread/status/changed", "thread/closed"]
     last = (await tools("events_read", thread_id=thread_id, limit=100))["data"][-2]
     assert last["payload"]["status"] == {"type": "notLoaded"}

@@ -197,8 +197,8 @@ class TestExamine:
     def test_running_operations_and_locks_with_their_holders_are_told(self, built: Home, state: StateStore) -> None:
         registry: dict[str, tuple[MemoryLocks, int]] = {}
         ours, theirs = MemoryLocks(registry), MemoryLocks(registry)
-        ours.acquire(A)
-        theirs.acquire(B)
+        ours.acquire([A])
+        theirs.acquire([B])
         running = Operation("op", "archive", A, (Move(A, path_of(A)),), "running", NOW_MS)
         state.commit(Change(operation=running))
         report = examine(built.rollouts, state, ours)
@@ -263,7 +263,7 @@ class TestRepair:
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
         built.write(path_of(A), rollout(A, "being written"), mtime_ms=NOW_MS + HOUR_MS)
-        locks.acquire(A)
+        locks.acquire([A])
         result = repair(built.rollouts, state, locks)
         assert result.done is not None
         assert result.done.changed == ()

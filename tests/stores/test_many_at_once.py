@@ -120,17 +120,17 @@ def test_a_folder_that_can_not_be_flushed_keeps_the_old_names(tmp_path: Path, mo
 
 def test_many_locks_are_taken_all_or_none(owners: tuple[Leases, Leases]) -> None:
     one, other = owners
-    other.acquire(B)
+    other.acquire([B])
     with pytest.raises(ActiveWriter) as refused:
-        one.acquire_many([A, B, C])
+        one.acquire([A, B, C])
     assert B in str(refused.value)
     assert one.held() == frozenset()
-    other.acquire(A)  # given back
-    other.release_many([A, B])
-    one.acquire_many([A, B, C])
+    other.acquire([A])  # given back
+    other.release([A, B])
+    one.acquire([A, B, C])
     assert one.held() == {A, B, C}
     with pytest.raises(RuntimeError):
-        one.acquire_many([A])
-    one.release_many([A, C, A.replace("0", "1")])
+        one.acquire([A])
+    one.release([A, C, A.replace("0", "1")])
     assert one.held() == {B}
-    other.acquire_many([A, C])
+    other.acquire([A, C])

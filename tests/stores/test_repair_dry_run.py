@@ -58,7 +58,7 @@ def check(happenings: list[str], *, deep: bool, on_disk: bool) -> None:
         backfill(home.rollouts, state, owner="here", now_ms=lambda: NOW_MS)
         for key, what in zip(IDS, happenings, strict=True):
             if what == "begun here":
-                locks.acquire(key)
+                locks.acquire([key])
             happens(home, key, what)
         foretold = (repair(home.rollouts, state, locks, dry_run=True, deep=deep)).counts()
         assert (repair(home.rollouts, state, locks, deep=deep)).counts() == foretold

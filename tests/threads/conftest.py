@@ -143,7 +143,7 @@ class Home(World):
         """End all processes: the system lets their locks go, and the files of the locks stay."""
         for locks in self.processes:
             for thread_id in locks.held():
-                locks.release(thread_id)
+                locks.release([thread_id])
                 if self.folder is not None:
                     (self.folder / LOCK_FOLDER / f"{thread_id}.lock").touch()
         self.processes.clear()

@@ -256,13 +256,13 @@ def test_a_thread_that_another_process_holds_stops_everything_before_anything_mo
     loaded = ids[(which + 1) % 4]
     load(service, loaded)
     seq = home.state.last_seq()
-    other.acquire(ids[which])
+    other.acquire([ids[which]])
     with pytest.raises(ActiveWriter, match=ids[which]):
         archive(service, ids[0])
     nothing_happened(home, ids)
     assert home.state.last_seq() == seq
     assert (service.loaded.ids(), service.locks.held()) == ([loaded], {loaded})
-    other.release(ids[which])
+    other.release([ids[which]])
     assert (archive(service, ids[0])).archived == in_order(ids)
     assert home.locked() == []
 
@@ -272,7 +272,7 @@ import sys
 from pathlib import Path
 from mcp_server.storage.files.locks import CodexWriterLocks
 locks = CodexWriterLocks(Path(sys.argv[1]))  # named, or it would be gone with its locks
-locks.acquire(sys.argv[2])
+locks.acquire([sys.argv[2]])
 print("held", flush=True)
 sys.stdin.read()
 """

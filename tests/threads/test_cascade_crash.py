@@ -196,12 +196,12 @@ def test_what_another_process_is_still_at_is_left_to_it(home: Home) -> None:
     ids = home.plant(*TREE)
     operation = begun(home, ids)
     at_work = home.locks()
-    at_work.acquire(ids[3])
+    at_work.acquire([ids[3]])
     service = home.service()
     assert service.cascade.finish() == []
     assert home.state.running_operations() == [operation]
     assert home.locked() == [ids[3]]
-    at_work.release(ids[3])
+    at_work.release([ids[3]])
     assert [one.id for one in service.cascade.finish()] == [operation.id]
     assert home.standing() == dict.fromkeys(ids, True)
 

@@ -73,7 +73,7 @@ def build(home: Home, state: State) -> tuple[ThreadService, list[str]]:
         if condition == "running" and not archived:
             service.turns.start(thread_id, hello())
         elif condition == "held by another":
-            other.acquire(thread_id)
+            other.acquire([thread_id])
         elif condition == "missing":
             home.rollouts.remove(home.path(thread_id))
         elif condition == "in the way":

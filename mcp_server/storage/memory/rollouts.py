@@ -238,42 +238,26 @@ class MemoryLocks(Leases):
     def __init__(self, registry: dict[str, tuple[MemoryLocks, int]] | None = None) -> None:
         self._registry = registry if registry is not None else {}
 
-    def acquire(self, thread_id: str) -> None:
-        thread_id = checked_id(thread_id)
-        if thread_id in self.held():
-            raise RuntimeError(f"the writer lock of {thread_id} is held already")
-        holder = self.holder(thread_id)
-        if holder is not None:
-            raise ActiveWriter(thread_id, holder_sentence(holder))
-        self._registry[thread_id] = (self, time.time_ns() // 1_000_000)
-
-    def release(self, thread_id: str) -> None:
-        if thread_id in self.held():
-            del self._registry[thread_id]
-
-    def acquire_many(self, thread_ids: Sequence[str]) -> None:
+    def acquire(self, thread_ids: Sequence[str]) -> None:
         taken: list[str] = []
         try:
-            for thread_id in thread_ids:
-                self.acquire(thread_id)
+            for thread_id in map(checked_id, thread_ids):
+                self._take(thread_id)
                 taken.append(thread_id)
         except BaseException:
-            self.release_many(taken)
+            self.release(taken)
             raise
 
     def check_free(self, thread_ids: Sequence[str]) -> None:
-        self.acquire_many(thread_ids)
-        self.release_many(thread_ids)
+        self.acquire(thread_ids)
+        self.release(thread_ids)
 
-    def release_many(self, thread_ids: Collection[str]) -> None:
-        for thread_id in thread_ids:
-            self.release(thread_id)
+    def release(self, thread_ids: Collection[str]) -> None:
+        for thread_id in self.held().intersection(map(checked_id, thread_ids)):
+            del self._registry[thread_id]
 
     def held(self) -> frozenset[str]:
         return frozenset(thread_id for thread_id, (owner, _) in self._registry.items() if owner is self)
-
-    def holder(self, thread_id: str) -> Holder | None:
-        return (self.foreign()).get(checked_id(thread_id))
 
     def foreign(self) -> dict[str, Holder]:
         pid = os.getpid()
@@ -282,3 +266,11 @@ class MemoryLocks(Leases):
             for thread_id, (owner, since_ms) in self._registry.items()
             if owner is not self
         }
+
+    def _take(self, thread_id: str) -> None:
+        owner, since_ms = self._registry.get(thread_id, (None, 0))
+        if owner is self:
+            raise RuntimeError(f"the writer lock of {thread_id} is held already")
+        if owner is not None:
+            raise ActiveWriter(thread_id, holder_sentence(Holder(os.getpid(), "threadstore", since_ms)))
+        self._registry[thread_id] = (self, time.time_ns() // 1_000_000)
