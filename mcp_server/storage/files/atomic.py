@@ -79,6 +79,7 @@ class Draft:
         self._path = path
         self._hidden = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         self._fd: int | None = os.open(self._hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
+        self._made = os.fstat(self._fd)
 
     def add(self, data: bytes | bytearray) -> None:
         assert self._fd is not None
@@ -101,6 +102,12 @@ class Draft:
         self._flush()
         self._hidden.replace(self._path)
         sync_folder(self._path.parent)
+
+    def has_its_name(self) -> bool:
+        """Whether the path names this file, rather than none or another's."""
+        with suppress(OSError):
+            return os.path.samestat(self._made, self._path.lstat())
+        return False
 
     def drop(self) -> None:
         """Leave nothing of it, unless it has its name."""

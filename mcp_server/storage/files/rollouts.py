@@ -217,7 +217,8 @@ class RolloutFiles(RolloutStore):
             with writing(path):
                 return stamp_of(draft.put())
         except WriteFailed:
-            self._note_leavings(self._home / path, None)
+            if draft.has_its_name():
+                self._note_leavings(self._home / path, None)
             raise
         finally:
             draft.drop()
