@@ -28,7 +28,7 @@ from mcp_server.storage.query import Count, Difference, TextPlace, TextQuery, Th
 from mcp_server.storage.rules import edges_of
 from mcp_server.storage.sql import log, threads, turns
 from mcp_server.storage.sqlite import files, fulltext, schema
-from mcp_server.storage.sqlite.engine import LOG_BYTES, transaction
+from mcp_server.storage.sqlite.engine import LOG_BYTES, plain_errors, transaction
 from mcp_server.storage.sqlite.failure import is_at_fault, is_damage, retried, state_failure
 
 _READERS = 4
@@ -103,7 +103,7 @@ class StateDb(StateStore):
 
     def read(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function that reads; it sees one snapshot."""
-        with self.snapshot(), self._failures():
+        with self.snapshot(), self._failures(), plain_errors():
             return function(self._snapshot.connection, *args, **kwargs)
 
     @contextmanager

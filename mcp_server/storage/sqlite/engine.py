@@ -74,11 +74,16 @@ def _on_begin(connection: Connection) -> None:
 
 @contextmanager
 def transaction(engine: Engine) -> Generator[Connection]:
-    """A transaction that is committed at the end, or rolled back if the block raises. What the driver and the encoding
-    of values raise comes as it is, whatever SQLAlchemy makes of it."""
+    """A transaction that is committed at the end, or rolled back if the block raises. It has `plain_errors`."""
+    with plain_errors(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def plain_errors() -> Generator[None]:
+    """What the driver and the encoding of values raise comes as it is, whatever SQLAlchemy makes of it."""
     try:
-        with engine.begin() as connection:
-            yield connection
+        yield
     except StatementError as error:
         raise error if error.orig is None else error.orig from None
 
