@@ -44,14 +44,15 @@ class ByteStream(Protocol):
 
 
 class RolloutText:
-    """The uncompressed bytes of a rollout. `size` is None if only reading to the end would tell it.
+    """The uncompressed bytes of a rollout. `size` is None if only reading to the end would tell it; lines are read
+    `batch_bytes` at a time.
 
     Reading raises DamagedRollout where the file can't be read or decompressed.
     """
 
-    def __init__(self, path: str, stream: ByteStream, size: int | None) -> None:
+    def __init__(self, path: str, stream: ByteStream, size: int | None, batch_bytes: int = BATCH_BYTES) -> None:
         self.path, self.size = path, size
-        self._stream = stream
+        self._stream, self._batch_bytes = stream, batch_bytes
 
     def __enter__(self) -> RolloutText:
         return self
@@ -100,7 +101,7 @@ class RolloutText:
         return b"".join(parts)
 
     def _chunk(self, position: int, end: int | None) -> bytes:
-        wanted = BATCH_BYTES if end is None else min(BATCH_BYTES, max(0, end - position))
+        wanted = self._batch_bytes if end is None else min(self._batch_bytes, max(0, end - position))
         with reading(self.path):
             return self._stream.read(wanted)
 
