@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from mcp_server.models.records import Change, SpawnEdge
+from mcp_server.models.records import Change
 from mcp_server.models.thread import FileStamp, SourceKind, StoredThread, ThreadSortKey
-from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.query import COUNTED, Anchor, Count, ThreadQuery
 from mcp_server.storage.sqlite.database import StateDb
 from mcp_server.storage.sqlite.engine import driver
@@ -71,55 +68,6 @@ def test_every_list_walks_along_an_index_and_sorts_nothing(db: StateDb) -> None:
         assert [step for step in steps if "TEMP B-TREE" in step or "SCAN threads" in step] == []
 
 
-ROWS = st.builds(
-    thread,
-    st.sampled_from("abcdef"),
-    archived=st.booleans(),
-    preview=st.sampled_from(["", "hello", "the needle", 'a "quoted" word', "größer"]),
-    name=st.sampled_from([None, "needle", "nee"]),
-    source=st.sampled_from(["cli", "vscode", {"subagent": "review"}]),
-    model_provider=st.sampled_from(["", "openai"]),
-    cwd=st.sampled_from(["/x", "/x/", "/y"]),
-    created_at_ms=st.integers(0, 5),
-)
-QUERIES = st.builds(
-    ThreadQuery,
-    archived=st.sampled_from([None, False, True]),
-    with_preview=st.sampled_from([None, False, True]),
-    source_kinds=st.sampled_from([None, KINDS, ()]),
-    model_providers=st.sampled_from([None, ["openai"]]),
-    cwds=st.sampled_from([None, ["/x"], ["/z"]]),
-    search_term=st.sampled_from([None, "", "ne", "needle", 'a "q', "größ", "\0\0\0", "nothing"]),
-    parent_id=st.sampled_from([None, "a"]),
-    ancestor_id=st.sampled_from([None, "a"]),
-    since_ms=st.sampled_from([None, 2]),
-    until_ms=st.sampled_from([None, 4]),
-    direction=st.sampled_from(["asc", "desc"]),
-    after=st.sampled_from([None, Anchor(3), Anchor(3, "c")]),
-    limit=st.integers(1, 4),
-)
-
-
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    changes=st.lists(st.tuples(st.lists(ROWS, max_size=4), st.sets(st.sampled_from("abcdef"))), max_size=4),
-    data=st.data(),
-)
-def test_whatever_was_changed_lists_and_counts_are_those_of_the_memory_store(
-    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[list[StoredThread], set[str]]], data: st.DataObject
-) -> None:
-    memory = MemoryState()
-    edges = (SpawnEdge("a", "b"), SpawnEdge("b", "c"))
-    with closing(StateDb.open(tmp_path_factory.mktemp("db") / "threadstore.sqlite")) as db:
-        for store in (memory, db):
-            for rows, gone in changes:
-                store.commit(Change(threads=tuple(rows), vanished=tuple(gone), edges=edges))
-        queries = data.draw(st.lists(QUERIES, min_size=1, max_size=8))
-        for query in queries:
-            assert db.list(query, queries) == memory.list(query, queries)
-        assert db.counts(queries) == memory.counts(queries)
-
-
 @pytest.mark.parametrize("restriction", [{"search_term": "same"}, {"since_ms": 0}, {"search_term": "me"}])
 def test_what_only_a_look_at_each_row_would_tell_is_counted_to_a_bound(
     db: StateDb, restriction: dict[str, Any]
@@ -147,11 +95,3 @@ def test_a_count_that_is_a_minimum_is_not_less_than_its_page(db: StateDb) -> Non
     assert page.beside[0].minimum
     assert 30 < page.total.n <= 40
     assert 1 <= page.beside[0].n <= COUNTED
-
-
-def test_more_groups_than_one_statement_takes_are_merged_in_order(db: StateDb) -> None:
-    rows = [thread(f"{n:03}", model_provider=f"p{n % 230}", created_at_ms=n) for n in range(460)]
-    db.commit(Change(threads=tuple(rows)))
-    page = db.list(ThreadQuery(limit=100))
-    assert [row.created_at_ms for row in page.rows] == list(range(459, 359, -1))
-    assert (page.total, page.more) == (Count(460), True)

@@ -1,4 +1,4 @@
-"""Verbs for many files and locks at once do what the single ones do, and fail for each alone, or for none."""
+"""Moves of many files at once: what is on the disk at which time, and what fails for each alone."""
 
 from __future__ import annotations
 
@@ -6,56 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.codex.files import RolloutFile
-from mcp_server.codex.paths import archived_path
-from mcp_server.errors import ActiveWriter, DamagedRollout, RolloutNameTaken
-from mcp_server.storage.contracts import Leases, RolloutStore
 from mcp_server.storage.files import atomic as durable
-from mcp_server.storage.files.locks import CodexWriterLocks
-from mcp_server.storage.files.rollouts import RolloutFiles
-from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
-from tests.stores.rollout_text import PATH_A, PATH_B, A, B, C
-
-GONE = PATH_A.replace(A, C)
-
-
-@pytest.fixture(params=["files", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> RolloutStore:
-    return RolloutFiles(tmp_path) if request.param == "files" else MemoryRollouts()
-
-
-@pytest.fixture(params=["files", "memory"])
-def owners(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Leases, Leases]:
-    registry: dict[str, tuple[MemoryLocks, int]] = {}
-    if request.param == "files":
-        return CodexWriterLocks(tmp_path), CodexWriterLocks(tmp_path)
-    return MemoryLocks(registry), MemoryLocks(registry)
-
-
-def test_files_are_looked_up_together(store: RolloutStore) -> None:
-    store.create(PATH_A, b"a\n")
-    assert store.stat_many([PATH_A, GONE, "elsewhere/x", "sessions/../x"]) == {PATH_A: store.stat(PATH_A)}
-    assert store.stat_many([]) == {}
-
-
-def test_many_moves_are_single_moves_and_what_fails_stays_alone(store: RolloutStore) -> None:
-    for path in (PATH_A, PATH_B):
-        store.create(path, b"text\n")
-    store.create(archived_path(PATH_B), b"in the way\n")
-    moved, taken, gone = store.archive_many([PATH_A, PATH_B, GONE])
-    assert isinstance(moved, RolloutFile)
-    assert moved == store.stat(archived_path(PATH_A))
-    assert isinstance(taken, RolloutNameTaken)
-    assert isinstance(gone, DamagedRollout)
-    assert store.stat_many([PATH_A, PATH_B, archived_path(PATH_A)]).keys() == {PATH_B, archived_path(PATH_A)}
-    again, _ = store.archive_many([PATH_A, PATH_B])  # already moved counts as done
-    assert again == moved
-    before = moved.stamp.mtime_ns
-    (back,) = store.unarchive_many([archived_path(PATH_A)])
-    assert isinstance(back, RolloutFile)
-    assert (back.path, back.archived) == (PATH_A, False)
-    assert back.stamp.mtime_ns > before
-    assert store.archive_many([]) == []
 
 
 def test_all_new_names_are_on_the_disk_before_the_first_old_one_goes(
@@ -116,21 +67,3 @@ def test_a_folder_that_can_not_be_flushed_keeps_the_old_names(tmp_path: Path, mo
     (outcome,) = durable.move_many([_texts(source, target)])
     assert isinstance(outcome, OSError)
     assert source.read_text() == "text"
-
-
-def test_many_locks_are_taken_all_or_none(owners: tuple[Leases, Leases]) -> None:
-    one, other = owners
-    other.acquire([B])
-    with pytest.raises(ActiveWriter) as refused:
-        one.acquire([A, B, C])
-    assert B in str(refused.value)
-    assert one.held() == frozenset()
-    other.acquire([A])  # given back
-    other.release([A, B])
-    one.acquire([A, B, C])
-    assert one.held() == {A, B, C}
-    with pytest.raises(RuntimeError):
-        one.acquire([A])
-    one.release([A, C, A.replace("0", "1")])
-    assert one.held() == {B}
-    other.acquire([A, C])

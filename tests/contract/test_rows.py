@@ -1,4 +1,4 @@
-"""What every state store does with a change: rows, edges, events. Lists, histories and the journal have files of their
+"""What every home does with a change: rows, edges, events. Lists, histories and the journal have files of their
 own. Numbers of peer cases are those of CODEX_SEMANTICS 5.9."""
 
 from __future__ import annotations

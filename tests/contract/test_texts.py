@@ -1,28 +1,27 @@
-"""What every state store answers when texts are looked for: places and names that may hold what was asked for, none of
+"""What every home answers when texts are looked for: places and names that may hold what was asked for, none of
 those that do left out."""
 
 from __future__ import annotations
 
-import re
 import sys
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_history_contract import mark, step, thread
 
-from mcp_server.models.case import folded, spellings
+from mcp_server.models.case import spellings
 from mcp_server.models.history import TextChunk
 from mcp_server.models.records import Change, SpawnEdge
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.query import TextQuery, ThreadQuery
-from mcp_server.storage.sqlite.database import StateDb
+from tests.contract.homes import Home
+from tests.contract.test_turns import mark, step, thread
+
+NO_INDEX = "this home offers every text, and has no index that older ones are added to"
 
 ALL = ThreadQuery(archived=None, with_preview=None)
 
@@ -85,12 +84,13 @@ def test_a_text_that_holds_a_literal_is_offered(state: StateStore, literal: str,
     assert ("a", number) in found(state, literal)
 
 
-def test_what_no_text_holds_is_not_offered_where_texts_are_indexed(tmp_path: Path) -> None:
-    state = StateDb.open(tmp_path / "db")
+def test_what_no_text_holds_is_not_offered_where_texts_are_indexed(home: Home) -> None:
+    if not home.indexes_texts:
+        pytest.skip(NO_INDEX)
+    state = home.state
     hold(state, *TEXTS)
     assert found(state, "absent") == found(state, "quick", "shouted") == found(state, "Ж") == []
     assert found(state, "quick", "fox", "own") == [("a", 0)]
-    state.close()
 
 
 def test_a_literal_that_nearly_every_text_holds_is_found_in_each(state: StateStore) -> None:
@@ -101,14 +101,6 @@ def test_a_literal_that_nearly_every_text_holds_is_found_in_each(state: StateSto
     assert [number for _, number in found(state, "z", limit=999)] == [*range(399, -1, -1)]
     assert ("a", 300) in found(state, "z", many[300][1:], limit=999)
     assert len(found(state, "z", before=None, limit=7)) == 7
-
-
-@pytest.fixture(scope="module")
-def only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateDb]:
-    """One store for all examples: each begins the only thread anew."""
-    state = StateDb.open(tmp_path_factory.mktemp("search") / "db")
-    yield state
-    state.close()
 
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -125,8 +117,8 @@ def swapped(data: st.DataObject, part: str) -> str:
 
 
 @given(st.data(), st.lists(ANY_TEXT | NEAR, min_size=1, max_size=4))
-@settings(max_examples=150)
-def test_any_part_of_any_text_is_found_in_any_case(only: StateDb, data: st.DataObject, texts: list[str]) -> None:
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_part_of_any_text_is_found_in_any_case(state: StateStore, data: st.DataObject, texts: list[str]) -> None:
     number = data.draw(st.integers(0, len(texts) - 1))
     text = texts[number]
     start = data.draw(st.integers(0, max(0, len(text) - 1)))
@@ -134,37 +126,26 @@ def test_any_part_of_any_text_is_found_in_any_case(only: StateDb, data: st.DataO
     if not part:
         return
 
-    hold(only, *texts)
-    assert ("a", number) in found(only, part)
+    hold(state, *texts)
+    assert ("a", number) in found(state, part)
 
 
 @given(st.data(), (ANY_TEXT | NEAR).filter(lambda name: "\0" not in name and bool(name)))
-@settings(max_examples=100)
-def test_any_part_of_any_name_is_found_in_any_case(only: StateDb, data: st.DataObject, name: str) -> None:
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_part_of_any_name_is_found_in_any_case(state: StateStore, data: st.DataObject, name: str) -> None:
     start = data.draw(st.integers(0, len(name) - 1))
     part = swapped(data, name[start : data.draw(st.integers(start + 1, len(name)))])
 
-    hold(only, name=name)
-    assert [row.id for row in only.named([part], ALL, 9)] == ["a"]
+    hold(state, name=name)
+    assert [row.id for row in state.named([part], ALL, 9)] == ["a"]
 
 
-def test_what_re_takes_for_the_same_is_folded_to_the_same_in_all_of_unicode() -> None:
-    cased = "".join(c for c in map(chr, range(sys.maxunicode + 1)) if c.lower() != c or c.upper() != c)
-    assert len(cased) > 2_500
-    assert max(cased) < "\U00020000"  # where spellings are looked for
-    differ = {
-        (char, same)
-        for char in cased
-        for same in re.findall(re.escape(char), cased, re.IGNORECASE)
-        if folded(char) != folded(same)
-    }
-    assert differ == set()
-
-
-def test_every_spelling_of_every_letter_is_found_in_texts_and_in_names(tmp_path: Path) -> None:
+def test_every_spelling_of_every_letter_is_found_in_texts_and_in_names(home: Home) -> None:
     """SQLite's trigrams fold fewer letters than Python does."""
+    if not (home.indexes_texts and home.takes_many_calls):
+        pytest.skip("this home offers every text, or takes too long over two thousand letters")
+    state = home.state
     cased = [c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) in ("Lu", "Lt")]
-    state = StateDb.open(tmp_path / "db")
     rows = [thread(f"{n:04}", name=f"-{char}-") for n, char in enumerate(cased)]
     state.commit(Change(threads=tuple(rows)))
     state.step([step(row.id, (), TextChunk(0, 0, 9, row.name or "")) for row in rows])
@@ -176,16 +157,15 @@ def test_every_spelling_of_every_letter_is_found_in_texts_and_in_names(tmp_path:
             if len(texts) != 1 or row.id not in {one.id for one in names}:
                 missed.append(other)
     assert missed == []
-    state.close()
 
 
 # ---------------------------------------------------------------------------------------------- order and bounds
 
 
-def test_newer_texts_come_first_and_below_all_what_was_there_before_the_index(new_state: Any) -> None:
-    state: StateStore = new_state()
-    if not isinstance(state, StateDb):
-        pytest.skip("in memory nothing is there before")
+def test_newer_texts_come_first_and_below_all_what_was_there_before_the_index(home: Home) -> None:
+    if not home.indexes_texts:
+        pytest.skip(NO_INDEX)
+    state = home.state
     now = FileStamp(1_000, 2**62)
     state.commit(Change(threads=tuple(thread(key) for key in ("old", "older", "oldest", "new", "newest"))))
 
@@ -264,19 +244,6 @@ def test_a_tree_bounds_the_search_and_so_does_one_thread(state: StateStore) -> N
     assert found(state, "words", thread_id="mid") == [("mid", 1), ("mid", 0)]
     assert found(state, "wo", thread_id="mid") == [("mid", 1), ("mid", 0)]
     assert found(state, "words", thread_id="missing") == []
-
-
-def test_an_index_that_was_begun_anew_often_is_sound_and_finds_what_is_there_now(tmp_path: Path) -> None:
-    """Texts that are gone leave their runs of three behind, under numbers that others take."""
-    state = StateDb.open(tmp_path / "db")
-    hold(state, "of another thread", key="b")
-    for n in range(60):
-        hold(state, *(f"round {n} text {m} {'word ' * 40}" for m in range(20)))
-    assert found(state, "round 59 text 7") == [("a", 7)]
-    assert found(state, "another thread") == [("b", 0)]
-    with state.transaction() as session:
-        session.exec_driver_sql("INSERT INTO said_text (said_text) VALUES ('integrity-check')")
-    state.close()
 
 
 # ---------------------------------------------------------------------------------------------- names

@@ -1,4 +1,4 @@
-"""What every state store tells of its rows beside the files in some folders."""
+"""What every home tells of its rows beside the files in some folders."""
 
 from __future__ import annotations
 

@@ -1,16 +1,18 @@
-"""What every RolloutStore does: the same bodies on files and in memory."""
+"""What every home does with the bytes of threads, and with their names."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rollout_text import ARCHIVED_A, FOLDER, META, PATH_A, PATH_B, A, B, all_lines, content
 
+from mcp_server.codex.files import RolloutFile
 from mcp_server.codex.lines import RawLine
+from mcp_server.codex.paths import archived_path
 from mcp_server.errors import (
     CompressedRollout,
     DamagedRollout,
@@ -21,14 +23,8 @@ from mcp_server.errors import (
 )
 from mcp_server.storage import rollout_text as rawlines
 from mcp_server.storage.contracts import RolloutStore
-from mcp_server.storage.files.rollouts import RolloutFiles
-from mcp_server.storage.memory.rollouts import MemoryRollouts
-
-
-@pytest.fixture(params=["files", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> RolloutStore:
-    return RolloutFiles(tmp_path) if request.param == "files" else MemoryRollouts()
-
+from tests.contract.homes import Home
+from tests.stores.rollout_text import ARCHIVED_A, FOLDER, META, PATH_A, PATH_B, A, B, C, all_lines, content
 
 # ---------------------------------------------------------------------------------------------- paths
 
@@ -106,19 +102,6 @@ def test_lines_of_a_missing_file_are_an_error(store: RolloutStore) -> None:
         all_lines(store, PATH_A)
 
 
-@given(data=st.lists(st.sampled_from([b"\n", b" ", b"a", b"bc", b"{}\r"]), max_size=30).map(b"".join))
-def test_lines_give_back_every_byte_of_a_line_wherever_batches_end(data: bytes) -> None:
-    store = MemoryRollouts()
-    store.create(PATH_A, data)
-    before, rawlines.BATCH_BYTES = rawlines.BATCH_BYTES, 3
-    try:
-        lines = all_lines(store, PATH_A)
-    finally:
-        rawlines.BATCH_BYTES = before
-    assert [line.data for line in lines] == [line for line in data.split(b"\n") if line.strip()]
-    assert all(data[line.offset : line.end] == line.data + b"\n" * line.whole for line in lines)
-
-
 def test_describe_reads_the_thread_from_its_file(store: RolloutStore) -> None:
     store.create(PATH_A, META)
     file = store.stat(PATH_A)
@@ -184,16 +167,15 @@ def test_append_closes_a_torn_tail_first(store: RolloutStore) -> None:
     assert content(store, PATH_A) == [b"one", b'{"half', b"two"]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     tail=st.binary(max_size=40),
     lines=st.lists(st.binary(min_size=1, max_size=20).map(lambda b: b.replace(b"\n", b"n")), min_size=1, max_size=4),
-    make=st.sampled_from(["files", "memory"]),
 )
 def test_append_after_any_tail_gives_back_each_whole_line(
-    tmp_path_factory: pytest.TempPathFactory, tail: bytes, lines: list[bytes], make: str
+    new_home: Callable[[], Home], tail: bytes, lines: list[bytes]
 ) -> None:
-    store = RolloutFiles(tmp_path_factory.mktemp("home")) if make == "files" else MemoryRollouts()
+    store = new_home().rollouts
     store.create(PATH_A, tail)
     store.append(PATH_A, b"".join(b"#" + line + b"\n" for line in lines), at=len(tail))
     got = all_lines(store, PATH_A)
@@ -330,6 +312,38 @@ def test_unarchive_takes_only_what_is_archived(store: RolloutStore) -> None:
     store.create(PATH_A, META)
     with pytest.raises(PathOutsideHome, match="archived_sessions"):
         store.unarchive(PATH_A)
+
+
+# ---------------------------------------------------------------------------------------------- many at once
+
+
+GONE = PATH_A.replace(A, C)
+
+
+def test_files_are_looked_up_together(store: RolloutStore) -> None:
+    store.create(PATH_A, b"a\n")
+    assert store.stat_many([PATH_A, GONE, "elsewhere/x", "sessions/../x"]) == {PATH_A: store.stat(PATH_A)}
+    assert store.stat_many([]) == {}
+
+
+def test_many_moves_are_single_moves_and_what_fails_stays_alone(store: RolloutStore) -> None:
+    for path in (PATH_A, PATH_B):
+        store.create(path, b"text\n")
+    store.create(archived_path(PATH_B), b"in the way\n")
+    moved, taken, gone = store.archive_many([PATH_A, PATH_B, GONE])
+    assert isinstance(moved, RolloutFile)
+    assert moved == store.stat(archived_path(PATH_A))
+    assert isinstance(taken, RolloutNameTaken)
+    assert isinstance(gone, DamagedRollout)
+    assert store.stat_many([PATH_A, PATH_B, archived_path(PATH_A)]).keys() == {PATH_B, archived_path(PATH_A)}
+    again, _ = store.archive_many([PATH_A, PATH_B])  # already moved counts as done
+    assert again == moved
+    before = moved.stamp.mtime_ns
+    (back,) = store.unarchive_many([archived_path(PATH_A)])
+    assert isinstance(back, RolloutFile)
+    assert (back.path, back.archived) == (PATH_A, False)
+    assert back.stamp.mtime_ns > before
+    assert store.archive_many([]) == []
 
 
 # ---------------------------------------------------------------------------------------------- names

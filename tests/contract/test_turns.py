@@ -1,4 +1,4 @@
-"""What every state store keeps of histories: marks, turns by offset, and what is left to be read. Search has a file of
+"""What every home keeps of histories: marks, turns by offset, and what is left to be read. Search has a file of
 its own."""
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Where a RolloutStore finds the rollouts of a thread: the same bodies on files and in memory."""
+"""Where a store finds the rollouts of a thread."""
 
 from __future__ import annotations
 
 import pytest
-from rollout_text import ARCHIVED_A, FOLDER, META, PATH_A, A, B, C
-from test_rollout_contract import store as store
 
 from mcp_server.storage.contracts import RolloutStore
+from tests.stores.rollout_text import ARCHIVED_A, FOLDER, META, PATH_A, A, B, C
 
 
 @pytest.mark.parametrize("folder", [FOLDER, "sessions/2026/11/23", "sessions", "sessions/else/where"])

@@ -1,4 +1,4 @@
-"""How every state store lists: filters, order, anchors. Paging visits each row once, whatever the rows."""
+"""How every home lists: filters, order, anchors. Paging visits each row once, whatever the rows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from mcp_server.models.records import Change, SpawnEdge
-from mcp_server.models.thread import FileStamp, SortDirection, StoredThread, ThreadSortKey
+from mcp_server.models.thread import FileStamp, SortDirection, SourceKind, StoredThread, ThreadSortKey
 from mcp_server.storage.contracts import StateStore
+from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.query import Anchor, Count, ThreadQuery
 
 
@@ -191,3 +192,61 @@ def test_paging_visits_each_row_once_and_in_order(
         more = page.more
         query = replace(query, after=Anchor(*seen[-1]) if seen else None)
     assert seen == sorted(zip(keys, (row.id for row in rows), strict=True), reverse=direction == "desc")
+
+
+def test_more_groups_than_one_statement_takes_are_merged_in_order(state: StateStore) -> None:
+    rows = [thread(f"{n:03}", model_provider=f"p{n % 230}", created_at_ms=n) for n in range(460)]
+    state.commit(Change(threads=tuple(rows)))
+    page = state.list(ThreadQuery(limit=100))
+    assert [row.created_at_ms for row in page.rows] == list(range(459, 359, -1))
+    assert (page.total, page.more) == (Count(460), True)
+
+
+KINDS: tuple[SourceKind, ...] = ("cli", "vscode")
+ROWS = st.builds(
+    thread,
+    st.sampled_from("abcdef"),
+    archived=st.booleans(),
+    preview=st.sampled_from(["", "hello", "the needle", 'a "quoted" word', "größer"]),
+    name=st.sampled_from([None, "needle", "nee"]),
+    source=st.sampled_from(["cli", "vscode", {"subagent": "review"}]),
+    model_provider=st.sampled_from(["", "openai"]),
+    cwd=st.sampled_from(["/x", "/x/", "/y"]),
+    created_at_ms=st.integers(0, 5),
+)
+QUERIES = st.builds(
+    ThreadQuery,
+    archived=st.sampled_from([None, False, True]),
+    with_preview=st.sampled_from([None, False, True]),
+    source_kinds=st.sampled_from([None, KINDS, ()]),
+    model_providers=st.sampled_from([None, ["openai"]]),
+    cwds=st.sampled_from([None, ["/x"], ["/z"]]),
+    search_term=st.sampled_from([None, "", "ne", "needle", 'a "q', "größ", "\0\0\0", "nothing"]),
+    parent_id=st.sampled_from([None, "a"]),
+    ancestor_id=st.sampled_from([None, "a"]),
+    since_ms=st.sampled_from([None, 2]),
+    until_ms=st.sampled_from([None, 4]),
+    direction=st.sampled_from(["asc", "desc"]),
+    after=st.sampled_from([None, Anchor(3), Anchor(3, "c")]),
+    limit=st.integers(1, 4),
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changes=st.lists(st.tuples(st.lists(ROWS, max_size=4), st.sets(st.sampled_from("abcdef"))), max_size=4),
+    data=st.data(),
+)
+def test_whatever_was_changed_lists_and_counts_are_those_of_the_memory_store(
+    state: StateStore, changes: list[tuple[list[StoredThread], set[str]]], data: st.DataObject
+) -> None:
+    memory = MemoryState()
+    state.commit(Change(forgotten=tuple("abcdef")))
+    edges = (SpawnEdge("a", "b"), SpawnEdge("b", "c"))
+    for store in (memory, state):
+        for rows, gone in changes:
+            store.commit(Change(threads=tuple(rows), vanished=tuple(gone), edges=edges))
+    queries = data.draw(st.lists(QUERIES, min_size=1, max_size=8))
+    for query in queries:
+        assert state.list(query, queries) == memory.list(query, queries)
+    assert state.counts(queries) == memory.counts(queries)

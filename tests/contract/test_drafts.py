@@ -1,15 +1,14 @@
-"""Rollouts that a RolloutStore is given in parts: the same bodies on files and in memory."""
+"""Rollouts that a store is given in parts."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 
 import pytest
-from rollout_text import META, PATH_A
-from test_rollout_contract import store as store
 
 from mcp_server.errors import DamagedRollout, RolloutNameTaken
 from mcp_server.storage.contracts import RolloutStore
+from tests.stores.rollout_text import META, PATH_A
 
 
 def parts(*data: bytes) -> Generator[bytes]:

@@ -1,4 +1,4 @@
-"""What every state store keeps of the work itself: operations, receipts, the progress of the build. Numbers of peer
+"""What every home keeps of the work itself: operations, receipts, the progress of the build. Numbers of peer
 cases are those of CODEX_SEMANTICS 5.9."""
 
 from __future__ import annotations

@@ -1,0 +1,141 @@
+"""A disk that fails, under stores whose callers try again.
+
+A contract says of most calls that they are whole or leave nothing. So a call that failed may be repeated, and must then
+do what it would have done at first. Here each call is repeated until it gets through: the n-th try fails at its n-th
+write to the disk, or statement to the database. What holds on such a disk holds whatever failed calls leave behind.
+"""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import count
+from typing import Any, TypeVar, cast
+
+import pytest
+from sqlalchemy import Engine, event
+
+from mcp_server.errors import StoreFailure
+from mcp_server.models.thread import FileStamp
+
+T = TypeVar("T")
+
+_WRITES = ("write", "fsync", "link", "rename", "replace", "unlink", "utime", "mkdir")
+_STATEMENTS = ("before_cursor_execute", "commit")
+# What no disk is asked for.
+_QUICK = {"path_of", "absolute", "held"}
+
+
+class FailingDisk:
+    """Fails writes of one thread, while it is told to."""
+
+    def __init__(self) -> None:
+        self._here = threading.local()
+        """`left`: how many writes of this thread until one fails; 0 for none."""
+
+    @classmethod
+    @contextmanager
+    def installed(cls) -> Generator[FailingDisk]:
+        """Under all stores that are used within."""
+        disk = cls()
+
+        def fail_statement(*_: object) -> None:
+            if disk._is_due():
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+                raise error
+
+        with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+            for name in _WRITES:
+                patch.setattr(os, name, disk._failing(getattr(os, name)))
+            for name in _STATEMENTS:
+                event.listen(Engine, name, fail_statement)
+                stack.callback(event.remove, Engine, name, fail_statement)
+            yield disk
+
+    def under(self, contract: type[T], store: T) -> T:
+        """The same store, each call to which is repeated until it gets through."""
+        return cast("T", _Repeating(contract, store, self))
+
+    def repeated(self, call: Callable[[], T]) -> T:
+        """Let the n-th try fail at its n-th write, until one makes fewer."""
+        for number in count(1):
+            self._here.left = number
+            try:
+                result = call()
+                if self._here.left or not _has_failed(result):
+                    return result
+            except StoreFailure:
+                if self._here.left:
+                    raise
+            finally:
+                self._here.left = 0
+        raise AssertionError
+
+    def _is_due(self) -> bool:
+        left = getattr(self._here, "left", 0)
+        self._here.left = max(0, left - 1)
+        return left == 1
+
+    def _failing(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if self._is_due():
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return write(*args, **kwargs)
+
+        return call
+
+
+def _has_failed(result: object) -> bool:
+    """Of a call for many files, what fails for one of them stands in its place."""
+    return isinstance(result, list) and any(isinstance(one, StoreFailure) for one in cast("list[object]", result))
+
+
+class _Repeating:
+    def __init__(self, contract: type, store: Any, disk: FailingDisk) -> None:
+        self._store, self._disk = store, disk
+        for name, _ in inspect.getmembers(contract, inspect.isfunction):
+            if not name.startswith("_") and not hasattr(_Repeating, name):
+                method = getattr(store, name)
+                setattr(self, name, method if name in _QUICK else self._repeated(method))
+
+    def _repeated(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self._disk.repeated(partial(method, *args, **kwargs))
+
+        def stream(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            yield from self._disk.repeated(lambda: list(method(*args, **kwargs)))
+
+        return stream if inspect.isgeneratorfunction(method) else call
+
+    @contextmanager
+    def snapshot(self) -> Generator[None]:
+        with ExitStack() as stack:
+            self._disk.repeated(lambda: stack.enter_context(self._store.snapshot()))
+            yield
+
+    @contextmanager
+    def drafted(self, path: str, parts: Generator[bytes]) -> Generator[Callable[[], FileStamp]]:
+        """Whoever can't make a draft a rollout begins with another draft."""
+        come: list[bytes] = []
+
+        def all_parts() -> Generator[bytes]:
+            yield from come
+            for part in parts:
+                come.append(part)
+                yield part
+
+        def anew() -> FileStamp:
+            with self._store.drafted(path, all_parts()) as put:
+                return put()
+
+        with ExitStack() as stack:
+            put = self._disk.repeated(lambda: stack.enter_context(self._store.drafted(path, all_parts())))
+            ways = iter([put])
+            yield lambda: self._disk.repeated(lambda: next(ways, anew)())
