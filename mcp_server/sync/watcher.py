@@ -89,11 +89,21 @@ _DEBOUNCE_MS = 400
 _STEP_MS = 100
 # After a failure, the watch is set up again so often with short pauses, then with long ones. Each time all is synced.
 _RETRIES = 5
-_RETRY_SECONDS = 1.0
-_POLL_SECONDS = 30.0
 _MAX_REASON_CHARS = 300
-# How often the watching server renews its lease, and the others try to take it.
-_RENEW_SECONDS = 1.0
+
+Changes = set[tuple[Change, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """How long a watcher waits, in seconds."""
+
+    retry: float = 1.0
+    """After one of the first failures."""
+    poll: float = 30.0
+    """After any more."""
+    renew: float = 1.0
+    """How often the watching server renews its lease, and the others try to take it."""
 
 
 def watch_home(
@@ -107,14 +117,16 @@ def watch_home(
     more_names: NameSource | None,
     wake: Callable[[], None],
     behind: bool = False,
+    notices: Callable[..., Generator[Changes]] = watch,
+    pauses: Pauses = Pauses(),
 ) -> None:
     """Watch the home until `stop` is set, while this process has the turn. If all of sixty servers on a home synced
     each change, they would do little else; the others learn of it from the event log.
 
     `written_here` returns the threads whose files only this process writes. `behind` says that nobody has compared the
-    index with the files since it was opened.
+    index with the files since it was opened. `notices` is `watchfiles.watch`.
     """
-    watcher = _Watcher(rollouts, state, home, lease, stop, written_here, more_names, wake)
+    watcher = _Watcher(rollouts, state, home, lease, stop, written_here, more_names, wake, notices, pauses)
     in_step = not behind
     while not stop.is_set():
         if lease.acquire():
@@ -123,7 +135,7 @@ def watch_home(
             finally:
                 lease.release()
         else:
-            stop.wait(_RENEW_SECONDS)
+            stop.wait(pauses.renew)
         in_step = False
 
 
@@ -139,6 +151,8 @@ class _Watcher:
     written_here: Callable[[], Collection[str]]
     more_names: NameSource | None
     wake: Callable[[], None]
+    notices: Callable[..., Generator[Changes]]
+    pauses: Pauses
     failures: FailureLog = field(default_factory=FailureLog)
 
     def run(self, in_step: bool) -> None:
@@ -162,7 +176,7 @@ class _Watcher:
                 # A file vanished while the watch was set up (a draft of Codex's); or the system allows no more watches;
                 # or a changed file has a name that watchfiles can't decode.
                 failures += 1
-                pause = _RETRY_SECONDS if failures <= _RETRIES else _POLL_SECONDS
+                pause = self.pauses.retry if failures <= _RETRIES else self.pauses.poll
                 if failures in (1, _RETRIES + 1):
                     why = str(error)[:_MAX_REASON_CHARS]  # it may contain a path of any length
                     logger.warning("Could not watch %s; syncing it every %d s: %s", self.home, pause, why)
@@ -177,18 +191,18 @@ class _Watcher:
         """Wait, and keep the lease. False if the watcher must stop."""
         until = time.monotonic() + seconds
         while self._may_continue() and (left := until - time.monotonic()) > 0:
-            self.stop.wait(min(left, _RENEW_SECONDS))
+            self.stop.wait(min(left, self.pauses.renew))
         return self._may_continue()
 
-    def _changes(self) -> Generator[set[tuple[Change, str]]]:
+    def _changes(self) -> Generator[Changes]:
         """Sets of changes as they come, and from time to time an empty set."""
-        return watch(
+        return self.notices(
             self.home,
             watch_filter=self._is_relevant,
             debounce=_DEBOUNCE_MS,
             step=_STEP_MS,
             stop_event=self.stop,
-            rust_timeout=int(_RENEW_SECONDS * 1000),
+            rust_timeout=int(self.pauses.renew * 1000),
             yield_on_timeout=True,
             raise_interrupt=False,
         )
@@ -209,7 +223,7 @@ class _Watcher:
             some = ", ".join(sorted(paths or ())[:5]) or "the home"
             self.failures.log(f"Could not index a change in the files ({some})", error)
 
-    def _changed_paths(self, changes: set[tuple[Change, str]]) -> set[str]:
+    def _changed_paths(self, changes: Changes) -> set[str]:
         """The changed paths, and for a changed folder all paths in it: the system does not report files that were put
         into a new folder before it was watched."""
         paths = {_relative(self.home, path) for _, path in changes}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,39 +13,59 @@ from typing import Any
 import pytest
 from homes import A, B, ids, path_of, rollout
 from watchfiles import Change
+from watchfiles import watch as real_notices  # pyright: ignore[reportUnknownVariableType]
 
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.memory.index import MemoryState
-from mcp_server.sync import watcher as watch
-from mcp_server.sync.watcher import WatcherLease
+from mcp_server.sync.watcher import Changes, Pauses, WatcherLease, watch_home
 from tests.together import running, until
 
 _SECONDS = 15
 
+Notices = Callable[..., Generator[Changes]]
+
 
 @contextmanager
-def watching(home: Path, state: MemoryState, wake: Callable[[], None] = lambda: None) -> Generator[threading.Event]:
+def watching(
+    home: Path, state: MemoryState, wake: Callable[[], None] = lambda: None, notices: Notices = real_notices
+) -> Generator[threading.Event]:
     """The watch of one server; all on a home share the lease. Setting the event ends it."""
     lease, rollouts = WatcherLease(home / "watch"), RolloutFiles(home)
 
     def work(stop: threading.Event) -> None:
-        watch.watch_home(rollouts, state, home, lease, stop, written_here=lambda: (), more_names=None, wake=wake)
+        watch_home(
+            *(rollouts, state, home, lease, stop),
+            written_here=lambda: (),
+            more_names=None,
+            wake=wake,
+            notices=notices,
+            pauses=Pauses(retry=0.01, poll=0.01, renew=0.1),
+        )
 
     with running(work) as stop:
         yield stop
 
 
+class Telling:
+    """Notices of the system, whose event is set once it gives them."""
+
+    def __init__(self, notices: Notices = real_notices) -> None:
+        self.begun, self._notices = threading.Event(), notices
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Generator[Changes]:
+        for changes in self._notices(*args, **kwargs):
+            self.begun.set()
+            yield changes
+
+
 @contextmanager
-def watched(home: Path) -> Generator[tuple[MemoryState, threading.Event]]:
+def watched(home: Path, notices: Notices = real_notices) -> Generator[tuple[MemoryState, threading.Event]]:
     """A home whose file of A was seen by the watch."""
-    state, woken = MemoryState(), threading.Event()
-    with watching(home, state, woken.set) as stop:
-
-        def seen() -> bool:  # the watch can't say that it has begun: the file is changed until it is seen
-            _write(home / path_of(A))
-            return woken.wait(0.2)
-
-        until(seen, _SECONDS)
+    state, woken, telling = MemoryState(), threading.Event(), Telling(notices)
+    with watching(home, state, woken.set, telling) as stop:
+        assert telling.begun.wait(_SECONDS)
+        _write(home / path_of(A))
+        assert woken.wait(_SECONDS)
         yield state, stop
 
 
@@ -55,35 +74,25 @@ def test_a_file_that_another_program_writes_gets_a_row(tmp_path: Path) -> None:
         assert ids(state) == {A}
 
 
-def test_what_is_in_a_folder_before_the_system_watches_it_gets_a_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_in_a_folder_before_the_system_watches_it_gets_a_row(tmp_path: Path) -> None:
     """As on the first thread of a day, or of a home: the system tells of the new folder, and not of what is in it."""
 
-    def of_the_folder_alone(*_: Any, stop_event: threading.Event, **__: Any) -> Generator[set[tuple[Change, str]]]:
+    def of_the_folder_alone(*_: Any, stop_event: threading.Event, **__: Any) -> Generator[Changes]:
         yield set()
         _write(tmp_path / path_of(A))
         yield {(Change.added, str(tmp_path / "sessions"))}
         stop_event.wait()
 
-    monkeypatch.setattr(watch, "watch", of_the_folder_alone)
     state, woken = MemoryState(), threading.Event()
-    with watching(tmp_path, state, woken.set):
+    with watching(tmp_path, state, woken.set, of_the_folder_alone):
         assert woken.wait(_SECONDS)
         assert ids(state) == {A}
 
 
 def test_what_comes_with_the_folder_of_all_threads_gets_a_row(tmp_path: Path) -> None:
-    state = MemoryState()
-
-    def begun() -> bool:  # the watch can't say it
-        with (tmp_path / "session_index.jsonl").open("a") as file:
-            file.write("\n")
-        time.sleep(0.1)
-        return state.names_stamp() is not None
-
-    with watching(tmp_path, state):
-        until(begun, _SECONDS)
+    state, telling = MemoryState(), Telling()
+    with watching(tmp_path, state, notices=telling):
+        assert telling.begun.wait(_SECONDS)
         _write(tmp_path / path_of(A))
         until(lambda: ids(state) == {A}, _SECONDS)
 
@@ -104,13 +113,8 @@ def test_a_name_that_cant_be_told_is_looked_past(tmp_path: Path) -> None:
     with watched(tmp_path) as (state, _):
         odd = Path(os.fsdecode(os.fsencode((tmp_path / path_of(A)).parent) + b"/rollout-\xff.jsonl"))
         odd.write_bytes(rollout(B))
-
-        def seen() -> bool:
-            (tmp_path / path_of(B)).write_bytes(rollout(B))
-            time.sleep(0.2)
-            return ids(state) == {A, B}
-
-        until(seen, _SECONDS)
+        (tmp_path / path_of(B)).write_bytes(rollout(B))
+        until(lambda: ids(state) == {A, B}, _SECONDS)
 
 
 def test_a_stop_ends_the_wait_for_changes(tmp_path: Path) -> None:
@@ -119,31 +123,27 @@ def test_a_stop_ends_the_wait_for_changes(tmp_path: Path) -> None:
         stop.set()
 
 
-def test_where_the_system_gives_no_notice_the_folders_are_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_notice(*_: object, **__: object) -> None:
+def test_where_the_system_gives_no_notice_the_folders_are_compared(tmp_path: Path) -> None:
+    def no_notice(*_: object, **__: object) -> Generator[Changes]:
         raise OSError("inotify watch limit reached")
 
-    monkeypatch.setattr(watch, "watch", no_notice)
-    monkeypatch.setattr(watch, "_RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(watch, "_POLL_SECONDS", 0.01)
-    with watched(tmp_path) as (state, _):
+    state, woken = MemoryState(), threading.Event()
+    with watching(tmp_path, state, woken.set, no_notice):
+        _write(tmp_path / path_of(A))
+        assert woken.wait(_SECONDS)
         assert ids(state) == {A}
 
 
-def test_a_watch_that_ends_because_a_file_went_is_set_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watch_that_ends_because_a_file_went_is_set_up_again(tmp_path: Path) -> None:
     """Codex makes and removes files of its own all the time, also while the folders are walked for the watch."""
-    real_watch: Any = vars(watch)["watch"]
     failures = iter([FileNotFoundError("No such file or directory (os error 2)")])
 
     def once_gone(*args: Any, **kwargs: Any) -> Any:
         for error in failures:
             raise error
-        return real_watch(*args, **kwargs)
+        return real_notices(*args, **kwargs)
 
-    monkeypatch.setattr(watch, "watch", once_gone)
-    with watched(tmp_path) as (state, _):
+    with watched(tmp_path, once_gone) as (state, _):
         _write(tmp_path / path_of(B), B)
         until(lambda: ids(state) == {A, B}, _SECONDS)
 

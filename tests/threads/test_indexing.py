@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -28,7 +29,6 @@ from mcp_server.storage.sqlite.database import StateDb
 from mcp_server.sync.reconciler import sync
 from mcp_server.threads.turn_index import BATCH, QUIET_SECONDS, IndexBuilder, Indexer
 from tests.damage import fuzz
-from tests.together import running, until
 
 LONG_AGO = 1_700_000_000
 
@@ -240,19 +240,20 @@ from mcp_server.threads.turn_index import Indexer
 
 step = Indexer.step
 
-def slowly(indexer):
-    done = step(indexer)
-    time.sleep(1)  # whoever is to kill it after a batch comes in time
-    return done
+def one_batch(indexer):
+    step(indexer)
+    print("done", flush=True)
+    sys.stdin.read()
 
-Indexer.step = slowly
+Indexer.step = one_batch
 path = Path(sys.argv[2])
 keep_indexed(RolloutFiles(Path(sys.argv[1])), StateDb.open(path), path, threading.Event())
 """
 
 
 def keeping_indexed(home: Home) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", KEEPING_INDEXED, str(home.path), str(home.db_path)])
+    command = [sys.executable, "-c", KEEPING_INDEXED, str(home.path), str(home.db_path)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
@@ -261,10 +262,10 @@ def test_where_a_killed_process_ended_the_next_goes_on(home: Home) -> None:
     for number in range(count):
         home.put(number, thread(number, *(user(f"words of {number} " + "and more " * 30) for _ in range(5))))
     home.seen()
-    process = keeping_indexed(home)
-    until(home.state.indexed_count, 60)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with keeping_indexed(home) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"done\n"
+        process.send_signal(signal.SIGKILL)
     before = home.indexed()
     assert 0 < len(before) < count
     assert before == [*range(count - len(before), count)]
@@ -275,16 +276,20 @@ def test_where_a_killed_process_ended_the_next_goes_on(home: Home) -> None:
     assert (home.state.marks([thread_id(count - 1)]))[thread_id(count - 1)] == stamps
 
 
+class StopAtFirstPause(threading.Event):
+    def wait(self, timeout: float | None = None) -> bool:
+        self.set()
+        return True
+
+
 def test_one_process_indexes_a_home_at_a_time(home: Home) -> None:
     home.put(1)
     home.seen()
     rollouts = RolloutFiles(home.path)
     with FileLock(f"{home.db_path}.reading"):
-        with running(lambda stop: keep_indexed(rollouts, home.state, home.db_path, stop)) as stop:
-            stop.wait(0.5)
+        keep_indexed(rollouts, home.state, home.db_path, StopAtFirstPause())
         assert home.indexed() == []
-    with running(lambda stop: keep_indexed(rollouts, home.state, home.db_path, stop)):
-        until(home.state.indexed_count)
+    keep_indexed(rollouts, home.state, home.db_path, StopAtFirstPause())
     assert home.indexed() == [1]
 
 
