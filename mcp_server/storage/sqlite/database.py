@@ -28,7 +28,7 @@ from mcp_server.storage.query import Count, Difference, TextPlace, TextQuery, Th
 from mcp_server.storage.rules import edges_of
 from mcp_server.storage.sql import log, threads, turns
 from mcp_server.storage.sqlite import files, fulltext, schema
-from mcp_server.storage.sqlite.engine import LOG_BYTES, plain_errors, transaction
+from mcp_server.storage.sqlite.engine import LOG_BYTES, Transactions, plain_errors
 from mcp_server.storage.sqlite.failure import is_at_fault, is_damage, retried, state_failure
 
 _READERS = 4
@@ -51,7 +51,7 @@ class StateDb(StateStore):
         self.damaged = False
         self.identity = schema.identity(path)
         self._engine = engine
-        self._writer = engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._transactions = Transactions(engine)
         self._reading = threading.BoundedSemaphore(_READERS)
         self._writing = threading.Lock()
         self._tidying = threading.Lock()
@@ -92,13 +92,14 @@ class StateDb(StateStore):
 
     def close(self) -> None:
         """Close all connections."""
+        self._transactions.close()
         self._engine.dispose()
 
     @contextmanager
     def transaction(self) -> Generator[Connection]:
         """A transaction that writes: all of it is committed at the end, or nothing if the block
         raises. It holds SQLite's write lock from its beginning."""
-        with transaction(self._writer) as connection:
+        with self._transactions.begin(immediate=True) as connection:
             yield connection
 
     def read(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -111,7 +112,7 @@ class StateDb(StateStore):
         if getattr(self._snapshot, "connection", None) is not None:
             yield
             return
-        with self._reading, self._failures(), transaction(self._engine) as connection:
+        with self._reading, self._failures(), self._transactions.begin() as connection:
             self._snapshot.connection = connection
             try:
                 yield

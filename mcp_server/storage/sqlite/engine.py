@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,13 @@ LOG_BYTES = 16 << 20
 
 
 def connect(path: Path) -> Engine:
-    """An engine whose transactions begin as the execution option `begin` says, with BEGIN if there is none."""
+    """An engine whose transactions begin with the statement in the execution option `begin`: with BEGIN if it is not
+    set, with none if it is None."""
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         connect_args={"timeout": BUSY_SECONDS},
         json_serializer=to_json,
         json_deserializer=from_json,
-        pool_use_lifo=True,  # each connection keeps pages of its own, and drops them where another has written
         enable_from_linting=False,  # it does not know the joins of `_Compiler`
     )
     engine.dialect.statement_compiler = _Compiler
@@ -69,14 +69,7 @@ def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
 def _on_begin(connection: Connection) -> None:
     begin: str | None = connection.get_execution_options().get("begin", "BEGIN")
     if begin is not None:
-        connection.exec_driver_sql(begin)
-
-
-@contextmanager
-def transaction(engine: Engine) -> Generator[Connection]:
-    """A transaction that is committed at the end, or rolled back if the block raises. It has `plain_errors`."""
-    with plain_errors(), engine.begin() as connection:
-        yield connection
+        driver(connection).execute(begin)
 
 
 @contextmanager
@@ -86,6 +79,46 @@ def plain_errors() -> Generator[None]:
         yield
     except StatementError as error:
         raise error if error.orig is None else error.orig from None
+
+
+class Transactions:
+    """Transactions on an engine. They keep its connections from one to the next: one takes 0.01 ms so, and 0.05 ms if
+    it takes a connection from the pool. May be used by several threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine.execution_options(begin=None)
+        # Last in, first out: each connection keeps pages of its own, and drops them where another has written.
+        self._idle: list[Connection] = []
+        self._closed = False
+
+    @contextmanager
+    def begin(self, *, immediate: bool = False) -> Generator[Connection]:
+        """A transaction that is committed at the end, or rolled back if the block raises. An `immediate` one takes the
+        write lock as it begins. It has `plain_errors`."""
+        with plain_errors():
+            connection = self._taken()
+            try:
+                with connection.begin():
+                    driver(connection).execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
+                    yield connection
+            except BaseException:
+                connection.close()
+                raise
+        self._idle.append(connection)
+        if self._closed:
+            self.close()
+
+    def _taken(self) -> Connection:
+        with suppress(IndexError):
+            return self._idle.pop()
+        return self._engine.connect()
+
+    def close(self) -> None:
+        """Give the connections back to the pool, those in use at the end of their transactions."""
+        self._closed = True
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
 
 def driver(connection: Connection) -> sqlite3.Connection:
