@@ -36,7 +36,8 @@ from sqlalchemy import (
 from mcp_server.models.cwd import canonical_cwd
 from mcp_server.models.number import clamped
 from mcp_server.storage.query import COUNTED, Anchor, Count, Grouped, ThreadQuery, ThreadRows, fits_group
-from mcp_server.storage.sql.rows import AnySelect, AnyUnion, among, contains, table
+from mcp_server.storage.sql.prepared import Prepared
+from mcp_server.storage.sql.rows import AnyUnion, among, contains, table
 from mcp_server.storage.sql.tables import GROUP, CwdRow, SpawnEdgeRow, ThreadCountRow, ThreadRow
 from mcp_server.storage.sql.threads import get_numbered, ids_below
 
@@ -186,16 +187,16 @@ unless a query asks for some."""
 def _groups_of(connection: Connection, queries: Sequence[ThreadQuery]) -> list[_Groups]:
     """For each query the groups that fit. The queries ask for the same cwds."""
     by_cwd = queries[0].cwds is not None
-    groups = connection.execute(_groups(by_cwd=by_cwd), values_of(queries[0])).all()
+    groups = _groups(by_cwd=by_cwd).named(connection, values_of(queries[0]))
     return [[group for group in groups if fits_group(cast("Grouped", group), query)] for query in queries]
 
 
 @lru_cache
-def _groups(*, by_cwd: bool) -> AnySelect:
+def _groups(*, by_cwd: bool) -> Prepared:
     shape = ThreadQuery(cwds=() if by_cwd else None)
     columns = [_counts.c[name] for name in _grouped_by(shape)]
     total = func.sum(_counts.c.n).label("n")
-    return select(*columns, total).where(*in_cwds(shape, _counts)).group_by(*columns)
+    return Prepared(select(*columns, total).where(*in_cwds(shape, _counts)).group_by(*columns))
 
 
 def _grouped_by(query: ThreadQuery) -> tuple[str, ...]:
@@ -213,23 +214,23 @@ def _arms(shape: ThreadQuery, number: int, *columns: ColumnElement[Any], bounded
 
 
 @lru_cache
-def _walk_of(shape: ThreadQuery, arms: int) -> AnyUnion:
+def _walk_of(shape: ThreadQuery, arms: int) -> Prepared:
     """Sort key, id and number of the rows of a page, in order."""
     key = _key(shape)
     walk = _arms(shape, arms, key, _threads.c.id, _threads.c.number, bounded=True)
     order = [column.desc() if shape.direction == "desc" else column.asc() for column in (key, _threads.c.id)]
-    return walk.order_by(*order).limit(bindparam("limit"))
+    return Prepared(walk.order_by(*order).limit(bindparam("limit")))
 
 
 @lru_cache
-def _count_of(shape: ThreadQuery, arms: int) -> AnySelect:
+def _count_of(shape: ThreadQuery, arms: int) -> Prepared:
     rows = _arms(shape, arms, literal_column("1", Integer).label("one"), bounded=False).limit(COUNTED + 1)
-    return select(func.count()).select_from(rows.subquery("few"))
+    return Prepared(select(func.count()).select_from(rows.subquery("few")))
 
 
 def _merged(
     connection: Connection,
-    statement: Callable[[ThreadQuery, int], AnySelect | AnyUnion],
+    statement: Callable[[ThreadQuery, int], Prepared],
     query: ThreadQuery,
     groups: _Groups,
 ) -> list[Any]:
@@ -240,7 +241,7 @@ def _merged(
         values = values_of(query)
         for n, group in enumerate(part):
             values |= {f"{name}_{n}": getattr(group, name) for name in _grouped_by(query)}
-        found += connection.execute(statement(shape_of(query), len(part)), values)
+        found += statement(shape_of(query), len(part)).all(connection, values)
     return found
 
 
@@ -288,7 +289,7 @@ class ThreadLists:
         self._terms = terms
         self._holding = terms.rows.subquery("holding")
         self._look_of = lru_cache(self._look_statement)
-        self._count_holding = select(func.count()).select_from(self._holding)
+        self._count_holding = Prepared(select(func.count()).select_from(self._holding))
 
     def page(
         self,
@@ -342,7 +343,7 @@ class ThreadLists:
         grams = None if query.search_term is None else self._terms.grams(query.search_term)
         if grams is None:
             return None
-        holding = connection.execute(self._count_holding, {"match": grams, "most": COUNTED + 1}).scalar_one()
+        (holding,) = self._count_holding.scalars(connection, {"match": grams, "most": COUNTED + 1})
         complete = holding <= COUNTED
         return _Few("term", {"match": grams, "most": COUNTED if complete else _SAMPLED}, complete)
 
@@ -350,11 +351,11 @@ class ThreadLists:
         """The groups of the few rows, but for those that the cwds or the time leave out; and the numbers of the first
         `limit` rows that the query lets through."""
         statement = self._look_of(shape_of(query), few.source)
-        found = connection.execute(statement, values_of(query) | few.values | {"limit": limit}).all()
+        found = statement.named(connection, values_of(query) | few.values | {"limit": limit})
         rows = sorted((row[:3] for row in found if row.n is None), reverse=query.direction == "desc")
         return [row for row in found if row.n is not None], [number for _, _, number in rows]
 
-    def _look_statement(self, shape: ThreadQuery, source: Literal["tree", "term", "threads"]) -> AnyUnion:
+    def _look_statement(self, shape: ThreadQuery, source: Literal["tree", "term", "threads"]) -> Prepared:
         """In one statement, for which SQLite finds the rows once (from 3.35 on): first the groups with their counts,
         then the rows of the page, with NULL for a count."""
         found = select(_key(shape), _threads.c.id, _threads.c.number, *(_threads.c[name] for name in GROUP))
@@ -371,7 +372,7 @@ class ThreadLists:
             .order_by(*(column.desc() if shape.direction == "desc" else column.asc() for column in place))
             .limit(bindparam("limit"))
         )
-        return union_all(counted.group_by(*groups), select(page.subquery("page")))
+        return Prepared(union_all(counted.group_by(*groups), select(page.subquery("page"))))
 
     def _source(self, source: Literal["tree", "term", "threads"]) -> FromClause:
         if source == "tree":  # faster than to look for each id in a list

@@ -25,6 +25,7 @@ from mcp_server.models.number import clamped
 from mcp_server.models.records import BackfillState, Move, Operation, Receipt
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.rules import claimable, may_checkpoint
+from mcp_server.storage.sql.prepared import Prepared
 from mcp_server.storage.sql.rows import AnySelect, RowMapper, among, insert_new, order_of_insertion, table, upsert
 from mcp_server.storage.sql.tables import (
     BackfillRow,
@@ -42,15 +43,15 @@ _NAMES_STAMP = "names_stamp"
 
 _EVENT = RowMapper(ThreadEvent, EventRow)
 _events = table(EventRow)
-_APPEND = insert(_events)
-_LAST_SEQ = select(func.max(_events.c.seq))
+_APPEND = Prepared(insert(_events), _EVENT.names)
+_LAST_SEQ = Prepared(select(func.max(_events.c.seq)))
 
 
 def append_events(connection: Connection, events: Sequence[ThreadEvent], now_ms: int) -> list[ThreadEvent]:
     """Append in order; the log gives seq and time."""
     if not events:
         return []
-    connection.execute(_APPEND, [{**_EVENT.values(event), "at_ms": now_ms} for event in events])
+    _APPEND.run_each(connection, [{**_EVENT.values(event), "at_ms": now_ms} for event in events])
     # The transaction holds the write lock, so the new numbers follow each other (SQLite has no RETURNING below 3.35).
     first = last_seq(connection) - len(events) + 1
     return [replace_fields(event, seq=first + n, at_ms=now_ms) for n, event in enumerate(events)]
@@ -70,7 +71,8 @@ def events_after(
 
 def last_seq(connection: Connection) -> int:
     """Seq of the newest event, 0 if there is none."""
-    return connection.execute(_LAST_SEQ).scalar_one() or 0
+    (seq,) = _LAST_SEQ.scalars(connection)
+    return seq or 0
 
 
 # ---------------------------------------------------------------------------------------------- operations
@@ -82,18 +84,17 @@ _BY_ID = select(_operations).where(_operations.c.id == bindparam("id"))
 _RUNNING = (
     select(_operations).where(_operations.c.state == "running").order_by(_operations.c.started_at_ms, _operations.c.id)
 )
-_MOVES_OF = select(*_MOVE.columns).where(_moves.c.operation_id == bindparam("id")).order_by(_moves.c.position)
-_SAVE_OPERATION = upsert(OperationRow)
-_INSERT_MOVES = insert_new(MoveRow)
+_MOVES_OF = Prepared(select(*_MOVE.columns).where(_moves.c.operation_id == bindparam("id")).order_by(_moves.c.position))
+_SAVE_OPERATION = Prepared(upsert(OperationRow))
+_INSERT_MOVES = Prepared(insert_new(MoveRow))
 
 
 def save_operation(connection: Connection, operation: Operation) -> None:
     """Insert it with its moves, or update what has become of it. Its moves stay those that it was planned with."""
-    connection.execute(_SAVE_OPERATION, _OPERATION.values(operation))
+    _SAVE_OPERATION.run(connection, _OPERATION.values(operation))
     moves = enumerate(operation.moves)
     rows = [{"operation_id": operation.id, "position": at, **_MOVE.values(move)} for at, move in moves]
-    if rows:
-        connection.execute(_INSERT_MOVES, rows)
+    _INSERT_MOVES.run_each(connection, rows)
 
 
 def operation(connection: Connection, operation_id: str) -> Operation | None:
@@ -108,8 +109,8 @@ def running_operations(connection: Connection) -> list[Operation]:
 
 
 def _operation(connection: Connection, row: RowMapping) -> Operation:
-    moves = connection.execute(_MOVES_OF, {"id": row["id"]})
-    return Operation(**{str(name): value for name, value in row.items()}, moves=tuple(map(_MOVE.value, moves.all())))
+    moves = _MOVES_OF.all(connection, {"id": row["id"]})
+    return Operation(**{str(name): value for name, value in row.items()}, moves=tuple(map(_MOVE.value, moves)))
 
 
 def moved_with(connection: Connection, kind: str, thread_id: str) -> set[str]:
@@ -145,20 +146,20 @@ _MOVED_LAST_BY = _moved_last_by()
 
 _RECEIPT = RowMapper(Receipt, ReceiptRow)
 _receipts, _tombstones = table(ReceiptRow), table(TombstoneRow)
-_RECEIPTS = (
+_RECEIPTS = Prepared(
     select(*_RECEIPT.columns)
     .where(_receipts.c.client == bindparam("client"), _receipts.c.request_id == bindparam("request_id"))
     .order_by(_receipts.c.at_ms.desc(), _receipts.c.connection)
 )
-_SAVE_RECEIPT = upsert(ReceiptRow)
-_BURY = insert_new(TombstoneRow)
-_DELETED = select(_tombstones.c.thread_id).where(among(_tombstones.c.thread_id, "ids"))
+_SAVE_RECEIPT = Prepared(upsert(ReceiptRow))
+_BURY = Prepared(insert_new(TombstoneRow))
+_DELETED = Prepared(select(_tombstones.c.thread_id).where(among(_tombstones.c.thread_id, "ids")))
 
 
 def receipts(connection: Connection, client: str, request_id: str) -> list[Receipt]:
     """What is on record of a client's request id, of all its connections, the newest first."""
-    rows = connection.execute(_RECEIPTS, {"client": client, "request_id": request_id})
-    return [_RECEIPT.value(row) for row in rows.all()]
+    rows = _RECEIPTS.all(connection, {"client": client, "request_id": request_id})
+    return list(map(_RECEIPT.value, rows))
 
 
 def claim(connection: Connection, claim: Receipt, abandoned: Receipt | None) -> Receipt:
@@ -172,7 +173,7 @@ def claim(connection: Connection, claim: Receipt, abandoned: Receipt | None) -> 
 
 def save_receipt(connection: Connection, receipt: Receipt) -> None:
     """Record a receipt, in place of what has its key."""
-    connection.execute(_SAVE_RECEIPT, _RECEIPT.values(receipt))
+    _SAVE_RECEIPT.run(connection, _RECEIPT.values(receipt))
 
 
 def release_claim(connection: Connection, claim: Receipt) -> None:
@@ -193,35 +194,34 @@ def _has_key(receipt: Receipt) -> list[ColumnElement[bool]]:
 def add_tombstones(connection: Connection, thread_ids: Collection[str], now_ms: int) -> None:
     """Record that these threads were deleted; the first time counts."""
     if thread_ids:
-        rows = [{"thread_id": thread_id, "at_ms": now_ms} for thread_id in thread_ids]
-        connection.execute(_BURY, rows)
+        _BURY.run_each(connection, [{"thread_id": thread_id, "at_ms": now_ms} for thread_id in thread_ids])
 
 
 def deleted(connection: Connection, thread_ids: Collection[str]) -> frozenset[str]:
     """Which of these threads have a tombstone."""
     if not thread_ids:
         return frozenset()
-    return frozenset(connection.scalars(_DELETED, {"ids": list(thread_ids)}))
+    return frozenset(_DELETED.scalars(connection, {"ids": list(thread_ids)}))
 
 
 # ---------------------------------------------------------------------------------------------- single values
 
 _BACKFILL = RowMapper(BackfillState, BackfillRow)
 _meta = table(MetaRow)
-_SETTING = select(_meta.c.value).where(_meta.c.key == bindparam("key"))
-_SAVE_SETTING = upsert(MetaRow)
-_THE_BACKFILL = select(*_BACKFILL.columns)
-_SAVE_BACKFILL = upsert(BackfillRow)
+_SETTING = Prepared(select(_meta.c.value).where(_meta.c.key == bindparam("key")))
+_SAVE_SETTING = Prepared(upsert(MetaRow))
+_THE_BACKFILL = Prepared(select(*_BACKFILL.columns))
+_SAVE_BACKFILL = Prepared(upsert(BackfillRow))
 
 
 def setting(connection: Connection, key: str) -> Any:
     """A single value by its key, None if there is none."""
-    return connection.execute(_SETTING, {"key": key}).scalar()
+    return next(iter(_SETTING.scalars(connection, {"key": key})), None)
 
 
 def save_setting(connection: Connection, key: str, value: Any) -> None:
     """Record a single value, in place of the one before."""
-    connection.execute(_SAVE_SETTING, {"key": key, "value": value})
+    _SAVE_SETTING.run(connection, {"key": key, "value": value})
 
 
 def names_stamp(connection: Connection) -> FileStamp | None:
@@ -236,7 +236,7 @@ def save_names_stamp(connection: Connection, stamp: FileStamp | None) -> None:
 
 def backfill(connection: Connection) -> BackfillState:
     """How far the index has been built."""
-    row = connection.execute(_THE_BACKFILL).first()
+    row = _THE_BACKFILL.first(connection)
     return BackfillState() if row is None else _BACKFILL.value(row)
 
 
@@ -262,4 +262,4 @@ def checkpoint_backfill(connection: Connection, state: BackfillState) -> None:
 
 
 def _save_backfill(connection: Connection, state: BackfillState) -> None:
-    connection.execute(_SAVE_BACKFILL, {"id": 1, **_BACKFILL.values(state)})
+    _SAVE_BACKFILL.run(connection, {"id": 1, **_BACKFILL.values(state)})

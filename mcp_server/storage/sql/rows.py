@@ -129,6 +129,8 @@ class RowMapper(Generic[T]):
             if column is not into.autoincrement_column and (column.name in held or hasattr(of, column.name))
             if column.computed is None
         ]
+        self.names = tuple(name for name, _ in self._held)
+        """The columns that `values` has."""
 
     def values(self, value: T) -> dict[str, Any]:
         """What the columns of a row hold, but for those that the table computes and those that `value` has nothing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,7 +16,6 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    Update,
     bindparam,
     case,
     delete,
@@ -31,7 +30,8 @@ from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.records import Moved, SpawnEdge, chain_of
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.rules import Known, derive_events, merged, move_events, name_event
-from mcp_server.storage.sql.rows import AnySelect, RowMapper, among, insert_new, listed, table
+from mcp_server.storage.sql.prepared import Prepared
+from mcp_server.storage.sql.rows import AnySelect, RowMapper, among, insert_new, listed, order_of_insertion, table
 from mcp_server.storage.sql.tables import CwdRow, SpawnEdgeRow, ThreadRow
 
 _THREAD = RowMapper(
@@ -44,11 +44,12 @@ _threads = table(ThreadRow)
 
 # ---------------------------------------------------------------------------------------------- reading rows
 
-_BY_IDS = select(*_THREAD.columns, _threads.c.source_kind).where(among(_threads.c.id, "ids"))
-_BY_NUMBERS = select(*_THREAD.columns, _threads.c.number).where(among(_threads.c.number, "numbers"))
+_BY_IDS = Prepared(select(*_THREAD.columns, _threads.c.source_kind).where(among(_threads.c.id, "ids")))
+_BY_NUMBERS = Prepared(select(*_THREAD.columns, _threads.c.number).where(among(_threads.c.number, "numbers")))
 _STAMPS = select(_threads.c.id, _threads.c.path, _threads.c.size, _threads.c.mtime_ns)
-_STAMPS_OF, _STAMPS_AT = (_STAMPS.where(among(column, "of")) for column in (_threads.c.id, _threads.c.path))
+_STAMPS_OF, _STAMPS_AT = (Prepared(_STAMPS.where(among(of, "of"))) for of in (_threads.c.id, _threads.c.path))
 _NAMES = select(_threads.c.id, _threads.c.name)
+_NAMES_OF = Prepared(_NAMES.where(among(_threads.c.id, "ids")))
 
 
 def get(connection: Connection, thread_id: str) -> StoredThread | None:
@@ -58,12 +59,13 @@ def get(connection: Connection, thread_id: str) -> StoredThread | None:
 
 def get_many(connection: Connection, thread_ids: Collection[str]) -> dict[str, StoredThread]:
     """The rows of these threads, by thread id."""
-    return {row.id: _THREAD.value(row) for row in connection.execute(_BY_IDS, {"ids": list(thread_ids)}).all()}
+    found = map(_THREAD.value, _BY_IDS.all(connection, {"ids": list(thread_ids)}))
+    return {thread.id: thread for thread in found}
 
 
 def get_numbered(connection: Connection, numbers: Sequence[int]) -> list[StoredThread]:
     """The rows with these numbers, in their order."""
-    found = {row.number: row for row in connection.execute(_BY_NUMBERS, {"numbers": list(numbers)}).all()}
+    found = {row[-1]: row for row in _BY_NUMBERS.all(connection, {"numbers": list(numbers)})}
     return [_THREAD.value(found[number]) for number in numbers]
 
 
@@ -71,12 +73,12 @@ def stamps(connection: Connection, thread_ids: Collection[str] | None) -> dict[s
     """Path and file stamp of the rows of these threads, or of all, by thread id."""
     if thread_ids is None:
         return _stamps(connection.execute(_STAMPS))
-    return _stamps(connection.execute(_STAMPS_OF, {"of": list(thread_ids)}))
+    return _stamps(_STAMPS_OF.all(connection, {"of": list(thread_ids)}))
 
 
 def rows_at(connection: Connection, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
     """Path and file stamp of the rows that name one of these paths, by thread id."""
-    return _stamps(connection.execute(_STAMPS_AT, {"of": list(paths)}))
+    return _stamps(_STAMPS_AT.all(connection, {"of": list(paths)}))
 
 
 def _stamps(rows: Iterable[Sequence[Any]]) -> dict[str, tuple[str, FileStamp]]:
@@ -129,21 +131,21 @@ WRITTEN = Table(
 )
 """New values for rows. Each connection has a table of its own, which is empty between transactions.
 
-One statement updates all rows from it: if a trigger writes, SQLite copies each page that a statement changes. A move of
-1,000 threads takes 35 ms so, and 90 ms with a statement for each."""
+One statement inserts or updates all rows from it: if a trigger writes, SQLite copies each page that a statement
+changes. A move of 1,000 threads takes 35 ms so, and 90 ms with a statement for each."""
 
 
-_INTO_WRITTEN, _CLEAR_WRITTEN = insert(WRITTEN), delete(WRITTEN)
-_INSERT, _REMOVE = insert(_threads), delete(_threads).where(among(_threads.c.id, "ids"))
-_NOTE_CWDS = insert_new(CwdRow)
-_ARCHIVED = select(_threads.c.id, _threads.c.archived).where(among(_threads.c.id, "ids"))
+_CLEAR_WRITTEN = Prepared(delete(WRITTEN))
+_REMOVE = Prepared(delete(_threads).where(among(_threads.c.id, "ids")))
+_NOTE_CWDS = Prepared(insert_new(CwdRow))
+_ARCHIVED = Prepared(select(_threads.c.id, _threads.c.archived).where(among(_threads.c.id, "ids")))
 
 
 def upsert_threads(connection: Connection, given: Sequence[StoredThread]) -> list[ThreadEvent]:
     """Insert rows, or change what is different in them; returns the events that the differences make."""
     if not given:
         return []
-    rows = connection.execute(_BY_IDS, {"ids": [thread.id for thread in given]}).all()
+    rows = _BY_IDS.named(connection, {"ids": [thread.id for thread in given]})
     held: dict[str, Any] = {row.id: row for row in rows}
     before: dict[str, Known] = dict(held)
     after: dict[str, StoredThread] = {}
@@ -161,12 +163,12 @@ def upsert_threads(connection: Connection, given: Sequence[StoredThread]) -> lis
         else:
             changed[tuple(name for name, value in values.items() if value != getattr(row, name))].append(values)
     if new:
-        connection.execute(_INSERT, new)
+        _write(connection, _insert(_THREAD.names), _THREAD.names, new)
     changed.pop((), None)
     for columns, changes in changed.items():
-        _update(connection, _update_of(columns), [{name: row[name] for name in ("id", *columns)} for row in changes])
+        _write(connection, _update_of(columns), ("id", *columns), changes)
     cwds = {thread.cwd for thread in after.values()}
-    connection.execute(_NOTE_CWDS, [{"cwd": cwd, "place": canonical_cwd(cwd)} for cwd in cwds])
+    _NOTE_CWDS.run_each(connection, [{"cwd": cwd, "place": canonical_cwd(cwd)} for cwd in cwds])
     return events
 
 
@@ -174,12 +176,12 @@ def move_rows(connection: Connection, moved: Sequence[Moved], now_ms: int) -> li
     """Point rows to where their files have gone; returns the events of what was archived or unarchived."""
     if not moved:
         return []
-    rows = connection.execute(_ARCHIVED, {"ids": [one.thread_id for one in moved]})
-    before = dict(rows.all())
+    before: dict[str, bool] = dict(_ARCHIVED.all(connection, {"ids": [one.thread_id for one in moved]}))
     there = [one for one in moved if one.thread_id in before]
-    _update(
+    _write(
         connection,
         _MOVE,
+        ("id", "path", "archived", "archived_at_ms", "size", "mtime_ns"),
         [
             {
                 "id": one.thread_id,
@@ -198,29 +200,43 @@ def move_rows(connection: Connection, moved: Sequence[Moved], now_ms: int) -> li
 def apply_names(connection: Connection, wanted: dict[str, str]) -> list[ThreadEvent]:
     """Give each row its name in `wanted`, or none if it has none there; returns the events of the changes."""
     # Only rows that have a name or get one: to read all rows would take seconds where there are very many.
-    rows = connection.execute(_NAMES.where(among(_threads.c.id, "ids")), {"ids": list(wanted)})
-    held = dict(rows.all()) | names(connection)
+    of_wanted: dict[str, str | None] = dict(_NAMES_OF.all(connection, {"ids": list(wanted)}))
+    held = of_wanted | names(connection)
     changed = [(key, wanted.get(key)) for key, name in sorted(held.items()) if name != wanted.get(key)]
-    _update(connection, _update_of(("name",)), [{"id": key, "name": name} for key, name in changed])
+    _write(connection, _update_of(("name",)), ("id", "name"), [{"id": key, "name": name} for key, name in changed])
     return [name_event(thread_id, name) for thread_id, name in changed]
 
 
 def remove_rows(connection: Connection, thread_ids: Collection[str]) -> None:
     """Remove the rows of these threads, not their edges."""
     if thread_ids:
-        connection.execute(_REMOVE, {"ids": list(thread_ids)})
+        _REMOVE.run(connection, {"ids": list(thread_ids)})
 
 
-def _update(connection: Connection, statement: Update, rows: list[dict[str, Any]]) -> None:
+def _write(
+    connection: Connection, statement: Prepared, columns: tuple[str, ...], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Run a statement that takes these columns of the rows from `written`."""
     if rows:
-        connection.execute(_INTO_WRITTEN, rows)
-        connection.execute(statement)
-        connection.execute(_CLEAR_WRITTEN)
+        _into_written(columns).run_each(connection, rows)
+        statement.run(connection)
+        _CLEAR_WRITTEN.run(connection)
 
 
 @cache
-def _update_of(columns: tuple[str, ...]) -> Update:
-    return _UPDATE.values({name: WRITTEN.c[name] for name in columns})
+def _into_written(columns: tuple[str, ...]) -> Prepared:
+    return Prepared(insert(WRITTEN), columns)
+
+
+@cache
+def _insert(columns: tuple[str, ...]) -> Prepared:
+    in_order = select(*(WRITTEN.c[name] for name in columns)).order_by(order_of_insertion(WRITTEN))
+    return Prepared(insert(_threads).from_select(list(columns), in_order))
+
+
+@cache
+def _update_of(columns: tuple[str, ...]) -> Prepared:
+    return Prepared(_UPDATE.values({name: WRITTEN.c[name] for name in columns}))
 
 
 _UPDATE = (
@@ -229,42 +245,45 @@ _UPDATE = (
     .with_hint("INDEXED BY ix_threads_id", _threads, dialect_name="sqlite")
 )
 _SAME_SIZE = _threads.c.size == WRITTEN.c.size
-_MOVE = _UPDATE.values(
-    path=WRITTEN.c.path,
-    archived=WRITTEN.c.archived,
-    archived_at_ms=WRITTEN.c.archived_at_ms,
-    # If the size differs, keep the old stamp so that the file is read again.
-    mtime_ns=case((_SAME_SIZE, WRITTEN.c.mtime_ns), else_=_threads.c.mtime_ns),
-    updated_at_ms=case((_SAME_SIZE, WRITTEN.c.mtime_ns // 1_000_000), else_=_threads.c.updated_at_ms),
+_MOVE = Prepared(
+    _UPDATE.values(
+        path=WRITTEN.c.path,
+        archived=WRITTEN.c.archived,
+        archived_at_ms=WRITTEN.c.archived_at_ms,
+        # If the size differs, keep the old stamp so that the file is read again.
+        mtime_ns=case((_SAME_SIZE, WRITTEN.c.mtime_ns), else_=_threads.c.mtime_ns),
+        updated_at_ms=case((_SAME_SIZE, WRITTEN.c.mtime_ns // 1_000_000), else_=_threads.c.updated_at_ms),
+    )
 )
 
 # ---------------------------------------------------------------------------------------------- edges
 
 _EDGE = RowMapper(SpawnEdge, SpawnEdgeRow)
 _edges = table(SpawnEdgeRow)
-_ADD_EDGES, _REMOVE_EDGES = insert_new(SpawnEdgeRow), delete(_edges).where(among(_edges.c.child_id, "ids"))
+_ADD_EDGES = Prepared(insert_new(SpawnEdgeRow))
+_REMOVE_EDGES = Prepared(delete(_edges).where(among(_edges.c.child_id, "ids")))
 
 
 def add_edges(connection: Connection, edges: Sequence[SpawnEdge]) -> None:
     """Insert the edges of children that have none. Never changes a parent or a status."""
     if edges:
-        connection.execute(_ADD_EDGES, [_EDGE.values(edge) for edge in edges])
+        _ADD_EDGES.run_each(connection, map(_EDGE.values, edges))
 
 
 def remove_edges(connection: Connection, child_ids: Collection[str]) -> None:
     """Remove the edges that lead to these children; those to their own children stay."""
     if child_ids:
-        connection.execute(_REMOVE_EDGES, {"ids": list(child_ids)})
+        _REMOVE_EDGES.run(connection, {"ids": list(child_ids)})
 
 
 def edges_below(connection: Connection, thread_ids: Collection[str]) -> list[SpawnEdge]:
     """The edges below these threads, each once, by child id."""
-    return [_EDGE.value(row) for row in connection.execute(_EDGES_BELOW, {"ids": list(thread_ids)}).all()]
+    return [_EDGE.value(row) for row in _EDGES_BELOW.all(connection, {"ids": list(thread_ids)})]
 
 
 def edges_above(connection: Connection, thread_id: str) -> list[SpawnEdge]:
     """The edge from a thread's parent, that from the parent's, and so on."""
-    found = [_EDGE.value(row) for row in connection.execute(_EDGES_ABOVE, {"id": thread_id}).all()]
+    found = [_EDGE.value(row) for row in _EDGES_ABOVE.all(connection, {"id": thread_id})]
     return chain_of({edge.child_id: edge for edge in found}, thread_id)
 
 
@@ -298,4 +317,4 @@ def _edges_above() -> AnySelect:
     return select(chain.union(step.select_from(chain.join(above, above.c.child_id == chain.c.parent_id))))
 
 
-_EDGES_BELOW, _EDGES_ABOVE = _edges_below(), _edges_above()
+_EDGES_BELOW, _EDGES_ABOVE = Prepared(_edges_below()), Prepared(_edges_above())

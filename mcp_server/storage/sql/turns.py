@@ -13,6 +13,7 @@ from mcp_server.models.history import IndexCheckpoint, IndexUpdate, ItemSpan, Pa
 from mcp_server.models.number import clamped
 from mcp_server.models.records import Moved
 from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.storage.sql.prepared import Prepared
 from mcp_server.storage.sql.rows import RowMapper, among, insert_new, listed, table, upsert
 from mcp_server.storage.sql.tables import HistoryRow, ThreadRow, TurnRow, UnreadRow
 
@@ -22,18 +23,22 @@ _threads, _histories, _turns, _unread = table(ThreadRow), table(HistoryRow), tab
 
 # ---------------------------------------------------------------------------------------------- checkpoints
 
-_CHECKPOINTS = select(*_CHECKPOINT.columns).where(among(_histories.c.thread_id, "ids"))
-_HISTORY = select(_histories.c.number, _histories.c.end).where(_histories.c.thread_id == bindparam("thread_id"))
-_INSERT_CHECKPOINT, _INSERT_TURNS = insert(_histories), insert(_turns)
-_UPDATE_CHECKPOINT = update(_histories).where(_histories.c.number == bindparam("history"))
-_FORGET = [delete(of).where(among(of.c.thread_id, "ids")) for of in (_histories, _unread)]
-_REMOVE_TURNS = delete(_turns).where(_turns.c.history == bindparam("of"), _turns.c.number >= bindparam("first"))
+_CHECKPOINTS = Prepared(select(*_CHECKPOINT.columns).where(among(_histories.c.thread_id, "ids")))
+_OF_ID = _histories.c.thread_id == bindparam("thread_id")
+_HISTORY = Prepared(select(_histories.c.number, _histories.c.end).where(_OF_ID))
+_INSERT_CHECKPOINT = Prepared(insert(_histories), _CHECKPOINT.names)
+_INSERT_TURNS = Prepared(insert(_turns), ("history", *_TURN.names))
+_UPDATE_CHECKPOINT = Prepared(update(_histories).where(_histories.c.number == bindparam("history")), _CHECKPOINT.names)
+_FORGET = [Prepared(delete(of).where(among(of.c.thread_id, "ids"))) for of in (_histories, _unread)]
+_REMOVE_TURNS = Prepared(
+    delete(_turns).where(_turns.c.history == bindparam("of"), _turns.c.number >= bindparam("first"))
+)
 
 
 def checkpoints(connection: Connection, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
     """How far these threads are indexed, those that are."""
-    rows = connection.execute(_CHECKPOINTS, {"ids": list(thread_ids)})
-    return {checkpoint.thread_id: checkpoint for checkpoint in map(_CHECKPOINT.value, rows.all())}
+    rows = _CHECKPOINTS.all(connection, {"ids": list(thread_ids)})
+    return {checkpoint.thread_id: checkpoint for checkpoint in map(_CHECKPOINT.value, rows)}
 
 
 def apply_updates(connection: Connection, updates: Sequence[IndexUpdate]) -> list[int | None]:
@@ -46,32 +51,30 @@ def apply_updates(connection: Connection, updates: Sequence[IndexUpdate]) -> lis
         for span in update.spans
     ]
     if rows:
-        connection.execute(_INSERT_TURNS, rows)
+        _INSERT_TURNS.run_each(connection, rows)
     _settle(connection, [update.mark.thread_id for update in updates])
     return numbers
 
 
 def _apply_update(connection: Connection, update: IndexUpdate) -> int | None:
     checkpoint = update.mark
-    before = connection.execute(_HISTORY, {"thread_id": checkpoint.thread_id}).first()
-    if update.after is not None and (before is None or before.end != update.after):
+    number, end = _HISTORY.first(connection, {"thread_id": checkpoint.thread_id}) or (None, None)
+    if update.after is not None and end != update.after:
         return None
-    if before is not None and update.after is None:
+    if number is not None and update.after is None:
         forget(connection, [checkpoint.thread_id])
-        before = None
-    if before is None:
-        key = connection.execute(_INSERT_CHECKPOINT, _CHECKPOINT.values(checkpoint)).inserted_primary_key
-        assert key is not None
-        return key[0]
-    connection.execute(_UPDATE_CHECKPOINT, {"history": before.number, **_CHECKPOINT.values(checkpoint)})
-    connection.execute(_REMOVE_TURNS, {"of": before.number, "first": update.keep})
-    return before.number
+        number = None
+    if number is None:
+        return _INSERT_CHECKPOINT.insert(connection, _CHECKPOINT.values(checkpoint))
+    _UPDATE_CHECKPOINT.run(connection, {"history": number, **_CHECKPOINT.values(checkpoint)})
+    _REMOVE_TURNS.run(connection, {"of": number, "first": update.keep})
+    return number
 
 
 def forget(connection: Connection, thread_ids: Collection[str]) -> None:
     """Forget the histories of these threads. Turns and texts go with them."""
     for statement in _FORGET if thread_ids else ():
-        connection.execute(statement, {"ids": list(thread_ids)})
+        statement.run(connection, {"ids": list(thread_ids)})
 
 
 def forget_all(connection: Connection) -> None:
@@ -88,33 +91,35 @@ TURN_COLUMNS = _TURN.columns
 
 _OF_THREAD = (
     select(*_TURN.columns)
-    .where(_turns.c.history == _HISTORY.with_only_columns(_histories.c.number).scalar_subquery())
+    .where(_turns.c.history == select(_histories.c.number).where(_OF_ID).scalar_subquery())
     .order_by(_turns.c.number)
 )
-_BY_NUMBERS = _OF_THREAD.where(_turns.c.number >= bindparam("first"), _turns.c.number < bindparam("end"))
-_OF_ITEMS = _OF_THREAD.where(
-    _turns.c.size > 0,
-    _turns.c["items"] < bindparam("end"),
-    _turns.c["items"] + _turns.c.size > bindparam("first"),
+_BY_NUMBERS = Prepared(_OF_THREAD.where(_turns.c.number >= bindparam("first"), _turns.c.number < bindparam("end")))
+_OF_ITEMS = Prepared(
+    _OF_THREAD.where(
+        _turns.c.size > 0,
+        _turns.c["items"] < bindparam("end"),
+        _turns.c["items"] + _turns.c.size > bindparam("first"),
+    )
 )
-_BY_ID = _OF_THREAD.where(_turns.c.turn_id == bindparam("turn_id")).limit(1)
+_BY_ID = Prepared(_OF_THREAD.where(_turns.c.turn_id == bindparam("turn_id")).limit(1))
 
 
 def with_numbers(connection: Connection, thread_id: str, first: int, end: int) -> list[TurnSpan]:
     """The turns with these numbers, in order."""
     values = {"thread_id": thread_id, "first": clamped(first), "end": clamped(end)}
-    return [turn_of(row) for row in connection.execute(_BY_NUMBERS, values).all()]
+    return list(map(turn_of, _BY_NUMBERS.all(connection, values)))
 
 
 def with_items(connection: Connection, thread_id: str, first: int, end: int) -> list[TurnSpan]:
     """The turns that hold the items with these numbers in the thread, in order."""
     values = {"thread_id": thread_id, "first": clamped(first), "end": clamped(end)}
-    return [turn_of(row) for row in connection.execute(_OF_ITEMS, values).all()]
+    return list(map(turn_of, _OF_ITEMS.all(connection, values)))
 
 
 def with_id(connection: Connection, thread_id: str, turn_id: str) -> TurnSpan | None:
     """The first turn with this id."""
-    row = connection.execute(_BY_ID, {"thread_id": thread_id, "turn_id": turn_id}).first()
+    row = _BY_ID.first(connection, {"thread_id": thread_id, "turn_id": turn_id})
     return None if row is None else turn_of(row)
 
 
@@ -141,7 +146,7 @@ def _same_stamp() -> ColumnElement[bool]:
     return and_(_threads.c.size == _histories.c.size, _threads.c.mtime_ns == _histories.c.mtime_ns)
 
 
-_FOLLOW = (
+_FOLLOW = Prepared(
     update(_histories)
     .where(_histories.c.thread_id == bindparam("id"), _histories.c.size == bindparam("of_size"))
     .where(_histories.c.mtime_ns != bindparam("moved_at"))
@@ -149,35 +154,33 @@ _FOLLOW = (
     .values(mtime_ns=bindparam("moved_at"))
 )
 _READ = listed("ids").subquery()
-_SETTLED = delete(_unread).where(
-    _unread.c.thread_id.in_(
-        select(_threads.c.id)
-        .select_from(
-            _READ.join(_threads, _threads.c.id == _READ.c.id).join(_histories, _histories.c.thread_id == _threads.c.id)
-        )
-        .where(_same_stamp())
-    )
+_READ_ROWS = _READ.join(_threads, _threads.c.id == _READ.c.id)
+_AS_INDEXED = (
+    select(_threads.c.id)
+    .select_from(_READ_ROWS.join(_histories, _histories.c.thread_id == _threads.c.id))
+    .where(_same_stamp())
 )
-_NOTE = upsert(UnreadRow)
+_SETTLED = Prepared(delete(_unread).where(_unread.c.thread_id.in_(_AS_INDEXED)))
+_NOTE = Prepared(upsert(UnreadRow))
 
 
 def follow_moves(connection: Connection, moved: Sequence[Moved]) -> None:
     """Take over the new mtimes of moved files, while their rows still tell what was indexed."""
     if moved:
         rows = [{"id": one.thread_id, "of_size": one.stamp.size, "moved_at": one.stamp.mtime_ns} for one in moved]
-        connection.execute(_FOLLOW, rows)
+        _FOLLOW.run_each(connection, rows)
 
 
 def note_unread(connection: Connection, threads: Sequence[StoredThread]) -> None:
     """Remember which of these threads have rows that tell of something that is not indexed."""
     if threads:
-        connection.execute(_NOTE, [{"thread_id": one.id, "updated_at_ms": one.updated_at_ms} for one in threads])
+        _NOTE.run_each(connection, [{"thread_id": one.id, "updated_at_ms": one.updated_at_ms} for one in threads])
         _settle(connection, [thread.id for thread in threads])
 
 
 def _settle(connection: Connection, thread_ids: Sequence[str]) -> None:
     """Forget that a thread is to be read where its row and its checkpoint have the same stamp."""
-    connection.execute(_SETTLED, {"ids": thread_ids})
+    _SETTLED.run(connection, {"ids": thread_ids})
 
 
 def unread(connection: Connection, limit: int) -> list[str]:

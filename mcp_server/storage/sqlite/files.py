@@ -26,6 +26,7 @@ from mcp_server.codex.files import RolloutFile
 from mcp_server.models.records import READER, Copy, Unreadable
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.query import COUNTED, Count, Difference
+from mcp_server.storage.sql.prepared import Prepared
 from mcp_server.storage.sql.rows import RowMapper, among, table, upsert
 from mcp_server.storage.sql.tables import CopyRow, ThreadRow, UnreadableRow
 from mcp_server.storage.sql.threads import rows_at
@@ -126,9 +127,10 @@ def unreadable(connection: Connection) -> list[Unreadable]:
 # ---------------------------------------------------------------------------------------------- copies
 
 _COPIES = select(*_COPY.columns).order_by(_copies.c.path)
+_COPIES_OF = Prepared(_COPIES.where(among(_copies.c.thread_id, "ids")))
 _FIRST_COPIES = select(_copies.c.path).limit(COUNTED + 1).subquery("few")
-_FORGET_COPIES = delete(_copies).where(among(_copies.c.thread_id, "ids"))
-_COUNT_COPIES = select(func.count()).select_from(_FIRST_COPIES)
+_FORGET_COPIES = Prepared(delete(_copies).where(among(_copies.c.thread_id, "ids")))
+_COUNT_COPIES = Prepared(select(func.count()).select_from(_FIRST_COPIES))
 
 
 def note_copies(connection: Connection, found: Sequence[Copy], settled: Collection[str]) -> None:
@@ -141,22 +143,20 @@ def note_copies(connection: Connection, found: Sequence[Copy], settled: Collecti
 def copies(connection: Connection, thread_ids: Collection[str] | None) -> list[Copy]:
     """All copies that are remembered, or those of these threads, by path."""
     if thread_ids is None:
-        rows = connection.execute(_COPIES)
-    else:
-        rows = connection.execute(_COPIES.where(among(_copies.c.thread_id, "ids")), {"ids": list(thread_ids)})
-    return [_COPY.value(row) for row in rows.all()]
+        return [_COPY.value(row) for row in connection.execute(_COPIES)]
+    return [_COPY.value(row) for row in _COPIES_OF.all(connection, {"ids": list(thread_ids)})]
 
 
 def count_copies(connection: Connection) -> Count:
     """How many copies are remembered."""
-    n = connection.execute(_COUNT_COPIES).scalar_one()
+    (n,) = _COUNT_COPIES.scalars(connection)
     return Count(min(n, COUNTED), minimum=n > COUNTED)
 
 
 def forget_copies(connection: Connection, thread_ids: Collection[str]) -> None:
     """Forget the copies of these threads."""
     if thread_ids:
-        connection.execute(_FORGET_COPIES, {"ids": list(thread_ids)})
+        _FORGET_COPIES.run(connection, {"ids": list(thread_ids)})
 
 
 def forget_all(connection: Connection) -> None:
