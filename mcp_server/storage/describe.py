@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 from mcp_server.codex.files import Description, RolloutFile
@@ -14,31 +15,42 @@ from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.value import Json
 from mcp_server.storage.rollout_text import RolloutText
 
-# A rollout of up to WHOLE_READ_BYTES is read whole. Of a longer one, the head is read until the preview is known, but
-# no further than HEAD_BYTES, and a tail that begins with TAIL_BYTES and grows until a turn starts in it, but no longer
-# than MAX_TAIL_BYTES. Names and git states that were recorded in between are not seen.
-WHOLE_READ_BYTES = 8 << 20
-HEAD_BYTES = 4 << 20
-TAIL_BYTES = 1 << 20
-MAX_TAIL_BYTES = 256 << 20
 MAX_BASES = 32
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """How much of a rollout is read, in bytes. Names and git states that were recorded in between are not seen."""
+
+    whole: int = 8 << 20
+    """One of up to so many is read whole."""
+    head: int = 4 << 20
+    """Of a longer one, the head is read until the preview is known, but no further than this."""
+    tail: int = 1 << 20
+    """A tail begins with so many, and grows until a turn starts in it,"""
+    longest_tail: int = 256 << 20
+    """but no longer than this."""
+
+
+PARTS = Parts()
 
 OpenBase = Callable[[str], RolloutText | None]
 """Opens the rollout with an id; None if the home has none."""
 
 
-def describe(file: RolloutFile, text: RolloutText, open_base: OpenBase) -> Description:
+def describe(file: RolloutFile, text: RolloutText, open_base: OpenBase, parts: Parts = PARTS) -> Description:
     """The thread that a rollout holds. A fork by `history_base` takes preview and settings from its base first.
 
     Raises:
         DamagedRollout: empty, unreadable, or without session metadata at the start.
     """
     try:
-        builder = _read(text, text.size)
+        builder = _read(text, text.size, parts)
         meta, _ = builder.identity
-        return Description(builder.thread(file, *_borrowed(meta.history_base, open_base)), tuple(builder.bad_lines))
+        borrowed = _borrowed(meta.history_base, open_base, parts)
+        return Description(builder.thread(file, *borrowed), tuple(builder.bad_lines))
     except StoreFailure:
         raise
     except Exception as error:
@@ -46,7 +58,7 @@ def describe(file: RolloutFile, text: RolloutText, open_base: OpenBase) -> Descr
         raise DamagedRollout(file.path, f"is not understood: {error!r}") from error
 
 
-def _borrowed(base: HistoryBase | None, open_base: OpenBase, depth: int = 0) -> tuple[str, Json]:
+def _borrowed(base: HistoryBase | None, open_base: OpenBase, parts: Parts, depth: int = 0) -> tuple[str, Json]:
     """The preview and the settings that a fork borrows. A missing or damaged base lends nothing."""
     if base is None or depth == MAX_BASES:
         return "", {}
@@ -55,39 +67,39 @@ def _borrowed(base: HistoryBase | None, open_base: OpenBase, depth: int = 0) -> 
         if text is None:
             return "", {}
         with text:
-            builder = _read(text, base.end_byte_offset or text.size)
+            builder = _read(text, base.end_byte_offset or text.size, parts)
             meta, _ = builder.identity
     except StoreFailure:
         return "", {}
-    preview, recorded = _borrowed(meta.history_base, open_base, depth + 1)
+    preview, recorded = _borrowed(meta.history_base, open_base, parts, depth + 1)
     return preview or builder.preview, recorded | builder.recorded
 
 
-def _read(text: RolloutText, end: int | None) -> MetadataBuilder:
-    """Build metadata from the lines before `end`, within the bounds above. A compressed rollout is read whole."""
+def _read(text: RolloutText, end: int | None, parts: Parts) -> MetadataBuilder:
+    """Build metadata from the lines before `end`. A compressed rollout is read whole."""
     builder = MetadataBuilder(text.path)
     if text.size is not None and end is not None:
         end = min(end, text.size)
-    if text.size is None or end is None or end <= WHOLE_READ_BYTES:
+    if text.size is None or end is None or end <= parts.whole:
         for batch in text.batches(0, end):
             builder.take(batch)
         return builder
     head_end = 0
-    for batch in text.batches(0, min(end, HEAD_BYTES + MAX_LINE_BYTES)):
+    for batch in text.batches(0, min(end, parts.head + MAX_LINE_BYTES)):
         builder.take(batch)
         head_end = max((raw.end for raw in batch if raw.whole), default=head_end)
-        if builder.has_identity and (builder.preview or head_end >= HEAD_BYTES):
+        if builder.has_identity and (builder.preview or head_end >= parts.head):
             break
     if builder.has_identity and not builder.is_bare:  # all metadata of a bare rollout stands at its head
-        _read_tail(builder, text, head_end, end)
+        _read_tail(builder, text, head_end, end, parts)
     return builder
 
 
-def _read_tail(builder: MetadataBuilder, text: RolloutText, floor: int, end: int) -> None:
+def _read_tail(builder: MetadataBuilder, text: RolloutText, floor: int, end: int, parts: Parts) -> None:
     """Take the last lines of `[floor, end)`, from the start of a turn on if there is one. They are read twice and not
     kept in memory, since the tail may be long."""
-    window = TAIL_BYTES
-    while (start := max(floor, end - window)) > floor and window < MAX_TAIL_BYTES:
+    window = parts.tail
+    while (start := max(floor, end - window)) > floor and window < parts.longest_tail:
         if any(starts_turn(raw) for raw in _lines(text, start, end, torn=True)):
             break
         window *= 4

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import Protocol
@@ -23,14 +24,26 @@ if sys.version_info >= (3, 14):
 else:
     from backports.zstd import ZstdError, ZstdFile
 
-BATCH_BYTES = 1 << 20
 _DOCUMENT_BYTES = 64 << 20
 MAX_READ_BYTES = 128 << 20
 """How many bytes are read at once. Longer parts are read line by line."""
 MAX_EXPANDED_BYTES = 1 << 30
 """A compressed rollout that expands to more is damaged."""
-# The end of a line that proves that the file is still the same (see threads/turn_index.py).
-_KEPT_BYTES = 4 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class LineLimits:
+    """How lines are read, in bytes."""
+
+    batch: int = 1 << 20
+    """How much is read at once."""
+    line: int = MAX_LINE_BYTES
+    """Of a longer line only the end is kept."""
+    kept: int = 4 << 10
+    """So much of it: it proves that the file is still the same (see threads/turn_index.py)."""
+
+
+LINE_LIMITS = LineLimits()
 
 
 class ByteStream(Protocol):
@@ -44,15 +57,14 @@ class ByteStream(Protocol):
 
 
 class RolloutText:
-    """The uncompressed bytes of a rollout. `size` is None if only reading to the end would tell it; lines are read
-    `batch_bytes` at a time.
+    """The uncompressed bytes of a rollout. `size` is None if only reading to the end would tell it.
 
     Reading raises DamagedRollout where the file can't be read or decompressed.
     """
 
-    def __init__(self, path: str, stream: ByteStream, size: int | None, batch_bytes: int = BATCH_BYTES) -> None:
+    def __init__(self, path: str, stream: ByteStream, size: int | None, *, limits: LineLimits | None = None) -> None:
         self.path, self.size = path, size
-        self._stream, self._batch_bytes = stream, batch_bytes
+        self._stream, self._limits = stream, limits or LINE_LIMITS
 
     def __enter__(self) -> RolloutText:
         return self
@@ -68,7 +80,7 @@ class RolloutText:
         with reading(self.path):
             self._stream.seek(start)
         position = start
-        line = _Line(start)
+        line = _Line(start, self._limits)
         while chunk := self._chunk(position, end):
             position += len(chunk)
             if b"\n" not in chunk:
@@ -82,7 +94,7 @@ class RolloutText:
                 if data and not data.isspace():
                     batch.append(RawLine(offset, data))
                 offset += len(data) + 1
-            line = _Line(offset, rest)
+            line = _Line(offset, self._limits, rest)
             yield batch
         if tail := line.torn():
             yield tail
@@ -101,7 +113,8 @@ class RolloutText:
         return b"".join(parts)
 
     def _chunk(self, position: int, end: int | None) -> bytes:
-        wanted = self._batch_bytes if end is None else min(self._batch_bytes, max(0, end - position))
+        batch = self._limits.batch
+        wanted = batch if end is None else min(batch, max(0, end - position))
         with reading(self.path):
             return self._stream.read(wanted)
 
@@ -109,16 +122,16 @@ class RolloutText:
 class _Line:
     """A line that is read in parts. Of a line that proves too long only the end is kept."""
 
-    def __init__(self, offset: int, begun: bytes = b"") -> None:
-        self.offset = offset
+    def __init__(self, offset: int, limits: LineLimits, begun: bytes = b"") -> None:
+        self.offset, self._limits = offset, limits
         self._parts = [begun]
         self._held, self._cut = len(begun), 0
 
     def add(self, part: bytes) -> None:
         self._parts.append(part)
         self._held += len(part)
-        if self._held > MAX_LINE_BYTES or self._cut:
-            end = b"".join(self._parts[-2:] if self._cut else self._parts)[-_KEPT_BYTES:]
+        if self._held > self._limits.line or self._cut:
+            end = b"".join(self._parts[-2:] if self._cut else self._parts)[-self._limits.kept :]
             self._cut += self._held - len(end)
             self._parts, self._held = [end], len(end)
 

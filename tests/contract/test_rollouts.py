@@ -21,8 +21,8 @@ from mcp_server.errors import (
     RolloutChanged,
     RolloutNameTaken,
 )
-from mcp_server.storage import rollout_text as rawlines
 from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.rollout_text import LineLimits
 from tests.contract.homes import Home
 from tests.stores.rollout_text import ARCHIVED_A, FOLDER, META, PATH_A, PATH_B, A, B, C, all_lines, content
 
@@ -92,7 +92,7 @@ def test_lines_can_begin_and_end_inside(store: RolloutStore) -> None:
 
 
 def test_lines_longer_than_a_batch_stay_whole(store: RolloutStore) -> None:
-    long = b"x" * (2 * rawlines.BATCH_BYTES + 7)
+    long = b"x" * (2 * LineLimits().batch + 7)
     store.create(PATH_A, b"first\n" + long + b"\nlast\n")
     assert content(store, PATH_A) == [b"first", long, b"last"]
 

@@ -24,7 +24,7 @@ from mcp_server.codex.name_index import name_line
 from mcp_server.storage import regular
 from mcp_server.storage import rollout_text as rawlines
 from mcp_server.storage.files import session_index as name_index
-from mcp_server.storage.rollout_text import RolloutText
+from mcp_server.storage.rollout_text import LineLimits, RolloutText
 from mcp_server.threads import history, turn_index
 from tests.mission.conftest import Connect, Era, Refused
 from tests.mission.conftest import connect as connect
@@ -76,9 +76,8 @@ def plant(home: Path, *lines: Any, thread_id: str = THREAD) -> None:
 @pytest.fixture
 def short_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines may have 10,000 bytes."""
-    for module in (rollout, rawlines):
-        monkeypatch.setattr(module, "MAX_LINE_BYTES", 10_000)
-    monkeypatch.setattr(rawlines, "BATCH_BYTES", 1_000)
+    monkeypatch.setattr(rollout, "MAX_LINE_BYTES", 10_000)
+    monkeypatch.setattr(rawlines, "LINE_LIMITS", LineLimits(batch=1_000, line=10_000))
 
 
 def naive(data: bytes, most: int) -> list[tuple[int, int, bool]]:
@@ -96,12 +95,8 @@ def naive(data: bytes, most: int) -> list[tuple[int, int, bool]]:
 @given(st.lists(st.tuples(st.sampled_from([b"x", b" ", b"\n", b'{"a":1}', b"y" * 5]), st.integers(0, 40)), max_size=20))
 def test_lines_are_cut_from_any_bytes_and_the_long_ones_are_not_held(pieces: list[tuple[bytes, int]]) -> None:
     data = b"".join(piece * times for piece, times in pieces)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(rawlines, "MAX_LINE_BYTES", 50)
-        patched.setattr(rawlines, "BATCH_BYTES", 7)
-        patched.setattr(rawlines, "_KEPT_BYTES", 10)
-        text = RolloutText("p", io.BytesIO(data), len(data))
-        lines = [raw for batch in text.batches() for raw in batch]
+    text = RolloutText("p", io.BytesIO(data), len(data), limits=LineLimits(batch=7, line=50, kept=10))
+    lines = [raw for batch in text.batches() for raw in batch]
     assert [(raw.offset, raw.end, raw.cut > 0) for raw in lines] == naive(data, 50)
     for raw in lines:
         whole = data[raw.offset : raw.end].removesuffix(b"\n")
@@ -307,13 +302,12 @@ async def test_a_running_turn_of_any_length_is_indexed_without_holding_its_texts
 # ---------------------------------------------------------------------------------------------- files beside
 
 
-async def test_a_very_long_name_index_is_read_from_its_end(
-    home: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_very_long_name_index_is_read_from_its_end(home: Path, connect: Connect) -> None:
     plant(home, *turn(1, "hello", "yes"))
-    lines = [name_line(OTHER, f"name {number}", 0) for number in range(100)] + [name_line(THREAD, "the last", 0)]
-    (home / "session_index.jsonl").write_bytes(name_line(THREAD, "the first", 0) + b"".join(lines))
-    monkeypatch.setattr(name_index, "_READ_BYTES", 1_000)
+    with (home / "session_index.jsonl").open("wb") as file:
+        file.write(name_line(THREAD, "the first", 0))
+        file.seek(name_index.READ_BYTES)
+        file.write(b"\n" + name_line(OTHER, "another", 0) + name_line(THREAD, "the last", 0))
     async with connect() as tools:
         assert (await tools("thread_read", thread_id="the last"))["thread"]["id"] == THREAD
         before = (home / "session_index.jsonl").read_bytes()

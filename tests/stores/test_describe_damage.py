@@ -24,6 +24,7 @@ from rollout_text import (
     path_of,
     text_of,
     thread_of,
+    thread_of_parts,
     user,
 )
 
@@ -31,7 +32,7 @@ from mcp_server.codex.metadata import may_hold_metadata
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.thread import FileStamp
-from mcp_server.storage import describe as describe_module
+from mcp_server.storage.describe import Parts
 
 # ---------------------------------------------------------------------------------------------- damage
 
@@ -152,22 +153,17 @@ def test_fields_of_any_type_do_no_harm(kind: str, event_kind: str, fields: dict[
 # big files
 
 
-@pytest.fixture
-def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(describe_module, "WHOLE_READ_BYTES", 2000)
-    monkeypatch.setattr(describe_module, "HEAD_BYTES", 1000)
-    monkeypatch.setattr(describe_module, "TAIL_BYTES", 500)
-    monkeypatch.setattr("mcp_server.storage.rollout_text.BATCH_BYTES", 256)
+SMALL = Parts(whole=2000, head=1000, tail=500)
 
 
 def filler(size: int) -> list[Line]:
     return [line("response_item", {"type": "message", "text": "x" * 50}) for _ in range(size // 130)]
 
 
-@pytest.mark.usefixtures("small_bounds")
 @pytest.mark.parametrize("last_turn_bytes", [100, 400, 5000, 50_000])
 def test_a_big_rollout_is_described_from_its_head_and_its_last_turn(last_turn_bytes: int) -> None:
-    thread = thread_of(
+    thread = thread_of_parts(
+        SMALL,
         meta(),
         event("task_started"),
         context(model="old"),
@@ -182,9 +178,8 @@ def test_a_big_rollout_is_described_from_its_head_and_its_last_turn(last_turn_by
     assert thread.recency_at_ms == START_MS + 10_000
 
 
-@pytest.mark.usefixtures("small_bounds")
 def test_a_big_rollout_with_metadata_longer_than_the_head_is_still_described() -> None:
-    thread = thread_of(meta(base_instructions="x" * 3000), *filler(3000), user("late", images=[]))
+    thread = thread_of_parts(SMALL, meta(base_instructions="x" * 3000), *filler(3000), user("late", images=[]))
     assert (thread.id, thread.preview) == (A, "late")
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from rollout_text import START, START_MS, A, Line, describe, text_of, thread_of
+from rollout_text import START, START_MS, A, Line, describe, text_of, thread_of, thread_of_parts
 
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.thread import GitInfo
+from mcp_server.storage.describe import Parts
 
 OLD_HEAD: Line = {"id": A, "timestamp": START, "instructions": None, "git": {"branch": "b", "commit_hash": "c"}}
 
@@ -31,9 +32,9 @@ def test_a_bare_rollout_that_lost_its_head_is_known_by_its_name() -> None:
         describe(text_of(said("do it")), "sessions/rollout-nameless.jsonl")
 
 
-def test_of_a_large_bare_rollout_the_head_is_read_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mcp_server.storage.describe.WHOLE_READ_BYTES", 1_000)
-    thread = thread_of(OLD_HEAD, said("do it"), *(said("y" * 100, "assistant") for _ in range(100)))
+def test_of_a_large_bare_rollout_the_head_is_read_alone() -> None:
+    answers = (said("y" * 100, "assistant") for _ in range(100))
+    thread = thread_of_parts(Parts(whole=1_000), OLD_HEAD, said("do it"), *answers)
     assert thread.preview == "do it"
 
 

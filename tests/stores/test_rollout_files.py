@@ -20,8 +20,8 @@ from mcp_server.errors import (
     StoreFailure,
 )
 from mcp_server.storage.files import atomic as durable
-from mcp_server.storage.files import session_index as name_index
 from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.files.session_index import NameIndex
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -244,16 +244,14 @@ sys.stdin.read()
 
 
 @posix_only
-def test_names_wait_for_codex_to_release_the_index_but_not_for_ever(
-    files: RolloutFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(name_index, "LOCK_SECONDS", 0.05)
+def test_names_wait_for_codex_to_release_the_index_but_not_for_ever(tmp_path: Path) -> None:
+    index = NameIndex(tmp_path, lock_seconds=0.05)
     with started(LOCKER, str(tmp_path / "session_index.jsonl.lock")) as codex:
         assert codex.stdout is not None
         assert codex.stdout.readline() == b"locked\n"
         with pytest.raises(StoreFailure, match="locked by another process"):
-            files.append_name(A, "name", 1)
-        assert files.names() == {}
+            index.append(A, "name", 1)
+        assert index.names() == {}
         codex.communicate()
-    files.append_name(A, "name", 1)
-    assert files.names() == {A: "name"}
+    index.append(A, "name", 1)
+    assert index.names() == {A: "name"}

@@ -21,14 +21,15 @@ from mcp_server.storage.files.atomic import stamp_of, writing
 from mcp_server.storage.rollout_text import reading
 
 LOCK_SECONDS = 15.0
-_READ_BYTES = 64 << 20
+READ_BYTES = 64 << 20
 
 
 class NameIndex:
-    """Names are appended, the last line of a thread counts. No more than the last 64 MB are read."""
+    """Names are appended, the last line of a thread counts. No more than the last 64 MB are read. `lock_seconds` bounds
+    the wait for other writers."""
 
-    def __init__(self, home: Path) -> None:
-        self._path = home / NAME_INDEX
+    def __init__(self, home: Path, *, lock_seconds: float = LOCK_SECONDS) -> None:
+        self._path, self._lock_seconds = home / NAME_INDEX, lock_seconds
 
     def names(self) -> dict[str, str]:
         return names_in(self._read())
@@ -55,11 +56,11 @@ class NameIndex:
         """The last lines, within the bound; if `whole`, a larger file is an OSError."""
         try:
             with reading(NAME_INDEX), regular.opened(self._path) as file:
-                skipped = max(0, file.seek(0, os.SEEK_END) - _READ_BYTES)
+                skipped = max(0, file.seek(0, os.SEEK_END) - READ_BYTES)
                 if skipped and whole:
                     raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
                 file.seek(skipped)
-                data = file.read(_READ_BYTES)
+                data = file.read(READ_BYTES)
                 return data.partition(b"\n")[2] if skipped else data
         except DamagedRollout as error:
             if isinstance(error.__cause__, FileNotFoundError):
@@ -70,12 +71,12 @@ class NameIndex:
     def _locked(self) -> Generator[None]:
         """Codex takes the same lock (flock on session_index.jsonl.lock) around its own appends and rewrites."""
         durable.make_folders(self._path.parent)
-        lock = FileLock(f"{self._path}.lock", LOCK_SECONDS, mode=0o600, poll_interval=0.01)
+        lock = FileLock(f"{self._path}.lock", self._lock_seconds, mode=0o600, poll_interval=0.01)
         try:
             lock.acquire()
         except Timeout as error:
             raise StoreFailure(
-                f"{NAME_INDEX} was kept locked by another process for {LOCK_SECONDS:g} seconds; repeat the call"
+                f"{NAME_INDEX} was kept locked by another process for {self._lock_seconds:g} seconds; repeat the call"
             ) from error
         try:
             yield
