@@ -25,7 +25,7 @@ from mcp_server.storage.query import Difference, ThreadQuery
 from mcp_server.sync.reconciler import sync
 from mcp_server.sync.upsert import NameSource, SyncReport, batches, newest_first
 
-_LARGEST = 20
+LARGEST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +129,13 @@ class RepairReport:
         return counts | {"abandoned": len(before.abandoned), "codex_rows": self.codex_rows}
 
 
-def examine(rollouts: RolloutStore, state: StateStore | None, locks: Leases, *, deep: bool = False) -> DoctorReport:
+def examine(
+    rollouts: RolloutStore, state: StateStore | None, locks: Leases, *, deep: bool = False, largest: int = LARGEST
+) -> DoctorReport:
     """Compare index and files. Writes nothing.
 
     Reads only the files that differ from their rows; if `deep`, all files, to find malformed lines in them too.
+    `largest` is how many of the largest threads are told.
     """
     walked = _FileWalk(rollouts)
     differs = state.compare(walked.files()) if state else Difference(frozenset(walked.paths()))
@@ -152,7 +155,9 @@ def examine(rollouts: RolloutStore, state: StateStore | None, locks: Leases, *, 
         files=Counts(active=walked.active, archived=walked.archived),
         rows=row_counts(state) if state else None,
         size=walked.size,
-        largest=exam.largest(state.largest(_LARGEST + len(exam.files_by_id) + len(exam.mismatched)) if state else {}),
+        largest=exam.largest(
+            state.largest(largest + len(exam.files_by_id) + len(exam.mismatched)) if state else {}, largest
+        ),
         missing=tuple(exam.missing(rows, deleted)) if state else (),
         stale=tuple(exam.stale()),
         duplicates=exam.duplicates(),
@@ -302,11 +307,11 @@ class _Examination:
             if thread_id not in self.mismatched and all(file.path != path for file in self.files_by_id[thread_id]):
                 self.files_by_id[thread_id].insert(0, RolloutFile(path, stamp))
 
-    def largest(self, rows: Mapping[str, int]) -> dict[str, int]:
+    def largest(self, rows: Mapping[str, int], limit: int) -> dict[str, int]:
         """The sizes of the largest threads. `rows` are the sizes of the largest rows."""
         sizes = {thread_id: size for thread_id, size in rows.items() if thread_id not in self.mismatched}
         sizes |= {thread_id: sum(file.stamp.size for file in files) for thread_id, files in self.files_by_id.items()}
-        return dict(nlargest(_LARGEST, sizes.items(), key=itemgetter(1, 0)))
+        return dict(nlargest(limit, sizes.items(), key=itemgetter(1, 0)))
 
     def missing(self, rows: Collection[str], deleted: Collection[str]) -> Iterator[str]:
         for thread_id, files in self.files_by_id.items():

@@ -27,19 +27,29 @@ from mcp_server.sync.upsert import NameSource, SyncReport
 logger = logging.getLogger(__name__)
 
 _WRITTEN_LAST = 256
-_BATCH = 256
-# Bounds one refresh; later ones continue it.
-_SECONDS = 2.0
+BATCH_FILES = 256
+REFRESH_SECONDS = 2.0
 _MAX_NOT_THREADS = 10_000
 # Up to this size, all names in Codex's state DB are read when it has changed: in less than 0.1 s.
 _SMALL_DATABASE = 16 << 20
 
 
 class Freshness:
-    """Refreshes the index of one home for the calls of one process."""
+    """Refreshes the index of one home for the calls of one process. One refresh begins no further batch of files after
+    `seconds`; later ones continue it."""
 
-    def __init__(self, home: Path, sqlite_home: Path, rollouts: RolloutStore, more_names: NameSource | None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        sqlite_home: Path,
+        rollouts: RolloutStore,
+        more_names: NameSource | None,
+        *,
+        batch_files: int = BATCH_FILES,
+        seconds: float = REFRESH_SECONDS,
+    ) -> None:
         self._home, self._sqlite_home = home, sqlite_home
+        self._batch_files, self._seconds = batch_files, seconds
         self._rollouts, self._more_names = rollouts, more_names
         self._lock = threading.Lock()
         self._begun = 0
@@ -85,9 +95,9 @@ class Freshness:
         self._names_due = self._names_due or seen.codex
         whole = names and self._names_due and self._is_small()
         reports: list[SyncReport] = []
-        until = time.monotonic() + _SECONDS
+        until = time.monotonic() + self._seconds
         # The newest first. Paths that are gone come last: by then the rows of moved rollouts have their new paths.
-        for some in (*_batches(there), *([gone] if gone else [])):
+        for some in (*_batches(there, self._batch_files), *([gone] if gone else [])):
             if reports and time.monotonic() > until:
                 return reports
             reports.append(self._sync(state, some, written_here))
@@ -173,8 +183,8 @@ def _named_after(path: str) -> str | None:
     return thread_id_of(path.rpartition("/")[2])
 
 
-def _batches(paths: set[str]) -> Iterator[set[str]]:
+def _batches(paths: set[str], size: int) -> Iterator[set[str]]:
     """The paths in batches, those of the newest date folders first."""
     newest_first = sorted(paths, reverse=True)
-    for start in range(0, len(newest_first), _BATCH):
-        yield set(newest_first[start : start + _BATCH])
+    for start in range(0, len(newest_first), size):
+        yield set(newest_first[start : start + size])

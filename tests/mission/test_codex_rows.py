@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from mcp_server.storage.files import codex_follow
 from tests.codex_database import make, opened, row_of, rows_of
 from tests.mission.conftest import Connect, Refused, Tools, Tree, grow, rollouts
 from tests.mission.searches import ONE, asked, put
@@ -18,11 +17,6 @@ from tests.servers import stdio_server
 from tests.threads.rollout_lines import ended, started, user
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codex_follow, "_BUSY_S", 0.05)
 
 
 def known_to_codex(home: Path, **fields: Any) -> None:

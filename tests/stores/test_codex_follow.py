@@ -12,7 +12,6 @@ import pytest
 
 from mcp_server.models.thread import GitInfo
 from mcp_server.storage.codex_rows import FollowedGit
-from mcp_server.storage.files import codex_follow
 from mcp_server.storage.files.codex_follow import CodexDatabase
 from tests.codex_database import FILE, Row, make, opened, rows_of
 
@@ -22,9 +21,8 @@ ACTIVE, ARCHIVED = f"sessions/2026/11/22/{NAME}", f"archived_sessions/{NAME}"
 OTHER_ARCHIVED = f"archived_sessions/rollout-2026-11-22T22-49-42-{OTHER}.jsonl"
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codex_follow, "_BUSY_S", 0.05)
+def rows_in(home: Path, sqlite_home: Path | None = None, *, read_only: bool = False) -> CodexDatabase:
+    return CodexDatabase(home, sqlite_home or home, read_only=read_only, busy_seconds=0.05)
 
 
 def row(home: Path, path: str = ACTIVE, **fields: Any) -> Row:
@@ -41,7 +39,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_an_archived_thread_is_archived_now_and_where_its_file_is(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path), row(tmp_path, id=OTHER))
     before, began = rows_of(tmp_path), int(time.time())
-    assert CodexDatabase(tmp_path, tmp_path).move({ID: ARCHIVED}) is None
+    assert rows_in(tmp_path).move({ID: ARCHIVED}) is None
     after = rows_of(tmp_path)
     assert began <= after[ID].pop("archived_at") <= time.time()
     assert after[ID] == {
@@ -55,7 +53,7 @@ def test_an_archived_thread_is_archived_now_and_where_its_file_is(tmp_path: Path
 def test_an_unarchived_thread_is_archived_since_never(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path, ARCHIVED, archived=1, archived_at=5))
     before = rows_of(tmp_path)
-    assert CodexDatabase(tmp_path, tmp_path).move({ID: ACTIVE}) is None
+    assert rows_in(tmp_path).move({ID: ACTIVE}) is None
     changed = {"rollout_path": f"{tmp_path}/{ACTIVE}", "archived": 0, "archived_at": None}
     assert rows_of(tmp_path) == {ID: before[ID] | changed}
 
@@ -63,7 +61,7 @@ def test_an_unarchived_thread_is_archived_since_never(tmp_path: Path) -> None:
 def test_a_row_that_tells_so_already_keeps_its_time(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path, ARCHIVED, archived=1, archived_at=5))
     before = rows_of(tmp_path)
-    assert CodexDatabase(tmp_path, tmp_path).move({ID: ARCHIVED}) is None
+    assert rows_in(tmp_path).move({ID: ARCHIVED}) is None
     assert rows_of(tmp_path) == before
 
 
@@ -71,7 +69,7 @@ def test_a_thousand_rows_follow_in_one_transaction_and_none_is_made(tmp_path: Pa
     ids = [f"01a20573-6cf9-7571-8ffd-{number:012}" for number in range(1_000)]
     make(tmp_path, *(row(tmp_path, f"{ACTIVE[:20]}/rollout-{thread_id}.jsonl", id=thread_id) for thread_id in ids))
     statements: list[str] = []
-    database = CodexDatabase(tmp_path, tmp_path)
+    database = rows_in(tmp_path)
     real = sqlite3.connect
 
     def traced(*args: Any, **options: Any) -> sqlite3.Connection:
@@ -93,7 +91,7 @@ def test_a_thousand_rows_follow_in_one_transaction_and_none_is_made(tmp_path: Pa
 
 def test_codex_names_the_plain_file_of_a_compressed_rollout(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path))
-    assert CodexDatabase(tmp_path, tmp_path).move({ID: f"{ARCHIVED}.zst"}) is None
+    assert rows_in(tmp_path).move({ID: f"{ARCHIVED}.zst"}) is None
     assert rows_of(tmp_path)[ID]["rollout_path"] == f"{tmp_path}/{ARCHIVED}"
 
 
@@ -102,7 +100,7 @@ def test_a_home_that_we_reach_by_a_link_stays_as_codex_spells_it(tmp_path: Path)
     real, link = tmp_path / "real sessions", tmp_path / "link"
     make(real, row(real))
     link.symlink_to(real)
-    assert CodexDatabase(link, link).move({ID: ARCHIVED}) is None
+    assert rows_in(link).move({ID: ARCHIVED}) is None
     assert rows_of(real)[ID]["rollout_path"] == f"{real}/{ARCHIVED}"
 
 
@@ -110,7 +108,7 @@ def test_a_row_of_another_home_is_left_and_the_others_follow(tmp_path: Path) -> 
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
     elsewhere.mkdir()
     make(home, row(elsewhere), row(home, id=OTHER))
-    left = CodexDatabase(home, home).move({ID: ARCHIVED, OTHER: OTHER_ARCHIVED})
+    left = rows_in(home).move({ID: ARCHIVED, OTHER: OTHER_ARCHIVED})
     assert left is not None
     assert f"its row of thread {ID} tells of a file that is not in this home, {elsewhere}/{ACTIVE}" in left
     after = rows_of(home)
@@ -125,20 +123,20 @@ def test_a_row_of_another_home_is_left_and_the_others_follow(tmp_path: Path) -> 
 def test_a_name_goes_where_codex_keeps_it(tmp_path: Path, mode: str, column: str) -> None:
     make(tmp_path, row(tmp_path, history_mode=mode, title="the first message"))
     before = rows_of(tmp_path)
-    assert CodexDatabase(tmp_path, tmp_path).name(ID, "the name") is None
+    assert rows_in(tmp_path).name(ID, "the name") is None
     assert rows_of(tmp_path) == {ID: before[ID] | {column: "the name"}}
 
 
 def test_only_the_given_fields_of_git_info_change_and_all_are_told(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path, git_sha="abc", git_branch="old"))
-    followed = CodexDatabase(tmp_path, tmp_path).git(ID, {"branch": None, "origin_url": "https://example.org"})
+    followed = rows_in(tmp_path).git(ID, {"branch": None, "origin_url": "https://example.org"})
     assert followed == FollowedGit(GitInfo(sha="abc", branch=None, origin_url="https://example.org"))
     assert rows_of(tmp_path)[ID]["git_branch"] is None
 
 
 def test_a_thread_that_codex_does_not_know_gets_no_row(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path))
-    before, database = rows_of(tmp_path), CodexDatabase(tmp_path, tmp_path)
+    before, database = rows_of(tmp_path), rows_in(tmp_path)
     assert not database.follows(OTHER)
     assert database.move({OTHER: OTHER_ARCHIVED}) is None
     assert database.name(OTHER, "name") is None
@@ -148,7 +146,7 @@ def test_a_thread_that_codex_does_not_know_gets_no_row(tmp_path: Path) -> None:
 
 def test_without_a_database_there_is_nothing_to_say_and_none_is_made(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "not there"):
-        assert CodexDatabase(tmp_path, folder).move({ID: ARCHIVED}) is None
+        assert rows_in(tmp_path, folder).move({ID: ARCHIVED}) is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -156,14 +154,14 @@ def test_the_databases_of_a_home_may_lie_elsewhere(tmp_path: Path) -> None:
     home, databases = tmp_path / "home", tmp_path / "databases"
     home.mkdir()
     make(databases, row(home))
-    assert CodexDatabase(home, databases).move({ID: ARCHIVED}) is None
+    assert rows_in(home, databases).move({ID: ARCHIVED}) is None
     assert rows_of(databases)[ID]["archived"] == 1
 
 
 def test_a_dry_run_of_a_move_changes_nothing(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path))
     before = rows_of(tmp_path)
-    assert CodexDatabase(tmp_path, tmp_path).move({ID: ARCHIVED}, dry_run=True) is None
+    assert rows_in(tmp_path).move({ID: ARCHIVED}, dry_run=True) is None
     assert rows_of(tmp_path) == before
 
 
@@ -172,7 +170,7 @@ def test_a_dry_run_of_a_move_changes_nothing(tmp_path: Path) -> None:
 
 def refused(home: Path, *, read_only: bool = False) -> str:
     """The sentence that all three say, and a dry run before where that can be foretold."""
-    database = CodexDatabase(home, home, read_only=read_only)
+    database = rows_in(home, read_only=read_only)
     git = (database.git(ID, {"sha": "a"})).left
     foretold = database.move({ID: ARCHIVED}, dry_run=True)
     said = [database.move({ID: ARCHIVED}), database.name(ID, "name"), git]
@@ -251,6 +249,6 @@ def test_a_server_that_was_told_so_changes_nothing_and_says_it(tmp_path: Path) -
     before = files(tmp_path)
     assert "(--codex-db read-only)" in refused(tmp_path, read_only=True)
     assert files(tmp_path) == before
-    quiet = CodexDatabase(tmp_path, tmp_path, read_only=True)
+    quiet = rows_in(tmp_path, read_only=True)
     assert quiet.move({ID: ACTIVE}) is None  # it tells so already
     assert quiet.move({OTHER: OTHER_ARCHIVED}) is None

@@ -21,7 +21,6 @@ from mcp_server.status import is_small
 from mcp_server.storage.contracts import Holder, StateStore
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.memory.rollouts import MemoryLocks
-from mcp_server.sync import doctor
 from mcp_server.sync.doctor import Counts, StaleRow, examine, repair
 from mcp_server.sync.reconciler import backfill, sync_paths
 
@@ -177,14 +176,13 @@ class TestExamine:
         assert report.missing == (path_of(D),)
 
     def test_the_largest_threads_are_told_beside_rows_that_are_larger_and_stale(
-        self, built: Home, state: StateStore, locks: MemoryLocks, monkeypatch: pytest.MonkeyPatch
+        self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
-        monkeypatch.setattr(doctor, "_LARGEST", 1)
         built.write(path_of(B), rollout(B, "the largest that is left " * 10))
         built.write(path_of(A), rollout(A, "larger " * 100))
         repair(built.rollouts, state, locks)
         built.erase(path_of(A))
-        report = examine(built.rollouts, state, locks)
+        report = examine(built.rollouts, state, locks, largest=1)
         assert report.largest == {B: len(rollout(B, "the largest that is left " * 10))}
 
     def test_names_are_counted_and_compared(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:

@@ -12,7 +12,6 @@ from homes import A, B, HomeOnDisk, archived_path, path_of, rollout, thread_id
 from mcp_server.errors import StoreFailure
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.memory.index import MemoryState
-from mcp_server.sync import freshness
 from mcp_server.sync.freshness import Freshness
 from mcp_server.sync.reconciler import SyncReport
 from tests.stores.test_change_detector import let_rest
@@ -138,12 +137,8 @@ def test_a_look_that_fails_is_made_good_by_the_next(home: HomeOnDisk, fresh: Fre
     assert [report.added for report in refresh(fresh, state)] == [(A,)]
 
 
-def test_where_very_much_has_come_the_newest_of_it_is_taken_in_first(
-    home: HomeOnDisk, fresh: Freshness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in (("_BATCH", 2), ("_SECONDS", 0.0)):
-        monkeypatch.setattr(freshness, name, value)
-    state = MemoryState()
+def test_where_very_much_has_come_the_newest_of_it_is_taken_in_first(tmp_path: Path, home: HomeOnDisk) -> None:
+    fresh, state = Freshness(tmp_path, tmp_path, home.rollouts, None, batch_files=2, seconds=0.0), MemoryState()
     ids = [thread_id(n) for n in range(5)]
     for n, key in enumerate(ids):
         home.write(path_of(key).replace("/02/", f"/0{n + 1}/"), rollout(key))

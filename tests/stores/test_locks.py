@@ -14,8 +14,7 @@ import pytest
 
 from mcp_server.errors import ActiveWriter
 from mcp_server.storage.contracts import Holder
-from mcp_server.storage.files import locks as locks_module
-from mcp_server.storage.files.locks import CodexWriterLocks, holder_sentence
+from mcp_server.storage.files.locks import CodexWriterLocks, Inode, holder_sentence
 
 A = "01a20581-47b4-7322-81ec-5e29ff6d3d2a"
 B = "01a20581-4890-7983-8be5-092be3fbf749"
@@ -124,13 +123,8 @@ def test_holder_names_process_program_and_time(locks: CodexWriterLocks, tmp_path
 
 
 @posix_only
-def test_holders_are_found_where_the_system_does_not_list_locks(
-    locks: CodexWriterLocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def nothing() -> dict[tuple[int, int], int]:
-        return {}
-
-    monkeypatch.setattr(locks_module, "_flock_pids", nothing)
+def test_holders_are_found_where_the_system_does_not_list_locks(tmp_path: Path) -> None:
+    locks = CodexWriterLocks(tmp_path, flock_pids=dict[Inode, int])
     with another_process(file(tmp_path)):
         holder = locks.foreign().get(A)
         assert holder is not None
@@ -157,10 +151,8 @@ def test_what_is_not_a_thread_lock_is_left_out(locks: CodexWriterLocks, tmp_path
 
 
 @posix_only
-def test_a_lock_folder_that_stays_busy_is_not_waited_for_without_end(
-    locks: CodexWriterLocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(locks_module, "COORDINATION_SECONDS", 0.05)
+def test_a_lock_folder_that_stays_busy_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    locks = CodexWriterLocks(tmp_path, wait_seconds=0.05)
     locks.acquire([B])
     with another_process(file(tmp_path).parent / ".coordination.lock"):
         with pytest.raises(ActiveWriter, match="another process"):

@@ -24,7 +24,7 @@ from mcp_server.storage.codex_rows import CodexRows, FollowedGit
 from mcp_server.storage.files import codex_db as codex_state
 
 _GENERATION = 5
-_BUSY_S = 2.0
+BUSY_SECONDS = 2.0
 _COLUMNS = {
     *("id", "rollout_path", "archived", "archived_at", "history_mode", "name", "title"),
     *("git_sha", "git_branch", "git_origin_url"),
@@ -47,10 +47,13 @@ class _Row(NamedTuple):
 
 class CodexDatabase(CodexRows):
     """The rows in `state_5.sqlite`. `home` is the folder of the rollouts, `sqlite_home` that of Codex's databases. If
-    `read_only`, nothing is changed, and the answers say so."""
+    `read_only`, nothing is changed, and the answers say so. `busy_seconds` bounds the wait for other programs."""
 
-    def __init__(self, home: Path, sqlite_home: Path, *, read_only: bool = False) -> None:
+    def __init__(
+        self, home: Path, sqlite_home: Path, *, read_only: bool = False, busy_seconds: float = BUSY_SECONDS
+    ) -> None:
         self._home, self._sqlite_home, self._read_only = home, sqlite_home, read_only
+        self._busy_seconds = busy_seconds
         self._known = dict[str, bool]()
 
     def follows(self, thread_id: str) -> bool:
@@ -154,7 +157,7 @@ class CodexDatabase(CodexRows):
         uri = f"{path.absolute().as_uri()}?mode={'ro' if look else 'rw'}"
         if self._read_only or (look and not _has_wal(path)):
             uri = codex_state.uri(path)
-        with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)) as connection:
+        with closing(sqlite3.connect(uri, uri=True, timeout=self._busy_seconds, isolation_level=None)) as connection:
             _check_kind(connection)
             yield connection
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -32,14 +32,24 @@ _AT_A_TIME = 100
 
 T = TypeVar("T")
 
-_Inode = tuple[int, int]
+Inode = tuple[int, int]
 
 
 class CodexWriterLocks(Leases):
-    """The writer locks of one home. Two objects exclude each other, in one process or in two."""
+    """The writer locks of one home. Two objects exclude each other, in one process or in two.
 
-    def __init__(self, home: Path) -> None:
+    `wait_seconds` bounds the wait for the coordination lock. `flock_pids` returns the holders that the system lists.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        wait_seconds: float = COORDINATION_SECONDS,
+        flock_pids: Callable[[], Mapping[Inode, int]] | None = None,
+    ) -> None:
         self._folder = home / LOCK_FOLDER
+        self._wait_seconds, self._flock_pids = wait_seconds, flock_pids or _flock_pids
         self._inside = threading.RLock()  # The threads of this process share the coordination lock. It guards:
         self._locks: dict[str, FileLock] = {}
 
@@ -88,10 +98,10 @@ class CodexWriterLocks(Leases):
     @contextmanager
     def _coordinated(self) -> Generator[None]:
         """Hold Codex's lock on the folder, alone among the threads of this process. Raises Timeout."""
-        if not self._inside.acquire(timeout=COORDINATION_SECONDS):
+        if not self._inside.acquire(timeout=self._wait_seconds):
             raise Timeout(self._coordination.lock_file)
         try:
-            with self._coordination.acquire(COORDINATION_SECONDS):
+            with self._coordination.acquire(self._wait_seconds):
                 yield
         finally:
             self._inside.release()
@@ -143,7 +153,7 @@ class CodexWriterLocks(Leases):
 
     def _holders(self, files: list[Path]) -> dict[str, Holder]:
         """Those of the lock files that somebody holds."""
-        pids = _flock_pids()
+        pids = self._flock_pids()
         found: dict[str, Holder] = {}
         unknown = list[Path]()
         for file in files:
@@ -204,9 +214,9 @@ def _mtime_ms(file: Path) -> int | None:
     return None
 
 
-def _flock_pids() -> dict[_Inode, int]:
+def _flock_pids() -> dict[Inode, int]:
     """Holders of all flocks that Linux shows: `1: FLOCK  ADVISORY  WRITE 8736 fe:00:2229972 0 EOF`."""
-    found: dict[_Inode, int] = {}
+    found: dict[Inode, int] = {}
     if sys.platform != "linux":
         return found
     with suppress(OSError):
