@@ -27,7 +27,6 @@ from mcp_server.models.thread import FileStamp
 T = TypeVar("T")
 
 _WRITES = ("write", "fsync", "link", "rename", "replace", "unlink", "utime", "mkdir")
-_STATEMENTS = ("before_cursor_execute", "commit")
 # What no disk is asked for.
 _QUICK = {"path_of", "absolute", "held"}
 
@@ -38,25 +37,23 @@ class FailingDisk:
     def __init__(self) -> None:
         self._here = threading.local()
         """`left`: how many writes of this thread until one fails; 0 for none."""
+        self.failures = 0
 
     @classmethod
     @contextmanager
     def installed(cls) -> Generator[FailingDisk]:
         """Under all stores that are used within."""
         disk = cls()
+        factory = _failing_connection(disk)
 
-        def fail_statement(*_: object) -> None:
-            if disk._is_due():
-                error = sqlite3.OperationalError("disk I/O error")
-                error.sqlite_errorcode = sqlite3.SQLITE_IOERR
-                raise error
+        def on_connect(_dialect: object, _record: object, _args: object, options: dict[str, Any]) -> None:
+            options["factory"] = factory
 
         with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
             for name in _WRITES:
                 patch.setattr(os, name, disk._failing(getattr(os, name)))
-            for name in _STATEMENTS:
-                event.listen(Engine, name, fail_statement)
-                stack.callback(event.remove, Engine, name, fail_statement)
+            event.listen(Engine, "do_connect", on_connect)
+            stack.callback(event.remove, Engine, "do_connect", on_connect)
             yield disk
 
     def under(self, contract: type[T], store: T) -> T:
@@ -78,18 +75,53 @@ class FailingDisk:
                 self._here.left = 0
         raise AssertionError
 
-    def _is_due(self) -> bool:
+    def is_due(self) -> bool:
+        """Whether this write is to fail."""
         left = getattr(self._here, "left", 0)
         self._here.left = max(0, left - 1)
+        self.failures += left == 1
         return left == 1
 
     def _failing(self, write: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            if self._is_due():
+            if self.is_due():
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             return write(*args, **kwargs)
 
         return call
+
+
+def _failing_connection(disk: FailingDisk) -> type[sqlite3.Connection]:
+    def check() -> None:
+        if disk.is_due():
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error
+
+    class Cursor(sqlite3.Cursor):
+        def execute(self, *args: Any) -> sqlite3.Cursor:
+            check()
+            return super().execute(*args)
+
+        def executemany(self, *args: Any) -> sqlite3.Cursor:
+            check()
+            return super().executemany(*args)
+
+    class Connection(sqlite3.Connection):
+        def cursor(self, factory: Any = Cursor) -> Any:
+            return super().cursor(factory)
+
+        def execute(self, *args: Any) -> sqlite3.Cursor:
+            return self.cursor().execute(*args)
+
+        def executemany(self, *args: Any) -> sqlite3.Cursor:
+            return self.cursor().executemany(*args)
+
+        def commit(self) -> None:
+            check()
+            super().commit()
+
+    return Connection
 
 
 def _has_failed(result: object) -> bool:
