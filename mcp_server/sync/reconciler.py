@@ -27,10 +27,9 @@ from mcp_server.models.thread import FileStamp
 from mcp_server.storage.contracts import RolloutStore, StateStore
 from mcp_server.storage.process_liveness import has_died
 from mcp_server.storage.rules import claimable
-from mcp_server.sync import upsert
 from mcp_server.sync.backfill import BackfillWatermark
 from mcp_server.sync.lookup import moved_to
-from mcp_server.sync.upsert import BadLineSink, NameSource, SyncReport, Upserter, batches, newest_first
+from mcp_server.sync.upsert import BATCH_ROWS, BadLineSink, NameSource, SyncReport, Upserter, batches, newest_first
 
 _LEASE_MS = 120_000
 _POLL_S, _MAX_POLL_S = 0.05, 0.5
@@ -64,6 +63,7 @@ def backfill(
     closed_edges: Callable[[], Sequence[SpawnEdge]] | None = None,
     sink: BadLineSink | None = None,
     stop: threading.Event | None = None,
+    batch_rows: int = BATCH_ROWS,
 ) -> BackfillResult:
     """Build the index, or wait until another worker has built it (CODEX_SEMANTICS 3.5, 3.6).
 
@@ -79,6 +79,7 @@ def backfill(
         progress: called with the rollouts done and found, also while waiting.
         closed_edges: edges that are known as closed. They are stored before the open ones that follow from rollouts.
         stop: ends the work after the current batch; the result is `waiting`.
+        batch_rows: how many files a batch has at most.
     """
     report = progress or _ignore_progress
     deadline = time.monotonic() + wait_s
@@ -89,7 +90,14 @@ def backfill(
         before = state.backfill()
         lease = 0 if has_died(before.owner) else lease_ms
         if claimable(before, now_ms(), lease) and state.claim_backfill(owner, now_ms(), lease):
-            upserter = Upserter(rollouts, state, quiet=True, first_build=True, more_names=more_names, sink=sink)
+            upserter = Upserter(
+                *(rollouts, state),
+                quiet=True,
+                first_build=True,
+                more_names=more_names,
+                sink=sink,
+                batch_rows=batch_rows,
+            )
             build = _Build(upserter, owner, now_ms, report, stop)
             if build.run(closed_edges):
                 return build.result()
@@ -102,13 +110,19 @@ def backfill(
         delay = min(2 * delay, _MAX_POLL_S)
 
 
-def index_newest_batch(rollouts: RolloutStore, state: StateStore, *, more_names: NameSource | None = None) -> bool:
+def index_newest_batch(
+    rollouts: RolloutStore,
+    state: StateStore,
+    *,
+    more_names: NameSource | None = None,
+    batch_rows: int = BATCH_ROWS,
+) -> bool:
     """Index only the newest batch, into a store that the whole index soon replaces: enough for the first page of the
     newest threads. Returns False and does nothing if there is only one batch, which a backfill indexes as fast."""
-    coverage = BackfillWatermark(rollouts.paths, upsert.BATCH_ROWS)
-    if coverage.found <= upsert.BATCH_ROWS:
+    coverage = BackfillWatermark(rollouts.paths, batch_rows)
+    if coverage.found <= batch_rows:
         return False
-    batch = next(batches(rollouts.walk()))
+    batch = next(batches(rollouts.walk(), batch_rows))
     Upserter(rollouts, state, quiet=True, first_build=True, more_names=more_names).upsert_batch(batch, remember=False)
     last = batch[-1].path
     state.checkpoint_backfill(
@@ -130,13 +144,21 @@ def sync(
     more_names: NameSource | None = None,
     all_names: bool = False,
     sink: BadLineSink | None = None,
+    batch_rows: int = BATCH_ROWS,
 ) -> SyncReport:
     """Sync all rows: compare stamps, read the files that differ, remove rows whose file is gone, apply new names.
 
     `quiet` writes rows without events, except for threads that vanished and names that changed. `all_names` also
     applies names that have changed only in the second source.
     """
-    upserter = Upserter(rollouts, state, quiet=quiet, written_here=written_here, more_names=more_names, sink=sink)
+    upserter = Upserter(
+        *(rollouts, state),
+        quiet=quiet,
+        written_here=written_here,
+        more_names=more_names,
+        sink=sink,
+        batch_rows=batch_rows,
+    )
     upserter.sync_all()
     upserter.apply_names(whole=all_names)
     return upserter.report()
@@ -229,12 +251,13 @@ class _Build:
     def _build(self) -> bool:
         self.watermark = self.upserter.state.backfill().watermark
         rollouts, watermark = self.upserter.rollouts, self.watermark
-        coverage = BackfillWatermark(rollouts.paths, upsert.BATCH_ROWS)
+        rows = self.upserter.batch_rows
+        coverage = BackfillWatermark(rollouts.paths, rows)
         self.found = coverage.found
         self.done = 0 if watermark is None else coverage.count_done(watermark)
         self.horizon_ms = coverage.complete_since(watermark)
         self.progress(self.done, self.found)
-        behind = batches(file for file in rollouts.walk() if watermark is None or file.path < watermark)
+        behind = batches((file for file in rollouts.walk() if watermark is None or file.path < watermark), rows)
         # One batch at a time: the paths and stamps of 100,000 files alone would take 40 MB.
         while (batch := next(behind, None)) is not None:
             self.upserter.upsert_batch(batch, remember=False)

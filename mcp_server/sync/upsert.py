@@ -64,12 +64,12 @@ def newest_first(files: Iterable[RolloutFile]) -> list[RolloutFile]:
     return sorted(files, key=lambda file: file.path, reverse=True)
 
 
-def batches(files: Iterable[RolloutFile]) -> Iterator[list[RolloutFile]]:
+def batches(files: Iterable[RolloutFile], rows: int = BATCH_ROWS) -> Iterator[list[RolloutFile]]:
     """The files in batches, bounded by number and by bytes."""
     batch: list[RolloutFile] = []
     size = 0
     for file in files:
-        if batch and (len(batch) == BATCH_ROWS or size + file.stamp.size > _BATCH_BYTES):
+        if batch and (len(batch) == rows or size + file.stamp.size > _BATCH_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(file)
@@ -80,8 +80,8 @@ def batches(files: Iterable[RolloutFile]) -> Iterator[list[RolloutFile]]:
 
 @dataclass(slots=True)
 class Upserter:
-    """One run over rollout files that upserts their rows. `quiet` commits rows without deriving events. `first_build`
-    writes every row that it reads and leaves them out of the report."""
+    """One run over rollout files that upserts their rows, `batch_rows` at a time. `quiet` commits rows without deriving
+    events. `first_build` writes every row that it reads and leaves them out of the report."""
 
     rollouts: RolloutStore
     state: StateStore
@@ -90,6 +90,7 @@ class Upserter:
     written_here: Callable[[], Collection[str]] = frozenset[str]
     more_names: NameSource | None = None
     sink: BadLineSink | None = None
+    batch_rows: int = BATCH_ROWS
     _session_index: Mapping[str, str] | None = None
     _names: Mapping[str, str] = field(default_factory=dict[str, str])
     _names_known_of: frozenset[str] = frozenset()
@@ -141,7 +142,7 @@ class Upserter:
 
     def upsert(self, files: Iterable[RolloutFile]) -> None:
         """Upsert the rows of these files. Files that were damaged earlier in this run are skipped."""
-        for batch in batches(files):
+        for batch in batches(files, self.batch_rows):
             self.upsert_batch([file for file in batch if (file.path, file.stamp) not in self._damaged])
 
     def upsert_batch(self, files: Sequence[RolloutFile], *, remember: bool = True) -> None:

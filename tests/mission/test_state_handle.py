@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import anyio
@@ -18,7 +19,7 @@ from mcp_server.errors import StoreFailure
 from mcp_server.server import build_server
 from mcp_server.storage.sqlite import schema
 from mcp_server.storage.sqlite.database import StateDb
-from mcp_server.sync import upsert
+from mcp_server.sync.upsert import BATCH_ROWS
 from tests.mission.conftest import Connect, Era, Tools, rollouts
 from tests.servers import stdio_server
 from tests.stores.rollout_text import meta, text_of, user
@@ -140,18 +141,23 @@ async def test_the_handshake_waits_for_nothing_and_a_call_falls_back_to_the_file
 
 
 def plant(home: Path, day: int) -> str:
-    """A thread that was begun on a day of a month."""
-    key = f"01a20581-0000-7000-8000-{day:012}"
-    path = home / "sessions" / "2026" / "11" / f"{day:02}" / f"rollout-2026-11-{day:02}T12-00-00-{key}.jsonl"
+    """A thread that was begun on a day of a year."""
+    key, noon = f"01a20581-0000-7000-8000-{day:012}", datetime(2026, 1, 1, 12) + timedelta(day)  # noqa: DTZ001
+    path = home / f"{noon:sessions/%Y/%m/%d}" / f"rollout-{noon:%Y-%m-%dT%H-%M-%S}-{key}.jsonl"
     path.parent.mkdir(parents=True)
-    path.write_bytes(text_of(meta(key, timestamp=f"2026-11-{day:02}T12:00:00Z"), user(f"day {day}")))
+    path.write_bytes(text_of(meta(key, timestamp=f"{noon:%Y-%m-%dT%H:%M:%S}Z"), user(f"day {day}")))
     return key
+
+
+def plant_two_batches(home: Path) -> list[str]:
+    """The second batch of the index has two threads."""
+    return [plant(home, day) for day in range(BATCH_ROWS + 2)]
 
 
 async def test_the_first_list_of_a_first_start_waits_for_no_state_db(
     home: Path, era: Era, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = [plant(home, day) for day in range(1, 5)]
+    keys = plant_two_batches(home)
     may_open, real_open = threading.Event(), StateDb.open
 
     def late(path: Path, *, ruined: schema.Identity | None = None) -> StateDb:
@@ -159,15 +165,16 @@ async def test_the_first_list_of_a_first_start_waits_for_no_state_db(
         return real_open(path, ruined=ruined)
 
     monkeypatch.setattr(StateDb, "open", late)
-    monkeypatch.setattr(upsert, "BATCH_ROWS", 2)
     async with Client(build_server(replace(Config.load(home), watch=False)), mode=era) as client:
         tools = Tools(client)
         with anyio.fail_after(10):
             first = await tools("thread_list", limit=1)
         assert [thread["id"] for thread in first["data"]] == keys[-1:]
-        assert first["incomplete"] == "The index is being built: 2 of 4 rollouts are in it, and counted, so far."
+        assert first["incomplete"] == (
+            f"The index is being built: {BATCH_ROWS} of {len(keys)} rollouts are in it, and counted, so far."
+        )
         may_open.set()
-        assert await tools.listed(sort_direction="asc") == keys
+        assert await tools.listed(sort_direction="asc", limit=1) == keys[:1]
         assert await tools.listed(archived=True) == []  # that waits for the whole index
         assert (await tools("thread_list"))["incomplete"] is None
 
@@ -175,20 +182,19 @@ async def test_the_first_list_of_a_first_start_waits_for_no_state_db(
 async def test_where_no_state_db_can_be_opened_lists_come_from_the_files_and_not_from_the_first_look(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = [plant(home, day) for day in range(1, 5)]
+    keys = plant_two_batches(home)
 
     def fail(path: Path, *, ruined: schema.Identity | None = None) -> StateDb:
         raise StoreFailure("no room")
 
     monkeypatch.setattr(StateDb, "open", fail)
-    monkeypatch.setattr(upsert, "BATCH_ROWS", 2)
     async with Client(build_server(replace(Config.load(home), watch=False))) as client:
         tools = Tools(client)
         assert await tools.listed(archived=True) == []  # that waits until the state DB is given up
         first = await tools("thread_list", limit=1)
-        assert (first["total"], first["incomplete"]) == (4, None)
+        assert (first["total"], first["incomplete"]) == (len(keys), None)
         assert await tools.listed(limit=1) == keys[-1:]
-        newer = plant(home, 5)
+        newer = plant(home, len(keys))
         assert await tools.listed(limit=1) == [newer]
 
 

@@ -9,7 +9,6 @@ import threading
 from pathlib import Path
 
 import homes
-import pytest
 from homes import HOUR_MS, NOW_MS, A, B, BadLog, C, D, Home, archived_path, build, ids, path_of, rollout, row, spawned
 from msgspec.structs import replace
 
@@ -18,7 +17,6 @@ from mcp_server.models.thread import spawn_parent
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.query import Count, ThreadQuery
-from mcp_server.sync import upsert
 from mcp_server.sync.reconciler import BackfillResult, backfill, sync
 from tests.together import together
 
@@ -103,10 +101,7 @@ class TestBackfill:
         assert {(line.path, line.offset) for line in bad.lines} == {(path_of(B), 0), (path_of(C), len(good))}
         assert home.described.count(path_of(B)) == 1
 
-    def test_progress_counts_up_to_what_was_found(
-        self, home: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(upsert, "BATCH_ROWS", 2)
+    def test_progress_counts_up_to_what_was_found(self, home: Home, state: StateStore) -> None:
         for key in (A, B, C):
             home.write(path_of(key), rollout(key))
         seen: list[tuple[int, int]] = []
@@ -114,7 +109,7 @@ class TestBackfill:
         def progress(done: int, found: int) -> None:
             seen.append((done, found))
 
-        build(home, state, progress=progress)
+        build(home, state, progress=progress, batch_rows=2)
         assert seen == [(0, 3), (2, 3), (3, 3)]
 
     def test_the_newest_threads_come_first_and_archived_ones_last(self, home: Home, state: StateStore) -> None:

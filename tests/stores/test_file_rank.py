@@ -17,7 +17,6 @@ from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks
 from mcp_server.storage.query import ThreadQuery
-from mcp_server.sync import upsert
 from mcp_server.sync.doctor import examine
 from mcp_server.sync.reconciler import sync, sync_paths
 from mcp_server.sync.upsert import SyncReport
@@ -112,12 +111,11 @@ def put(home: Home, path: str, mtime_ms: int) -> None:
 @pytest.mark.parametrize("batch", [1, 256])
 @pytest.mark.parametrize("copy", MADE_BY.values(), ids=MADE_BY)
 def test_an_index_built_anew_takes_codexs_own_file_whatever_was_written_last(
-    home: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch, copy: str, batch: int, newest: str
+    home: Home, state: StateStore, copy: str, batch: int, newest: str
 ) -> None:
-    monkeypatch.setattr(upsert, "BATCH_ROWS", batch)
     put(home, OWN, NOW_MS)
     put(home, copy, NOW_MS + (HOUR_MS if newest == "copy" else -HOUR_MS))
-    build(home, state)
+    build(home, state, batch_rows=batch)
     assert chosen(home, state) == (OWN, f"said in {OWN}")
 
 

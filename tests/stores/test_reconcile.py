@@ -26,7 +26,6 @@ from msgspec.structs import replace
 
 from mcp_server.models.records import Change, SpawnEdge
 from mcp_server.storage.contracts import StateStore
-from mcp_server.sync import upsert
 from mcp_server.sync.reconciler import sync, sync_paths
 from tests.together import together
 
@@ -187,14 +186,11 @@ class TestSync:
         sync(built.rollouts, state)
         assert (row(state, C)).archived_at_ms == NOW_MS + 5
 
-    def test_many_new_files_all_get_their_rows_batch_by_batch(
-        self, home: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(upsert, "BATCH_ROWS", 4)
+    def test_many_new_files_all_get_their_rows_batch_by_batch(self, home: Home, state: StateStore) -> None:
         keys = [thread_id(n) for n in range(11)]
         for key in keys:
             home.write(path_of(key), rollout(key))
-        assert sorted((sync(home.rollouts, state)).added) == keys
+        assert sorted((sync(home.rollouts, state, batch_rows=4)).added) == keys
         assert ids(state) == set(keys)
 
 

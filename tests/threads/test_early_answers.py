@@ -19,7 +19,6 @@ from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
 from mcp_server.storage.sqlite.database import StateDb
-from mcp_server.sync import upsert
 from mcp_server.sync.backfill import ALL_ACTIVE
 from mcp_server.sync.reconciler import backfill, index_newest_batch
 from mcp_server.threads.service import Stores, ThreadService
@@ -78,7 +77,7 @@ LISTS = {
 }
 
 
-def build(home: WatchedHome, state: StateDb) -> tuple[dict[str, list[ThreadListResult]], int]:
+def build(home: WatchedHome, state: StateDb, batch_rows: int) -> tuple[dict[str, list[ThreadListResult]], int]:
     """What each list gave before each batch, where it did not wait; and how many batches there were."""
     service = service_on(home, state)
     early: dict[str, list[ThreadListResult]] = {name: [] for name in LISTS}
@@ -92,17 +91,14 @@ def build(home: WatchedHome, state: StateDb) -> tuple[dict[str, list[ThreadListR
                 early[name].append(page)
 
     home.look = look
-    backfill(home, state, owner="here", now_ms=lambda: 0)
+    backfill(home, state, owner="here", now_ms=lambda: 0, batch_rows=batch_rows)
     return early, looks
 
 
 @pytest.mark.parametrize("shift", [timedelta(hours=14), timedelta(), timedelta(hours=-12)])
-def test_an_early_page_has_the_rows_of_the_whole_index_in_every_time_zone(
-    state: StateDb, monkeypatch: pytest.MonkeyPatch, shift: timedelta
-) -> None:
-    monkeypatch.setattr(upsert, "BATCH_ROWS", 3)
+def test_an_early_page_has_the_rows_of_the_whole_index_in_every_time_zone(state: StateDb, shift: timedelta) -> None:
     home = WatchedHome(shift)
-    early, looks = build(home, state)
+    early, looks = build(home, state, batch_rows=3)
     service = service_on(home, state)
     service.catalog.attach(state)
     for name, params in LISTS.items():
@@ -123,22 +119,18 @@ def test_an_early_page_has_the_rows_of_the_whole_index_in_every_time_zone(
     assert early["archived"] == early["of a parent"] == []
 
 
-def test_an_early_page_says_how_far_the_index_is(state: StateDb, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upsert, "BATCH_ROWS", 20)
-    early, _ = build(WatchedHome(), state)
+def test_an_early_page_says_how_far_the_index_is(state: StateDb) -> None:
+    early, _ = build(WatchedHome(), state, batch_rows=20)
     (page,) = early["default"]
     assert page.incomplete == "The index is being built: 20 of 40 rollouts are in it, and counted, so far."
     assert page.total == 20
 
 
-def test_the_first_batch_alone_has_the_first_page_until_the_state_db_has_it(
-    state: StateDb, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_batch_alone_has_the_first_page_until_the_state_db_has_it(state: StateDb) -> None:
     home, newest_only = WatchedHome(), MemoryState()
     assert not index_newest_batch(home, newest_only)  # all of it is one batch
     assert newest_only.stamps() == {}
-    monkeypatch.setattr(upsert, "BATCH_ROWS", 20)
-    assert index_newest_batch(home, newest_only)
+    assert index_newest_batch(home, newest_only, batch_rows=20)
     service = service_on(home, state)
     service.catalog.newest_only = newest_only
     page = service.reader.early_list(LISTS["default"])
@@ -154,12 +146,11 @@ def test_the_first_batch_alone_has_the_first_page_until_the_state_db_has_it(
     assert (page.data, page.next_cursor, page.total) == (whole.data, whole.next_cursor, 20)
 
 
-def test_a_file_whose_name_tells_no_time_is_waited_for(state: StateDb, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upsert, "BATCH_ROWS", 3)
+def test_a_file_whose_name_tells_no_time_is_waited_for(state: StateDb) -> None:
     home = WatchedHome()
     path = next(path for path in sorted(home._files) if path.startswith("sessions"))  # pyright: ignore[reportPrivateUsage]
     home._files["sessions/0/rollout-by-hand.jsonl"] = home._files.pop(path)  # pyright: ignore[reportPrivateUsage]
-    early, _ = build(home, state)
+    early, _ = build(home, state, batch_rows=3)
     assert len(early["default"]) == len(early["all"])
 
 
@@ -174,10 +165,7 @@ def test_what_this_server_changed_meanwhile_is_waited_for(state: StateDb) -> Non
     assert service.reader.early_list(LISTS["default"]) is None
 
 
-def test_an_early_search_finds_what_is_indexed_and_says_that_there_is_more(
-    state: StateDb, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(upsert, "BATCH_ROWS", 20)
+def test_an_early_search_finds_what_is_indexed_and_says_that_there_is_more(state: StateDb) -> None:
     home = WatchedHome()
     service = service_on(home, state)
     told: list[SearchResult | None] = []
@@ -186,7 +174,7 @@ def test_an_early_search_finds_what_is_indexed_and_says_that_there_is_more(
         told.append(service.searcher.early_search(SearchParams("message")))
 
     home.look = look
-    backfill(home, state, owner="here", now_ms=lambda: 0)
+    backfill(home, state, owner="here", now_ms=lambda: 0, batch_rows=20)
     first, second = told
     assert first is not None
     assert second is not None
