@@ -22,18 +22,22 @@ Listener = Callable[[Sequence[ThreadEvent]], Awaitable[None]]
 _POLL_SECONDS = 0.25
 _BATCH = 500
 # Subscribers further behind than this many events catch up with events_read.
-_MAX_BACKLOG = 10_000
+MAX_BACKLOG = 10_000
 # Clocks of two processes may differ by this much.
 _CLOCK_MS = 1_000
-_RETRY_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
 
 class EventFeed:
-    """Follows the log and hands each new event to one listener, while there are subscribers."""
+    """Follows the log and hands each new event to one listener, while there are subscribers.
 
-    def __init__(self) -> None:
+    `max_backlog` bounds the events that it goes back in a log, `retry_seconds` is the pause after a failure.
+    """
+
+    def __init__(self, *, max_backlog: int = MAX_BACKLOG, retry_seconds: float = RETRY_SECONDS) -> None:
+        self._max_backlog, self._retry_seconds = max_backlog, retry_seconds
         self.next_append = anyio.Event()
         """Set when the log may have grown, then replaced by a new one. Take it before you read the log, so that you
         miss nothing that is appended meanwhile."""
@@ -110,10 +114,10 @@ class EventFeed:
                         await appended.wait()
             except StoreFailure as error:
                 logger.warning("the log can't be followed for the moment: %s", error)
-                await anyio.sleep(_RETRY_SECONDS)
+                await anyio.sleep(self._retry_seconds)
             except Exception as error:  # the listener failed too: it gets the next events all the same
                 failures.log(f"events up to {seq} did not reach every subscriber", error)
-                await anyio.sleep(_RETRY_SECONDS)
+                await anyio.sleep(self._retry_seconds)
 
     async def _seq_before(self, source: EventLog, last_told: int) -> int:
         """The seq to start after in a log that was not followed since `_followed_since_ms`.
@@ -122,7 +126,7 @@ class EventFeed:
         are included. An event may be handed on twice; that does no harm.
         """
         begin, since_ms = await in_worker(source.last_seq), self._followed_since_ms - _CLOCK_MS
-        last_told = max(last_told, begin - _MAX_BACKLOG)
+        last_told = max(last_told, begin - self._max_backlog)
         while begin > last_told:
             before = await in_worker(source.events_after, max(last_told, begin - _BATCH), limit=_BATCH)
             missed = [event.seq for event in before if event.seq <= begin and event.at_ms >= since_ms]

@@ -15,15 +15,17 @@ from mcp_server.models.results import EventsResult
 from mcp_server.threads.service import ThreadService
 
 MAX_WAIT_SECONDS = 50.0
+MAX_WAITERS = 256
 
 
 class EventReader:
-    """Reads the log for clients and lets them wait for the next event."""
+    """Reads the log for clients and lets them wait for the next event.
 
-    max_waiters = 256
-    """Calls that may wait at the same time. Each reads the log again whenever it has grown."""
+    `max_waiters` calls may wait at the same time. Each reads the log again whenever it has grown.
+    """
 
-    def __init__(self, service: ThreadService, feed: EventFeed) -> None:
+    def __init__(self, service: ThreadService, feed: EventFeed, max_waiters: int = MAX_WAITERS) -> None:
+        self.max_waiters = max_waiters
         self._service, self._feed = service, feed
         self._waiters = 0
         self._may_wait = True

@@ -23,9 +23,6 @@ logger = logging.getLogger(__name__)
 # `EventFeed.subscribe`: follows the log until the returned function is called.
 FollowLog = Callable[[], Callable[[], None]]
 
-# Bounds on watched resources, of one connection and of all together.
-MAX_WATCHED = 1_000
-MAX_WATCHED_BY_ALL = 10_000
 # A client that does not take an update within this time loses its subscriptions. It can catch up with events_read.
 _SEND_SECONDS = 5.0
 
@@ -67,10 +64,19 @@ class _WatchingClient:
     uris: set[str] = field(default_factory=set[str])
 
 
+@dataclass(frozen=True, slots=True)
+class WatchLimits:
+    """How many resources may be watched."""
+
+    by_one: int = 1_000
+    by_all: int = 10_000
+
+
 class Watchers:
     """Who watches which resource by `resources/subscribe`. The log is followed while anybody does."""
 
-    def __init__(self, follow_log: FollowLog) -> None:
+    def __init__(self, follow_log: FollowLog, limits: WatchLimits | None = None) -> None:
+        self.limits = limits or WatchLimits()
         self._follow_log = follow_log
         self._known: dict[int, _WatchingClient] = {}
 
@@ -83,10 +89,11 @@ class Watchers:
         known = self._known.get(key)
         watched = known.uris if known else set[str]()
         if uri not in watched:
-            if len(watched) >= MAX_WATCHED:
-                raise _too_many(f"a connection may watch {MAX_WATCHED} resources")
-            if sum(len(watcher.uris) for watcher in self._known.values()) >= MAX_WATCHED_BY_ALL:
-                raise _too_many(f"all connections together may watch {MAX_WATCHED_BY_ALL} resources")
+            limits = self.limits
+            if len(watched) >= limits.by_one:
+                raise _too_many(f"a connection may watch {limits.by_one} resources")
+            if sum(len(watcher.uris) for watcher in self._known.values()) >= limits.by_all:
+                raise _too_many(f"all connections together may watch {limits.by_all} resources")
         if known is None:
             self._known[key] = _WatchingClient(session, self._follow_log(), {uri})
             return True
@@ -115,27 +122,27 @@ class ResourceNotifier:
     def __init__(self, follow_log: FollowLog, connections: Connections) -> None:
         self.bus = FollowedBus(follow_log)
         self._connections = connections
-        self._watchers = Watchers(follow_log)
+        self.watchers = Watchers(follow_log)
 
     async def publish(self, events: Sequence[ThreadEvent]) -> None:
         for uri in dict.fromkeys(uri for event in events for uri in uris_of(event)):
             await self.bus.publish(ResourceUpdated(uri=uri))
-            for key, session in self._watchers.of(uri):
+            for key, session in self.watchers.of(uri):
                 if not await _sent_in_time(session, uri):
                     logger.warning("a client took no updates, so its resource subscriptions were dropped")
-                    self._watchers.forget(key)
+                    self.watchers.forget(key)
 
     def serve_legacy(self, server: MCPServer[Any]) -> None:
         """Register `resources/subscribe` and `resources/unsubscribe` for 2025 clients."""
 
         async def subscribe(ctx: ServerRequestContext[Any, Any], params: SubscribeRequestParams) -> EmptyResult:
             key = self._connections.key(ctx.session)
-            if self._watchers.add(key, ctx.session, str(params.uri)):
-                self._connections.on_close(ctx.session, lambda: self._watchers.forget(key))
+            if self.watchers.add(key, ctx.session, str(params.uri)):
+                self._connections.on_close(ctx.session, lambda: self.watchers.forget(key))
             return EmptyResult()
 
         async def unsubscribe(ctx: ServerRequestContext[Any, Any], params: UnsubscribeRequestParams) -> EmptyResult:
-            self._watchers.remove(self._connections.key(ctx.session), str(params.uri))
+            self.watchers.remove(self._connections.key(ctx.session), str(params.uri))
             return EmptyResult()
 
         lowlevel = server._lowlevel_server  # pyright: ignore[reportPrivateUsage] -- MCPServer has no public way yet

@@ -22,9 +22,15 @@ from mcp_server.storage.serialised import one_at_a_time
 
 # An unused subscription handle expires after this time.
 HANDLE_LIFE_MS = 3_600_000
-# Each loaded thread costs a lock file and an open descriptor.
-MAX_LOADED = 1_000
-MAX_SUBSCRIPTIONS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedLimits:
+    """How many there may be at a time."""
+
+    threads: int = 1_000
+    """Each costs a lock file and an open descriptor."""
+    subscriptions: int = 10_000
 
 
 @dataclass
@@ -125,7 +131,8 @@ class LoadedThreads:
     Order of locks: `cascade_lock`, then `exclusively`, then a loaded thread's own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: LoadedLimits | None = None) -> None:
+        self.limits = limits or LoadedLimits()
         # As in Codex, resume, archive, unarchive and delete run one at a time.
         self.cascade_lock = threading.Lock()
         self._thread_locks: dict[str, _RefCountedLock] = {}
@@ -214,8 +221,8 @@ class LoadedThreads:
     @one_at_a_time
     def check_room(self) -> None:
         """Raises LimitReached if no more threads may be loaded."""
-        if len(self._threads) >= MAX_LOADED:
-            raise LimitReached("too many loaded threads", MAX_LOADED, "unsubscribe from some with thread_unsubscribe")
+        if len(self._threads) >= (limit := self.limits.threads):
+            raise LimitReached("too many loaded threads", limit, "unsubscribe from some with thread_unsubscribe")
 
     @one_at_a_time
     def add(self, loaded: LoadedThread) -> None:
@@ -240,8 +247,8 @@ class LoadedThreads:
         Raises:
             LimitReached: too many handles.
         """
-        if len(self._handles) >= MAX_SUBSCRIPTIONS:
-            raise LimitReached("too many subscriptions", MAX_SUBSCRIPTIONS, "unsubscribe with thread_unsubscribe")
+        if len(self._handles) >= (limit := self.limits.subscriptions):
+            raise LimitReached("too many subscriptions", limit, "unsubscribe with thread_unsubscribe")
         handle = f"sub_{uuid_utils.uuid7().hex}"
         self._handles[handle] = Subscription(handle, thread_id, connection, now_ms)
         if connection is not None:

@@ -15,13 +15,15 @@ logger = logging.getLogger(__name__)
 Key = tuple[str, str, str]
 # Bounds the receipts kept while the state DB fails. If one is dropped, its claim still says that the call began.
 _MAX_UNSAVED = 1_000
-_RETRY_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 
 
 @serialised
 class Receipts:
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    """`retry_seconds`: how long nothing is saved after the state DB has failed."""
+
+    def __init__(self, catalog: Catalog, retry_seconds: float = RETRY_SECONDS) -> None:
+        self._catalog, self._retry_seconds = catalog, retry_seconds
         self._unsaved: dict[Key, tuple[Receipt, bool]] = {}
         """Receipts to save (True) and claims to release (False)."""
         self._retry_at = 0.0
@@ -71,7 +73,7 @@ class Receipts:
             self._unsaved.pop(receipt.key, None)
         except StoreFailure as error:
             logger.warning("The state DB fails: kept the receipt of a %s call for later: %s", receipt.tool, error)
-            self._retry_at = time.monotonic() + _RETRY_SECONDS
+            self._retry_at = time.monotonic() + self._retry_seconds
             self._unsaved[receipt.key] = (receipt, done)
             while len(self._unsaved) > _MAX_UNSAVED:
                 del self._unsaved[next(iter(self._unsaved))]

@@ -10,7 +10,6 @@ import anyio
 import pytest
 
 from mcp_server.errors import StoreFailure
-from mcp_server.handlers import event_feed as events
 from mcp_server.handlers.event_feed import EventFeed
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.storage.contracts import Change
@@ -107,9 +106,8 @@ async def test_who_comes_later_is_not_told_again_what_was_handed_on() -> None:
     assert told.threads == ["first", "second"]
 
 
-async def test_a_log_that_fails_for_a_while_is_followed_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "_RETRY_SECONDS", 0.01)
-    feed, log = EventFeed(), Log()
+async def test_a_log_that_fails_for_a_while_is_followed_on() -> None:
+    feed, log = EventFeed(retry_seconds=0.01), Log()
     log.failures = 3
     feed.subscribe()
     async with following(feed, log) as told:
@@ -117,11 +115,8 @@ async def test_a_log_that_fails_for_a_while_is_followed_on(monkeypatch: pytest.M
         await told.until("in spite of it")
 
 
-async def test_a_listener_that_fails_is_told_what_comes_next(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(events, "_RETRY_SECONDS", 0.01)
-    feed, log, told = EventFeed(), Log(), Told()
+async def test_a_listener_that_fails_is_told_what_comes_next(caplog: pytest.LogCaptureFixture) -> None:
+    feed, log, told = EventFeed(retry_seconds=0.01), Log(), Told()
 
     async def choosy(handed: Sequence[ThreadEvent]) -> None:
         if any(event.thread_id == "bad" for event in handed):
@@ -175,11 +170,8 @@ async def test_what_others_append_to_a_new_state_db_while_the_old_one_is_lost_is
         await told.until("while it is lost")
 
 
-async def test_a_log_is_gone_over_to_its_bound_and_what_was_told_is_not_looked_at_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(events, "_MAX_BACKLOG", 5)
-    feed, log = EventFeed(), Log()
+async def test_a_log_is_gone_over_to_its_bound_and_what_was_told_is_not_looked_at_again() -> None:
+    feed, log = EventFeed(max_backlog=5), Log()
     log.append(*(f"thread {number}" for number in range(20)))
     async with following(feed, log) as told:
         await anyio.wait_all_tasks_blocked()

@@ -6,7 +6,9 @@ The bound of a body over HTTP is with the other defences of that transport, in t
 from __future__ import annotations
 
 import warnings
+from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,13 +20,12 @@ from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 from mcp.shared.subscriptions import ResourceUpdated
 
 from mcp_server.config import Config
-from mcp_server.handlers import notifications
-from mcp_server.handlers.event_reader import EventReader
 from mcp_server.handlers.http import MAX_BODY_BYTES
-from mcp_server.server import build_server
-from mcp_server.threads import loaded as loaded_threads
+from mcp_server.handlers.notifications import WatchLimits
+from mcp_server.server import HomeServer, build_server
+from mcp_server.threads.loaded import LoadedLimits
 from tests.bare import bare, request
-from tests.mission.conftest import Refused, Tools
+from tests.mission.conftest import Era, Refused, Tools
 
 pytestmark = pytest.mark.anyio
 
@@ -38,12 +39,28 @@ async def test_a_line_over_stdio_that_is_too_long_is_answered_and_ends_the_conne
     assert "a message of more than 33554432 bytes; the connection ends here" in answer["error"]["message"]
 
 
-async def test_one_thread_too_many_is_refused_and_the_others_stay(
-    tools: Tools, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def server(home: Path) -> HomeServer:
+    return build_server(replace(Config.load(home), watch=False))
+
+
+@pytest.fixture
+async def tools(server: HomeServer, era: Era) -> AsyncIterator[Tools]:
+    async with Client(server, mode=era) as client:
+        yield Tools(client)
+
+
+@pytest.fixture
+async def other(server: HomeServer, era: Era) -> AsyncIterator[Tools]:
+    """Another client of the same server."""
+    async with Client(server, mode=era) as client:
+        yield Tools(client)
+
+
+async def test_one_thread_too_many_is_refused_and_the_others_stay(server: HomeServer, tools: Tools) -> None:
     stored = await tools.written()
     await tools("thread_unsubscribe", thread_id=stored)
-    monkeypatch.setattr(loaded_threads, "MAX_LOADED", 1)
+    server.app.service.loaded.limits = LoadedLimits(threads=1)
     loaded = await tools.start()
     for call in (
         partial(tools, "thread_start"),
@@ -58,11 +75,9 @@ async def test_one_thread_too_many_is_refused_and_the_others_stay(
     assert (await tools("thread_resume", thread_id=stored))["thread"]["id"] == stored
 
 
-async def test_one_handle_too_many_is_refused_and_the_others_hold(
-    tools: Tools, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_handle_too_many_is_refused_and_the_others_hold(server: HomeServer, tools: Tools) -> None:
     thread_id = await tools.written()
-    monkeypatch.setattr(loaded_threads, "MAX_SUBSCRIPTIONS", 1)
+    server.app.service.loaded.limits = LoadedLimits(subscriptions=1)
     for call in (partial(tools, "thread_start"), partial(tools, "thread_resume", thread_id=thread_id)):
         with pytest.raises(Refused, match="too many subscriptions: the limit is 1") as refused:
             await call()
@@ -71,11 +86,10 @@ async def test_one_handle_too_many_is_refused_and_the_others_hold(
 
 
 async def test_one_waiter_too_many_is_refused_at_once_and_the_others_still_hear(
-    two: tuple[Tools, Tools], monkeypatch: pytest.MonkeyPatch
+    server: HomeServer, tools: Tools, other: Tools
 ) -> None:
-    one, other = two
-    monkeypatch.setattr(EventReader, "max_waiters", 1)
-    after = (await one("events_read", limit=100))["last_seq"]
+    server.app.events.max_waiters = 1
+    after = (await tools("events_read", limit=100))["last_seq"]
     heard: list[str] = []
     started: list[str] = []
     refused: list[Refused] = []
@@ -91,10 +105,10 @@ async def test_one_waiter_too_many_is_refused_at_once_and_the_others_still_hear(
 
     with anyio.fail_after(20):
         async with anyio.create_task_group() as waiters:
-            waiters.start_soon(wait, one)
+            waiters.start_soon(wait, tools)
             waiters.start_soon(wait, other)
             await one_is_refused.wait()
-            started.append(await one.start())
+            started.append(await tools.start())
     assert [refusal.code for refusal in refused] == ["limit_reached"]
     assert "too many calls wait for events: the limit is 1; read without wait_seconds" in refused[0].sentence
     assert heard == started
@@ -120,12 +134,11 @@ async def test_one_listen_stream_too_many_is_refused_and_the_others_are_told(
             assert await anext(aiter(stream)) == ResourceUpdated(uri="threads://recent")
 
 
-@pytest.mark.parametrize("bound", ["MAX_WATCHED", "MAX_WATCHED_BY_ALL"])
+@pytest.mark.parametrize("limits", [WatchLimits(by_one=2), WatchLimits(by_all=2)])
 async def test_one_watched_resource_too_many_is_refused_and_one_less_makes_room(
-    home: Path, bound: str, monkeypatch: pytest.MonkeyPatch
+    server: HomeServer, limits: WatchLimits
 ) -> None:
-    monkeypatch.setattr(notifications, bound, 2)
-    server = build_server(Config.load(home))
+    server.runtime.notifier.watchers.limits = limits
     with warnings.catch_warnings(action="ignore", category=MCPDeprecationWarning):
         async with Client(server, mode="legacy") as client:
             watch = client.session.subscribe_resource  # pyright: ignore[reportDeprecated] -- 2025

@@ -10,6 +10,7 @@ from mcp_server.errors import WriteFailed
 from mcp_server.models.records import Receipt
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
+from mcp_server.threads.receipts import Receipts
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.worlds import clock
@@ -52,15 +53,14 @@ def service(state: Stubborn) -> ThreadService:
 
 
 @pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mcp_server.threads.receipts._RETRY_SECONDS", 0.0)
+def receipts(service: ThreadService) -> Receipts:
+    """They try again at once."""
+    return Receipts(service.catalog, retry_seconds=0.0)
 
 
-@pytest.mark.usefixtures("at_once")
 def test_an_outcome_that_can_not_be_written_is_known_all_the_same_and_written_later(
-    state: Stubborn, service: ThreadService
+    state: Stubborn, receipts: Receipts
 ) -> None:
-    receipts = service.receipts
     assert receipts.claim(CLAIM, None) == CLAIM
     state.full = True
     receipts.settle(DONE)
@@ -71,9 +71,7 @@ def test_an_outcome_that_can_not_be_written_is_known_all_the_same_and_written_la
     assert state.receipts("client", "r") == [DONE]
 
 
-@pytest.mark.usefixtures("at_once")
-def test_a_claim_that_can_not_be_taken_back_yet_stands_in_nobodys_way(state: Stubborn, service: ThreadService) -> None:
-    receipts = service.receipts
+def test_a_claim_that_can_not_be_taken_back_yet_stands_in_nobodys_way(state: Stubborn, receipts: Receipts) -> None:
     receipts.claim(CLAIM, None)
     state.full = True
     receipts.release(CLAIM)

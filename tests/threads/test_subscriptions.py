@@ -8,8 +8,7 @@ from mcp_server.errors import LimitReached
 from mcp_server.models.params import Caller, StartParams
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.threads import loaded
-from mcp_server.threads.loaded import HANDLE_LIFE_MS
+from mcp_server.threads.loaded import HANDLE_LIFE_MS, LoadedLimits, LoadedThread
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 
@@ -90,7 +89,7 @@ def test_a_thread_that_can_not_be_closed_keeps_no_other_loaded(
     service.lifecycle.unsubscribe_connection("stdio")
     real = service.lifecycle.close
 
-    def choosy(one: loaded.LoadedThread) -> None:
+    def choosy(one: LoadedThread) -> None:
         if one.thread.id == bad:
             raise ZeroDivisionError("a mistake of ours")
         real(one)
@@ -130,15 +129,14 @@ def test_one_connection_leaving_keeps_the_thread_for_another(service: ThreadServ
     assert service.loaded.ids() == []
 
 
-def test_loaded_threads_and_subscriptions_are_bounded(service: ThreadService, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loaded, "MAX_LOADED", 2)
+def test_loaded_threads_and_subscriptions_are_bounded(service: ThreadService) -> None:
+    service.loaded.limits = LoadedLimits(threads=2)
     for _ in range(2):
         start(service, ANONYMOUS)
     with pytest.raises(LimitReached, match="thread_unsubscribe"):
         start(service, ANONYMOUS)
     assert len(service.loaded.ids()) == 2
-    monkeypatch.setattr(loaded, "MAX_LOADED", 10)
-    monkeypatch.setattr(loaded, "MAX_SUBSCRIPTIONS", 2)
+    service.loaded.limits = LoadedLimits(threads=10, subscriptions=2)
     with pytest.raises(LimitReached):
         start(service, ANONYMOUS)
     assert len(service.loaded.ids()) == 2
