@@ -33,7 +33,7 @@ def test_a_draft_that_is_not_made_one_leaves_nothing(store: RolloutStore) -> Non
     store.create(PATH_A, META)
 
 
-def test_where_a_part_can_not_be_had_there_is_no_draft(store: RolloutStore) -> None:
+def test_a_draft_whose_parts_fail_leaves_nothing(store: RolloutStore) -> None:
     def broken() -> Generator[bytes]:
         yield LONG
         yield LONG

@@ -320,7 +320,7 @@ def test_a_thread_that_others_began_is_announced_once_it_has_a_message(state: St
 
 
 @pytest.mark.parametrize("told", ["größer", "\0", "\ud800 alone", 2**70, -(2**63), 0.1, None, [{"deep": [1]}]])
-def test_what_an_event_tells_comes_back(state: StateStore, told: object) -> None:
+def test_the_payload_of_an_event_comes_back_as_it_was(state: StateStore, told: object) -> None:
     state.commit(Change(events=(ThreadEvent("thread/closed", "a", {"told": told}),)))
     assert [event.payload for event in state.events_after(0, limit=9)] == [{"told": told}]
 
@@ -338,7 +338,7 @@ def test_threads_make_no_events_and_observed_ones_those_of_the_difference(state:
     assert (state.events_after(0, limit=10))[-2:] == back
 
 
-def test_what_two_observers_see_at_once_is_announced_once(state: StateStore) -> None:
+def test_a_change_that_several_observe_at_once_is_announced_once(state: StateStore) -> None:
     state.commit(Change(threads=(thread("a"),)))
 
     def observe() -> None:

@@ -195,7 +195,7 @@ def test_pages_are_cut_by_the_place_that_the_last_one_ended_at(state: StateStore
     assert len(found(state, "words", before=2**70)) == 7
 
 
-def test_what_tools_said_is_offered_on_request_among_the_rest(state: StateStore) -> None:
+def test_texts_of_tools_are_offered_on_request_among_the_rest(state: StateStore) -> None:
     state.commit(Change(threads=(thread("a"),)))
     said, tool = pieces("said words"), pieces("", "tool words", tools=True)[1]
     state.step([step("a", (), *said, tool)])

@@ -134,7 +134,7 @@ def test_a_text_comes_with_the_turn_that_it_is_told_in_while_that_is_there(state
     assert [place.span for place in state.places(TextQuery(("words",), ThreadQuery()))] == [None, None]
 
 
-def test_what_is_told_of_a_turn_comes_back_as_it_was_taken_in(state: StateStore) -> None:
+def test_the_facts_of_a_turn_come_back_as_they_were_stored(state: StateStore) -> None:
     facts = TurnFacts(
         status="failed",
         started_at=1,
@@ -171,7 +171,7 @@ def test_a_row_is_unread_until_its_file_is_indexed_as_the_row_tells_of_it(state:
     assert left(state) == (["old"], 1, 2)
 
 
-def test_what_is_indexed_of_a_moved_file_holds_if_it_was_the_whole(state: StateStore) -> None:
+def test_the_index_of_a_moved_file_holds_if_it_was_the_whole(state: StateStore) -> None:
     names = ("whole", "grown", "behind", "unread")
     state.commit(Change(threads=tuple(thread(name) for name in names)))
     state.step([step("whole"), step("grown"), step("behind", mark=mark("behind", stamp=FileStamp(1_000, 1)))])
@@ -212,7 +212,7 @@ def test_a_thread_that_goes_takes_its_index_along_and_no_other(state: StateStore
     assert left(state) == (["a"], 1, 1)
 
 
-def test_nothing_stays_of_a_thread_that_was_deleted_while_it_was_read(state: StateStore) -> None:
+def test_a_thread_that_was_deleted_while_it_was_read_leaves_no_index(state: StateStore) -> None:
     state.commit(Change(threads=(thread("a"), thread("b"))))
     state.commit(Change(forgotten=("a",), tombstones=("a",)))
     words = TextChunk(50, 60, 70, "some words")

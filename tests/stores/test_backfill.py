@@ -45,7 +45,7 @@ class TestBackfill:
         archived = row(state, B)
         assert archived.archived_at_ms == archived.updated_at_ms
 
-    def test_it_makes_no_events(self, home: Home, state: StateStore) -> None:
+    def test_a_backfill_makes_no_events(self, home: Home, state: StateStore) -> None:
         home.write(path_of(A), rollout(A))
         home.write(archived_path(B), rollout(B))
         home.name(A, "Named")
@@ -118,7 +118,7 @@ class TestBackfill:
         build(home, state)
         assert home.described == [path_of(B), path_of(A), archived_path(C)]
 
-    def test_it_resumes_behind_the_watermark(self, home: Home, state: StateStore) -> None:
+    def test_a_backfill_resumes_behind_the_watermark(self, home: Home, state: StateStore) -> None:
         # peer case 239
         for key in (A, B, C):
             home.write(path_of(key), rollout(key))

@@ -33,7 +33,7 @@ def horizons(paths: Sequence[str], every: int = 1) -> list[int | None]:
     return [coverage.complete_since(done) for done in (None, *paths)]
 
 
-def test_it_is_the_newest_name_that_is_left_and_what_time_zones_may_add() -> None:
+def test_the_watermark_is_the_newest_name_left_and_what_time_zones_may_add() -> None:
     paths = [path("2026-01-02T03-00-00", C), path("2026-01-02T01-00-00", B), path("2026-01-01T00-00-00", A)]
     newest, second, third, after_all = horizons(paths)
     assert newest == at("2026-01-02T03-00-00") + SLACK_MS
@@ -74,14 +74,16 @@ def test_a_part_in_hand_counts_as_left_until_its_last_path_is_done() -> None:
     assert horizons(paths, every=2) == [first, first, third, third, ALL_ACTIVE]
 
 
-def test_it_counts_what_is_done() -> None:
+def test_the_watermark_counts_the_paths_done() -> None:
     paths = [path("2026-01-02T03-00-00", C), path("2026-01-02T01-00-00", B), path("2026-01-01T00-00-00", A)]
     coverage = BackfillWatermark(lambda: iter(paths))
     assert [coverage.count_done(done) for done in paths] == [1, 2, 3]
 
 
 @given(st.sets(st.tuples(st.integers(0, 23), st.sampled_from((A, B, C)), st.booleans()), max_size=8), st.integers(1, 4))
-def test_it_never_lies_before_an_active_file_that_is_left(rows: set[tuple[int, str, bool]], every: int) -> None:
+def test_the_watermark_never_lies_before_an_active_file_that_is_left(
+    rows: set[tuple[int, str, bool]], every: int
+) -> None:
     paths = sorted(
         (
             path(f"2026-01-02T{hour:02}-00-00", key, "archived_sessions" if archived else "sessions/2026/01/02")

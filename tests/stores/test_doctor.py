@@ -222,7 +222,7 @@ class TestExamine:
 
 
 class TestRepair:
-    def test_it_mends_everything_that_can_be_mended_and_says_what_it_did(
+    def test_a_repair_mends_everything_that_can_be_mended_and_says_what_it_did(
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
         disorder(built)

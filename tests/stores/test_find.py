@@ -158,6 +158,6 @@ class TestManyAtOnce:
         assert isinstance(changed := found[B], StoredThread)
         assert changed.preview == "changed again"
 
-    def test_what_was_deleted_stays_so_whatever_lies_there(self, built: Home, state: StateStore) -> None:
+    def test_a_deleted_thread_is_not_found_though_its_file_is_there(self, built: Home, state: StateStore) -> None:
         state.commit(Change(forgotten=(A,), tombstones=(A,)))
         assert paths_of(built, state, [A, B]) == {A: None, B: path_of(B)}

@@ -69,9 +69,7 @@ def test_every_list_walks_along_an_index_and_sorts_nothing(db: StateDb) -> None:
 
 
 @pytest.mark.parametrize("restriction", [{"search_term": "same"}, {"since_ms": 0}, {"search_term": "me"}])
-def test_what_only_a_look_at_each_row_would_tell_is_counted_to_a_bound(
-    db: StateDb, restriction: dict[str, Any]
-) -> None:
+def test_a_count_that_needs_every_row_ends_at_a_bound(db: StateDb, restriction: dict[str, Any]) -> None:
     rows = [thread(f"{n:04}", preview="the same", created_at_ms=n) for n in range(COUNTED)]
     db.commit(Change(threads=tuple(rows)))
     query = ThreadQuery(**restriction, limit=2)

@@ -36,7 +36,7 @@ def refresh(fresh: Freshness, state: StateStore) -> list[SyncReport]:
     return fresh.refresh(state, written_here=nobody)
 
 
-def test_what_is_no_thread_is_read_once(tmp_path: Path, home: HomeOnDisk, fresh: Freshness) -> None:
+def test_a_file_without_a_thread_is_read_once(tmp_path: Path, home: HomeOnDisk, fresh: Freshness) -> None:
     state = MemoryState()
     home.write(path_of(A), rollout(A))
     home.write(path_of(B), b"{}\n")
@@ -137,7 +137,7 @@ def test_a_look_that_fails_is_made_good_by_the_next(home: HomeOnDisk, fresh: Fre
     assert [report.added for report in refresh(fresh, state)] == [(A,)]
 
 
-def test_where_very_much_has_come_the_newest_of_it_is_taken_in_first(tmp_path: Path, home: HomeOnDisk) -> None:
+def test_a_refresh_that_runs_out_of_time_indexes_the_newest_files_first(tmp_path: Path, home: HomeOnDisk) -> None:
     fresh, state = Freshness(tmp_path, tmp_path, home.rollouts, None, batch_files=2, seconds=0.0), MemoryState()
     ids = [thread_id(n) for n in range(5)]
     for n, key in enumerate(ids):

@@ -144,7 +144,7 @@ def test_a_stale_lock_file_has_no_holder_and_can_be_taken(locks: CodexWriterLock
     assert not file(tmp_path).exists()
 
 
-def test_what_is_not_a_thread_lock_is_left_out(locks: CodexWriterLocks, tmp_path: Path) -> None:
+def test_a_file_that_is_no_thread_lock_is_left_out(locks: CodexWriterLocks, tmp_path: Path) -> None:
     folder = file(tmp_path).parent
     with another_process(folder / ".coordination.lock"), another_process(folder / "other.lock"):
         assert locks.foreign() == {}

@@ -291,15 +291,13 @@ class TestSyncPaths:
         assert set(report.moved) == set(many)
         assert set(built.described) == {archived_path(key) for key in many}
 
-    def test_where_very_many_threads_went_is_found_by_a_sync_of_everything(
-        self, built: Home, state: StateStore
-    ) -> None:
+    def test_very_many_lost_threads_are_found_by_a_full_sync(self, built: Home, state: StateStore) -> None:
         many = self.moved_away(built, state)
         built.write(path_of(D), rollout(D))
         report = sync_paths(built.rollouts, state, [path_of(key) for key in many])
         assert (set(report.moved), report.added) == (set(many), (D,))
 
-    def test_what_the_rows_tell_already_is_not_read_again(self, built: Home, state: StateStore) -> None:
+    def test_a_file_with_the_stamp_of_its_row_is_not_read_again(self, built: Home, state: StateStore) -> None:
         many = self.moved_away(built, state)
         sync(built.rollouts, state)
         built.described.clear()

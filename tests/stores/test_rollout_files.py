@@ -76,7 +76,7 @@ def test_a_draft_has_a_hidden_name_and_keeps_none(files: RolloutFiles, tmp_path:
     assert list((tmp_path / FOLDER).iterdir()) == []
 
 
-def test_what_little_is_refused_has_touched_nothing(files: RolloutFiles, tmp_path: Path) -> None:
+def test_a_short_draft_whose_parts_fail_has_touched_nothing(files: RolloutFiles, tmp_path: Path) -> None:
     def parts() -> Generator[bytes]:
         yield META
         raise ValueError("no more")

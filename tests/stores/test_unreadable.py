@@ -27,7 +27,7 @@ home, built = homes.home, homes.built
 STAMP = FileStamp(1, 2)
 
 
-def test_what_is_noted_is_told_by_path_and_replaces_what_was_known(state: StateStore) -> None:
+def test_notes_of_unreadable_files_come_by_path_and_replace_older_ones(state: StateStore) -> None:
     first, second = Unreadable("sessions/b", STAMP, 5, "is odd"), Unreadable("sessions/a", None, 0, "can't be read")
     state.note_unreadable([first, second])
     assert state.unreadable() == [second, first]
@@ -44,7 +44,7 @@ def test_a_first_build_remembers_what_it_could_not_read(home: Home, state: State
     assert told.stamp is not None
 
 
-def test_what_is_remembered_is_not_read_again_until_it_changes(built: Home, state: StateStore) -> None:
+def test_an_unreadable_file_is_not_read_again_until_it_changes(built: Home, state: StateStore) -> None:
     built.write(path_of(E), b"{nope\n")
     assert [bad.path for bad in (sync(built.rollouts, state)).damaged] == [path_of(E)]
     built.described.clear()
@@ -55,7 +55,7 @@ def test_what_is_remembered_is_not_read_again_until_it_changes(built: Home, stat
     assert state.unreadable() == []
 
 
-def test_what_is_gone_is_forgotten(built: Home, state: StateStore) -> None:
+def test_an_unreadable_file_that_is_gone_is_forgotten(built: Home, state: StateStore) -> None:
     built.write(path_of(E), b"{nope\n")
     sync(built.rollouts, state)
     built.erase(path_of(E))
@@ -72,7 +72,7 @@ def test_a_row_whose_file_can_not_be_read_any_more_stays_and_is_told_as_changed(
     assert [bad.path for bad in report.malformed] == [path_of(A)]
 
 
-def test_what_the_system_refused_is_tried_again_at_each_look(
+def test_a_file_that_the_system_refused_is_tried_again_at_each_sync(
     built: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(files: list[RolloutFile]) -> list[BadLine]:
@@ -88,7 +88,7 @@ def test_what_the_system_refused_is_tried_again_at_each_look(
 
 
 @pytest.mark.parametrize("again", ["a repair", "a new build"])
-def test_all_is_tried_again_by(again: str, built: Home, state: StateStore) -> None:
+def test_unreadable_files_are_all_tried_again_by(again: str, built: Home, state: StateStore) -> None:
     built.write(path_of(E), b"{nope\n")
     sync(built.rollouts, state)
     built.described.clear()

@@ -74,7 +74,7 @@ def test_a_file_that_another_program_writes_gets_a_row(tmp_path: Path) -> None:
         assert ids(state) == {A}
 
 
-def test_what_is_in_a_folder_before_the_system_watches_it_gets_a_row(tmp_path: Path) -> None:
+def test_a_file_in_a_new_folder_that_is_not_watched_yet_gets_a_row(tmp_path: Path) -> None:
     """As on the first thread of a day, or of a home: the system tells of the new folder, and not of what is in it."""
 
     def of_the_folder_alone(*_: Any, stop_event: threading.Event, **__: Any) -> Generator[Changes]:
@@ -89,7 +89,7 @@ def test_what_is_in_a_folder_before_the_system_watches_it_gets_a_row(tmp_path: P
         assert ids(state) == {A}
 
 
-def test_what_comes_with_the_folder_of_all_threads_gets_a_row(tmp_path: Path) -> None:
+def test_a_file_that_comes_with_the_sessions_folder_gets_a_row(tmp_path: Path) -> None:
     state, telling = MemoryState(), Telling()
     with watching(tmp_path, state, notices=telling):
         assert telling.begun.wait(_SECONDS)

@@ -73,7 +73,7 @@ def test_a_sign_that_is_deleted_ends_the_turn_and_frees_it(sign: Path) -> None:
     assert other.acquire()
 
 
-def test_who_cannot_give_a_sign_does_not_keep_the_turn_from_others(sign: Path) -> None:
+def test_a_process_that_can_not_write_its_heartbeat_keeps_no_lease(sign: Path) -> None:
     one, other = WatcherLease(sign), WatcherLease(sign)
     sign.mkdir()
     assert not one.acquire()

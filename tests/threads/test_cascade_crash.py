@@ -192,7 +192,7 @@ def test_a_start_that_finishes_nothing_changes_nothing(home: Home) -> None:
     assert home.state.last_seq() == seq
 
 
-def test_what_another_process_is_still_at_is_left_to_it(home: Home) -> None:
+def test_an_operation_that_another_process_runs_is_left_to_it(home: Home) -> None:
     ids = home.plant(*TREE)
     operation = begun(home, ids)
     at_work = home.locks()

@@ -85,7 +85,7 @@ def test_killed_before_the_rows_follow_the_next_start_lets_them(
 
 
 @pytest.mark.parametrize("kind", ["name", "git"])
-def test_what_can_not_be_finished_does_not_stay_in_the_journal(planted: tuple[Home, list[str]], kind: str) -> None:
+def test_an_operation_that_can_not_be_finished_leaves_the_journal(planted: tuple[Home, list[str]], kind: str) -> None:
     home, ids = planted
     with pytest.raises(Killed):
         call(service(home, Faults(stop=kind)), kind, ids[3])

@@ -154,7 +154,7 @@ def test_a_file_whose_name_tells_no_time_is_waited_for(state: StateDb) -> None:
     assert len(early["default"]) == len(early["all"])
 
 
-def test_what_this_server_changed_meanwhile_is_waited_for(state: StateDb) -> None:
+def test_an_early_list_waits_after_a_change_of_this_server(state: StateDb) -> None:
     home = WatchedHome()
     service = service_on(home, state)
     backfill(home, state, owner="here", now_ms=lambda: 0)

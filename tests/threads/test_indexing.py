@@ -92,7 +92,7 @@ def test_the_last_changed_threads_are_indexed_first_until_none_is_left(home: Hom
     assert place.thread.id == thread_id(70)
 
 
-def test_what_changed_a_moment_ago_and_what_this_process_writes_waits(home: Home) -> None:
+def test_threads_that_changed_a_moment_ago_or_are_written_here_wait(home: Home) -> None:
     home.put(1, at=time.time())
     home.put(2, at=time.time() - QUIET_SECONDS - 1)
     home.put(3)
@@ -142,7 +142,7 @@ def test_a_fork_whose_base_can_not_be_read_stops_nothing(home: Home) -> None:
     assert 2 in home.indexed()
 
 
-def test_what_the_state_db_did_not_take_is_tried_again(home: Home) -> None:
+def test_an_update_that_the_state_db_refused_is_tried_again(home: Home) -> None:
     home.put(1)
     home.seen()
     with closing(sqlite3.connect(home.db_path, isolation_level=None)) as db:
@@ -257,7 +257,7 @@ def keeping_indexed(home: Home) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
-def test_where_a_killed_process_ended_the_next_goes_on(home: Home) -> None:
+def test_a_process_goes_on_with_the_index_where_a_killed_one_ended(home: Home) -> None:
     count = 1_000
     for number in range(count):
         home.put(number, thread(number, *(user(f"words of {number} " + "and more " * 30) for _ in range(5))))

@@ -91,7 +91,7 @@ def test_a_claim_that_can_not_be_written_is_refused(state: Stubborn, service: Th
     assert service.receipts.find("client", "r") == []
 
 
-def test_what_was_done_before_the_state_db_was_there_is_remembered_after(state: Stubborn) -> None:
+def test_a_receipt_from_before_the_state_db_was_open_is_found_after(state: Stubborn) -> None:
     stores = Stores(MemoryRollouts(), MemoryLocks(), None, MemoryState(), MemoryRollouts)
     service = ThreadService(stores, defaults=Defaults(cwd="/work"), now_ms=clock())
     service.receipts.claim(CLAIM, None)
