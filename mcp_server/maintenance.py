@@ -179,7 +179,7 @@ def _reindex(config: Config) -> int:
                 more_names=codex.names,
                 closed_edges=codex.closed_edges,
             )
-            bar = progress.add_task("reading histories", total=state.unread_count())
+            bar = progress.add_task("reading histories", total=state.progress().unread)
             indexer = Indexer(RolloutFiles(config.home), state)
             while done := indexer.step():
                 progress.advance(bar, done)

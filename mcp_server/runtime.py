@@ -330,7 +330,7 @@ class Runtime:
                 codex=self.codex.rows,
             )
             report, repaired = done.after or done.before, done.counts()
-        histories = {"indexed": state.indexed_count(), "unread": state.unread_count()} if state else {}
+        histories = state.progress()._asdict() if state else {}
         status = status_of(self.config, report, len(self.service.loaded.ids()), histories, repaired)
         return replace(status, notes=self._home_notes())
 

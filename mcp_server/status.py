@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from mcp_server.codex.files import RolloutFile
+from mcp_server.codex.files import RolloutRef
 from mcp_server.config import Config, package_version
 from mcp_server.models.results import BadLineInfo, LockInfo, SizeInfo, StatusResult
 from mcp_server.storage.files.locks import holder_sentence
@@ -46,7 +46,7 @@ def status_of(
     )
 
 
-def is_small(files: Iterable[RolloutFile]) -> bool:
+def is_small(files: Iterable[RolloutRef]) -> bool:
     """Whether the files are few and small enough to read every line for each status."""
     size = 0
     for number, file in enumerate(files, start=1):

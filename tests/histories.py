@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from mcp_server.codex.files import BadLine
+from mcp_server.codex.files import BadLine, RolloutRef
 from mcp_server.codex.fork import HistoryCopy
 from mcp_server.codex.lines import RolloutLine
 from mcp_server.models.thread import StoredThread, Thread
@@ -40,7 +40,7 @@ def read_history(
 ) -> WholeHistory:
     def source(rollout_id: str) -> Source | None:
         base = base_of(rollout_id)
-        return base and Source(base.path, base.history_base)
+        return base and Source(RolloutRef(base.path), base.history_base)
 
     text = history_text(rollouts, thread, source)
     history = open_history(MemoryHistory(), text, active_turn_id)

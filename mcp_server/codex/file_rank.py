@@ -10,7 +10,15 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from mcp_server.codex.paths import ARCHIVED, COMPRESSED, active_date, is_archived, revert_order, thread_id_of
+from mcp_server.codex.paths import (
+    ARCHIVED,
+    COMPRESSED,
+    active_date,
+    is_archived,
+    revert_order,
+    thread_id_of,
+    uncompressed,
+)
 
 _OWN_NAME = re.compile(r"rollout-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-[0-9a-f-]{36}(?:_[0-9a-f-]{36})?\.jsonl(?:\.zst)?")
 
@@ -41,7 +49,7 @@ def rank_of(path: str, thread_id: str) -> FileRank:
         name_kind=2 if not own else 0 if _OWN_NAME.fullmatch(name) else 1,
         reverts=-int(revert.replace("-", ""), 16) if revert else 0,
         misplaced=folder not in (ARCHIVED, active_date(name)),
-        name=name.removesuffix(".zst") if name.endswith(COMPRESSED) else name,
+        name=uncompressed(name),
         compressed=name.endswith(COMPRESSED),
         archived=is_archived(path),
         path=path,

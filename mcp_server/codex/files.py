@@ -6,19 +6,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import structs
 
 from mcp_server.codex.file_rank import rank_of
-from mcp_server.codex.paths import is_archived, thread_id_of
+from mcp_server.codex.paths import is_archived, is_text, rollout_id_of, thread_id_of
 from mcp_server.models.thread import FileStamp, StoredThread
 
 MAX_BAD_LINES = 1_000
+NO_VERSION = FileStamp(0, 0)
 
 
-class RolloutFile(msgspec.Struct, frozen=True, gc=False):
-    """A rollout file as a listing of the folders shows it."""
+class RolloutRef(msgspec.Struct, frozen=True, gc=False):
+    """A rollout: where it is, and in which version. Only a home looks into either; others hand it back."""
 
     path: str
-    stamp: FileStamp
+    stamp: FileStamp = NO_VERSION
 
     @property
     def thread_id(self) -> str | None:
@@ -26,11 +28,42 @@ class RolloutFile(msgspec.Struct, frozen=True, gc=False):
         return thread_id_of(self.path.rpartition("/")[2])
 
     @property
+    def rollout_id(self) -> str | None:
+        """The id by which other rollouts borrow from it, if its name has one."""
+        return rollout_id_of(self.path)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is plain text, neither compressed nor a document."""
+        return is_text(self.path)
+
+    @property
+    def version(self) -> FileStamp:
+        """If it differs, the rollout has changed."""
+        return self.stamp
+
+    @property
+    def size(self) -> int:
+        """Its bytes, as stored."""
+        return self.stamp.size
+
+    @property
     def archived(self) -> bool:
         return is_archived(self.path)
 
 
-def current_first(files: Iterable[RolloutFile], thread_id: str | None = None) -> list[RolloutFile]:
+def rollout_of(thread: StoredThread) -> RolloutRef:
+    """The rollout of a thread, in the version that the thread was read from."""
+    return RolloutRef(thread.path, thread.stamp)
+
+
+def with_rollout(thread: StoredThread, rollout: RolloutRef) -> StoredThread:
+    """The thread after its rollout was written or moved by its own writer."""
+    written_at_ms = rollout.stamp.mtime_ns // 1_000_000
+    return structs.replace(thread, path=rollout.path, stamp=rollout.stamp, updated_at_ms=written_at_ms)
+
+
+def current_first(files: Iterable[RolloutRef], thread_id: str | None = None) -> list[RolloutRef]:
     """The files of one thread by rank, the current one first. Without an id, each file counts for the thread that its
     name tells."""
     return sorted(files, key=lambda file: rank_of(file.path, thread_id or file.thread_id or ""))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from mcp_server.codex.fields import mapping_of, mappings_of, part_texts, text_of
-from mcp_server.codex.files import BadLine, RolloutFile, add_bad_line
+from mcp_server.codex.files import BadLine, RolloutRef, add_bad_line
 from mcp_server.codex.lines import (
     MalformedLine,
     RawLine,
@@ -111,7 +111,7 @@ class MetadataBuilder:
                 ]
             self._apply(line)
 
-    def thread(self, file: RolloutFile, base_preview: str, base_recorded: Json) -> StoredThread:
+    def thread(self, file: RolloutRef, base_preview: str, base_recorded: Json) -> StoredThread:
         """The thread that the rollout holds. A fork by `history_base` borrows preview and settings from its base; its
         own settings come after those.
 

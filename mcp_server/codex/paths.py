@@ -86,6 +86,11 @@ def is_text(path: str) -> bool:
     return not path.endswith((COMPRESSED, DOCUMENT))
 
 
+def uncompressed(path: str) -> str:
+    """The path of the plain rollout that a compressed one holds; of another rollout its own."""
+    return path.removesuffix(".zst") if path.endswith(COMPRESSED) else path
+
+
 def is_plain(path: str) -> bool:
     """Whether a path, or a name, can be stored and shown: it has no backslash and no null character, and is UTF-8 on
     disk (Python reads other bytes as lone surrogates)."""

@@ -20,8 +20,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import cache, wraps
-from typing import Any
+from functools import cache, partial, wraps
+from typing import Any, TypeVar
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
@@ -36,6 +36,7 @@ from mcp_server.models.times import now_ms, rfc3339
 from mcp_server.storage.process_liveness import has_died, worker_name
 from mcp_server.threads.receipts import Key
 from mcp_server.threads.service import ThreadService
+from mcp_server.threads.unit_of_work import receipt_of
 
 MAX_REQUEST_ID = 200
 _META_CLIENT_ID = "threadstore/clientId"
@@ -55,6 +56,7 @@ _locks: dict[Key, anyio.Lock] = {}
 """One lock for each key that a call uses or waits for."""
 
 Work = Callable[[], Awaitable[CallToolResult]]
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -106,6 +108,8 @@ class Request:
     """Whether the tool is idempotent, so that doing it again does no harm."""
     arguments: dict[str, Any]
     abandoned: Receipt | None = None
+    answer: CallToolResult | None = None
+    """What the verb has answered, if its receipt is recorded with its work."""
 
     async def earlier_result(self) -> CallToolResult | None:
         """The result of an earlier call with the same id; None if this call must be done.
@@ -177,14 +181,22 @@ class Request:
         try:
             result = await work()
         except ThreadstoreError:
-            await in_worker(self.service.receipts.release, self.claim)
+            await in_worker(self.service.receipts.settle, self.claim)
             raise
         else:
-            saved = result.model_dump(mode="json", by_alias=True, exclude_none=True)
-            await in_worker(self.service.receipts.settle, replace(self.claim, result=saved))
+            if result is not self.answer:
+                await in_worker(self.service.receipts.settle, self._outcome(result))
             return result
         finally:
             _in_flight.discard(self.claim.key)
+
+    def receipt_of(self, show: Callable[[T], CallToolResult], result: T) -> Receipt:
+        """The receipt of this call, whose verb has this result."""
+        self.answer = show(result)
+        return self._outcome(self.answer)
+
+    def _outcome(self, answer: CallToolResult) -> Receipt:
+        return replace(self.claim, result=answer.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
 current_request: ContextVar[Request | None] = ContextVar("current_request", default=None)
@@ -202,6 +214,23 @@ def request_of(app: App, ctx: AnyContext, tool: str, arguments: dict[str, Any], 
     client, connection = owner_of(app, ctx)
     claim = Receipt(client, connection, request_id, tool, fingerprint, _own_process(), now_ms())
     return Request(app.service, claim, repeatable, arguments)
+
+
+async def answered(verb: Callable[[], T], show: Callable[[T], CallToolResult]) -> CallToolResult:
+    """Run a verb that changes something, and show its result. If the call has a request id, the verb may record its
+    receipt together with its work."""
+    return await in_worker(_answered, verb, show, current_request.get())
+
+
+def _answered(verb: Callable[[], T], show: Callable[[T], CallToolResult], request: Request | None) -> CallToolResult:
+    if request is None:
+        return show(verb())
+    token = receipt_of.set(partial(request.receipt_of, show))
+    try:
+        result = verb()
+    finally:
+        receipt_of.reset(token)
+    return request.answer or show(result)
 
 
 def uncancellable(fn: Callable[..., Awaitable[CallToolResult]]) -> Callable[..., Awaitable[CallToolResult]]:

@@ -92,7 +92,7 @@ def add_completions(server: MCPServer[Any], app: App) -> None:
         service = await app.ready()
         found = {i for i in service.loaded.ids() if i.startswith(argument.value.lower())}
         prefix = argument.value.lower()
-        found.update(await in_worker(lambda: service.catalog.index().match_prefix(prefix, _COMPLETIONS + 1)))
+        found.update(await in_worker(lambda: service.catalog.index().matching(prefix=prefix, limit=_COMPLETIONS + 1)))
         values = sorted(found)
         return Completion(values=values[:_COMPLETIONS], has_more=len(values) > _COMPLETIONS)
 

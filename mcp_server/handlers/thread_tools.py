@@ -2,6 +2,7 @@
 
 # No postponed annotations here: the SDK would evaluate them in module scope, but the resolvers are local functions.
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from mcp.server.elicitation import ElicitationResult
@@ -15,6 +16,7 @@ from mcp_server.errors import ConfirmationRequired, WouldArchiveSelf, WouldDelet
 from mcp_server.handlers import render
 from mcp_server.handlers.app import App
 from mcp_server.handlers.consent import GO_ON, Consent, agreed, consent_of, consent_to_delete, missing_consent
+from mcp_server.handlers.idempotency import answered
 from mcp_server.handlers.schema import (
     ADDS,
     DESTROYS,
@@ -276,8 +278,12 @@ def change_tools(app: App) -> list[Tool]:
         """Name a thread, so that people find it and thread_id parameters take the name. Names need not be unique; they
         can be changed, not removed. Writes the rollout of a fresh thread. Not for archived threads."""
         service = await app.ready(ctx)
-        result = await in_worker(service.metadata.set_name, thread_id, name)
-        return reply(result, "\n".join([render.thread_line(result.thread), *render.codex_db_note(result.codex_db)]))
+        return await answered(
+            partial(service.metadata.set_name, thread_id, name),
+            lambda result: reply(
+                result, "\n".join([render.thread_line(result.thread), *render.codex_db_note(result.codex_db)])
+            ),
+        )
 
     async def thread_update_metadata(
         ctx: Context,
@@ -289,8 +295,12 @@ def change_tools(app: App) -> list[Tool]:
         """Record the git commit, branch or remote of a thread. For its name use thread_set_name."""
         service = await app.ready(ctx)
         fields: Any = git_info.model_dump(exclude_unset=True) if git_info else {}
-        result = await in_worker(service.metadata.set_git, thread_id, GitPatch(fields))
-        return reply(result, "\n".join([render.thread_block(result.thread), *render.codex_db_note(result.codex_db)]))
+        return await answered(
+            partial(service.metadata.set_git, thread_id, GitPatch(fields)),
+            lambda result: reply(
+                result, "\n".join([render.thread_block(result.thread), *render.codex_db_note(result.codex_db)])
+            ),
+        )
 
     return [
         tool(thread_set_name, "Name a thread", SETS),
@@ -325,11 +335,13 @@ def archive_tools(app: App) -> list[Tool]:
         needs = None
         if dry_run:
             needs = await missing_consent(consent_of(app, ctx, thread_id, caller_thread_id, WouldArchiveSelf))
-        receipt = await in_worker(
-            service.cascade.archive, thread_id, dry_run=dry_run, interrupt_running=interrupt_running
-        )
-        result = replace(receipt, needs=needs)
-        return reply(result, render.cascade("archived", result.archived, result, result.already_archived))
+
+        def show(receipt: r.ArchiveResult) -> CallToolResult:
+            result = replace(receipt, needs=needs)
+            return reply(result, render.cascade("archived", result.archived, result, result.already_archived))
+
+        archive = partial(service.cascade.archive, thread_id, dry_run=dry_run, interrupt_running=interrupt_running)
+        return await answered(archive, show)
 
     async def thread_unarchive(
         ctx: Context,
@@ -345,8 +357,10 @@ def archive_tools(app: App) -> list[Tool]:
         """Bring an archived thread back into the lists, with the sub-agents archived with it. Does not load it: call
         thread_resume for that."""
         service = await app.ready(ctx)
-        result = await in_worker(service.cascade.unarchive, thread_id, include=include_descendants, dry_run=dry_run)
-        return reply(result, render.cascade("unarchived", result.unarchived, result))
+        return await answered(
+            partial(service.cascade.unarchive, thread_id, include=include_descendants, dry_run=dry_run),
+            lambda result: reply(result, render.cascade("unarchived", result.unarchived, result)),
+        )
 
     async def deletion_scope(ctx: Context, thread_id: str) -> DeletionScope:
         service = await app.ready(ctx)
@@ -387,11 +401,15 @@ def archive_tools(app: App) -> list[Tool]:
         if dry_run:
             asking = consent_to_delete(app, ctx, scope, confirm_thread_id, caller_thread_id, interrupt_running)
             needs = await missing_consent(asking)
-        receipt = await in_worker(
+
+        def show(receipt: r.DeleteResult) -> CallToolResult:
+            result = replace(receipt, needs=needs)
+            return reply(result, render.cascade("deleted", result.deleted, result, result.already_gone))
+
+        delete = partial(
             service.cascade.delete, thread_id, dry_run=dry_run, interrupt_running=interrupt_running, confirmed=scope
         )
-        result = replace(receipt, needs=needs)
-        return reply(result, render.cascade("deleted", result.deleted, result, result.already_gone))
+        return await answered(delete, show)
 
     return [
         tool(thread_archive, "Archive a thread and its sub-agents", SETS),

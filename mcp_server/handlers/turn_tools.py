@@ -1,5 +1,6 @@
 """The tools on turns and items."""
 
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 from mcp.server.elicitation import ElicitationResult
@@ -12,6 +13,7 @@ from mcp_server.errors import InvalidArgument, WouldInterruptSelf
 from mcp_server.handlers import render
 from mcp_server.handlers.app import App
 from mcp_server.handlers.consent import Consent, agreed, consent_of
+from mcp_server.handlers.idempotency import answered
 from mcp_server.handlers.schema import (
     ADDS,
     PUBLISHED,
@@ -126,8 +128,10 @@ def turn_tools(app: App) -> list[Tool]:
         """Open a turn on a loaded thread with a user message; the first one writes the rollout. Then add what the agent
         does with turn_append and end it with turn_complete. One turn runs at a time."""
         service = await app.ready(ctx)
-        result = await in_worker(service.turns.start, thread_id, _user_input(input))
-        return reply(result, render.turn_started(result, response_format == "detailed"))
+        return await answered(
+            partial(service.turns.start, thread_id, _user_input(input)),
+            lambda result: reply(result, render.turn_started(result, response_format == "detailed")),
+        )
 
     async def turn_append(
         ctx: Context,
@@ -141,8 +145,10 @@ def turn_tools(app: App) -> list[Tool]:
         service = await app.ready(ctx)
         if not items:
             raise InvalidArgument("items", [], "there is nothing to append", "pass at least one item")
-        result = await in_worker(service.turns.append, thread_id, [item.model_dump() for item in items])
-        return reply(result, f"wrote {len(items)} to turn {result.turn_id}: {', '.join(result.item_ids)}")
+        return await answered(
+            partial(service.turns.append, thread_id, [item.model_dump() for item in items]),
+            lambda result: reply(result, f"wrote {len(items)} to turn {result.turn_id}: {', '.join(result.item_ids)}"),
+        )
 
     async def may_end(
         ctx: Context, thread_id: str, status: str, caller_thread_id: str | None
@@ -169,8 +175,10 @@ def turn_tools(app: App) -> list[Tool]:
         if not agreed(consent):
             caller, itself = app.caller(ctx, caller_thread_id), status == "interrupted"
             await in_worker(service.guard.check, thread_id, caller, WouldInterruptSelf, itself=itself)
-        result = await in_worker(service.turns.complete, thread_id, status, message, error)
-        return reply(result, render.turn_text(result.turn, response_format == "detailed"))
+        return await answered(
+            partial(service.turns.complete, thread_id, status, message, error),
+            lambda result: reply(result, render.turn_text(result.turn, response_format == "detailed")),
+        )
 
     return [
         tool(turn_start, "Start a turn", ADDS),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from mcp_server.models.thread import FileStamp
@@ -78,12 +80,12 @@ class IndexCheckpoint(msgspec.Struct, frozen=True, gc=False):
     """How far a thread's history is indexed, and its sums up to there.
 
     Offsets count through the whole history: first what the thread borrows by `history_base`, then its own file, which
-    begins at `base`. `stamp` is that of the own file at the time of reading. `check` proves that the bytes before `end`
+    begins at `base`. `version` is that of the own rollout when it was read. `check` proves that the bytes before `end`
     are still those that were read. `open_calls` are ids of calls of ended turns that wait for an output.
     """
 
     thread_id: str
-    stamp: FileStamp
+    version: FileStamp
     base: int
     end: int
     check: str
@@ -92,6 +94,13 @@ class IndexCheckpoint(msgspec.Struct, frozen=True, gc=False):
     next_item: int
     next_ordinal: int
     open_calls: tuple[str, ...] = ()
+
+
+class IndexProgress(NamedTuple):
+    """How many threads have an index of their turns, and how many are still to be read."""
+
+    indexed: int
+    unread: int
 
 
 class TextChunk(msgspec.Struct, frozen=True, gc=False):
@@ -112,7 +121,7 @@ class IndexUpdate(msgspec.Struct, frozen=True):
     The spans below the number `keep` stay, `spans` replace all others. `texts` are new, in the order of their lines.
     """
 
-    mark: IndexCheckpoint
+    checkpoint: IndexCheckpoint
     after: int | None
     keep: int
     spans: tuple[TurnSpan, ...]

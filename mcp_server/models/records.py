@@ -105,8 +105,9 @@ class Change:
     `threads` replace their rows. `observed` replace them, too, for changes that another program made to the files; the
     store derives events from the difference to the old row, so that a change which two processes observe is announced
     once. `moved` changes rows that are there, with events in the same way. A thread with a tombstone is never written
-    again. `forgotten` removes rows and edges, `vanished` rows alone. An edge is inserted if its child has none. Events
-    are appended last.
+    again. `forgotten` removes rows and edges, `vanished` rows alone. An edge is inserted if its child has none. Of
+    `receipts` each is put in the place of its claim; a claim itself is taken back, since its work was refused: then an
+    outcome, or another's claim in its place, stays. Events are appended last.
     """
 
     threads: tuple[StoredThread, ...] = ()
@@ -117,6 +118,7 @@ class Change:
     edges: tuple[SpawnEdge, ...] = ()
     tombstones: tuple[str, ...] = ()
     operation: Operation | None = None
+    receipts: tuple[Receipt, ...] = ()
     events: tuple[ThreadEvent, ...] = ()
 
 

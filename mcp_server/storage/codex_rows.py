@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.models.params import GitField
 from mcp_server.models.thread import GitInfo
 
 
 class FollowedGit(NamedTuple):
-    """The git info that Codex's row has now, None if there is no such row or it was left as it is; then `left` says
-    why."""
+    """The git info that Codex's row has now, None if there is no such row or it was left as it is; then `why_not`
+    says so."""
 
     git: GitInfo | None = None
-    left: str | None = None
+    why_not: str | None = None
 
 
 class CodexRows(Protocol):
@@ -26,19 +27,19 @@ class CodexRows(Protocol):
 
     What stands in the way (another program is at the database, or it is read-only, damaged, of an unknown kind) is no
     error: the database is left as it is, and the answer is a sentence that says so. It is None where all rows follow,
-    or where Codex knows none of the threads. Paths are relative to the home.
+    or where Codex knows none of the threads.
     """
 
     def follows(self, thread_id: str) -> bool:
         """Whether there is a row of this thread that can be expected to follow."""
         ...
 
-    def behind(self, paths: Mapping[str, str]) -> list[str]:
-        """Those of these threads, each with where its rollout lies, whose row tells otherwise; none where that can't be
+    def lagging(self, rollouts: Mapping[str, RolloutRef]) -> list[str]:
+        """Those of these threads, each with its rollout, whose row tells of another place; none where that can't be
         seen."""
         ...
 
-    def move(self, paths: Mapping[str, str], dry_run: bool = False) -> str | None:
+    def move(self, rollouts: Mapping[str, RolloutRef], dry_run: bool = False) -> str | None:
         """Let the rows of these threads tell where the rollouts lie now, and since when they are archived; all in one
         transaction. The caller holds their writer locks. A dry run changes nothing, and tells what it can foretell."""
         ...
@@ -58,10 +59,10 @@ class NoCodexRows(CodexRows):
     def follows(self, thread_id: str) -> bool:
         return False
 
-    def behind(self, paths: Mapping[str, str]) -> list[str]:
+    def lagging(self, rollouts: Mapping[str, RolloutRef]) -> list[str]:
         return []
 
-    def move(self, paths: Mapping[str, str], dry_run: bool = False) -> str | None:
+    def move(self, rollouts: Mapping[str, RolloutRef], dry_run: bool = False) -> str | None:
         return None
 
     def name(self, thread_id: str, name: str) -> str | None:

@@ -8,8 +8,7 @@ operations, receipts of calls, tombstones. Losing all of these loses no thread. 
 Last stand `RolloutStore` and `StateStore`: what a home of files adds, so that its index can be kept in step with them.
 Only `sync` uses that.
 
-Every method blocks, and any thread may call it. Paths are relative to the home, with `/`, such as
-`sessions/2026/11/22/rollout-….jsonl`.
+Every method blocks, and any thread may call it.
 """
 
 from __future__ import annotations
@@ -17,42 +16,45 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from mcp_server.codex.files import BadLine, Description, RolloutFile
+from mcp_server.codex.files import BadLine, Description, RolloutRef
 from mcp_server.codex.lines import RawLine
 from mcp_server.errors import StoreFailure
 from mcp_server.models.event import EventType, ThreadEvent
-from mcp_server.models.history import IndexCheckpoint, IndexUpdate, TurnSpan
+from mcp_server.models.history import IndexCheckpoint, IndexProgress, IndexUpdate, TurnSpan
 from mcp_server.models.records import BackfillState, Change, Copy, Operation, Receipt, SpawnEdge, Unreadable
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.query import Count, Difference, TextPlace, TextQuery, ThreadQuery, ThreadRows
 
+T = TypeVar("T")
+
 
 class Rollouts(Protocol):
-    """The bytes of each thread's history, and the names that people give threads."""
+    """The bytes of each thread's history, and the names that people give threads. A method that writes returns the
+    rollout in its new version."""
 
-    def path_of(self, thread_id: str, created_at_ms: int) -> str:
-        """The path of a new thread's rollout: date folder and name by local time, as Codex does. Touches nothing."""
+    def new(self, thread_id: str, created_at_ms: int) -> RolloutRef:
+        """The rollout that a new thread will have: of files, date folder and name by local time, as Codex does. Touches
+        nothing."""
         ...
 
-    def absolute(self, path: str) -> str:
+    def absolute(self, rollout: RolloutRef) -> str:
         """The path that clients see."""
         ...
 
-    def locate(self, thread_id: str) -> list[RolloutFile]:
-        """The files whose name carries the id, copies by sync tools too: the one that is the thread first, by
-        `rank_of`. Reads no file."""
+    def current(self, rollout: RolloutRef) -> RolloutRef | None:
+        """The rollout in its present version; None if it is gone (or does not lie inside the home)."""
+
+    def companions(
+        self, rollouts: Mapping[str, RolloutRef], *, archived: bool | None = None
+    ) -> dict[str, list[RolloutRef]]:
+        """What else belongs to these threads and goes where they go, by thread id: rollouts that reverts have replaced,
+        and what a move that was cut short has left in its other place. Only what is archived, or is not, unless
+        None."""
         ...
 
-    def stat(self, path: str) -> RolloutFile | None:
-        """The file at a path, or None if there is none (or none that lies inside the home)."""
-
-    def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
-        """The files that `stat` finds at these paths, by path."""
-        ...
-
-    def describe(self, file: RolloutFile) -> Description:
+    def describe(self, rollout: RolloutRef) -> Description:
         """Read a rollout's metadata.
 
         Raises:
@@ -60,100 +62,89 @@ class Rollouts(Protocol):
         """
         ...
 
-    def lines(self, path: str, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
+    def lines(self, rollout: RolloutRef, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
         """The lines in `[start, end)`, in batches, blank ones left out. `start` must be the beginning of a line;
         offsets count bytes of the uncompressed text. A last line without newline comes with `whole=False`.
 
         Raises:
-            DamagedRollout: the file is gone or can't be read or decompressed.
+            DamagedRollout: the rollout is gone or can't be read or decompressed.
         """
         ...
 
-    def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def read(self, rollout: RolloutRef, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes `[start, end)` of each range, fewer where the text ends before. Raises as `lines`."""
         ...
 
-    def read_many(self, pieces: Sequence[tuple[str, int, int]]) -> list[bytes | StoreFailure]:
-        """`read` of one range in each of these files; what it raises stands in its place."""
+    def read_many(self, pieces: Sequence[tuple[RolloutRef, int, int]]) -> list[bytes | StoreFailure]:
+        """`read` of one range in each of these rollouts; what it raises stands in its place."""
         ...
 
-    def create(self, path: str, data: bytes) -> FileStamp:
+    def create(self, rollout: RolloutRef, data: bytes) -> RolloutRef:
         """Write a new rollout, durably (0600, folders 0700), all or nothing.
 
         Raises:
-            RolloutNameTaken: the path exists.
+            RolloutNameTaken: it exists.
         """
         ...
 
-    def drafted(self, path: str, parts: Generator[bytes]) -> AbstractContextManager[Callable[[], FileStamp]]:
+    def drafted(self, rollout: RolloutRef, parts: Generator[bytes]) -> AbstractContextManager[Callable[[], RolloutRef]]:
         """Write a new rollout that may be more than should be held at once: each part as it comes, to where it is no
         rollout yet. Within, what is given makes it one, as `create` does; where that is not called nothing stays.
 
         Raises:
-            RolloutNameTaken: when it is made one, the path exists.
+            RolloutNameTaken: when it is made one, it exists.
         """
         ...
 
-    def append(self, path: str, data: bytes, *, at: int) -> FileStamp:
-        """Append whole lines in one write and flush them to the disk. The caller holds the lease. `at` is the size that
-        it left the rollout with, so that a writer who has lost its lease, and does not know of it, is refused. A torn
-        tail is closed with a newline first, so that nothing is glued to it. On an error the file is cut back to what it
-        was.
+    def append(self, rollout: RolloutRef, data: bytes) -> RolloutRef:
+        """Append whole lines in one write and flush them to the disk. The caller holds the lease. The rollout must have
+        the size that it had when the caller left it, so that a writer who has lost its lease, and does not know of it,
+        is refused. A torn tail is closed with a newline first, so that nothing is glued to it. On an error the rollout
+        is cut back to what it was.
 
         Raises:
-            DamagedRollout: there is no such file.
-            CompressedRollout: the file is compressed.
+            DamagedRollout: it is gone.
+            CompressedRollout: it is compressed.
             RolloutChanged: it has another size.
         """
         ...
 
-    def restore(self, path: str) -> RolloutFile:
-        """Put the plain file in the place of a compressed one, durably; it has the same mtime. The caller holds the
-        writer lock. Where this ends half-way both are there, and the plain one is the thread.
+    def decompress(self, rollout: RolloutRef) -> RolloutRef:
+        """Put the plain rollout in the place of a compressed one, durably; it has the same mtime. The caller holds the
+        lease. A plain one is returned as it is. Where this ends half-way both are there, and the plain one is the
+        thread.
 
         Raises:
             DamagedRollout: it can't be read to its end.
-            RolloutNameTaken: the plain file is there.
+            RolloutNameTaken: the plain one is there.
         """
         ...
 
-    def archive(self, path: str) -> RolloutFile:
-        """Move an active rollout to `archived_sessions`, durably; mtime stays. Already moved counts as done.
+    def move(
+        self, rollouts: Sequence[RolloutRef], *, archived: bool, dry_run: bool = False
+    ) -> list[RolloutRef | StoreFailure]:
+        """Move rollouts into the archive, or out of it, durably, in order. What a move fails with stands in its place,
+        and the others are moved; already moved counts as done. All new names are on the disk before the first old one
+        goes. In the archive the mtime stays; out of it, it becomes now. A dry run changes nothing, and foretells what
+        can be seen before.
 
-        Raises:
-            PathOutsideHome: the path, or what it links to, is not under `sessions`.
-            RolloutNameTaken: an archived file has this name already.
-            DamagedRollout: no such file on either side.
+        Fails with:
+            PathOutsideHome: the rollout, or what it links to, is not where it would be moved from.
+            RolloutNameTaken: another file has the new name already.
+            DamagedRollout: no such file on either side, or a name without the date that tells its active folder.
         """
         ...
 
-    def unarchive(self, path: str) -> RolloutFile:
-        """Move an archived rollout back to the date folder that its name tells; mtime becomes now. Already moved
-        counts as done. Raises as `archive`, and DamagedRollout for a name without a date."""
-        ...
-
-    def archive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
-        """`archive` for each path, in order, with one flush a folder for all; what `archive` raises for one of them
-        stands in its place, and the others are moved. All new names are on the disk before the first old one goes. A
-        dry run changes nothing, and foretells what can be seen before."""
-        ...
-
-    def unarchive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
-        """`unarchive` for each path, in the same way."""
-        ...
-
-    def remove(self, path: str, dry_run: bool = False) -> None:
+    def remove(self, rollout: RolloutRef, dry_run: bool = False) -> None:
         """Delete a rollout, durably. Already gone counts as done. A dry run only raises what it would.
 
         Raises:
-            PathOutsideHome: the path does not lie in one of the two folders.
+            PathOutsideHome: it does not lie in one of the two folders.
         """
 
-    def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
-        """Append one line to session_index.jsonl, durably. May run beside a Codex that does the same."""
-
-    def forget_name(self, thread_id: str) -> None:
-        """Rewrite session_index.jsonl without the id (Codex does so on delete). Nothing to forget is fine."""
+    def set_name(self, thread_id: str, name: str | None, at_ms: int) -> None:
+        """Name a thread, durably: one line more in session_index.jsonl, also beside a Codex that does the same. None
+        forgets the thread: the file is written anew without it, as Codex does on delete."""
 
 
 class Snapshots(Protocol):
@@ -183,16 +174,9 @@ class ThreadIndex(Snapshots, Protocol):
         beyond it too unless a search term or a time restricts the query: such a count may be a minimum."""
         ...
 
-    def match_prefix(self, prefix: str, limit: int) -> list[str]:
-        """Ids that begin with a prefix, sorted."""
-        ...
-
-    def match_name(self, name: str, limit: int) -> list[str]:
-        """Ids of the threads with exactly this name, active ones first, then the newest by `updated_at`."""
-        ...
-
-    def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
-        """Path and file stamp of the rows of these threads, or of all, by thread id: cheaper than the rows."""
+    def matching(self, *, prefix: str | None = None, name: str | None = None, limit: int) -> list[str]:
+        """Ids that begin with a prefix, sorted; or of the threads with exactly this name, active ones first, then the
+        newest by `updated_at`."""
         ...
 
     def edges_above(self, thread_id: str) -> list[SpawnEdge]:
@@ -208,14 +192,6 @@ class ThreadIndex(Snapshots, Protocol):
         """Ids of the paginated forks that borrow this thread's bytes (`history_base`), sorted."""
         ...
 
-    def copies(self, thread_ids: Collection[str] | None = None) -> list[Copy]:
-        """All that are remembered, or those of these threads, by path."""
-        ...
-
-    def unreadable(self) -> list[Unreadable]:
-        """All that is remembered, by path."""
-        ...
-
 
 class TurnIndex(Snapshots, Protocol):
     """The turns of histories by byte offset, and their full text. It is built by whoever reads them, and a thread that
@@ -224,7 +200,7 @@ class TurnIndex(Snapshots, Protocol):
     Numbers of turns and items count from 0; ranges leave their end out and may reach beyond what is there.
     """
 
-    def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
+    def checkpoints(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
         """How far these threads are indexed, those that are."""
         ...
 
@@ -240,9 +216,9 @@ class TurnIndex(Snapshots, Protocol):
         """The first turn with this id."""
         ...
 
-    def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
+    def update(self, updates: Sequence[IndexUpdate]) -> list[bool]:
         """Take in what readings found, in one transaction, each of another thread. False, and nothing is changed,
-        for a thread whose mark is not the one that the step goes on from: another has indexed it meanwhile.
+        for a thread whose checkpoint is not the one that the update goes on from: another has indexed it meanwhile.
         Of a thread that was deleted meanwhile nothing stays."""
         ...
 
@@ -262,10 +238,8 @@ class TurnIndex(Snapshots, Protocol):
         """Threads whose rollouts are not indexed as their rows tell of them, the last changed first."""
         ...
 
-    def unread_count(self) -> int: ...
-
-    def indexed_count(self) -> int:
-        """How many threads are indexed, up to whatever place."""
+    def progress(self) -> IndexProgress:
+        """How many threads are indexed, up to whatever place, and how many are to be read."""
         ...
 
 
@@ -311,11 +285,26 @@ class OperationLog(Protocol):
         It outlives the process, and a loss of power."""
         ...
 
-    def save_receipt(self, receipt: Receipt) -> None:
-        """The outcome of a claim, in its place."""
 
-    def release_claim(self, claim: Receipt) -> None:
-        """Take back a claim whose work was refused; its outcome, or another's claim in its place, stays."""
+class UnitOfWork(Protocol):
+    """What one verb writes, made durable in the order that its home needs. All of it ends with the work: if that fails,
+    nothing is recorded, and what was written to rollouts stays in homes of files alone."""
+
+    def create(self, rollout: RolloutRef, data: bytes) -> RolloutRef:
+        """`Rollouts.create`, as a part of the work."""
+        ...
+
+    def append(self, rollout: RolloutRef, data: bytes) -> RolloutRef:
+        """`Rollouts.append`, as a part of the work."""
+        ...
+
+    def record(self, change: Change) -> None:
+        """Rows, events and the rest, in one transaction with all that is recorded here."""
+
+    def answer(self, result: T) -> T:
+        """The verb's result. If its call has a `request_id`, the receipt with it belongs to the same transaction, so
+        that a call that is repeated after a kill is not done twice."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,9 +346,22 @@ class Leases(Protocol):
 
 
 class RolloutStore(Rollouts, Protocol):
-    """Rollout files and the name index of one home."""
+    """Rollout files and the name index of one home. Paths are relative to the home, with `/`, such as
+    `sessions/2026/11/22/rollout-….jsonl`."""
 
-    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
+    def locate(self, thread_id: str) -> list[RolloutRef]:
+        """The files whose name carries the id, copies by sync tools too: the one that is the thread first, by
+        `rank_of`. Reads no file."""
+        ...
+
+    def stat(self, path: str) -> RolloutRef | None:
+        """The file at a path, or None if there is none (or none that lies inside the home)."""
+
+    def stat_many(self, paths: Collection[str]) -> dict[str, RolloutRef]:
+        """The files that `stat` finds at these paths, by path."""
+        ...
+
+    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutRef]:
         """All rollout files, active and archived, by path, descending: the newest date first. It looks as it is asked
         for the next. What vanishes meanwhile is left out. What is `unusable` of the two folders goes to `odd`."""
         ...
@@ -379,11 +381,11 @@ class RolloutStore(Rollouts, Protocol):
         They are no rollouts; `remove` takes them away."""
         ...
 
-    def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
+    def locate_rollout(self, rollout_id: str) -> list[RolloutRef]:
         """The files whose name says that they are this very rollout, in the same order. Reads no file."""
         ...
 
-    def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+    def describe_many(self, files: Sequence[RolloutRef]) -> list[Description | BadLine | None]:
         """Read the metadata of several rollouts, in one go: for each the description, or what is wrong with it, or
         None if the file is gone."""
         ...
@@ -403,7 +405,7 @@ class StateStore(ThreadIndex, TurnIndex, EventLog, OperationLog, Protocol):
         """Apply one change; returns the events appended (those derived from `observed` first), with seq and time."""
         ...
 
-    def compare(self, found: Iterable[RolloutFile]) -> Difference:
+    def compare(self, found: Iterable[RolloutRef]) -> Difference:
         """How the rows stand to all the files that there are. Holds no more than what differs."""
         ...
 
@@ -421,8 +423,12 @@ class StateStore(ThreadIndex, TurnIndex, EventLog, OperationLog, Protocol):
         look at every row."""
         ...
 
-    def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
-        """Path and stamp, by thread id, of the rows that name one of these paths."""
+    def known_rollouts(self, thread_ids: Collection[str] | None = None) -> dict[str, RolloutRef]:
+        """The rollouts that the rows of these threads, or of all, name, by thread id: cheaper than the rows."""
+        ...
+
+    def rollouts_at(self, paths: Collection[str]) -> dict[str, RolloutRef]:
+        """The rollouts that rows name at one of these paths, by thread id."""
         ...
 
     def names_stamp(self) -> FileStamp | None:
@@ -449,6 +455,14 @@ class StateStore(ThreadIndex, TurnIndex, EventLog, OperationLog, Protocol):
 
     def checkpoint_backfill(self, state: BackfillState) -> None:
         """Record progress (and so renew the lease), or the end with status `complete`."""
+
+    def copies(self, thread_ids: Collection[str] | None = None) -> list[Copy]:
+        """All that are remembered, or those of these threads, by path."""
+        ...
+
+    def unreadable(self) -> list[Unreadable]:
+        """All that is remembered, by path."""
+        ...
 
     def note_copies(self, found: Sequence[Copy], settled: Collection[str] = ()) -> None:
         """Remember these, in place of what was known of them; and forget those at the `settled` paths."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from mcp_server.codex.files import Description, RolloutFile
+from mcp_server.codex.files import Description, RolloutRef
 from mcp_server.codex.lines import MAX_LINE_BYTES, RawLine
 from mcp_server.codex.metadata import MetadataBuilder, starts_turn
 from mcp_server.errors import DamagedRollout, StoreFailure
@@ -40,7 +40,7 @@ OpenBase = Callable[[str], RolloutText | None]
 """Opens the rollout with an id; None if the home has none."""
 
 
-def describe(file: RolloutFile, text: RolloutText, open_base: OpenBase, parts: Parts = PARTS) -> Description:
+def describe(file: RolloutRef, text: RolloutText, open_base: OpenBase, parts: Parts = PARTS) -> Description:
     """The thread that a rollout holds. A fork by `history_base` takes preview and settings from its base first.
 
     Raises:

@@ -90,11 +90,13 @@ def edges_of(change: Change, barred: Collection[str]) -> list[SpawnEdge]:
 
 
 def parts_of(change: Change) -> list[Change]:
-    """The same in as many changes as it can be taken apart into: what is not of one row or event stays together."""
-    rest = replace_fields(change, threads=(), observed=(), events=())
+    """The same in as many changes as it can be taken apart into. What is not of one row, receipt or event stays
+    together."""
+    rest = replace_fields(change, threads=(), observed=(), receipts=(), events=())
     parts = [
         *(Change(threads=(thread,)) for thread in change.threads),
         *(Change(observed=(thread,)) for thread in change.observed),
+        *(Change(receipts=(receipt,)) for receipt in change.receipts),
         *(Change(events=(event,)) for event in change.events),
     ]
     return parts if rest == Change() else [rest, *parts]

@@ -13,12 +13,11 @@ from operator import itemgetter
 from typing import Literal
 
 from mcp_server.codex.file_rank import classify_files
-from mcp_server.codex.files import BadLine, Description, RolloutFile, add_bad_line
+from mcp_server.codex.files import BadLine, Description, RolloutRef, add_bad_line
 from mcp_server.codex.lines import MalformedLine, decode_raw
 from mcp_server.codex.paths import id_in
 from mcp_server.errors import ActiveWriter, DamagedRollout
 from mcp_server.models.records import BackfillState, Copy, Operation, Unreadable
-from mcp_server.models.thread import FileStamp
 from mcp_server.storage.codex_rows import CodexRows, NoCodexRows
 from mcp_server.storage.contracts import Holder, Leases, RolloutStore, StateStore
 from mcp_server.storage.query import Difference, ThreadQuery
@@ -141,13 +140,13 @@ def examine(
     differs = state.compare(walked.files()) if state else Difference(frozenset(walked.paths()))
     exam = _Examination(dict(differs.rows))
     if deep:
-        exam.read_all(rollouts, rollouts.walk(), state.stamps() if state else {})
+        exam.read_all(rollouts, rollouts.walk(), state.known_rollouts() if state else {})
     else:
         exam.read(rollouts, rollouts.stat_many(differs.files).values())
         exam.add_unreadable([one for one in (state.unreadable() if state else ()) if one.path not in differs.changed])
         exam.add_copies([one for one in (state.copies() if state else ()) if one.path not in differs.changed])
     exam.malformed += rollouts.unusable()
-    rows = state.stamps(exam.files_by_id) if state else {}
+    rows = state.known_rollouts(exam.files_by_id) if state else {}
     deleted = state.deleted(exam.files_by_id) if state else frozenset[str]()
     exam.add_matching_rows(rows)
     names = _names(rollouts)
@@ -192,7 +191,7 @@ def repair(
         lagging = _lagging_codex_rows(state, codex or NoCodexRows(), written_here)
         return RepairReport(before, written_here=frozenset(written_here()), codex_rows=len(lagging))
     for path in before.abandoned:
-        rollouts.remove(path)
+        rollouts.remove(RolloutRef(path))
     state.note_unreadable([], [one.path for one in state.unreadable()])  # so that the sync tries to read them again
     done = sync(rollouts, state, written_here=written_here, more_names=more_names)
     followed = _update_codex_rows(state, locks, codex or NoCodexRows(), written_here)
@@ -203,8 +202,9 @@ def _lagging_codex_rows(
     state: StateStore, codex: CodexRows, written_here: Callable[[], Collection[str]]
 ) -> dict[str, str]:
     """The paths, by thread, of the rollouts that Codex's rows have at another path."""
-    paths = {thread_id: path for thread_id, (path, _) in state.stamps().items() if thread_id not in written_here()}
-    return {thread_id: paths[thread_id] for thread_id in codex.behind(paths)}
+    here = written_here()
+    rollouts = {thread_id: one for thread_id, one in state.known_rollouts().items() if thread_id not in here}
+    return {thread_id: rollouts[thread_id].path for thread_id in codex.lagging(rollouts)}
 
 
 def _update_codex_rows(
@@ -220,8 +220,8 @@ def _update_codex_rows(
         except ActiveWriter:
             continue
         try:
-            stamps = state.stamps([thread_id])  # it may have been moved before we had the lock
-            if thread_id in stamps and codex.move({thread_id: stamps[thread_id][0]}) is None:
+            known = state.known_rollouts([thread_id])  # it may have been moved before we had the lock
+            if known and codex.move(known) is None:
                 followed += 1
         finally:
             locks.release([thread_id])
@@ -235,7 +235,7 @@ class _FileWalk:
         self._rollouts = rollouts
         self.active = self.archived = self.size = 0
 
-    def files(self) -> Iterator[RolloutFile]:
+    def files(self) -> Iterator[RolloutRef]:
         for file in self._rollouts.walk():
             self.archived += file.archived
             self.active += not file.archived
@@ -252,13 +252,13 @@ class _Examination:
     `mismatched` are the paths, by id, of rows that don't match their file."""
 
     mismatched: dict[str, str]
-    files_by_id: defaultdict[str, list[RolloutFile]] = field(
-        default_factory=lambda: defaultdict[str, list[RolloutFile]](list)
+    files_by_id: defaultdict[str, list[RolloutRef]] = field(
+        default_factory=lambda: defaultdict[str, list[RolloutRef]](list)
     )
     malformed: list[BadLine] = field(default_factory=list[BadLine])
     unusable: set[str] = field(default_factory=set[str])
 
-    def read(self, rollouts: RolloutStore, files: Iterable[RolloutFile]) -> None:
+    def read(self, rollouts: RolloutStore, files: Iterable[RolloutRef]) -> None:
         """Read files that match no row."""
         for file, result in self._described(rollouts, files):
             self.malformed += result.bad_lines
@@ -273,16 +273,14 @@ class _Examination:
     def add_copies(self, copies: Iterable[Copy]) -> None:
         """Add files that are known to be copies, without reading them again."""
         for one in copies:
-            self.files_by_id[one.thread_id].append(RolloutFile(one.path, one.stamp))
+            self.files_by_id[one.thread_id].append(RolloutRef(one.path, one.stamp))
 
-    def read_all(
-        self, rollouts: RolloutStore, files: Iterable[RolloutFile], rows: Mapping[str, tuple[str, FileStamp]]
-    ) -> None:
+    def read_all(self, rollouts: RolloutStore, files: Iterable[RolloutRef], rows: Mapping[str, RolloutRef]) -> None:
         """Read every line of every file. Adds the files whose content does not match their row."""
         claims = defaultdict[str, set[str]](set)
-        for thread_id, (path, _) in rows.items():
+        for thread_id, row in rows.items():
             if thread_id not in self.mismatched:
-                claims[path].add(thread_id)
+                claims[row.path].add(thread_id)
         for file, result in self._described(rollouts, files):
             self.malformed += _bad_lines(rollouts, file)
             claimed = claims.get(file.path, set())
@@ -291,8 +289,8 @@ class _Examination:
                 self.files_by_id[result.thread.id].append(file)
 
     def _described(
-        self, rollouts: RolloutStore, files: Iterable[RolloutFile]
-    ) -> Iterator[tuple[RolloutFile, Description]]:
+        self, rollouts: RolloutStore, files: Iterable[RolloutRef]
+    ) -> Iterator[tuple[RolloutRef, Description]]:
         for batch in batches(newest_first(files)):
             for file, result in zip(batch, rollouts.describe_many(batch), strict=True):
                 if isinstance(result, BadLine):
@@ -301,11 +299,11 @@ class _Examination:
                 elif result is not None:
                     yield file, result
 
-    def add_matching_rows(self, rows: Mapping[str, tuple[str, FileStamp]]) -> None:
+    def add_matching_rows(self, rows: Mapping[str, RolloutRef]) -> None:
         """Add the files that match the rows, before those that were read."""
-        for thread_id, (path, stamp) in rows.items():
-            if thread_id not in self.mismatched and all(file.path != path for file in self.files_by_id[thread_id]):
-                self.files_by_id[thread_id].insert(0, RolloutFile(path, stamp))
+        for thread_id, row in rows.items():
+            if thread_id not in self.mismatched and all(file.path != row.path for file in self.files_by_id[thread_id]):
+                self.files_by_id[thread_id].insert(0, row)
 
     def largest(self, rows: Mapping[str, int], limit: int) -> dict[str, int]:
         """The sizes of the largest threads. `rows` are the sizes of the largest rows."""
@@ -347,11 +345,11 @@ class _Examination:
         return sum(len(found.replaced) for found in sorts)
 
 
-def _bad_lines(rollouts: RolloutStore, file: RolloutFile) -> list[BadLine]:
+def _bad_lines(rollouts: RolloutStore, file: RolloutRef) -> list[BadLine]:
     """The malformed lines of a rollout, including a torn last one."""
     bad: list[BadLine] = []
     try:
-        for batch in rollouts.lines(file.path):
+        for batch in rollouts.lines(file):
             for raw in batch:
                 try:
                     decode_raw(raw)

@@ -155,14 +155,14 @@ class Freshness:
             threads |= changed.keys()
         if not threads:
             return set()
-        rows = dict(state.stamps(threads).values())
+        rows = {one.path: one.stamp for one in state.known_rollouts(threads).values()}
         there = self._rollouts.stat_many(rows.keys())
         self._known |= rows
         return {path for path, stamp in rows.items() if path not in there or there[path].stamp != stamp}
 
     def _remember(self, state: StateStore, paths: set[str]) -> None:
         """Remember the stamps that the rows of these paths have now, and which paths have no row."""
-        rows = dict(state.rows_at(paths).values())
+        rows = {one.path: one.stamp for one in state.rollouts_at(paths).values()}
         if len(self._not_threads) > _MAX_NOT_THREADS:
             self._not_threads.clear()
         left = paths - rows.keys()

@@ -15,13 +15,13 @@ from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
-from mcp_server.codex.files import RolloutFile
+from mcp_server.codex.files import RolloutRef, rollout_of
 from mcp_server.codex.lines import RawLine, decode_first, decode_meta
 from mcp_server.codex.paths import rollout_id_of, thread_id_of
 from mcp_server.errors import DamagedRollout, StoreFailure
 from mcp_server.models.history import IndexCheckpoint
 from mcp_server.models.history_base import HistoryBase
-from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.models.thread import StoredThread
 from mcp_server.storage.contracts import RolloutStore, StateStore
 from mcp_server.sync.upsert import NameSource, Upserter
 
@@ -31,10 +31,10 @@ T = TypeVar("T")
 
 
 class Source(NamedTuple):
-    """A rollout that others borrow from: its path, what it borrows itself, and whether it is attached (and so does not
-    show what it borrows)."""
+    """A rollout that others borrow from: where it is, what it borrows itself, and whether it is attached (and so does
+    not show what it borrows)."""
 
-    path: str
+    rollout: RolloutRef
     history_base: HistoryBase | None
     attached: bool = False
 
@@ -101,22 +101,22 @@ def find_rollout(rollouts: RolloutStore, state: StateStore | None, rollout_id: s
     """
     row = state.get(rollout_id) if state is not None else None
     if row is not None and (rollout_id_of(row.path) or row.id) == rollout_id and rollouts.stat(row.path):
-        return Source(row.path, row.history_base, row.attached)
+        return Source(rollout_of(row), row.history_base, row.attached)
     if files := rollouts.locate_rollout(rollout_id):
         return _source_at(rollouts, files[0])
     thread = find(rollouts, state, rollout_id)  # the file may be named otherwise
-    return thread and Source(thread.path, thread.history_base, thread.attached)
+    return thread and Source(rollout_of(thread), thread.history_base, thread.attached)
 
 
-def _source_at(rollouts: RolloutStore, file: RolloutFile) -> Source:
-    (head,) = rollouts.read(file.path, [(0, _META_BYTES)])
+def _source_at(rollouts: RolloutStore, file: RolloutRef) -> Source:
+    (head,) = rollouts.read(file, [(0, _META_BYTES)])
     try:
         line = decode_first(RawLine(0, head[: head.index(b"\n")]), [])
         meta = decode_meta(line.payload)
-        return Source(file.path, meta.history_base, meta.attached_thread is True)
+        return Source(file, meta.history_base, meta.attached_thread is True)
     except ValueError:  # no newline so far, or damage
         thread = rollouts.describe(file).thread
-        return Source(file.path, thread.history_base, thread.attached)
+        return Source(file, thread.history_base, thread.attached)
 
 
 def find_many(
@@ -133,8 +133,8 @@ def find_many(
     marks: dict[str, IndexCheckpoint] = {}
     if state is not None:
         with state.snapshot():
-            rows, marks = state.get_many(thread_ids), state.marks(thread_ids)
-        verified = _verified(rollouts, state, thread_ids, rows, lambda row: (row.path, row.stamp))
+            rows, marks = state.get_many(thread_ids), state.checkpoints(thread_ids)
+        verified = _verified(rollouts, state, thread_ids, rows, rollout_of)
     found: dict[str, StoredThread | DamagedRollout | None] = {}
     for thread_id in thread_ids:
         if thread_id in verified:
@@ -144,33 +144,32 @@ def find_many(
     return found, marks
 
 
-def find_paths(
+def find_rollouts(
     rollouts: RolloutStore,
     state: StateStore | None,
     thread_ids: Sequence[str],
     *,
     written_here: Callable[[], Collection[str]] = frozenset[str],
     more_names: NameSource | None = None,
-) -> dict[str, str | DamagedRollout | None]:
-    """The paths of the threads that `find_many` would find. (Decoding whole rows would take most of the time that a
+) -> dict[str, RolloutRef | DamagedRollout | None]:
+    """The rollouts of the threads that `find_many` would find. (Decoding whole rows would take most of the time that a
     cascade plans.)"""
-    known: dict[str, tuple[str, FileStamp] | None] = {}
+    known: dict[str, RolloutRef | None] = {}
     if state is not None:
-        known = _verified(rollouts, state, thread_ids, state.stamps(thread_ids), lambda row: row)
-    paths: dict[str, str | DamagedRollout | None] = {}
+        known = _verified(rollouts, state, thread_ids, state.known_rollouts(thread_ids), lambda rollout: rollout)
+    there: dict[str, RolloutRef | DamagedRollout | None] = {}
     for thread_id in thread_ids:
         if thread_id in known:
-            row = known[thread_id]
-            paths[thread_id] = row and row[0]
+            there[thread_id] = known[thread_id]
         else:
             found = _find_one(rollouts, state, thread_id, written_here, more_names)
-            paths[thread_id] = found.path if isinstance(found, StoredThread) else found
-    return paths
+            there[thread_id] = rollout_of(found) if isinstance(found, StoredThread) else found
+    return there
 
 
-def verified(row: StoredThread, files: Mapping[str, RolloutFile]) -> bool:
+def verified(row: StoredThread, files: Mapping[str, RolloutRef]) -> bool:
     """Whether the file at the row's path still has the stamp in the row."""
-    return row.path in files and files[row.path].stamp == row.stamp
+    return files.get(row.path) == rollout_of(row)
 
 
 def _verified(
@@ -178,15 +177,13 @@ def _verified(
     state: StateStore,
     thread_ids: Sequence[str],
     rows: Mapping[str, T],
-    place: Callable[[T], tuple[str, FileStamp]],
+    rollout: Callable[[T], RolloutRef],
 ) -> dict[str, T | None]:
     """The rows that match their files, and None for each thread that was deleted."""
-    places = {thread_id: place(row) for thread_id, row in rows.items()}
-    files = rollouts.stat_many([path for path, _ in places.values()])
+    named = {thread_id: rollout(row) for thread_id, row in rows.items()}
+    files = rollouts.stat_many([one.path for one in named.values()])
     known: dict[str, T | None] = {
-        thread_id: rows[thread_id]
-        for thread_id, (path, stamp) in places.items()
-        if path in files and files[path].stamp == stamp
+        thread_id: rows[thread_id] for thread_id, one in named.items() if files.get(one.path) == one
     }
     if missing := [thread_id for thread_id in thread_ids if thread_id not in rows]:
         known.update(dict.fromkeys(state.deleted(missing)))  # what is deleted has no row
@@ -206,7 +203,7 @@ def _find_one(
         return damage
 
 
-def _search(rollouts: RolloutStore, files: Iterable[RolloutFile], thread_id: str) -> StoredThread | None:
+def _search(rollouts: RolloutStore, files: Iterable[RolloutRef], thread_id: str) -> StoredThread | None:
     """The thread in the first of these files that has the id. Raises DamagedRollout if none has and one can't be
     read."""
     damage: DamagedRollout | None = None
@@ -223,7 +220,7 @@ def _search(rollouts: RolloutStore, files: Iterable[RolloutFile], thread_id: str
     return None
 
 
-def _candidates(rollouts: RolloutStore, thread_id: str, row: StoredThread | None) -> list[RolloutFile]:
+def _candidates(rollouts: RolloutStore, thread_id: str, row: StoredThread | None) -> list[RolloutRef]:
     """The files named after the thread; else the files with the name that the row's file had, in any folder."""
     if row is None:
         return rollouts.locate(thread_id)
@@ -233,7 +230,7 @@ def _candidates(rollouts: RolloutStore, thread_id: str, row: StoredThread | None
     return [file for file in rollouts.walk() if PurePosixPath(file.path).name == name]
 
 
-def moved_to(rollouts: RolloutStore, thread_id: str, path: str) -> list[RolloutFile]:
+def moved_to(rollouts: RolloutStore, thread_id: str, path: str) -> list[RolloutRef]:
     """Where the rollout that was at a path may be now: the same rollout elsewhere, else others of the thread."""
     name = PurePosixPath(path).name
     rollout_id = rollout_id_of(name) if thread_id_of(name) == thread_id else None

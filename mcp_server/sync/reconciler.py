@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from mcp_server.codex.files import BadLine, RolloutFile
+from mcp_server.codex.files import BadLine, RolloutRef
 from mcp_server.codex.paths import SUFFIXES, is_rollout
 from mcp_server.models.records import BackfillState, Change, SpawnEdge
-from mcp_server.models.thread import FileStamp
 from mcp_server.storage.contracts import RolloutStore, StateStore
 from mcp_server.storage.process_liveness import has_died
 from mcp_server.storage.rules import claimable
@@ -183,14 +182,14 @@ def sync_paths(
     present = rollouts.stat_many(paths)
     gone = {path for path in paths if path.endswith(SUFFIXES)} - present.keys()
     rows = _rows_at(state, present.values(), gone)
-    known = dict(rows.values())
+    known = {row.path: row for row in rows.values()}
     todo = {
         path: file
         for path, file in present.items()
-        if (is_rollout(PurePosixPath(path).name) or path in known) and known.get(path) != file.stamp
+        if (is_rollout(PurePosixPath(path).name) or path in known) and known.get(path) != file
     }
     seen = {file.thread_id for file in todo.values()}
-    lost = {thread_id: path for thread_id, (path, _) in rows.items() if path in gone and thread_id not in seen}
+    lost = {key: row.path for key, row in rows.items() if row.path in gone and key not in seen}
     if moves_seen:
         lost.clear()
     if len(lost) > _MANY_LOST:
@@ -201,21 +200,19 @@ def sync_paths(
     upserter.forget_copies(gone)
     upserter.note_unusable(rollouts.unusable(gone) if gone else [], gone)
     upserter.upsert(newest_first(todo.values()))
-    upserter.remove_missing({thread_id: path for thread_id, (path, _) in rows.items()})
+    upserter.remove_missing({thread_id: row.path for thread_id, row in rows.items()})
     upserter.apply_names(whole=all_names)
     return upserter.report()
 
 
-def _rows_at(
-    state: StateStore, present: Collection[RolloutFile], gone: Collection[str]
-) -> dict[str, tuple[str, FileStamp]]:
-    """Path and stamp, by id, of the rows with these paths. A query by path is needed only for files without an id in
+def _rows_at(state: StateStore, present: Collection[RolloutRef], gone: Collection[str]) -> dict[str, RolloutRef]:
+    """The rollouts, by id, that rows name at these paths. A query by path is needed only for files without an id in
     their name, and for missing ones."""
     paths = {*gone, *(file.path for file in present)}
     ids = [file.thread_id for file in present if file.thread_id]
     if gone or len(ids) < len(present):
-        return state.rows_at(paths)
-    return {thread_id: row for thread_id, row in state.stamps(ids).items() if row[0] in paths}
+        return state.rollouts_at(paths)
+    return {thread_id: row for thread_id, row in state.known_rollouts(ids).items() if row.path in paths}
 
 
 @dataclass(slots=True)

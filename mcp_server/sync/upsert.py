@@ -14,7 +14,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from mcp_server.codex.file_rank import FileRank, is_copy, rank_of
-from mcp_server.codex.files import BadLine, Description, RolloutFile
+from mcp_server.codex.files import BadLine, Description, RolloutRef
 from mcp_server.codex.paths import id_in, revert_order
 from mcp_server.errors import DamagedRollout, NotStorable
 from mcp_server.models.event import ThreadEvent
@@ -59,14 +59,14 @@ class SyncReport:
     events: tuple[ThreadEvent, ...] = ()
 
 
-def newest_first(files: Iterable[RolloutFile]) -> list[RolloutFile]:
+def newest_first(files: Iterable[RolloutRef]) -> list[RolloutRef]:
     """Sorted by path, descending: `sessions` before `archived_sessions`, and in both the newest date first."""
     return sorted(files, key=lambda file: file.path, reverse=True)
 
 
-def batches(files: Iterable[RolloutFile], rows: int = BATCH_ROWS) -> Iterator[list[RolloutFile]]:
+def batches(files: Iterable[RolloutRef], rows: int = BATCH_ROWS) -> Iterator[list[RolloutRef]]:
     """The files in batches, bounded by number and by bytes."""
-    batch: list[RolloutFile] = []
+    batch: list[RolloutRef] = []
     size = 0
     for file in files:
         if batch and (len(batch) == rows or size + file.stamp.size > _BATCH_BYTES):
@@ -140,17 +140,17 @@ class Upserter:
             self.upsert(newest_first(self.rollouts.stat_many(missed).values()))
             self.remove_missing(gone)
 
-    def upsert(self, files: Iterable[RolloutFile]) -> None:
+    def upsert(self, files: Iterable[RolloutRef]) -> None:
         """Upsert the rows of these files. Files that were damaged earlier in this run are skipped."""
         for batch in batches(files, self.batch_rows):
             self.upsert_batch([file for file in batch if (file.path, file.stamp) not in self._damaged])
 
-    def upsert_batch(self, files: Sequence[RolloutFile], *, remember: bool = True) -> None:
+    def upsert_batch(self, files: Sequence[RolloutRef], *, remember: bool = True) -> None:
         """Read some files and commit their rows in one transaction. `remember` keeps the id in each file for a later
         `remove_missing`; a backfill, which compares everything once more at its end, does without."""
         files = self._without_replaced([file for file in files if file.thread_id not in self.written_here()])
         by_id: defaultdict[str, list[StoredThread]] = defaultdict(list)
-        bad: list[tuple[RolloutFile, BadLine]] = []
+        bad: list[tuple[RolloutRef, BadLine]] = []
         for file, result in zip(files, self.rollouts.describe_many(files), strict=True):
             self._report_bad(file, result)
             if isinstance(result, BadLine):
@@ -188,7 +188,7 @@ class Upserter:
         self.commit(chosen)
         self._copies.note(copies, others.difference(copy.path for copy in copies))
 
-    def verify(self, row: StoredThread, file: RolloutFile | None) -> StoredThread | DamagedRollout | None:
+    def verify(self, row: StoredThread, file: RolloutRef | None) -> StoredThread | DamagedRollout | None:
         """The row itself if its `file` is unchanged; else the thread as the file describes it now, or why it can't be
         read. None if the file is gone or has another id."""
         if file is None or file.stamp == row.stamp:
@@ -221,7 +221,7 @@ class Upserter:
                 self.commit([pair])
             if len(pairs) == 1:
                 (thread,) = threads
-                file, bad = RolloutFile(thread.path, thread.stamp), BadLine(thread.path, 0, str(error))
+                file, bad = RolloutRef(thread.path, thread.stamp), BadLine(thread.path, 0, str(error))
                 self._report_bad(file, bad)
                 self._note_unreadable([(file, bad)], [])
             return
@@ -246,8 +246,8 @@ class Upserter:
             self._ids_by_change["vanished"] += vanished
 
     def _vanished(self, paths: Mapping[str, str]) -> list[str]:
-        rows = self.state.stamps(paths.keys() - set(self.written_here()))
-        named = {thread_id: path for thread_id, (path, _) in sorted(rows.items()) if path == paths[thread_id]}
+        rows = self.state.known_rollouts(paths.keys() - set(self.written_here()))
+        named = {thread_id: one.path for thread_id, one in sorted(rows.items()) if one.path == paths[thread_id]}
         there = self.rollouts.stat_many(named.values())
         return [
             thread_id for thread_id, path in named.items() if self._has_other_id(thread_id, path) or path not in there
@@ -261,7 +261,7 @@ class Upserter:
         try:
             names = self.rollouts.names()
         except DamagedRollout as damage:  # the rows keep the names that they have
-            self._report_bad(RolloutFile(damage.path, stamp or FileStamp(0, 0)), damage_of(damage, damage.path))
+            self._report_bad(RolloutRef(damage.path, stamp or FileStamp(0, 0)), damage_of(damage, damage.path))
             return
         if self.more_names is not None:
             held = {} if whole else self.state.names()
@@ -281,20 +281,20 @@ class Upserter:
         self._names = names | dict(self.more_names(thread_ids)) if self.more_names else names
         self._names_known_of = frozenset(thread_ids)
 
-    def _without_replaced(self, files: Sequence[RolloutFile]) -> Sequence[RolloutFile]:
+    def _without_replaced(self, files: Sequence[RolloutRef]) -> Sequence[RolloutRef]:
         """The files without those that a revert has replaced, judged by the rows: these need not be read."""
         if self.first_build:
             return files
-        rows = self.state.stamps({file.thread_id for file in files if file.thread_id})
+        rows = self.state.known_rollouts({file.thread_id for file in files if file.thread_id})
         later = {
-            file.path: row[0]
+            file.path: row.path
             for file in files
-            if (row := rows.get(file.thread_id or "")) and revert_order(row[0]) > revert_order(file.path)
+            if (row := rows.get(file.thread_id or "")) and revert_order(row.path) > revert_order(file.path)
         }
         there = self.rollouts.stat_many(set(later.values())) if later else {}
         return [file for file in files if later.get(file.path) not in there]
 
-    def _report_bad(self, file: RolloutFile, result: Description | BadLine | None) -> None:
+    def _report_bad(self, file: RolloutRef, result: Description | BadLine | None) -> None:
         bad: tuple[BadLine, ...] = ()
         if isinstance(result, BadLine):
             self._damaged[file.path, file.stamp] = result
@@ -316,7 +316,7 @@ class Upserter:
         if found or settled:
             self.state.note_unreadable(found, settled)
 
-    def _note_unreadable(self, bad: Sequence[tuple[RolloutFile, BadLine]], good: Sequence[str]) -> None:
+    def _note_unreadable(self, bad: Sequence[tuple[RolloutRef, BadLine]], good: Sequence[str]) -> None:
         """Record the files that can't be read, and forget those that can be read again."""
         if self._unreadable_paths is None:
             self._unreadable_paths = frozenset(one.path for one in self.state.unreadable())
@@ -351,7 +351,7 @@ class Upserter:
         files = list(self.rollouts.stat_many(known).values()) if known else []
         return found + self._described(files, thread_id)
 
-    def _described(self, files: Sequence[RolloutFile], thread_id: str) -> list[StoredThread]:
+    def _described(self, files: Sequence[RolloutRef], thread_id: str) -> list[StoredThread]:
         """The threads in those of these files that can be read and have this id."""
         results = self.rollouts.describe_many(files) if files else []
         return [one.thread for one in results if isinstance(one, Description) and one.thread.id == thread_id]
@@ -365,6 +365,6 @@ def _rank_of(thread: StoredThread) -> FileRank:
     return rank_of(thread.path, thread.id)
 
 
-def _id_in_name(file: RolloutFile) -> str | None:
+def _id_in_name(file: RolloutRef) -> str | None:
     """The thread id in a file's name."""
     return id_in(file.path.rpartition("/")[2])

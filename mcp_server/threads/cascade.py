@@ -11,11 +11,12 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import uuid_utils
+from msgspec.structs import asdict
 
-from mcp_server.codex.files import RolloutFile
+from mcp_server.codex.files import RolloutRef
 from mcp_server.errors import (
     ActiveWriter,
     ArchivedThreadNotFound,
@@ -30,7 +31,7 @@ from mcp_server.models.records import Change, Move, Moved, Operation
 from mcp_server.models.results import ArchiveResult, DeleteResult, Failure, UnarchiveResult
 from mcp_server.models.value import plain
 from mcp_server.storage.codex_rows import CodexRows
-from mcp_server.storage.contracts import Leases
+from mcp_server.storage.contracts import Leases, UnitOfWork
 from mcp_server.storage.rules import row_after
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog
@@ -41,6 +42,11 @@ from mcp_server.threads.turns import TurnWriter
 from mcp_server.threads.views import title_of
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+Rollouts = Mapping[str, RolloutRef | None]
+"""Where the rollouts of threads are now, by thread id; None if deleted."""
 
 _VERBS = {"archive": "archived", "unarchive": "unarchived", "delete": "deleted"}
 
@@ -77,14 +83,19 @@ class Cascade:
         root_id = self._catalog.resolve(reference)
         with self._loaded.cascade_lock:
             plan = self._planner.archive(root_id)
-            codex_db = None if dry_run else self._update_lagging_codex_rows(plan.unmoved_paths)
+            codex_db = None if dry_run else self._update_lagging_codex_rows(plan.unmoved)
             if not plan.moves:
                 return ArchiveResult(
                     dry_run=dry_run, archived=[], already_archived=plan.already, failed=plan.failed, codex_db=codex_db
                 )
-            operation, _ = self._run("archive", plan, dry_run, interrupt=interrupt_running)
-            fields: dict[str, Any] = {"codex_db": codex_db, "copies": plan.copies} | _result_fields(operation)
-            return ArchiveResult(dry_run=dry_run, already_archived=plan.already, interrupted=plan.interrupted, **fields)
+
+            def receipt(operation: Operation, _: Rollouts) -> ArchiveResult:
+                fields: dict[str, Any] = {"codex_db": codex_db, "copies": plan.copies} | _result_fields(operation)
+                return ArchiveResult(
+                    dry_run=dry_run, already_archived=plan.already, interrupted=plan.interrupted, **fields
+                )
+
+            return self._run("archive", plan, dry_run, receipt, interrupt=interrupt_running)
 
     def unarchive(self, reference: str, *, include: Include, dry_run: bool = False) -> UnarchiveResult:
         """Move an archived thread and the descendants that `include` selects back, parents first. Loads none."""
@@ -96,12 +107,15 @@ class Cascade:
             if not root.archived:
                 root = self._planner.moved_in_part(root)
             plan = self._planner.unarchive(root, include)
-            operation, files = self._run("unarchive", plan, dry_run)
-            if dry_run:
-                return UnarchiveResult(dry_run=True, copies=plan.copies, **_result_fields(operation))
-            file = files.get(root_id)
-            thread = self._reader.view(row_after(root, _moved(root_id, file), self._now())) if file else None
-            return UnarchiveResult(thread=thread, copies=plan.copies, **_result_fields(operation))
+
+            def receipt(operation: Operation, moved: Rollouts) -> UnarchiveResult:
+                if dry_run:
+                    return UnarchiveResult(dry_run=True, copies=plan.copies, **_result_fields(operation))
+                there = moved.get(root_id)
+                thread = self._reader.view(row_after(root, _moved(root_id, there), self._now())) if there else None
+                return UnarchiveResult(thread=thread, copies=plan.copies, **_result_fields(operation))
+
+            return self._run("unarchive", plan, dry_run, receipt)
 
     def deletion_scope(self, reference: str) -> DeletionScope:
         """What a deletion would concern now, to ask a person about."""
@@ -133,9 +147,12 @@ class Cascade:
             if confirmed and (more := set(plan.ids()) - {confirmed.thread_id, *confirmed.sub_agents}):
                 raise ConfirmationRequired(root_id, added=sorted(more))
             self._planner.check_forks(plan)
-            operation, _ = self._run("delete", plan, dry_run, interrupt=interrupt_running)
-            fields: dict[str, Any] = {"copies": plan.copies} | _result_fields(operation)
-            return DeleteResult(dry_run=dry_run, already_gone=plan.already, interrupted=plan.interrupted, **fields)
+
+            def receipt(operation: Operation, _: Rollouts) -> DeleteResult:
+                fields: dict[str, Any] = {"copies": plan.copies} | _result_fields(operation)
+                return DeleteResult(dry_run=dry_run, already_gone=plan.already, interrupted=plan.interrupted, **fields)
+
+            return self._run("delete", plan, dry_run, receipt, interrupt=interrupt_running)
 
     def finish(self) -> list[Operation]:
         """Complete the operations that killed processes left in the journal. An operation whose threads are locked is
@@ -155,15 +172,15 @@ class Cascade:
                     logger.exception("Could not finish the %s of %s", operation.kind, operation.root_id)
         return finished
 
-    def _update_lagging_codex_rows(self, paths: Mapping[str, str]) -> str | None:
+    def _update_lagging_codex_rows(self, rollouts: Mapping[str, RolloutRef]) -> str | None:
         """Update Codex's rows of threads that were moved earlier, when the rows could not be updated. Returns why one
         still can't be."""
-        if not (behind := self._codex.behind(paths)):
+        if not (lagging := self._codex.lagging(rollouts)):
             return None
         try:
             with ExitStack() as held:
-                self._lock(behind, held)
-                return self._codex.move({thread_id: paths[thread_id] for thread_id in behind})
+                self._lock(lagging, held)
+                return self._codex.move({thread_id: rollouts[thread_id] for thread_id in lagging})
         except ActiveWriter as error:
             return str(error)
 
@@ -174,7 +191,8 @@ class Cascade:
             if current is None or current.state != "running":
                 return []
             self._unload(operation, held)
-            operation, _ = self._apply(operation, failed=[])
+            with self._catalog.unit_of_work() as work:
+                operation, _ = self._apply(work, operation, failed=[])
             return [operation]
 
     def _running(self, plan: Plan) -> list[str]:
@@ -184,10 +202,17 @@ class Cascade:
     # ------------------------------------------------------------------------------------------ work
 
     def _run(
-        self, kind: Literal["archive", "unarchive", "delete"], plan: Plan, dry_run: bool, *, interrupt: bool = True
-    ) -> tuple[Operation, dict[str, RolloutFile | None]]:
-        """Returns the finished operation and where the rollouts are now. A dry run takes the same path and changes
-        nothing: it raises what would be refused and lists what would fail, as far as both can be foreseen."""
+        self,
+        kind: Literal["archive", "unarchive", "delete"],
+        plan: Plan,
+        dry_run: bool,
+        receipt: Callable[[Operation, Rollouts], T],
+        *,
+        interrupt: bool = True,
+    ) -> T:
+        """Returns what `receipt` makes of the finished operation and of where the rollouts are now. A dry run takes the
+        same path and changes nothing: it raises what would be refused and lists what would fail, as far as both can be
+        foreseen."""
         with ExitStack() as held:
             if dry_run:
                 self._locks.check_free([i for i in plan.ids() if self._loaded.get(i) is None])
@@ -204,15 +229,14 @@ class Cascade:
                 state="running",
                 started_at_ms=self._now(),
             )
-            files: dict[str, RolloutFile | None] = {}
             if dry_run:
                 files, failures = self._moved(operation, plan.failed, dry_run)
-                codex_db = self._codex.move(_places(files), dry_run)
-                return _finished(operation, files, failures, operation_id=None, codex_db=codex_db), files
+                codex_db = self._codex.move(_left(files), dry_run)
+                return receipt(_finished(operation, files, failures, operation_id=None, codex_db=codex_db), files)
             self._catalog.commit(Change(operation=operation))
             self._unload(operation, held)
-            operation, files = self._apply(operation, failed=plan.failed)
-            return operation, files
+            with self._catalog.unit_of_work() as work:
+                return work.answer(receipt(*self._apply(work, operation, failed=plan.failed)))
 
     def _lock(self, thread_ids: Sequence[str], held: ExitStack) -> None:
         """Take all writer locks until the work is done. This process already has those of the threads loaded here; for
@@ -244,8 +268,8 @@ class Cascade:
             self._catalog.record(Change(events=(notices.not_loaded(thread_id),)))
 
     def _apply(
-        self, operation: Operation, *, failed: Sequence[Failure]
-    ) -> tuple[Operation, dict[str, RolloutFile | None]]:
+        self, work: UnitOfWork, operation: Operation, *, failed: Sequence[Failure]
+    ) -> tuple[Operation, Rollouts]:
         """Move the files, update Codex's rows, record everything in one transaction. Repeatable: files that are already
         moved count as moved. Returns where the rollout of each moved thread is now."""
         try:
@@ -253,13 +277,13 @@ class Cascade:
         except StoreFailure:  # the root failed, so nothing was moved
             self._catalog.record(Change(operation=replace(operation, state="done")))
             raise
-        codex_db = self._codex.move(_places(files))
-        return self._record(operation, files, failures, codex_db), files
+        codex_db = self._codex.move(_left(files))
+        return self._record(work, operation, files, failures, codex_db), files
 
     def _moved(
         self, operation: Operation, failed: Sequence[Failure], dry_run: bool = False
-    ) -> tuple[dict[str, RolloutFile | None], list[Failure]]:
-        files: dict[str, RolloutFile | None] = {}
+    ) -> tuple[dict[str, RolloutRef | None], list[Failure]]:
+        files: dict[str, RolloutRef | None] = {}
         reasons = {failure.thread_id: failure.reason for failure in failed}
         # What could not be moved. If it could not be deleted, its ancestors stay too, since only they lead to it.
         kept = set[str]()
@@ -287,29 +311,29 @@ class Cascade:
         except StoreFailure:  # the ancestors can't be looked up, so everything that is left stays
             return operation.thread_ids
 
-    def _move(self, kind: str, moves: Sequence[Move], dry_run: bool) -> Sequence[RolloutFile | StoreFailure | None]:
+    def _move(self, kind: str, moves: Sequence[Move], dry_run: bool) -> Sequence[RolloutRef | StoreFailure | None]:
         """Move or delete some files. Returns for each where it is now (None: deleted) or why it failed."""
         rollouts = self._catalog.rollouts
         try:
-            if kind == "archive":
-                return rollouts.archive_many([move.path for move in moves], dry_run)
-            if kind == "unarchive":
-                return rollouts.unarchive_many([move.path for move in moves], dry_run)
-            for move in moves:
-                rollouts.remove(move.path, dry_run)
+            planned = [RolloutRef(move.path) for move in moves]
+            if kind != "delete":
+                return rollouts.move(planned, archived=kind == "archive", dry_run=dry_run)
+            for rollout in planned:
+                rollouts.remove(rollout, dry_run)
         except StoreFailure as error:
             return [error] * len(moves)
         for move in moves if not dry_run else ():
             try:
-                rollouts.forget_name(move.thread_id)
+                rollouts.set_name(move.thread_id, None, self._now())
             except StoreFailure as error:  # harmless: no look-up finds a name without a thread
                 logger.warning("Could not remove the name of deleted thread %s: %s", move.thread_id, error)
         return [None] * len(moves)
 
     def _record(
         self,
+        work: UnitOfWork,
         operation: Operation,
-        files: Mapping[str, RolloutFile | None],
+        files: Rollouts,
         failures: Sequence[Failure],
         codex_db: str | None,
     ) -> Operation:
@@ -317,7 +341,7 @@ class Cascade:
         process's watcher saw first is announced once. A deletion leaves no row to derive from, so it brings its own."""
         finished = _finished(operation, files, failures, operation_id=operation.id, codex_db=codex_db)
         gone = tuple(files) if operation.kind == "delete" else ()
-        self._catalog.record(
+        work.record(
             Change(
                 moved=tuple(_moved(thread_id, file) for thread_id, file in files.items() if file is not None),
                 forgotten=gone,
@@ -329,8 +353,8 @@ class Cascade:
         return finished
 
 
-def _places(files: Mapping[str, RolloutFile | None]) -> dict[str, str]:
-    return {thread_id: file.path for thread_id, file in files.items() if file is not None}
+def _left(files: Rollouts) -> dict[str, RolloutRef]:
+    return {thread_id: file for thread_id, file in files.items() if file is not None}
 
 
 def _finished(
@@ -354,8 +378,8 @@ def _result_fields(operation: Operation) -> dict[str, Any]:
     return operation.result | {"failed": [Failure(**failure) for failure in operation.result["failed"]]}
 
 
-def _moved(thread_id: str, file: RolloutFile) -> Moved:
-    return Moved(thread_id, file.path, file.archived, file.stamp)
+def _moved(thread_id: str, rollout: RolloutRef) -> Moved:
+    return Moved(thread_id, archived=rollout.archived, **asdict(rollout))
 
 
 def _batches(operation: Operation) -> list[Sequence[Move]]:

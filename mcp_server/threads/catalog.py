@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from msgspec.structs import replace
 
 from mcp_server.codex.file_rank import is_canonical, rank_of
-from mcp_server.codex.files import RolloutFile
+from mcp_server.codex.files import RolloutRef
 from mcp_server.codex.paths import id_in, is_archived, parse_id
 from mcp_server.errors import (
     AmbiguousReference,
@@ -26,18 +27,19 @@ from mcp_server.errors import (
 )
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.history import IndexCheckpoint
-from mcp_server.models.records import Change, SpawnEdge, Unreadable, chain_of
+from mcp_server.models.records import Change, Receipt, SpawnEdge, Unreadable, chain_of
 from mcp_server.models.thread import StoredThread
-from mcp_server.storage.contracts import RolloutStore, StateStore, ThreadIndex
+from mcp_server.storage.contracts import Rollouts, RolloutStore, StateStore, ThreadIndex, UnitOfWork
 from mcp_server.storage.rules import parts_of
 from mcp_server.sync.codex_facts import CodexFacts
 from mcp_server.sync.freshness import Freshness
-from mcp_server.sync.lookup import Source, find, find_many, find_paths, find_rollout, verified
+from mcp_server.sync.lookup import Source, find, find_many, find_rollout, find_rollouts, verified
 from mcp_server.sync.reconciler import sync, sync_paths
 from mcp_server.sync.upsert import NameSource
 from mcp_server.threads.history import HistoryText, history_text
 from mcp_server.threads.loaded import LoadedThreads
 from mcp_server.threads.turn_index import History, open_history
+from mcp_server.threads.unit_of_work import RolloutFirst
 
 _PREFIX = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{7,}")
 _CANDIDATES = 10
@@ -45,6 +47,7 @@ _MAX_MOVES = 3
 _NAME_CHARS = 5_000
 # Bounds the changes kept while the state DB fails. A sync restores the row of a dropped change; its event is lost.
 _MAX_UNCOMMITTED = 1_000
+_RETRY_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +88,7 @@ class Catalog:
         self._uncommitted: deque[Change] = deque()
         self._recording = threading.Lock()
         self._copied_seq = 0
+        self._retry_at = 0.0
         self._rows_lost = False
 
     @property
@@ -177,25 +181,46 @@ class Catalog:
                 self._uncommitted.popleft()
             self._commit_waiting()
 
+    @contextmanager
+    def unit_of_work(self, rollouts: Rollouts | None = None) -> Generator[UnitOfWork]:
+        """Within, what a verb does is collected; at the end it is recorded as by `record`."""
+        work = RolloutFirst(rollouts or self.rollouts)
+        yield work
+        if work.change != Change():
+            self.record(work.change)
+
+    def flush(self) -> None:
+        """Try again to commit the changes that are kept, at most once in `_RETRY_SECONDS`: each try may take as long as
+        the state DB is busy."""
+        with self._recording:
+            if self._uncommitted and time.monotonic() >= self._retry_at:
+                self._commit_waiting()
+
+    def waiting_receipts(self) -> list[Receipt]:
+        """The receipts that could not be committed yet, in order."""
+        self.flush()
+        return [receipt for change in tuple(self._uncommitted) for receipt in change.receipts]
+
     def _commit_waiting(self) -> None:
         while self._uncommitted:
             try:
                 _commit(self.log, self._uncommitted[0])
             except StoreFailure as error:
                 logger.warning("The state DB fails: %d changes are kept for later: %s", len(self._uncommitted), error)
+                self._retry_at = time.monotonic() + _RETRY_SECONDS
                 return
             self._uncommitted.popleft()
 
-    def unreadable(self, index: ThreadIndex, *, archived: bool) -> list[Unreadable]:
+    def unreadable(self, index: StateStore, *, archived: bool) -> list[Unreadable]:
         """The rollouts that can't be read, among the active or among the archived ones."""
         return [one for one in index.unreadable() if is_archived(f"{one.path}/") == archived]
 
-    def hidden(self, index: ThreadIndex, *, archived: bool) -> list[Unreadable]:
+    def hidden(self, index: StateStore, *, archived: bool) -> list[Unreadable]:
         """The unreadable rollouts without a row: no list shows their threads."""
         found = self.unreadable(index, archived=archived)
         ids = {one.path: id_in(one.path.rpartition("/")[2]) for one in found}
-        rows = index.stamps({thread_id for thread_id in ids.values() if thread_id}) if found else {}
-        listed = {path for path, _ in rows.values()}
+        rows = index.known_rollouts({thread_id for thread_id in ids.values() if thread_id}) if found else {}
+        listed = {row.path for row in rows.values()}
         return [one for one in found if one.path not in listed]
 
     def resolve(self, reference: str) -> str:
@@ -218,10 +243,10 @@ class Catalog:
         if _PREFIX.fullmatch(text):
             prefix = text.lower()
             found = {i for i in self.loaded.ids() if i.startswith(prefix)}
-            found.update(index.match_prefix(prefix, _CANDIDATES))
+            found.update(index.matching(prefix=prefix, limit=_CANDIDATES))
         if not found:
             found = {one.thread.id for one in self.loaded.all() if one.thread.name == text}
-            found.update(index.match_name(text, _CANDIDATES))
+            found.update(index.matching(name=text, limit=_CANDIDATES))
         if len(found) > 1:
             raise AmbiguousReference(reference, sorted(found)[:_CANDIDATES])
         if not found:
@@ -235,7 +260,7 @@ class Catalog:
         )
         return found and self.with_facts([found])[0]
 
-    def repair_rows(self, rows: Sequence[StoredThread], files: Mapping[str, RolloutFile]) -> bool:
+    def repair_rows(self, rows: Sequence[StoredThread], files: Mapping[str, RolloutRef]) -> bool:
         """Sync the rows that don't match the files at their paths. True if any was synced: then the page that the rows
         came from must be queried again."""
         written_here = self.loaded.written_here()
@@ -277,10 +302,10 @@ class Catalog:
                     "repair the file, move it away, or fork the thread",
                 )
 
-    def paths(self, thread_ids: Sequence[str]) -> dict[str, str | DamagedRollout | None]:
-        """The paths of these threads' rollouts, each looked up as by `stored`."""
+    def rollouts_of(self, thread_ids: Sequence[str]) -> dict[str, RolloutRef | DamagedRollout | None]:
+        """These threads' rollouts, each looked up as by `stored`."""
         written_here, more_names = self.loaded.written_here, self._more_names
-        return find_paths(self.rollouts, self.state, thread_ids, written_here=written_here, more_names=more_names)
+        return find_rollouts(self.rollouts, self.state, thread_ids, written_here=written_here, more_names=more_names)
 
     def known(self, thread_id: str) -> StoredThread:
         """The thread as loaded here, else as stored.
@@ -309,7 +334,7 @@ class Catalog:
         written_here, more_names = self.loaded.written_here, self._more_names
         stored, marks = find_many(self.rollouts, self.state, others, written_here=written_here, more_names=more_names)
         if unmarked := in_memory if self.state is not None else thread_ids:
-            marks |= self.log.marks(unmarked)
+            marks |= self.log.checkpoints(unmarked)
         return stored | in_memory, marks
 
     def retry_if_moved(self, thread_id: str, work: Callable[[], T]) -> T:

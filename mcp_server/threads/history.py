@@ -10,10 +10,9 @@ from typing import TypeVar
 from msgspec import structs
 
 from mcp_server.codex.drafts import Draft
-from mcp_server.codex.files import BadLine, add_bad_line
+from mcp_server.codex.files import BadLine, RolloutRef, add_bad_line, rollout_of
 from mcp_server.codex.lines import MalformedLine, RawLine, RolloutLine, decode_raw, split_lines
 from mcp_server.codex.parser import TurnBuilder
-from mcp_server.codex.paths import is_text
 from mcp_server.errors import DamagedRollout, LimitReached
 from mcp_server.models.history import ItemSpan, ParserState, TurnSpan
 from mcp_server.models.thread import StoredThread
@@ -33,9 +32,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A rollout in a history: the whole file, or the bytes that a fork borrows. Offsets are those in the history."""
+    """A rollout in a history: all of it, or the bytes that a fork borrows. Offsets are those in the history."""
 
-    path: str
+    rollout: RolloutRef
     start: int
     end: int | None = None
 
@@ -55,6 +54,11 @@ class HistoryText:
         return self.thread.history_mode == "paginated"
 
     @property
+    def rollout(self) -> RolloutRef:
+        """The thread's own."""
+        return self.parts[-1].rollout
+
+    @property
     def base(self) -> int:
         """The offset at which the thread's own rollout begins."""
         return self.parts[-1].start
@@ -72,20 +76,16 @@ class HistoryText:
             first = max(0, start - part.start)
             end = None if part.end is None else part.end - part.start
             try:
-                if end is None and self._is_small(first):
-                    (data,) = self.rollouts.read(part.path, [(first, self.thread.stamp.size)])
+                if end is None and _is_small_rest(part.rollout, first):
+                    (data,) = self.rollouts.read(part.rollout, [(first, part.rollout.size)])
                     yield split_lines(data, first + part.start)
                     continue
-                for batch in self.rollouts.lines(part.path, first, end):
+                for batch in self.rollouts.lines(part.rollout, first, end):
                     yield [replace(raw, offset=raw.offset + part.start) for raw in batch] if part.start else batch
             except DamagedRollout as error:
                 if strict or part is self.parts[-1]:
                     raise
-                self.bad.append(BadLine(part.path, error.offset, error.reason))
-
-    def _is_small(self, first: int) -> bool:
-        """Whether the own rollout, from an offset on, is small enough to be read at once."""
-        return is_text(self.thread.path) and first < self.thread.stamp.size <= first + _SMALL_BYTES
+                self.bad.append(BadLine(error.path, error.offset, error.reason))
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each range, without those of borrowed rollouts that can't be read. Raises as `lines`."""
@@ -97,7 +97,7 @@ class HistoryText:
             if not cut:
                 continue
             try:
-                read = self.rollouts.read(part.path, [(a, b) for _, a, b in cut])
+                read = self.rollouts.read(part.rollout, [(a, b) for _, a, b in cut])
             except DamagedRollout:
                 if part is self.parts[-1]:
                     raise
@@ -113,7 +113,7 @@ class HistoryText:
         except MalformedLine as error:
             reason = str(error) if raw.whole else f"torn line without a newline: {error}"
             part = next(part for part in reversed(self.parts) if part.start <= raw.offset)
-            add_bad_line(self.bad, BadLine(part.path, raw.offset - part.start, reason))
+            add_bad_line(self.bad, BadLine(part.rollout.path, raw.offset - part.start, reason))
             return None
 
 
@@ -126,28 +126,35 @@ def history_text(
     thread (and what borrows from it) does not show what it borrows; the `whole` history, which a model continues from,
     includes it."""
     bad: list[BadLine] = []
-    borrowed: list[tuple[str, int]] = []
-    seen = {thread.path}
-    fork = Source(thread.path, thread.history_base, thread.attached)
+    borrowed: list[tuple[RolloutRef, int]] = []
+    own = rollout_of(thread)
+    seen = {own.path}
+    fork = Source(own, thread.history_base, thread.attached)
     while (base := fork.history_base) and (whole or not fork.attached):
         try:
             source = find_rollout(base.thread_id)
         except DamagedRollout as error:
             bad.append(BadLine(error.path, error.offset, error.reason))
             break
-        if source is None or source.path in seen or len(borrowed) + 1 >= MAX_LINEAGE:
-            reason = "is missing" if source is None else "runs in a circle" if source.path in seen else "is too long"
-            bad.append(BadLine(fork.path, 0, f"the history borrowed from rollout {base.thread_id} {reason}"))
+        if source is None or source.rollout.path in seen or len(borrowed) + 1 >= MAX_LINEAGE:
+            circle = source is not None and source.rollout.path in seen
+            reason = "is missing" if source is None else "runs in a circle" if circle else "is too long"
+            bad.append(BadLine(fork.rollout.path, 0, f"the history borrowed from rollout {base.thread_id} {reason}"))
             break
-        borrowed.append((source.path, base.end_byte_offset))
-        seen.add(source.path)
+        borrowed.append((source.rollout, base.end_byte_offset))
+        seen.add(source.rollout.path)
         fork = source
     parts: list[_Part] = []
     offset = 0
-    for path, length in reversed(borrowed):
-        parts.append(_Part(path, offset, offset + length))
+    for rollout, length in reversed(borrowed):
+        parts.append(_Part(rollout, offset, offset + length))
         offset += length
-    return HistoryText(rollouts, thread, (*parts, _Part(thread.path, offset)), bad)
+    return HistoryText(rollouts, thread, (*parts, _Part(own, offset)), bad)
+
+
+def _is_small_rest(rollout: RolloutRef, first: int) -> bool:
+    """Whether a rollout, from an offset on, is small enough to be read at once."""
+    return rollout.is_text and first < rollout.size <= first + _SMALL_BYTES
 
 
 # ---------------------------------------------------------------------------------------------- turns

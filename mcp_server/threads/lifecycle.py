@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from msgspec.structs import asdict, replace
 
 from mcp_server.codex import writer as recording
+from mcp_server.codex.files import RolloutRef, rollout_of
 from mcp_server.codex.lines import RolloutLine, encode_line
 from mcp_server.codex.paths import parse_id
 from mcp_server.errors import (
@@ -24,7 +25,7 @@ from mcp_server.errors import (
 from mcp_server.models.params import Caller, ForkParams, SettingsRequest, StartParams
 from mcp_server.models.records import Change
 from mcp_server.models.results import LoadedThreadResult, UnsubscribeResult
-from mcp_server.models.thread import FileStamp, Settings, StoredThread, Thread, spawn_depth
+from mcp_server.models.thread import Settings, StoredThread, Thread, spawn_depth
 from mcp_server.models.value import plain
 from mcp_server.storage.contracts import Leases, Rollouts
 from mcp_server.threads import notices
@@ -112,10 +113,10 @@ class Lifecycle:
                 parent.id, spawn_depth(parent.source) + 1, params.agent_nickname, params.agent_role
             )
         name = checked_name(params.name) if params.name is not None else None
+        rollout = self._catalog.rollouts.new(thread_id, now)
         return StoredThread(
             id=thread_id,
-            path=self._catalog.rollouts.path_of(thread_id, now),
-            stamp=FileStamp(0, 0),
+            **asdict(rollout),
             archived=False,
             created_at_ms=now,
             updated_at_ms=now,
@@ -214,7 +215,7 @@ class Lifecycle:
         source_rollouts = loaded_source.rollouts if loaded_source else self._catalog.rollouts
         copied_lines = self._turns.copied_lines(source_rollouts, source, params, fork.created_at_ms)
         loaded = LoadedThread(fork, settings, rollouts, ephemeral=params.ephemeral, has_rollout=True)
-        with rollouts.drafted(fork.path, self._fork_lines(loaded, copied_lines)) as put:
+        with rollouts.drafted(rollout_of(fork), self._fork_lines(loaded, copied_lines)) as put:
             handle = self._load(loaded, caller)
             # from here on the fork is stored even if the caller disconnects
             self._write_fork(loaded, put)
@@ -227,18 +228,20 @@ class Lifecycle:
             yield from copied_lines
         yield b"".join(map(encode_line, recording.settings_applied(fork.thread.id, fork.settings, self._now())))
 
-    def _write_fork(self, fork: LoadedThread, put: Callable[[], FileStamp]) -> None:
+    def _write_fork(self, fork: LoadedThread, put: Callable[[], RolloutRef]) -> None:
         try:
             put()
             self._turns.refresh_metadata(fork)
         except StoreFailure as error:
             try:
                 if not isinstance(error, RolloutNameTaken):
-                    fork.rollouts.remove(fork.thread.path)
+                    fork.rollouts.remove(rollout_of(fork.thread))
             finally:
                 self._unload(fork)
             raise
-        self._turns.record(fork, [notices.started(self.view(fork))])
+        self._catalog.record(
+            Change(threads=() if fork.ephemeral else (fork.thread,), events=(notices.started(self.view(fork)),))
+        )
 
     # ------------------------------------------------------------------------------------------ leaving
 

@@ -16,6 +16,7 @@ import uuid_utils
 from msgspec.structs import replace
 
 from mcp_server.codex import writer as recording
+from mcp_server.codex.files import RolloutRef, rollout_of, with_rollout
 from mcp_server.codex.lines import MalformedLine, decode_first, encode_line
 from mcp_server.codex.old_rollout import BARE
 from mcp_server.errors import (
@@ -31,14 +32,14 @@ from mcp_server.errors import (
 from mcp_server.models.params import GitPatch
 from mcp_server.models.records import Change, Move, Operation, OperationKind
 from mcp_server.models.results import ThreadResult
-from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
+from mcp_server.models.thread import GitInfo, StoredThread
 from mcp_server.storage.codex_rows import CodexRows
-from mcp_server.storage.contracts import Leases, Rollouts
+from mcp_server.storage.contracts import Leases, Rollouts, UnitOfWork
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog, checked_name, checked_text
 from mcp_server.threads.loaded import LoadedThread
 from mcp_server.threads.reader import Reader
-from mcp_server.threads.turns import TurnWriter, with_stamp
+from mcp_server.threads.turns import TurnWriter
 
 logger = logging.getLogger(__name__)
 
@@ -75,23 +76,23 @@ class Metadata:
             loaded = self._loaded.get(thread_id)
             if loaded is None:
                 named = replace(self._active(thread_id), name=trimmed)
-                return self._named(named)
+                with self._catalog.unit_of_work() as work:
+                    return self._named(work, named)
             if loaded.ephemeral:
                 raise EphemeralThread(thread_id, "thread_set_name")
-            with loaded.writing():
-                self._turns.write_rollout(loaded)
-                result = self._named(replace(loaded.thread, name=trimmed))
+            with loaded.writing(), self._catalog.unit_of_work(loaded.rollouts) as work:
+                self._turns.write_rollout(work, loaded)
+                result = self._named(work, replace(loaded.thread, name=trimmed))
                 loaded.thread = replace(loaded.thread, name=result.thread.name)
                 return result
 
-    def _named(self, thread: StoredThread) -> ThreadResult:
+    def _named(self, work: UnitOfWork, thread: StoredThread) -> ThreadResult:
         with self._journalled("name", thread, {"name": thread.name}) as operation:
-            self._catalog.rollouts.append_name(thread.id, thread.name or "", self._now())
+            self._catalog.rollouts.set_name(thread.id, thread.name or "", self._now())
             if codex_db := self._codex.name(thread.id, thread.name or ""):
                 thread = self._catalog.named_by_codex(thread)
-            named = Change(threads=(thread,), events=(notices.name_updated(thread),), operation=operation)
-            self._catalog.record(named)
-        return ThreadResult(thread=self._reader.view(thread), codex_db=codex_db)
+            work.record(Change(threads=(thread,), events=(notices.name_updated(thread),), operation=operation))
+        return work.answer(ThreadResult(thread=self._reader.view(thread), codex_db=codex_db))
 
     def _active(self, thread_id: str) -> StoredThread:
         stored = self._catalog.known(thread_id)
@@ -128,46 +129,39 @@ class Metadata:
             self._catalog.check_is_not_a_copy(stored)
             self._locks.acquire([thread_id])
             stack.callback(self._locks.release, [thread_id])
-            changed, codex_db = self._set_git_stored(stored, patch)
-            return ThreadResult(thread=self._reader.view(changed), codex_db=codex_db)
+            if stored.history_mode == "legacy":
+                stored = self._turns.decompressed(stored)
+            with self._catalog.unit_of_work() as work:
+                changed, codex_db = self._set_git(work, self._catalog.rollouts, stored, patch)
+                return work.answer(ThreadResult(thread=self._reader.view(changed), codex_db=codex_db))
 
-    def _set_git_stored(self, stored: StoredThread, patch: GitPatch) -> tuple[StoredThread, str | None]:
-        if stored.history_mode != "legacy":
-            changed = self._set_git_paginated(stored, patch)
-            self._catalog.record(Change(threads=(changed,)))
+    def _set_git(
+        self, work: UnitOfWork, rollouts: Rollouts, thread: StoredThread, patch: GitPatch
+    ) -> tuple[StoredThread, str | None]:
+        if thread.history_mode != "legacy":
+            changed = self._set_git_paginated(thread, patch)
+            work.record(Change(threads=(changed,)))
             return changed, None
-        stored = self._turns.decompressed(stored)
-        with self._journalled("git", stored, {"git": patch.fields}) as operation:
-            changed = replace(stored, git=_patched(stored.git, patch))
-            stamp = self._append(self._catalog.rollouts, changed)
-            codex_db = self._codex.git(stored.id, patch.fields).left
-            changed = replace(changed, stamp=stamp, updated_at_ms=stamp.mtime_ns // 1_000_000)
-            self._catalog.record(Change(threads=(changed,), operation=operation))
+        with self._journalled("git", thread, {"git": patch.fields}) as operation:
+            changed = replace(thread, git=_patched(thread.git, patch))
+            changed = with_rollout(changed, self._append(work, rollouts, changed))
+            codex_db = self._codex.git(thread.id, patch.fields).why_not
+            work.record(Change(threads=(changed,), operation=operation))
         return changed, codex_db
 
     def _set_git_paginated(self, thread: StoredThread, patch: GitPatch) -> StoredThread:
         followed = self._codex.git(thread.id, patch.fields)
         if followed.git is None:
-            raise PaginatedHistory(thread.id, followed.left or "which does not know the thread yet")
+            raise PaginatedHistory(thread.id, followed.why_not or "which does not know the thread yet")
         return replace(thread, git=None if followed.git == GitInfo() else followed.git)
 
     def _set_git_loaded(self, loaded: LoadedThread, patch: GitPatch) -> ThreadResult:
         if loaded.ephemeral:
             raise EphemeralThread(loaded.thread.id, "metadata updates")
-        with loaded.writing():
-            self._turns.write_rollout(loaded)
-            if loaded.paginated:
-                loaded.thread = self._set_git_paginated(loaded.thread, patch)
-                self._catalog.record(Change(threads=(loaded.thread,)))
-                return ThreadResult(thread=self._reader.view(loaded.thread))
-            with self._journalled("git", loaded.thread, {"git": patch.fields}) as operation:
-                changed = replace(loaded.thread, git=_patched(loaded.thread.git, patch))
-                stamp = self._append(loaded.rollouts, changed)
-                loaded.thread = changed
-                loaded.thread = with_stamp(loaded, stamp)
-                codex_db = self._codex.git(loaded.thread.id, patch.fields).left
-                self._catalog.record(Change(threads=(loaded.thread,), operation=operation))
-            return ThreadResult(thread=self._reader.view(loaded.thread), codex_db=codex_db)
+        with loaded.writing(), self._catalog.unit_of_work(loaded.rollouts) as work:
+            self._turns.write_rollout(work, loaded)
+            loaded.thread, codex_db = self._set_git(work, loaded.rollouts, loaded.thread, patch)
+            return work.answer(ThreadResult(thread=self._reader.view(loaded.thread), codex_db=codex_db))
 
     def finish(self) -> list[Operation]:
         """Complete the operations that killed processes left in the journal. An operation whose thread is locked is
@@ -211,8 +205,9 @@ class Metadata:
                 self._catalog.record(Change(operation=done))
             raise
 
-    def _append(self, rollouts: Rollouts, thread: StoredThread) -> FileStamp:
-        for batch in rollouts.lines(thread.path):
+    def _append(self, work: UnitOfWork, rollouts: Rollouts, thread: StoredThread) -> RolloutRef:
+        rollout = rollout_of(thread)
+        for batch in rollouts.lines(rollout):
             for raw in batch:
                 try:
                     line = decode_first(raw, [])
@@ -220,7 +215,7 @@ class Metadata:
                     continue
                 if line.type == "session_meta":
                     updated = recording.git_updated(line.payload, thread.git or GitInfo(), self._now())
-                    return rollouts.append(thread.path, encode_line(updated), at=thread.stamp.size)
+                    return work.append(rollout, encode_line(updated))
         raise DamagedRollout(thread.path, "does not start with session metadata")
 
 

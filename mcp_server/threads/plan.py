@@ -7,8 +7,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from mcp_server.codex.file_rank import classify_files
-from mcp_server.codex.paths import active_date, archived_path, is_archived, revert_order, rollout_id_of
+from mcp_server.codex.files import RolloutRef, rollout_of
 from mcp_server.errors import (
     ArchivedThreadNotFound,
     AttachedThreadExists,
@@ -36,32 +35,32 @@ class Plan:
 
     Fields:
         moves: current rollouts, in the order of work.
-        replaced: by thread, the rollouts that reverts have replaced. They move with their thread (as in Codex), whose
-            history still reads them.
-        already: threads that need no move; `unmoved_paths` are their rollouts.
+        companions: by thread, what else moves with it (as in Codex): its history still reads the rollouts that reverts
+            have replaced.
+        already: threads that need no move; `unmoved` are their rollouts.
         copies: files that carry the id of a thread in the plan and stay where they are.
     """
 
     root_id: str
-    moves: list[Move] = field(default_factory=list[Move])
-    replaced: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    moves: dict[str, RolloutRef] = field(default_factory=dict[str, RolloutRef])
+    companions: dict[str, list[RolloutRef]] = field(default_factory=dict[str, list[RolloutRef]])
     already: list[str] = field(default_factory=list[str])
-    unmoved_paths: dict[str, str] = field(default_factory=dict[str, str])
+    unmoved: dict[str, RolloutRef] = field(default_factory=dict[str, RolloutRef])
     failed: list[Failure] = field(default_factory=list[Failure])
     interrupted: list[str] = field(default_factory=list[str])
     copies: list[str] = field(default_factory=list[str])
 
     def ids(self) -> list[str]:
-        return [move.thread_id for move in self.moves]
+        return list(self.moves)
 
     def files(self, *, current_last: bool = False) -> list[Move]:
         """All files in the order of work. A thread's current file, which decides where the thread is, comes first; with
         `current_last` it comes last, so that an unfinished deletion leaves no replaced file without its thread."""
         order = -1 if current_last else 1
         return [
-            Move(move.thread_id, path)
-            for move in self.moves
-            for path in (move.path, *self.replaced.get(move.thread_id, ()))[::order]
+            Move(thread_id, one.path)
+            for thread_id, rollout in self.moves.items()
+            for one in (rollout, *self.companions.get(thread_id, ()))[::order]
         ]
 
 
@@ -82,28 +81,28 @@ class Planner:
         below = descendants(root_id, self._catalog.edges_below(root_id))
         plan = Plan(root_id)
         order = [root_id, *(node.thread_id for node in reversed(below))]
-        paths = self._catalog.paths(order)
+        rollouts = self._catalog.rollouts_of(order)
         for thread_id in order:
             loaded = self._loaded.get(thread_id)
             if loaded is not None and not loaded.has_rollout:
                 plan.failed.append(Failure(thread_id=thread_id, reason="it is started, but not materialized yet"))
                 continue
-            path = self._usable(thread_id, paths[thread_id], plan)
-            if path is None:
+            rollout = self._usable(thread_id, rollouts[thread_id], plan)
+            if rollout is None:
                 continue
-            if is_archived(path):
+            if rollout.archived:
                 plan.already.append(thread_id)
-                plan.unmoved_paths[thread_id] = path
+                plan.unmoved[thread_id] = rollout
             else:
-                plan.moves.append(Move(thread_id, path))
-        self._add_replaced(plan, archived=False)
+                plan.moves[thread_id] = rollout
+        plan.companions = self._catalog.rollouts.companions(plan.moves, archived=False)
         return self._add_copies(plan)
 
     def unarchive(self, root: StoredThread, include: Include) -> Plan:
-        plan = Plan(root.id, moves=[Move(root.id, root.path)])
+        plan = Plan(root.id, moves={root.id: rollout_of(root)})
         if include != "none":
             self._add_below(plan, together=include == "same_operation")
-        self._add_replaced(plan, archived=True)
+        plan.companions = self._catalog.rollouts.companions(plan.moves, archived=True)
         return self._add_copies(plan)
 
     def _add_below(self, plan: Plan, *, together: bool) -> None:
@@ -114,34 +113,33 @@ class Planner:
             # without those that were restored and archived again on their own since
             same = self._catalog.log.moved_with("archive", plan.root_id)
             below = [thread_id for thread_id in below if thread_id in same]
-        paths = self._catalog.paths(below)
+        rollouts = self._catalog.rollouts_of(below)
         for thread_id in below:
             if self._loaded.get(thread_id) is not None:
                 continue
-            path = self._usable(thread_id, paths[thread_id], plan)
-            if path is not None and is_archived(path):
-                plan.moves.append(Move(thread_id, path))
+            rollout = self._usable(thread_id, rollouts[thread_id], plan)
+            if rollout is not None and rollout.archived:
+                plan.moves[thread_id] = rollout
 
     def moved_in_part(self, thread: StoredThread) -> StoredThread:
-        """The thread at its archived path, if a move that failed half-way left its file under both paths.
+        """The thread as archived, if a move that failed half-way left its rollout in both places.
 
         Raises:
-            ArchivedThreadNotFound: the file has the active path only.
+            ArchivedThreadNotFound: the rollout is in the active place only.
         """
-        now = self._catalog.rollouts.stat(thread.path)
-        for file in self._catalog.rollouts.locate(thread.id):
-            if now is not None and file.archived and (file.path, file.stamp) == (archived_path(now.path), now.stamp):
-                return replace(thread, path=file.path, archived=True)
+        active = rollout_of(thread)
+        for one in self._catalog.rollouts.companions({thread.id: active}).get(thread.id, ()):
+            if one.archived and one.rollout_id == active.rollout_id:
+                return replace(thread, path=one.path, archived=True)
         raise ArchivedThreadNotFound(thread.id)
 
-    def _usable(self, thread_id: str, path: str | DamagedRollout | None, plan: Plan) -> str | None:
-        """The path of the thread's rollout. For a descendant that can't be found or read: None, and a failure in the
-        plan."""
-        if isinstance(path, str):
-            return path
+    def _usable(self, thread_id: str, found: RolloutRef | DamagedRollout | None, plan: Plan) -> RolloutRef | None:
+        """The thread's rollout. For a descendant that can't be found or read: None, and a failure in the plan."""
+        if isinstance(found, RolloutRef):
+            return found
         if thread_id == plan.root_id:
-            raise path or ThreadNotFound(thread_id)
-        plan.failed.append(Failure(thread_id=thread_id, reason=str(path) if path else _MISSING))
+            raise found or ThreadNotFound(thread_id)
+        plan.failed.append(Failure(thread_id=thread_id, reason=str(found) if found else _MISSING))
         return None
 
     def delete(self, root_id: str) -> Plan:
@@ -149,41 +147,20 @@ class Planner:
         plan = Plan(root_id)
         order = [*(node.thread_id for node in reversed(below)), root_id]
         free = [thread_id for thread_id in order if self._loaded.get(thread_id) is None]
-        paths = self._catalog.paths(free)
+        rollouts = self._catalog.rollouts_of(free)
         for thread_id in order:
             loaded = self._loaded.get(thread_id)
-            path = loaded.thread.path if loaded else paths[thread_id]
-            if path is None:
+            found = rollout_of(loaded.thread) if loaded else rollouts[thread_id]
+            if found is None:
                 plan.already.append(thread_id)
-            elif (usable := self._usable(thread_id, path, plan)) is not None:
-                plan.moves.append(Move(thread_id, usable))
-        self._add_replaced(plan)
-        self._add_half_moved(plan)
+            elif (usable := self._usable(thread_id, found, plan)) is not None:
+                plan.moves[thread_id] = usable
+        plan.companions = self._catalog.rollouts.companions(plan.moves)
         return self._add_copies(plan)
 
-    def _add_replaced(self, plan: Plan, *, archived: bool | None = None) -> None:
-        """Add the rollouts that reverts have replaced: those in both folders, or only the archived or active ones."""
-        for move in plan.moves:
-            if revert_order(move.path):
-                files = self._catalog.rollouts.locate(move.thread_id)
-                found = classify_files({move.path, *(file.path for file in files)}, move.thread_id)
-                plan.replaced[move.thread_id] = [
-                    path for path in found.replaced if path != move.path and archived in (None, is_archived(path))
-                ]
-
-    def _add_half_moved(self, plan: Plan) -> None:
-        """Add the second paths of files to delete, where an interrupted move left a file under both paths."""
-        twins = {move.path: twin for move in plan.moves if (twin := _path_across_archive(move.path))}
-        there = self._catalog.rollouts.stat_many({*twins, *twins.values()})
-        for move in plan.moves:
-            file, twin = there.get(move.path), there.get(twins.get(move.path, ""))
-            if file is not None and twin is not None and file.stamp == twin.stamp:
-                plan.replaced.setdefault(move.thread_id, []).append(twin.path)
-
     def _add_copies(self, plan: Plan) -> Plan:
-        index = self._catalog.index()
         going = {move.path for move in plan.files()}
-        plan.copies = [copy.path for copy in index.copies(plan.ids()) if copy.path not in going]
+        plan.copies = [copy.path for copy in self._catalog.index().copies(plan.ids()) if copy.path not in going]
         return plan
 
     def check_forks(self, plan: Plan) -> None:
@@ -195,11 +172,11 @@ class Planner:
         index = self._catalog.index()
         going = set(plan.ids())
         self._check_attached(index, going)
-        for move in plan.files():
-            rollout_id = rollout_id_of(move.path) or move.thread_id
-            forks = [fork for fork in index.forks_of(rollout_id) if fork not in going]
-            if forks:
-                raise ForkedHistoryInUse(move.thread_id, forks)
+        for thread_id, rollout in plan.moves.items():
+            for one in (rollout, *plan.companions.get(thread_id, ())):
+                forks = [fork for fork in index.forks_of(one.rollout_id or thread_id) if fork not in going]
+                if forks:
+                    raise ForkedHistoryInUse(thread_id, forks)
 
     def _check_attached(self, index: ThreadIndex, going: set[str]) -> None:
         queries = [
@@ -211,12 +188,3 @@ class Planner:
             for row in rows:
                 if row.id not in going:
                     raise AttachedThreadExists(query.attached_to_id or "", row.id)
-
-
-def _path_across_archive(path: str) -> str | None:
-    """The archived path of an active file, or the reverse; None if the name has no date to derive it from."""
-    if not is_archived(path):
-        return archived_path(path)
-    name = path.rpartition("/")[2]
-    folder = active_date(name)
-    return folder and f"{folder}/{name}"

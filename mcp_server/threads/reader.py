@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from msgspec import structs
 
-from mcp_server.codex.files import RolloutFile
+from mcp_server.codex.files import RolloutRef
 from mcp_server.codex.paths import parse_id
 from mcp_server.errors import EphemeralThread, InvalidArgument, InvalidCursor, NotMaterialized, TurnNotFound
 from mcp_server.models.history import TurnSpan
@@ -33,7 +33,7 @@ from mcp_server.models.results import (
 from mcp_server.models.thread import SUB_AGENT_KINDS, SortDirection, SourceKind, StoredThread, Thread
 from mcp_server.models.times import parse_time
 from mcp_server.models.turn import Item, Turn
-from mcp_server.storage.contracts import StateStore, ThreadIndex
+from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.query import Anchor, ThreadQuery
 from mcp_server.sync.backfill import ALL_ACTIVE
 from mcp_server.sync.lookup import verified
@@ -110,7 +110,7 @@ class Reader:
             query = replace(query, after=Anchor(*parse_thread_cursor(params.cursor)))
         return query
 
-    def _list(self, index: ThreadIndex, params: ListParams, query: ThreadQuery) -> ThreadListResult:
+    def _list(self, index: StateStore, params: ListParams, query: ThreadQuery) -> ThreadListResult:
         others = _hidden_queries(query, params.filter)
         page = index.list(query, list(others.values()))
         files = self._files_of(page.rows)
@@ -137,11 +137,11 @@ class Reader:
             hidden=hidden,
         )
 
-    def _files_of(self, rows: Sequence[StoredThread]) -> dict[str, RolloutFile]:
+    def _files_of(self, rows: Sequence[StoredThread]) -> dict[str, RolloutRef]:
         return self._catalog.rollouts.stat_many([row.path for row in rows])
 
     def _verified(
-        self, rows: Sequence[StoredThread], files: Mapping[str, RolloutFile]
+        self, rows: Sequence[StoredThread], files: Mapping[str, RolloutRef]
     ) -> tuple[list[StoredThread], int]:
         """The rows that match their files; for other rows, the threads as their files describe them now; and how many
         threads are gone. The file always wins over the row. (Codex removes such rows from lists and database, too.)"""

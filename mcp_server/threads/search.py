@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from mcp_server.codex.drafts import Draft
+from mcp_server.codex.files import rollout_of
 from mcp_server.codex.injected import message_of
 from mcp_server.codex.lines import MalformedLine, decode_line
-from mcp_server.codex.paths import is_text
 from mcp_server.codex.texts import searchable
 from mcp_server.errors import DamagedRollout, InvalidCursor, ThreadNotFound, ThreadstoreError
 from mcp_server.models.history import TurnSpan
@@ -262,7 +262,7 @@ class Searcher:
         while unread := [i for i in search.store.unread(_UNREAD_BATCH + len(tried)) if i not in tried]:
             for thread_id in unread:
                 if time.monotonic() > until:
-                    left = max(1, search.store.unread_count() - len(tried))
+                    left = max(1, search.store.progress().unread - len(tried))
                     search.report_incomplete(
                         f"{left} threads are not indexed yet and were not searched; store_status tells how far that is"
                     )
@@ -336,12 +336,12 @@ class Searcher:
         """The bytes of the turns of these places, by place number, read together. Turns that are large, compressed or
         spread over several rollouts are left out, and so are those that can't be read: they are read one by one."""
         pieces = {
-            place.number: (place.thread.path, span.begin.start, span.end)
+            place.number: (rollout_of(place.thread), span.begin.start, span.end)
             for place in places
             if (span := place.span) is not None
             and span.end - span.begin.start <= _FETCHED_BYTES
             and (place.thread.history_base is None or place.thread.attached)
-            and is_text(place.thread.path)
+            and rollout_of(place.thread).is_text
         }
         read = self._catalog.rollouts.read_many(list(pieces.values())) if pieces else []
         return {n: data for n, data in zip(pieces, read, strict=True) if isinstance(data, bytes)}

@@ -105,9 +105,9 @@ class ThreadService:
         self.receipts = Receipts(self.catalog)
 
     def run_housekeeping(self) -> None:
-        """Close idle threads and save receipts that could not be saved. To be called from time to time."""
+        """Close idle threads and commit changes that could not be committed. To be called from time to time."""
         self.lifecycle.close_idle()
-        self.receipts.flush()
+        self.catalog.flush()
 
     def events(self, params: EventsParams) -> EventsResult:
         """The events after a seq that are in the log now.

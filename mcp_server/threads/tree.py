@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from mcp_server.codex.files import rollout_of
 from mcp_server.errors import DamagedRollout, InvalidCursor, ThreadNotFound, ThreadstoreError
 from mcp_server.models.history import IndexCheckpoint
 from mcp_server.models.page import clamp_limit
@@ -172,7 +173,7 @@ class ThreadTree:
         loaded = self._catalog.loaded.get(stored.id)
         if loaded is not None and not loaded.has_rollout:
             return 0
-        if mark is not None and mark.stamp == stored.stamp:
+        if mark is not None and mark.version == rollout_of(stored).version:
             return mark.turns
         try:
             return self._reader.turn_count(stored) if read else None

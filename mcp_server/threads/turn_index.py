@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -11,6 +10,7 @@ from hashlib import blake2b
 from msgspec import structs
 
 from mcp_server.codex.drafts import Draft
+from mcp_server.codex.files import RolloutRef, rollout_of
 from mcp_server.codex.injected import InjectedMessage, InjectedMessages
 from mcp_server.codex.lines import RawLine
 from mcp_server.codex.parser import TurnBuilder
@@ -27,6 +27,7 @@ from mcp_server.models.history import (
 )
 from mcp_server.models.history_base import MAX_ORDINAL
 from mcp_server.models.thread import StoredThread
+from mcp_server.models.times import now_ms
 from mcp_server.models.turn import Item, ItemsView, Turn
 from mcp_server.models.value import plain
 from mcp_server.storage.contracts import RolloutStore, StateStore, TurnIndex
@@ -177,7 +178,7 @@ class IndexBuilder:
         last = spans[-1] if spans else None
         checkpoint = IndexCheckpoint(
             thread_id=self._text.thread.id,
-            stamp=self._text.thread.stamp,
+            version=self._text.rollout.version,
             base=self._text.base,
             end=self._end,
             check=checksum_of(self._tail) if self._tail else self._checkpoint.check if self._checkpoint else "",
@@ -315,13 +316,13 @@ def open_history(store: TurnIndex, text: HistoryText, active_turn_id: str | None
     """
     while True:
         with store.snapshot():
-            checkpoint = store.marks([text.thread.id]).get(text.thread.id)
+            checkpoint = store.checkpoints([text.thread.id]).get(text.thread.id)
             spans = (
                 store.spans(text.thread.id, max(0, checkpoint.turns - last), checkpoint.turns)
                 if checkpoint and last
                 else []
             )
-        if checkpoint is None or (checkpoint.stamp, checkpoint.base) != (text.thread.stamp, text.base):
+        if checkpoint is None or (checkpoint.version, checkpoint.base) != (text.rollout.version, text.base):
             spans = []
             resume_from = checkpoint if checkpoint is not None and _still_matches(text, checkpoint) else None
             checkpoint = _update_index(store, text, resume_from)
@@ -340,13 +341,13 @@ def _update_index(store: TurnIndex, text: HistoryText, checkpoint: IndexCheckpoi
         if builder.update_is_due:
             if _changes_indexed_turns(store, builder, thread_id):
                 return _update_index(store, text, None)
-            if not store.step([builder.update()])[0]:
+            if not store.update([builder.update()])[0]:
                 return None
     if _changes_indexed_turns(store, builder, thread_id):
         return _update_index(store, text, None)
     _rebuild_reopened_turns(text, builder)
     update = builder.update()
-    return update.mark if store.step([update])[0] else None
+    return update.checkpoint if store.update([update])[0] else None
 
 
 def _changes_indexed_turns(store: TurnIndex, builder: IndexBuilder, thread_id: str) -> bool:
@@ -387,11 +388,11 @@ def index_histories(store: TurnIndex, texts: Sequence[HistoryText]) -> None:
     Raises:
         StoreFailure: the index can't be written.
     """
-    checkpoints = store.marks([text.thread.id for text in texts])
+    checkpoints = store.checkpoints([text.thread.id for text in texts])
     updates: list[IndexUpdate] = []
     for text in texts:
         try:
-            if text.thread.id in checkpoints or text.thread.stamp.size > _SMALL_BATCH:
+            if text.thread.id in checkpoints or text.rollout.size > _SMALL_BATCH:
                 open_history(store, text)
                 continue
             builder = IndexBuilder(text)
@@ -412,10 +413,10 @@ def index_histories(store: TurnIndex, texts: Sequence[HistoryText]) -> None:
 def _store_updates(store: TurnIndex, updates: Sequence[IndexUpdate]) -> None:
     """Store these updates together; one by one if the index can't hold something of one, so that the others are."""
     try:
-        store.step(updates)
+        store.update(updates)
     except NotStorable as error:
         if len(updates) == 1:
-            logger.warning("Could not index the history of thread %s: %s", updates[0].mark.thread_id, error)
+            logger.warning("Could not index the history of thread %s: %s", updates[0].checkpoint.thread_id, error)
         else:
             for update in updates:
                 _store_updates(store, [update])
@@ -424,7 +425,6 @@ def _store_updates(store: TurnIndex, updates: Sequence[IndexUpdate]) -> None:
 BATCH = 64
 # Threads that changed a moment ago wait: a running turn would be read from its beginning again and again.
 QUIET_SECONDS = 10.0
-_QUIET_NS = int(QUIET_SECONDS * 1e9)
 _LOOKED_AT = 2 * BATCH
 
 
@@ -435,7 +435,7 @@ class Indexer:
         self, rollouts: RolloutStore, state: StateStore, written_here: Callable[[], Collection[str]] = frozenset[str]
     ) -> None:
         self._rollouts, self._state, self._written_here = rollouts, state, written_here
-        self._tried: dict[str, int] = {}
+        self._tried: dict[str, RolloutRef] = {}
 
     def step(self) -> int:
         """Index one batch. Returns the number of threads in it: 0 if nothing can be indexed now.
@@ -446,19 +446,19 @@ class Indexer:
         written_here = self._written_here()
         unread = self._state.unread(_LOOKED_AT + len(self._tried) + len(written_here))
         rows = self._state.get_many(set(unread))
-        now = time.time_ns()
+        now = now_ms()
         todo = [
             row
             for thread_id in unread
             if (row := rows.get(thread_id)) is not None
-            and not now - _QUIET_NS <= row.stamp.mtime_ns <= now
+            and not now - QUIET_SECONDS * 1000 <= row.updated_at_ms <= now
             and thread_id not in written_here
-            and self._tried.get(thread_id) != row.stamp.mtime_ns
+            and self._tried.get(thread_id) != rollout_of(row)
         ][:BATCH]
         index_histories(self._state, self._texts(todo))
         # A history that could not be indexed is not tried again until its file changes.
-        self._tried = {thread_id: at for thread_id, at in self._tried.items() if thread_id in rows}
-        self._tried |= {row.id: row.stamp.mtime_ns for row in todo}
+        self._tried = {thread_id: rollout for thread_id, rollout in self._tried.items() if thread_id in rows}
+        self._tried |= {row.id: rollout_of(row) for row in todo}
         return len(todo)
 
     def _texts(self, rows: Sequence[StoredThread]) -> list[HistoryText]:

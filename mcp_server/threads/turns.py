@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from typing import Any, Literal
 
 from msgspec import UNSET
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from mcp_server.codex import writer as recording
+from mcp_server.codex.files import rollout_of, with_rollout
 from mcp_server.codex.fork import HistoryCopy, Numbering
 from mcp_server.codex.lines import RawLine, RolloutLine, encode_line
 from mcp_server.codex.old_rollout import BARE
 from mcp_server.codex.open_calls import OpenCalls
 from mcp_server.codex.parser import TurnBuilder
-from mcp_server.codex.paths import COMPRESSED
 from mcp_server.errors import (
     DamagedRollout,
     InvalidArgument,
@@ -30,10 +30,10 @@ from mcp_server.models.history import ParserState
 from mcp_server.models.params import ForkParams, UserInput
 from mcp_server.models.records import Change
 from mcp_server.models.results import AppendResult, TurnResult
-from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.models.thread import StoredThread
 from mcp_server.models.turn import Item
 from mcp_server.models.value import plain
-from mcp_server.storage.contracts import Rollouts
+from mcp_server.storage.contracts import Rollouts, UnitOfWork
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog, checked_text
 from mcp_server.threads.checks import check_error
@@ -58,7 +58,7 @@ class TurnWriter:
     def start(self, reference: str, message: UserInput) -> TurnResult:
         """Open a turn with a user message. The thread's first message creates its rollout."""
         loaded = self._require_loaded(reference)
-        with loaded.writing():
+        with loaded.writing(), self._unit(loaded) as work:
             if loaded.turn is not None:
                 raise TurnInProgress(loaded.thread.id, loaded.turn.id)
             check_message(message)
@@ -71,7 +71,7 @@ class TurnWriter:
                 *recording.turn_context(turn_id, loaded.settings, now),
                 *recording.user_message(turn_id, message, now),
             ]
-            written = self.write(loaded, lines, turn_id)
+            written = self.write(work, loaded, lines, turn_id)
             loaded.turn, loaded.failed = turn, False
             items = turn.feed(written)
             loaded.thread = replace(
@@ -82,22 +82,24 @@ class TurnWriter:
             )
             view = turn.view()
             events = [notices.status_changed(loaded), notices.turn_started(loaded.thread.id, view)]
-            self.record(loaded, [*events, *self._items(loaded, turn_id, items)])
+            self._record(work, loaded, [*events, *self._items(loaded, turn_id, items)])
             lost = [f"{part['type']} {part['name']}" for part in message if part["type"] in recording.NOT_RECORDED]
-            return TurnResult(thread_id=loaded.thread.id, turn=with_cut_texts(view), not_recorded=lost or UNSET)
+            result = TurnResult(thread_id=loaded.thread.id, turn=with_cut_texts(view), not_recorded=lost or UNSET)
+            return work.answer(result)
 
     def append(self, reference: str, items: Sequence[AppendItem]) -> AppendResult:
         """Add items to the running turn in one write: all of them or none."""
         loaded = self._require_loaded(reference)
-        with loaded.writing():
+        with loaded.writing(), self._unit(loaded) as work:
             turn = self._running(loaded)
             now = self._now()
             calls = turn.calls.with_items(items)
             lines = [line for item in items for line in self._lines_of(loaded, turn, item, now)]
-            fed = turn.feed(self.write(loaded, lines, turn.id))
+            fed = turn.feed(self.write(work, loaded, lines, turn.id))
             turn.calls = calls
-            self.record(loaded, self._items(loaded, turn.id, fed))
-            return AppendResult(thread_id=loaded.thread.id, turn_id=turn.id, item_ids=[item.id for item in fed])
+            self._record(work, loaded, self._items(loaded, turn.id, fed))
+            item_ids = [item.id for item in fed]
+            return work.answer(AppendResult(thread_id=loaded.thread.id, turn_id=turn.id, item_ids=item_ids))
 
     def complete(
         self,
@@ -108,7 +110,7 @@ class TurnWriter:
     ) -> TurnResult:
         """End the running turn."""
         loaded = self._require_loaded(reference)
-        with loaded.writing():
+        with loaded.writing(), self._unit(loaded) as work:
             turn = self._running(loaded)
             now = self._now()
             check_error(status, error)
@@ -117,13 +119,14 @@ class TurnWriter:
                 lines += recording.agent_message(turn.id, checked_text("message", message), now)
                 turn.last_message = message
             lines += self._end_lines(turn, status, error, now)
-            return self._end(loaded, turn, lines, failed=status == "failed")
+            return work.answer(self._end(work, loaded, turn, lines, failed=status == "failed"))
 
     def interrupt(self, loaded: LoadedThread) -> None:
         """Record the running turn as interrupted."""
         turn = self._running(loaded)
         lines = recording.turn_interrupted(turn.id, turn.root_id, turn.started_at_ms, self._now())
-        self._end(loaded, turn, lines, failed=False)
+        with self._unit(loaded) as work:
+            self._end(work, loaded, turn, lines, failed=False)
 
     def copied_lines(
         self, rollouts: Rollouts, source: StoredThread, params: ForkParams, now_ms: int
@@ -149,14 +152,19 @@ class TurnWriter:
                     break
         yield b"".join(map(encode_line, copy.close()))
 
-    def write_rollout(self, loaded: LoadedThread) -> None:
+    def write_rollout(self, work: UnitOfWork, loaded: LoadedThread) -> None:
         """Create the rollout with the pending lines, if it does not exist yet."""
         if not loaded.has_rollout:
-            self.write(loaded, [])
+            self.write(work, loaded, [])
 
     # ------------------------------------------------------------------------------------------ steps
 
-    def write(self, loaded: LoadedThread, lines: Sequence[RolloutLine], turn_id: str = "") -> Sequence[RolloutLine]:
+    def _unit(self, loaded: LoadedThread) -> AbstractContextManager[UnitOfWork]:
+        return self._catalog.unit_of_work(loaded.rollouts)
+
+    def write(
+        self, work: UnitOfWork, loaded: LoadedThread, lines: Sequence[RolloutLine], turn_id: str = ""
+    ) -> Sequence[RolloutLine]:
         """Append lines to the rollout in one write. Creates it first, with the pending lines, if it does not exist yet.
 
         Returns the lines as written: those of a paginated history are numbered and in its own form.
@@ -165,13 +173,13 @@ class TurnWriter:
             lines = loaded.numbering.number(lines, turn_id, self._now())
         data = b"".join(encode_line(line) for line in lines)
         if loaded.has_rollout:
-            stamp = loaded.rollouts.append(loaded.thread.path, data, at=loaded.thread.stamp.size)
+            written = work.append(rollout_of(loaded.thread), data)
         else:
             buffered = b"".join(encode_line(line) for line in loaded.pending)
-            stamp = loaded.rollouts.create(loaded.thread.path, buffered + data)
+            written = work.create(rollout_of(loaded.thread), buffered + data)
             loaded.has_rollout, loaded.pending = True, []
             loaded.name_unsaved = loaded.thread.name is not None and not loaded.ephemeral
-        loaded.thread = with_stamp(loaded, stamp)
+        loaded.thread = with_rollout(loaded.thread, written)
         self._save_name(loaded)
         return lines
 
@@ -181,7 +189,7 @@ class TurnWriter:
         if not loaded.name_unsaved or loaded.thread.name is None:
             return
         try:
-            loaded.rollouts.append_name(loaded.thread.id, loaded.thread.name, self._now())
+            loaded.rollouts.set_name(loaded.thread.id, loaded.thread.name, self._now())
             loaded.name_unsaved = False
         except StoreFailure as error:
             logger.warning("Could not save the name of thread %s yet: %s", loaded.thread.id, error)
@@ -193,11 +201,11 @@ class TurnWriter:
         Raises:
             DamagedRollout: the file is missing, is a copy, or changed and is no longer a rollout.
         """
-        file = self._catalog.rollouts.stat(stored.path)
-        if file is None:
+        current = self._catalog.rollouts.current(rollout_of(stored))
+        if current is None:
             raise DamagedRollout(stored.path, "is gone")
-        if file.stamp != stored.stamp:
-            self._catalog.rollouts.describe(file)
+        if current != rollout_of(stored):
+            self._catalog.rollouts.describe(current)
         self._catalog.check_is_not_a_copy(stored)
 
     def decompressed(self, stored: StoredThread) -> StoredThread:
@@ -206,37 +214,36 @@ class TurnWriter:
         Raises:
             DamagedRollout: the compressed file can't be read to its end.
         """
-        if not stored.path.endswith(COMPRESSED):
+        plain = self._catalog.rollouts.decompress(rollout_of(stored))
+        if plain == rollout_of(stored):
             return stored
-        file = self._catalog.rollouts.restore(stored.path)
-        restored = replace(stored, path=file.path, stamp=file.stamp)
+        restored = replace(stored, **asdict(plain))
         self._catalog.record(Change(threads=(restored,)))
         return restored
 
     def refresh_metadata(self, loaded: LoadedThread) -> None:
         """Read the metadata of a new fork from its file, and save the name that it inherits."""
-        file = loaded.rollouts.stat(loaded.thread.path)
-        if file is None:
+        written = loaded.rollouts.current(rollout_of(loaded.thread))
+        if written is None:
             raise DamagedRollout(loaded.thread.path, "is gone")
-        described = loaded.rollouts.describe(file).thread
+        described = loaded.rollouts.describe(written).thread
         loaded.thread = replace(described, name=loaded.thread.name)
         loaded.name_unsaved = loaded.thread.name is not None and not loaded.ephemeral
         self._save_name(loaded)
 
-    def record(self, loaded: LoadedThread, events: Sequence[ThreadEvent]) -> None:
+    def _record(self, work: UnitOfWork, loaded: LoadedThread, events: Sequence[ThreadEvent]) -> None:
         """Record the row and the events of lines that were written."""
-        rows = () if loaded.ephemeral else (loaded.thread,)
-        self._catalog.record(Change(threads=rows, events=tuple(events)))
+        work.record(Change(threads=() if loaded.ephemeral else (loaded.thread,), events=tuple(events)))
 
     def _end(
-        self, loaded: LoadedThread, turn: RunningTurn, lines: Sequence[RolloutLine], *, failed: bool
+        self, work: UnitOfWork, loaded: LoadedThread, turn: RunningTurn, lines: Sequence[RolloutLine], *, failed: bool
     ) -> TurnResult:
-        items = turn.feed(self.write(loaded, lines, turn.id))
+        items = turn.feed(self.write(work, loaded, lines, turn.id))
         loaded.turn, loaded.failed, loaded.open_calls = None, failed, turn.calls.waiting
         loaded.next_item = turn.builder.next_item
         view = turn.view()
         events = [*self._items(loaded, turn.id, items), notices.turn_completed(loaded.thread.id, view)]
-        self.record(loaded, [*events, notices.status_changed(loaded)])
+        self._record(work, loaded, [*events, notices.status_changed(loaded)])
         return TurnResult(thread_id=loaded.thread.id, turn=with_cut_texts(select_view(view, "summary")))
 
     def _end_lines(self, turn: RunningTurn, status: str, error: str | None, now: int) -> list[RolloutLine]:
@@ -315,8 +322,3 @@ def check_message(message: UserInput) -> None:
         why = "a rollout can't record a skill or a mention without text"
         raise InvalidArgument("input", message[0]["type"], why, "add a part of type text that names it")
     raise InvalidArgument("input", texts[0][:40] if texts else [], "the message is empty", "send some text")
-
-
-def with_stamp(loaded: LoadedThread, stamp: FileStamp) -> StoredThread:
-    """The thread with a new stamp of its file."""
-    return replace(loaded.thread, stamp=stamp, updated_at_ms=stamp.mtime_ns // 1_000_000)

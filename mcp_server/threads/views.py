@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from mcp_server.codex.files import rollout_of
 from mcp_server.codex.texts import all_texts
 from mcp_server.models.thread import NOT_LOADED, StoredThread, Thread, ThreadStatus, wire_source
 from mcp_server.models.turn import Item, Turn
@@ -43,7 +44,7 @@ def thread_view(
         status=status,
         archived=stored.archived,
         ephemeral=loaded.ephemeral if loaded else False,
-        path=None if loaded and loaded.ephemeral else rollouts.absolute(stored.path.removesuffix(".zst")),
+        path=None if loaded and loaded.ephemeral else rollouts.absolute(rollout_of(stored)),
         cwd=stored.cwd,
         created_at=stored.created_at_ms // 1000,
         updated_at=stored.updated_at_ms // 1000,

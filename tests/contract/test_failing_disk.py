@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.records import Change
 from tests.contract.failing_disk import FailingDisk
@@ -15,7 +16,7 @@ from tests.stores.rollout_text import META, PATH_A, A
 
 EVENT = Change(events=(ThreadEvent("thread/closed", "a"),))
 CALLS: dict[str, tuple[Callable[[Home], object], int]] = {
-    "create": (lambda home: home.rollouts.create(PATH_A, META), 5),
+    "create": (lambda home: home.rollouts.create(RolloutRef(PATH_A), META), 5),
     "commit": (lambda home: home.state.commit(EVENT), 3),
     "get": (lambda home: home.state.get("a"), 2),
     "acquire": (lambda home: home.leases().acquire([A]), 3),

@@ -61,8 +61,8 @@ def test_a_claim_stands_until_its_outcome_replaces_it(state: StateStore) -> None
     assert state.claim(replace(CLAIM, process="2:worker", at_ms=200)) == CLAIM
     assert state.receipts("client", "r") == [CLAIM]
     outcome = replace(CLAIM, result={"archived": ["a"]})
-    state.save_receipt(outcome)
-    state.release_claim(CLAIM)
+    state.commit(Change(receipts=(outcome,)))
+    state.commit(Change(receipts=(CLAIM,)))
     assert state.claim(replace(CLAIM, at_ms=200)) == outcome
     assert state.receipts("client", "r") == [outcome]
 
@@ -72,9 +72,9 @@ def test_a_claim_that_was_abandoned_gives_way_to_one_that_knows_it(state: StateS
     second = replace(CLAIM, process="2:worker", at_ms=200)
     assert state.claim(second, replace(CLAIM, at_ms=99)) == CLAIM
     assert state.claim(second, CLAIM) == second
-    state.release_claim(CLAIM)
+    state.commit(Change(receipts=(CLAIM,)))
     assert state.receipts("client", "r") == [second], "it is another's claim by now"
-    state.release_claim(second)
+    state.commit(Change(receipts=(second,)))
     assert state.receipts("client", "r") == []
 
 

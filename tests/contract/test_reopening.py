@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.history import TextChunk
 from mcp_server.models.records import BackfillState, Change, SpawnEdge
@@ -11,7 +12,7 @@ from mcp_server.models.thread import FileStamp
 from mcp_server.storage.query import TextQuery, ThreadQuery
 from tests.contract.homes import Home
 from tests.contract.test_journal import CLAIM, operation
-from tests.contract.test_turns import THREE, mark, step, thread
+from tests.contract.test_turns import THREE, checkpoint, thread, update_of
 from tests.stores.rollout_text import META, PATH_A, A, content
 
 
@@ -22,8 +23,8 @@ def _lasting(home: Home) -> None:  # pyright: ignore[reportUnusedFunction]
 
 
 def test_rollouts_and_names_are_there_when_a_home_is_reopened(home: Home) -> None:
-    stamp = home.rollouts.create(PATH_A, META)
-    home.rollouts.append_name(A, "a name", 1)
+    stamp = home.rollouts.create(RolloutRef(PATH_A), META).stamp
+    home.rollouts.set_name(A, "a name", 1)
     home.reopen()
     assert [(file.path, file.stamp) for file in home.rollouts.walk()] == [(PATH_A, stamp)]
     assert content(home.rollouts, PATH_A) == [META.rstrip(b"\n")]
@@ -32,11 +33,11 @@ def test_rollouts_and_names_are_there_when_a_home_is_reopened(home: Home) -> Non
 
 def test_rows_turns_and_texts_are_there_when_a_home_is_reopened(home: Home) -> None:
     home.state.commit(Change(threads=(thread("a", name="n"), thread("b")), edges=(SpawnEdge("a", "b"),)))
-    home.state.step([step("a", THREE, TextChunk(50, 60, 70, "some words"))])
+    home.state.update([update_of("a", THREE, TextChunk(50, 60, 70, "some words"))])
     home.reopen()
     assert home.state.get_many(["a", "b"]) == {"a": thread("a", name="n"), "b": thread("b")}
     assert home.state.edges_above("b") == [SpawnEdge("a", "b")]
-    assert home.state.marks(["a", "b"]) == {"a": mark("a")}
+    assert home.state.checkpoints(["a", "b"]) == {"a": checkpoint("a")}
     assert home.state.spans("a", 0, 9) == list(THREE)
     assert [place.thread.id for place in home.state.places(TextQuery(("words",), ThreadQuery()))] == ["a"]
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from mcp_server.codex.files import RolloutRef, rollout_of
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.records import Change, Moved, SpawnEdge
@@ -99,9 +100,9 @@ def test_many_threads_are_got_at_once_and_missing_ones_left_out(state: StateStor
 
 def test_stamps_tell_path_and_stamp_of_every_row(state: StateStore) -> None:
     row = thread("a", stamp=FileStamp(2**40, 2**62), archived=True, preview="")
-    assert state.stamps() == {}
+    assert state.known_rollouts() == {}
     state.commit(Change(threads=(row,)))
-    assert state.stamps() == {"a": (row.path, FileStamp(2**40, 2**62))}
+    assert state.known_rollouts() == {"a": RolloutRef(row.path, FileStamp(2**40, 2**62))}
 
 
 def test_the_largest_rollouts_are_told_by_their_rows(state: StateStore) -> None:
@@ -114,16 +115,16 @@ def test_rows_are_found_by_the_paths_they_name(state: StateStore) -> None:
     rows = [thread(name) for name in ("a", "b", "c")]
     state.commit(Change(threads=tuple(rows)))
     asked = [rows[0].path, rows[2].path, "sessions/nobody's"]
-    assert state.rows_at(asked) == {row.id: (row.path, row.stamp) for row in (rows[0], rows[2])}
-    assert state.rows_at([]) == {}
+    assert state.rollouts_at(asked) == {row.id: rollout_of(row) for row in (rows[0], rows[2])}
+    assert state.rollouts_at([]) == {}
 
 
 def test_a_prefix_matches_ids_sorted_up_to_the_limit(state: StateStore) -> None:
     state.commit(Change(threads=tuple(thread(key) for key in ("abc2", "abc1", "abd", "ABC3", "ab%"))))
-    assert state.match_prefix("abc", 10) == ["abc1", "abc2"]
-    assert state.match_prefix("ab", 2) == ["ab%", "abc1"]
-    assert state.match_prefix("ab%", 10) == ["ab%"]
-    assert state.match_prefix("x", 10) == []
+    assert state.matching(prefix="abc", limit=10) == ["abc1", "abc2"]
+    assert state.matching(prefix="ab", limit=2) == ["ab%", "abc1"]
+    assert state.matching(prefix="ab%", limit=10) == ["ab%"]
+    assert state.matching(prefix="x", limit=10) == []
 
 
 def test_a_name_matches_exactly_active_threads_first_then_the_newest(state: StateStore) -> None:
@@ -135,9 +136,9 @@ def test_a_name_matches_exactly_active_threads_first_then_the_newest(state: Stat
         thread("other", name="N"),
     )
     state.commit(Change(threads=rows))
-    assert state.match_name("n", 10) == ["tie", "new", "old", "archived"]
-    assert state.match_name("n", 1) == ["tie"]
-    assert state.match_name("missing", 10) == []
+    assert state.matching(name="n", limit=10) == ["tie", "new", "old", "archived"]
+    assert state.matching(name="n", limit=1) == ["tie"]
+    assert state.matching(name="missing", limit=10) == []
 
 
 def test_names_are_applied_once_and_announced(state: StateStore) -> None:
@@ -263,7 +264,7 @@ def test_a_forgotten_thread_loses_its_row_and_the_edge_above_it_but_not_those_be
     state.commit(Change(threads=(thread("root"), thread("mid"), thread("leaf")), edges=edges))
     assert state.commit(Change(forgotten=("mid", "missing"))) == []
     assert state.get("mid") is None
-    assert set(state.stamps()) == {"root", "leaf"}
+    assert set(state.known_rollouts()) == {"root", "leaf"}
     assert state.edges_above("mid") == []
     assert state.edges_above("leaf") == [SpawnEdge("mid", "leaf")]
 
@@ -271,7 +272,7 @@ def test_a_forgotten_thread_loses_its_row_and_the_edge_above_it_but_not_those_be
 def test_a_vanished_thread_loses_its_row_alone_and_nothing_is_announced(state: StateStore) -> None:
     state.commit(Change(threads=(thread("a"), thread("b")), edges=(SpawnEdge("b", "a"),)))
     assert state.commit(Change(vanished=("a",))) == []
-    assert set(state.stamps()) == {"b"}
+    assert set(state.known_rollouts()) == {"b"}
     assert state.edges_above("a") == [SpawnEdge("b", "a")]
 
 

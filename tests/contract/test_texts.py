@@ -19,7 +19,7 @@ from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.query import TextQuery, ThreadQuery
 from tests.contract.homes import Home
-from tests.contract.test_turns import mark, step, thread
+from tests.contract.test_turns import checkpoint, thread, update_of
 
 NO_INDEX = "this home offers every text, and has no index that older ones are added to"
 
@@ -33,7 +33,7 @@ def pieces(*texts: str, tools: bool = False) -> list[TextChunk]:
 
 def hold(state: StateStore, *texts: str, key: str = "a", **changes: Any) -> None:
     state.commit(Change(threads=(thread(key, **changes),)))
-    state.step([step(key, (), *pieces(*texts))])
+    state.update([update_of(key, (), *pieces(*texts))])
 
 
 def found(state: StateStore, *literals: str, **changes: Any) -> list[tuple[str, int]]:
@@ -148,7 +148,7 @@ def test_every_spelling_of_every_letter_is_found_in_texts_and_in_names(home: Hom
     cased = [c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) in ("Lu", "Lt")]
     rows = [thread(f"{n:04}", name=f"-{char}-") for n, char in enumerate(cased)]
     state.commit(Change(threads=tuple(rows)))
-    state.step([step(row.id, (), TextChunk(0, 0, 9, row.name or "")) for row in rows])
+    state.update([update_of(row.id, (), TextChunk(0, 0, 9, row.name or "")) for row in rows])
     missed: list[str] = []
     for row, char in zip(rows, cased, strict=True):
         for other in spellings(char):
@@ -170,8 +170,10 @@ def test_newer_texts_come_first_and_below_all_what_was_there_before_the_index(ho
     state.commit(Change(threads=tuple(thread(key) for key in ("old", "older", "oldest", "new", "newest"))))
 
     def read(*keys: str, stamp: FileStamp) -> None:
-        steps = [step(key, (), *pieces(f"words of {key}"), mark=mark(key, stamp=stamp)) for key in keys]
-        assert state.step(steps) == [True] * len(keys)
+        steps = [
+            update_of(key, (), *pieces(f"words of {key}"), checkpoint=checkpoint(key, version=stamp)) for key in keys
+        ]
+        assert state.update(steps) == [True] * len(keys)
 
     long_ago = FileStamp(1_000, 1)
     read("old", "older", stamp=long_ago)  # as the background reads them: the last changed first
@@ -198,7 +200,7 @@ def test_pages_are_cut_by_the_place_that_the_last_one_ended_at(state: StateStore
 def test_texts_of_tools_are_offered_on_request_among_the_rest(state: StateStore) -> None:
     state.commit(Change(threads=(thread("a"),)))
     said, tool = pieces("said words"), pieces("", "tool words", tools=True)[1]
-    state.step([step("a", (), *said, tool)])
+    state.update([update_of("a", (), *said, tool)])
     assert found(state, "words") == [("a", 0)]
     assert found(state, "words", tools=True) == [("a", 1), ("a", 0)]
     assert ("a", 1) in found(state, "tool", tools=True)

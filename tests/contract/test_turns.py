@@ -33,7 +33,7 @@ def thread(key: str, **changes: Any) -> StoredThread:
     return structs.replace(base, **changes)
 
 
-def mark(key: str, end: int = 1_000, **changes: Any) -> IndexCheckpoint:
+def checkpoint(key: str, end: int = 1_000, **changes: Any) -> IndexCheckpoint:
     base = IndexCheckpoint(key, STAMP, base=0, end=end, check="c", turns=3, items=6, next_item=7, next_ordinal=0)
     return structs.replace(base, **changes)
 
@@ -46,52 +46,52 @@ def span(number: int, items: int = 2, **changes: Any) -> TurnSpan:
     return structs.replace(base, **changes)
 
 
-def step(key: str, spans: tuple[TurnSpan, ...] = (), *texts: TextChunk, **changes: Any) -> IndexUpdate:
-    base = IndexUpdate(mark(key), after=None, keep=0, spans=spans, texts=texts)
+def update_of(key: str, spans: tuple[TurnSpan, ...] = (), *texts: TextChunk, **changes: Any) -> IndexUpdate:
+    base = IndexUpdate(checkpoint(key), after=None, keep=0, spans=spans, texts=texts)
     return structs.replace(base, **changes)
 
 
 THREE = (span(0), span(1), span(2))
 
-# ---------------------------------------------------------------------------------------------- marks, steps
+# ---------------------------------------------------------------------------------------------- marks, update_ofs
 
 
-def test_a_mark_comes_back_as_it_was_taken_in(state: StateStore) -> None:
-    full = mark("a", base=2**40, end=2**41, check="ffff", next_ordinal=2**42, open_calls=("one", "zwei🧵"))
+def test_a_checkpoint_comes_back_as_it_was_taken_in(state: StateStore) -> None:
+    full = checkpoint("a", base=2**40, end=2**41, check="ffff", next_ordinal=2**42, open_calls=("one", "zwei🧵"))
     state.commit(Change(threads=(thread("a"), thread("b"))))
-    assert state.marks(["a"]) == {}
-    assert state.step([step("a", mark=full)]) == [True]
-    assert state.marks(["a", "b", "missing"]) == {"a": full}
-    assert state.marks([]) == {}
+    assert state.checkpoints(["a"]) == {}
+    assert state.update([update_of("a", checkpoint=full)]) == [True]
+    assert state.checkpoints(["a", "b", "missing"]) == {"a": full}
+    assert state.checkpoints([]) == {}
 
 
-def test_a_step_goes_on_only_from_the_mark_that_is_there(state: StateStore) -> None:
+def test_an_update_goes_on_only_from_the_checkpoint_that_is_there(state: StateStore) -> None:
     state.commit(Change(threads=(thread("a"),)))
-    on = step("a", (span(3),), mark=mark("a", 2_000, turns=4), after=1_000, keep=3)
-    assert state.step([on]) == [False]  # there is none yet
-    assert state.marks(["a"]) == {}
-    assert state.step([step("a", THREE)]) == [True]
-    assert state.step([on]) == [True]
-    assert state.step([on]) == [False]  # somebody has gone on to 2_000
-    assert state.marks(["a"]) == {"a": on.mark}
+    on = update_of("a", (span(3),), checkpoint=checkpoint("a", 2_000, turns=4), after=1_000, keep=3)
+    assert state.update([on]) == [False]  # there is none yet
+    assert state.checkpoints(["a"]) == {}
+    assert state.update([update_of("a", THREE)]) == [True]
+    assert state.update([on]) == [True]
+    assert state.update([on]) == [False]  # somebody has gone on to 2_000
+    assert state.checkpoints(["a"]) == {"a": on.checkpoint}
     assert state.spans("a", 0, 9) == [*THREE, span(3)]
 
 
 def test_the_spans_below_keep_stay_and_the_others_are_replaced(state: StateStore) -> None:
     state.commit(Change(threads=(thread("a"),)))
-    state.step([step("a", THREE)])
+    state.update([update_of("a", THREE)])
     longer = span(1, items=9, end=777)
-    state.step([step("a", (longer,), after=1_000, keep=1)])
+    state.update([update_of("a", (longer,), after=1_000, keep=1)])
     assert state.spans("a", 0, 9) == [span(0), longer]
-    state.step([step("a", after=1_000, keep=0)])
+    state.update([update_of("a", after=1_000, keep=0)])
     assert state.spans("a", 0, 9) == []
 
 
-def test_a_step_from_nothing_begins_anew_whatever_was_there(state: StateStore) -> None:
+def test_an_update_from_nothing_begins_anew_whatever_was_there(state: StateStore) -> None:
     state.commit(Change(threads=(thread("a"),)))
-    state.step([step("a", THREE, TextChunk(50, 60, 70, "the old words"))])
+    state.update([update_of("a", THREE, TextChunk(50, 60, 70, "the old words"))])
     new = TextChunk(50, 80, 90, "the new words")
-    assert state.step([step("a", (span(0),), new, mark=mark("a", 500))]) == [True]
+    assert state.update([update_of("a", (span(0),), new, checkpoint=checkpoint("a", 500))]) == [True]
     assert state.spans("a", 0, 9) == [span(0)]
     places = state.places(TextQuery(("words",), ThreadQuery()))
     assert [(place.span, place.start, place.end) for place in places] == [(span(0), 80, 90)]
@@ -99,11 +99,11 @@ def test_a_step_from_nothing_begins_anew_whatever_was_there(state: StateStore) -
 
 def test_of_a_batch_those_are_taken_in_whose_marks_are_right(state: StateStore) -> None:
     state.commit(Change(threads=(thread("a"), thread("b"), thread("c"))))
-    state.step([step("b", THREE)])
-    batch = [step("a", (span(0),)), step("b", (span(0),), after=5), step("c", THREE)]
-    assert state.step(batch) == [True, False, True]
+    state.update([update_of("b", THREE)])
+    batch = [update_of("a", (span(0),)), update_of("b", (span(0),), after=5), update_of("c", THREE)]
+    assert state.update(batch) == [True, False, True]
     assert [len(state.spans(key, 0, 9)) for key in "abc"] == [1, 3, 3]
-    assert state.step([]) == []
+    assert state.update([]) == []
 
 
 # ---------------------------------------------------------------------------------------------- spans
@@ -112,7 +112,7 @@ def test_of_a_batch_those_are_taken_in_whose_marks_are_right(state: StateStore) 
 def test_spans_are_found_by_number_by_item_and_by_id(state: StateStore) -> None:
     state.commit(Change(threads=(thread("a"), thread("b"))))
     again = span(3, items=0, turn_id="t1")
-    state.step([step("a", (*THREE, again)), step("b", (span(0, items=9),))])
+    state.update([update_of("a", (*THREE, again)), update_of("b", (span(0, items=9),))])
     assert state.spans("a", 1, 3) == [span(1), span(2)]
     assert state.spans("a", -5, 2**70) == [*THREE, again]
     assert state.spans("a", 2, 2) == state.spans("missing", 0, 9) == []
@@ -126,11 +126,13 @@ def test_spans_are_found_by_number_by_item_and_by_id(state: StateStore) -> None:
 
 def test_a_text_comes_with_the_turn_that_it_is_told_in_while_that_is_there(state: StateStore) -> None:
     state.commit(Change(threads=(thread("a"), thread("b"))))
-    state.step([step("b", THREE)])
-    state.step([step("a", THREE, TextChunk(50, 60, 70, "some words"), TextChunk(49, 60, 70, "words of no turn"))])
+    state.update([update_of("b", THREE)])
+    state.update(
+        [update_of("a", THREE, TextChunk(50, 60, 70, "some words"), TextChunk(49, 60, 70, "words of no turn"))]
+    )
     places = state.places(TextQuery(("words",), ThreadQuery()))
     assert [place.span for place in places] == [None, span(0)]
-    state.step([step("a", after=1_000, keep=0)])
+    state.update([update_of("a", after=1_000, keep=0)])
     assert [place.span for place in state.places(TextQuery(("words",), ThreadQuery()))] == [None, None]
 
 
@@ -148,7 +150,7 @@ def test_the_facts_of_a_turn_come_back_as_they_were_stored(state: StateStore) ->
     )
     far = span(0, begin=ParserState(2**40, 5, 6, 7), end=2**41, facts=facts)
     state.commit(Change(threads=(thread("a"),)))
-    state.step([step("a", (far,))])
+    state.update([update_of("a", (far,))])
     assert state.spans("a", 0, 1) == [far]
 
 
@@ -156,7 +158,7 @@ def test_the_facts_of_a_turn_come_back_as_they_were_stored(state: StateStore) ->
 
 
 def left(state: StateStore) -> tuple[list[str], int, int]:
-    return state.unread(99), state.unread_count(), state.indexed_count()
+    return state.unread(99), state.progress().unread, state.progress().indexed
 
 
 def test_a_row_is_unread_until_its_file_is_indexed_as_the_row_tells_of_it(state: StateStore) -> None:
@@ -165,34 +167,42 @@ def test_a_row_is_unread_until_its_file_is_indexed_as_the_row_tells_of_it(state:
     state.commit(Change(threads=rows[:2], observed=rows[2:]))
     assert left(state) == (["tie", "new", "old"], 3, 0)
     assert state.unread(1) == ["tie"]
-    state.step([step("new"), step("tie", mark=mark("tie", stamp=FileStamp(999, 2_000_000_000)))])
+    state.update(
+        [update_of("new"), update_of("tie", checkpoint=checkpoint("tie", version=FileStamp(999, 2_000_000_000)))]
+    )
     assert left(state) == (["tie", "old"], 2, 2)
-    state.step([step("tie", after=1_000)])
+    state.update([update_of("tie", after=1_000)])
     assert left(state) == (["old"], 1, 2)
 
 
 def test_the_index_of_a_moved_file_holds_if_it_was_the_whole(state: StateStore) -> None:
     names = ("whole", "grown", "behind", "unread")
     state.commit(Change(threads=tuple(thread(name) for name in names)))
-    state.step([step("whole"), step("grown"), step("behind", mark=mark("behind", stamp=FileStamp(1_000, 1)))])
+    state.update(
+        [
+            update_of("whole"),
+            update_of("grown"),
+            update_of("behind", checkpoint=checkpoint("behind", version=FileStamp(1_000, 1))),
+        ]
+    )
     later = [FileStamp(1_001 if name == "grown" else 1_000, 3_000_000_000) for name in names]
     state.commit(Change(moved=tuple(map(Moved, names, names, (False,) * 4, later))))
-    marks = state.marks(names)
+    marks = state.checkpoints(names)
     rows = state.get_many(names)
-    assert marks["whole"].stamp == rows["whole"].stamp == FileStamp(1_000, 3_000_000_000)
-    assert marks["grown"].stamp == rows["grown"].stamp != later[1], "so it is read again at the next look"
+    assert marks["whole"].version == rows["whole"].stamp == FileStamp(1_000, 3_000_000_000)
+    assert marks["grown"].version == rows["grown"].stamp != later[1], "so it is read again at the next look"
     assert sorted(state.unread(9)) == ["behind", "unread"]
 
 
 def test_a_changed_stamp_makes_a_thread_unread_and_any_other_change_does_not(state: StateStore) -> None:
     state.commit(Change(threads=(thread("a"),)))
-    state.step([step("a")])
+    state.update([update_of("a")])
     state.commit(Change(threads=(thread("a", archived=True, name="n", updated_at_ms=7),)))
     assert state.unread(9) == []
     grown = FileStamp(1_001, 2_000_000_001)
     state.commit(Change(observed=(thread("a", stamp=grown),)))
     assert left(state) == (["a"], 1, 1)
-    state.step([step("a", mark=mark("a", stamp=grown), after=1_000)])
+    state.update([update_of("a", checkpoint=checkpoint("a", version=grown), after=1_000)])
     assert left(state) == ([], 0, 1)
 
 
@@ -200,10 +210,10 @@ def test_a_changed_stamp_makes_a_thread_unread_and_any_other_change_does_not(sta
 def test_a_thread_that_goes_takes_its_index_along_and_no_other(state: StateStore, how: str) -> None:
     state.commit(Change(threads=(thread("a"), thread("b"), thread("c"))))
     words = TextChunk(50, 60, 70, "some words")
-    state.step([step("a", THREE, words), step("b", THREE, words)])
+    state.update([update_of("a", THREE, words), update_of("b", THREE, words)])
     gone: dict[str, Any] = {how: ("a", "c")}
     state.commit(Change(**gone))
-    assert state.marks(["a", "b", "c"]) == {"b": mark("b")}
+    assert state.checkpoints(["a", "b", "c"]) == {"b": checkpoint("b")}
     assert (state.spans("a", 0, 9), state.spans("b", 0, 9)) == ([], list(THREE))
     assert left(state) == ([], 0, 1)
     places = state.places(TextQuery(("words",), ThreadQuery()))
@@ -216,7 +226,7 @@ def test_a_thread_that_was_deleted_while_it_was_read_leaves_no_index(state: Stat
     state.commit(Change(threads=(thread("a"), thread("b"))))
     state.commit(Change(forgotten=("a",), tombstones=("a",)))
     words = TextChunk(50, 60, 70, "some words")
-    state.step([step("a", THREE, words), step("b", THREE, words)])
-    assert state.marks(["a", "b"]) == {"b": mark("b")}
+    state.update([update_of("a", THREE, words), update_of("b", THREE, words)])
+    assert state.checkpoints(["a", "b"]) == {"b": checkpoint("b")}
     assert state.spans("a", 0, 9) == []
     assert left(state) == ([], 0, 1)

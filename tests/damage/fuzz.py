@@ -18,9 +18,10 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from mcp_server.codex import writer as recording
+from mcp_server.codex.files import RolloutRef
 from mcp_server.codex.lines import MalformedLine, RolloutLine, decode_line, encode_line
 from mcp_server.errors import ThreadstoreError
-from mcp_server.models.thread import GitInfo, Settings, StoredThread
+from mcp_server.models.thread import FileStamp, GitInfo, Settings, StoredThread
 from mcp_server.storage.memory.rollouts import MemoryRollouts
 from mcp_server.threads.views import thread_view
 from tests.histories import check_types, read_history
@@ -200,7 +201,7 @@ def whole_lines(data: bytes) -> list[bytes]:
 def run_case(data: bytes) -> None:
     """Raises if the case breaks a promise."""
     rollouts = MemoryRollouts()
-    rollouts.create(PATH, data)
+    rollouts.create(RolloutRef(PATH), data)
     thread = _describe(rollouts)
     if thread is not None:
         history = read_history(rollouts, thread, _nobody)
@@ -210,8 +211,8 @@ def run_case(data: bytes) -> None:
         check_types(thread_view(thread, rollouts, turns=history.turns))
     before = whole_lines(data)
     new = encode_line(recording.agent_message("turn-x", "appended", NOW)[0])
-    rollouts.append(PATH, new, at=len(data))
-    after = [raw.data for batch in rollouts.lines(PATH) for raw in batch]
+    rollouts.append(RolloutRef(PATH, FileStamp(len(data), 0)), new)
+    after = [raw.data for batch in rollouts.lines(RolloutRef(PATH)) for raw in batch]
     assert [line for line in after if line in before] == [line for line in before if line.strip()], (
         "a good line is lost"
     )

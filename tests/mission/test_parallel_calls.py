@@ -14,6 +14,7 @@ import anyio.from_thread
 import pytest
 from mcp import Client
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.config import Config
 from mcp_server.server import HomeServer, build_server
 from tests.mission.conftest import Era, Refused, Tools, rollouts
@@ -166,7 +167,7 @@ async def test_a_thread_that_is_moved_while_it_is_read_is_found_where_it_lies_th
 
     def read_late(path: str, ranges: Any) -> Any:
         move()
-        return read(path, ranges)
+        return read(RolloutRef(path), ranges)
 
     def lines_late(*args: Any, **kwargs: Any) -> Iterator[Any]:
         move()

@@ -17,8 +17,8 @@ import anyio.from_thread
 import pytest
 from mcp import Client
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.config import Config
-from mcp_server.models.thread import FileStamp
 from mcp_server.server import HomeServer, build_server
 from mcp_server.storage.sqlite import database as state_module
 from mcp_server.storage.sqlite import engine
@@ -105,10 +105,10 @@ class Disk:
         rollouts = self.server.runtime.rollouts
         append = rollouts.append
 
-        def slowly(path: str, data: bytes, *, at: int) -> FileStamp:
+        def slowly(rollout: RolloutRef, data: bytes) -> RolloutRef:
             anyio.from_thread.run_sync(self.written_to.set)
             anyio.from_thread.run(self.go_on.wait)
-            return append(path, data, at=at)
+            return append(rollout, data)
 
         rollouts.append = slowly  # type: ignore[method-assign]
 

@@ -13,6 +13,7 @@ from mcp_server.storage.files.locks import CodexWriterLocks
 from mcp_server.storage.files.rollouts import RolloutFiles
 from tests.mission.conftest import Refused, Tools
 from tests.peer.conftest import CodexHome
+from tests.rollouts import move_one
 from tests.servers import stdio_server
 
 pytestmark = pytest.mark.anyio
@@ -223,7 +224,7 @@ async def test_codex_is_refused_a_thread_that_we_hold_among_many(home: CodexHome
             refused = codex.try_("thread/resume", {"threadId": thread_id})["error"]["message"]
             assert refused == f"thread {thread_id} already has an active writer"
         assert codex.request("thread/start", {"cwd": "/work"})["thread"]["id"] not in threads
-        moved = rollouts.archive(str(home.rollout(threads[0]).relative_to(home.path)))
+        moved = move_one(rollouts, str(home.rollout(threads[0]).relative_to(home.path)), archived=True)
         locks.release(threads)
         assert [file.thread_id for file in rollouts.walk()].count(threads[0]) == 1
         assert home.rollout(threads[0]) == home.path / moved.path

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 import pytest
 
-from mcp_server.codex.files import BadLine, Description, RolloutFile
+from mcp_server.codex.files import BadLine, Description, RolloutRef
 from mcp_server.codex.name_index import name_line
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.event import ThreadEvent
@@ -72,7 +72,7 @@ class Home(Protocol):
 
     def write(self, path: str, data: bytes, mtime_ms: int | None = None) -> None: ...
 
-    def move(self, path: str, target: str) -> None: ...
+    def rename(self, path: str, target: str) -> None: ...
 
     def erase(self, path: str) -> None: ...
 
@@ -81,7 +81,7 @@ class Home(Protocol):
     def content(self) -> dict[str, tuple[bytes, int]]: ...
 
 
-def one_by_one(home: RolloutStore, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+def one_by_one(home: RolloutStore, files: Sequence[RolloutRef]) -> list[Description | BadLine | None]:
     """What `describe_many` does, with what others do between two files."""
     told: list[Description | BadLine | None] = []
     for file in files:
@@ -106,19 +106,19 @@ class HomeInMemory(MemoryRollouts):
     def rollouts(self) -> RolloutStore:
         return self
 
-    def describe(self, file: RolloutFile) -> Description:
+    def describe(self, rollout: RolloutRef) -> Description:
         if self.before_describe is not None:
             self.before_describe()
-        self.described.append(file.path)
-        described = super().describe(file)
+        self.described.append(rollout.path)
+        described = super().describe(rollout)
         if self.after_describe is not None:
             self.after_describe()
         return described
 
-    def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+    def describe_many(self, files: Sequence[RolloutRef]) -> list[Description | BadLine | None]:
         return one_by_one(self, files)
 
-    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
+    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutRef]:
         overlooked, self.overlooked = self.overlooked, set()
         yield from (file for file in super().walk(odd) if file.path not in overlooked)
 
@@ -126,7 +126,7 @@ class HomeInMemory(MemoryRollouts):
         self._clock_ms += 1000
         self._files[path] = (data, (mtime_ms or self._clock_ms) * 1_000_000)
 
-    def move(self, path: str, target: str) -> None:
+    def rename(self, path: str, target: str) -> None:
         self._files[target] = self._files.pop(path)
 
     def erase(self, path: str) -> None:
@@ -154,19 +154,19 @@ class HomeOnDisk(RolloutFiles):
     def rollouts(self) -> RolloutStore:
         return self
 
-    def describe(self, file: RolloutFile) -> Description:
+    def describe(self, rollout: RolloutRef) -> Description:
         if self.before_describe is not None:
             self.before_describe()
-        self.described.append(file.path)
-        described = super().describe(file)
+        self.described.append(rollout.path)
+        described = super().describe(rollout)
         if self.after_describe is not None:
             self.after_describe()
         return described
 
-    def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+    def describe_many(self, files: Sequence[RolloutRef]) -> list[Description | BadLine | None]:
         return one_by_one(self, files)
 
-    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
+    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutRef]:
         overlooked, self.overlooked = self.overlooked, set()
         yield from (file for file in super().walk(odd) if file.path not in overlooked)
 
@@ -178,7 +178,7 @@ class HomeOnDisk(RolloutFiles):
         mtime_ns = (mtime_ms or self._clock_ms) * 1_000_000
         os.utime(full, ns=(mtime_ns, mtime_ns))
 
-    def move(self, path: str, target: str) -> None:
+    def rename(self, path: str, target: str) -> None:
         (self._home / target).parent.mkdir(parents=True, exist_ok=True)
         (self._home / path).rename(self._home / target)
 
@@ -226,7 +226,7 @@ def row(state: StateStore, key: str) -> StoredThread:
 
 
 def ids(state: StateStore) -> set[str]:
-    return set(state.stamps())
+    return set(state.known_rollouts())
 
 
 def told(events: Iterable[ThreadEvent]) -> list[tuple[str, str]]:

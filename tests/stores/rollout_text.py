@@ -6,7 +6,7 @@ import io
 import json
 from typing import Any
 
-from mcp_server.codex.files import Description, RolloutFile
+from mcp_server.codex.files import Description, RolloutRef
 from mcp_server.codex.lines import RawLine
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.contracts import RolloutStore
@@ -64,9 +64,9 @@ def path_of(thread_id: str = A) -> str:
 
 def describe(data: bytes, path: str = path_of(), bases: dict[str, bytes] | None = None) -> Description:
     store = MemoryRollouts()
-    store.create(path, data)
+    store.create(RolloutRef(path), data)
     for thread_id, other in (bases or {}).items():
-        store.create(path_of(thread_id), other)
+        store.create(RolloutRef(path_of(thread_id)), other)
     file = store.stat(path)
     assert file is not None
     return store.describe(file)
@@ -76,7 +76,7 @@ def thread_of_parts(parts: Parts, *lines: Line | bytes) -> StoredThread:
     """The thread of a rollout that is read in small batches."""
     data, path = text_of(*lines), path_of()
     text = RolloutText(path, io.BytesIO(data), len(data), limits=LineLimits(batch=256))
-    return describe_text(RolloutFile(path, FileStamp(len(data), 0)), text, lambda _: None, parts).thread
+    return describe_text(RolloutRef(path, FileStamp(len(data), 0)), text, lambda _: None, parts).thread
 
 
 def thread_of(*lines: Line | bytes) -> StoredThread:
@@ -87,7 +87,7 @@ META = text_of(meta())
 
 
 def all_lines(store: RolloutStore, path: str, start: int = 0, end: int | None = None) -> list[RawLine]:
-    return [line for batch in store.lines(path, start, end) for line in batch]
+    return [line for batch in store.lines(RolloutRef(path), start, end) for line in batch]
 
 
 def content(store: RolloutStore, path: str) -> list[bytes]:

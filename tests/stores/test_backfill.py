@@ -134,7 +134,7 @@ class TestBackfill:
             home.write(path_of(key), rollout(key))
         half_built(home, state, done=B)
         home.write(path_of(D), rollout(D))
-        home.move(path_of(C), archived_path(C))
+        home.rename(path_of(C), archived_path(C))
         home.erase(path_of(B))
         build(home, state)
         assert ids(state) == {A, C, D}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.models.thread import GitInfo
 from mcp_server.storage.codex_rows import FollowedGit
 from mcp_server.storage.files.codex_follow import CodexDatabase
@@ -39,7 +40,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_an_archived_thread_is_archived_now_and_where_its_file_is(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path), row(tmp_path, id=OTHER))
     before, began = rows_of(tmp_path), int(time.time())
-    assert rows_in(tmp_path).move({ID: ARCHIVED}) is None
+    assert rows_in(tmp_path).move({ID: RolloutRef(ARCHIVED)}) is None
     after = rows_of(tmp_path)
     assert began <= after[ID].pop("archived_at") <= time.time()
     assert after[ID] == {
@@ -53,7 +54,7 @@ def test_an_archived_thread_is_archived_now_and_where_its_file_is(tmp_path: Path
 def test_an_unarchived_thread_is_archived_since_never(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path, ARCHIVED, archived=1, archived_at=5))
     before = rows_of(tmp_path)
-    assert rows_in(tmp_path).move({ID: ACTIVE}) is None
+    assert rows_in(tmp_path).move({ID: RolloutRef(ACTIVE)}) is None
     changed = {"rollout_path": f"{tmp_path}/{ACTIVE}", "archived": 0, "archived_at": None}
     assert rows_of(tmp_path) == {ID: before[ID] | changed}
 
@@ -61,7 +62,7 @@ def test_an_unarchived_thread_is_archived_since_never(tmp_path: Path) -> None:
 def test_a_row_that_tells_so_already_keeps_its_time(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path, ARCHIVED, archived=1, archived_at=5))
     before = rows_of(tmp_path)
-    assert rows_in(tmp_path).move({ID: ARCHIVED}) is None
+    assert rows_in(tmp_path).move({ID: RolloutRef(ARCHIVED)}) is None
     assert rows_of(tmp_path) == before
 
 
@@ -79,7 +80,7 @@ def test_a_thousand_rows_follow_in_one_transaction_and_none_is_made(tmp_path: Pa
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sqlite3, "connect", traced)
-        all_of_them = {i: f"archived_sessions/rollout-{i}.jsonl" for i in [*ids, "a thread of ours"]}
+        all_of_them = {i: RolloutRef(f"archived_sessions/rollout-{i}.jsonl") for i in [*ids, "a thread of ours"]}
         assert database.move(all_of_them) is None
     assert statements.count("BEGIN IMMEDIATE") == statements.count("COMMIT") == 1
     after = rows_of(tmp_path)
@@ -91,7 +92,7 @@ def test_a_thousand_rows_follow_in_one_transaction_and_none_is_made(tmp_path: Pa
 
 def test_codex_names_the_plain_file_of_a_compressed_rollout(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path))
-    assert rows_in(tmp_path).move({ID: f"{ARCHIVED}.zst"}) is None
+    assert rows_in(tmp_path).move({ID: RolloutRef(f"{ARCHIVED}.zst")}) is None
     assert rows_of(tmp_path)[ID]["rollout_path"] == f"{tmp_path}/{ARCHIVED}"
 
 
@@ -100,7 +101,7 @@ def test_a_home_that_we_reach_by_a_link_stays_as_codex_spells_it(tmp_path: Path)
     real, link = tmp_path / "real sessions", tmp_path / "link"
     make(real, row(real))
     link.symlink_to(real)
-    assert rows_in(link).move({ID: ARCHIVED}) is None
+    assert rows_in(link).move({ID: RolloutRef(ARCHIVED)}) is None
     assert rows_of(real)[ID]["rollout_path"] == f"{real}/{ARCHIVED}"
 
 
@@ -108,7 +109,7 @@ def test_a_row_of_another_home_is_left_and_the_others_follow(tmp_path: Path) -> 
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
     elsewhere.mkdir()
     make(home, row(elsewhere), row(home, id=OTHER))
-    left = rows_in(home).move({ID: ARCHIVED, OTHER: OTHER_ARCHIVED})
+    left = rows_in(home).move({ID: RolloutRef(ARCHIVED), OTHER: RolloutRef(OTHER_ARCHIVED)})
     assert left is not None
     assert f"its row of thread {ID} tells of a file that is not in this home, {elsewhere}/{ACTIVE}" in left
     after = rows_of(home)
@@ -138,7 +139,7 @@ def test_a_thread_that_codex_does_not_know_gets_no_row(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path))
     before, database = rows_of(tmp_path), rows_in(tmp_path)
     assert not database.follows(OTHER)
-    assert database.move({OTHER: OTHER_ARCHIVED}) is None
+    assert database.move({OTHER: RolloutRef(OTHER_ARCHIVED)}) is None
     assert database.name(OTHER, "name") is None
     assert database.git(OTHER, {"sha": "abc"}) == FollowedGit()
     assert rows_of(tmp_path) == before
@@ -146,7 +147,7 @@ def test_a_thread_that_codex_does_not_know_gets_no_row(tmp_path: Path) -> None:
 
 def test_without_a_database_there_is_nothing_to_say_and_none_is_made(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "not there"):
-        assert rows_in(tmp_path, folder).move({ID: ARCHIVED}) is None
+        assert rows_in(tmp_path, folder).move({ID: RolloutRef(ARCHIVED)}) is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -154,14 +155,14 @@ def test_the_databases_of_a_home_may_lie_elsewhere(tmp_path: Path) -> None:
     home, databases = tmp_path / "home", tmp_path / "databases"
     home.mkdir()
     make(databases, row(home))
-    assert rows_in(home, databases).move({ID: ARCHIVED}) is None
+    assert rows_in(home, databases).move({ID: RolloutRef(ARCHIVED)}) is None
     assert rows_of(databases)[ID]["archived"] == 1
 
 
 def test_a_dry_run_of_a_move_changes_nothing(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path))
     before = rows_of(tmp_path)
-    assert rows_in(tmp_path).move({ID: ARCHIVED}, dry_run=True) is None
+    assert rows_in(tmp_path).move({ID: RolloutRef(ARCHIVED)}, dry_run=True) is None
     assert rows_of(tmp_path) == before
 
 
@@ -171,9 +172,9 @@ def test_a_dry_run_of_a_move_changes_nothing(tmp_path: Path) -> None:
 def refused(home: Path, *, read_only: bool = False) -> str:
     """The sentence that all three say, and a dry run before where that can be foretold."""
     database = rows_in(home, read_only=read_only)
-    git = (database.git(ID, {"sha": "a"})).left
-    foretold = database.move({ID: ARCHIVED}, dry_run=True)
-    said = [database.move({ID: ARCHIVED}), database.name(ID, "name"), git]
+    git = (database.git(ID, {"sha": "a"})).why_not
+    foretold = database.move({ID: RolloutRef(ARCHIVED)}, dry_run=True)
+    said = [database.move({ID: RolloutRef(ARCHIVED)}), database.name(ID, "name"), git]
     assert not (read_only and database.follows(ID))
     (sentence,) = {str(one).partition(";")[0] for one in said}
     assert foretold is None or foretold.partition(";")[0] == sentence  # whether it will be busy can't be foretold
@@ -250,5 +251,5 @@ def test_a_server_that_was_told_so_changes_nothing_and_says_it(tmp_path: Path) -
     assert "(--codex-db read-only)" in refused(tmp_path, read_only=True)
     assert files(tmp_path) == before
     quiet = rows_in(tmp_path, read_only=True)
-    assert quiet.move({ID: ACTIVE}) is None  # it tells so already
-    assert quiet.move({OTHER: OTHER_ARCHIVED}) is None
+    assert quiet.move({ID: RolloutRef(ACTIVE)}) is None  # it tells so already
+    assert quiet.move({OTHER: RolloutRef(OTHER_ARCHIVED)}) is None

@@ -27,6 +27,7 @@ from rollout_text import (
     user,
 )
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.models.thread import GitInfo, StoredThread, wire_source
 from mcp_server.storage.files.rollouts import RolloutFiles
 
@@ -119,7 +120,7 @@ def test_a_paginated_fork_of_a_real_home_knows_its_base(golden: dict[str, Any], 
     base = (store.describe(file)).thread.history_base
     assert base is not None
     assert base.thread_id == golden["ids"]["p_three_turns_shell"]
-    store.remove((store.locate(base.thread_id))[0].path)
+    store.remove(RolloutRef((store.locate(base.thread_id))[0].path))
     alone = (store.describe(file)).thread
     assert alone.preview not in ("", "golden three: first")
 

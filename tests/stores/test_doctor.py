@@ -14,7 +14,7 @@ import pytest
 from homes import HOUR_MS, NOW_MS, A, B, C, D, E, Home, archived_path, path_of, rollout
 from msgspec.structs import replace
 
-from mcp_server.codex.files import RolloutFile
+from mcp_server.codex.files import RolloutRef
 from mcp_server.models.records import Change, Move, Operation
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.status import is_small
@@ -36,7 +36,7 @@ def locks() -> MemoryLocks:
 def disorder(home: Home) -> None:
     """One of everything that can be wrong."""
     home.write(path_of(A), rollout(A, "changed"))
-    home.move(path_of(B), MOVED_B)
+    home.rename(path_of(B), MOVED_B)
     home.erase(archived_path(C))
     home.write(path_of(D), rollout(D))
     home.write(archived_path(D), rollout(D))
@@ -45,7 +45,7 @@ def disorder(home: Home) -> None:
 
 
 def everything(state: StateStore) -> tuple[dict[str, StoredThread], int, object]:
-    rows = state.get_many(list(state.stamps()))
+    rows = state.get_many(list(state.known_rollouts()))
     return rows, state.last_seq(), state.names_stamp()
 
 
@@ -272,7 +272,7 @@ class TestRepair:
     [([], True), ([1] * 2_000, True), ([1] * 2_001, False), ([64 << 20], True), ([64 << 20, 1], False)],
 )
 def test_a_home_is_small_by_the_number_of_its_rollouts_and_by_their_bytes(sizes: list[int], *, small: bool) -> None:
-    assert is_small(RolloutFile(path_of(A), FileStamp(size, 1)) for size in sizes) == small
+    assert is_small(RolloutRef(path_of(A), FileStamp(size, 1)) for size in sizes) == small
 
 
 class TestAbandonedDrafts:

@@ -256,5 +256,5 @@ def test_whatever_comes_and_goes_an_old_index_says_what_a_new_one_does(steps: li
         sync(home.rollouts, state)
     anew = MemoryState()
     build(home, anew)
-    assert state.stamps() == anew.stamps()
+    assert state.known_rollouts() == anew.known_rollouts()
     assert copies(state) == copies(anew)

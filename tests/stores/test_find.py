@@ -7,11 +7,12 @@ import pytest
 from homes import A, B, C, D, Home, archived_path, ids, path_of, rollout, row, told
 from msgspec.structs import replace
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.records import Change
 from mcp_server.models.thread import StoredThread
 from mcp_server.storage.contracts import StateStore
-from mcp_server.sync.lookup import find, find_many, find_paths
+from mcp_server.sync.lookup import find, find_many, find_rollouts
 from mcp_server.sync.reconciler import sync
 
 home, built = homes.home, homes.built
@@ -33,7 +34,7 @@ class TestFind:
 
     def test_a_stale_path_falls_back_to_the_files_and_repairs_the_row(self, built: Home, state: StateStore) -> None:
         # peer case 214
-        built.move(path_of(A), archived_path(A))
+        built.rename(path_of(A), archived_path(A))
         found = find(built.rollouts, state, A)
         assert found is not None
         assert (found.path, found.archived, found.name) == (archived_path(A), True, "Named")
@@ -99,7 +100,7 @@ class TestFind:
         built.write(path_of(D), rollout(B, "B's under another name"))
         built.erase(path_of(B))
         sync(built.rollouts, state)
-        built.move(path_of(D), archived_path(D))
+        built.rename(path_of(D), archived_path(D))
         found = find(built.rollouts, state, B)
         assert found is not None
         assert found.path == archived_path(D)
@@ -138,7 +139,8 @@ class TestFind:
 
 
 def paths_of(home: Home, state: StateStore, thread_ids: list[str]) -> dict[str, str | DamagedRollout | None]:
-    return find_paths(home.rollouts, state, thread_ids)
+    found = find_rollouts(home.rollouts, state, thread_ids)
+    return {key: one.path if isinstance(one, RolloutRef) else one for key, one in found.items()}
 
 
 class TestManyAtOnce:

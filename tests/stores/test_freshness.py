@@ -47,7 +47,7 @@ def test_a_file_without_a_thread_is_read_once(tmp_path: Path, home: HomeOnDisk, 
     assert len(home.described) == 2
     home.write(path_of(B), rollout(B))
     refresh(fresh, state)
-    assert (state.stamps()).keys() == {A, B}
+    assert (state.known_rollouts()).keys() == {A, B}
 
 
 def test_a_look_at_a_home_where_nothing_happened_asks_the_index_for_nothing(
@@ -103,7 +103,7 @@ def test_a_rollout_that_is_moved_while_the_folders_are_looked_at_stays(
         """The archive was looked at before the move, the folder of the day after it."""
         nonlocal looks
         looks += 1
-        home.move(path_of(A), archived_path(A)) if looks == 1 else None
+        home.rename(path_of(A), archived_path(A)) if looks == 1 else None
         seen = first(known)  # type: ignore[arg-type]
         if looks == 1:
             seen.listings[:] = [one for one in seen.listings if one.folder != "archived_sessions"]
@@ -118,7 +118,7 @@ def test_the_threads_of_this_process_are_left_alone(home: HomeOnDisk, fresh: Fre
     state = MemoryState()
     home.write(path_of(A), rollout(A))
     fresh.refresh(state, written_here=lambda: [A])
-    assert (state.stamps(), home.described) == ({}, [])
+    assert (state.known_rollouts(), home.described) == ({}, [])
 
 
 def test_a_look_that_fails_is_made_good_by_the_next(home: HomeOnDisk, fresh: Freshness) -> None:
@@ -145,5 +145,5 @@ def test_a_refresh_that_runs_out_of_time_indexes_the_newest_files_first(tmp_path
     seen: list[set[str]] = []
     for _ in range(3):
         refresh(fresh, state)
-        seen.append(set(state.stamps()))
+        seen.append(set(state.known_rollouts()))
     assert seen == [set(ids[3:]), set(ids[1:]), set(ids)]

@@ -100,7 +100,7 @@ def check_texts_of_0014(db: StateDb) -> None:
     request, answer = ItemSpan(120, 200, "item-1"), ItemSpan(210, 300, "item-2")
     facts = TurnFacts("completed", 1, 2, 3, request, answer, chunks=(Chunk(250, 3, 2, 1, 1),))
     turn = TurnSpan(0, "turn-1", ParserState(100, 1, 1, 0), 900, 0, 2, facts)
-    assert (db.marks(["root"]), db.spans("root", 0, 9)) == ({"root": checkpoint}, [turn])
+    assert (db.checkpoints(["root"]), db.spans("root", 0, 9)) == ({"root": checkpoint}, [turn])
     for literal, tools, start in (("needle", False, 120), ("a tool", True, 210)):
         (place,) = db.places(TextQuery((literal,), ThreadQuery(), tools=tools))
         assert (place.thread.id, place.span, place.start) == ("root", turn, start)

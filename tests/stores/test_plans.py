@@ -93,7 +93,7 @@ def test_a_tree_is_found_listed_and_moved_along_indexes(db: StateDb, asked: Aske
     asked.clear()
     assert (db.edges_above("b"), db.edges_below(["b"])) == ([edges[0]], [edges[1]])
     assert db.edges_above("c") == [edges[1], edges[0]]
-    assert set(db.stamps(["a", "b", "c"])) == {"a", "b", "c"}
+    assert set(db.known_rollouts(["a", "b", "c"])) == {"a", "b", "c"}
     assert set(db.get_many(["a", "b"])) == {"a", "b"}
     for query in (ThreadQuery(ancestor_id="a"), ThreadQuery(parent_id="a"), ThreadQuery(search_term="hello")):
         assert (db.list(query, [replace(query, archived=True)])).rows
@@ -110,15 +110,15 @@ def test_one_thread_and_what_follows_an_event_are_found_along_indexes(db: StateD
     db.commit(Change(threads=(thread("a"), thread("b")), events=(ThreadEvent("thread/started", "a", {}),)))
     asked.clear()
     assert db.get("a")
-    assert db.match_prefix("a", 5) == ["a"]
-    assert db.match_name("nb", 5) == ["b"]
+    assert db.matching(prefix="a", limit=5) == ["a"]
+    assert db.matching(name="nb", limit=5) == ["b"]
     assert db.forks_of("a") == []
     assert len(db.events_after(0, limit=5)) == 1
     assert len(db.events_after(0, limit=5, thread_id="a")) == 1
     assert db.last_seq() == 1
     assert db.operation("op") is None
     assert db.running_operations() == []
-    assert db.marks(["a"]) == {}
+    assert db.checkpoints(["a"]) == {}
     assert set(db.unread(5)) == {"a", "b"}
     db.commit(Change(threads=(thread("a", preview="other"),)))
     assert scans(db, asked) == []

@@ -68,8 +68,8 @@ class TestSync:
         assert (row(state, A)).name == "Newer"
 
     def test_files_archived_and_unarchived_by_others_are_announced(self, built: Home, state: StateStore) -> None:
-        built.move(path_of(A), archived_path(A))
-        built.move(archived_path(C), path_of(C))
+        built.rename(path_of(A), archived_path(A))
+        built.rename(archived_path(C), path_of(C))
         report = sync(built.rollouts, state)
         assert sorted(report.moved) == [A, C]
         assert sorted(told(report.events)) == [("thread/archived", A), ("thread/unarchived", C)]
@@ -77,7 +77,7 @@ class TestSync:
         assert (row(state, C)).archived_at_ms is None
 
     def test_a_change_is_announced_once_however_many_sync(self, built: Home, state: StateStore) -> None:
-        built.move(path_of(A), archived_path(A))
+        built.rename(path_of(A), archived_path(A))
 
         def work() -> None:
             sync(built.rollouts, state)
@@ -96,14 +96,14 @@ class TestSync:
     def test_a_row_with_a_stale_path_is_pointed_to_the_real_one(self, built: Home, state: StateStore) -> None:
         # peer case 207
         elsewhere = path_of(B).replace("/2026/01/02/", "/2025/12/31/")
-        built.move(path_of(B), elsewhere)
+        built.rename(path_of(B), elsewhere)
         report = sync(built.rollouts, state)
         assert (report.moved, report.vanished) == ((B,), ())
         assert (row(state, B)).path == elsewhere
 
     def test_a_quiet_sync_writes_rows_without_events(self, built: Home, state: StateStore) -> None:
         built.write(path_of(D), rollout(D))
-        built.move(path_of(A), archived_path(A))
+        built.rename(path_of(A), archived_path(A))
         report = sync(built.rollouts, state, quiet=True)
         assert (report.added, report.moved, report.events) == ((D,), (A,), ())
         assert state.last_seq() == 0
@@ -149,7 +149,7 @@ class TestSync:
         built.write(first, rollout(A, "reverted once"))
         report = sync(built.rollouts, state)
         assert (report.moved, told(report.events)) == ((A,), [("thread/reverted", A)])
-        built.move(last, archived_path(f"{A}_{C}"))
+        built.rename(last, archived_path(f"{A}_{C}"))
         assert told((sync(built.rollouts, state)).events) == [("thread/archived", A)]
         assert ((row(state, A)).preview, (row(state, A)).archived) == ("reverted twice", True)
         built.described.clear()
@@ -202,7 +202,7 @@ class TestWhatOthersDoMeanwhile:
 
         def archive() -> None:
             built.after_describe = None
-            built.move(path_of(A), archived_path(A))
+            built.rename(path_of(A), archived_path(A))
             file = built.rollouts.stat(archived_path(A))
             assert file is not None
             moved = replace(row(state, A), path=file.path, stamp=file.stamp, archived=True)
@@ -225,7 +225,7 @@ class TestWhatOthersDoMeanwhile:
         assert report == type(report)()
 
     def test_a_file_moved_while_the_folders_were_walked_is_not_lost(self, built: Home, state: StateStore) -> None:
-        built.move(path_of(A), archived_path(A))
+        built.rename(path_of(A), archived_path(A))
         built.overlooked = {archived_path(A)}
         report = sync(built.rollouts, state)
         assert (report.moved, report.vanished) == ((A,), ())
@@ -252,7 +252,7 @@ class TestSyncPaths:
 
     @pytest.mark.parametrize("seen", [[path_of(A)], [archived_path(A)], [path_of(A), archived_path(A)]])
     def test_a_move_is_understood_from_either_end(self, built: Home, state: StateStore, seen: list[str]) -> None:
-        built.move(path_of(A), archived_path(A))
+        built.rename(path_of(A), archived_path(A))
         report = sync_paths(built.rollouts, state, seen)
         assert (report.moved, report.vanished) == ((A,), ())
         assert told(report.events) == [("thread/archived", A)]
@@ -312,6 +312,6 @@ class TestSyncPaths:
             built.write(path_of(key), rollout(key))
         sync(built.rollouts, state)
         for key in many:
-            built.move(path_of(key), archived_path(key))
+            built.rename(path_of(key), archived_path(key))
         built.described.clear()
         return many

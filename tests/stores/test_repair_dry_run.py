@@ -43,7 +43,7 @@ def happens(home: HomeInMemory, key: str, what: str) -> None:
     elif what == "copied" and there:
         home.write(path_of(key).replace(".jsonl", " 2.jsonl"), rollout(key))
     elif what == "moved" and there:
-        home.move(path_of(key), archived_path(key))
+        home.rename(path_of(key), archived_path(key))
     elif what == "gone" and there:
         home.erase(path_of(key))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from rollout_text import ARCHIVED_A, FOLDER, META, PATH_A, A, B, all_lines, content
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.codex.lines import RawLine
 from mcp_server.errors import (
     DamagedRollout,
@@ -19,6 +20,7 @@ from mcp_server.errors import (
     RolloutNameTaken,
     StoreFailure,
 )
+from mcp_server.models.thread import FileStamp
 from mcp_server.storage.files import atomic as durable
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.files.session_index import NameIndex
@@ -27,6 +29,7 @@ if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
+from tests.rollouts import move_one
 
 
 @pytest.fixture
@@ -45,11 +48,11 @@ posix_only = pytest.mark.skipif(os.name == "nt", reason="POSIX modes and links")
 def test_files_are_0600_and_folders_0700(files: RolloutFiles, tmp_path: Path) -> None:
     old = os.umask(0)
     try:
-        files.create(PATH_A, META)
-        files.archive(PATH_A)
-        files.append_name(A, "name", 1)
-        files.append_name(B, "name", 1)
-        files.forget_name(A)
+        files.create(RolloutRef(PATH_A), META)
+        move_one(files, PATH_A, archived=True)
+        files.set_name(A, "name", 1)
+        files.set_name(B, "name", 1)
+        files.set_name(A, None, 0)
     finally:
         os.umask(old)
     assert modes(tmp_path, Path.is_file) == [0o600] * 3  # a rollout, the name index, its lock
@@ -57,9 +60,9 @@ def test_files_are_0600_and_folders_0700(files: RolloutFiles, tmp_path: Path) ->
 
 
 def test_create_leaves_no_draft_behind(files: RolloutFiles, tmp_path: Path) -> None:
-    files.create(PATH_A, META)
+    files.create(RolloutRef(PATH_A), META)
     with pytest.raises(RolloutNameTaken):
-        files.create(PATH_A, META)
+        files.create(RolloutRef(PATH_A), META)
     assert [path.name for path in (tmp_path / FOLDER).iterdir()] == [Path(PATH_A).name]
 
 
@@ -71,7 +74,7 @@ def test_a_draft_has_a_hidden_name_and_keeps_none(files: RolloutFiles, tmp_path:
         assert list(files.walk()) == []
         raise ValueError("no more")
 
-    with pytest.raises(ValueError, match="no more"), files.drafted(PATH_A, parts()):
+    with pytest.raises(ValueError, match="no more"), files.drafted(RolloutRef(PATH_A), parts()):
         pytest.fail("it is whole")
     assert list((tmp_path / FOLDER).iterdir()) == []
 
@@ -81,7 +84,7 @@ def test_a_short_draft_whose_parts_fail_has_touched_nothing(files: RolloutFiles,
         yield META
         raise ValueError("no more")
 
-    with pytest.raises(ValueError, match="no more"), files.drafted(PATH_A, parts()):
+    with pytest.raises(ValueError, match="no more"), files.drafted(RolloutRef(PATH_A), parts()):
         pytest.fail("it is whole")
     assert list(tmp_path.iterdir()) == []
 
@@ -90,9 +93,9 @@ def test_create_on_a_blocked_folder_fails_and_works_after_it_is_freed(files: Rol
     """persist_reports_filesystem_error_and_retries_buffered_items"""
     (tmp_path / "sessions").write_text("in the way")
     with pytest.raises(StoreFailure, match="could not write"):
-        files.create(PATH_A, META)
+        files.create(RolloutRef(PATH_A), META)
     (tmp_path / "sessions").unlink()
-    files.create(PATH_A, META)
+    files.create(RolloutRef(PATH_A), META)
 
 
 @posix_only
@@ -107,11 +110,11 @@ def test_a_link_that_leads_out_of_the_home_is_refused(
     assert list(files.walk()) == []
     assert files.stat(PATH_A) is None
     attempts: list[Callable[[], object]] = [
-        lambda: files.append(PATH_A, b"x\n", at=0),
-        lambda: files.archive(PATH_A),
-        lambda: files.remove(PATH_A),
+        lambda: files.append(RolloutRef(PATH_A, FileStamp(0, 0)), b"x\n"),
+        lambda: move_one(files, PATH_A, archived=True),
+        lambda: files.remove(RolloutRef(PATH_A)),
         lambda: content(files, PATH_A),
-        lambda: files.create(f"{PATH_A}2", b""),
+        lambda: files.create(RolloutRef(f"{PATH_A}2"), b""),
     ]
     for attempt in attempts[: 4 if link == PATH_A else 5]:
         with pytest.raises(PathOutsideHome):
@@ -124,7 +127,7 @@ def test_a_sessions_folder_that_is_itself_a_link_works(
     files: RolloutFiles, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     (tmp_path / "sessions").symlink_to(tmp_path_factory.mktemp("disk"))
-    files.create(PATH_A, META)
+    files.create(RolloutRef(PATH_A), META)
     assert [file.path for file in files.walk()] == [PATH_A]
 
 
@@ -157,10 +160,10 @@ def test_a_rollout_that_cannot_be_opened_is_an_error(files: RolloutFiles, tmp_pa
 
 @posix_only
 def test_a_move_killed_between_its_two_steps_is_finished_by_the_next(files: RolloutFiles, tmp_path: Path) -> None:
-    stamp = files.create(PATH_A, META)
+    stamp = files.create(RolloutRef(PATH_A), META).stamp
     (tmp_path / "archived_sessions").mkdir()
     (tmp_path / ARCHIVED_A).hardlink_to(tmp_path / PATH_A)
-    moved = files.archive(PATH_A)
+    moved = move_one(files, PATH_A, archived=True)
     assert (moved.path, moved.stamp) == (ARCHIVED_A, stamp)
     assert [file.path for file in files.walk()] == [ARCHIVED_A]
 
@@ -172,20 +175,20 @@ def test_without_hard_links_files_are_still_created_and_moved(
         return False
 
     monkeypatch.setattr(durable, "_link", no_links)
-    files.create(PATH_A, META)
+    files.create(RolloutRef(PATH_A), META)
     with pytest.raises(RolloutNameTaken):
-        files.create(PATH_A, META)
-    files.archive(PATH_A)
-    files.create(PATH_A, b"second\n")
+        files.create(RolloutRef(PATH_A), META)
+    move_one(files, PATH_A, archived=True)
+    files.create(RolloutRef(PATH_A), b"second\n")
     with pytest.raises(RolloutNameTaken):
-        files.archive(PATH_A)
+        move_one(files, PATH_A, archived=True)
     assert content(files, ARCHIVED_A) == [META.rstrip(b"\n")]
 
 
 def test_a_failed_append_cuts_the_file_back(
     files: RolloutFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files.create(PATH_A, b"one\ntorn")
+    files.create(RolloutRef(PATH_A), b"one\ntorn")
 
     def full(fd: int, data: bytes) -> None:
         os.write(fd, data[:3])
@@ -193,13 +196,13 @@ def test_a_failed_append_cuts_the_file_back(
 
     monkeypatch.setattr(durable, "_write", full)
     with pytest.raises(StoreFailure, match="No space left"):
-        files.append(PATH_A, b"two\n", at=8)
+        files.append(RolloutRef(PATH_A, FileStamp(8, 0)), b"two\n")
     assert (tmp_path / PATH_A).read_bytes() == b"one\ntorn"
 
 
 def test_a_torn_tail_of_the_name_index_is_closed_before_a_name_is_appended(files: RolloutFiles, tmp_path: Path) -> None:
     (tmp_path / "session_index.jsonl").write_bytes(b'{"id":"%s","thread_na' % B.encode())
-    files.append_name(A, "name", 1_795_388_689_608)
+    files.set_name(A, "name", 1_795_388_689_608)
     assert files.names() == {A: "name"}
     assert (tmp_path / "session_index.jsonl").read_bytes().splitlines()[-1] == (
         b'{"id":"%s","thread_name":"name","updated_at":"2026-11-22T23:04:49.608Z"}' % A.encode()
@@ -219,15 +222,15 @@ from mcp_server.storage.files.rollouts import RolloutFiles
 def main(home, thread_id):
     store = RolloutFiles(Path(home))
     for n in range(30):
-        store.append_name(thread_id, f"name {n}", n)
-        store.forget_name("01a20581-ffff-7fff-8fff-ffffffffffff")
+        store.set_name(thread_id, f"name {n}", n)
+        store.set_name("01a20581-ffff-7fff-8fff-ffffffffffff", None, n)
 
 main(*sys.argv[1:])
 """
 
 
 def test_two_processes_can_write_names_at_once(files: RolloutFiles, tmp_path: Path) -> None:
-    files.append_name("01a20581-ffff-7fff-8fff-ffffffffffff", "to be forgotten", 1)
+    files.set_name("01a20581-ffff-7fff-8fff-ffffffffffff", "to be forgotten", 1)
     writers = [started(WRITER, str(tmp_path), thread_id) for thread_id in (A, B)]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
     assert files.names() == {A: "name 29", B: "name 29"}

@@ -268,7 +268,7 @@ def test_migrating_the_first_schema_keeps_what_no_file_tells_and_builds_the_rows
         assert [operation.moves for operation in db.running_operations()] == [(Move("a", "sessions/a.jsonl"),)]
         assert db.edges_above("child") == [SpawnEdge("a", "child", "closed")]
         assert db.backfill() == BackfillState()
-        assert db.stamps() == {}
+        assert db.known_rollouts() == {}
 
 
 def test_rows_with_an_effort_that_is_no_text_are_taken_from_their_files_again(path: Path) -> None:
@@ -281,7 +281,7 @@ def test_rows_with_an_effort_that_is_no_text_are_taken_from_their_files_again(pa
         db.commit(Change(threads=(*rows, replace(THREAD, id="other", recorded={}))))
     set_back(path, "0006")
     with closing(StateDb.open(path)) as db:
-        again = {key for key, (_, stamp) in (db.stamps()).items() if stamp.mtime_ns == 0}
+        again = {key for key, one in db.known_rollouts().items() if one.stamp.mtime_ns == 0}
     assert again == {"object", "number", "list"}
 
 
@@ -291,14 +291,14 @@ def test_histories_that_were_indexed_by_an_older_version_are_read_again(path: Pa
     query = TextQuery(("older",), ThreadQuery(archived=None, with_preview=None), tools=False, limit=9)
     with closing(StateDb.open(path)) as db:
         db.commit(Change(threads=(THREAD, replace(THREAD, id="writes", recorded={"sandbox": READ_ONLY}))))
-        db.step([IndexUpdate(mark, None, 0, (), (piece,))])
+        db.update([IndexUpdate(mark, None, 0, (), (piece,))])
         assert len(db.places(query)) == 1
     set_back(path, "0007")
     with closing(StateDb.open(path)) as db:
         assert db.places(query) == []
         assert set(db.unread(9)) == {THREAD.id, "writes"}
-        assert db.marks([THREAD.id]) == {}
-        assert [key for key, (_, stamp) in (db.stamps()).items() if stamp.mtime_ns == 0] == ["writes"]
+        assert db.checkpoints([THREAD.id]) == {}
+        assert [key for key, one in db.known_rollouts().items() if one.stamp.mtime_ns == 0] == ["writes"]
 
 
 def test_a_place_is_found_by_all_its_spellings_after_a_migration_too(path: Path) -> None:
@@ -321,9 +321,9 @@ def test_rows_and_counts_outlive_the_rebuilding_of_their_table_and_forks_are_tak
     with closing(StateDb.open(path)) as db:
         page = db.list(ThreadQuery())
         assert ({row.id for row in page.rows}, page.total.n) == ({"a", "fork"}, 2)
-        assert db.match_name("called so", 2) == ["a"]
+        assert db.matching(name="called so", limit=2) == ["a"]
         assert db.unread(9) != []
-        again = {key for key, (_, stamp) in (db.stamps()).items() if stamp.mtime_ns == 0}
+        again = {key for key, one in db.known_rollouts().items() if one.stamp.mtime_ns == 0}
     assert again == {"fork"}
 
 

@@ -9,7 +9,7 @@ import pytest
 from homes import A, B, D, E, Home, build, ids, path_of, rollout
 from msgspec.structs import replace
 
-from mcp_server.codex.files import BadLine, RolloutFile
+from mcp_server.codex.files import BadLine, RolloutRef
 from mcp_server.errors import NotStorable, StoreFailure
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.records import Change, Unreadable
@@ -75,7 +75,7 @@ def test_a_row_whose_file_can_not_be_read_any_more_stays_and_is_told_as_changed(
 def test_a_file_that_the_system_refused_is_tried_again_at_each_sync(
     built: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(files: list[RolloutFile]) -> list[BadLine]:
+    def refused(files: list[RolloutRef]) -> list[BadLine]:
         return [BadLine(file.path, 0, "can't be read: Permission denied", transient=True) for file in files]
 
     built.write(path_of(D), rollout(D))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mcp_server.codex import writer as recording
+from mcp_server.codex.files import RolloutRef
 from mcp_server.codex.paths import ACTIVE, ARCHIVED, active_path, archived_path
 from mcp_server.models.event import EventType
 from mcp_server.models.params import Caller, SettingsRequest
@@ -69,8 +70,8 @@ class Home(World):
 
     def write(self, thread_id: str, **fields: Any) -> str:
         """A rollout with one message; returns its path. No row yet."""
-        path = self.rollouts.path_of(thread_id, START_MS + 1000 * int(thread_id[-6:], 16))
-        self.rollouts.create(path, text_of(meta(thread_id, **fields), user(f"message of {thread_id}")))
+        path = self.rollouts.new(thread_id, START_MS + 1000 * int(thread_id[-6:], 16)).path
+        self.rollouts.create(RolloutRef(path), text_of(meta(thread_id, **fields), user(f"message of {thread_id}")))
         return path
 
     def path(self, thread_id: str) -> str:
@@ -84,7 +85,7 @@ class Home(World):
         target = archived_path(path) if path.startswith(f"{ACTIVE}/") else active_path(path)
         self.in_the_way.add(target)
         if self.folder is None:
-            self.rollouts.create(target, b"in the way")
+            self.rollouts.create(RolloutRef(target), b"in the way")
         else:
             (self.folder / target).mkdir(parents=True)
 
@@ -92,8 +93,10 @@ class Home(World):
         """Take away what was in the way; it must be there still, as it was put."""
         for target in self.in_the_way:
             if self.folder is None:
-                assert [raw.data for batch in self.rollouts.lines(target) for raw in batch] == [b"in the way"]
-                self.rollouts.remove(target)
+                assert [raw.data for batch in self.rollouts.lines(RolloutRef(target)) for raw in batch] == [
+                    b"in the way"
+                ]
+                self.rollouts.remove(RolloutRef(target))
             else:
                 (self.folder / target).rmdir()
         self.in_the_way.clear()

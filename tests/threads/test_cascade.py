@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.errors import (
     ActiveWriter,
     EphemeralThread,
@@ -142,7 +143,7 @@ def test_what_is_archived_is_skipped_and_reported_and_what_is_below_it_goes_all_
 def test_a_missing_file_is_reported_and_passed_over(home: Home) -> None:
     ids = home.plant(*TREE)
     home.state.commit(Change(edges=(SpawnEdge(ids[2], ABSENT),)))
-    home.rollouts.remove(home.path(ids[1]))
+    home.rollouts.remove(RolloutRef(home.path(ids[1])))
     receipt = archive(home.service(), ids[0])
     assert receipt.archived == [ids[0], ids[3], ids[2]] == home.told("thread/archived")
     assert {failure.thread_id for failure in receipt.failed} == {ids[1], ABSENT}
@@ -153,8 +154,8 @@ def test_a_missing_file_is_reported_and_passed_over(home: Home) -> None:
 def test_a_file_that_nobody_can_read_is_reported_and_passed_over(home: Home) -> None:
     ids = home.plant(*TREE)
     home.state.commit(Change(edges=(SpawnEdge(ids[2], ABSENT),)))
-    path = home.rollouts.path_of(ABSENT, 1_795_388_688_000)
-    home.rollouts.create(path, b"no rollout\n")
+    path = home.rollouts.new(ABSENT, 1_795_388_688_000).path
+    home.rollouts.create(RolloutRef(path), b"no rollout\n")
     receipt = archive(home.service(), ids[0])
     assert receipt.archived == in_order(ids)
     assert [failure.thread_id for failure in receipt.failed] == [ABSENT]
@@ -344,7 +345,7 @@ def test_an_interruption_is_recorded_in_the_rollout_and_told_before_the_move(hom
         "notLoaded",
         "thread/archived",
     ]
-    lines = [raw.data for batch in home.rollouts.lines(home.path(ids[3])) for raw in batch]
+    lines = [raw.data for batch in home.rollouts.lines(RolloutRef(home.path(ids[3]))) for raw in batch]
     assert b'"turn_aborted"' in lines[-1]
     assert home.standing() == dict.fromkeys(ids, True)
 

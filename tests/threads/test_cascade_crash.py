@@ -8,6 +8,7 @@ from typing import Literal
 
 import pytest
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.codex.paths import archived_path
 from mcp_server.errors import StoreFailure
 from mcp_server.models.records import Change, Move, Operation
@@ -47,7 +48,7 @@ class Case:
     def plant(self) -> None:
         *self.ids, self.other = self.seed.plant(*TREE, None)
         for thread_id in (*self.ids, self.other):
-            self.seed.rollouts.append_name(thread_id, f"name of {thread_id}", 0)
+            self.seed.rollouts.set_name(thread_id, f"name of {thread_id}", 0)
         sync(self.seed.rollouts, self.seed.state)
         if self.kind == "unarchive":
             do(self.seed.service(), "archive", self.ids[0])
@@ -157,7 +158,7 @@ def test_killed_again_while_it_finishes_it_is_finished_by_the_start_after(homes:
     seq = case.seed.state.last_seq()
     middle = Faults()
     do(homes.copy(case.seed).service(middle), kind, case.ids[0])
-    moves = [n for n, call in enumerate(middle.calls, start=1) if call in ("archive_many", "unarchive_many", "remove")]
+    moves = [n for n, call in enumerate(middle.calls, start=1) if call in ("move", "remove")]
     with pytest.raises(Killed):  # when some files have moved, and others not yet
         do(case.seed.service(Faults(at=moves[1])), kind, case.ids[0])
     case.seed.kill()
@@ -209,7 +210,7 @@ def test_an_operation_that_another_process_runs_is_left_to_it(home: Home) -> Non
 def test_an_operation_that_can_not_be_finished_does_not_keep_the_others(home: Home) -> None:
     first, second = home.plant(None, 0), home.plant(None, 0)
     begun(home, first)
-    home.rollouts.remove(home.path(first[0]))
+    home.rollouts.remove(RolloutRef(home.path(first[0])))
     begun(home, second)
     home.start_again()
     assert home.standing() == {first[1]: False} | dict.fromkeys(second, True)
@@ -224,7 +225,7 @@ def test_a_thread_that_was_loaded_before_the_journal_was_read_is_closed_for_its_
     service.cascade.finish()
     assert home.standing() == dict.fromkeys(ids, True)
     assert (service.loaded.ids(), home.locked()) == ([], [])
-    lines = [raw.data for batch in home.rollouts.lines(home.path(ids[3])) for raw in batch]
+    lines = [raw.data for batch in home.rollouts.lines(RolloutRef(home.path(ids[3]))) for raw in batch]
     assert b'"turn_aborted"' in lines[-1]
 
 

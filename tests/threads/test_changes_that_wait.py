@@ -38,7 +38,7 @@ def test_what_can_be_recorded_of_a_change_is_and_later_ones_too(caplog: pytest.L
     kept.record(Change(threads=(replace(ROW, id="bad"),)))
     events = (notices.closed("bad"), notices.closed("later"))
     kept.record(Change(threads=(replace(ROW, id="later"),), events=events))
-    assert set(state.stamps()) == {"good", "later"}
+    assert set(state.known_rollouts()) == {"good", "later"}
     assert [event.thread_id for event in state.events_after(0, limit=9)] == ["good", "later"]
     assert "Could not record a change of bad" in caplog.text
 
@@ -67,4 +67,4 @@ def test_what_a_database_refuses_for_its_own_reasons_waits_in_order() -> None:
         kept.record(Change(threads=(replace(ROW, id=key),)))
     state.full = False
     kept.record(Change(events=(notices.closed("three"),)))
-    assert set(state.stamps()) == {"one", "two"}
+    assert set(state.known_rollouts()) == {"one", "two"}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.models.params import GitPatch
 from mcp_server.storage.files.codex_follow import CodexDatabase
 from mcp_server.storage.memory.index import MemoryState
@@ -90,6 +91,6 @@ def test_an_operation_that_can_not_be_finished_leaves_the_journal(planted: tuple
     with pytest.raises(Killed):
         call(service(home, Faults(stop=kind)), kind, ids[3])
     home.kill()
-    home.rollouts.remove(home.path(ids[3]))
+    home.rollouts.remove(RolloutRef(home.path(ids[3])))
     assert [one.root_id for one in service(home).metadata.finish()] == [ids[3]]
     assert home.state.running_operations() == []

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.errors import (
     ActiveWriter,
     ForkedHistoryInUse,
@@ -23,6 +24,7 @@ from mcp_server.errors import (
 from mcp_server.models.value import plain
 from mcp_server.sync.reconciler import sync
 from mcp_server.threads.service import ThreadService
+from tests.rollouts import move_one
 from tests.threads.conftest import Home, Homes, hello, load
 
 Json = dict[str, Any]
@@ -64,7 +66,7 @@ def build(home: Home, state: State) -> tuple[ThreadService, list[str]]:
     ids = home.plant(None, *state.parents)
     for thread_id, archived in zip(ids, state.archived, strict=True):
         if archived:
-            home.rollouts.archive(home.path(thread_id))
+            move_one(home.rollouts, home.path(thread_id), archived=True)
     sync(home.rollouts, home.state)
     service, other = home.service(), home.locks()
     for thread_id, archived, condition in zip(ids, state.archived, state.conditions, strict=True):
@@ -75,7 +77,7 @@ def build(home: Home, state: State) -> tuple[ThreadService, list[str]]:
         elif condition == "held by another":
             other.acquire([thread_id])
         elif condition == "missing":
-            home.rollouts.remove(home.path(thread_id))
+            home.rollouts.remove(RolloutRef(home.path(thread_id)))
         elif condition == "in the way":
             home.obstruct(thread_id)
     return service, ids

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.codex.files import BadLine, Description, RolloutFile
+from mcp_server.codex.files import BadLine, Description, RolloutRef
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.params import ListParams, SearchParams, ThreadFilter
 from mcp_server.models.records import BackfillState, Change
@@ -44,7 +44,7 @@ class WatchedHome(MemoryRollouts):
             data = text_of(meta(key, timestamp=created.isoformat(), cwd=f"/{number % 2}"), user(f"message {number}"))
             self._files[f"{folder}/{name}"] = (data, int(created.timestamp() * 1e9))
 
-    def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+    def describe_many(self, files: Sequence[RolloutRef]) -> list[Description | BadLine | None]:
         if self.look is not None:
             self.look()
         return super().describe_many(files)
@@ -129,7 +129,7 @@ def test_an_early_page_says_how_far_the_index_is(state: StateDb) -> None:
 def test_the_first_batch_alone_has_the_first_page_until_the_state_db_has_it(state: StateDb) -> None:
     home, newest_only = WatchedHome(), MemoryState()
     assert not index_newest_batch(home, newest_only)  # all of it is one batch
-    assert newest_only.stamps() == {}
+    assert newest_only.known_rollouts() == {}
     assert index_newest_batch(home, newest_only, batch_rows=20)
     service = service_on(home, state)
     service.catalog.newest_only = newest_only

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.errors import DamagedRollout, StoreFailure, WriteFailed
 from mcp_server.models.history import IndexCheckpoint
 from mcp_server.models.params import Caller, ForkParams, StartParams
-from mcp_server.models.thread import FileStamp
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
@@ -31,18 +31,18 @@ class Files(RolloutFiles):
         self._pass = pass_
 
     @contextmanager
-    def drafted(self, path: str, parts: Generator[bytes]) -> Generator[Callable[[], FileStamp]]:
+    def drafted(self, rollout: RolloutRef, parts: Generator[bytes]) -> Generator[Callable[[], RolloutRef]]:
         def passed() -> Generator[bytes]:
             for part in parts:
                 yield part
                 self._pass("a part is copied")
 
-        with super().drafted(path, passed()) as put:
+        with super().drafted(rollout, passed()) as put:
 
-            def put_and_pass() -> FileStamp:
-                stamp = put()
+            def put_and_pass() -> RolloutRef:
+                written = put()
                 self._pass("it has its name")
-                return stamp
+                return written
 
             yield put_and_pass
 
@@ -52,16 +52,16 @@ class State(MemoryState):
         super().__init__()
         self._pass = pass_
 
-    def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
+    def checkpoints(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
         self._pass("its turns are read")
-        return super().marks(thread_ids)
+        return super().checkpoints(thread_ids)
 
 
 class Broken(Files):
     """Not even what was begun can be taken away."""
 
-    def remove(self, path: str, dry_run: bool = False) -> None:
-        raise WriteFailed(path, "the disk is gone")
+    def remove(self, rollout: RolloutRef, dry_run: bool = False) -> None:
+        raise WriteFailed(rollout.path, "the disk is gone")
 
 
 @pytest.mark.parametrize("moment", ["a part is copied", "it has its name", "its turns are read"])

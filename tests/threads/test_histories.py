@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from rollout_lines import META, aborted, agent, call, completed, ended, event, output, rolled_back, started, user
 
 from mcp_server.codex import parser as folding
+from mcp_server.codex.files import RolloutRef
 from mcp_server.codex.lines import RolloutLine, encode_line
 from mcp_server.codex.parser import TurnBuilder
 from mcp_server.models.thread import FileStamp, StoredThread
@@ -35,7 +36,7 @@ class Rollout:
     def __init__(self, *, paginated: bool = False) -> None:
         self.files = MemoryRollouts()
         self.store: TurnIndex = MemoryHistory()
-        self.path = self.files.path_of(ID, 0)
+        self.path = self.files.new(ID, 0).path
         self.mode = "paginated" if paginated else "legacy"
         self.lines: list[RolloutLine] = []
         self.stamp = FileStamp(0, 0)
@@ -43,9 +44,9 @@ class Rollout:
     def write(self, *lines: RolloutLine) -> None:
         data = b"".join(map(encode_line, lines))
         if self.lines:
-            self.stamp = self.files.append(self.path, data, at=self.stamp.size)
+            self.stamp = self.files.append(RolloutRef(self.path, self.stamp), data).stamp
         else:
-            self.stamp = self.files.create(self.path, data)
+            self.stamp = self.files.create(RolloutRef(self.path), data).stamp
         self.lines += lines
 
     def open(self) -> History:
@@ -129,7 +130,7 @@ def test_a_rollout_that_was_rewritten_is_read_anew() -> None:
     rollout = Rollout()
     rollout.write(META, started("a"), user("one"), ended("a"))
     agrees(rollout)
-    rollout.files.remove(rollout.path)
+    rollout.files.remove(RolloutRef(rollout.path))
     rollout.lines = []
     rollout.write(META, started("b"), user("another"), agent("and longer than before"), ended("b"))
     agrees(rollout)
@@ -140,9 +141,9 @@ def reads_of(rollout: Rollout) -> list[tuple[int, int]]:
     read: list[tuple[int, int]] = []
     original = rollout.files.read
 
-    def seen(path: str, ranges: list[tuple[int, int]]) -> list[bytes]:
+    def seen(one: RolloutRef, ranges: list[tuple[int, int]]) -> list[bytes]:
         read.extend(ranges)
-        return original(path, ranges)
+        return original(one, ranges)
 
     rollout.files.read = seen  # type: ignore[method-assign, assignment]
     return read

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.codex.lines import RawLine, RolloutLine, decode_line, decode_meta
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.thread import FileStamp, StoredThread
@@ -62,14 +63,14 @@ def snake(value: Any) -> Any:
 class Files:
     """The golden home's rollouts, as far as a reader needs them."""
 
-    def lines(self, path: str, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
+    def lines(self, rollout: RolloutRef, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
         offset = start
-        for data in (GOLDEN / "home" / path).read_bytes()[start:end].splitlines(keepends=True):
+        for data in (GOLDEN / "home" / rollout.path).read_bytes()[start:end].splitlines(keepends=True):
             yield [RawLine(offset, data.removesuffix(b"\n"), whole=data.endswith(b"\n"))]
             offset += len(data)
 
-    def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        data = (GOLDEN / "home" / path).read_bytes()
+    def read(self, rollout: RolloutRef, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        data = (GOLDEN / "home" / rollout.path).read_bytes()
         return [data[start:end] for start, end in ranges]
 
 

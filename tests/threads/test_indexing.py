@@ -62,7 +62,7 @@ class Home:
 
     def indexed(self) -> list[int]:
         ids = [thread_id(number) for number in range(5_000)]
-        return sorted(int(key[-12:], 16) for key in self.state.marks(ids))
+        return sorted(int(key[-12:], 16) for key in self.state.checkpoints(ids))
 
 
 def thread(number: int, *lines: RolloutLine) -> bytes:
@@ -87,7 +87,7 @@ def test_the_last_changed_threads_are_indexed_first_until_none_is_left(home: Hom
     while taken[-1]:
         taken.append(home.indexer.step())
     assert taken == [BATCH, BATCH, 7, 0]
-    assert (home.indexed(), home.state.unread_count()) == ([*range(count)], 0)
+    assert (home.indexed(), home.state.progress().unread) == ([*range(count)], 0)
     (place,) = home.state.places(TextQuery(("words of 70",), ThreadQuery()))
     assert place.thread.id == thread_id(70)
 
@@ -165,7 +165,7 @@ def test_a_history_that_the_index_has_no_room_for_keeps_no_other_from_being_inde
     real = turns.apply_updates
 
     def choosy(connection: Connection, steps: Sequence[IndexUpdate]) -> list[int | None]:
-        if thread_id(1) in {step.mark.thread_id for step in steps}:
+        if thread_id(1) in {step.checkpoint.thread_id for step in steps}:
             raise OverflowError("Python int too large to convert to SQLite INTEGER")
         return real(connection, steps)
 
@@ -269,11 +269,11 @@ def test_a_process_goes_on_with_the_index_where_a_killed_one_ended(home: Home) -
     before = home.indexed()
     assert 0 < len(before) < count
     assert before == [*range(count - len(before), count)]
-    stamps = (home.state.marks([thread_id(count - 1)]))[thread_id(count - 1)]
+    stamps = (home.state.checkpoints([thread_id(count - 1)]))[thread_id(count - 1)]
     while home.indexer.step():
         pass
-    assert (home.indexed(), home.state.unread_count()) == ([*range(count)], 0)
-    assert (home.state.marks([thread_id(count - 1)]))[thread_id(count - 1)] == stamps
+    assert (home.indexed(), home.state.progress().unread) == ([*range(count)], 0)
+    assert (home.state.checkpoints([thread_id(count - 1)]))[thread_id(count - 1)] == stamps
 
 
 class StopAtFirstPause(threading.Event):

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from mcp_server.errors import WriteFailed
-from mcp_server.models.records import Receipt
+from mcp_server.models.event import ThreadEvent
+from mcp_server.models.records import Change, Receipt
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.threads.receipts import Receipts
 from mcp_server.threads.service import Stores, ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.worlds import clock
@@ -24,13 +24,9 @@ class Stubborn(MemoryState):
 
     full = False
 
-    def save_receipt(self, receipt: Receipt) -> None:
+    def commit(self, change: Change) -> list[ThreadEvent]:
         self._check()
-        super().save_receipt(receipt)
-
-    def release_claim(self, claim: Receipt) -> None:
-        self._check()
-        super().release_claim(claim)
+        return super().commit(change)
 
     def claim(self, claim: Receipt, abandoned: Receipt | None = None) -> Receipt:
         self._check()
@@ -52,34 +48,30 @@ def service(state: Stubborn) -> ThreadService:
     return ThreadService(stores, defaults=Defaults(cwd="/work"), now_ms=clock())
 
 
-@pytest.fixture
-def receipts(service: ThreadService) -> Receipts:
-    """They try again at once."""
-    return Receipts(service.catalog, retry_seconds=0.0)
-
-
 def test_an_outcome_that_can_not_be_written_is_known_all_the_same_and_written_later(
-    state: Stubborn, receipts: Receipts
+    state: Stubborn, service: ThreadService
 ) -> None:
+    receipts = service.receipts
     assert receipts.claim(CLAIM, None) == CLAIM
     state.full = True
     receipts.settle(DONE)
     assert receipts.find("client", "r") == [DONE]
     assert state.receipts("client", "r") == [CLAIM]
     state.full = False
-    receipts.flush()
+    service.catalog.record(Change())  # the next change
     assert state.receipts("client", "r") == [DONE]
 
 
-def test_a_claim_that_can_not_be_taken_back_yet_stands_in_nobodys_way(state: Stubborn, receipts: Receipts) -> None:
+def test_a_claim_that_can_not_be_taken_back_yet_stands_in_nobodys_way(state: Stubborn, service: ThreadService) -> None:
+    receipts = service.receipts
     receipts.claim(CLAIM, None)
     state.full = True
-    receipts.release(CLAIM)
+    receipts.settle(CLAIM)
     assert receipts.find("client", "r") == []
     state.full = False
     again = replace(CLAIM, at_ms=200)
     assert receipts.claim(again, None) == again
-    receipts.flush()
+    service.catalog.record(Change())  # the next change
     assert state.receipts("client", "r") == [again]
 
 

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.codex.paths import ARCHIVED, is_archived
 from mcp_server.errors import WriteFailed
 from mcp_server.sync.reconciler import sync
@@ -25,7 +26,7 @@ def reverted(home: Home, kind: Kind) -> str:
     first = home.path(thread_id)
     for number, revert in enumerate(REVERTS):
         said = text_of(meta(thread_id, history_mode="paginated"), user(f"said after revert {number}"))
-        home.rollouts.create(first.replace(thread_id, f"{thread_id}_{revert}"), said)
+        home.rollouts.create(RolloutRef(first.replace(thread_id, f"{thread_id}_{revert}")), said)
     sync(home.rollouts, home.state, quiet=True)
     if kind == "unarchive":
         do(home.service(), "archive", thread_id)
@@ -80,7 +81,7 @@ def test_a_replaced_rollout_that_cannot_move_is_told_and_the_thread_is_where_its
     thread_id = reverted(home, "archive")
     first = (home.path(thread_id)).replace(f"_{REVERTS[-1]}", "")
     target = f"{ARCHIVED}/{PurePosixPath(first).name}"
-    home.rollouts.create(target, b"in the way")
+    home.rollouts.create(RolloutRef(target), b"in the way")
     done = home.service().cascade.archive(thread_id, dry_run=False, interrupt_running=False)
     assert done.archived == [thread_id]
     assert [failure.thread_id for failure in done.failed] == [thread_id]

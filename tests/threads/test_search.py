@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from rollout_lines import agent, ended, line, started, user
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.codex.lines import encode_line
 from mcp_server.codex.texts import searchable
 from mcp_server.models.params import SearchParams
@@ -26,7 +27,7 @@ def test_a_turn_is_read_once_however_many_texts_of_it_answer() -> None:
     meta = line("session_meta", id=ID, timestamp="2026-11-22T10:00:00.000Z", cwd="/w", source="cli")
     said = (agent(f"words {n} {'x' * 20_000}") for n in range(30))  # a piece of the index each
     data = b"".join(map(encode_line, (meta, started("a"), user("go"), *said, ended("a"))))
-    rollouts.create(rollouts.path_of(ID, 0), data)
+    rollouts.create(RolloutRef(rollouts.new(ID, 0).path), data)
     sync(rollouts, state, quiet=True)
     searcher = World(rollouts, state).service().searcher
     searcher.search(SearchParams("words"))  # which indexes it
@@ -34,7 +35,7 @@ def test_a_turn_is_read_once_however_many_texts_of_it_answer() -> None:
     original = rollouts.read
 
     def seen(path: str, ranges: list[tuple[int, int]]) -> list[bytes]:
-        found = original(path, ranges)
+        found = original(RolloutRef(path), ranges)
         read.extend(map(len, found))
         return found
 
@@ -47,7 +48,7 @@ def said_in_one_turn(*texts: str) -> Searcher:
     rollouts, state = MemoryRollouts(), MemoryState()
     meta = line("session_meta", id=ID, timestamp="2026-11-22T10:00:00.000Z", cwd="/w", source="cli")
     data = b"".join(map(encode_line, (meta, started("a"), user("go"), *map(agent, texts), ended("a"))))
-    rollouts.create(rollouts.path_of(ID, 0), data)
+    rollouts.create(RolloutRef(rollouts.new(ID, 0).path), data)
     sync(rollouts, state, quiet=True)
     return World(rollouts, state).service().searcher
 

@@ -158,7 +158,7 @@ class Person:
         receipts = self._service.receipts
         claim = Receipt("person", "", self.text(), "turn_start", "print", "1:worker", 1)
         assert receipts.claim(claim, None) == claim
-        receipts.release(claim)
+        receipts.settle(claim)
         assert receipts.find("person", claim.request_id) == []
 
     def tidy(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.codex.lines import decode_line
 from mcp_server.errors import StoreFailure
 from mcp_server.models.params import Caller, ForkParams, GitPatch, StartParams
@@ -87,7 +88,7 @@ def texts(world: World, thread_id: str) -> list[str]:
     """The messages of a thread, each once; every line of its file must decode."""
     stored = world.state.get(thread_id)
     assert stored is not None
-    for batch in world.rollouts.lines(stored.path):
+    for batch in world.rollouts.lines(RolloutRef(stored.path)):
         for raw in batch:
             assert raw.whole
             decode_line(raw.data)
@@ -103,7 +104,7 @@ def check(world: World, story: Story) -> None:
     """A fresh start: rows follow the files, and the files hold what was acknowledged, in order, at most one more."""
     sync(world.rollouts, world.state)
     files = {file.thread_id: file.stamp for file in world.rollouts.walk()}
-    assert {thread_id: stamp for thread_id, (_, stamp) in (world.state.stamps()).items()} == files
+    assert {thread_id: one.stamp for thread_id, one in world.state.known_rollouts().items()} == files
     for thread_id, said in story.said.items():
         found = texts(world, thread_id)
         assert found[: len(said)] == said

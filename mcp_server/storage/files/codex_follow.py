@@ -17,7 +17,8 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import NamedTuple
 
-from mcp_server.codex.paths import COMPRESSED, is_archived
+from mcp_server.codex.files import RolloutRef
+from mcp_server.codex.paths import uncompressed
 from mcp_server.models.params import GitField
 from mcp_server.models.thread import GitInfo
 from mcp_server.storage.codex_rows import CodexRows, FollowedGit
@@ -65,23 +66,23 @@ class CodexDatabase(CodexRows):
         except (_Left, OSError, sqlite3.Error):
             return False
 
-    def behind(self, paths: Mapping[str, str]) -> list[str]:
-        if not paths:
+    def lagging(self, rollouts: Mapping[str, RolloutRef]) -> list[str]:
+        if not rollouts:
             return []
         try:
             with self._opened(look=True) as connection:
-                return [new.thread_id for new in self._due(connection, paths)] if connection is not None else []
+                return [new.thread_id for new in self._due(connection, rollouts)] if connection is not None else []
         except (_Left, OSError, sqlite3.Error):
             return []
 
-    def move(self, paths: Mapping[str, str], dry_run: bool = False) -> str | None:
+    def move(self, rollouts: Mapping[str, RolloutRef], dry_run: bool = False) -> str | None:
         def work(connection: sqlite3.Connection) -> None:
-            due = [(row.path, row.archived, row.archived_at, row.thread_id) for row in self._due(connection, paths)]
+            due = [(row.path, row.archived, row.archived_at, row.thread_id) for row in self._due(connection, rollouts)]
             update = "UPDATE threads SET rollout_path = ?, archived = ?, archived_at = ? WHERE id = ?"
             self._write(None if dry_run else connection, update, due)
 
         way_out = "call store_status with repair=true later to let it follow"
-        return self._said(work, paths, way_out) if paths else None
+        return self._said(work, rollouts, way_out) if rollouts else None
 
     def name(self, thread_id: str, name: str) -> str | None:
         def work(connection: sqlite3.Connection) -> None:
@@ -168,10 +169,10 @@ class CodexDatabase(CodexRows):
         if rows and connection is not None:
             connection.executemany(statement, rows)
 
-    def _due(self, connection: sqlite3.Connection, paths: Mapping[str, str]) -> list[_Row]:
+    def _due(self, connection: sqlite3.Connection, rollouts: Mapping[str, RolloutRef]) -> list[_Row]:
         """The rows as they should be, of those that are not."""
-        rows = self._rows(connection, paths)
-        return [new for row in rows if (new := _moved(row, paths[row.thread_id])) != row]
+        rows = self._rows(connection, rollouts)
+        return [new for row in rows if (new := _moved(row, rollouts[row.thread_id])) != row]
 
     def _rows(self, connection: sqlite3.Connection, thread_ids: Collection[str]) -> list[_Row]:
         """The rows of these threads that tell of rollouts in this home."""
@@ -190,13 +191,14 @@ class CodexDatabase(CodexRows):
         return None
 
 
-def _moved(row: _Row, path: str) -> _Row:
+def _moved(row: _Row, rollout: RolloutRef) -> _Row:
     separator = "\\" if "\\" in row.path else "/"
     # Codex names the plain file where it has compressed it.
-    plain = path.removesuffix(".zst") if path.endswith(COMPRESSED) else path
-    archived = is_archived(path)
-    at = (row.archived_at or int(time.time())) if archived else None
-    return row._replace(path=separator.join((row.home, *plain.split("/"))), archived=int(archived), archived_at=at)
+    plain = uncompressed(rollout.path)
+    at = (row.archived_at or int(time.time())) if rollout.archived else None
+    return row._replace(
+        path=separator.join((row.home, *plain.split("/"))), archived=int(rollout.archived), archived_at=at
+    )
 
 
 def _fetch(connection: sqlite3.Connection, thread_ids: Collection[str]) -> list[_Row]:

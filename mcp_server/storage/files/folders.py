@@ -11,7 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 from stat import S_ISREG
 
-from mcp_server.codex.files import BadLine, RolloutFile, current_first
+from mcp_server.codex.files import BadLine, RolloutRef, current_first
 from mcp_server.codex.paths import (
     ACTIVE,
     ARCHIVED,
@@ -40,7 +40,7 @@ class Folders:
     def __init__(self, home: Path) -> None:
         self._home = home
 
-    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
+    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutRef]:
         for folder in (ACTIVE, ARCHIVED):
             for path, entry in self._entries(folder, odd=odd):
                 if (file := self._listed(path, entry)) is not None:
@@ -55,16 +55,16 @@ class Folders:
             for path, _ in self._entries(folder):
                 yield path
 
-    def look_at(self, path: str) -> RolloutFile | None:
+    def look_at(self, path: str) -> RolloutRef | None:
         try:
             stat = inside(self._home, path, ACTIVE, ARCHIVED).stat()
         except (OSError, PathOutsideHome):
             return None
         return rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
 
-    def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+    def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutRef]:
         many = ManyInside(self._home)
-        found: dict[str, RolloutFile] = {}
+        found: dict[str, RolloutRef] = {}
         for path in paths:
             with suppress(OSError, PathOutsideHome):
                 _, stat = many.stat(path, ACTIVE, ARCHIVED)
@@ -72,7 +72,7 @@ class Folders:
                     found[path] = rollout_file(path, stat)
         return found
 
-    def locate(self, thread_id: str) -> list[RolloutFile]:
+    def locate(self, thread_id: str) -> list[RolloutRef]:
         wanted = parse_id(thread_id)
         if wanted is None:
             return []
@@ -81,7 +81,7 @@ class Folders:
         found = [*self._walk(ACTIVE, wanted, id_in, since=begun), *self._walk(ARCHIVED, wanted, id_in)]
         return current_first(found or self._walk(ACTIVE, wanted, id_in), wanted)
 
-    def rollout(self, rollout_id: str) -> list[RolloutFile]:
+    def rollout(self, rollout_id: str) -> list[RolloutRef]:
         wanted = parse_id(rollout_id)
         if wanted is None:
             return []
@@ -91,7 +91,7 @@ class Folders:
 
     def _walk(
         self, folder: str, wanted: str, id_of: Callable[[str], str | None], *, since: str = ""
-    ) -> Iterator[RolloutFile]:
+    ) -> Iterator[RolloutRef]:
         """The rollouts of one id below a folder, date folders before `since` left out."""
         tail = wanted[-12:]
         for path, entry in self._entries(folder, since):
@@ -142,7 +142,7 @@ class Folders:
             odd += said
         return sorted(found, key=itemgetter(0))
 
-    def _listed(self, path: str, entry: os.DirEntry[str]) -> RolloutFile | None:
+    def _listed(self, path: str, entry: os.DirEntry[str]) -> RolloutRef | None:
         if entry.is_symlink():
             return self.look_at(path)
         try:

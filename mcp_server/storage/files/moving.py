@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from stat import S_ISREG
 
-from mcp_server.codex.files import RolloutFile
+from mcp_server.codex.files import RolloutRef
 from mcp_server.codex.paths import ACTIVE, ARCHIVED, active_path, archived_path
 from mcp_server.errors import StoreFailure
 from mcp_server.storage.files import atomic as durable
@@ -22,19 +22,17 @@ class Moves:
     def __init__(self, home: Path) -> None:
         self._home = home
 
-    def archive(self, path: str) -> RolloutFile:
-        """`RolloutStore.archive`."""
+    def _archive(self, path: str) -> RolloutRef:
         source, target = inside(self._home, path, ACTIVE), archived_path(path)
         return self._move(path, source, target)
 
-    def unarchive(self, path: str) -> RolloutFile:
-        """`RolloutStore.unarchive`."""
+    def _unarchive(self, path: str) -> RolloutRef:
         source, target = inside(self._home, path, ARCHIVED), active_path(path)
         if source.exists() and not inside(self._home, target, ACTIVE).exists():
             _touch(path, source)
         return self._move(path, source, target)
 
-    def _move(self, path: str, source: Path, target: str) -> RolloutFile:
+    def _move(self, path: str, source: Path, target: str) -> RolloutRef:
         """Of a link, which would lead nowhere from its new place, the file that it leads to is moved."""
         full = inside(self._home, target, ACTIVE, ARCHIVED)
         with writing(target, missing=path):
@@ -44,9 +42,9 @@ class Moves:
                 durable.remove(source)
             return rollout_file(target, full.stat())
 
-    def would(self, paths: Sequence[str], folder: str) -> list[RolloutFile | StoreFailure]:
+    def would(self, paths: Sequence[str], folder: str) -> list[RolloutRef | StoreFailure]:
         """What `many` of the same would tell, as far as can be seen. Changes nothing."""
-        results: list[RolloutFile | StoreFailure] = []
+        results: list[RolloutRef | StoreFailure] = []
         for path in paths:
             try:
                 target = archived_path(path) if folder == ACTIVE else active_path(path)
@@ -55,7 +53,7 @@ class Moves:
                 results.append(error)
         return results
 
-    def _foretold(self, path: str, source: Path, target: str) -> RolloutFile:
+    def _foretold(self, path: str, source: Path, target: str) -> RolloutRef:
         full = inside(self._home, target, ACTIVE, ARCHIVED)
         with writing(target, missing=path):
             if not source.exists():
@@ -67,7 +65,7 @@ class Moves:
             return rollout_file(target, source.stat())
 
     def remove(self, path: str, dry_run: bool = False) -> None:
-        """`RolloutStore.remove`."""
+        """`Rollouts.remove`."""
         full = inside(self._home, path, ACTIVE, ARCHIVED)
         with writing(path):
             if dry_run:
@@ -77,12 +75,12 @@ class Moves:
                     durable.remove(full.resolve())
                 durable.remove(full)
 
-    def many(self, paths: Sequence[str], folder: str) -> list[RolloutFile | StoreFailure]:
-        """`archive` or `unarchive`, by the folder that they lie in. What is usual goes together: a regular file that
-        has the old name, and maybe the new one already."""
+    def many(self, paths: Sequence[str], folder: str) -> list[RolloutRef | StoreFailure]:
+        """Move these out of the folder that they lie in. What is usual goes together: a regular file that has the old
+        name, and maybe the new one already."""
         checked = ManyInside(self._home)
-        move_one, target_of = (self.archive, archived_path) if folder == ACTIVE else (self.unarchive, active_path)
-        results: dict[str, RolloutFile | StoreFailure] = {}
+        move_one, target_of = (self._archive, archived_path) if folder == ACTIVE else (self._unarchive, active_path)
+        results: dict[str, RolloutRef | StoreFailure] = {}
         moves: dict[str, tuple[str, str, str]] = {}
         for path in paths:
             try:
@@ -129,5 +127,5 @@ def _touch(path: str, source: Path | str) -> os.stat_result:
         return os.stat(source)
 
 
-def rollout_file(path: str, stat: os.stat_result) -> RolloutFile:
-    return RolloutFile(path, stamp_of(stat))
+def rollout_file(path: str, stat: os.stat_result) -> RolloutRef:
+    return RolloutRef(path, stamp_of(stat))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from mcp_server.codex.files import BadLine, Description, RolloutFile
+from mcp_server.codex.files import BadLine, Description, RolloutRef
 from mcp_server.codex.lines import RawLine
-from mcp_server.codex.paths import ACTIVE, ARCHIVED, COMPRESSED, rollout_path, thread_id_of
+from mcp_server.codex.paths import ACTIVE, ARCHIVED, COMPRESSED, rollout_path, thread_id_of, uncompressed
 from mcp_server.errors import (
     CompressedRollout,
     RolloutChanged,
@@ -17,12 +17,13 @@ from mcp_server.errors import (
     WriteFailed,
 )
 from mcp_server.models.thread import FileStamp
+from mcp_server.storage.companions import companions
 from mcp_server.storage.contracts import RolloutStore
 from mcp_server.storage.describe import describe
 from mcp_server.storage.files import atomic as durable
-from mcp_server.storage.files.atomic import Draft, stamp_of, writing
+from mcp_server.storage.files.atomic import Draft, writing
 from mcp_server.storage.files.folders import Folders
-from mcp_server.storage.files.moving import Moves
+from mcp_server.storage.files.moving import Moves, rollout_file
 from mcp_server.storage.files.safe_path import ManyInside, inside
 from mcp_server.storage.files.session_index import NameIndex
 from mcp_server.storage.rollout_text import RolloutText, damage_of, open_text
@@ -41,13 +42,16 @@ class RolloutFiles(RolloutStore):
         self._folders = Folders(home)
         self._leavings: dict[Path, tuple[int | None, int]] = {}
 
-    def path_of(self, thread_id: str, created_at_ms: int) -> str:
-        return rollout_path(thread_id, created_at_ms)
+    def new(self, thread_id: str, created_at_ms: int) -> RolloutRef:
+        return RolloutRef(rollout_path(thread_id, created_at_ms))
 
-    def absolute(self, path: str) -> str:
-        return f"{self._home}{os.sep}{path}"
+    def absolute(self, rollout: RolloutRef) -> str:
+        return f"{self._home}{os.sep}{uncompressed(rollout.path)}"
 
-    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
+    def current(self, rollout: RolloutRef) -> RolloutRef | None:
+        return self._folders.look_at(rollout.path)
+
+    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutRef]:
         return self._folders.walk(odd)
 
     def paths(self) -> Iterator[str]:
@@ -59,28 +63,33 @@ class RolloutFiles(RolloutStore):
     def abandoned(self) -> list[str]:
         return self._folders.abandoned()
 
-    def locate(self, thread_id: str) -> list[RolloutFile]:
+    def locate(self, thread_id: str) -> list[RolloutRef]:
         return self._folders.locate(thread_id)
 
-    def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
+    def locate_rollout(self, rollout_id: str) -> list[RolloutRef]:
         return self._folders.rollout(rollout_id)
 
-    def stat(self, path: str) -> RolloutFile | None:
+    def stat(self, path: str) -> RolloutRef | None:
         return self._folders.look_at(path)
 
-    def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+    def stat_many(self, paths: Collection[str]) -> dict[str, RolloutRef]:
         return self._folders.look_at_many(paths)
 
-    def describe(self, file: RolloutFile) -> Description:
-        with self._open(file.path) as text:
-            return describe(file, text, self._open_base)
+    def companions(
+        self, rollouts: Mapping[str, RolloutRef], *, archived: bool | None = None
+    ) -> dict[str, list[RolloutRef]]:
+        return companions(self, rollouts, archived)
 
-    def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+    def describe(self, rollout: RolloutRef) -> Description:
+        with self._open(rollout.path) as text:
+            return describe(rollout, text, self._open_base)
+
+    def describe_many(self, files: Sequence[RolloutRef]) -> list[Description | BadLine | None]:
         many = ManyInside(self._home)
         return [self._told(file, many) for file in files]
 
-    def lines(self, path: str, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
-        text = self._open(path)
+    def lines(self, rollout: RolloutRef, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
+        text = self._open(rollout.path)
         try:
             batches = text.batches(start, end)
             while (batch := next(batches, None)) is not None:
@@ -88,19 +97,19 @@ class RolloutFiles(RolloutStore):
         finally:
             text.close()
 
-    def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        with self._open(path) as text:
+    def read(self, rollout: RolloutRef, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        with self._open(rollout.path) as text:
             return [text.read(start, end) for start, end in ranges]
 
-    def read_many(self, pieces: Sequence[tuple[str, int, int]]) -> list[bytes | StoreFailure]:
+    def read_many(self, pieces: Sequence[tuple[RolloutRef, int, int]]) -> list[bytes | StoreFailure]:
         return [self._piece(*piece) for piece in pieces]
 
-    def create(self, path: str, data: bytes) -> FileStamp:
-        return self._create(path, data)
+    def create(self, rollout: RolloutRef, data: bytes) -> RolloutRef:
+        return self._create(rollout.path, data)
 
     @contextmanager
-    def drafted(self, path: str, parts: Generator[bytes]) -> Generator[Callable[[], FileStamp]]:
-        held, draft = bytearray(), None
+    def drafted(self, rollout: RolloutRef, parts: Generator[bytes]) -> Generator[Callable[[], RolloutRef]]:
+        held, draft, path = bytearray(), None, rollout.path
         try:
             with closing(parts):
                 for part in parts:
@@ -109,7 +118,7 @@ class RolloutFiles(RolloutStore):
                         draft = self._draft(path, held, draft)
                         held = bytearray()
 
-            def put() -> FileStamp:
+            def put() -> RolloutRef:
                 return self._create(path, held, draft)
 
             yield put
@@ -117,25 +126,29 @@ class RolloutFiles(RolloutStore):
             if draft is not None:
                 draft.drop()
 
-    def append(self, path: str, data: bytes, *, at: int) -> FileStamp:
+    def append(self, rollout: RolloutRef, data: bytes) -> RolloutRef:
+        path, size = rollout.path, rollout.size
         full = self._inside(path, ACTIVE, ARCHIVED)
         if path.endswith(COMPRESSED):
             raise CompressedRollout(thread_id_of(PurePosixPath(path).name) or path)
         with writing(path):
             self._undo(full)
             before = full.stat()
-            if before.st_size != at:
-                raise RolloutChanged(path, at, before.st_size)
+            if before.st_size != size:
+                raise RolloutChanged(path, size, before.st_size)
             if not data:
-                return stamp_of(before)
+                return rollout_file(path, before)
             try:
-                return stamp_of(durable.append(full, data))
+                return rollout_file(path, durable.append(full, data))
             except OSError:
                 self._note_leavings(full, before.st_size)
                 raise
 
-    def restore(self, path: str) -> RolloutFile:
-        plain = path.removesuffix(".zst")
+    def decompress(self, rollout: RolloutRef) -> RolloutRef:
+        path = rollout.path
+        plain = uncompressed(path)
+        if plain == path:
+            return rollout
         packed, target = self._inside(path, ACTIVE, ARCHIVED), self._inside(plain, ACTIVE, ARCHIVED)
         with self._open(path) as text, writing(plain):
             like, draft, end = packed.stat(), Draft(target), 0
@@ -143,27 +156,21 @@ class RolloutFiles(RolloutStore):
                 while data := text.read(end, end + _HELD_BYTES):
                     draft.add(data)
                     end += len(data)
-                stamp = stamp_of(draft.put(like))
+                restored = rollout_file(plain, draft.put(like))
             finally:
                 draft.drop()
         with writing(path):
             durable.remove(packed)
-        return RolloutFile(plain, stamp)
+        return restored
 
-    def archive(self, path: str) -> RolloutFile:
-        return self._moves.archive(path)
+    def move(
+        self, rollouts: Sequence[RolloutRef], *, archived: bool, dry_run: bool = False
+    ) -> list[RolloutRef | StoreFailure]:
+        move = self._moves.would if dry_run else self._moves.many
+        return move([rollout.path for rollout in rollouts], ACTIVE if archived else ARCHIVED)
 
-    def unarchive(self, path: str) -> RolloutFile:
-        return self._moves.unarchive(path)
-
-    def archive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
-        return (self._moves.would if dry_run else self._moves.many)(paths, ACTIVE)
-
-    def unarchive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
-        return (self._moves.would if dry_run else self._moves.many)(paths, ARCHIVED)
-
-    def remove(self, path: str, dry_run: bool = False) -> None:
-        return self._moves.remove(path, dry_run)
+    def remove(self, rollout: RolloutRef, dry_run: bool = False) -> None:
+        return self._moves.remove(rollout.path, dry_run)
 
     def names(self) -> dict[str, str]:
         return self._index.names()
@@ -171,11 +178,11 @@ class RolloutFiles(RolloutStore):
     def names_stamp(self) -> FileStamp | None:
         return self._index.stamp()
 
-    def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
-        self._index.append(thread_id, name, at_ms)
-
-    def forget_name(self, thread_id: str) -> None:
-        self._index.forget(thread_id)
+    def set_name(self, thread_id: str, name: str | None, at_ms: int) -> None:
+        if name is None:
+            self._index.forget(thread_id)
+        else:
+            self._index.append(thread_id, name, at_ms)
 
     def _inside(self, path: str, *folders: str) -> Path:
         return inside(self._home, path, *folders)
@@ -185,9 +192,9 @@ class RolloutFiles(RolloutStore):
     def _open(self, path: str) -> RolloutText:
         return open_text(self._inside(path, ACTIVE, ARCHIVED), path)
 
-    def _piece(self, path: str, start: int, end: int) -> bytes | StoreFailure:
+    def _piece(self, rollout: RolloutRef, start: int, end: int) -> bytes | StoreFailure:
         try:
-            return self.read(path, [(start, end)])[0]
+            return self.read(rollout, [(start, end)])[0]
         except StoreFailure as error:
             return error
 
@@ -195,7 +202,7 @@ class RolloutFiles(RolloutStore):
         found = self._folders.rollout(rollout_id)
         return self._open(found[0].path) if found else None
 
-    def _told(self, file: RolloutFile, many: ManyInside) -> Description | BadLine | None:
+    def _told(self, file: RolloutRef, many: ManyInside) -> Description | BadLine | None:
         try:
             with self._open_listed(file.path, many) as text:
                 return describe(file, text, self._open_base)
@@ -211,11 +218,11 @@ class RolloutFiles(RolloutStore):
 
     # ------------------------------------------------------------------------------------------ writing
 
-    def _create(self, path: str, data: bytes | bytearray, draft: Draft | None = None) -> FileStamp:
+    def _create(self, path: str, data: bytes | bytearray, draft: Draft | None = None) -> RolloutRef:
         draft = self._draft(path, data, draft)
         try:
             with writing(path):
-                return stamp_of(draft.put())
+                return rollout_file(path, draft.put())
         except WriteFailed:
             if draft.has_its_name():
                 self._note_leavings(self._home / path, None)

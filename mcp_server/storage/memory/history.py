@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from msgspec.structs import replace
 
 from mcp_server.models.case import folded
-from mcp_server.models.history import IndexCheckpoint, IndexUpdate, TextChunk, TurnSpan
+from mcp_server.models.history import IndexCheckpoint, IndexProgress, IndexUpdate, TextChunk, TurnSpan
 from mcp_server.models.thread import StoredThread
 from mcp_server.storage.contracts import TurnIndex
 from mcp_server.storage.query import TextPlace, TextQuery, ThreadQuery, fits
@@ -21,7 +21,7 @@ class MemoryHistory(TurnIndex):
 
     def __init__(self) -> None:
         self._threads: dict[str, StoredThread] = {}
-        self._marks: dict[str, IndexCheckpoint] = {}
+        self._checkpoints: dict[str, IndexCheckpoint] = {}
         self._spans: dict[str, list[TurnSpan]] = {}
         self._texts: dict[int, tuple[str, TextChunk]] = {}
         self._next_text = 0
@@ -31,8 +31,8 @@ class MemoryHistory(TurnIndex):
         with whole(self):
             yield
 
-    def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
-        return {thread_id: self._marks[thread_id] for thread_id in thread_ids if thread_id in self._marks}
+    def checkpoints(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
+        return {thread_id: self._checkpoints[thread_id] for thread_id in thread_ids if thread_id in self._checkpoints}
 
     def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         return self._spans.get(thread_id, [])[max(0, first) : max(0, end)]
@@ -44,19 +44,19 @@ class MemoryHistory(TurnIndex):
     def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
         return next((span for span in self._spans.get(thread_id, ()) if span.turn_id == turn_id), None)
 
-    def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
-        return [self._take(step) for step in steps]
+    def update(self, updates: Sequence[IndexUpdate]) -> list[bool]:
+        return [self._take(update) for update in updates]
 
-    def _take(self, step: IndexUpdate) -> bool:
-        thread_id = step.mark.thread_id
-        before = self._marks.get(thread_id)
-        if step.after is not None and (before is None or before.end != step.after):
+    def _take(self, update: IndexUpdate) -> bool:
+        thread_id = update.checkpoint.thread_id
+        before = self._checkpoints.get(thread_id)
+        if update.after is not None and (before is None or before.end != update.after):
             return False
-        self._marks[thread_id] = step.mark
-        self._spans[thread_id] = [*self._spans.get(thread_id, [])[: step.keep], *step.spans]
-        if step.after is None:
+        self._checkpoints[thread_id] = update.checkpoint
+        self._spans[thread_id] = [*self._spans.get(thread_id, [])[: update.keep], *update.spans]
+        if update.after is None:
             self._texts = {n: one for n, one in self._texts.items() if one[0] != thread_id}
-        for piece in step.texts:
+        for piece in update.texts:
             self._next_text += 1
             self._texts[self._next_text] = (thread_id, replace(piece, text=""))
         return True
@@ -99,27 +99,24 @@ class MemoryHistory(TurnIndex):
     def unread(self, limit: int) -> list[str]:
         return [thread.id for thread in self._unread()[:limit]]
 
-    def unread_count(self) -> int:
-        return len(self._unread())
-
-    def indexed_count(self) -> int:
-        return len(self._marks)
+    def progress(self) -> IndexProgress:
+        return IndexProgress(len(self._checkpoints), len(self._unread()))
 
     def _keep(self, before: StoredThread, after: StoredThread) -> None:
         """What is indexed of a history, when its file has another mtime and is else what it was."""
-        mark = self._marks.get(before.id)
-        if mark is not None and mark.stamp == before.stamp:
-            self._marks[before.id] = replace(mark, stamp=after.stamp)
+        mark = self._checkpoints.get(before.id)
+        if mark is not None and mark.version == before.stamp:
+            self._checkpoints[before.id] = replace(mark, version=after.stamp)
 
     def _unread(self) -> list[StoredThread]:
-        marks = self._marks
-        left = [t for t in self._threads.values() if t.id not in marks or marks[t.id].stamp != t.stamp]
+        marks = self._checkpoints
+        left = [t for t in self._threads.values() if t.id not in marks or marks[t.id].version != t.stamp]
         return sorted(left, key=lambda thread: (thread.updated_at_ms, thread.id), reverse=True)
 
     def _forget(self, thread_id: str) -> None:
-        self._marks.pop(thread_id, None)
+        self._checkpoints.pop(thread_id, None)
         self._spans.pop(thread_id, None)
         self._texts = {n: one for n, one in self._texts.items() if one[0] != thread_id}
 
     def _forget_all(self) -> None:
-        self._marks, self._spans, self._texts = {}, {}, {}
+        self._checkpoints, self._spans, self._texts = {}, {}, {}

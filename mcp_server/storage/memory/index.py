@@ -10,7 +10,7 @@ from heapq import nlargest
 
 from msgspec import structs
 
-from mcp_server.codex.files import RolloutFile
+from mcp_server.codex.files import RolloutRef, rollout_of
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.history import IndexUpdate
 from mcp_server.models.records import (
@@ -83,6 +83,8 @@ class MemoryState(MemoryHistory, StateStore):
         self._tombstones.update(change.tombstones)
         if change.operation is not None:
             self._operations[change.operation.id] = change.operation
+        for receipt in change.receipts:
+            self._settle(receipt)
         return self._append([*derived, *change.events])
 
     def _write(self, threads: list[StoredThread]) -> list[ThreadEvent]:
@@ -111,9 +113,9 @@ class MemoryState(MemoryHistory, StateStore):
         self._last_seq += len(appended)
         return appended
 
-    def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
-        taken = super().step(steps)
-        for thread_id in self._tombstones.intersection(step.mark.thread_id for step in steps):
+    def update(self, updates: Sequence[IndexUpdate]) -> list[bool]:
+        taken = super().update(updates)
+        for thread_id in self._tombstones.intersection(update.checkpoint.thread_id for update in updates):
             self._forget(thread_id)
         return taken
 
@@ -172,15 +174,14 @@ class MemoryState(MemoryHistory, StateStore):
             found |= {edge.child_id: edge for edge in edges}
         return [found[child_id] for child_id in sorted(found)]
 
-    def match_prefix(self, prefix: str, limit: int) -> list[str]:
-        return sorted(thread_id for thread_id in self._threads if thread_id.startswith(prefix))[:limit]
-
-    def match_name(self, name: str, limit: int) -> list[str]:
+    def matching(self, *, prefix: str | None = None, name: str | None = None, limit: int) -> list[str]:
+        if prefix is not None:
+            return sorted(thread_id for thread_id in self._threads if thread_id.startswith(prefix))[:limit]
         named = [thread for thread in self._threads.values() if thread.name == name]
         named.sort(key=lambda thread: (not thread.archived, thread.updated_at_ms, thread.id), reverse=True)
         return [thread.id for thread in named[:limit]]
 
-    def compare(self, found: Iterable[RolloutFile]) -> Difference:
+    def compare(self, found: Iterable[RolloutRef]) -> Difference:
         listed = {file.path: file.stamp for file in found}
         known = {thread.path: thread.stamp for thread in self._threads.values()}
         bad: dict[str, FileStamp | None] = {path: one.stamp for path, one in self._unreadable.items()}
@@ -211,16 +212,16 @@ class MemoryState(MemoryHistory, StateStore):
         rows = nlargest(limit, self._threads.values(), key=lambda row: row.stamp.mtime_ns)
         return {row.path: row.stamp for row in rows}
 
-    def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
+    def known_rollouts(self, thread_ids: Collection[str] | None = None) -> dict[str, RolloutRef]:
         rows = self._threads if thread_ids is None else self.get_many(thread_ids)
-        return {key: (row.path, row.stamp) for key, row in rows.items()}
+        return {key: rollout_of(row) for key, row in rows.items()}
 
     def largest(self, limit: int) -> dict[str, int]:
         rows = nlargest(limit, self._threads.values(), key=lambda row: (row.stamp.size, row.id))
         return {row.id: row.stamp.size for row in rows}
 
-    def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
-        return {key: row for key, row in (self.stamps()).items() if row[0] in paths}
+    def rollouts_at(self, paths: Collection[str]) -> dict[str, RolloutRef]:
+        return {key: one for key, one in self.known_rollouts().items() if one.path in paths}
 
     def names_stamp(self) -> FileStamp | None:
         return self._names_stamp
@@ -308,12 +309,11 @@ class MemoryState(MemoryHistory, StateStore):
             there = self._receipts[claim.key] = claim
         return there
 
-    def save_receipt(self, receipt: Receipt) -> None:
-        self._receipts[receipt.key] = receipt
-
-    def release_claim(self, claim: Receipt) -> None:
-        if self._receipts.get(claim.key) == claim:
-            del self._receipts[claim.key]
+    def _settle(self, receipt: Receipt) -> None:
+        if receipt.result is not None:
+            self._receipts[receipt.key] = receipt
+        elif self._receipts.get(receipt.key) == receipt:
+            del self._receipts[receipt.key]
 
     def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
         return frozenset(self._tombstones.intersection(thread_ids))

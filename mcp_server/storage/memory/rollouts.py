@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import PurePosixPath
 
-from mcp_server.codex.files import BadLine, Description, RolloutFile, current_first
+from mcp_server.codex.files import BadLine, Description, RolloutRef, current_first
 from mcp_server.codex.lines import RawLine
 from mcp_server.codex.name_index import name_line, names_in, without_name
 from mcp_server.codex.paths import (
@@ -38,6 +38,7 @@ from mcp_server.errors import (
     StoreFailure,
 )
 from mcp_server.models.thread import FileStamp
+from mcp_server.storage.companions import companions
 from mcp_server.storage.contracts import Holder, Leases, RolloutStore
 from mcp_server.storage.describe import describe
 from mcp_server.storage.files.locks import holder_sentence
@@ -54,13 +55,16 @@ class MemoryRollouts(RolloutStore):
         self._files: dict[str, tuple[bytes, int]] = {}
         self._index: tuple[bytes, int] | None = None
 
-    def path_of(self, thread_id: str, created_at_ms: int) -> str:
-        return rollout_path(thread_id, created_at_ms)
+    def new(self, thread_id: str, created_at_ms: int) -> RolloutRef:
+        return RolloutRef(rollout_path(thread_id, created_at_ms))
 
-    def absolute(self, path: str) -> str:
-        return f"{self._home}/{path}"
+    def absolute(self, rollout: RolloutRef) -> str:
+        return f"{self._home}/{rollout.path}"
 
-    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutFile]:
+    def current(self, rollout: RolloutRef) -> RolloutRef | None:
+        return self.stat(rollout.path)
+
+    def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutRef]:
         for path in self.paths():
             if (file := self.stat(path)) is not None:
                 yield file
@@ -74,81 +78,84 @@ class MemoryRollouts(RolloutStore):
     def abandoned(self) -> list[str]:
         return []
 
-    def locate(self, thread_id: str) -> list[RolloutFile]:
+    def locate(self, thread_id: str) -> list[RolloutRef]:
         return self._locate(thread_id)
 
-    def locate_rollout(self, rollout_id: str) -> list[RolloutFile]:
+    def locate_rollout(self, rollout_id: str) -> list[RolloutRef]:
         return self._rollout(rollout_id)
 
-    def stat_many(self, paths: Collection[str]) -> dict[str, RolloutFile]:
+    def stat_many(self, paths: Collection[str]) -> dict[str, RolloutRef]:
         return {path: self._file(path) for path in paths if path in self._files}
 
-    def stat(self, path: str) -> RolloutFile | None:
+    def stat(self, path: str) -> RolloutRef | None:
         return self._file(path) if path in self._files else None
 
-    def describe(self, file: RolloutFile) -> Description:
-        with self._open(file.path) as text:
-            return describe(file, text, self._open_base)
+    def companions(
+        self, rollouts: Mapping[str, RolloutRef], *, archived: bool | None = None
+    ) -> dict[str, list[RolloutRef]]:
+        return companions(self, rollouts, archived)
 
-    def describe_many(self, files: Sequence[RolloutFile]) -> list[Description | BadLine | None]:
+    def describe(self, rollout: RolloutRef) -> Description:
+        with self._open(rollout.path) as text:
+            return describe(rollout, text, self._open_base)
+
+    def describe_many(self, files: Sequence[RolloutRef]) -> list[Description | BadLine | None]:
         return [self._told(file) for file in files]
 
-    def lines(self, path: str, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
-        with self._open(path) as text:
+    def lines(self, rollout: RolloutRef, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
+        with self._open(rollout.path) as text:
             yield from text.batches(start, end)
 
-    def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        with self._open(path) as text:
+    def read(self, rollout: RolloutRef, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        with self._open(rollout.path) as text:
             return [text.read(start, end) for start, end in ranges]
 
-    def read_many(self, pieces: Sequence[tuple[str, int, int]]) -> list[bytes | StoreFailure]:
+    def read_many(self, pieces: Sequence[tuple[RolloutRef, int, int]]) -> list[bytes | StoreFailure]:
         found: list[bytes | StoreFailure] = []
-        for path, start, end in pieces:
+        for rollout, start, end in pieces:
             try:
-                found += self.read(path, [(start, end)])
+                found += self.read(rollout, [(start, end)])
             except StoreFailure as error:
                 found.append(error)
         return found
 
-    def create(self, path: str, data: bytes) -> FileStamp:
-        check_path(path, ACTIVE, ARCHIVED)
+    def create(self, rollout: RolloutRef, data: bytes) -> RolloutRef:
+        path = check_path(rollout.path, ACTIVE, ARCHIVED)
         if path in self._files:
             raise RolloutNameTaken(path)
         self._files[path] = (data, time.time_ns())
-        return self._file(path).stamp
+        return self._file(path)
 
     @contextmanager
-    def drafted(self, path: str, parts: Generator[bytes]) -> Generator[Callable[[], FileStamp]]:
-        yield partial(self.create, path, b"".join(parts))
+    def drafted(self, rollout: RolloutRef, parts: Generator[bytes]) -> Generator[Callable[[], RolloutRef]]:
+        yield partial(self.create, rollout, b"".join(parts))
 
-    def append(self, path: str, data: bytes, *, at: int) -> FileStamp:
-        check_path(path, ACTIVE, ARCHIVED)
+    def append(self, rollout: RolloutRef, data: bytes) -> RolloutRef:
+        path = check_path(rollout.path, ACTIVE, ARCHIVED)
         if path.endswith(COMPRESSED):
             raise CompressedRollout(thread_id_of(PurePosixPath(path).name) or path)
         if path not in self._files:
             raise DamagedRollout(path, "is gone")
-        if (size := len(self._files[path][0])) != at:
-            raise RolloutChanged(path, at, size)
+        if (size := len(self._files[path][0])) != rollout.size:
+            raise RolloutChanged(path, rollout.size, size)
         if data:
             self._files[path] = (_closed(self._files[path][0]) + data, time.time_ns())
-        return self._file(path).stamp
+        return self._file(path)
 
-    def restore(self, path: str) -> RolloutFile:
-        raise DamagedRollout(path, "is compressed, as nothing in memory is")
+    def decompress(self, rollout: RolloutRef) -> RolloutRef:
+        return rollout  # nothing in memory is compressed
 
-    def archive(self, path: str) -> RolloutFile:
+    def move(
+        self, rollouts: Sequence[RolloutRef], *, archived: bool, dry_run: bool = False
+    ) -> list[RolloutRef | StoreFailure]:
+        with self._unchanged(dry_run):
+            return [self._tried(self._archive if archived else self._unarchive, one.path) for one in rollouts]
+
+    def _archive(self, path: str) -> RolloutRef:
         return self._move(check_path(path, ACTIVE), archived_path(path))
 
-    def unarchive(self, path: str) -> RolloutFile:
+    def _unarchive(self, path: str) -> RolloutRef:
         return self._move(check_path(path, ARCHIVED), active_path(path), time.time_ns())
-
-    def archive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
-        with self._unchanged(dry_run):
-            return [self._tried(self.archive, path) for path in paths]
-
-    def unarchive_many(self, paths: Sequence[str], dry_run: bool = False) -> list[RolloutFile | StoreFailure]:
-        with self._unchanged(dry_run):
-            return [self._tried(self.unarchive, path) for path in paths]
 
     @contextmanager
     def _unchanged(self, dry_run: bool) -> Generator[None]:
@@ -157,14 +164,14 @@ class MemoryRollouts(RolloutStore):
         if dry_run:
             self._files = before
 
-    def _tried(self, move: Callable[[str], RolloutFile], path: str) -> RolloutFile | StoreFailure:
+    def _tried(self, move: Callable[[str], RolloutRef], path: str) -> RolloutRef | StoreFailure:
         try:
             return move(path)
         except StoreFailure as error:
             return error
 
-    def remove(self, path: str, dry_run: bool = False) -> None:
-        checked = check_path(path, ACTIVE, ARCHIVED)
+    def remove(self, rollout: RolloutRef, dry_run: bool = False) -> None:
+        checked = check_path(rollout.path, ACTIVE, ARCHIVED)
         if not dry_run:
             self._files.pop(checked, None)
 
@@ -174,17 +181,13 @@ class MemoryRollouts(RolloutStore):
     def names_stamp(self) -> FileStamp | None:
         return FileStamp(len(self._index[0]), self._index[1]) if self._index else None
 
-    def append_name(self, thread_id: str, name: str, at_ms: int) -> None:
+    def set_name(self, thread_id: str, name: str | None, at_ms: int) -> None:
         before = self._index[0] if self._index else b""
-        self._index = (_closed(before) + name_line(thread_id, name, at_ms), time.time_ns())
-
-    def forget_name(self, thread_id: str) -> None:
-        before = self._index[0] if self._index else b""
-        after = without_name(before, thread_id)
+        after = without_name(before, thread_id) if name is None else _closed(before) + name_line(thread_id, name, at_ms)
         if after != before:
             self._index = (after, time.time_ns())
 
-    def _told(self, file: RolloutFile) -> Description | BadLine | None:
+    def _told(self, file: RolloutRef) -> Description | BadLine | None:
         if file.path not in self._files:
             return None
         try:
@@ -193,16 +196,16 @@ class MemoryRollouts(RolloutStore):
         except StoreFailure as failure:
             return damage_of(failure, file.path)
 
-    def _file(self, path: str) -> RolloutFile:
+    def _file(self, path: str) -> RolloutRef:
         data, mtime_ns = self._files[path]
-        return RolloutFile(path, FileStamp(len(data), mtime_ns))
+        return RolloutRef(path, FileStamp(len(data), mtime_ns))
 
-    def _locate(self, thread_id: str) -> list[RolloutFile]:
+    def _locate(self, thread_id: str) -> list[RolloutRef]:
         wanted = parse_id(thread_id)
         files = [self._file(path) for path in self._files if wanted and id_in(PurePosixPath(path).name) == wanted]
         return current_first(files, wanted)
 
-    def _rollout(self, rollout_id: str) -> list[RolloutFile]:
+    def _rollout(self, rollout_id: str) -> list[RolloutRef]:
         wanted = parse_id(rollout_id)
         return current_first(self._file(path) for path in self._files if wanted and rollout_id_of(path) == wanted)
 
@@ -216,7 +219,7 @@ class MemoryRollouts(RolloutStore):
         found = self._rollout(rollout_id)
         return self._open(found[0].path) if found else None
 
-    def _move(self, path: str, target: str, mtime_ns: int | None = None) -> RolloutFile:
+    def _move(self, path: str, target: str, mtime_ns: int | None = None) -> RolloutRef:
         if path in self._files:
             if target in self._files:
                 raise RolloutNameTaken(target)

@@ -167,19 +167,16 @@ def claim(connection: Connection, claim: Receipt, abandoned: Receipt | None) -> 
     there = _receipt(connection, claim)
     if there is not None and there != abandoned:
         return there
-    save_receipt(connection, claim)
+    _SAVE_RECEIPT.run(connection, _RECEIPT.values(claim))
     return claim
 
 
-def save_receipt(connection: Connection, receipt: Receipt) -> None:
-    """Record a receipt, in place of what has its key."""
-    _SAVE_RECEIPT.run(connection, _RECEIPT.values(receipt))
-
-
-def release_claim(connection: Connection, claim: Receipt) -> None:
-    """Remove a claim, but not what has come in its place."""
-    if _receipt(connection, claim) == claim:
-        connection.execute(delete(_receipts).where(*_has_key(claim)))
+def settle(connection: Connection, receipt: Receipt) -> None:
+    """Put an outcome in the place of what has its key; remove a claim, but not what has come in its place."""
+    if receipt.result is not None:
+        _SAVE_RECEIPT.run(connection, _RECEIPT.values(receipt))
+    elif _receipt(connection, receipt) == receipt:
+        connection.execute(delete(_receipts).where(*_has_key(receipt)))
 
 
 def _receipt(connection: Connection, like: Receipt) -> Receipt | None:

@@ -24,6 +24,7 @@ from sqlalchemy import (
     update,
 )
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.models.cwd import canonical_cwd
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.history_base import HistoryBase
@@ -69,26 +70,26 @@ def get_numbered(connection: Connection, numbers: Sequence[int]) -> list[StoredT
     return [_THREAD.value(found[number]) for number in numbers]
 
 
-def stamps(connection: Connection, thread_ids: Collection[str] | None) -> dict[str, tuple[str, FileStamp]]:
+def known_rollouts(connection: Connection, thread_ids: Collection[str] | None) -> dict[str, RolloutRef]:
     """Path and file stamp of the rows of these threads, or of all, by thread id."""
     if thread_ids is None:
-        return _stamps(connection.execute(_STAMPS))
-    return _stamps(_STAMPS_OF.all(connection, {"of": list(thread_ids)}))
+        return _rollouts(connection.execute(_STAMPS))
+    return _rollouts(_STAMPS_OF.all(connection, {"of": list(thread_ids)}))
 
 
-def rows_at(connection: Connection, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
-    """Path and file stamp of the rows that name one of these paths, by thread id."""
-    return _stamps(_STAMPS_AT.all(connection, {"of": list(paths)}))
+def rollouts_at(connection: Connection, paths: Collection[str]) -> dict[str, RolloutRef]:
+    """The rollouts that rows name at one of these paths, by thread id."""
+    return _rollouts(_STAMPS_AT.all(connection, {"of": list(paths)}))
 
 
-def _stamps(rows: Iterable[Sequence[Any]]) -> dict[str, tuple[str, FileStamp]]:
-    return {thread_id: (path, FileStamp(size, mtime_ns)) for thread_id, path, size, mtime_ns in rows}
+def _rollouts(rows: Iterable[Sequence[Any]]) -> dict[str, RolloutRef]:
+    return {thread_id: RolloutRef(path, FileStamp(size, mtime_ns)) for thread_id, path, size, mtime_ns in rows}
 
 
 def written_last(connection: Connection, limit: int) -> dict[str, FileStamp]:
     """Paths and stamps of the rollouts with the newest mtimes. Looks at every row."""
     rows = connection.execute(_STAMPS.order_by(_threads.c.mtime_ns.desc()).limit(limit))
-    return dict(_stamps(rows).values())
+    return {one.path: one.stamp for one in _rollouts(rows).values()}
 
 
 def largest(connection: Connection, limit: int) -> dict[str, int]:
@@ -103,14 +104,12 @@ def names(connection: Connection) -> dict[str, str]:
     return dict(connection.execute(_NAMES.where(_threads.c.name.is_not(None))).all())
 
 
-def match_prefix(connection: Connection, prefix: str, limit: int) -> list[str]:
-    """Ids that begin with a prefix, sorted."""
-    within = _threads.c.id.between(prefix, prefix + chr(sys.maxunicode))
-    return list(connection.scalars(select(_threads.c.id).where(within).order_by(_threads.c.id).limit(limit)))
-
-
-def match_name(connection: Connection, name: str, limit: int) -> list[str]:
-    """Ids of the threads with exactly this name: active ones first, then the last changed."""
+def matching(connection: Connection, prefix: str | None, name: str | None, limit: int) -> list[str]:
+    """Ids that begin with a prefix, sorted; or of the threads with exactly this name: active ones first, then the last
+    changed."""
+    if prefix is not None:
+        within = _threads.c.id.between(prefix, prefix + chr(sys.maxunicode))
+        return list(connection.scalars(select(_threads.c.id).where(within).order_by(_threads.c.id).limit(limit)))
     order = _threads.c.archived, _threads.c.updated_at_ms.desc(), _threads.c.id.desc()
     return list(connection.scalars(select(_threads.c.id).where(_threads.c.name == name).order_by(*order).limit(limit)))
 

@@ -9,7 +9,15 @@ from typing import Any
 from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, exists, func, insert, select, true, update
 
-from mcp_server.models.history import IndexCheckpoint, IndexUpdate, ItemSpan, ParserState, TurnFacts, TurnSpan
+from mcp_server.models.history import (
+    IndexCheckpoint,
+    IndexProgress,
+    IndexUpdate,
+    ItemSpan,
+    ParserState,
+    TurnFacts,
+    TurnSpan,
+)
 from mcp_server.models.number import clamped
 from mcp_server.models.records import Moved
 from mcp_server.models.thread import FileStamp, StoredThread
@@ -17,7 +25,7 @@ from mcp_server.storage.sql.prepared import Prepared
 from mcp_server.storage.sql.rows import RowMapper, among, insert_new, listed, table, upsert
 from mcp_server.storage.sql.tables import HistoryRow, ThreadRow, TurnRow, UnreadRow
 
-_CHECKPOINT = RowMapper(IndexCheckpoint, HistoryRow, stamp=(FileStamp, "size", "mtime_ns"))
+_CHECKPOINT = RowMapper(IndexCheckpoint, HistoryRow, version=(FileStamp, "size", "mtime_ns"))
 _TURN = RowMapper(TurnSpan, TurnRow, begin=(ParserState, "start", "line", "item", "counted"))
 _threads, _histories, _turns, _unread = table(ThreadRow), table(HistoryRow), table(TurnRow), table(UnreadRow)
 
@@ -52,12 +60,12 @@ def apply_updates(connection: Connection, updates: Sequence[IndexUpdate]) -> lis
     ]
     if rows:
         _INSERT_TURNS.run_each(connection, rows)
-    _settle(connection, [update.mark.thread_id for update in updates])
+    _settle(connection, [update.checkpoint.thread_id for update in updates])
     return numbers
 
 
 def _apply_update(connection: Connection, update: IndexUpdate) -> int | None:
-    checkpoint = update.mark
+    checkpoint = update.checkpoint
     number, end = _HISTORY.first(connection, {"thread_id": checkpoint.thread_id}) or (None, None)
     if update.after is not None and end != update.after:
         return None
@@ -189,11 +197,9 @@ def unread(connection: Connection, limit: int) -> list[str]:
     return list(connection.scalars(select(_unread.c.thread_id).order_by(*newest).limit(limit)))
 
 
-def unread_count(connection: Connection) -> int:
-    """How many threads are left to read."""
-    return connection.execute(select(func.count()).select_from(_unread)).scalar_one()
-
-
-def indexed_count(connection: Connection) -> int:
-    """How many threads are indexed, up to whatever place."""
-    return connection.execute(select(func.count()).select_from(_histories)).scalar_one()
+def progress(connection: Connection) -> IndexProgress:
+    """How many threads are indexed, up to whatever place, and how many are left to read."""
+    indexed, unread = (
+        connection.execute(select(func.count()).select_from(table)).scalar_one() for table in (_histories, _unread)
+    )
+    return IndexProgress(indexed, unread)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -17,12 +16,13 @@ import msgspec
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from mcp_server.codex.files import RolloutFile
+from mcp_server.codex.files import RolloutRef
 from mcp_server.errors import NotStorable, StateDamaged
 from mcp_server.models.event import EventType, ThreadEvent
-from mcp_server.models.history import IndexCheckpoint, IndexUpdate, TurnSpan
+from mcp_server.models.history import IndexCheckpoint, IndexProgress, IndexUpdate, TurnSpan
 from mcp_server.models.records import BackfillState, Change, Copy, Operation, Receipt, SpawnEdge, Unreadable
 from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.models.times import now_ms
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.query import Count, Difference, TextPlace, TextQuery, ThreadQuery, ThreadRows
 from mcp_server.storage.rules import edges_of
@@ -158,7 +158,7 @@ class StateDb(StateStore):
             raise StateDamaged(str(self.path), str(error)) from error
 
     def commit(self, change: Change) -> list[ThreadEvent]:
-        return self.write(_apply, change, _now_ms())
+        return self.write(_apply, change, now_ms())
 
     # rows
     def get(self, thread_id: str) -> StoredThread | None:
@@ -173,13 +173,10 @@ class StateDb(StateStore):
     def counts(self, queries: Sequence[ThreadQuery]) -> list[Count]:
         return self.read(fulltext.LISTS.counts, queries)
 
-    def match_prefix(self, prefix: str, limit: int) -> list[str]:
-        return self.read(threads.match_prefix, prefix, limit)
+    def matching(self, *, prefix: str | None = None, name: str | None = None, limit: int) -> list[str]:
+        return self.read(threads.matching, prefix, name, limit)
 
-    def match_name(self, name: str, limit: int) -> list[str]:
-        return self.read(threads.match_name, name, limit)
-
-    def compare(self, found: Iterable[RolloutFile]) -> Difference:
+    def compare(self, found: Iterable[RolloutRef]) -> Difference:
         return self.read(files.compare, found)
 
     def compare_folders(self, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
@@ -188,14 +185,14 @@ class StateDb(StateStore):
     def written_last(self, limit: int) -> dict[str, FileStamp]:
         return self.read(threads.written_last, limit)
 
-    def stamps(self, thread_ids: Collection[str] | None = None) -> dict[str, tuple[str, FileStamp]]:
-        return self.read(threads.stamps, thread_ids)
+    def known_rollouts(self, thread_ids: Collection[str] | None = None) -> dict[str, RolloutRef]:
+        return self.read(threads.known_rollouts, thread_ids)
 
     def largest(self, limit: int) -> dict[str, int]:
         return self.read(threads.largest, limit)
 
-    def rows_at(self, paths: Collection[str]) -> dict[str, tuple[str, FileStamp]]:
-        return self.read(threads.rows_at, paths)
+    def rollouts_at(self, paths: Collection[str]) -> dict[str, RolloutRef]:
+        return self.read(threads.rollouts_at, paths)
 
     def names_stamp(self) -> FileStamp | None:
         return self.read(log.names_stamp)
@@ -204,7 +201,7 @@ class StateDb(StateStore):
         return self.read(threads.names)
 
     def apply_names(self, names: dict[str, str], stamp: FileStamp | None) -> list[ThreadEvent]:
-        return self.write(_apply_names, names, stamp, _now_ms())
+        return self.write(_apply_names, names, stamp, now_ms())
 
     # edges
     def edges_above(self, thread_id: str) -> list[SpawnEdge]:
@@ -217,7 +214,7 @@ class StateDb(StateStore):
         return self.read(threads.forks_of, thread_id)
 
     # histories
-    def marks(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
+    def checkpoints(self, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
         return self.read(turns.checkpoints, thread_ids)
 
     def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
@@ -229,8 +226,8 @@ class StateDb(StateStore):
     def span_of(self, thread_id: str, turn_id: str) -> TurnSpan | None:
         return self.read(turns.with_id, thread_id, turn_id)
 
-    def step(self, steps: Sequence[IndexUpdate]) -> list[bool]:
-        return self.write(_step, steps, _now_ms())
+    def update(self, updates: Sequence[IndexUpdate]) -> list[bool]:
+        return self.write(_update, updates, now_ms())
 
     def places(self, query: TextQuery) -> list[TextPlace]:
         return self.read(fulltext.places, query)
@@ -241,11 +238,8 @@ class StateDb(StateStore):
     def unread(self, limit: int) -> list[str]:
         return self.read(turns.unread, limit)
 
-    def unread_count(self) -> int:
-        return self.read(turns.unread_count)
-
-    def indexed_count(self) -> int:
-        return self.read(turns.indexed_count)
+    def progress(self) -> IndexProgress:
+        return self.read(turns.progress)
 
     # what can't be read
     def note_unreadable(self, found: Sequence[Unreadable], settled: Collection[str] = ()) -> None:
@@ -290,12 +284,6 @@ class StateDb(StateStore):
         self._run(partial(schema.flush_log, self.path), self._writing)
         return there
 
-    def save_receipt(self, receipt: Receipt) -> None:
-        self.write(log.save_receipt, receipt)
-
-    def release_claim(self, claim: Receipt) -> None:
-        self.write(log.release_claim, claim)
-
     def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
         return self.read(log.deleted, thread_ids)
 
@@ -329,6 +317,8 @@ def _apply(connection: Connection, change: Change, now_ms: int) -> list[ThreadEv
     log.add_tombstones(connection, change.tombstones, now_ms)
     if change.operation is not None:
         log.save_operation(connection, change.operation)
+    for receipt in change.receipts:
+        log.settle(connection, receipt)
     return log.append_events(connection, [*derived, *change.events], now_ms)
 
 
@@ -344,12 +334,12 @@ def _reopen(connection: Connection) -> None:
     log.reopen_backfill(connection)
 
 
-def _step(connection: Connection, steps: Sequence[IndexUpdate], now_ms: int) -> list[bool]:
-    numbers = turns.apply_updates(connection, steps)
-    taken = [(number, step) for number, step in zip(numbers, steps, strict=True) if number is not None]
+def _update(connection: Connection, updates: Sequence[IndexUpdate], now_ms: int) -> list[bool]:
+    numbers = turns.apply_updates(connection, updates)
+    taken = [(number, update) for number, update in zip(numbers, updates, strict=True) if number is not None]
     fulltext.add(connection, taken, now_ms)
     # One that was deleted while it was read.
-    turns.forget(connection, log.deleted(connection, {step.mark.thread_id for step in steps}))
+    turns.forget(connection, log.deleted(connection, {update.checkpoint.thread_id for update in updates}))
     return [number is not None for number in numbers]
 
 
@@ -359,7 +349,3 @@ def _apply_names(
     events = threads.apply_names(connection, names)
     log.save_names_stamp(connection, stamp)
     return log.append_events(connection, events, now_ms)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

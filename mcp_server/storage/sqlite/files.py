@@ -22,14 +22,14 @@ from sqlalchemy import (
     union,
 )
 
-from mcp_server.codex.files import RolloutFile
+from mcp_server.codex.files import RolloutRef
 from mcp_server.models.records import READER, Copy, Unreadable
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.query import COUNTED, Count, Difference
 from mcp_server.storage.sql.prepared import Prepared
 from mcp_server.storage.sql.rows import RowMapper, among, table, upsert
 from mcp_server.storage.sql.tables import CopyRow, ThreadRow, UnreadableRow
-from mcp_server.storage.sql.threads import rows_at
+from mcp_server.storage.sql.threads import rollouts_at
 from mcp_server.storage.sqlite.engine import driver
 
 _STAMP = FileStamp, "size", "mtime_ns"
@@ -50,7 +50,7 @@ _listed = Table(
 )
 
 
-def compare(connection: Connection, files: Iterable[RolloutFile]) -> Difference:
+def compare(connection: Connection, files: Iterable[RolloutRef]) -> Difference:
     """Done by SQLite, in a table of its own that they fill: as objects, the rows of 100,000 threads would take
     70 MB, and their files 40."""
     _listed.create(connection, checkfirst=False)
@@ -105,7 +105,7 @@ def compare_folders(connection: Connection, folders: Mapping[str, Mapping[str, F
         files.update(
             found for found, stamp in there.items() if stamp and found in rows and FileStamp(*rows[found]) != stamp
         )
-    return Difference(frozenset(files), {key: path for key, (path, _) in rows_at(connection, gone).items()})
+    return Difference(frozenset(files), {key: one.path for key, one in rollouts_at(connection, gone).items()})
 
 
 # ---------------------------------------------------------------------------------------------- what can't be read

@@ -90,7 +90,7 @@ def add(connection: Connection, updates: Sequence[tuple[int, IndexUpdate]], now_
     older: list[tuple[int, TextChunk]] = []
     begun = _begun(connection, now_ms) if any(update.texts for _, update in updates) else 0
     for history, update in reversed(updates):
-        into = newer if update.mark.stamp.mtime_ns // 1_000_000 >= begun else older
+        into = newer if update.checkpoint.version.mtime_ns // 1_000_000 >= begun else older
         into += [(history, chunk) for chunk in update.texts]
     if not newer and not older:
         return
