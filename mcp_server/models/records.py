@@ -107,7 +107,9 @@ class Change:
     once. `moved` changes rows that are there, with events in the same way. A thread with a tombstone is never written
     again. `forgotten` removes rows and edges, `vanished` rows alone. An edge is inserted if its child has none. Of
     `receipts` each is put in the place of its claim; a claim itself is taken back, since its work was refused: then an
-    outcome, or another's claim in its place, stays. Events are appended last.
+    outcome, or another's claim in its place, stays. `seen` are the rows, by id, that `threads` and `observed` were made
+    from: where the row has another rollout by now, or another version of it, somebody else has written it since, and it
+    stays as it is. Events are appended last.
     """
 
     threads: tuple[StoredThread, ...] = ()
@@ -119,6 +121,7 @@ class Change:
     tombstones: tuple[str, ...] = ()
     operation: Operation | None = None
     receipts: tuple[Receipt, ...] = ()
+    seen: Mapping[str, StoredThread | None] = field(default_factory=dict[str, "StoredThread | None"])
     events: tuple[ThreadEvent, ...] = ()
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace as replace_fields
 from typing import Protocol
 
 from msgspec.structs import replace
 
+from mcp_server.codex.files import RolloutRef, rollout_of
 from mcp_server.codex.paths import revert_order
 from mcp_server.models.event import EventType, ThreadEvent
 from mcp_server.models.records import BackfillState, Change, Moved, SpawnEdge
@@ -92,14 +93,23 @@ def edges_of(change: Change, barred: Collection[str]) -> list[SpawnEdge]:
 def parts_of(change: Change) -> list[Change]:
     """The same in as many changes as it can be taken apart into. What is not of one row, receipt or event stays
     together."""
-    rest = replace_fields(change, threads=(), observed=(), receipts=(), events=())
+    rest = replace_fields(change, threads=(), observed=(), receipts=(), seen={}, events=())
     parts = [
-        *(Change(threads=(thread,)) for thread in change.threads),
-        *(Change(observed=(thread,)) for thread in change.observed),
+        *(Change(threads=(thread,), seen=_seen_of(change, thread)) for thread in change.threads),
+        *(Change(observed=(thread,), seen=_seen_of(change, thread)) for thread in change.observed),
         *(Change(receipts=(receipt,)) for receipt in change.receipts),
         *(Change(events=(event,)) for event in change.events),
     ]
     return parts if rest == Change() else [rest, *parts]
+
+
+def _seen_of(change: Change, thread: StoredThread) -> dict[str, StoredThread | None]:
+    return {thread.id: change.seen[thread.id]} if thread.id in change.seen else {}
+
+
+def overtaken(change: Change, rollouts: Mapping[str, RolloutRef]) -> set[str]:
+    """The threads whose rows, which name these rollouts, are not those that the writer of the change has seen."""
+    return {key for key, row in change.seen.items() if rollouts.get(key) != (row and rollout_of(row))}
 
 
 def claimable(state: BackfillState, now_ms: int, lease_ms: int) -> bool:

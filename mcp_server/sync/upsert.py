@@ -14,7 +14,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from mcp_server.codex.file_rank import FileRank, is_copy, rank_of
-from mcp_server.codex.files import BadLine, Description, RolloutRef
+from mcp_server.codex.files import BadLine, Description, RolloutRef, rollout_of
 from mcp_server.codex.paths import id_in, revert_order
 from mcp_server.errors import DamagedRollout, NotStorable
 from mcp_server.models.event import ThreadEvent
@@ -186,7 +186,18 @@ class Upserter:
             if row is None or self.first_build or (row.path, row.stamp) != (best.path, best.stamp):
                 chosen.append((self.with_known_facts(best, row), row))
         self.commit(chosen)
+        self._read_again(chosen)
         self._copies.note(copies, others.difference(copy.path for copy in copies))
+
+    def _read_again(self, pairs: Sequence[tuple[StoredThread, StoredThread | None]]) -> None:
+        """Read the files once more whose rows another process has written meanwhile: it may have read them earlier."""
+        if self.first_build or not pairs:
+            return
+        ours = {thread.id: rollout_of(thread) for thread, _ in pairs}
+        rows = self.state.known_rollouts(ours)
+        files = self.rollouts.stat_many({ours[key].path for key, row in rows.items() if row != ours[key]})
+        if differing := [file for file in files.values() if file not in rows.values()]:
+            self.upsert_batch(differing)
 
     def verify(self, row: StoredThread, file: RolloutRef | None) -> StoredThread | DamagedRollout | None:
         """The row itself if its `file` is unchanged; else the thread as the file describes it now, or why it can't be
@@ -210,12 +221,15 @@ class Upserter:
         return replace(thread, name=name, archived_at_ms=archived_at or thread.archived_at_ms)
 
     def commit(self, pairs: Sequence[tuple[StoredThread, StoredThread | None]]) -> None:
-        """Commit threads as new rows, in place of these earlier ones."""
+        """Commit threads as new rows, in place of these earlier ones. A row that another process has written since
+        stays: it may have read the file later."""
         threads = tuple(thread for thread, _ in pairs)
         if not threads:
             return
         try:
-            self._events += self.state.commit(Change(threads=threads) if self.quiet else Change(observed=threads))
+            seen = {} if self.first_build else {thread.id: row for thread, row in pairs}
+            change = Change(threads=threads, seen=seen) if self.quiet else Change(observed=threads, seen=seen)
+            self._events += self.state.commit(change)
         except NotStorable as error:
             for pair in pairs if len(pairs) > 1 else ():
                 self.commit([pair])

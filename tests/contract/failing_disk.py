@@ -21,8 +21,8 @@ from typing import Any, TypeVar, cast
 import pytest
 from sqlalchemy import Engine, event
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.errors import StoreFailure
-from mcp_server.models.thread import FileStamp
 
 T = TypeVar("T")
 
@@ -153,7 +153,7 @@ class _Repeating:
             yield
 
     @contextmanager
-    def drafted(self, path: str, parts: Generator[bytes]) -> Generator[Callable[[], FileStamp]]:
+    def drafted(self, rollout: RolloutRef, parts: Generator[bytes]) -> Generator[Callable[[], RolloutRef]]:
         """Whoever can't make a draft a rollout begins with another draft."""
         come: list[bytes] = []
 
@@ -163,11 +163,11 @@ class _Repeating:
                 come.append(part)
                 yield part
 
-        def anew() -> FileStamp:
-            with self._store.drafted(path, all_parts()) as put:
+        def anew() -> RolloutRef:
+            with self._store.drafted(rollout, all_parts()) as put:
                 return put()
 
         with ExitStack() as stack:
-            put = self._disk.repeated(lambda: stack.enter_context(self._store.drafted(path, all_parts())))
+            put = self._disk.repeated(lambda: stack.enter_context(self._store.drafted(rollout, all_parts())))
             ways = iter([put])
             yield lambda: self._disk.repeated(lambda: next(ways, anew)())

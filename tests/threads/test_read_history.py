@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 from rollout_lines import META, agent, call, completed, ended, folded, ids, kinds, line, started, user
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.codex.lines import RawLine, RolloutLine, encode_line
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.history_base import HistoryBase
@@ -24,7 +25,8 @@ class Bytes:
     def __init__(self, files: dict[str, bytes]) -> None:
         self._files = files
 
-    def lines(self, path: str, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
+    def lines(self, rollout: RolloutRef, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
+        path = rollout.path
         if path not in self._files:
             raise DamagedRollout(path, "is gone")
         offset = start
@@ -33,7 +35,8 @@ class Bytes:
                 yield [RawLine(offset, data.removesuffix(b"\n"), whole=data.endswith(b"\n"))]
             offset += len(data)
 
-    def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def read(self, rollout: RolloutRef, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        path = rollout.path
         if path not in self._files:
             raise DamagedRollout(path, "is gone")
         return [self._files[path][start:end] for start, end in ranges]

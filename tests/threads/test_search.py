@@ -34,8 +34,8 @@ def test_a_turn_is_read_once_however_many_texts_of_it_answer() -> None:
     read: list[int] = []
     original = rollouts.read
 
-    def seen(path: str, ranges: list[tuple[int, int]]) -> list[bytes]:
-        found = original(RolloutRef(path), ranges)
+    def seen(rollout: RolloutRef, ranges: list[tuple[int, int]]) -> list[bytes]:
+        found = original(rollout, ranges)
         read.extend(map(len, found))
         return found
 

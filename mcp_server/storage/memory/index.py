@@ -36,6 +36,7 @@ from mcp_server.storage.rules import (
     merged,
     move_events,
     name_event,
+    overtaken,
     row_after,
 )
 from mcp_server.storage.serialised import serialised
@@ -68,7 +69,7 @@ class MemoryState(MemoryHistory, StateStore):
         self._copies: dict[str, Copy] = {}
 
     def commit(self, change: Change) -> list[ThreadEvent]:
-        barred = self._tombstones | set(change.tombstones)
+        barred = self._tombstones | set(change.tombstones) | overtaken(change, self.known_rollouts(change.seen))
         self._write([thread for thread in change.threads if thread.id not in barred])
         derived = self._write([thread for thread in change.observed if thread.id not in barred])
         derived += self._follow(change.moved)

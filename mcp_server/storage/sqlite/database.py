@@ -25,7 +25,7 @@ from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.models.times import now_ms
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.query import Count, Difference, TextPlace, TextQuery, ThreadQuery, ThreadRows
-from mcp_server.storage.rules import edges_of
+from mcp_server.storage.rules import edges_of, overtaken
 from mcp_server.storage.sql import log, threads, turns
 from mcp_server.storage.sqlite import files, fulltext, schema
 from mcp_server.storage.sqlite.engine import LOG_BYTES, Transactions, plain_errors
@@ -304,6 +304,8 @@ class StateDb(StateStore):
 def _apply(connection: Connection, change: Change, now_ms: int) -> list[ThreadEvent]:
     written = {thread.id for thread in (*change.threads, *change.observed)} | {e.child_id for e in change.edges}
     barred = log.deleted(connection, written) | frozenset(change.tombstones)
+    if change.seen:
+        barred |= overtaken(change, threads.known_rollouts(connection, change.seen.keys()))
     threads.upsert_threads(connection, [thread for thread in change.threads if thread.id not in barred])
     derived = threads.upsert_threads(connection, [thread for thread in change.observed if thread.id not in barred])
     turns.note_unread(connection, [thread for thread in (*change.threads, *change.observed) if thread.id not in barred])
