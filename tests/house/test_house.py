@@ -16,7 +16,15 @@ from mcp_server import errors
 from mcp_server.handlers.errors import CODES
 from mcp_server.storage import contracts as base
 from mcp_server.storage.codex_rows import CodexRows, NoCodexRows
-from mcp_server.storage.contracts import Leases
+from mcp_server.storage.contracts import (
+    EventLog,
+    Leases,
+    OperationLog,
+    Rollouts,
+    ThreadIndex,
+    TurnIndex,
+    UnitOfWork,
+)
 from mcp_server.storage.files.codex_follow import CodexDatabase
 from mcp_server.storage.files.locks import CodexWriterLocks
 from mcp_server.storage.files.rollouts import RolloutFiles
@@ -97,6 +105,23 @@ def test_the_core_is_synchronous() -> None:
         if isinstance(node, asynchronous)
     ]
     assert found == []
+
+
+def test_verbs_and_handlers_look_into_no_version_of_a_rollout() -> None:
+    """They hand references back to the home, which may keep no files."""
+    for module, tree in modules():
+        if floor_of(module) not in ("threads", "handlers"):
+            continue
+        for node in ast.walk(tree):
+            name = getattr(node, "attr", None) or getattr(node, "name", None)
+            assert name not in ("FileStamp", "stamp", "mtime_ns"), f"{module} names {name}"
+
+
+def test_the_contracts_stay_narrow() -> None:
+    """What every home keeps, without what only a home of files adds."""
+    six = (Rollouts, ThreadIndex, TurnIndex, EventLog, OperationLog, Leases, UnitOfWork)
+    methods = {name for one in six for name, part in vars(one).items() if callable(part) and name[0] != "_"}
+    assert len(methods) <= 50, sorted(methods)
 
 
 def test_only_storage_imports_sqlmodel_and_only_migrations_alembic() -> None:
