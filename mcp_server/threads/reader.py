@@ -35,11 +35,11 @@ from mcp_server.models.times import parse_time
 from mcp_server.models.turn import Item, Turn
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.query import Anchor, ThreadQuery
-from mcp_server.sync.backfill import ALL_ACTIVE
 from mcp_server.sync.lookup import verified
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.checks import check_no_page, check_one_item
 from mcp_server.threads.loaded import LoadedThread
+from mcp_server.threads.partial_index import partial_indexes
 from mcp_server.threads.settings import absolute_cwd
 from mcp_server.threads.turn_index import History
 from mcp_server.threads.views import ANSWER_CHARS, cut_texts, fit_answer, thread_view
@@ -70,34 +70,16 @@ class Reader:
         return self._list(index, params, self._list_query(params))
 
     def early_list(self, params: ListParams) -> ThreadListResult | None:
-        """The list during the backfill, if its rows are already those that the whole index would give (apart from
-        threads that others created since the backfill began); else None. `incomplete` says how far the index is.
-
-        The backfill reads rollouts newest first, and their names say when a thread was created. So a page of active
-        threads, newest first, is right once the index has one more row that is newer than all rollouts left
-        (`BackfillState.horizon_ms`). Every list of active threads is right once no active rollout is left. Lists of a
-        tree or of named threads wait for the whole index, since any rollout may belong to them; and so does every list
-        after this server has changed something.
-        """
-        parts = [part for part in (self._catalog.building, self._catalog.newest_only) if part is not None]
-        if not parts or params.filter.archived or self._catalog.log.last_seq():
+        """The list from a part of the index, while that is built; None if it must wait. `incomplete` says how far the
+        index is."""
+        if params.filter.archived:
             return None
-        if params.filter.names_threads:
-            return None
-        for part in parts:
-            if (page := self._early_page(part, params)) is not None:
-                return page
+        for part in partial_indexes(self._catalog, params.filter):
+            query = self._list_query(params)
+            if part.has_page(query):
+                so_far = f"{part.note}, and counted, so far."
+                return structs.replace(self._list(part.store, params, query), incomplete=so_far)
         return None
-
-    def _early_page(self, part: StateStore, params: ListParams) -> ThreadListResult | None:
-        state = part.backfill()  # before the rows, so that the rows are at least as complete
-        if state.horizon_ms is None:
-            return None
-        query = self._list_query(params)
-        if state.horizon_ms > ALL_ACTIVE and not _is_final(part, query, state.horizon_ms):
-            return None
-        so_far = f"The index is being built: {state.done} of {state.found} rollouts are in it, and counted, so far."
-        return structs.replace(self._list(part, params, query), incomplete=so_far)
 
     def _list_query(self, params: ListParams) -> ThreadQuery:
         query = replace(
@@ -386,15 +368,6 @@ def _hidden_queries(query: ThreadQuery, filter: ThreadFilter) -> dict[str, Threa
     if not filter.archived:
         others["archived"] = replace(query, archived=True)
     return others
-
-
-def _is_final(part: StateStore, query: ThreadQuery, horizon_ms: int) -> bool:
-    """Whether no thread created up to the horizon can be on the page."""
-    if (query.sort_key, query.direction) != ("created_at", "desc"):
-        return False
-    if query.since_ms is not None and query.since_ms > horizon_ms:
-        return True
-    return (part.list(replace(query, since_ms=horizon_ms + 1))).more
 
 
 def _until(text: str | None) -> int | None:

@@ -24,6 +24,7 @@ from mcp_server.storage.query import TextPlace, TextQuery, ThreadQuery
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.checks import only_thread
 from mcp_server.threads.history import HistoryText, read_draft
+from mcp_server.threads.partial_index import partial_indexes
 from mcp_server.threads.reader import Reader
 from mcp_server.threads.terms import Terms, parse_terms
 from mcp_server.threads.turn_index import History
@@ -165,18 +166,12 @@ class Searcher:
         return self._search(params, self._catalog.index(names=True), [])
 
     def early_search(self, params: SearchParams) -> SearchResult | None:
-        """The search in the part of the index that the backfill has built; the answer says that it is incomplete.
-
-        None if the search must wait for the whole: a search in one thread or tree, whose rows may be missing; and any
-        search after this server has changed something, which must be found."""
-        building = self._catalog.building
-        if building is None or params.thread_id is not None or params.filter.names_threads:
-            return None
-        if self._catalog.log.last_seq():
-            return None
-        state = building.backfill()
-        so_far = f"The index is being built: {state.done} of {state.found} rollouts are in it so far, and were searched"
-        return self._search(params, building, [so_far])
+        """The search in the part of the index that the backfill has built, which says that it is incomplete; None if it
+        must wait. One in a single thread does: its row may be missing."""
+        for part in partial_indexes(self._catalog, params.filter):
+            if part.store is self._catalog.building and params.thread_id is None:
+                return self._search(params, part.store, [f"{part.note} so far, and were searched"])
+        return None
 
     def _search(self, params: SearchParams, store: StateStore, incomplete: list[str]) -> SearchResult:
         terms = parse_terms(params.search_term)
