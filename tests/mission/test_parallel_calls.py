@@ -165,9 +165,9 @@ async def test_a_thread_that_is_moved_while_it_is_read_is_found_where_it_lies_th
             moved = True
             anyio.from_thread.run(partial(tools, "thread_archive", thread_id=thread_id))
 
-    def read_late(path: str, ranges: Any) -> Any:
+    def read_late(rollout: RolloutRef, ranges: Any) -> Any:
         move()
-        return read(RolloutRef(path), ranges)
+        return read(rollout, ranges)
 
     def lines_late(*args: Any, **kwargs: Any) -> Iterator[Any]:
         move()

@@ -13,6 +13,7 @@ import anyio.to_thread
 import pytest
 from mcp import Client
 
+from mcp_server.codex.files import RolloutRef
 from mcp_server.config import Config
 from mcp_server.server import HomeServer, build_server
 from tests.mission.conftest import Era, Tools
@@ -43,11 +44,11 @@ class Slow:
         rollouts.lines = self._before(rollouts.lines)  # type: ignore[method-assign]
 
     def _before(self, read: Callable[..., Any]) -> Callable[..., Any]:
-        def slowly(path: str, *args: Any, **kwargs: Any) -> Any:
-            if self._thread_id in path:
+        def slowly(rollout: RolloutRef, *args: Any, **kwargs: Any) -> Any:
+            if self._thread_id in rollout.path:
                 self.begun.set()
                 assert self.go_on.wait(_SECONDS)
-            return read(path, *args, **kwargs)
+            return read(rollout, *args, **kwargs)
 
         return slowly
 
