@@ -319,9 +319,10 @@ class Holder:
 class Leases(Protocol):
     """One writer a thread, across processes and programs: Codex's own lock files."""
 
-    def acquire(self, thread_ids: Sequence[str]) -> None:
+    def acquire(self, thread_ids: Sequence[str], *, for_moments: bool = False) -> None:
         """Take these locks, all or none, without waiting. Taking one that this object holds already is an error of the
-        program.
+        program. `for_moments`: for one piece of work. As long as it is short, another process that wants any lock may
+        be made to wait, rather than be refused one of these.
 
         Raises:
             ActiveWriter: another process (or another owner in this one) holds one.

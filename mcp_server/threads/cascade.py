@@ -247,7 +247,7 @@ class Cascade:
             if (loaded := self._loaded.get(thread_id)) is not None:
                 held.enter_context(loaded.lock)
         free = [thread_id for thread_id in thread_ids if self._loaded.get(thread_id) is None]
-        self._locks.acquire(free)
+        self._locks.acquire(free, for_moments=True)
         held.callback(self._locks.release, free)
 
     def _unload(self, operation: Operation, held: ExitStack) -> None:

@@ -194,3 +194,34 @@ def test_a_thread_that_another_process_has_is_refused_among_many(locks: CodexWri
         CodexWriterLocks(tmp_path).acquire([A])
     locks.acquire([B, C])
     assert locks.held() == {B, C}
+
+
+def lock_files(home: Path) -> set[str]:
+    return {path.stem for path in file(home).parent.glob("0*.lock")}
+
+
+@posix_only
+def test_threads_taken_for_moments_are_held_by_the_lock_on_the_folder_and_have_no_files(tmp_path: Path) -> None:
+    locks = CodexWriterLocks(tmp_path, guard_seconds=600)
+    locks.acquire([A, B], for_moments=True)
+    assert (locks.held(), lock_files(tmp_path)) == ({A, B}, set())
+    for thread_id in (A, B):
+        with pytest.raises(ActiveWriter, match=thread_id):
+            CodexWriterLocks(tmp_path, wait_seconds=0.05).acquire([thread_id])
+        with pytest.raises(RuntimeError, match="held already"):
+            locks.acquire([thread_id])
+        locks.release([thread_id])
+    CodexWriterLocks(tmp_path).acquire([B])
+
+
+@posix_only
+def test_threads_that_are_held_for_longer_get_files_and_let_others_go_on(tmp_path: Path) -> None:
+    locks = CodexWriterLocks(tmp_path, guard_seconds=0)
+    locks.acquire([A, B], for_moments=True)
+    other = CodexWriterLocks(tmp_path)
+    other.acquire([C])
+    assert (locks.held(), lock_files(tmp_path)) == ({A, B}, {A, B, C})
+    with pytest.raises(ActiveWriter, match=A):
+        other.acquire([A])
+    locks.release([A, B])
+    assert (locks.held(), lock_files(tmp_path)) == (frozenset(), {C})

@@ -2,10 +2,14 @@
 
 Codex takes and gives back a thread's lock while it holds `.coordination.lock`, and waits for that one. So do we, and
 only for moments: the file of a lock can be removed on release without a race.
+
+So nobody can take a thread that is free while we hold the coordination lock. Many threads are held by it alone for a
+piece of work, for a bounded time: to make the files of 1,000 threads takes half a second, longer than to move them.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -18,7 +22,7 @@ from typing import TypeVar
 from filelock import FileLock, Timeout
 
 from mcp_server.codex.paths import checked_id, parse_id
-from mcp_server.errors import ActiveWriter, WriteFailed
+from mcp_server.errors import ActiveWriter, StoreFailure, WriteFailed
 from mcp_server.models.quoting import plain_or_quoted
 from mcp_server.models.times import rfc3339
 from mcp_server.storage.contracts import Holder, Leases
@@ -27,8 +31,12 @@ from mcp_server.storage.files.atomic import check_writable, make_folders
 LOCK_FOLDER = "thread-writer-locks"
 # Held for moments, but by whoever comes first of all who try: with sixty servers one may try for long.
 COORDINATION_SECONDS = 15.0
-# Others wait for the coordination lock meanwhile.
+# Others wait for the coordination lock meanwhile: when we make files, and when we hold many threads by it alone.
 _AT_A_TIME = 100
+GUARDED = 2_000
+GUARD_SECONDS = 2.0
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -38,7 +46,8 @@ Inode = tuple[int, int]
 class CodexWriterLocks(Leases):
     """The writer locks of one home. Two objects exclude each other, in one process or in two.
 
-    `wait_seconds` bounds the wait for the coordination lock. `flock_pids` returns the holders that the system lists.
+    `wait_seconds` bounds the wait for the coordination lock, `guard_seconds` how long it alone holds threads.
+    `flock_pids` returns the holders that the system lists.
     """
 
     def __init__(
@@ -46,19 +55,29 @@ class CodexWriterLocks(Leases):
         home: Path,
         *,
         wait_seconds: float = COORDINATION_SECONDS,
+        guard_seconds: float = GUARD_SECONDS,
         flock_pids: Callable[[], Mapping[Inode, int]] | None = None,
     ) -> None:
         self._folder = home / LOCK_FOLDER
         self._wait_seconds, self._flock_pids = wait_seconds, flock_pids or _flock_pids
         self._inside = threading.RLock()  # The threads of this process share the coordination lock. It guards:
         self._locks: dict[str, FileLock] = {}
+        self._guarded: frozenset[str] = frozenset()
+        self._guard_seconds = guard_seconds
+        self._guard: threading.Timer | None = None
+        """Runs as long as the coordination lock is held for the sake of `_guarded`, the threads without a file."""
 
-    def acquire(self, thread_ids: Sequence[str]) -> None:
+    def acquire(self, thread_ids: Sequence[str], *, for_moments: bool = False) -> None:
+        wanted = [checked_id(thread_id) for thread_id in thread_ids]
         taken: list[str] = []
         try:
-            for some in _some_at_a_time([checked_id(thread_id) for thread_id in thread_ids]):
-                with self._refusals(some[0]), self._coordinated():
-                    self._take(some, taken)
+            if for_moments and 0 < len(wanted) <= GUARDED:
+                self._guard_free(wanted, taken)
+            else:
+                for some in _some_at_a_time(wanted):
+                    with self._refusals(some[0]), self._coordinated():
+                        self._check_unheld(some)
+                        self._take(some, taken)
         except BaseException:
             self.release(taken)
             raise
@@ -75,14 +94,15 @@ class CodexWriterLocks(Leases):
 
     def release(self, thread_ids: Collection[str]) -> None:
         # A lock file that nobody holds may stay behind, which harms nobody: Windows keeps an open one, a disk may fail.
-        for some in _some_at_a_time([i for i in map(checked_id, thread_ids) if i in self._locks]):
-            locks = [self._locks[thread_id] for thread_id in some]
+        for some in _some_at_a_time(sorted(self.held().intersection(map(checked_id, thread_ids)))):
+            locks = [self._locks[thread_id] for thread_id in some if thread_id in self._locks]
             try:
                 with suppress(OSError), self._coordinated():  # a Timeout is one
                     for lock in locks:
                         with suppress(OSError):
                             Path(lock.lock_file).unlink(missing_ok=True)
                         lock.release()
+                    self._end_guard(some)
             finally:
                 for lock in locks:
                     lock.release()
@@ -90,7 +110,7 @@ class CodexWriterLocks(Leases):
                     self._locks.pop(thread_id, None)
 
     def held(self) -> frozenset[str]:
-        return frozenset(self._locks.copy())
+        return self._guarded.union(self._locks.copy())
 
     def _file(self, thread_id: str) -> Path:
         return self._folder / f"{thread_id}.lock"
@@ -101,7 +121,7 @@ class CodexWriterLocks(Leases):
         if not self._inside.acquire(timeout=self._wait_seconds):
             raise Timeout(self._coordination.lock_file)
         try:
-            with self._coordination.acquire(self._wait_seconds):
+            with self._coordination.acquire(self._wait_seconds):  # at once while threads are guarded
                 yield
         finally:
             self._inside.release()
@@ -113,10 +133,21 @@ class CodexWriterLocks(Leases):
 
     # ------------------------------------------------------------------------------------------ taking
 
+    def _guard_free(self, thread_ids: Sequence[str], taken: list[str]) -> None:
+        """Take those locks alone whose files are there, and keep the coordination lock for the others."""
+        with self._refusals(thread_ids[0]), self._coordinated():
+            self._check_unheld(thread_ids)
+            there = {file.stem for file in self._folder.iterdir()}
+            self._take([thread_id for thread_id in thread_ids if thread_id in there], taken)
+            self._begin_guard([thread_id for thread_id in thread_ids if thread_id not in there])
+
+    def _check_unheld(self, thread_ids: Sequence[str]) -> None:
+        for thread_id in thread_ids:
+            if thread_id in self._locks or thread_id in self._guarded:
+                raise RuntimeError(f"the writer lock of {thread_id} is held already")
+
     def _take(self, thread_ids: Collection[str], taken: list[str]) -> None:
         for thread_id in thread_ids:
-            if thread_id in self._locks:
-                raise RuntimeError(f"the writer lock of {thread_id} is held already")
             lock = _file_lock(self._file(thread_id))
             with self._refusals(thread_id):
                 lock.acquire(blocking=False)
@@ -141,6 +172,40 @@ class CodexWriterLocks(Leases):
             yield
         except OSError as error:
             raise WriteFailed(f"the writer lock of thread {thread_id}", error.strerror or str(error)) from error
+
+    # ------------------------------------------------------------------------------------------ guarding
+
+    def _begin_guard(self, thread_ids: Sequence[str]) -> None:
+        """Hold these threads, by holding on to the coordination lock."""
+        if thread_ids and self._guard is None:
+            self._coordination.acquire()  # it is ours, and counts
+            self._set_alarm()
+        self._guarded = self._guarded.union(thread_ids)
+
+    def _end_guard(self, thread_ids: Collection[str]) -> None:
+        self._guarded = self._guarded.difference(thread_ids)
+        if self._guard is not None and not self._guarded:
+            self._guard.cancel()
+            self._guard = None
+            self._coordination.release()
+
+    def _set_alarm(self) -> None:
+        self._guard = threading.Timer(self._guard_seconds, self._make_files)
+        self._guard.daemon = True
+        self._guard.start()
+
+    def _make_files(self) -> None:
+        """The work takes long: let the guarded threads have files after all, so that others need not wait."""
+        with self._inside:
+            if self._guard is None:
+                return
+            made: list[str] = []
+            try:
+                self._take(self._guarded, made)
+            except StoreFailure as error:  # others wait until the disk takes files
+                logger.warning("the writer locks of %d threads are held together: %s", len(self._guarded), error)
+                self._set_alarm()
+            self._end_guard(made)
 
     # ------------------------------------------------------------------------------------------ holders
 

@@ -241,7 +241,7 @@ class MemoryLocks(Leases):
     def __init__(self, registry: dict[str, tuple[MemoryLocks, int]] | None = None) -> None:
         self._registry = registry if registry is not None else {}
 
-    def acquire(self, thread_ids: Sequence[str]) -> None:
+    def acquire(self, thread_ids: Sequence[str], *, for_moments: bool = False) -> None:
         taken: list[str] = []
         try:
             for thread_id in map(checked_id, thread_ids):
