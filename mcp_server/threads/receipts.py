@@ -27,8 +27,9 @@ class Receipts:
         found |= {r.key: r for r in self._catalog.memory_log.receipts(client, request_id)}
         for receipt in waiting:
             if (receipt.client, receipt.request_id) == (client, request_id):
-                found[receipt.key] = receipt
-                if receipt.result is None:
+                if receipt.result is not None:
+                    found[receipt.key] = receipt
+                elif found.get(receipt.key) == receipt:  # a later claim stays
                     del found[receipt.key]
         return sorted(found.values(), key=lambda receipt: -receipt.at_ms)
 

@@ -71,6 +71,7 @@ def test_a_claim_that_can_not_be_taken_back_yet_stands_in_nobodys_way(state: Stu
     state.full = False
     again = replace(CLAIM, at_ms=200)
     assert receipts.claim(again, None) == again
+    assert receipts.find("client", "r") == [again]
     service.catalog.record(Change())  # the next change
     assert state.receipts("client", "r") == [again]
 

@@ -71,7 +71,7 @@ def get_numbered(connection: Connection, numbers: Sequence[int]) -> list[StoredT
 
 
 def known_rollouts(connection: Connection, thread_ids: Collection[str] | None) -> dict[str, RolloutRef]:
-    """Path and file stamp of the rows of these threads, or of all, by thread id."""
+    """The rollouts that the rows of these threads, or of all, name, by thread id."""
     if thread_ids is None:
         return _rollouts(connection.execute(_STAMPS))
     return _rollouts(_STAMPS_OF.all(connection, {"of": list(thread_ids)}))
