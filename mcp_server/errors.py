@@ -6,6 +6,7 @@ ThreadstoreError
 │   ├── InvalidThreadId
 │   ├── InvalidCursor
 │   ├── AmbiguousReference
+│   ├── UnusableBundle
 │   └── RequestIdReused
 ├── NotFound
 │   ├── ThreadNotFound
@@ -53,7 +54,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+_NAME_CHARS = 40
 _WORD = re.compile(r"[\w.:@/\\+~=#$-]{1,300}")
+_GONE = "is gone"
 
 
 class ThreadstoreError(Exception):
@@ -74,8 +77,8 @@ class InvalidThreadId(InvalidRequest):
     def __init__(self, value: str, reason: str) -> None:
         self.value, self.reason = value, reason
         super().__init__(
-            f"invalid thread id: {_shown(value)} {reason}; pass the id, at least 8 characters of its beginning, "
-            "or the exact name of a thread, as thread_list shows them"
+            f"invalid thread id: {_shown(value)} {reason}; pass an id, 8 or more characters of its beginning, or a "
+            "name, as thread_list shows them"
         )
 
 
@@ -83,8 +86,8 @@ class InvalidCursor(InvalidRequest):
     def __init__(self, value: str, reason: str = "this server did not issue it") -> None:
         self.value, self.reason = value, reason
         super().__init__(
-            f"invalid cursor: {_named(value)} ({reason}); pass next_cursor or backwards_cursor of an earlier answer "
-            "unchanged, or leave cursor out to start from the beginning"
+            f"invalid cursor: {_named(value)} ({reason}); pass next_cursor of an earlier answer unchanged, or none to "
+            "start from the beginning"
         )
 
 
@@ -92,17 +95,23 @@ class AmbiguousReference(InvalidRequest):
     def __init__(self, reference: str, candidates: Sequence[str]) -> None:
         self.reference, self.candidates = reference, tuple(candidates)
         super().__init__(
-            f"ambiguous thread reference {_shown(reference)}: it matches {', '.join(self.candidates)}; "
-            "call again with one of these ids"
+            f"ambiguous thread reference {_shown(reference)}: it matches {_some(self.candidates)}; "
+            "call again with one of these"
         )
+
+
+class UnusableBundle(InvalidRequest):
+    def __init__(self, reason: str, way_out: str) -> None:
+        self.reason, self.way_out = reason, way_out
+        super().__init__(f"the bundle was not imported: {_clip(reason, 130)}; {way_out}")
 
 
 class RequestIdReused(InvalidRequest):
     def __init__(self, request_id: str, tool: str) -> None:
         self.request_id, self.tool = request_id, tool
         super().__init__(
-            f"request_id {_shown(request_id)} was used before for another call (of {tool}); "
-            "repeat that call with the same arguments, or choose a new request_id"
+            f"request_id {_shown(request_id)} was used before for another call (of {tool}); repeat that one unchanged, "
+            "or choose a new request_id"
         )
 
 
@@ -111,19 +120,25 @@ class NotFound(ThreadstoreError):
 
 
 class ThreadNotFound(NotFound):
-    def __init__(self, reference: str) -> None:
-        self.reference = reference
-        super().__init__(
-            f"no rollout found for thread id {_named(reference)}: no thread of this home has that id, prefix or name; "
-            "look it up with thread_list (archived=true for archived ones) or thread_search"
+    """`alike` are names of threads that may have been meant."""
+
+    def __init__(self, reference: str, alike: Sequence[str] = ()) -> None:
+        self.reference, self.alike = reference, tuple(alike)
+        meant = (
+            f"; like it: {', '.join(_shown(name[:_NAME_CHARS], _NAME_CHARS) for name in self.alike[:2])}"
+            if alike
+            else ""
         )
+        search = "thread_list" if alike else "thread_list (archived=true for archived ones)"
+        reason = "" if alike else ": none has that id, beginning of an id or name"
+        super().__init__(f"no thread found for {_named(reference)}{reason}{meant}; look it up with {search}")
 
 
 class ArchivedThreadNotFound(NotFound):
     def __init__(self, thread_id: str) -> None:
         self.thread_id = thread_id
         super().__init__(
-            f"no archived rollout found for thread id {thread_id}: the thread is not archived; "
+            f"no archived thread found for {thread_id}: it is not archived; "
             "thread_list with archived=true shows what is"
         )
 
@@ -132,8 +147,7 @@ class TurnNotFound(NotFound):
     def __init__(self, turn_id: str, thread_id: str) -> None:
         self.turn_id, self.thread_id = turn_id, thread_id
         super().__init__(
-            f"turn not found: {_named(turn_id)} is not a turn of thread {thread_id}; "
-            "thread_read with include_turns lists their ids"
+            f"turn not found: {_named(turn_id)} is not a turn of thread {thread_id}; thread_read shows their ids"
         )
 
 
@@ -153,7 +167,7 @@ class NotMaterialized(WrongState):
         lead = (
             f"thread {thread_id} is not materialized yet; include_turns is unavailable before first user message"
             if verb == "include_turns"
-            else f"no rollout found for thread id {thread_id}: it is started but not materialized yet"
+            else f"thread {thread_id} has no file yet: it is started, but has no message"
         )
         super().__init__(f"{lead}; call turn_start with its first user message, then repeat")
 
@@ -202,8 +216,8 @@ class TurnsRunning(WrongState):
     def __init__(self, thread_ids: Sequence[str]) -> None:
         self.thread_ids = tuple(thread_ids)
         super().__init__(
-            f"a turn is running in {', '.join(self.thread_ids)}, so nothing was moved; wait for turn_complete, "
-            "or call again with interrupt_running=true to interrupt them"
+            f"a turn is running in {_some(self.thread_ids)}, so nothing was moved; wait for turn_complete, or call "
+            "again with interrupt_running=true"
         )
 
 
@@ -211,8 +225,8 @@ class PaginatedHistory(WrongState):
     def __init__(self, thread_id: str, reason: str) -> None:
         self.thread_id, self.reason = thread_id, reason
         super().__init__(
-            f"thread {thread_id} has a paginated history, and Codex keeps the git info of such a thread only in "
-            f"its own database ({reason}); set it in Codex, or call thread_fork with this id and set it on the copy"
+            f"thread {thread_id} has a paginated history, of which Codex's database alone keeps git info "
+            f"({_clip(reason, 60)}); set it in Codex, or on a copy by thread_fork"
         )
 
 
@@ -220,8 +234,8 @@ class UnknownHistoryMode(WrongState):
     def __init__(self, thread_id: str, mode: str) -> None:
         self.thread_id, self.mode = thread_id, mode
         super().__init__(
-            f"thread {thread_id} has history mode {_shown(mode)}, which this server does not write; "
-            "call thread_fork with this id and go on in the copy"
+            f"thread {thread_id} has history mode {_shown(mode)}, which this server does not write; thread_fork it and "
+            "go on in the copy"
         )
 
 
@@ -229,7 +243,7 @@ class CompressedRollout(WrongState):
     def __init__(self, thread_id: str) -> None:
         self.thread_id = thread_id
         super().__init__(
-            f"the rollout of thread {thread_id} is compressed and can't be appended to; "
+            f"the file of thread {thread_id} is compressed and can't be appended to; "
             "call thread_fork with this id and go on in the copy"
         )
 
@@ -240,8 +254,8 @@ class RolloutChanged(WrongState):
     def __init__(self, path: str, expected: int, found: int) -> None:
         self.path, self.expected, self.found = path, expected, found
         super().__init__(
-            f"`{path}` has {found} bytes where {expected} were expected, so nothing was written: another program has "
-            "written to it without the thread's lock; call thread_unsubscribe and thread_resume, and repeat the call"
+            f"`{_end_of(path)}` has {found} bytes, not {expected}: another program wrote to it, not this one; "
+            "thread_unsubscribe, thread_resume and repeat"
         )
 
 
@@ -255,8 +269,8 @@ class ForkedHistoryInUse(WrongState):
     def __init__(self, thread_id: str, forks: Sequence[str]) -> None:
         self.thread_id, self.forks = thread_id, tuple(forks)
         super().__init__(
-            f"cannot delete thread {thread_id}: forked history still references it ({', '.join(self.forks)}); "
-            "delete those forks first, or archive this thread instead"
+            f"cannot delete thread {thread_id}: forked history still references it ({_some(self.forks)}); delete those "
+            "first, or archive this thread instead"
         )
 
 
@@ -275,8 +289,8 @@ class ActiveWriter(ThreadstoreError):
     def __init__(self, thread_id: str, holder: str) -> None:
         self.thread_id, self.holder = thread_id, holder
         super().__init__(
-            f"thread {thread_id} already has an active writer: {holder}; close the thread there, "
-            "or call thread_fork with this id and go on in the copy"
+            f"thread {thread_id} already has an active writer: {_clip(holder, 90)}; close it there, or thread_fork it "
+            "and go on in the copy"
         )
 
 
@@ -311,34 +325,54 @@ class ConfirmationRequired(ThreadstoreError):
     they were not asked about (`added`)."""
 
     def __init__(
-        self, thread_id: str, given: str | None = None, *, declined: bool = False, added: Sequence[str] = ()
+        self,
+        thread_ids: Sequence[str],
+        given: Sequence[str] | None = None,
+        *,
+        declined: bool = False,
+        added: Sequence[str] = (),
     ) -> None:
-        self.thread_id, self.given, self.declined, self.added = thread_id, given, declined, tuple(added)
+        self.thread_ids, self.given = tuple(thread_ids), None if given is None else tuple(given)
+        self.declined, self.added = declined, tuple(added)
+        which = f"{'thread' if len(thread_ids) == 1 else 'threads'} {_some(self.thread_ids)}"
         if declined:
             sentence = (
-                f"a person was asked whether to delete thread {thread_id} and did not say yes, so nothing was deleted; "
-                "that is final: do not call again for it. thread_archive puts a thread away and can be undone"
+                f"a person was asked whether to delete {which} and did not say yes, so nothing was deleted; "
+                "that is final: do not call again, but offer thread_archive"
             )
         elif added:
             sentence = (
-                f"thread {thread_id} has more sub-agents now than when the deletion was agreed to "
-                f"({', '.join(self.added)}), so nothing was deleted; call again to confirm all of them"
+                f"{which} to delete: more sub-agents now than when the deletion was agreed to "
+                f"({_some(self.added)}), so nothing was deleted; call again to confirm all"
             )
         else:
             sentence = (
-                f"deleting thread {thread_id} can't be undone and needs a confirmation, but "
-                f"{'nothing' if given is None else _shown(given)} was given; "
-                f"call again with confirm_thread_id={thread_id}, or use thread_archive"
+                f"deletion is for ever and needs a confirmation{self._not_confirmed()}; pass {self.way_out}, "
+                "or use thread_archive"
             )
         super().__init__(sentence)
+
+    def _not_confirmed(self) -> str:
+        """Why what was given confirms nothing."""
+        if not self.given:
+            return ""
+        first, *others = self.given
+        return ", and other ids were given" if others else f", and {_shown(first, 24)} is another id"
+
+    @property
+    def way_out(self) -> str:
+        """The argument that confirms the deletion."""
+        if len(self.thread_ids) == 1:
+            return f"confirm_thread_id={self.thread_ids[0]}"
+        return f"confirm_thread_ids: all {len(self.thread_ids)} full ids, of {_some(self.thread_ids)}"
 
 
 class RequestInProgress(ThreadstoreError):
     def __init__(self, request_id: str, tool: str, since: str) -> None:
         self.request_id, self.tool, self.since = request_id, tool, since
         super().__init__(
-            f"the first call of {tool} with request_id {_shown(request_id)} is running since {since}; repeat "
-            "the call later to get its result"
+            f"the first call of {tool} with request_id {_shown(request_id)} is running since {since}; repeat it later "
+            "to get its result"
         )
 
 
@@ -346,9 +380,8 @@ class OutcomeUnknown(ThreadstoreError):
     def __init__(self, request_id: str, tool: str, since: str, look: str) -> None:
         self.request_id, self.tool, self.since, self.look = request_id, tool, since, look
         super().__init__(
-            f"a call of {tool} with request_id {_shown(request_id)} began at {since}, but its server ended before it "
-            f"recorded the outcome; it may or may not have been done, so it is not repeated; {look}; "
-            "if it was not done, call again with a new request_id"
+            f"{tool} {_shown(request_id, 12)} began at {since}; its outcome is unknown, as the server ended; {look}; "
+            "if not done, use a new request_id"
         )
 
 
@@ -366,22 +399,31 @@ class WriteFailed(StoreFailure):
     def __init__(self, what: str, reason: str) -> None:
         self.what, self.reason = what, reason
         super().__init__(
-            f"could not write {what}: {reason}; nothing of it was kept. Make room there, or make it writable, then "
-            "repeat the call"
+            f"could not write {_end_of(what)}: {_clip(reason, 80)}; nothing of it was kept. Make it writable or make "
+            "room, then repeat the call"
         )
 
 
 class DamagedRollout(StoreFailure):
     def __init__(self, path: str, reason: str, offset: int = 0) -> None:
         self.path, self.reason, self.offset = path, reason, offset
-        place = f"rollout at {_named(path)} {reason} (byte {offset})"
+        place = f"its file {_named(path)} {reason} (byte {offset})"
         super().__init__(f"failed to read thread: {place}; store_status tells more")
+
+    @classmethod
+    def gone(cls, path: str) -> DamagedRollout:
+        """No file is at the path any more: it was moved, as an archive does, or deleted."""
+        return cls(path, _GONE)
+
+    @property
+    def is_gone(self) -> bool:
+        return self.reason == _GONE
 
 
 class PathOutsideHome(StoreFailure):
     def __init__(self, path: str, folder: str) -> None:
         self.path, self.folder = path, folder
-        super().__init__(f"rollout path {_named(path)} must be in {folder} directory of the home; it was not touched")
+        super().__init__(f"the path {_named(path)} must be in {folder} directory of the home; it was not touched")
 
 
 class RolloutNameTaken(StoreFailure):
@@ -395,15 +437,15 @@ class NotStorable(StoreFailure):
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        super().__init__(f"the state DB can't store a value of a rollout: {reason}; store_status names the rollout")
+        super().__init__(f"the state DB can't store a value of a thread: {reason}; store_status names its file")
 
 
 class StateDamaged(StoreFailure):
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(
-            f"the state DB {path} is damaged: {reason}; no thread is lost, since the rollouts hold them. It is set "
-            "aside and rebuilt now, and the files answer meanwhile: repeat the call"
+            f"the state DB {_end_of(path, 60)} is damaged: {_clip(reason, 50)}; no thread is lost. It is rebuilt from "
+            "the files of the threads now, and they answer meanwhile: repeat the call"
         )
 
 
@@ -412,9 +454,24 @@ def _named(text: str) -> str:
     return text if _WORD.fullmatch(text) else _shown(text)
 
 
-def _clip(text: str, limit: int = 120) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
+def _clip(text: str, limit: int = 40) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}…({len(text)})"
 
 
-def _shown(value: object) -> str:
-    return _clip(repr(value))
+def _shown(value: object, limit: int = 40) -> str:
+    return _clip(repr(value), limit)
+
+
+def _end_of(path: str, limit: int = 90) -> str:
+    return path if len(path) <= limit else f"…{path[-limit:]}"
+
+
+def _some(ids: Sequence[str]) -> str:
+    """One id, or the first of several, each by its beginning, and how many more there are."""
+    if len(ids) == 1:
+        return ids[0]
+    shown = 13
+    while len({one[:shown] for one in ids}) < len(set(ids)):
+        shown += 1
+    more = f" and {len(ids) - 2} more" if len(ids) > 2 else ""
+    return ", ".join(one[:shown] for one in ids[:2]) + more

@@ -1,4 +1,4 @@
-"""Replaces base64, in which tools answer pictures, sounds and other bytes, by a short note."""
+"""Replaces base64 text (the pictures, sounds and other bytes that tools return) with a short note."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any, cast
 from mcp_server.codex.fields import text_of
 from mcp_server.models.value import Json
 
-# A shorter run costs nothing to index, and may be a key or a hash that somebody looks for.
+# A shorter run costs little to index, and may be a key or a hash that somebody searches for.
 _RUN_CHARS = 512
 _DATA_URL_CHARS = 64
 _DIGITS = "[A-Za-z0-9+/_-]"
 _data_url = re.compile(rf"data:([\w.+-]*/?[\w.+-]*)[\w;=.+-]*;base64,({_DIGITS}{{{_DATA_URL_CHARS},}}+={{0,2}})")
 _mime_type = re.compile(r"[\w.+-]{1,64}/[\w.+-]{1,64}")
-_LINE_END = r"(?:\r?\n|\\n)"  # the last: in JSON within a text
+_LINE_END = r"(?:\r?\n|\\n)"  # the last form: an escaped newline in JSON inside a text
 _run = re.compile(rf"{_DIGITS}{{{_RUN_CHARS},}}+={{0,2}}|(?:{_DIGITS}{{60,76}}{_LINE_END}){{6,}}+{_DIGITS}*={{0,2}}")
-# A run covers one of every _STRIDE characters and those behind it. To look at these places is 50 times as fast as to
-# search for a run.
+# Divide the text into blocks of _STRIDE characters: every run contains nearly all of some block. Testing the blocks is
+# 50 times as fast as searching the text for a run.
 _STRIDE = _RUN_CHARS // 2
 _inside_run = re.compile(rf"(?:{_DIGITS}|[\r\n\\=]){{{_STRIDE - 2}}}")
 _base64 = re.compile(rf"(?:{_DIGITS}|\s)+={{0,2}}\s*")
@@ -45,7 +45,7 @@ def without_base64(value: Any) -> Any:
 
 
 def left_out(kind: str, chars: int) -> str:
-    """The note for so many characters of base64."""
+    """The note that replaces `chars` characters of base64."""
     return f"[{kind}, {_size(chars * 3 // 4)}, left out]"
 
 

@@ -29,7 +29,7 @@ AWAIT_OUTPUT = ("function_call", "custom_tool_call", "local_shell_call", "tool_s
 _CALLS = (*AWAIT_OUTPUT, "web_search_call", "image_generation_call")
 
 UNNAMED_SEARCH = "tool-search-"
-"""The ids that we give to tool searches of the provider begin so: neither call nor output has an id of its own."""
+"""Prefix of the ids that we give to the provider's tool searches: neither their call nor their output records an id."""
 
 _HOOK_PROMPT = re.compile(r'<hook_prompt hook_run_id="([^"]*)">(.*)</hook_prompt>', re.DOTALL)
 _USER_SHELL = re.compile(
@@ -45,8 +45,8 @@ _REPORT = re.compile(
 
 
 def call_of(payload: Json, line: int) -> Item | None:
-    """The item of a response item that is a call, None for any other. It is in progress if its output is a line of its
-    own. The number of the `line` serves as id where Codex records none, as of searches."""
+    """The item for a response item that is a call; None for any other. It is in progress if a later line holds its
+    output. Where Codex records no id (searches), the number of the `line` makes one."""
     kind = payload.get("type")
     if kind not in _CALLS:
         return None
@@ -109,8 +109,8 @@ def turn_id_of(payload: Json) -> str | None:
 
 
 def twin_key(item: Item) -> str | None:
-    """What a search, or a command of the user, has in common with the item of the event that records the same under
-    another id. None for all other items, whose ids are the same."""
+    """A key that both records of one action share. An event and the model's history may record a search, or a command
+    of the user, under different ids. None for all other items: both records have the same id."""
     if item.type == "webSearch":
         return repr(item.get("action") or item.get("query"))
     return "!" if item.is_users_command else None
@@ -142,8 +142,8 @@ def _found_tools(payload: Json) -> Json:
 
 
 def _command_output(output: Any) -> Json:
-    """The fields of a command that its output records. It is JSON with metadata (2025), a report with head lines, or
-    the bare output."""
+    """The fields that a command's output records. The output is JSON with metadata (2025), a report with header lines,
+    or bare text."""
     report = decoded_or_text(output)
     metadata = mapping_of(report, "metadata")
     text = text_of(report, "output") or text_of(report, "content")
@@ -166,7 +166,7 @@ def _command_output(output: Any) -> Json:
 
 
 def user_shell(payload: Json, item_id: str) -> Item | None:
-    """The command that a user ran from the prompt (`!ls`). Codex tells the model of it in the user's role."""
+    """The command that a user ran from the prompt (`!ls`). Codex tells the model in a message with the user's role."""
     match = _USER_SHELL.fullmatch(message_text(payload).strip()) if payload.get("role") == "user" else None
     if match is None:
         return None

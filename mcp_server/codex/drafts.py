@@ -10,6 +10,7 @@ from itertools import count
 
 from mcp_server.codex.fields import int_of
 from mcp_server.models.history import Chunk, ParserState
+from mcp_server.models.tokens import TokenCount
 from mcp_server.models.turn import Item, Turn, TurnError, TurnStatus
 from mcp_server.models.value import Json
 
@@ -28,8 +29,8 @@ class Draft:
     - `without_event`: those of them that no event has recorded so far, only the model's history;
     - `stand_ins`: messages among the latter. They go as soon as an event records a message (`has_event_messages`).
 
-    A search, and a command of the user, may be recorded twice with different ids. `twins` counts, for each such item,
-    how much oftener events have recorded it than the model's history.
+    A search, and a command of the user, may be recorded twice with different ids. For each such item, `twins` counts
+    the records by events minus those by the model's history.
 
     A parser can begin at each of the `chunks`, unless the turn `has_duplicate_ids`: what became of an id depends on the
     items before it. `line_spans` has, by key, the bytes `(start, end)` of the last line of an item.
@@ -46,6 +47,7 @@ class Draft:
     completed_at: int | None = None
     duration_ms: int | None = None
     compacted: bool = False
+    tokens: TokenCount | None = None
     items: dict[str | int, Item] = field(default_factory=dict[str | int, Item])
     uncounted: set[str | int] = field(default_factory=set[str | int])
     without_event: set[str | int] = field(default_factory=set[str | int])
@@ -76,10 +78,12 @@ class Draft:
         self.line_spans, self.item_ids, self.twins = {}, set(), Counter()
 
     def drop_finished_items(self, unfinished: Collection[str | int]) -> None:
-        """Free the memory of all items but the last and the unfinished ones. Their types and ids stay."""
+        """Free the memory of all items but the last, the last message and the unfinished ones. Their types and ids
+        stay."""
         last = next(reversed(self.items), None)
+        answer = next((key for key, item in reversed(self.items.items()) if item.type == "agentMessage"), None)
         for key, item in self.items.items():
-            if key != last and key not in unfinished:
+            if key not in (last, answer) and key not in unfinished:
                 self.items[key] = Item(type=item.type, id=item.id)
 
     def remove(self, key: str | int) -> None:
@@ -124,7 +128,7 @@ def _placeholder(kind: str) -> Item:
 
 
 def unused_id(item_id: str, taken: Collection[str]) -> str:
-    """The id, with a number behind it if it is taken. Clients page by item id, and a recorded id may look like a
+    """The id, with a number appended if it is taken. Clients page by item id, and a recorded id may look like a
     synthetic one of the same turn."""
     if item_id not in taken:
         return item_id

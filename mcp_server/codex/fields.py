@@ -12,23 +12,23 @@ from mcp_server.models.value import Json
 
 
 def text_of(value: Any, *path: str) -> str | None:
-    found = value_at(value, path)
+    found = value_at(value, path) if path else value
     return found if isinstance(found, str) else None
 
 
 def int_of(value: Any, *path: str) -> int | None:
     """An integer of at most 64 bits; a longer one is damage."""
-    found = value_at(value, path)
+    found = value_at(value, path) if path else value
     return found if isinstance(found, int) and not isinstance(found, bool) and is_int64(found) else None
 
 
 def mapping_of(value: Any, *path: str) -> Json:
-    found = value_at(value, path)
+    found = value_at(value, path) if path else value
     return found if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
 def list_of(value: Any, *path: str) -> list[Any]:
-    found = value_at(value, path)
+    found = value_at(value, path) if path else value
     return found if isinstance(found, list) else []  # pyright: ignore[reportUnknownVariableType]
 
 

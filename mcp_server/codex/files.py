@@ -1,4 +1,4 @@
-"""What is known of a rollout file: from the listing of its folder, and from its lines."""
+"""What is known about a rollout file: from the listing of its folder, and from its lines."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import structs
 
+from mcp_server.codex.bounds import ReadingBounds
 from mcp_server.codex.file_rank import rank_of
 from mcp_server.codex.paths import is_archived, is_text, rollout_id_of, thread_id_of
 from mcp_server.models.thread import FileStamp, StoredThread
 
-MAX_BAD_LINES = 1_000
 NO_VERSION = FileStamp(0, 0)
 
 
 class RolloutRef(msgspec.Struct, frozen=True, gc=False):
-    """A rollout: where it is, and in which version. Only a home looks into either; others hand it back."""
+    """A rollout: where it is, and in which version. Only a home interprets these; others pass it back."""
 
     path: str
     stamp: FileStamp = NO_VERSION
@@ -64,14 +64,13 @@ def with_rollout(thread: StoredThread, rollout: RolloutRef) -> StoredThread:
 
 
 def current_first(files: Iterable[RolloutRef], thread_id: str | None = None) -> list[RolloutRef]:
-    """The files of one thread by rank, the current one first. Without an id, each file counts for the thread that its
-    name tells."""
+    """The files of one thread by rank, the current one first. Without an id, each file ranks for the id in its name."""
     return sorted(files, key=lambda file: rank_of(file.path, thread_id or file.thread_id or ""))
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line or a file that was skipped: where, and why. `transient`: the system failed, and a repeated try may not."""
+    """A line or a file that was skipped: where, and why. `transient`: the system failed, so another try may succeed."""
 
     path: str
     offset: int
@@ -79,12 +78,12 @@ class BadLine:
     transient: bool = False
 
 
-def add_bad_line(bad: list[BadLine], line: BadLine) -> None:
-    """Add a line to the bad lines of a file. Behind the first `MAX_BAD_LINES` one entry stands for all others."""
-    if len(bad) < MAX_BAD_LINES:
+def add_bad_line(bad: list[BadLine], line: BadLine, bounds: ReadingBounds) -> None:
+    """Add a line to the bad lines of a file. After `bounds.bad_lines` of them, one more stands for the rest."""
+    if len(bad) < bounds.bad_lines:
         bad.append(line)
-    elif len(bad) == MAX_BAD_LINES:
-        bad.append(BadLine(line.path, line.offset, "and more lines behind it can't be used either"))
+    elif len(bad) == bounds.bad_lines:
+        bad.append(BadLine(line.path, line.offset, "and more lines after it can't be used either"))
 
 
 @dataclass(frozen=True, slots=True)

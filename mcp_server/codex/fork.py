@@ -1,7 +1,7 @@
 """Copies histories from one rollout to another, and translates between the two forms of histories.
 
 A legacy history has an event of its own for each kind of message. A paginated one numbers all lines and records each
-item as `item_completed`; of these, a reader of legacy histories shows only plans and passes over the others.
+item as `item_completed`. Of these items, a reader of legacy histories shows only plans and skips the rest.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ _CLOSING = ("task_complete", "turn_complete", "turn_aborted")
 
 @dataclass
 class HistoryCopy:
-    """What a legacy fork copies of its source; it stands between the fork's own session metadata and its settings.
+    """Makes the part of a legacy fork that is copied from its source: the lines between the fork's own session metadata
+    and its settings.
 
-    It takes the source's lines in order, from the first of the history (that of a paginated fork begins with what it
-    borrows). It copies all, or up to the end of `last_turn_id`, or up to the start of `before_turn_id`. As in Codex,
-    every line gets the fork's time, the source's session metadata is copied too, and a turn that is open at the end is
-    closed as interrupted. An `old` source, of before September 2025, has no events; the copy gets events for messages.
+    Feed it the source's lines in order, from the first line of the history (for a paginated source, from what that
+    borrows). It copies everything, or up to the end of `last_turn_id`, or up to the start of `before_turn_id`. As in
+    Codex, every copied line gets the fork's time, the source's session metadata is copied too, and a turn that is open
+    at the end is closed as interrupted. An `old` source, from before September 2025, has no events; the copy gets
+    events for its messages.
     """
 
     source_id: str
@@ -50,7 +52,7 @@ class HistoryCopy:
         self._stamp = rfc3339(self.now_ms)
 
     def feed(self, line: RolloutLine) -> list[RolloutLine]:
-        """The copies of a line: none behind the bound, several if the translation needs them."""
+        """The copies of a line: none after the end of the copy, several if the translation needs them."""
         if self.done:
             return []
         opened = self._opened_by(line)
@@ -92,8 +94,8 @@ class HistoryCopy:
                 return turn_id
             case _:
                 pass
-        # Before Codex marked turns, each user message began one, named by the number of its line. In a history without
-        # events, a user message of the model's history does.
+        # Before Codex marked turns, each user message began a turn, named after the number of its line. In a history
+        # without events, a user message in the model's history begins one.
         bare = not self._has_events and line.type == "response_item" and bool(said_by_user(line.payload))
         return f"rollout-{self._count}" if self._open is None and (user_event or bare) else None
 
@@ -211,7 +213,7 @@ def _legacy_meta(payload: Json) -> Json:
 
 
 def _user_inputs(item: Json) -> list[Json]:
-    """The content of a recorded UserMessage in the form of the wire."""
+    """The content of a recorded UserMessage in wire form."""
     found: list[Json] = []
     for part in mappings_of(item, "content"):
         match part:

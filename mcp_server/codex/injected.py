@@ -12,7 +12,7 @@ from mcp_server.codex.lines import RolloutLine
 from mcp_server.codex.parser import TurnBuilder
 
 _TURN_STARTS = ("task_started", "turn_started")
-# What Codex itself tells the model about its environment.
+# Messages in which Codex itself describes the environment to the model.
 _ENVIRONMENT = re.compile(r"\s*(?:<(\w+)>.*</\1>|# AGENTS\.md instructions)", re.DOTALL)
 
 
@@ -25,10 +25,11 @@ class InjectedMessage(NamedTuple):
 
 
 class InjectedMessages:
-    """Finds them in the lines of one history, in order.
+    """Finds injected messages in the lines of one history, in order.
 
-    Before Codex marked turns, all messages came without a turn, but events record them. So messages before the first
-    mark of a turn are held back until that mark, or such an event, comes.
+    Old versions of Codex did not mark turns: then every message lies outside a turn, and events record it. So messages
+    before the first turn mark are held back. If a mark comes, they were injected; if such an event comes, they
+    were not.
     """
 
     def __init__(self, builder: TurnBuilder) -> None:
@@ -37,7 +38,7 @@ class InjectedMessages:
         self._marked: bool | None = None
 
     def take(self, line: RolloutLine, start: int, end: int) -> list[InjectedMessage]:
-        """The messages that this line adds. The builder has taken the line before."""
+        """The injected messages that this line reveals. Feed the line to the builder first."""
         if self._marked is None and line.event is not None:
             if line.event in _TURN_STARTS:
                 self._marked = True
@@ -55,7 +56,7 @@ class InjectedMessages:
         return found
 
     def rest(self) -> list[InjectedMessage]:
-        """The messages that are held back, at the end of the lines."""
+        """The messages that are still held back. Call it after the last line."""
         early, self._early = self._early, []
         return early
 

@@ -12,20 +12,15 @@ from typing import Any
 
 import msgspec
 
+from mcp_server.codex.bounds import BOUNDS, ReadingBounds
 from mcp_server.codex.fields import mapping_of
 from mcp_server.codex.old_rollout import in_current_form
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.value import Json
 
 MAX_DEPTH = 100
-"""How deep a payload may be nested. Codex reads no line that is nested deeper than 128. An answer nests a payload a
-little deeper, and clients have bounds, too."""
-
-MAX_LINE_BYTES = 64 << 20
-"""How long a line may be. A longer one is not read into memory. Images make lines of some 20 MB."""
-
-# A value of three characters takes up to 80 bytes in memory. Lines of up to _MANY_VALUES_BYTES may hold any number.
-_MANY_VALUES, _MANY_VALUES_BYTES = 4_000_000, 8 << 20
+"""How deep a payload may be nested. Codex reads lines nested up to 128 levels. Our bound is lower, since an answer
+nests the payload a little deeper, and clients have bounds, too."""
 
 
 class RolloutLine(msgspec.Struct, frozen=True):
@@ -45,7 +40,7 @@ class RolloutLine(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class RawLine:
     """One undecoded line and its byte offset. `whole` is False for an unfinished last line. Of a line that is longer
-    than `MAX_LINE_BYTES`, `data` holds only the end; `cut` is how many bytes come before."""
+    than the bound, `data` holds only the end; `cut` is how many bytes come before."""
 
     offset: int
     data: bytes
@@ -54,7 +49,7 @@ class RawLine:
 
     @property
     def end(self) -> int:
-        """The offset behind its newline."""
+        """The offset after its newline."""
         return self.offset + self.cut + len(self.data) + (1 if self.whole else 0)
 
 
@@ -91,15 +86,15 @@ class MalformedLine(ValueError):
     """A line that is no JSON object of a rollout's shape. The text says why."""
 
 
-def decode_line(data: bytes) -> RolloutLine:
+def decode_line(data: bytes, bounds: ReadingBounds = BOUNDS) -> RolloutLine:
     """Decode one line. It may begin with a byte order mark, which editors put at the start of a file.
 
     Raises:
-        MalformedLine: not JSON, not UTF-8, nested deeper than `MAX_DEPTH`, or neither a line of today (with `type` and
-            `payload`) nor one of an old rollout.
+        MalformedLine: not JSON, not UTF-8, nested deeper than `MAX_DEPTH`, with too many values, or neither a line in
+            today's form (with `type` and `payload`) nor one of an old rollout.
     """
     data = data.removeprefix(BOM)
-    check_values(data)
+    check_values(data, bounds)
     try:
         line = _decoder.decode(data)
     except msgspec.ValidationError as error:
@@ -115,14 +110,14 @@ def decode_line(data: bytes) -> RolloutLine:
     return line
 
 
-def check_values(data: bytes) -> None:
+def check_values(data: bytes, bounds: ReadingBounds) -> None:
     """Raise MalformedLine if a JSON text holds so many values that they would take many times its length in memory."""
-    if len(data) > _MANY_VALUES_BYTES and sum(map(data.count, (b",", b"[", b"{"))) > _MANY_VALUES:
-        raise MalformedLine(f"JSON holds more than {_MANY_VALUES} values")
+    if len(data) > bounds.uncounted_bytes and sum(map(data.count, (b",", b"[", b"{"))) > bounds.values:
+        raise MalformedLine(f"JSON holds more than {bounds.values} values")
 
 
 def _old(data: bytes) -> RolloutLine | None:
-    """A line of an old rollout, in the form of today."""
+    """A line of an old rollout, in today's form."""
     try:
         fields = in_current_form(msgspec.json.decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -130,15 +125,15 @@ def _old(data: bytes) -> RolloutLine | None:
     return fields and RolloutLine(*fields)
 
 
-def decode_raw(raw: RawLine) -> RolloutLine:
+def decode_raw(raw: RawLine, bounds: ReadingBounds = BOUNDS) -> RolloutLine:
     """`decode_line` of a line as it was read.
 
     Raises:
-        MalformedLine: as `decode_line`, or longer than `MAX_LINE_BYTES`.
+        MalformedLine: as `decode_line`, or longer than the bound.
     """
-    if raw.cut or len(raw.data) > MAX_LINE_BYTES:
-        raise MalformedLine(f"the line is longer than {MAX_LINE_BYTES >> 20} MB")
-    return decode_line(raw.data)
+    if raw.cut or len(raw.data) > bounds.line_bytes:
+        raise MalformedLine(f"the line is longer than {bounds.line_bytes >> 20} MB")
+    return decode_line(raw.data, bounds)
 
 
 def decode_value(text: str) -> Any:
@@ -159,7 +154,7 @@ def decode_value(text: str) -> Any:
 
 
 def decoded_or_text(written: Any) -> Any:
-    """The value of a JSON text. What is no text, or doesn't decode, is returned as it is."""
+    """The value of a JSON text. Anything that is no text, or doesn't decode, is returned unchanged."""
     if not isinstance(written, str):
         return written
     try:
@@ -182,15 +177,15 @@ def _too_deep() -> MalformedLine:
     return MalformedLine(f"JSON is nested deeper than {MAX_DEPTH} levels")
 
 
-def decode_first(raw: RawLine, problems: list[str]) -> RolloutLine:
-    """Decode the line that tells what a file is. Bytes that are no UTF-8 are replaced, and a timestamp or an ordinal of
-    another type counts as missing. This is added to the `problems`.
+def decode_first(raw: RawLine, problems: list[str], bounds: ReadingBounds = BOUNDS) -> RolloutLine:
+    """Decode the first line of a file, which says what the file is, tolerantly: bytes that are no UTF-8 are replaced,
+    and a timestamp or an ordinal of a wrong type counts as missing. What was wrong is added to `problems`.
 
     Raises:
-        MalformedLine: for any other reason of `decode_raw`.
+        MalformedLine: as `decode_raw`, for any other reason.
     """
     try:
-        return decode_raw(raw)
+        return decode_raw(raw, bounds)
     except MalformedLine as error:
         if raw.cut:
             raise
@@ -210,7 +205,7 @@ def decode_first(raw: RawLine, problems: list[str]) -> RolloutLine:
 
 def decode_meta(payload: Json, problems: list[str] | None = None) -> SessionMeta:
     """Read the payload of a `session_meta` line. A field that is null, or of a type that no version of Codex writes,
-    counts as missing. The latter is added to the `problems`.
+    counts as missing. A wrong type is added to `problems`.
 
     Raises:
         MalformedLine: `id` is missing or no text.
@@ -247,7 +242,7 @@ def split_lines(data: bytes, offset: int = 0) -> list[RawLine]:
 
 
 def encode_line(line: RolloutLine) -> bytes:
-    """The bytes of a line: compact JSON and a newline. `ordinal` is written only in histories that count lines."""
+    """The bytes of a line: compact JSON and a newline. `ordinal` is written only if the history numbers its lines."""
     record: Json = {"timestamp": line.timestamp}
     if line.ordinal is not None:
         record["ordinal"] = line.ordinal

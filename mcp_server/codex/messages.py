@@ -15,7 +15,7 @@ from mcp_server.models.value import Json
 
 REQUEST_MARKER = "## My request for Codex:"
 
-# The tags in which Codex wraps what it adds have names of several words, or one of these; people hardly use such tags.
+# Codex wraps what it adds in tags, whose names have several words or are one of these two. People hardly use such tags.
 _TAGGED = r"<(?P<tag>[a-z]+[_ ][a-z_ ]+|skill|tools)\b[^>]*>.*</(?P=tag)>"
 _INJECTED = re.compile(rf"\s*(?:{_TAGGED}|# AGENTS\.md instructions.*</INSTRUCTIONS>)\s*", re.DOTALL | re.IGNORECASE)
 _IMAGE_TAG = re.compile(r"\s*(?:<image\b[^>]*>|</image>)\s*")
@@ -37,9 +37,9 @@ def message_text(payload: Json) -> str:
 
 
 def said_by_user(payload: Json) -> list[Json]:
-    """What the user said in a response item, as parts in the form of the wire, such as
-    `{"type": "text", "text": ..., "text_elements": []}`. Empty if Codex added all of it, or if it is no message of the
-    user's role."""
+    """What the user said in a response item, as parts in wire form, such as
+    `{"type": "text", "text": ..., "text_elements": []}`. Empty if Codex added all of it, or if the item is no message
+    with the user's role."""
     if payload.get("type") != "message" or payload.get("role") != "user":
         return []
     return [said for part in parts_of(payload) if (said := _user_input(part)) is not None]
@@ -64,8 +64,8 @@ def recorded_cwd(payload: Json) -> str:
 
 
 def preview_of(text: str, images: bool) -> str:
-    """The preview of a thread whose first user message this is: the text behind the marker that editors put before the
-    request, or all of it. `[Image]` for a message of images alone."""
+    """The preview of a thread whose first user message this is: the text after the marker that editors put before the
+    request, else all of it. `[Image]` for a message of images alone."""
     _, marker, request = text.partition(REQUEST_MARKER)
     return (request if marker else text).strip() or ("[Image]" if images else "")
 

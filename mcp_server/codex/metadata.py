@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 
+from mcp_server.codex.bounds import ReadingBounds
 from mcp_server.codex.fields import mapping_of, mappings_of, part_texts, text_of
 from mcp_server.codex.files import BadLine, RolloutRef, add_bad_line
+from mcp_server.codex.last_turn import COMPLETIONS, ENDS, LastTurnReader
 from mcp_server.codex.lines import (
     MalformedLine,
     RawLine,
@@ -28,7 +30,7 @@ from mcp_server.models.value import Json
 
 _SPAWN = ("subagent", "thread_spawn")
 _TURN_STARTS = {b"task_started", b"turn_started"}
-_EVENTS = _TURN_STARTS | {b"user_message", b"thread_settings_applied", b"thread_name_updated"}
+_EVENTS = _TURN_STARTS | {b"user_message", b"thread_settings_applied", b"thread_name_updated", b"thread_rolled_back"}
 _head = re.compile(
     rb'\s*\{\s*"timestamp"\s*:\s*"[^"]*"\s*,\s*(?:"ordinal"\s*:\s*\d+\s*,\s*)?"type"\s*:\s*"(\w+)"\s*,'
     rb'\s*"payload"\s*:\s*\{\s*(?:"type"\s*:\s*"(\w+)")?'
@@ -37,7 +39,10 @@ _head = re.compile(
 
 def may_hold_metadata(data: bytes) -> bool:
     """Whether a line could hold metadata. A line in another layout than Codex's could."""
-    match = _head.match(data)
+    return _may_hold_metadata(_head.match(data), data)
+
+
+def _may_hold_metadata(match: re.Match[bytes] | None, data: bytes) -> bool:
     if match is None:
         return True
     kind, event = match.groups()
@@ -56,8 +61,8 @@ class MetadataBuilder:
     """Takes the lines of one rollout, in order. Lines in the middle may be left out. `recorded` are the settings that
     were recorded last, in the form of `Settings`."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, bounds: ReadingBounds) -> None:
+        self.path, self._bounds = path, bounds
         self.preview = ""
         self.name: str | None = None
         self.git: GitInfo | None = None
@@ -66,6 +71,7 @@ class MetadataBuilder:
         self.turn_started_ms: int | None = None
         self.last_message_ms: int | None = None
         self.bad_lines = list[BadLine]()
+        self._last_turn = LastTurnReader()
         self._identity: tuple[SessionMeta, str] | None = None
 
     @property
@@ -77,7 +83,7 @@ class MetadataBuilder:
         """The session metadata, and the thread id in its usual form.
 
         Raises:
-            DamagedRollout: no line that could be read has come.
+            DamagedRollout: none of the lines taken so far can be read.
         """
         if self._identity is None:
             raise DamagedRollout(self.path, "is empty" if not self.bad_lines else "holds no readable line")
@@ -85,7 +91,7 @@ class MetadataBuilder:
 
     @property
     def is_bare(self) -> bool:
-        """Whether the rollout is of before September 2025."""
+        """Whether the rollout is from before September 2025."""
         return self._identity is not None and self._identity[0].history_mode == BARE
 
     def take(self, batch: list[RawLine]) -> None:
@@ -94,15 +100,21 @@ class MetadataBuilder:
         Raises:
             DamagedRollout: the first line that can be read is no session metadata.
         """
+        bounds = self._bounds
         for raw in batch:
-            if self._identity is not None and not raw.cut and not may_hold_metadata(raw.data):
-                continue
+            if self._identity is not None and not raw.cut:
+                match = _head.match(raw.data)
+                if match is not None and match[1] == b"event_msg" and match[2] in ENDS and raw.whole:
+                    self._last_turn.end(raw, completes=match[2] in COMPLETIONS)
+                    continue
+                if not _may_hold_metadata(match, raw.data):
+                    continue
             problems: list[str] = []
             try:
-                line = decode_raw(raw) if self._identity else decode_first(raw, problems)
+                line = decode_raw(raw, bounds) if self._identity else decode_first(raw, problems, bounds)
             except MalformedLine as error:
                 if raw.whole or raw.cut:  # a torn last line is an unfinished write, not damage
-                    add_bad_line(self.bad_lines, BadLine(self.path, raw.offset, str(error)))
+                    add_bad_line(self.bad_lines, BadLine(self.path, raw.offset, str(error)), bounds)
                 continue
             if self._identity is None:
                 self._identity = self._begin(line, raw.offset, problems)
@@ -116,7 +128,7 @@ class MetadataBuilder:
         own settings come after those.
 
         Raises:
-            DamagedRollout: no line that could be read has come.
+            DamagedRollout: none of the lines taken so far can be read.
         """
         meta, thread_id = self.identity
         mtime_ms = file.stamp.mtime_ns // 1_000_000
@@ -149,10 +161,11 @@ class MetadataBuilder:
             git=self.git,
             recorded=base_recorded | self.recorded,
             attached_to_id=_attached_to(meta),
+            last_turn=self._last_turn.result(),
         )
 
     def _begin(self, line: RolloutLine, offset: int, problems: list[str]) -> tuple[SessionMeta, str]:
-        if line.type in ("response_item", "state") and not line.timestamp:  # a bare rollout that lost its first line
+        if line.type in ("response_item", "state") and not line.timestamp:  # an old rollout that lost its first line
             if (named := thread_id_of(self.path.rpartition("/")[2])) is None:
                 reason = "is in the format of before September 2025, and its name has no thread id"
                 raise DamagedRollout(self.path, reason, offset)
@@ -178,6 +191,11 @@ class MetadataBuilder:
                 self.recorded.update(_settings(mapping_of(payload, "thread_settings")))
             case _, "task_started" | "turn_started":
                 self.turn_started_ms = recorded_time_ms(line.timestamp) or self.turn_started_ms
+                self._last_turn.start(payload)
+            case _, "task_complete" | "turn_complete" | "turn_aborted":  # in another layout than Codex's
+                self._last_turn.end(line, completes=line.event != "turn_aborted")
+            case _, "thread_rolled_back" if self.identity[0].history_mode != "paginated":
+                self._last_turn.roll_back()
             case _, "thread_name_updated":
                 self.name = (text_of(payload, "thread_name") or "").strip() or self.name
             case "response_item", _ if self.is_bare:
@@ -212,6 +230,7 @@ class MetadataBuilder:
 
     def _user_message(self, line: RolloutLine, text: str, images: bool) -> None:
         self.last_message_ms = recorded_time_ms(line.timestamp) or self.last_message_ms
+        self._last_turn.message()
         if not self.preview:
             self.preview = preview_of(text, images)
 

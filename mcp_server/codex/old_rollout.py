@@ -1,4 +1,4 @@
-"""Rollouts of before September 2025, whose lines were bare response items, in the form of today.
+"""Translates rollouts from before September 2025, whose lines were bare response items, into today's form.
 
 The first line was the session: `{"id", "timestamp", "instructions"}`, with `git` from June on. Lines
 `{"record_type": "state"}` stood among the items. The TypeScript CLI kept the same in one JSON document:
@@ -33,7 +33,7 @@ _ITEMS = frozenset(
 )
 
 Fields = tuple[str, dict[str, Any], str]
-"""Type, payload and timestamp of a line of today."""
+"""Type, payload and timestamp of a line in today's form."""
 
 
 def in_current_form(value: Any) -> Fields | None:

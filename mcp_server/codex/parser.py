@@ -10,15 +10,14 @@ from collections.abc import Callable, Collection
 
 from mcp_server.codex import calls, messages
 from mcp_server.codex import items as shapes
+from mcp_server.codex.bounds import BOUNDS
 from mcp_server.codex.drafts import Draft, unused_id
 from mcp_server.codex.fields import int_of, text_of
 from mcp_server.codex.lines import RolloutLine
+from mcp_server.codex.tokens import token_count
 from mcp_server.models.history import Chunk, ParserState
 from mcp_server.models.turn import Item, Turn, TurnStatus
 from mcp_server.models.value import Json
-
-CHUNK_BYTES = 128 << 10
-"""A longer turn is cut into chunks of about this size, where it can be cut."""
 
 _MESSAGE_TYPES = ("userMessage", "agentMessage", "reasoning", "contextCompaction")
 _RECORDED_BY_EVENTS = ("UserMessage", "AgentMessage", "Reasoning", "ContextCompaction")
@@ -32,13 +31,19 @@ class TurnBuilder:
     unique in their turn, and across the thread where the rollout's are.
 
     To build a part of a thread, `begin` says where it begins. `foreign_ids` are ids of turns and calls that lie before;
-    lines that name them are passed over.
+    lines that name them are skipped. A turn longer than `chunk_bytes` is cut into chunks, where it can be cut.
     """
 
     def __init__(
-        self, *, paginated: bool = False, begin: ParserState | None = None, foreign_ids: Collection[str] = ()
+        self,
+        *,
+        paginated: bool = False,
+        begin: ParserState | None = None,
+        foreign_ids: Collection[str] = (),
+        chunk_bytes: int = BOUNDS.chunk_bytes,
     ) -> None:
         begin = begin or ParserState()
+        self._chunk_bytes = chunk_bytes
         self._paginated = paginated
         self._next_item = begin.item
         self._counted = begin.counted
@@ -57,15 +62,16 @@ class TurnBuilder:
             "turn_complete": self._complete,
             "turn_aborted": self._abort,
             "item_completed": self._item_completed,
+            "token_count": self._count_tokens,
         }
         self.done: list[Draft] = []
         """Turns that have ended, without those that were rolled back."""
         self.last_items: list[tuple[Draft, Item]] = []
         """The items that the last line added or changed, with their turns."""
         self.late: list[Draft] = []
-        """Turns to which later lines belong although their items were dropped."""
+        """Turns that further lines belonged to after their items had been dropped."""
         self.unknown_ids: set[str] = set()
-        """Ids of turns and calls that lines name and that lie before the beginning, if anywhere."""
+        """Ids of turns and calls that lines name but no line defined. If they exist, they lie before the beginning."""
         self.rolled_past = False
         """Whether turns that lie before the beginning were rolled back."""
 
@@ -90,7 +96,7 @@ class TurnBuilder:
     def _cut(self, draft: Draft) -> None:
         """Begin another chunk of the turn here if the last has become long and no call waits for its output."""
         last = draft.chunks[-1].start if draft.chunks else draft.begin.start
-        long_enough = draft.end - last >= CHUNK_BYTES and draft.explicit and draft.has_event_messages
+        long_enough = draft.end - last >= self._chunk_bytes and draft.explicit and draft.has_event_messages
         if long_enough and not any(waiting is draft for waiting in self._calls.values()):
             draft.chunks.append(Chunk(draft.end, self._lines, self._next_item, self._counted, len(draft.items)))
 
@@ -180,7 +186,7 @@ class TurnBuilder:
         return draft
 
     def _turn(self, payload: Json) -> Draft | None:
-        """The turn that a line names. The draft for a foreign id is thrown away."""
+        """The turn that a line names. For a foreign id it is a draft that nobody keeps."""
         turn_id = text_of(payload, "turn_id") or ""
         draft = self._by_id.get(turn_id)
         if draft is None and turn_id in self._foreign_ids:
@@ -224,13 +230,17 @@ class TurnBuilder:
         self._aborted = draft if draft is self._current else self._aborted
         self._end(draft)
 
+    def _count_tokens(self, payload: Json) -> None:
+        if self._current is not None:
+            self._current.tokens = token_count(payload) or self._current.tokens
+
     def _end(self, draft: Draft) -> None:
         if draft is self._current:
             draft.end = self._span[1]
             self._close()
 
     def _roll_back(self, payload: Json) -> None:
-        """Remove the last turns, and number on from what is left, as Codex does."""
+        """Remove the last turns. Numbering continues from what is left, as in Codex."""
         self._close()
         self._aborted = None
         removed = int_of(payload, "num_turns") or 0
@@ -305,8 +315,8 @@ class TurnBuilder:
         self._put(draft, call.id, call, uncounted=True, without_event=True)
 
     def _stand_in(self, item: Item, payload: Json) -> None:
-        """Add a message that no event has recorded so far. Between turns that events record it is not shown: Codex puts
-        there what it injects."""
+        """Add a message that no event has recorded so far. Where events record the turns, a message between turns
+        is not shown: Codex injects messages there."""
         draft = self._turn_of(payload)
         implicit = draft is not None and not (draft.explicit or draft.has_event_messages)
         if draft is None or (implicit and item.type == "userMessage" and draft.items):

@@ -37,7 +37,7 @@ _plain_path = re.compile(rf"({_part})(?:/{_part})+")
 def parse_id(text: object) -> str | None:
     """A UUID in lower case with hyphens, None for any other value.
 
-    It may be written in any form that Codex takes (seen on 0.171.0): with hyphens, without, and with hyphens behind
+    It may be written in any form that Codex takes (seen on 0.171.0): with hyphens, without, and with hyphens after
     `urn:uuid:` or in braces.
     """
     if not isinstance(text, str) or _any_form.fullmatch(text) is None:
@@ -67,8 +67,8 @@ def id_time_ms(thread_id: str) -> int | None:
 
 
 def recorded_time_ms(text: str) -> int | None:
-    """Unix milliseconds of a time in a rollout, None for any other text. It is in RFC 3339, or as in file names, which
-    Codex reads as UTC."""
+    """Unix milliseconds of a time in a rollout, None for any other text. It has the form of RFC 3339, or that of file
+    names, which Codex reads as UTC."""
     if _file_time.fullmatch(text):
         text = f"{text[:10]}T{text[11:].replace('-', ':')}"
     return parse_time(text)
@@ -87,7 +87,7 @@ def is_text(path: str) -> bool:
 
 
 def uncompressed(path: str) -> str:
-    """The path of the plain rollout that a compressed one holds; of another rollout its own."""
+    """The path without the suffix of a compressed rollout; any other path unchanged."""
     return path.removesuffix(".zst") if path.endswith(COMPRESSED) else path
 
 
@@ -109,7 +109,7 @@ def thread_id_of(name: str) -> str | None:
 
 
 def id_in(name: str) -> str | None:
-    """The thread id in a rollout's name, even if something stands behind it, such as sync tools add."""
+    """The thread id in a rollout's name, even if a suffix follows it, such as sync tools add."""
     if (thread_id := thread_id_of(name)) is not None:
         return thread_id
     match = _id.search(name)
@@ -171,7 +171,7 @@ def likely_folders(thread_id: str) -> list[str]:
 
 
 def is_before(folder: str, other: str) -> bool:
-    """Whether all days of a folder of a day, a month or a year come before another folder of a day."""
+    """Whether a date folder (of a year, a month or a day) holds only days before the day folder `other`."""
     return _date_folder.fullmatch(folder) is not None and folder < other[: len(folder)]
 
 
@@ -198,7 +198,7 @@ def archived_path(path: str) -> str:
 
 
 def active_path(path: str) -> str:
-    """The path outside the archive. The date in the name tells the folder (Codex).
+    """The path outside the archive. The folder follows from the date in the name (Codex).
 
     Raises:
         DamagedRollout: the name has no date.

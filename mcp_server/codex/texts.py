@@ -19,7 +19,9 @@ def searchable(item: Item) -> tuple[list[str], bool]:
     if item.type in _SAID:
         return _without_base64(item.get("text")), False
     # Items of tools have no base64 left (`calls`, `items`).
-    return (all_texts(item.fields), True) if item.type in _TOOLS else ([], False)
+    if item.type in _TOOLS:
+        return all_texts({name: value for name, value in item.fields.items() if name != "status"}), True
+    return [], False
 
 
 def _without_base64(said: Any) -> list[str]:

@@ -71,8 +71,8 @@ def session_meta(
     git: GitInfo | None = None,
     now_ms: int | None = None,
 ) -> RolloutLine:
-    """The first line. A sub-agent needs both `parent_thread_id` and a `spawn_source`: Codex shows the one and follows
-    the other. The line is written at `now_ms`, or at `created_at_ms` if that is None."""
+    """The first line. A sub-agent needs both `parent_thread_id`, which Codex shows, and a `spawn_source`, from which
+    it builds the tree. The line is written at `now_ms`, or at `created_at_ms` if that is None."""
     if isinstance(base_instructions, str):
         base_instructions = {"text": base_instructions, "provenance": {"type": "custom"}}
     payload = {
@@ -111,7 +111,7 @@ def settings_applied(thread_id: str, settings: Settings, now_ms: int) -> list[Ro
         "approval_policy": settings.approval_policy,
         "approvals_reviewer": "user",
         "permission_profile": permission_profile(settings.sandbox, settings.cwd),
-        # Ours: Codex skips it, and knows the sandbox by the profile alone.
+        # Our own field: Codex skips it, and reads the sandbox from the profile.
         "sandbox_policy": sandbox_to_rollout(settings.sandbox),
         "cwd": settings.cwd,
         "reasoning_effort": settings.reasoning_effort,
@@ -162,7 +162,7 @@ def turn_started(turn_id: str, root_turn_id: str, now_ms: int) -> list[RolloutLi
 def user_message(turn_id: str, content: Iterable[Json], now_ms: int) -> list[RolloutLine]:
     """A user's input: Codex's UserInput list of `text`, `image` and `localImage`. `NOT_RECORDED` parts are left out.
 
-    The file of a `localImage` is not read: the model gets its path, where Codex gives it the picture.
+    The file of a `localImage` is not read: the model gets its path. (Codex gives it the picture.)
     """
     parts = list(content)
     lines = [user_event(parts, now_ms)]
@@ -172,7 +172,7 @@ def user_message(turn_id: str, content: Iterable[Json], now_ms: int) -> list[Rol
 
 
 def user_event(parts: Iterable[Json], now_ms: int) -> RolloutLine:
-    """The event of a user's input. The texts are joined, and the byte ranges of their elements moved with them."""
+    """The event of a user's input. The texts are joined, and the byte ranges of their elements shifted to match."""
     message = ""
     elements: list[Json] = []
     images: list[str] = []
@@ -207,8 +207,8 @@ def agent_message(turn_id: str, text: str, now_ms: int) -> list[RolloutLine]:
 
 
 def reasoning(turn_id: str, text: str, now_ms: int) -> list[RolloutLine]:
-    """Reasoning, for clients alone. Codex would send a reasoning item without `encrypted_content` to the provider as it
-    is, and a provider that stores nothing refuses it."""
+    """Reasoning, which only clients see. If it were also a response item, Codex would send it to the provider without
+    `encrypted_content`, and a provider that stores nothing refuses that."""
     return [_event("agent_reasoning", now_ms, text=text)]
 
 

@@ -16,12 +16,12 @@ def folded(text: str) -> str:
 
 @cache
 def spellings(char: str) -> tuple[str, ...]:
-    """The characters that `re.IGNORECASE` takes for this one, itself included. Of ASCII letters, only small ones."""
+    """The characters that `re.IGNORECASE` takes for this one, itself included. ASCII letters are in lower case."""
     found = set(re.findall(re.escape(char), _cased(), re.IGNORECASE)) | {char}
     return tuple(sorted({one.lower() if one.isascii() else one for one in found}))
 
 
 @cache
 def _cased() -> str:
-    """All characters that have cases. There are none beyond the second plane, and to look there takes 0.3 s."""
+    """All characters that have cases. There are none beyond the second plane, and searching there takes 0.3 s."""
     return "".join(c for c in map(chr, range(0x20000)) if not c.lower() == c.upper() == c.casefold() == c)

@@ -10,6 +10,7 @@ EventType = Literal[
     "thread/started",
     "thread/status/changed",
     "thread/name/updated",
+    "thread/tags/updated",
     "thread/archived",
     "thread/unarchived",
     "thread/reverted",

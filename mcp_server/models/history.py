@@ -1,4 +1,4 @@
-"""The index of a history: where its turns lie in its bytes, and what the index knows of them without reading these."""
+"""The index of a history: where its turns lie in its bytes, and what is known about each without reading them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from mcp_server.models.thread import FileStamp
+from mcp_server.models.thread import FileStamp, LastTurn
+from mcp_server.models.tokens import TokenCount
 from mcp_server.models.turn import TurnStatus
 from mcp_server.models.value import Json
 
@@ -30,8 +31,8 @@ class ItemSpan(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, array_like=True):
-    """A part of a long turn that can be parsed by itself. `items` of the turn come before it; the other fields are
-    those of `ParserState`."""
+    """A part of a long turn that can be parsed by itself. `items` counts the items of the turn before it; the other
+    fields are those of `ParserState`."""
 
     start: int
     line: int
@@ -45,7 +46,8 @@ class TurnFacts(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True
 
     `request` is its first user message, or else the first command that the user ran; `answer` is its last agent
     message. `foreign_ids` are the ids of other turns, and of calls of other turns, that its lines name. `chunks` cut a
-    long turn where no line refers to anything before the cut.
+    long turn where no line refers to anything before the cut. `tokens` is the count at its end, or at that of the last
+    turn before it that has one.
     """
 
     status: TurnStatus
@@ -58,13 +60,14 @@ class TurnFacts(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True
     error: Json | None = None
     foreign_ids: tuple[str, ...] = ()
     chunks: tuple[Chunk, ...] = ()
+    tokens: TokenCount | None = None
 
 
 class TurnSpan(msgspec.Struct, frozen=True):
     """One turn of a thread, its `number`-th from 0.
 
     A parser that begins in the state `begin` and takes the bytes from `begin.start` to `end` makes the turn again, as
-    the first of its turns. `items` come before the turn in the thread, it has `size`.
+    the first of its turns. `items` counts the items of the thread before this turn, `size` those in it.
     """
 
     number: int
@@ -81,7 +84,8 @@ class IndexCheckpoint(msgspec.Struct, frozen=True, gc=False):
 
     Offsets count through the whole history: first what the thread borrows by `history_base`, then its own file, which
     begins at `base`. `version` is that of the own rollout when it was read. `check` proves that the bytes before `end`
-    are still those that were read. `open_calls` are ids of calls of ended turns that wait for an output.
+    are still those that were read. `open_calls` are ids of calls of ended turns that wait for an output. `last_turn` is
+    None if there is no turn.
     """
 
     thread_id: str
@@ -94,10 +98,11 @@ class IndexCheckpoint(msgspec.Struct, frozen=True, gc=False):
     next_item: int
     next_ordinal: int
     open_calls: tuple[str, ...] = ()
+    last_turn: LastTurn | None = None
 
 
 class IndexProgress(NamedTuple):
-    """How many threads have an index of their turns, and how many are still to be read."""
+    """How many threads have an index of their turns, and how many are still to be indexed."""
 
     indexed: int
     unread: int

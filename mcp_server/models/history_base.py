@@ -11,7 +11,7 @@ MAX_ORDINAL = 1 << 62
 
 class HistoryBase(msgspec.Struct, frozen=True):
     """A paginated fork borrows the source's first `end_byte_offset` bytes, which hold the ordinals below
-    `end_ordinal_exclusive`. Values beyond what a file can have become the nearest that one can have."""
+    `end_ordinal_exclusive`. Values out of range are clamped to what a file can have."""
 
     thread_id: str
     end_ordinal_exclusive: int = 0

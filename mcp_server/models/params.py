@@ -13,6 +13,7 @@ from mcp_server.models.thread import (
     SortDirection,
     SourceKind,
     ThreadSortKey,
+    TurnState,
 )
 from mcp_server.models.turn import ItemsView
 
@@ -21,8 +22,11 @@ SearchOrder = Literal["time", "rank"]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: the client, its connection if that ends by itself, and the names of the thread that it acts for, the
-    most trusted first. This home may not know such a name."""
+    """Who calls.
+
+    `connection` is None if the call belongs to none whose end the server notices. `thread_names` are names of the
+    thread that the caller acts for, the most trusted first; this home may not know them.
+    """
 
     client_name: str = "unknown"
     client_version: str = ""
@@ -61,11 +65,14 @@ class ForkParams:
     last_turn_id: str | None = None
     before_turn_id: str | None = None
     ephemeral: bool = False
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadFilter:
-    """The filters of list and search. `source_kinds` None means all but sub-agents, and all if the filter names a tree.
+    """The filters of list and search. `source_kinds` None means all but sub-agents, and all if the filter names a tree
+    or threads. `since` and `until` are texts that `moment` reads. A `cwd` stands for all that lies below it, too.
+    `loaded` are the threads that this server has loaded.
 
     A thread has no preview if its first message is an attachment or blank, or if the agent spoke first."""
 
@@ -80,30 +87,37 @@ class ThreadFilter:
     include_attached_threads: bool = False
     thread_ids: Sequence[str] | None = None
     section_id: str | None = None
+    tags: Sequence[str] | None = None
     since: str | None = None
     until: str | None = None
+    named: bool | None = None
+    last_turn: Sequence[TurnState] | None = None
+    loaded: bool = False
     include_without_preview: bool = False
 
     @property
     def names_threads(self) -> bool:
         """Whether the filter names certain threads, which may be of any kind."""
         trees = self.parent_thread_id, self.ancestor_thread_id, self.attached_to_thread_id
-        return (*trees, self.thread_ids, self.section_id) != (None,) * 5
+        return self.loaded or (*trees, self.thread_ids, self.section_id, self.tags) != (None,) * 6
 
 
 @dataclass(frozen=True, slots=True)
 class ListParams:
     filter: ThreadFilter = field(default_factory=ThreadFilter)
-    sort_key: ThreadSortKey = "created_at"
+    sort_key: ThreadSortKey = "recency_at"
     sort_direction: SortDirection = "desc"
     cursor: str | None = None
     limit: int = 25
+    count_sub_agents: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ReadParams:
+    """`include_turns` None: with turns where there are some to show."""
+
     thread_id: str
-    include_turns: bool = False
+    include_turns: bool | None = None
     items_view: ItemsView = "summary"
     sort_direction: SortDirection = "desc"
     cursor: str | None = None
@@ -125,12 +139,32 @@ class ItemsParams:
 
 
 @dataclass(frozen=True, slots=True)
+class OutlineParams:
+    thread_id: str
+    cursor: str | None = None
+    limit: int = 50
+
+
+StatsGroup = Literal["day", "cwd", "model", "agent", "tag", "status"]
+
+
+@dataclass(frozen=True, slots=True)
+class StatsParams:
+    """Of the filter, `archived` None stands for both. The rows beyond `limit` are summed up."""
+
+    filter: ThreadFilter = field(default_factory=ThreadFilter)
+    group_by: StatsGroup = "day"
+    archived: bool | None = None
+    limit: int = 25
+
+
+@dataclass(frozen=True, slots=True)
 class SearchParams:
     search_term: str
     filter: ThreadFilter = field(default_factory=ThreadFilter)
     thread_id: str | None = None
     include_tool_calls: bool = False
-    sort_by: SearchOrder = "time"
+    sort_by: SearchOrder = "rank"
     cursor: str | None = None
     limit: int = 25
 
@@ -146,9 +180,47 @@ class GitPatch:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadPatch:
+    """What to change of a thread; None leaves a part as it is. `tags` replace all that it has."""
+
+    name: str | None = None
+    git: GitPatch | None = None
+    tags: Sequence[str] | None = None
+
+    @property
+    def parts(self) -> int:
+        """How many parts it changes."""
+        return sum(part is not None for part in (self.name, self.git, self.tags))
+
+
+ExportFormat = Literal["markdown", "html", "bundle", "atif"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportParams:
+    """`redact`: mask what looks like a secret."""
+
+    thread_id: str
+    format: ExportFormat = "markdown"
+    redact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImportParams:
+    """`folders`: old working directories, each with its new place."""
+
+    folders: Sequence[tuple[str, str]] = ()
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class EventsParams:
-    after: int = 0
+    """`until` "turn_end": wait until no turn runs in the thread."""
+
+    after: int | Literal["now"] = 0
     thread_id: str | None = None
+    ancestor_thread_id: str | None = None
+    until: Literal["turn_end"] | None = None
     types: Sequence[str] | None = None
     wait_seconds: float = 0.0
     limit: int = 25

@@ -9,8 +9,9 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 # Emoji and several scripts join their characters with these.
 _JOINERS = "\u200c\u200d"
 _PLAIN = re.compile(r"[\w.:@/\\+~=#$-]{1,300}")
+_CUT = re.compile(r"…\[(\d+)\]$")
 _FENCE = "stored-text"
-# Whatever may look like a tag of our fence, in any case, with blanks or invisible characters in between.
+# Anything that may look like a tag of our fence, in any case, with blanks or invisible characters in between.
 _TAG = re.compile(r"[<\uff1c\ufe64](?=[\W_]{0,40}stored[\W_]{0,20}text)", re.IGNORECASE)
 
 
@@ -26,6 +27,20 @@ def plain_or_quoted(text: str, limit: int = 300) -> str:
     return text if _PLAIN.fullmatch(text) else quoted(text, limit)
 
 
+def beginning(text: str, limit: int) -> str:
+    """The beginning of a text, with its full length where it was cut, now or before."""
+    if len(text) <= limit:
+        return text
+    before = _CUT.search(text)
+    told = f"…[{before[1] if before else len(text)}]"
+    return text[: limit - len(told)] + told
+
+
+def word_or_quoted(text: str) -> str:
+    """A text of one line, whole: bare if it is one word, else in quotes. The same text always looks the same."""
+    return text if _PLAIN.fullmatch(text) else visible(_encode(_without_tags(text)))
+
+
 def fenced(text: str) -> str:
     """Text of several lines as a block that is marked as data. Whatever looks like the block's own tags is escaped."""
     shown = visible(_without_tags(text.replace("\r\n", "\n")), keep="\n\t")
@@ -37,7 +52,7 @@ def _without_tags(text: str) -> str:
 
 
 def cut_to(text: str, length: int) -> str:
-    """The beginning of a text of ours. It ends with a whole line, or with the end tag of a fence that was cut."""
+    """The beginning of a text that we wrote. It ends with a whole line, or with the end tag of a fence that was cut."""
     head = text[:length]
     if head.rfind(f"<{_FENCE} ") > head.rfind(f"</{_FENCE}>"):
         return f"{head}\n</{_FENCE}>"

@@ -11,7 +11,8 @@ import msgspec
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.thread import FileStamp, StoredThread
 
-OperationKind = Literal["archive", "unarchive", "delete", "name", "git"]
+OperationKind = Literal["archive", "unarchive", "delete", "update", "import", "name", "git"]
+"""`name` and `git` are in journals of 0.1: the two halves of `update`."""
 EdgeStatus = Literal["open", "closed"]
 
 
@@ -24,8 +25,8 @@ class SpawnEdge(msgspec.Struct, frozen=True, gc=False):
 
 
 def chain_of(edges: Mapping[str, SpawnEdge], thread_id: str) -> list[SpawnEdge]:
-    """The edges from a thread up to its root, the nearest first, out of edges by child id. A cycle ends
-    before a thread would come twice."""
+    """The edges from a thread up to its root, the nearest first. `edges` are by child id. A cycle ends before a thread
+    would come twice."""
     chain: list[SpawnEdge] = []
     seen = {thread_id}
     edge = edges.get(thread_id)
@@ -58,9 +59,9 @@ class Moved(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation of several steps in the journal: a cascade, or a change of a name or of git info that Codex's own
-    row must follow. `moves` are in the order of work. `result` is what was asked for, and the receipt once it is
-    `done`."""
+    """An operation of several steps in the journal: a cascade, or an update of several parts of a thread, or of one
+    that Codex's own row must follow. `moves` are in the order of work. `result` is what was asked for, and the
+    receipt once it is `done`."""
 
     id: str
     kind: OperationKind
@@ -102,14 +103,21 @@ class Receipt:
 class Change:
     """One transaction: all of it happens, or nothing.
 
-    `threads` replace their rows. `observed` replace them, too, for changes that another program made to the files; the
-    store derives events from the difference to the old row, so that a change which two processes observe is announced
-    once. `moved` changes rows that are there, with events in the same way. A thread with a tombstone is never written
-    again. `forgotten` removes rows and edges, `vanished` rows alone. An edge is inserted if its child has none. Of
-    `receipts` each is put in the place of its claim; a claim itself is taken back, since its work was refused: then an
-    outcome, or another's claim in its place, stays. `seen` are the rows, by id, that `threads` and `observed` were made
-    from: where the row has another rollout by now, or another version of it, somebody else has written it since, and it
-    stays as it is. Events are appended last.
+    Fields:
+        threads: rows to insert or replace. A thread with a tombstone is never written again.
+        observed: rows to insert or replace because another program changed the files. The store derives events from the
+            difference to the old row, so that a change which two processes observe is announced once.
+        moved: new places of rollouts in rows that exist; events are derived in the same way.
+        forgotten: threads whose rows and edges to remove.
+        vanished: threads whose rows alone to remove.
+        edges: inserted if the child has no edge yet.
+        tombstones: threads that are deleted.
+        operation: an operation of the journal to insert or update.
+        receipts: outcomes, each of which replaces the claim with its key. A claim (no result) is taken back, since its
+            work was refused, unless something else has taken its place.
+        seen: the rows, by id, that `threads` and `observed` were made from. If a row has another rollout by now, or
+            another version of it, somebody else has written it since, and it stays as it is.
+        events: events to append, last.
     """
 
     threads: tuple[StoredThread, ...] = ()
@@ -123,6 +131,10 @@ class Change:
     receipts: tuple[Receipt, ...] = ()
     seen: Mapping[str, StoredThread | None] = field(default_factory=dict[str, "StoredThread | None"])
     events: tuple[ThreadEvent, ...] = ()
+
+
+ALL_ACTIVE = -(2**62)
+"""The horizon of a backfill that has no active rollout left to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +161,12 @@ class Copy(msgspec.Struct, frozen=True, gc=False):
 
 
 READER = 2
-"""Raised with each version that reads more than the one before: what that could not read is tried again then."""
+"""The version of the reader. Raise it when a version can read more: files that it could not read are tried again."""
 
 
 class Unreadable(msgspec.Struct, frozen=True, gc=False):
-    """A file without a usable thread, by its path: at which byte reading failed, and why. `stamp` is the file's as it
-    was then; None where not the content is at fault but the system, so that each look tries it again."""
+    """A file without a usable thread, by its path: at which byte reading failed, and why. `stamp` is the stamp that the
+    file had. It is None if the system failed rather than the content, so that each sync tries the file again."""
 
     path: str
     stamp: FileStamp | None

@@ -8,8 +8,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from mcp_server.models.history_base import HistoryBase
-from mcp_server.models.turn import Turn
-from mcp_server.models.value import Value, about
+from mcp_server.models.turn import TurnStatus
+from mcp_server.models.value import DETAIL, SECONDS, Value, about
 
 SourceKind = Literal[
     "cli",
@@ -33,6 +33,8 @@ SUB_AGENT_KINDS: tuple[SourceKind, ...] = (
 ApprovalPolicy = Literal["untrusted", "on-failure", "on-request", "never"]
 SandboxMode = Literal["read-only", "workspace-write", "danger-full-access"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"]
+TurnState = Literal["completed", "failed", "interrupted", "running", "crashed"]
+"""How the last turn of a thread stands: `running` while some process holds the thread, `crashed` if none does."""
 ThreadSortKey = Literal["created_at", "updated_at", "recency_at"]
 SortDirection = Literal["asc", "desc"]
 
@@ -62,11 +64,11 @@ IDLE = ThreadStatus(type="idle")
 SYSTEM_ERROR = ThreadStatus(type="systemError")
 ACTIVE = ThreadStatus(type="active", active_flags=[])
 
-UnixSeconds = Annotated[int, about("Unix time in seconds")]
+UnixSeconds = Annotated[int, SECONDS]
 
 
-class ThreadHead(Value):
-    """Codex's Thread object in snake_case, where it comes without its turns."""
+class Thread(Value):
+    """Codex's Thread object in snake_case, without its turns, and what its index tells of these."""
 
     id: Annotated[str, about("Thread id (UUID); every thread_id parameter takes it")]
     session_id: Annotated[str, about("Id shared by a root thread and all its sub-agents")]
@@ -77,9 +79,9 @@ class ThreadHead(Value):
     parent_thread_id: Annotated[str | None, about("The thread that spawned this sub-agent")] = None
     name: Annotated[str | None, about("The name that was set, or null")] = None
     preview: Annotated[str, about("The first user message; empty before it")]
-    status: Annotated[ThreadStatus, about("Runtime state in this server")]
-    archived: Annotated[bool, about("Whether the rollout lies in archived_sessions")]
-    ephemeral: Annotated[bool, about("In memory only, never written")]
+    status: Annotated[ThreadStatus, about("Runtime state in this server")] = NOT_LOADED
+    archived: Annotated[bool, about("Whether the rollout lies in archived_sessions")] = False
+    ephemeral: Annotated[bool, about("In memory only, never written")] = False
     path: Annotated[
         str | None, about("Absolute path of the rollout, plain even where that is compressed; null if ephemeral")
     ]
@@ -102,14 +104,43 @@ class ThreadHead(Value):
     agent_role: Annotated[str | None, about("Role of a sub-agent")] = None
     git_info: Annotated[GitInfo | None, about("Git state recorded for the thread")] = None
     section: Annotated[Section | UnsetType, about("Only of a thread in a section of Codex's, such as Pinned")] = UNSET
-    section_entered_at: Annotated[int | UnsetType, about("Since when it is in the section, Unix time")] = UNSET
-    turns: Annotated[list[Any], about("Empty here; thread_read has them")] = []
+    tags: Annotated[list[str] | UnsetType, about("Its tags, set by thread_update")] = UNSET
+    section_entered_at: Annotated[int | UnsetType, SECONDS] = UNSET
+    last_turn: Annotated[TurnState | UnsetType, about("How the last turn stands, where known")] = UNSET
+    last_error: Annotated[str | UnsetType, about("Why the last turn failed, shortened")] = UNSET
+    last_answer: Annotated[str | UnsetType, about("The last message of the agent, shortened")] = UNSET
+    turn_count: Annotated[int | UnsetType, about("How many turns it has, where known")] = UNSET
+    sub_agents: Annotated[int | UnsetType, DETAIL] = UNSET
+    """In a list: how many threads are below it."""
+    running_in: Annotated[str | UnsetType, about("The other process that has it open: pid, program, since when")] = (
+        UNSET
+    )
 
 
-class Thread(ThreadHead):
-    """Codex's Thread object in snake_case."""
+class ThreadRow(Value):
+    """What a concise answer shows of a thread. A field that is left out is empty, false or unknown."""
 
-    turns: Annotated[list[Turn], about("Filled only where a verb says so")] = []
+    id: Annotated[str, about("Every thread_id parameter takes it, or its beginning")]
+    name: str | None = None
+    first_message: Annotated[str | None, about("At most 120 characters")] = None
+    task: Annotated[str | None, about("Of a sub-agent without a first message: what its task is called")] = None
+    last_answer: str | None = None
+    cwd: str | None = None
+    branch: str | None = None
+    worked_at: Annotated[int, SECONDS]
+    turns: int | UnsetType = UNSET
+    last_turn: TurnState | UnsetType = UNSET
+    last_error: str | UnsetType = UNSET
+    running_in: str | UnsetType = UNSET
+    status: Annotated[str, about("idle or active where this server holds it")] = "notLoaded"
+    parent_thread_id: str | None = None
+    nickname: str | None = None
+    archived: bool = False
+    forked_from_id: str | None = None
+    attached_to_thread_id: str | None = None
+    ephemeral: bool = False
+    section: Section | UnsetType = UNSET
+    tags: list[str] | UnsetType = UNSET
 
 
 class Settings(Value):
@@ -130,13 +161,38 @@ class FileStamp(msgspec.Struct, frozen=True):
     mtime_ns: int
 
 
+ANSWER_CHARS = 120
+ERROR_CHARS = 300
+
+
+class LastTurn(msgspec.Struct, frozen=True, gc=False):
+    """How the last turn of a thread stands or ended, why if it failed, and the thread's last agent message. Both texts
+    are on one line and cut: `last_turn` makes them so."""
+
+    status: TurnStatus
+    error: str | None = None
+    answer: str | None = None
+
+
+def last_turn(status: TurnStatus, error: str | None, answer: str | None) -> LastTurn:
+    return LastTurn(status, _on_one_line(error, ERROR_CHARS), _on_one_line(answer, ANSWER_CHARS))
+
+
+def _on_one_line(text: str | None, length: int) -> str | None:
+    """The text without line breaks, cut, and such that any store can hold it; None for a blank one."""
+    words = " ".join((text or "")[: 8 * length].split())
+    cut = words if len(words) <= length else words[: length - 1] + "…"
+    return cut.encode(errors="replace").decode() or None
+
+
 class StoredThread(msgspec.Struct, frozen=True):
     """A thread's metadata from its files. Times are Unix milliseconds; `path` is relative to the home, with `/`.
 
     `source` has the rollout's form (`"cli"`, `{"subagent": ...}`). `recorded` has the settings that the rollout
     recorded last, in the form of `Settings`. `name` comes from session_index.jsonl, not from the rollout. A thread that
-    is attached to another continues that one's history, but shows only its own turns. No index has the section: it is
-    read from Codex's database each time.
+    is attached to another continues that one's history, but shows only its own turns. `last_turn` is None where the
+    ends of the file do not tell it, and `turn_count` too, until its turns are indexed. No index has section and tags:
+    they are read from Codex's database and from the home's tags each time.
     """
 
     id: str
@@ -165,8 +221,11 @@ class StoredThread(msgspec.Struct, frozen=True):
     git: GitInfo | None = None
     recorded: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
     attached_to_id: str | None = None
+    last_turn: LastTurn | None = None
+    turn_count: int | None = None
     section: Section | None = None
     section_entered_at_ms: int | None = None
+    tags: tuple[str, ...] = ()
 
     @property
     def source_kind(self) -> SourceKind:
@@ -179,6 +238,25 @@ class StoredThread(msgspec.Struct, frozen=True):
     @property
     def attached(self) -> bool:
         return self.attached_to_id is not None
+
+    # As `Thread` has them.
+
+    @property
+    def git_info(self) -> GitInfo | None:
+        return self.git
+
+    @property
+    def created_at(self) -> int:
+        return self.created_at_ms // 1000
+
+    @property
+    def recency_at(self) -> int:
+        return self.recency_at_ms // 1000
+
+    @property
+    def model(self) -> str | None:
+        model = self.recorded.get("model")
+        return model if isinstance(model, str) else None
 
 
 _SIMPLE_KINDS: dict[str, SourceKind] = {"cli": "cli", "vscode": "vscode", "exec": "exec", "mcp": "appServer"}
@@ -217,6 +295,19 @@ def spawn_parent(source: Any) -> str | None:
     match source:
         case {"subagent": {"thread_spawn": {"parent_thread_id": str(parent)}}}:
             return parent
+        case _:
+            return None
+
+
+def spawn_task(source: Any) -> str | None:
+    """What the task of a spawned sub-agent is called: the end of its path, such as `/root/fix_login`. Codex's second
+    kind of sub-agents has this alone, no first message."""
+    match source:
+        case (
+            {"subagent": {"thread_spawn": {"agent_path": str(path)}}}
+            | {"subAgent": {"thread_spawn": {"agent_path": str(path)}}}  # as clients see it
+        ):
+            return path.rpartition("/")[2] or None
         case _:
             return None
 

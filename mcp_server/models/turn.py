@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from mcp_server.models.value import Value, about
+from msgspec import UNSET, UnsetType
 
-TurnStatus = Literal["completed", "interrupted", "failed", "inProgress"]
+from mcp_server.models.tokens import TokenUsage
+from mcp_server.models.value import SECONDS, Value, about
+
+TurnStatus = Literal["completed", "interrupted", "failed", "inProgress", "crashed"]
+"""Codex's, and `crashed`: the last turn of a thread has no end, and no process is left that could end it."""
 ItemsView = Literal["notLoaded", "summary", "full"]
 
 
@@ -46,6 +50,12 @@ class Item(dict[str, Any]):
         """The fields that depend on the type."""
         return {name: value for name, value in self.items() if name not in HEAD}
 
+    @property
+    def cut_chars(self) -> int:
+        """How long those of its texts were that an answer has cut; 0 if it has cut none."""
+        truncated: dict[str, int] = self.get("truncated") or {}
+        return sum(truncated.values())
+
     def changed(self, **fields: Any) -> Item:
         """The item with other values for these fields."""
         return Item(self | fields)
@@ -69,6 +79,7 @@ class Turn(Value):
     error: Annotated[TurnError | None, about("Only of a failed turn")] = None
     items: Annotated[list[Item], about("Empty, first and last message, or all")] = []
     items_view: Annotated[ItemsView, about("How much of the items is shown")] = "full"
-    started_at: Annotated[int | None, about("Unix time in seconds")] = None
-    completed_at: Annotated[int | None, about("Unix time in seconds")] = None
+    started_at: Annotated[int | None, SECONDS] = None
+    completed_at: Annotated[int | None, SECONDS] = None
     duration_ms: Annotated[int | None, about("Milliseconds")] = None
+    tokens: Annotated[TokenUsage | UnsetType, about("Tokens used in it, where recorded")] = UNSET

@@ -18,12 +18,22 @@ class _Values(msgspec.StructMeta):
 
 
 class Value(msgspec.Struct, metaclass=_Values):
-    """A frozen struct that is built by field names. Nothing but the type checker checks its fields."""
+    """A frozen struct that is built by field names. Only the type checker checks its fields."""
 
 
 def about(text: str) -> msgspec.Meta:
     """The description of a field, for readers of the schema."""
     return msgspec.Meta(description=text)
+
+
+SECONDS = msgspec.Meta(extra={"time": "seconds"})
+"""Marks a field that is a Unix time in seconds. Answers show it as an ISO time."""
+
+DETAIL = msgspec.Meta(extra={"shown": "detailed"})
+"""Marks a field that only detailed answers show."""
+
+INTERNAL = msgspec.Meta(extra={"shown": "never"})
+"""Marks a field that no answer shows."""
 
 
 def plain(value: Value) -> dict[str, Any]:
