@@ -17,8 +17,8 @@ class CodexDatabases:
 
     def __init__(self, config: Config, rollouts: RolloutStore) -> None:
         self._folder, read_only = config.codex_databases, config.codex_db == "read-only"
-        self.names = CodexNames(self._folder, rollouts, ours_first=read_only)
-        self.facts = CodexFacts(self._folder, ours_first=read_only)
+        self.names = CodexNames(config.home, self._folder, rollouts, ours_first=read_only)
+        self.facts = CodexFacts(config.home, self._folder, ours_first=read_only)
         self.fresh = Freshness(config.home, self._folder, rollouts, self.names)
         self.rows = CodexDatabase(config.home, self._folder, read_only=read_only)
 

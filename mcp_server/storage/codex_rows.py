@@ -1,7 +1,7 @@
-"""What the service asks of Codex's own state DB: that its rows follow what was done to their threads.
+"""The contract for updating Codex's own state DB after a thread was changed here.
 
-Codex 0.169 and later trust these rows: where a thread's rollout lies, whether it is archived, its name, its git info.
-A row that says otherwise than the files makes Codex refuse to read, resume, fork, archive or unarchive the thread.
+Codex 0.169 and later trust its rows: where a thread's rollout lies, whether it is archived, its name, its git info.
+If a row contradicts the files, Codex refuses to read, resume, fork, archive or unarchive the thread.
 """
 
 from __future__ import annotations
@@ -15,46 +15,46 @@ from mcp_server.models.thread import GitInfo
 
 
 class FollowedGit(NamedTuple):
-    """The git info that Codex's row has now, None if there is no such row or it was left as it is; then `why_not`
-    says so."""
+    """The git info that Codex's row has after the update; None if there is no such row, or if it was left as it is. In
+    the second case `why_not` says why."""
 
     git: GitInfo | None = None
     why_not: str | None = None
 
 
 class CodexRows(Protocol):
-    """Codex's rows of a home's threads. They are changed where they are: none is made, none removed.
+    """Codex's rows of a home's threads. Methods change rows in place; they insert and delete none.
 
-    What stands in the way (another program is at the database, or it is read-only, damaged, of an unknown kind) is no
-    error: the database is left as it is, and the answer is a sentence that says so. It is None where all rows follow,
-    or where Codex knows none of the threads.
+    An obstacle (another program holds the database, or it is read-only, damaged or of an unknown kind) is no error: the
+    database stays as it is, and the answer is a sentence that says why. The answer is None if all rows are up to date,
+    or if Codex knows none of the threads.
     """
 
     def follows(self, thread_id: str) -> bool:
-        """Whether there is a row of this thread that can be expected to follow."""
+        """Whether Codex has a row of this thread that this server can update."""
         ...
 
     def lagging(self, rollouts: Mapping[str, RolloutRef]) -> list[str]:
-        """Those of these threads, each with its rollout, whose row tells of another place; none where that can't be
-        seen."""
+        """The threads among these whose row names another place than their rollout's. Empty if the rows can't be
+        read."""
         ...
 
     def move(self, rollouts: Mapping[str, RolloutRef], dry_run: bool = False) -> str | None:
-        """Let the rows of these threads tell where the rollouts lie now, and since when they are archived; all in one
-        transaction. The caller holds their writer locks. A dry run changes nothing, and tells what it can foretell."""
+        """Set path and archive state in the rows of these threads to those of the rollouts, all in one transaction. The
+        caller holds their writer locks. A dry run changes nothing and names the obstacle that it can foresee."""
         ...
 
     def name(self, thread_id: str, name: str) -> str | None:
-        """Let the row tell the name."""
+        """Set the name in the thread's row."""
         ...
 
     def git(self, thread_id: str, fields: Mapping[GitField, str | None]) -> FollowedGit:
-        """Set or clear these fields of git info in the row. The caller holds the writer lock of the thread."""
+        """Set, or clear with None, these git fields in the thread's row. The caller holds its writer lock."""
         ...
 
 
 class NoCodexRows(CodexRows):
-    """A home that Codex has no database for."""
+    """For a home that Codex has no database for."""
 
     def follows(self, thread_id: str) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""What else lies in a home of files for a thread, beside its current rollout."""
+"""Finds the other files that a home of files holds for a thread, beside its current rollout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mcp_server.storage.contracts import RolloutStore
 def companions(
     store: RolloutStore, rollouts: Mapping[str, RolloutRef], archived: bool | None
 ) -> dict[str, list[RolloutRef]]:
-    """`Rollouts.companions`, of the files that a store finds."""
+    """Implements `Rollouts.companions` on top of a store's other methods."""
     found: dict[str, list[RolloutRef]] = {}
     for thread_id, rollout in rollouts.items():
         if revert_order(rollout.path):
@@ -32,7 +32,7 @@ def _replaced(store: RolloutStore, thread_id: str, rollout: RolloutRef) -> list[
 
 
 def _left_by_moves(store: RolloutStore, rollouts: Mapping[str, RolloutRef]) -> dict[str, RolloutRef]:
-    """The same files under their path in the other folder, where a move was cut short between its two names."""
+    """The second names, in the other folder, of files whose move was interrupted between its two steps."""
     twins = {thread_id: path for thread_id, one in rollouts.items() if (path := _path_across_archive(one))}
     there = store.stat_many({*twins.values(), *(rollouts[thread_id].path for thread_id in twins)})
     return {

@@ -1,4 +1,4 @@
-"""Describes the thread of a rollout from as few of its bytes as do. Blocking."""
+"""Describes the thread of a rollout, and reads as few bytes as possible for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from mcp_server.codex.files import Description, RolloutRef
-from mcp_server.codex.lines import MAX_LINE_BYTES, RawLine
+from mcp_server.codex.lines import RawLine
 from mcp_server.codex.metadata import MetadataBuilder, starts_turn
 from mcp_server.errors import DamagedRollout, StoreFailure
 from mcp_server.models.history_base import HistoryBase
@@ -22,16 +22,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """How much of a rollout is read, in bytes. Names and git states that were recorded in between are not seen."""
+    """How much of a rollout is read, in bytes. Names and git states recorded between head and tail are missed."""
 
     whole: int = 8 << 20
-    """One of up to so many is read whole."""
+    """A rollout up to this size is read whole."""
     head: int = 4 << 20
-    """Of a longer one, the head is read until the preview is known, but no further than this."""
+    """The head of a longer one is read until the preview is known, but no further than this."""
     tail: int = 1 << 20
-    """A tail begins with so many, and grows until a turn starts in it,"""
+    """The tail has this size at first, and grows until a turn starts in it."""
     longest_tail: int = 256 << 20
-    """but no longer than this."""
+    """The tail grows no longer than this."""
 
 
 PARTS = Parts()
@@ -54,8 +54,8 @@ def describe(file: RolloutRef, text: RolloutText, open_base: OpenBase, parts: Pa
     except StoreFailure:
         raise
     except Exception as error:
-        logger.exception("%s is not understood", file.path)
-        raise DamagedRollout(file.path, f"is not understood: {error!r}") from error
+        logger.exception("Could not parse %s", file.path)
+        raise DamagedRollout(file.path, f"can't be parsed: {error!r}") from error
 
 
 def _borrowed(base: HistoryBase | None, open_base: OpenBase, parts: Parts, depth: int = 0) -> tuple[str, Json]:
@@ -77,7 +77,7 @@ def _borrowed(base: HistoryBase | None, open_base: OpenBase, parts: Parts, depth
 
 def _read(text: RolloutText, end: int | None, parts: Parts) -> MetadataBuilder:
     """Build metadata from the lines before `end`. A compressed rollout is read whole."""
-    builder = MetadataBuilder(text.path)
+    builder = MetadataBuilder(text.path, text.bounds)
     if text.size is not None and end is not None:
         end = min(end, text.size)
     if text.size is None or end is None or end <= parts.whole:
@@ -85,7 +85,7 @@ def _read(text: RolloutText, end: int | None, parts: Parts) -> MetadataBuilder:
             builder.take(batch)
         return builder
     head_end = 0
-    for batch in text.batches(0, min(end, parts.head + MAX_LINE_BYTES)):
+    for batch in text.batches(0, min(end, parts.head + text.bounds.line_bytes)):
         builder.take(batch)
         head_end = max((raw.end for raw in batch if raw.whole), default=head_end)
         if builder.has_identity and (builder.preview or head_end >= parts.head):
@@ -96,8 +96,8 @@ def _read(text: RolloutText, end: int | None, parts: Parts) -> MetadataBuilder:
 
 
 def _read_tail(builder: MetadataBuilder, text: RolloutText, floor: int, end: int, parts: Parts) -> None:
-    """Take the last lines of `[floor, end)`, from the start of a turn on if there is one. They are read twice and not
-    kept in memory, since the tail may be long."""
+    """Take the last lines of `[floor, end)`, from the start of a turn on if there is one. They are read twice instead
+    of being kept in memory, since the tail may be long."""
     window = parts.tail
     while (start := max(floor, end - window)) > floor and window < parts.longest_tail:
         if any(starts_turn(raw) for raw in _lines(text, start, end, torn=True)):

@@ -1,4 +1,4 @@
-"""What the workers of a backfill are called, and whether the one of a name still lives."""
+"""Names for the workers of a backfill, and whether the process of such a worker is still alive."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def worker_name() -> str:
 
 
 def has_died(name: str | None) -> bool:
-    """Whether the worker's process is known to be gone. A process of another container looks like one: two workers at
-    once do the same work twice and no harm."""
+    """Whether the worker's process is known to be gone. A process in another container looks gone, too; then two
+    workers do the same work at once, which is harmless."""
     pid = (name or "").partition(":")[0]
-    if os.name == "nt" or not pid.isascii() or not pid.isdigit():  # on Windows the look would end the process
+    if os.name == "nt" or not pid.isascii() or not pid.isdigit():  # on Windows, os.kill would end the process
         return False
     try:
         os.kill(int(pid), 0)

@@ -1,4 +1,4 @@
-"""Opens regular files alone. What else has the name of one (a pipe, a device, a folder) is refused, not waited for."""
+"""Opens only regular files. Anything else (a pipe, a device, a folder) is refused, so that opening never blocks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 
 
 def opened_fd(path: Path | str, flags: int = os.O_RDONLY) -> int:
-    """A descriptor of a regular file, which is private if it is created.
+    """A descriptor of a regular file. A file that is created has mode 0600.
 
     Raises:
         OSError: it can't be opened, or is no regular file.
     """
-    # Without O_NONBLOCK the opening of a pipe waits for its other end; of a regular file it changes nothing.
+    # Without O_NONBLOCK, opening a pipe waits for its other end. For a regular file the flag changes nothing.
     fd = os.open(path, flags | _BINARY | _NO_WAIT, 0o600)
     if not S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
@@ -27,12 +27,12 @@ def opened_fd(path: Path | str, flags: int = os.O_RDONLY) -> int:
 
 
 def opened(path: Path | str, flags: int = 0) -> BufferedReader:
-    """A regular file, to be read. Raises as `opened_fd`."""
+    """A regular file, opened for reading. Raises as `opened_fd`."""
     return os.fdopen(opened_fd(path, os.O_RDONLY | flags), "rb")
 
 
 def content(path: Path | str, most: int) -> bytes:
-    """What a regular file holds. Raises as `opened_fd`, and OSError too if it is longer than `most` bytes."""
+    """The content of a regular file. Raises as `opened_fd`, and OSError also if it is longer than `most` bytes."""
     with opened(path) as file:
         data = file.read(most + 1)
     if len(data) > most:

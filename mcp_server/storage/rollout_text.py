@@ -1,4 +1,4 @@
-"""The bytes of one open rollout, plain or compressed, and their lines. Blocking."""
+"""The bytes of one open rollout, plain or compressed, and its lines."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import Protocol
 
+from mcp_server.codex.bounds import BOUNDS, ReadingBounds
 from mcp_server.codex.files import BadLine
-from mcp_server.codex.lines import MAX_LINE_BYTES, RawLine, check_values
+from mcp_server.codex.lines import RawLine, check_values
 from mcp_server.codex.old_rollout import lines_of_document
 from mcp_server.codex.paths import COMPRESSED, DOCUMENT
 from mcp_server.errors import DamagedRollout, StoreFailure
@@ -25,25 +25,6 @@ else:
     from backports.zstd import ZstdError, ZstdFile
 
 _DOCUMENT_BYTES = 64 << 20
-MAX_READ_BYTES = 128 << 20
-"""How many bytes are read at once. Longer parts are read line by line."""
-MAX_EXPANDED_BYTES = 1 << 30
-"""A compressed rollout that expands to more is damaged."""
-
-
-@dataclass(frozen=True, slots=True)
-class LineLimits:
-    """How lines are read, in bytes."""
-
-    batch: int = 1 << 20
-    """How much is read at once."""
-    line: int = MAX_LINE_BYTES
-    """Of a longer line only the end is kept."""
-    kept: int = 4 << 10
-    """So much of it: it proves that the file is still the same (see threads/turn_index.py)."""
-
-
-LINE_LIMITS = LineLimits()
 
 
 class ByteStream(Protocol):
@@ -62,9 +43,9 @@ class RolloutText:
     Reading raises DamagedRollout where the file can't be read or decompressed.
     """
 
-    def __init__(self, path: str, stream: ByteStream, size: int | None, *, limits: LineLimits | None = None) -> None:
-        self.path, self.size = path, size
-        self._stream, self._limits = stream, limits or LINE_LIMITS
+    def __init__(self, path: str, stream: ByteStream, size: int | None, bounds: ReadingBounds = BOUNDS) -> None:
+        self.path, self.size, self.bounds = path, size, bounds
+        self._stream = stream
 
     def __enter__(self) -> RolloutText:
         return self
@@ -76,11 +57,11 @@ class RolloutText:
         self._stream.close()
 
     def batches(self, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
-        """The lines in `[start, end)`, blank ones left out. A line may be longer than a batch."""
+        """The lines in `[start, end)` without blank ones. A line may be longer than a batch."""
         with reading(self.path):
             self._stream.seek(start)
         position = start
-        line = _Line(start, self._limits)
+        line = _Line(start, self.bounds)
         while chunk := self._chunk(position, end):
             position += len(chunk)
             if b"\n" not in chunk:
@@ -94,17 +75,17 @@ class RolloutText:
                 if data and not data.isspace():
                     batch.append(RawLine(offset, data))
                 offset += len(data) + 1
-            line = _Line(offset, self._limits, rest)
+            line = _Line(offset, self.bounds, rest)
             yield batch
         if tail := line.torn():
             yield tail
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes `[start, end)`, fewer where the text ends before. More than `MAX_READ_BYTES` are refused."""
+        """The bytes `[start, end)`, fewer if the text ends earlier. More than `read_bytes` are refused."""
         parts = list[bytes]()
         end = end if self.size is None else min(end, self.size)
-        if end - start > MAX_READ_BYTES:
-            raise DamagedRollout(self.path, f"has {end - start >> 20} MB in one piece, too much to read", start)
+        if end - start > self.bounds.read_bytes:
+            raise DamagedRollout(self.path, f"has a part of {end - start >> 20} MB, too much to read at once", start)
         with reading(self.path):
             self._stream.seek(start)
             while start < end and (part := self._stream.read(end - start)):
@@ -113,25 +94,25 @@ class RolloutText:
         return b"".join(parts)
 
     def _chunk(self, position: int, end: int | None) -> bytes:
-        batch = self._limits.batch
+        batch = self.bounds.batch_bytes
         wanted = batch if end is None else min(batch, max(0, end - position))
         with reading(self.path):
             return self._stream.read(wanted)
 
 
 class _Line:
-    """A line that is read in parts. Of a line that proves too long only the end is kept."""
+    """A line that is read in parts. If it turns out to be too long, only its end is kept."""
 
-    def __init__(self, offset: int, limits: LineLimits, begun: bytes = b"") -> None:
-        self.offset, self._limits = offset, limits
+    def __init__(self, offset: int, bounds: ReadingBounds, begun: bytes = b"") -> None:
+        self.offset, self._bounds = offset, bounds
         self._parts = [begun]
         self._held, self._cut = len(begun), 0
 
     def add(self, part: bytes) -> None:
         self._parts.append(part)
         self._held += len(part)
-        if self._held > self._limits.line or self._cut:
-            end = b"".join(self._parts[-2:] if self._cut else self._parts)[-self._limits.kept :]
+        if self._held > self._bounds.line_bytes or self._cut:
+            end = b"".join(self._parts[-2:] if self._cut else self._parts)[-self._bounds.kept_bytes :]
             self._cut += self._held - len(end)
             self._parts, self._held = [end], len(end)
 
@@ -155,12 +136,12 @@ class _Line:
 class _Expanded:
     """The expanded bytes of a compressed file, up to the bound: a small file may expand to any number of bytes."""
 
-    def __init__(self, path: str, source: BufferedReader) -> None:
-        self._path, self._source = path, source
+    def __init__(self, path: str, source: BufferedReader, most: int) -> None:
+        self._path, self._source, self._most = path, source, most
         self._file = ZstdFile(source)
 
     def seek(self, offset: int, /) -> int:
-        return self._within(self._file.seek(min(offset, MAX_EXPANDED_BYTES + 1)))
+        return self._within(self._file.seek(min(offset, self._most + 1)))
 
     def read(self, size: int, /) -> bytes:
         data = self._file.read(size)
@@ -168,8 +149,8 @@ class _Expanded:
         return data
 
     def _within(self, position: int) -> int:
-        if position > MAX_EXPANDED_BYTES:
-            raise DamagedRollout(self._path, f"expands to more than {MAX_EXPANDED_BYTES >> 20} MB")
+        if position > self._most:
+            raise DamagedRollout(self._path, f"expands to more than {self._most >> 20} MB")
         return position
 
     def close(self) -> None:
@@ -177,8 +158,8 @@ class _Expanded:
         self._source.close()
 
 
-def open_text(file: Path, path: str, flags: int = 0) -> RolloutText:
-    """Open a rollout file by the kind that its suffix tells. Errors name it by `path`; `flags` go to open(2).
+def open_text(file: Path, path: str, bounds: ReadingBounds, flags: int = 0) -> RolloutText:
+    """Open a rollout file, whose kind follows from its suffix. Errors name it by `path`; `flags` go to open(2).
 
     Raises:
         DamagedRollout: there is no such file, or it can't be opened.
@@ -186,31 +167,31 @@ def open_text(file: Path, path: str, flags: int = 0) -> RolloutText:
     with reading(path):
         stream = regular.opened(file, flags)
         if path.endswith(COMPRESSED):
-            return RolloutText(path, _Expanded(path, stream), None)
+            return RolloutText(path, _Expanded(path, stream, bounds.expanded_bytes), None, bounds)
         size = os.fstat(stream.fileno()).st_size
         if not path.endswith(DOCUMENT):
-            return RolloutText(path, stream, size)
+            return RolloutText(path, stream, size, bounds)
         with stream:
             if size > _DOCUMENT_BYTES:
                 raise DamagedRollout(path, f"is a document of {size} bytes; the limit is {_DOCUMENT_BYTES}")
-            return document_text(path, stream.read())
+            return document_text(path, stream.read(), bounds)
 
 
-def document_text(path: str, data: bytes) -> RolloutText:
+def document_text(path: str, data: bytes, bounds: ReadingBounds) -> RolloutText:
     """A session document of the TypeScript CLI, as the lines that its successor would have written.
 
     Raises:
         DamagedRollout: it is no such document.
     """
     try:
-        check_values(data)
-        return RolloutText(path, io.BytesIO(lines_of_document(data)), None)
+        check_values(data, bounds)
+        return RolloutText(path, io.BytesIO(lines_of_document(data)), None, bounds)
     except (ValueError, RecursionError) as error:
         raise DamagedRollout(path, f"is in an old format, but is no session of the TypeScript CLI: {error}") from error
 
 
 def damage_of(error: StoreFailure, path: str) -> BadLine:
-    """The entry of a file that can't be read, among bad lines."""
+    """The `BadLine` that stands for a file that can't be read."""
     if isinstance(error, DamagedRollout):
         return BadLine(error.path, error.offset, error.reason, transient=isinstance(error.__cause__, OSError))
     return BadLine(path, 0, str(error), transient=True)
@@ -218,10 +199,10 @@ def damage_of(error: StoreFailure, path: str) -> BadLine:
 
 @contextmanager
 def reading(path: str) -> Generator[None]:
-    """Turn what the system raises about a rollout into DamagedRollout."""
+    """Turn the errors of reading a rollout into DamagedRollout."""
     try:
         yield
     except FileNotFoundError as error:
-        raise DamagedRollout(path, "is gone") from error
+        raise DamagedRollout.gone(path) from error
     except (OSError, EOFError, ZstdError) as error:
         raise DamagedRollout(path, f"can't be read: {getattr(error, 'strerror', None) or error}") from error

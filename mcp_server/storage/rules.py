@@ -16,7 +16,7 @@ from mcp_server.models.thread import StoredThread, spawn_parent
 
 
 class Known(Protocol):
-    """What of the row that is there decides about a change of it."""
+    """The fields of an existing row that decide what a change of it means."""
 
     @property
     def path(self) -> str: ...
@@ -31,8 +31,8 @@ class Known(Protocol):
 
 
 def merged(before: Known | None, after: StoredThread) -> StoredThread:
-    """The row that `after` makes of `before`. A rollout knows no name, so None keeps the one that is there; recency
-    never goes back."""
+    """The row that results when `after` replaces `before`. A rollout holds no name, so None keeps the row's name;
+    recency never goes back."""
     if before is None:
         return after
     name = before.name if after.name is None else after.name
@@ -43,9 +43,9 @@ def merged(before: Known | None, after: StoredThread) -> StoredThread:
 
 
 def derive_events(before: Known | None, after: StoredThread) -> list[ThreadEvent]:
-    """The events that tell of the step from one row to the next: started (it has a preview now, which may come some
-    time after the file), reverted (the current rollout is of a later revert), archived or unarchived, renamed. Nothing
-    else counts, so a row that is already so gives none."""
+    """The events that follow from the difference between two states of a row: started (it has a preview now, which may
+    come some time after the file), reverted (the current rollout is of a later revert), archived or unarchived,
+    renamed. Other differences give none."""
     started = bool(after.preview) and (before is None or not before.preview)
     events = [_event("thread/started", after.id)] if started else []
     if before is None:
@@ -64,7 +64,7 @@ def move_events(thread_id: str, before: bool, after: bool) -> list[ThreadEvent]:
 
 
 def row_after(before: StoredThread, moved: Moved, now_ms: int) -> StoredThread:
-    """The row that a move makes of the one before."""
+    """The row after the move of its rollout. See `Moved` for the stamp."""
     whole = before.stamp.size == moved.stamp.size
     return replace(
         before,
@@ -77,13 +77,13 @@ def row_after(before: StoredThread, moved: Moved, now_ms: int) -> StoredThread:
 
 
 def name_event(thread_id: str, name: str | None) -> ThreadEvent:
-    """Codex's thread/name/updated; the name is None where it was taken away."""
+    """Codex's thread/name/updated. The name is None if it was removed."""
     return ThreadEvent("thread/name/updated", thread_id, {"thread_id": thread_id, "thread_name": name})
 
 
 def edges_of(change: Change, barred: Collection[str]) -> list[SpawnEdge]:
-    """The edges to insert: those that are given, then the ones that the threads' own sources tell (Codex does so at
-    each upsert). Neither for children in `barred`, nor from a thread to itself."""
+    """The edges to insert: those in the change, then those that the threads' own sources name (as Codex does at each
+    upsert). Leaves out children in `barred`, and edges from a thread to itself."""
     threads: Iterable[StoredThread] = (*change.threads, *change.observed)
     told = ((spawn_parent(thread.source), thread.id) for thread in threads)
     edges = (*change.edges, *(SpawnEdge(parent, child) for parent, child in told if parent is not None))
@@ -91,8 +91,7 @@ def edges_of(change: Change, barred: Collection[str]) -> list[SpawnEdge]:
 
 
 def parts_of(change: Change) -> list[Change]:
-    """The same in as many changes as it can be taken apart into. What is not of one row, receipt or event stays
-    together."""
+    """The change split into as many as possible: one for each row, receipt and event. The rest stays together."""
     rest = replace_fields(change, threads=(), observed=(), receipts=(), seen={}, events=())
     parts = [
         *(Change(threads=(thread,), seen=_seen_of(change, thread)) for thread in change.threads),
@@ -108,19 +107,20 @@ def _seen_of(change: Change, thread: StoredThread) -> dict[str, StoredThread | N
 
 
 def overtaken(change: Change, rollouts: Mapping[str, RolloutRef]) -> set[str]:
-    """The threads whose rows, which name these rollouts, are not those that the writer of the change has seen."""
+    """The threads whose rows have changed since the change's writer saw them. `rollouts` are those in the rows now."""
     return {key for key, row in change.seen.items() if rollouts.get(key) != (row and rollout_of(row))}
 
 
 def claimable(state: BackfillState, now_ms: int, lease_ms: int) -> bool:
-    """Codex's rule: never once complete; while running only after the lease has run out."""
+    """Whether a worker may claim the backfill. As in Codex: never if complete; if running, once the lease has
+    expired."""
     if state.status == "complete":
         return False
     return state.status != "running" or state.updated_at_ms <= now_ms - lease_ms
 
 
 def may_checkpoint(current: BackfillState, state: BackfillState) -> bool:
-    """A worker that lost its lease must not write over the one that took it, nor reopen what is complete."""
+    """Whether `state` may be written: a worker that lost its lease may not, and nobody may reopen what is complete."""
     if current.status == "running":
         return current.owner is None or state.owner in (None, current.owner)
     return not (current.status == "complete" and state.status == "running")

@@ -1,4 +1,4 @@
-"""One call at a time: for objects that several worker threads share, and whose state is a few dicts."""
+"""Makes methods run one at a time: for objects that several OS threads share, and whose state is a few dicts."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class _Lock(AbstractContextManager[None]):
 
 
 def whole(owner: object) -> AbstractContextManager[None]:
-    """Within, no other thread runs such a method of this object."""
+    """Hold the object's lock: meanwhile no other OS thread runs a serialised method of it."""
     return owner.__dict__.setdefault("_one_at_a_time", _Lock())
 
 
 def one_at_a_time(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """A method that runs alone among all such methods of its object. It may call others of them."""
+    """Make a method run alone among all such methods of its object. It may call others of them."""
 
     @wraps(method)
     def alone(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -48,8 +48,7 @@ def one_at_a_time(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenat
 
 
 def serialised(cls: C) -> C:
-    """A class all of whose public methods run one at a time. What a generator yields comes after its call, so those are
-    left as they are."""
+    """Make all public methods of a class run one at a time, except generators: their body runs after the call."""
     for name in dir(cls):
         method = inspect.getattr_static(cls, name)
         if name.startswith("_") or not inspect.isfunction(method):

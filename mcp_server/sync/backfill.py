@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from mcp_server.codex.paths import id_in, is_archived, name_stamp, recorded_time_ms
-
-ALL_ACTIVE = -(2**62)
-"""The watermark once no active rollout is left to read."""
+from mcp_server.models.records import ALL_ACTIVE
 
 # Names have the writer's local time, up to 12 hours behind UTC, in seconds, slightly off that in the session metadata.
 _SLACK_MS = 13 * 3_600_000

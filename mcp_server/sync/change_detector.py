@@ -20,13 +20,13 @@ from mcp_server.storage.files.codex_db import database_files
 from mcp_server.storage.files.locks import LOCK_FOLDER
 from mcp_server.storage.files.stamps import Stamps, is_settled, settled, stamps_of
 
-# In a changed folder, up to so many rollouts are compared by stamp, since one may have been replaced.
-_LOOKED_AT = 1_000
+# If a changed folder has no more rollouts than this, their stamps are read, since one may have been replaced.
+_MAX_STAMPED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The files with a rollout's name in one folder, by path, with their stamps if these were read."""
+    """The files with a rollout's name in one folder: by path, the stamp, or None if it was not read."""
 
     folder: str
     rollouts: Mapping[str, FileStamp | None] = field(default_factory=dict[str, FileStamp | None])
@@ -93,12 +93,12 @@ class ChangeDetector:
                 continue
             seen[folder] = mtime if mtime == _GONE or is_settled(mtime, began) else None
             below: list[str] = []
-            yield self._listed(folder, below, looked_at=not first)
+            yield self._listed(folder, below, with_stamps=not first)
             pending += [path for path in below if path not in known]
             known.update(below)
 
-    def _listed(self, folder: str, below: list[str], *, looked_at: bool) -> Listing:
-        """The rollouts in a folder; the folders in it go to `below`."""
+    def _listed(self, folder: str, below: list[str], *, with_stamps: bool) -> Listing:
+        """The rollouts in a folder. Its subfolders are appended to `below`."""
         entries: list[os.DirEntry[str]] = []
         with suppress(OSError), os.scandir(self._home / folder) as children:
             for child in children:
@@ -106,11 +106,11 @@ class ChangeDetector:
                     entries.append(child)
                 elif child.is_dir(follow_symlinks=False) and is_plain(child.name):
                     below.append(f"{folder}/{child.name}")
-        looked_at = looked_at and len(entries) <= _LOOKED_AT
+        with_stamps = with_stamps and len(entries) <= _MAX_STAMPED
         stamps: dict[str, FileStamp | None] = {}
         for entry in entries:
             stamp = None
-            if looked_at:
+            if with_stamps:
                 with suppress(OSError):
                     stamp = stamp_of(entry.stat())
             stamps[f"{folder}/{entry.name}"] = stamp

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from mcp_server.models.thread import GitInfo, Section, StoredThread
 from mcp_server.storage.files.codex_db import database_files, newest, uri
+from mcp_server.storage.files.codex_home import CodexHome
 from mcp_server.storage.files.stamps import Stamps, settled, stamps_of
 
 _BUSY_S = 0.2
@@ -27,7 +28,7 @@ _NAME = (
     "WHEN trim(t.title) NOT IN (trim(t.first_user_message), trim(t.preview)) THEN trim(t.title) END"
 )
 _KNOWN = (
-    f"SELECT t.id, t.history_mode, {_NAME}, t.git_sha, t.git_branch, t.git_origin_url, {{sections}} "
+    f"SELECT t.id, t.history_mode, {_NAME}, t.git_sha, t.git_branch, t.git_origin_url, t.rollout_path, {{sections}} "
     "WHERE t.id IN (SELECT value FROM json_each(?))"
 )
 _SECTIONS = (
@@ -43,11 +44,11 @@ Row = Sequence[object]
 
 
 class CodexFacts:
-    """Reads the newest state DB in a folder. If our names don't get into it (`ours_first`), ours take precedence over
-    its names."""
+    """Reads the newest state DB in a folder. Where our names don't get into it, ours take precedence over its names, as
+    in `CodexNames`."""
 
-    def __init__(self, sqlite_home: Path, *, ours_first: bool = False) -> None:
-        self._folder, self._ours_first = sqlite_home, ours_first
+    def __init__(self, home: Path, sqlite_home: Path, *, ours_first: bool = False) -> None:
+        self._home, self._folder, self._ours_first = CodexHome(home), sqlite_home, ours_first
         self._lock = threading.Lock()
         self._stamps: Stamps | None = None
         self._cache: dict[str, Row | None] = {}
@@ -69,6 +70,7 @@ class CodexFacts:
             now_ns, stamps = time.time_ns(), stamps_of(database_files(self._folder))
             if stamps != self._stamps or len(self._cache) > _MAX_CACHED:
                 self._cache.clear()
+                self._home.forget()
             self._stamps = settled(stamps, now_ns)
             if stamps and (missing := [thread_id for thread_id in thread_ids if thread_id not in self._cache]):
                 both = (_KNOWN.format(sections=_SECTIONS), _KNOWN.format(sections=_NO_SECTIONS))
@@ -92,11 +94,12 @@ class CodexFacts:
         return []
 
     def _with(self, thread: StoredThread, row: Row) -> StoredThread:
-        _, mode, name, sha, branch, origin_url, section_id, section_name, entered_ms = row
+        _, mode, name, sha, branch, origin_url, path, section_id, section_name, entered_ms = row
         section = Section(id=str(section_id), name=str(section_name)) if section_id is not None else None
         entered = entered_ms if section is not None and isinstance(entered_ms, int) else None
         codex_name = _text(name)
-        name = thread.name or codex_name if self._ours_first else codex_name or thread.name
+        ours_first = self._ours_first or self._home.prefix(str(path)) is None
+        name = thread.name or codex_name if ours_first else codex_name or thread.name
         thread = replace(thread, name=name, section=section, section_entered_at_ms=entered)
         if mode != "paginated":
             return thread

@@ -22,7 +22,7 @@ class KnownCopies:
         return [known[path] for thread_id in thread_ids for path in sorted(self._of.get(thread_id, ()))]
 
     def note(self, found: Iterable[Copy], others: Iterable[str] = ()) -> None:
-        """Have the store remember these copies, and forget those of the `others`, by path, that it took for copies."""
+        """Make the store remember these copies, and forget those of the `others` (paths) that it took for copies."""
         known = self._all()
         new = [copy for copy in found if known.get(copy.path) != copy]
         settled = known.keys() & set(others)

@@ -12,7 +12,7 @@ from heapq import nlargest
 from operator import itemgetter
 from typing import Literal
 
-from mcp_server.codex.file_rank import classify_files
+from mcp_server.codex.file_rank import ThreadFiles, classify_files
 from mcp_server.codex.files import BadLine, Description, RolloutRef, add_bad_line
 from mcp_server.codex.lines import MalformedLine, decode_raw
 from mcp_server.codex.paths import id_in
@@ -56,6 +56,7 @@ class DoctorReport:
         largest: by thread, the sizes of the largest ones.
         held, foreign: threads whose writer lock this process, or another one, holds.
         unreadable: threads of stale rows whose file can't be read any more. A repair skips them.
+        unusable: the number of files that can't be read.
     """
 
     files: Counts
@@ -75,6 +76,7 @@ class DoctorReport:
     held: tuple[str, ...] = ()
     foreign: Mapping[str, Holder] = field(default_factory=dict[str, Holder])
     unreadable: frozenset[str] = frozenset()
+    unusable: int = 0
 
     @property
     def in_step(self) -> bool:
@@ -134,7 +136,7 @@ def examine(
     """Compare index and files. Writes nothing.
 
     Reads only the files that differ from their rows; if `deep`, all files, to find malformed lines in them too.
-    `largest` is how many of the largest threads are told.
+    `largest` is how many of the largest threads are reported.
     """
     walked = _FileWalk(rollouts)
     differs = state.compare(walked.files()) if state else Difference(frozenset(walked.paths()))
@@ -170,6 +172,7 @@ def examine(
         held=tuple(sorted(locks.held())),
         foreign=locks.foreign(),
         unreadable=frozenset(exam.unreadable()),
+        unusable=len(exam.unusable),
     )
 
 
@@ -201,7 +204,7 @@ def repair(
 def _lagging_codex_rows(
     state: StateStore, codex: CodexRows, written_here: Callable[[], Collection[str]]
 ) -> dict[str, str]:
-    """The paths, by thread, of the rollouts that Codex's rows have at another path."""
+    """By thread, the paths of the rollouts for which Codex's row names another path."""
     here = written_here()
     rollouts = {thread_id: one for thread_id, one in state.known_rollouts().items() if thread_id not in here}
     return {thread_id: rollouts[thread_id].path for thread_id in codex.lagging(rollouts)}
@@ -332,17 +335,17 @@ class _Examination:
 
     def duplicates(self) -> dict[str, tuple[str, ...]]:
         """By thread, the path of its file and those of the copies of it."""
-        sorts = {
+        classified = self._classified().items()
+        return {thread_id: (found.current, *found.copies) for thread_id, found in classified if found.copies}
+
+    def replaced(self) -> int:
+        return sum(len(found.replaced) for found in self._classified().values())
+
+    def _classified(self) -> dict[str, ThreadFiles]:
+        return {
             thread_id: classify_files((file.path for file in files), thread_id)
             for thread_id, files in self.files_by_id.items()
         }
-        return {thread_id: (found.current, *found.copies) for thread_id, found in sorts.items() if found.copies}
-
-    def replaced(self) -> int:
-        sorts = (
-            classify_files((file.path for file in files), thread_id) for thread_id, files in self.files_by_id.items()
-        )
-        return sum(len(found.replaced) for found in sorts)
 
 
 def _bad_lines(rollouts: RolloutStore, file: RolloutRef) -> list[BadLine]:
@@ -352,10 +355,10 @@ def _bad_lines(rollouts: RolloutStore, file: RolloutRef) -> list[BadLine]:
         for batch in rollouts.lines(file):
             for raw in batch:
                 try:
-                    decode_raw(raw)
+                    decode_raw(raw, rollouts.bounds)
                 except MalformedLine as error:
                     reason = str(error) if raw.whole else f"torn line without a newline: {error}"
-                    add_bad_line(bad, BadLine(file.path, raw.offset, reason))
+                    add_bad_line(bad, BadLine(file.path, raw.offset, reason), rollouts.bounds)
     except DamagedRollout as damage:
         bad.append(BadLine(file.path, damage.offset, damage.reason))
     return bad

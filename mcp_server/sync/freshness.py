@@ -70,7 +70,7 @@ class Freshness:
         """Detect changes, sync their rows, and return a report for each batch.
 
         Threads `written_here` are skipped: this process keeps their rows itself. `names` says that the caller depends
-        on names. If very much has changed, one call syncs the newest of it and the next calls sync the rest. On
+        on names. If a lot has changed, one call syncs the newest of it and the next calls sync the rest. On
         failure the rows stay as they are."""
         asked = self._begun
         with self._lock:
@@ -127,7 +127,7 @@ class Freshness:
 
     def _seen(self, state: StateStore) -> tuple[HomeChanges, set[str], set[str]]:
         """The detected changes; the paths of files that differ from their rows, without known copies and the like; and
-        the paths in rows that no file is at."""
+        the paths of rows whose file is gone."""
         differs, seen = Difference(), None
         for _ in range(2):
             seen = self._detector.detect(self._known)

@@ -21,13 +21,12 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from mcp_server.codex.files import BadLine, RolloutRef
-from mcp_server.codex.paths import SUFFIXES, is_rollout
+from mcp_server.codex.paths import SUFFIXES, is_rollout, rollout_id_of, thread_id_of
 from mcp_server.models.records import BackfillState, Change, SpawnEdge
 from mcp_server.storage.contracts import RolloutStore, StateStore
 from mcp_server.storage.process_liveness import has_died
 from mcp_server.storage.rules import claimable
 from mcp_server.sync.backfill import BackfillWatermark
-from mcp_server.sync.lookup import moved_to
 from mcp_server.sync.upsert import BATCH_ROWS, BadLineSink, NameSource, SyncReport, Upserter, batches, newest_first
 
 _LEASE_MS = 120_000
@@ -85,7 +84,7 @@ def backfill(
     delay = _POLL_S
     stop = stop or threading.Event()
     while True:
-        # Read before the claim, which takes the write lock: sixty servers may wait here.
+        # Read first, since a claim takes the write lock, and sixty servers may wait here.
         before = state.backfill()
         lease = 0 if has_died(before.owner) else lease_ms
         if claimable(before, now_ms(), lease) and state.claim_backfill(owner, now_ms(), lease):
@@ -205,6 +204,14 @@ def sync_paths(
     return upserter.report()
 
 
+def moved_to(rollouts: RolloutStore, thread_id: str, path: str) -> list[RolloutRef]:
+    """Where the rollout that was at a path may be now: the same rollout elsewhere, else others of the thread."""
+    name = PurePosixPath(path).name
+    rollout_id = rollout_id_of(name) if thread_id_of(name) == thread_id else None
+    same = rollouts.locate_rollout(rollout_id) if rollout_id else []
+    return same or rollouts.locate(thread_id)
+
+
 def _rows_at(state: StateStore, present: Collection[RolloutRef], gone: Collection[str]) -> dict[str, RolloutRef]:
     """The rollouts, by id, that rows name at these paths. A query by path is needed only for files without an id in
     their name, and for missing ones."""
@@ -254,9 +261,9 @@ class _Build:
         self.done = 0 if watermark is None else coverage.count_done(watermark)
         self.horizon_ms = coverage.complete_since(watermark)
         self.progress(self.done, self.found)
-        behind = batches((file for file in rollouts.walk() if watermark is None or file.path < watermark), rows)
+        remaining = batches((file for file in rollouts.walk() if watermark is None or file.path < watermark), rows)
         # One batch at a time: the paths and stamps of 100,000 files alone would take 40 MB.
-        while (batch := next(behind, None)) is not None:
+        while (batch := next(remaining, None)) is not None:
             self.upserter.upsert_batch(batch, remember=False)
             self.done += len(batch)
             self.watermark = batch[-1].path

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
 
 class Backoff:
     """Pauses between tries, in seconds: `first`, then twice as long each time, up to `most`. After work that ran longer
-    than `most`, the next pause is `first` again."""
+    than `most`, the next pause is `first` again. `clock` returns monotonic seconds."""
 
-    def __init__(self, first: float = 1.0, most: float = 60.0) -> None:
-        self._first, self._most = first, most
+    def __init__(self, first: float = 1.0, most: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._first, self._most, self._clock = first, most, clock
         self._next, self._resumed = first, 0.0
 
     def next(self) -> float:
         """The pause after a failed try."""
-        now = time.monotonic()
+        now = self._clock()
         if now - self._resumed > self._most:
             self._next = self._first
         seconds, self._next = self._next, min(max(1.0, 2 * self._next), self._most)

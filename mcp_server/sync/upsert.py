@@ -147,7 +147,7 @@ class Upserter:
 
     def upsert_batch(self, files: Sequence[RolloutRef], *, remember: bool = True) -> None:
         """Read some files and commit their rows in one transaction. `remember` keeps the id in each file for a later
-        `remove_missing`; a backfill, which compares everything once more at its end, does without."""
+        `remove_missing`; a backfill compares everything once more at its end, and needs none."""
         files = self._without_replaced([file for file in files if file.thread_id not in self.written_here()])
         by_id: defaultdict[str, list[StoredThread]] = defaultdict(list)
         bad: list[tuple[RolloutRef, BadLine]] = []
@@ -190,7 +190,7 @@ class Upserter:
         self._copies.note(copies, others.difference(copy.path for copy in copies))
 
     def _read_again(self, pairs: Sequence[tuple[StoredThread, StoredThread | None]]) -> None:
-        """Read the files once more whose rows another process has written meanwhile: it may have read them earlier."""
+        """Read a file again if another process has written its row meanwhile: it may have read an older file."""
         if self.first_build or not pairs:
             return
         ours = {thread.id: rollout_of(thread) for thread, _ in pairs}
@@ -296,7 +296,7 @@ class Upserter:
         self._names_known_of = frozenset(thread_ids)
 
     def _without_replaced(self, files: Sequence[RolloutRef]) -> Sequence[RolloutRef]:
-        """The files without those that a revert has replaced, judged by the rows: these need not be read."""
+        """The files without those that a revert has replaced, according to the rows: those need not be read."""
         if self.first_build:
             return files
         rows = self.state.known_rollouts({file.thread_id for file in files if file.thread_id})

@@ -69,6 +69,10 @@ class WatcherLease:
         with suppress(OSError):
             self._lock.release()
 
+    def is_renewed(self) -> bool:
+        """Whether a process that watches the home was seen lately."""
+        return self._heartbeat.exists() and not self._is_expired()
+
     def _is_expired(self) -> bool:
         try:
             return time.time() - self._heartbeat.stat().st_mtime > EXPIRY_SECONDS
@@ -87,7 +91,7 @@ _FILES = (*SUFFIXES, ".tmp")
 _DEBOUNCE_MS = 400
 # How often the watching thread checks `stop`.
 _STEP_MS = 100
-# After a failure, the watch is set up again so often with short pauses, then with long ones. Each time all is synced.
+# After this many failures in a row, the pauses before the watch is set up again become long. Each time all is synced.
 _RETRIES = 5
 _MAX_REASON_CHARS = 300
 
@@ -99,9 +103,9 @@ class Pauses:
     """How long a watcher waits, in seconds."""
 
     retry: float = 1.0
-    """After one of the first failures."""
+    """After each of the first failures."""
     poll: float = 30.0
-    """After any more."""
+    """After each further failure."""
     renew: float = 1.0
     """How often the watching server renews its lease, and the others try to take it."""
 
@@ -120,8 +124,8 @@ def watch_home(
     notices: Callable[..., Generator[Changes]] = watch,
     pauses: Pauses = Pauses(),
 ) -> None:
-    """Watch the home until `stop` is set, while this process has the turn. If all of sixty servers on a home synced
-    each change, they would do little else; the others learn of it from the event log.
+    """Watch the home until `stop` is set, while this process has the lease. The other servers learn of changes from the
+    event log: if all of sixty servers on a home synced each change, they would do little else.
 
     `written_here` returns the threads whose files only this process writes. `behind` says that nobody has compared the
     index with the files since it was opened. `notices` is `watchfiles.watch`.

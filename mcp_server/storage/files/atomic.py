@@ -1,6 +1,6 @@
-"""Writes that survive a crash: every helper returns after file and folder have reached the disk. Blocking.
+"""Writes that survive a crash: every helper returns after file and folder have reached the disk.
 
-An error leaves what was there before. Files are 0600, folders 0700.
+On an error the old state stays. Files have mode 0600, folders 0700.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from mcp_server.storage import regular
 logger = logging.getLogger(__name__)
 
 _BINARY = getattr(os, "O_BINARY", 0)
-# What file systems without hard links answer (FAT, some network and FUSE mounts), or a kernel that protects them; and
-# what is answered from one file system to another.
+# Errors of link(2) where no hard link can be made: the file system has none (FAT, some network and FUSE mounts), the
+# kernel protects the file, or the names lie on two file systems (EXDEV).
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _COPIED_BYTES = 1 << 20
 
 
 def check_writable(folder: Path) -> None:
-    """Raises the OSError that a file made in the folder would, as far as the system tells. Makes nothing."""
+    """Raise the OSError that creating a file in the folder would raise, as far as can be seen. Creates nothing."""
     there = next(one for one in (folder, *folder.parents) if one.exists())
     if not there.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
@@ -59,7 +59,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Put new content in the place of a file, all at once."""
+    """Replace the content of a file atomically."""
     draft = Draft(path)
     try:
         draft.add(data)
@@ -72,7 +72,7 @@ _DRAFT_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
 
 
 class Draft:
-    """A file that has a hidden name until it is whole."""
+    """A file that has a hidden name until it is complete."""
 
     def __init__(self, path: Path) -> None:
         make_folders(path.parent)
@@ -86,39 +86,40 @@ class Draft:
         _write(self._fd, data)
 
     def put(self, like: os.stat_result | None = None) -> os.stat_result:
-        """Give the file its name, and the times that another has.
+        """Give the file its name, and the times of `like` if that is given.
 
         Raises:
             FileExistsError: the path is taken.
         """
         if like is not None:
             os.utime(self._hidden, ns=(like.st_atime_ns, like.st_mtime_ns))
-        self._flush()
+        self.flush()
         _put(self._hidden, self._path)
         return self._path.stat()
 
     def put_over(self) -> None:
-        """Give it the name of another, which is gone then."""
-        self._flush()
+        """Give the file its name, in place of the file that has it now."""
+        self.flush()
         self._hidden.replace(self._path)
         sync_folder(self._path.parent)
 
     def has_its_name(self) -> bool:
-        """Whether the path names this file, rather than none or another's."""
+        """Whether its path names this very file."""
         with suppress(OSError):
             return os.path.samestat(self._made, self._path.lstat())
         return False
 
     def drop(self) -> None:
-        """Leave nothing of it, unless it has its name."""
+        """Delete the file under its hidden name. Once `put`, it stays."""
         self._close()
         with suppress(OSError):
             self._hidden.unlink(missing_ok=True)
 
-    def _flush(self) -> None:
-        assert self._fd is not None
-        os.fsync(self._fd)
-        self._close()
+    def flush(self) -> None:
+        """End the file: it is complete on the disk, and no longer open."""
+        if self._fd is not None:
+            os.fsync(self._fd)
+            self._close()
 
     def _close(self) -> None:
         fd, self._fd = self._fd, None
@@ -127,7 +128,7 @@ class Draft:
 
 
 def is_draft(name: str) -> bool:
-    """Whether a file is called as a draft is."""
+    """Whether a file has the hidden name of a draft."""
     return _DRAFT_NAME.fullmatch(name) is not None
 
 
@@ -160,8 +161,8 @@ def append(path: Path, data: bytes, *, create: bool = False) -> os.stat_result:
 
 
 def move(source: Path, target: Path) -> None:
-    """Move a file without overwriting another, to another file system too: then its content is on that disk before it
-    goes here. A move that was cut short is finished.
+    """Move a file without overwriting another. Across file systems, the copy is on the disk before the source is
+    deleted. A move that was interrupted is finished.
 
     Raises:
         FileExistsError: another file has the target's name.
@@ -171,18 +172,18 @@ def move(source: Path, target: Path) -> None:
     try:
         _put(source, target)
     except FileExistsError:
-        # Killed between link and unlink, the one file has both names, or what was copied both places: drop the old one.
+        # If a move was killed between its two steps, both names have the same file, or a copy: delete the old one.
         if not (same_file(source, target) or same_content(source, target)):
             raise
         source.unlink(missing_ok=True)
-    _forget_names([str(source.parent)])
+    _flush_removals([str(source.parent)])
 
 
 def move_many(moves: Sequence[tuple[str, str]]) -> list[OSError | None]:
-    """`move` for each pair of source and target, with one flush a folder for all; tells what went wrong with which.
+    """`move` for each pair of source and target, with one flush per folder. Returns the error of each move, or None.
     The sources are regular files; all paths have `/` before the name.
 
-    At no time does the disk hold a file under neither name: all new names are flushed before the first old one goes.
+    At no time is a file on the disk under neither name: all new names are flushed before the first old one is removed.
     """
     # As text: Path objects would take most of the time of a thousand moves, and os.path.dirname a fifth.
     outcomes: list[OSError | None] = [None] * len(moves)
@@ -209,12 +210,12 @@ def move_many(moves: Sequence[tuple[str, str]]) -> list[OSError | None]:
                     os.unlink(moves[number][0])
             except OSError as error:
                 outcomes[number] = error
-    _forget_names({folders[number][0] for number in linked})
+    _flush_removals({folders[number][0] for number in linked})
     return outcomes
 
 
 def _linked(source: str, target: str) -> bool:
-    """Whether the file has both names now; a move that was cut short has left it so."""
+    """Give a file its new name beside the old one, if it has not got it yet. False if no hard link can be made."""
     try:
         return _link(source, target)
     except FileExistsError:
@@ -223,16 +224,16 @@ def _linked(source: str, target: str) -> bool:
         return True
 
 
-def _forget_names(folders: Collection[str]) -> None:
-    """Flush that the old names are gone. The files have moved already: where this fails, a crash may bring an old name
-    back beside the new one, as a move cut short leaves it, and the next move drops it."""
+def _flush_removals(folders: Collection[str]) -> None:
+    """Flush the removal of old names. If this fails, the files have moved all the same, but a crash may bring an old
+    name back beside the new one. That is the state after an interrupted move, which the next move finishes."""
     for folder, failure in _flushed(folders).items():
         if failure is not None:
-            logger.warning("the move out of %s may not last a crash: %s", folder, failure)
+            logger.warning("the move out of %s may not survive a crash: %s", folder, failure)
 
 
 def _flushed(folders: Collection[str]) -> dict[str, OSError | None]:
-    """Flush folders; what failed, by folder."""
+    """Flush folders. Returns by folder the error, or None."""
     failures: dict[str, OSError | None] = {}
     for folder in sorted(folders):
         try:
@@ -251,7 +252,7 @@ def remove(path: Path) -> None:
 
 
 def same_file(source: Path | str, target: Path | str) -> bool:
-    """Whether both names are the file's own. A link to the source is none: it leads nowhere once the source is gone."""
+    """Whether both are names of one file. A symbolic link to the source is none: it breaks once the source is gone."""
     try:
         return os.path.samefile(source, target) and not os.path.islink(target)
     except FileNotFoundError:
@@ -272,9 +273,9 @@ def same_content(source: Path, target: Path) -> bool:
 
 
 def _put(source: Path, target: Path) -> None:
-    """Give a file another name. On an error it has the old one alone, unless the disk refuses that too."""
+    """Give a file another name. On an error it keeps only the old one, unless the disk also refuses to undo."""
     if source.is_symlink() or not _link(source, target):
-        # No hard links here: a file made between the check and the rename would be lost.
+        # Without hard links, a file that is created between the check and the rename would be overwritten.
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
         try:
@@ -296,7 +297,7 @@ def _put(source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Put a file with the same content and mtime on another file system: under its name it is whole, or not there.
+    """Copy a file, with its mtime, to another file system. Under its name it is complete, or not there.
 
     Raises:
         FileExistsError: another file has the target's name.
@@ -341,18 +342,18 @@ def _write(fd: int, data: bytes | bytearray) -> None:
 
 
 def stamp_of(stat: os.stat_result) -> FileStamp:
-    """A file system may give any time, a state DB has room for 64 bits: those until April 2262."""
+    """Size and mtime of a file. The mtime is clamped to 64 bits (April 2262), since a state DB has room for no more."""
     return FileStamp(stat.st_size, clamped(stat.st_mtime_ns))
 
 
 @contextmanager
 def writing(path: str, missing: str | None = None) -> Generator[None]:
-    """Say in our own words why a write failed. `missing` is the path that is gone if one is."""
+    """Turn the OSError of a write into a StoreFailure. `missing` is the path to name if a file is gone."""
     try:
         yield
     except FileExistsError as error:
         raise RolloutNameTaken(path) from error
     except FileNotFoundError as error:
-        raise DamagedRollout(missing or path, "is gone") from error
+        raise DamagedRollout.gone(missing or path) from error
     except OSError as error:
         raise WriteFailed(path, error.strerror or str(error)) from error

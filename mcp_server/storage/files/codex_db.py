@@ -1,12 +1,13 @@
-"""What Codex's own state DB knows and no rollout holds, read without leaving a trace.
+"""Reads from Codex's own state DB what no rollout holds, without leaving a trace.
 
-Codex owns `state_<N>.sqlite`; here it is only ever read. Whatever stands in the way (no such file, an older schema, a
-damaged or locked database) means that nothing is known: the answer is empty, and no error is raised.
+Codex owns `state_<N>.sqlite`; this module only reads it. If that is impossible (no such file, an older schema, a
+damaged or locked database), nothing is known: the answer is empty, and no error is raised.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Collection, Sequence
@@ -29,7 +30,7 @@ def names(sqlite_home: Path, thread_ids: Collection[str] | None = None) -> dict[
     """Names by thread id, trimmed, as Codex shows them, whatever session_index.jsonl says: `name` of a paginated
     thread, and `title` of a legacy one unless that is only its first message (as in Codex 0.169 and 0.171).
 
-    `sqlite_home` is the folder that holds Codex's databases. Of all threads (None) it takes a look at every row.
+    `sqlite_home` is the folder that holds Codex's databases. None asks for all threads, and scans every row.
     """
     asked = () if thread_ids is None else (json.dumps(list(thread_ids)),)
     among = "" if thread_ids is None else "id IN (SELECT value FROM json_each(?)) AND "
@@ -40,9 +41,15 @@ def names(sqlite_home: Path, thread_ids: Collection[str] | None = None) -> dict[
     return found
 
 
+def paths(sqlite_home: Path, thread_ids: Collection[str]) -> dict[str, str]:
+    """The paths of these threads' rollouts by thread id, as Codex spells them."""
+    query = "SELECT id, rollout_path FROM threads WHERE id IN (SELECT value FROM json_each(?))"
+    return {str(one): str(path) for one, path in _read(sqlite_home, query, (json.dumps(list(thread_ids)),))}
+
+
 def changed_since(sqlite_home: Path, at_ms: int | None, limit: int = 200) -> dict[str, int]:
-    """The threads that Codex has written to last, with when (Unix milliseconds), the last first: since a time, and a
-    little before it, or at all."""
+    """The threads that Codex has written to last, with the times in Unix milliseconds, the last first. Only those since
+    `at_ms`, and a little before it, unless that is None."""
     since = 0 if at_ms is None else at_ms - _SLACK_MS
     rows = _read(
         sqlite_home,
@@ -74,20 +81,17 @@ def _read(sqlite_home: Path, query: str, values: Sequence[str] = ()) -> Sequence
 
 
 def newest(sqlite_home: Path) -> Path | None:
-    """The file of the newest generation, None if there is none. A regular file goes before what else is called so."""
+    """The file of the newest generation, None if there is none. Regular files come before others of such a name."""
     try:
-        found = {
-            (path.is_file(), int(match[1])): path
-            for path in sqlite_home.iterdir()
-            if (match := _FILE.fullmatch(path.name))
-        }
+        names = os.listdir(sqlite_home)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return found[max(found)] if found else None
+    found = {int(match[1]): sqlite_home / match[0] for match in map(_FILE.fullmatch, names) if match}
+    return max(found.items(), key=lambda one: (one[1].is_file(), one[0]))[1] if found else None
 
 
 def database_files(sqlite_home: Path) -> list[Path]:
-    """What the newest generation is kept in, whose stamps tell of changes; nothing if there is none."""
+    """The files of the newest generation, whose stamps reveal its changes; empty if there is none."""
     try:
         path = newest(sqlite_home)
     except OSError:
@@ -96,7 +100,7 @@ def database_files(sqlite_home: Path) -> list[Path]:
 
 
 def uri(path: Path) -> str:
-    """To open the database with, so that nothing is made beside it."""
+    """The URI that opens the database for reading without creating files beside it."""
     # Even a read-only connection to a WAL database creates -wal and -shm when they aren't there. Both exist while
     # Codex runs; without them nobody writes, and the main file alone can be read as immutable.
     with regular.opened(path) as file:

@@ -1,14 +1,13 @@
-"""Changes Codex's rows of threads that were archived, unarchived, named or given git info here (`CodexRows`).
+"""Updates Codex's rows of threads that were archived, unarchived, named or given git info here (`CodexRows`).
 
-One short transaction each, within a bound of time. The database is Codex's: nothing is created, migrated, inserted or
-deleted in it, and one that is not exactly as it is known is not touched.
+Each update is one short transaction, with a bound on its time. The database is Codex's: nothing is created, migrated,
+inserted or deleted in it, and a database of an unknown version is not touched.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
@@ -23,6 +22,7 @@ from mcp_server.models.params import GitField
 from mcp_server.models.thread import GitInfo
 from mcp_server.storage.codex_rows import CodexRows, FollowedGit
 from mcp_server.storage.files import codex_db as codex_state
+from mcp_server.storage.files.codex_home import CodexHome
 
 _GENERATION = 5
 BUSY_SECONDS = 2.0
@@ -30,11 +30,10 @@ _COLUMNS = {
     *("id", "rollout_path", "archived", "archived_at", "history_mode", "name", "title"),
     *("git_sha", "git_branch", "git_origin_url"),
 }
-_folders = re.compile(r"[/\\](?:archived_)?sessions(?=[/\\])")
 
 
 class _Left(Exception):
-    """Why the database is left as it is."""
+    """The database is left as it is; the text says why."""
 
 
 class _Row(NamedTuple):
@@ -53,9 +52,8 @@ class CodexDatabase(CodexRows):
     def __init__(
         self, home: Path, sqlite_home: Path, *, read_only: bool = False, busy_seconds: float = BUSY_SECONDS
     ) -> None:
-        self._home, self._sqlite_home, self._read_only = home, sqlite_home, read_only
+        self._home, self._sqlite_home, self._read_only = CodexHome(home), sqlite_home, read_only
         self._busy_seconds = busy_seconds
-        self._known = dict[str, bool]()
 
     def follows(self, thread_id: str) -> bool:
         if self._read_only:
@@ -81,8 +79,8 @@ class CodexDatabase(CodexRows):
             update = "UPDATE threads SET rollout_path = ?, archived = ?, archived_at = ? WHERE id = ?"
             self._write(None if dry_run else connection, update, due)
 
-        way_out = "call store_status with repair=true later to let it follow"
-        return self._said(work, rollouts, way_out) if rollouts else None
+        way_out = "call store_repair later to let it follow"
+        return self._attempt(work, rollouts, way_out) if rollouts else None
 
     def name(self, thread_id: str, name: str) -> str | None:
         def work(connection: sqlite3.Connection) -> None:
@@ -90,10 +88,10 @@ class CodexDatabase(CodexRows):
                 # Where Codex itself keeps it, and looks for it first.
                 column = {"paginated": "name", "legacy": "title"}.get(row.mode)
                 if column is None:
-                    raise _Left(f"it tells of a history of kind {row.mode!r}")
+                    raise _Left(f"its row of thread {row.thread_id} has the unknown history mode {row.mode!r}")
                 self._write(connection, f"UPDATE threads SET {column} = ? WHERE id = ?", [(name, thread_id)])
 
-        return self._said(work, [thread_id])
+        return self._attempt(work, [thread_id])
 
     def git(self, thread_id: str, fields: Mapping[GitField, str | None]) -> FollowedGit:
         found: list[GitInfo] = []
@@ -108,20 +106,20 @@ class CodexDatabase(CodexRows):
                 sha, branch, origin_url = (None if value is None else str(value) for value in now)
                 found.append(GitInfo(sha=sha, branch=branch, origin_url=origin_url))
 
-        left = self._said(work, [thread_id])
+        left = self._attempt(work, [thread_id])
         return FollowedGit(found[0] if found and left is None else None, left)
 
     # ------------------------------------------------------------------------------------------ the database
 
-    def _said(
+    def _attempt(
         self,
         work: Callable[[sqlite3.Connection], None],
         thread_ids: Collection[str],
         way_out: str = "repeat the call",
     ) -> str | None:
-        """Do the work in one transaction; what stood in the way, as a sentence. `way_out` is for what passes."""
+        """Do the work in one transaction. Returns None, or a sentence on why not. `way_out` is for passing reasons."""
         path: Path | None = self._sqlite_home
-        self._known.clear()
+        self._home.forget()
         try:
             path = codex_state.newest(self._sqlite_home)
             with self._opened() as connection:
@@ -130,21 +128,21 @@ class CodexDatabase(CodexRows):
                 connection.execute("BEGIN" if self._read_only else "BEGIN IMMEDIATE")
                 try:
                     work(connection)
-                    foreign = [row for row in _fetch(connection, thread_ids) if self._spelled(row.path) is None]
+                    foreign = [row for row in _fetch(connection, thread_ids) if self._home.prefix(row.path) is None]
                     connection.execute("COMMIT")
                 finally:
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")
             for row in foreign:
-                raise _Left(f"its row of thread {row.thread_id} tells of a file that is not in this home, {row.path}")
+                raise _Left(f"its row of thread {row.thread_id} names a file that is not in this home, {row.path}")
             return None
         except (_Left, OSError, sqlite3.Error) as error:
             reason = f"another program is writing to it; {way_out}" if _is_busy(error) else str(error)
-            return f"Codex's own database {path} was left as it is: {reason}"
+            return f"Codex's own database {path} was left as it is: {reason}; Codex itself does not see this change"
 
     @contextmanager
     def _opened(self, *, look: bool = False) -> Generator[sqlite3.Connection | None]:
-        """The database, if Codex has one and it is of a kind that is known; to be changed, unless only for a `look`."""
+        """The database, None if Codex has none. A `look` can't change it. Raises `_Left` if its kind is unknown."""
         path = codex_state.newest(self._sqlite_home)
         if path is None:
             yield None
@@ -163,37 +161,26 @@ class CodexDatabase(CodexRows):
             yield connection
 
     def _write(self, connection: sqlite3.Connection | None, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        """Without a connection only what would stand in the way is told."""
+        """Without a connection (a dry run), only raise what would prevent the write."""
         if rows and self._read_only:
             raise _Left("this server was told not to change it (--codex-db read-only)")
         if rows and connection is not None:
             connection.executemany(statement, rows)
 
     def _due(self, connection: sqlite3.Connection, rollouts: Mapping[str, RolloutRef]) -> list[_Row]:
-        """The rows as they should be, of those that are not."""
+        """The rows that are out of date, with the values that they should have."""
         rows = self._rows(connection, rollouts)
         return [new for row in rows if (new := _moved(row, rollouts[row.thread_id])) != row]
 
     def _rows(self, connection: sqlite3.Connection, thread_ids: Collection[str]) -> list[_Row]:
-        """The rows of these threads that tell of rollouts in this home."""
+        """The rows of these threads that name rollouts in this home."""
         found = _fetch(connection, thread_ids)
-        return [row._replace(home=home) for row in found if (home := self._spelled(row.path)) is not None]
-
-    def _spelled(self, path: str) -> str | None:
-        """The beginning of a path that is this home, which Codex may spell in another way; None if it is another."""
-        for match in _folders.finditer(path):
-            folder = path[: match.start()]
-            same = self._known.get(folder)
-            if same is None:  # or another call has forgotten them all
-                same = self._known[folder] = _same(folder, self._home)
-            if same:
-                return folder
-        return None
+        return [row._replace(home=home) for row in found if (home := self._home.prefix(row.path)) is not None]
 
 
 def _moved(row: _Row, rollout: RolloutRef) -> _Row:
     separator = "\\" if "\\" in row.path else "/"
-    # Codex names the plain file where it has compressed it.
+    # Codex's row names the plain file even if it is compressed.
     plain = uncompressed(rollout.path)
     at = (row.archived_at or int(time.time())) if rollout.archived else None
     return row._replace(
@@ -221,17 +208,10 @@ def _check_kind(connection: sqlite3.Connection) -> None:
 
 
 def _has_wal(path: Path) -> bool:
-    """Whether there are changes beside the file: a Codex that was killed leaves them, and nobody may have it open."""
+    """Whether the WAL holds changes: a killed Codex leaves them behind, even if nobody has the database open."""
     try:
         return path.with_name(f"{path.name}-wal").stat().st_size > 0
     except OSError:
-        return False
-
-
-def _same(folder: str, home: Path) -> bool:
-    try:
-        return Path(folder).samefile(home)
-    except (OSError, ValueError):
         return False
 
 

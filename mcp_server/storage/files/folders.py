@@ -1,4 +1,4 @@
-"""The folders of a home, walked over and looked into. Blocking."""
+"""Finds the rollout files of a home by reading its folders."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from mcp_server.storage.files.moving import rollout_file
 from mcp_server.storage.files.safe_path import ManyInside, inside
 
 _ABANDONED_SECONDS = 3_600
-_NOT_PLAIN = "has a name that is not UTF-8, or with a backslash; it is left out until it is renamed"
+_NOT_PLAIN = "has a name that is not UTF-8 or has a backslash; it is left out until it is renamed"
 _READ_BESIDE = re.compile(r"session_index\.jsonl|config\.toml|state_\d+\.sqlite")
 
 
 class Folders:
-    """What `RolloutFiles` finds; the methods do what those of a `RolloutStore` with their names do."""
+    """The searches of `RolloutFiles`. Public methods implement those of the same names in `RolloutStore`."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -55,14 +55,14 @@ class Folders:
             for path, _ in self._entries(folder):
                 yield path
 
-    def look_at(self, path: str) -> RolloutRef | None:
+    def stat(self, path: str) -> RolloutRef | None:
         try:
             stat = inside(self._home, path, ACTIVE, ARCHIVED).stat()
         except (OSError, PathOutsideHome):
             return None
         return rollout_file(path, stat) if S_ISREG(stat.st_mode) else None
 
-    def look_at_many(self, paths: Collection[str]) -> dict[str, RolloutRef]:
+    def stat_many(self, paths: Collection[str]) -> dict[str, RolloutRef]:
         many = ManyInside(self._home)
         found: dict[str, RolloutRef] = {}
         for path in paths:
@@ -76,12 +76,12 @@ class Folders:
         wanted = parse_id(thread_id)
         if wanted is None:
             return []
-        # a revert lies in the folder of its own day
+        # a rollout that a revert began lies in the folder of its own day
         begun = min(likely_folders(wanted), default="")
         found = [*self._walk(ACTIVE, wanted, id_in, since=begun), *self._walk(ARCHIVED, wanted, id_in)]
         return current_first(found or self._walk(ACTIVE, wanted, id_in), wanted)
 
-    def rollout(self, rollout_id: str) -> list[RolloutRef]:
+    def locate_rollout(self, rollout_id: str) -> list[RolloutRef]:
         wanted = parse_id(rollout_id)
         if wanted is None:
             return []
@@ -92,7 +92,7 @@ class Folders:
     def _walk(
         self, folder: str, wanted: str, id_of: Callable[[str], str | None], *, since: str = ""
     ) -> Iterator[RolloutRef]:
-        """The rollouts of one id below a folder, date folders before `since` left out."""
+        """The rollouts of one id below a folder, without date folders before `since`."""
         tail = wanted[-12:]
         for path, entry in self._entries(folder, since):
             if (
@@ -105,8 +105,8 @@ class Folders:
     def _entries(
         self, folder: str, since: str = "", odd: list[BadLine] | None = None
     ) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        """What is called a rollout below a folder, by path, descending. To `odd` go names that can't be kept, and
-        folders that can't be looked into."""
+        """Entries with a rollout's name below a folder, sorted by path, descending. Names that can't be stored, and
+        folders that can't be read, are appended to `odd`."""
         pending = [(folder, self._children(folder, odd))]
         while pending:
             here, children = pending[-1]
@@ -121,7 +121,7 @@ class Folders:
                 pending.append((path, self._children(path, odd)))
 
     def _children(self, folder: str, odd: list[BadLine] | None) -> list[tuple[str, os.DirEntry[str]]]:
-        """The folders and rollouts in a folder, the last first to be taken; folders with the `/` by which they sort."""
+        """The folders and rollouts in a folder with their sort keys, ascending. The key of a folder ends with `/`."""
         found: list[tuple[str, os.DirEntry[str]]] = []
         said: list[BadLine] = []
         try:
@@ -133,18 +133,18 @@ class Folders:
                     if is_plain(one.name):
                         found.append((key, one))
                     else:
-                        said.append(BadLine(_told(f"{folder}/{one.name}"), 0, _NOT_PLAIN))
+                        said.append(BadLine(_as_text(f"{folder}/{one.name}"), 0, _NOT_PLAIN))
         except FileNotFoundError:
             pass
         except OSError as error:  # of any kind: a path may be too long for the system
-            said.append(BadLine(_told(folder), 0, f"can't be looked into: {error.strerror}", transient=True))
+            said.append(BadLine(_as_text(folder), 0, f"can't be looked into: {error.strerror}", transient=True))
         if odd is not None:
             odd += said
         return sorted(found, key=itemgetter(0))
 
     def _listed(self, path: str, entry: os.DirEntry[str]) -> RolloutRef | None:
         if entry.is_symlink():
-            return self.look_at(path)
+            return self.stat(path)
         try:
             stat = entry.stat(follow_symlinks=False)
         except OSError:
@@ -161,9 +161,9 @@ class Folders:
         return [*odd, *self._beside()]
 
     def _why_unusable(self, path: str) -> str | None:
-        """What is wrong with something that is called a rollout; None if it is a file of the home, or not there."""
+        """Why an entry with a rollout's name can't be used; None if it is a file of the home, or not there."""
         full = self._home / path
-        if not is_rollout(full.name) or not os.path.lexists(full) or self.look_at(path) is not None:
+        if not is_rollout(full.name) or not os.path.lexists(full) or self.stat(path) is not None:
             return None
         if not full.is_symlink():
             return "is no regular file"
@@ -171,7 +171,7 @@ class Folders:
         return f"is a link that leads {out_of if full.is_file() else 'to no file'}"
 
     def _beside(self) -> list[BadLine]:
-        """What is called like a file that is read beside the rollouts, and is none."""
+        """Entries that have the name of a file that is read beside the rollouts, but are no regular file."""
         with suppress(OSError):
             names = sorted(filter(_READ_BESIDE.fullmatch, os.listdir(self._home)))
             return [BadLine(n, 0, "is no regular file") for n in names if not os.path.isfile(self._home / n)]
@@ -188,8 +188,8 @@ class Folders:
         return sorted(filter(is_plain, found))
 
     def linked(self) -> list[tuple[str, str]]:
-        """The links in the place of date folders, which are not followed, and why; what else lies beside the date
-        folders is not looked at. Blocks."""
+        """Links in the place of date folders, which are not followed, each with the reason. Other entries beside the
+        date folders are not examined."""
         found: list[tuple[str, str]] = []
         pending = [ACTIVE, ARCHIVED]
         while pending:
@@ -205,14 +205,14 @@ class Folders:
 
 
 def _why_left_out(link: os.DirEntry[str]) -> str | None:
-    """What is wrong with a link that is no link to a file."""
+    """Why a link is left out; None if it is a rollout, or leads to a file."""
     if is_rollout(link.name):
         return None
     if link.is_dir():
         return "links to folders are not followed; put the folder itself there"
-    return None if os.path.exists(link.path) else "it leads to nothing that is there"
+    return None if os.path.exists(link.path) else "it leads to nothing"
 
 
-def _told(path: str) -> str:
-    """A path as the disk has it, as a text."""
+def _as_text(path: str) -> str:
+    """A path from the disk as text that can be stored."""
     return os.fsencode(path).decode("utf-8", "replace")

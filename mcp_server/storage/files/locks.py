@@ -1,10 +1,11 @@
 """One writer per thread: Codex's own lock files, `thread-writer-locks/<id>.lock`, held with flock(2).
 
-Codex takes and gives back a thread's lock while it holds `.coordination.lock`, and waits for that one. So do we, and
-only for moments: the file of a lock can be removed on release without a race.
+Codex takes and releases a thread's lock only while it holds `.coordination.lock`, and waits for that one. So do we,
+each time for a moment. That is why the file of a lock can be removed on release without a race.
 
-So nobody can take a thread that is free while we hold the coordination lock. Many threads are held by it alone for a
-piece of work, for a bounded time: to make the files of 1,000 threads takes half a second, longer than to move them.
+It also means that nobody can take a free thread while we hold the coordination lock. So a short piece of work on many
+threads holds the coordination lock alone: it *guards* the threads, for a bounded time. To create 1,000 lock files takes
+half a second, longer than to move the threads.
 """
 
 from __future__ import annotations
@@ -23,15 +24,17 @@ from filelock import FileLock, Timeout
 
 from mcp_server.codex.paths import checked_id, parse_id
 from mcp_server.errors import ActiveWriter, StoreFailure, WriteFailed
-from mcp_server.models.quoting import plain_or_quoted
+from mcp_server.models.quoting import beginning, plain_or_quoted
 from mcp_server.models.times import rfc3339
 from mcp_server.storage.contracts import Holder, Leases
 from mcp_server.storage.files.atomic import check_writable, make_folders
 
 LOCK_FOLDER = "thread-writer-locks"
-# Held for moments, but by whoever comes first of all who try: with sixty servers one may try for long.
+# Each holds it for moments only, but it is not fair: with sixty servers one of them may wait for long.
 COORDINATION_SECONDS = 15.0
-# Others wait for the coordination lock meanwhile: when we make files, and when we hold many threads by it alone.
+# Lists wait for a look at who holds locks, so it waits no longer than this.
+LOOK_SECONDS = 0.2
+# How many lock files are created at a time, and how many threads are guarded and how long: others wait meanwhile.
 _AT_A_TIME = 100
 GUARDED = 2_000
 GUARD_SECONDS = 2.0
@@ -46,7 +49,7 @@ Inode = tuple[int, int]
 class CodexWriterLocks(Leases):
     """The writer locks of one home. Two objects exclude each other, in one process or in two.
 
-    `wait_seconds` bounds the wait for the coordination lock, `guard_seconds` how long it alone holds threads.
+    `wait_seconds` bounds the wait for the coordination lock, `guard_seconds` how long it guards threads.
     `flock_pids` returns the holders that the system lists.
     """
 
@@ -60,12 +63,12 @@ class CodexWriterLocks(Leases):
     ) -> None:
         self._folder = home / LOCK_FOLDER
         self._wait_seconds, self._flock_pids = wait_seconds, flock_pids or _flock_pids
-        self._inside = threading.RLock()  # The threads of this process share the coordination lock. It guards:
+        self._inside = threading.RLock()  # held by the OS thread that uses the coordination lock; protects:
         self._locks: dict[str, FileLock] = {}
         self._guarded: frozenset[str] = frozenset()
         self._guard_seconds = guard_seconds
         self._guard: threading.Timer | None = None
-        """Runs as long as the coordination lock is held for the sake of `_guarded`, the threads without a file."""
+        """Runs while the coordination lock is held for `_guarded`, the threads that have no lock file."""
 
     def acquire(self, thread_ids: Sequence[str], *, for_moments: bool = False) -> None:
         wanted = [checked_id(thread_id) for thread_id in thread_ids]
@@ -93,7 +96,7 @@ class CodexWriterLocks(Leases):
             raise ActiveWriter(held[0], holder_sentence(holders[held[0]]))
 
     def release(self, thread_ids: Collection[str]) -> None:
-        # A lock file that nobody holds may stay behind, which harms nobody: Windows keeps an open one, a disk may fail.
+        # A lock file that nobody holds may stay behind, which is harmless: Windows keeps an open one, a disk may fail.
         for some in _some_at_a_time(sorted(self.held().intersection(map(checked_id, thread_ids)))):
             locks = [self._locks[thread_id] for thread_id in some if thread_id in self._locks]
             try:
@@ -116,12 +119,13 @@ class CodexWriterLocks(Leases):
         return self._folder / f"{thread_id}.lock"
 
     @contextmanager
-    def _coordinated(self) -> Generator[None]:
-        """Hold Codex's lock on the folder, alone among the threads of this process. Raises Timeout."""
-        if not self._inside.acquire(timeout=self._wait_seconds):
+    def _coordinated(self, at_most: float | None = None) -> Generator[None]:
+        """Hold the coordination lock, as the only OS thread of this process. Raises Timeout."""
+        wait_seconds = self._wait_seconds if at_most is None else min(at_most, self._wait_seconds)
+        if not self._inside.acquire(timeout=wait_seconds):
             raise Timeout(self._coordination.lock_file)
         try:
-            with self._coordination.acquire(self._wait_seconds):  # at once while threads are guarded
+            with self._coordination.acquire(wait_seconds):  # at once while threads are guarded
                 yield
         finally:
             self._inside.release()
@@ -134,7 +138,7 @@ class CodexWriterLocks(Leases):
     # ------------------------------------------------------------------------------------------ taking
 
     def _guard_free(self, thread_ids: Sequence[str], taken: list[str]) -> None:
-        """Take those locks alone whose files are there, and keep the coordination lock for the others."""
+        """Take the locks whose files are there, and guard the other threads."""
         with self._refusals(thread_ids[0]), self._coordinated():
             self._check_unheld(thread_ids)
             there = {file.stem for file in self._folder.iterdir()}
@@ -153,11 +157,11 @@ class CodexWriterLocks(Leases):
                 lock.acquire(blocking=False)
                 self._locks[thread_id] = lock
                 taken.append(thread_id)
-                os.utime(lock.lock_file)  # since when, for whoever asks
+                os.utime(lock.lock_file)  # shows others since when it is held
 
     @contextmanager
     def _refusals(self, thread_id: str) -> Generator[None]:
-        """What the system refuses, as an error that names the thread."""
+        """Turn a refusal by the system into an error that names the thread."""
         with self._written(thread_id):
             make_folders(self._folder)
             try:
@@ -176,9 +180,9 @@ class CodexWriterLocks(Leases):
     # ------------------------------------------------------------------------------------------ guarding
 
     def _begin_guard(self, thread_ids: Sequence[str]) -> None:
-        """Hold these threads, by holding on to the coordination lock."""
+        """Hold these threads by keeping the coordination lock."""
         if thread_ids and self._guard is None:
-            self._coordination.acquire()  # it is ours, and counts
+            self._coordination.acquire()  # it is held already; this counts it once more
             self._set_alarm()
         self._guarded = self._guarded.union(thread_ids)
 
@@ -195,29 +199,38 @@ class CodexWriterLocks(Leases):
         self._guard.start()
 
     def _make_files(self) -> None:
-        """The work takes long: let the guarded threads have files after all, so that others need not wait."""
+        """The work takes too long: take the locks of the guarded threads after all, so that others need not wait."""
         with self._inside:
             if self._guard is None:
                 return
             made: list[str] = []
             try:
                 self._take(self._guarded, made)
-            except StoreFailure as error:  # others wait until the disk takes files
-                logger.warning("the writer locks of %d threads are held together: %s", len(self._guarded), error)
+            except StoreFailure as error:  # others wait until files can be created
+                logger.warning(
+                    "the lock files of %d threads can't be created, so every other writer waits: %s",
+                    len(self._guarded),
+                    error,
+                )
                 self._set_alarm()
             self._end_guard(made)
 
     # ------------------------------------------------------------------------------------------ holders
 
-    def foreign(self) -> dict[str, Holder]:
+    def foreign(self, thread_ids: Collection[str] | None = None) -> dict[str, Holder]:
         try:
             files = [file for file in self._folder.iterdir() if file.suffix == ".lock" and parse_id(file.stem)]
         except FileNotFoundError:
             return {}
-        return self._holders([file for file in files if file.stem not in self._locks])
+        others = [file for file in files if file.stem not in self._locks]
+        asked = others if thread_ids is None else [file for file in others if file.stem in thread_ids]
+        return self._holders(asked, LOOK_SECONDS)
 
-    def _holders(self, files: list[Path]) -> dict[str, Holder]:
-        """Those of the lock files that somebody holds."""
+    def _holders(self, files: list[Path], at_most: float | None = None) -> dict[str, Holder]:
+        """Those of the lock files that somebody holds. Where they must be probed, and others keep the folder for
+        longer than `at_most` seconds, all of these count as held."""
+        if not files:
+            return {}
         pids = self._flock_pids()
         found: dict[str, Holder] = {}
         unknown = list[Path]()
@@ -229,18 +242,18 @@ class CodexWriterLocks(Leases):
                     unknown.append(file)
                 else:
                     found[file.stem] = Holder(pid, _program(pid), stat.st_mtime_ns // 1_000_000)
-        found.update(self._probe(unknown))
+        found.update(self._probe(unknown, at_most))
         return found
 
-    def _probe(self, files: list[Path]) -> dict[str, Holder]:
+    def _probe(self, files: list[Path], at_most: float | None) -> dict[str, Holder]:
         """Ask the locks themselves: /proc/locks is Linux's alone, and shows no process outside of a container."""
         if not files:
             return {}
         try:
-            with self._coordinated():  # nobody is refused because of the look
+            with self._coordinated(at_most):  # nobody is refused because of the look
                 return {file.stem: Holder(since_ms=_mtime_ms(file)) for file in files if _is_locked(file)}
         except Timeout:
-            return {}
+            return {} if at_most is None else {file.stem: Holder(since_ms=_mtime_ms(file)) for file in files}
 
 
 def _some_at_a_time(all_: list[T]) -> Iterator[list[T]]:
@@ -252,7 +265,8 @@ def holder_sentence(holder: Holder) -> str:
     """A holder in words, as far as known: `codex (pid 123) since 2026-11-22T23:04:50Z`."""
     who = "another process"
     if holder.pid is not None:
-        who = f"{plain_or_quoted(holder.program) if holder.program else 'a process'} (pid {holder.pid})"
+        program = plain_or_quoted(beginning(holder.program, 30)) if holder.program else "a process"
+        who = f"{program} (pid {holder.pid})"
     return who if holder.since_ms is None else f"{who} since {rfc3339(holder.since_ms // 1000 * 1000)[:19]}Z"
 
 

@@ -1,4 +1,4 @@
-"""Moves rollouts between `sessions` and `archived_sessions`, one or many. Blocking."""
+"""Moves rollouts between `sessions` and `archived_sessions`, one or many."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Moves:
         return self._move(path, source, target)
 
     def _move(self, path: str, source: Path, target: str) -> RolloutRef:
-        """Of a link, which would lead nowhere from its new place, the file that it leads to is moved."""
+        """Move one rollout. For a link, move the file that it leads to, since the link could break at its new place."""
         full = inside(self._home, target, ACTIVE, ARCHIVED)
         with writing(target, missing=path):
             if source.exists() or not full.exists():
@@ -42,18 +42,18 @@ class Moves:
                 durable.remove(source)
             return rollout_file(target, full.stat())
 
-    def would(self, paths: Sequence[str], folder: str) -> list[RolloutRef | StoreFailure]:
-        """What `many` of the same would tell, as far as can be seen. Changes nothing."""
+    def foreseen(self, paths: Sequence[str], folder: str) -> list[RolloutRef | StoreFailure]:
+        """The results that `many` would have, as far as they can be foreseen. Changes nothing."""
         results: list[RolloutRef | StoreFailure] = []
         for path in paths:
             try:
                 target = archived_path(path) if folder == ACTIVE else active_path(path)
-                results.append(self._foretold(path, inside(self._home, path, folder), target))
+                results.append(self._foreseen_one(path, inside(self._home, path, folder), target))
             except StoreFailure as error:
                 results.append(error)
         return results
 
-    def _foretold(self, path: str, source: Path, target: str) -> RolloutRef:
+    def _foreseen_one(self, path: str, source: Path, target: str) -> RolloutRef:
         full = inside(self._home, target, ACTIVE, ARCHIVED)
         with writing(target, missing=path):
             if not source.exists():
@@ -76,8 +76,8 @@ class Moves:
                 durable.remove(full)
 
     def many(self, paths: Sequence[str], folder: str) -> list[RolloutRef | StoreFailure]:
-        """Move these out of the folder that they lie in. What is usual goes together: a regular file that has the old
-        name, and maybe the new one already."""
+        """Move these rollouts out of the folder. Regular files are moved together, anything else (a link, a file that
+        is gone) one by one."""
         checked = ManyInside(self._home)
         move_one, target_of = (self._archive, archived_path) if folder == ACTIVE else (self._unarchive, active_path)
         results: dict[str, RolloutRef | StoreFailure] = {}
@@ -92,7 +92,7 @@ class Moves:
                     continue
                 if folder == ARCHIVED and not os.path.lexists(full):
                     stat = _touch(path, source)
-                # Whoever writes to the file before its move leaves another stamp than this one, and so is seen.
+                # A write before the move leaves another stamp than this one, so it will be noticed.
                 results[path] = rollout_file(target, stat)
                 moves[path] = (target, source, full)
             except StoreFailure as error:
@@ -100,7 +100,7 @@ class Moves:
         outcomes = durable.move_many([(source, full) for _, source, full in moves.values()])
         for (path, (target, _, _)), outcome in zip(moves.items(), outcomes, strict=True):
             try:
-                if isinstance(outcome, FileExistsError):  # it may be a link, which is looked at alone
+                if isinstance(outcome, FileExistsError):  # it may be a link, which is handled alone
                     results[path] = move_one(path)
                 elif outcome is not None:
                     with writing(target, missing=path):
@@ -111,7 +111,7 @@ class Moves:
 
 
 def _regular(full: str) -> os.stat_result | None:
-    """The file that has this name, None if it is no file, or a link."""
+    """The stat of a regular file; None for a link, anything else or nothing."""
     try:
         stat = os.lstat(full)
     except OSError:
@@ -120,7 +120,7 @@ def _regular(full: str) -> os.stat_result | None:
 
 
 def _touch(path: str, source: Path | str) -> os.stat_result:
-    """Before the move, so that a move cut short can be repeated without another look at the time."""
+    """Set the mtime to now. Before the move, so that repeating an interrupted move does not set it again."""
     with writing(path):
         now = time.time_ns()
         os.utime(source, ns=(now, now))

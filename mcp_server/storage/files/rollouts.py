@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping, 
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
+from mcp_server.codex.bounds import BOUNDS, ReadingBounds
 from mcp_server.codex.files import BadLine, Description, RolloutRef
 from mcp_server.codex.lines import RawLine
 from mcp_server.codex.paths import ACTIVE, ARCHIVED, COMPRESSED, rollout_path, thread_id_of, uncompressed
@@ -35,12 +36,12 @@ _HELD_BYTES = 1 << 20
 class RolloutFiles(RolloutStore):
     """The home's files. A symbolic link inside the two folders is followed only if it stays inside its folder."""
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(self, home: Path, bounds: ReadingBounds = BOUNDS) -> None:
+        self._home, self.bounds = home, bounds
         self._index = NameIndex(home)
         self._moves = Moves(home)
         self._folders = Folders(home)
-        self._leavings: dict[Path, tuple[int | None, int]] = {}
+        self._leftovers: dict[Path, tuple[int | None, int]] = {}
 
     def new(self, thread_id: str, created_at_ms: int) -> RolloutRef:
         return RolloutRef(rollout_path(thread_id, created_at_ms))
@@ -49,7 +50,7 @@ class RolloutFiles(RolloutStore):
         return f"{self._home}{os.sep}{uncompressed(rollout.path)}"
 
     def current(self, rollout: RolloutRef) -> RolloutRef | None:
-        return self._folders.look_at(rollout.path)
+        return self._folders.stat(rollout.path)
 
     def walk(self, odd: list[BadLine] | None = None) -> Iterator[RolloutRef]:
         return self._folders.walk(odd)
@@ -67,13 +68,13 @@ class RolloutFiles(RolloutStore):
         return self._folders.locate(thread_id)
 
     def locate_rollout(self, rollout_id: str) -> list[RolloutRef]:
-        return self._folders.rollout(rollout_id)
+        return self._folders.locate_rollout(rollout_id)
 
     def stat(self, path: str) -> RolloutRef | None:
-        return self._folders.look_at(path)
+        return self._folders.stat(path)
 
     def stat_many(self, paths: Collection[str]) -> dict[str, RolloutRef]:
-        return self._folders.look_at_many(paths)
+        return self._folders.stat_many(paths)
 
     def companions(
         self, rollouts: Mapping[str, RolloutRef], *, archived: bool | None = None
@@ -86,7 +87,7 @@ class RolloutFiles(RolloutStore):
 
     def describe_many(self, files: Sequence[RolloutRef]) -> list[Description | BadLine | None]:
         many = ManyInside(self._home)
-        return [self._told(file, many) for file in files]
+        return [self._described(file, many) for file in files]
 
     def lines(self, rollout: RolloutRef, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
         text = self._open(rollout.path)
@@ -126,22 +127,42 @@ class RolloutFiles(RolloutStore):
             if draft is not None:
                 draft.drop()
 
+    @contextmanager
+    def drafted_many(
+        self, rollouts: Sequence[tuple[RolloutRef, Generator[bytes]]]
+    ) -> Generator[Callable[[], list[RolloutRef]]]:
+        drafts: list[tuple[str, Draft]] = []
+        try:
+            for rollout, parts in rollouts:
+                with closing(parts):
+                    drafts.append((rollout.path, self._draft(rollout.path, b"", None)))
+                    for part in parts:
+                        self._draft(rollout.path, part, drafts[-1][1])
+                    with writing(rollout.path):
+                        drafts[-1][1].flush()
+            yield lambda: self._put_all(drafts)
+        finally:
+            for _, draft in drafts:
+                draft.drop()
+
     def append(self, rollout: RolloutRef, data: bytes) -> RolloutRef:
         path, size = rollout.path, rollout.size
         full = self._inside(path, ACTIVE, ARCHIVED)
         if path.endswith(COMPRESSED):
             raise CompressedRollout(thread_id_of(PurePosixPath(path).name) or path)
         with writing(path):
+            seen = full.stat()
             self._undo(full)
             before = full.stat()
-            if before.st_size != size:
+            # The size may include what a failed append left, if the disk refused to cut it off.
+            if size not in (before.st_size, seen.st_size):
                 raise RolloutChanged(path, size, before.st_size)
             if not data:
                 return rollout_file(path, before)
             try:
                 return rollout_file(path, durable.append(full, data))
             except OSError:
-                self._note_leavings(full, before.st_size)
+                self._note_leftover(full, before.st_size)
                 raise
 
     def decompress(self, rollout: RolloutRef) -> RolloutRef:
@@ -166,7 +187,7 @@ class RolloutFiles(RolloutStore):
     def move(
         self, rollouts: Sequence[RolloutRef], *, archived: bool, dry_run: bool = False
     ) -> list[RolloutRef | StoreFailure]:
-        move = self._moves.would if dry_run else self._moves.many
+        move = self._moves.foreseen if dry_run else self._moves.many
         return move([rollout.path for rollout in rollouts], ACTIVE if archived else ARCHIVED)
 
     def remove(self, rollout: RolloutRef, dry_run: bool = False) -> None:
@@ -190,7 +211,7 @@ class RolloutFiles(RolloutStore):
     # ------------------------------------------------------------------------------------------ reading
 
     def _open(self, path: str) -> RolloutText:
-        return open_text(self._inside(path, ACTIVE, ARCHIVED), path)
+        return open_text(self._inside(path, ACTIVE, ARCHIVED), path, self.bounds)
 
     def _piece(self, rollout: RolloutRef, start: int, end: int) -> bytes | StoreFailure:
         try:
@@ -199,10 +220,10 @@ class RolloutFiles(RolloutStore):
             return error
 
     def _open_base(self, rollout_id: str) -> RolloutText | None:
-        found = self._folders.rollout(rollout_id)
+        found = self._folders.locate_rollout(rollout_id)
         return self._open(found[0].path) if found else None
 
-    def _told(self, file: RolloutRef, many: ManyInside) -> Description | BadLine | None:
+    def _described(self, file: RolloutRef, many: ManyInside) -> Description | BadLine | None:
         try:
             with self._open_listed(file.path, many) as text:
                 return describe(file, text, self._open_base)
@@ -210,28 +231,47 @@ class RolloutFiles(RolloutStore):
             return None if self.stat(file.path) is None else damage_of(failure, file.path)
 
     def _open_listed(self, path: str, many: ManyInside) -> RolloutText:
-        """Open one of many files."""
+        """Open one of many files; quicker than `_open` unless it is a link."""
         full = Path(many.full(path, ACTIVE, ARCHIVED))
         if full.is_symlink():
             return self._open(path)
-        return open_text(full, path, flags=_NO_FOLLOW)
+        return open_text(full, path, self.bounds, flags=_NO_FOLLOW)
 
     # ------------------------------------------------------------------------------------------ writing
 
     def _create(self, path: str, data: bytes | bytearray, draft: Draft | None = None) -> RolloutRef:
         draft = self._draft(path, data, draft)
         try:
+            return self._put(path, draft)
+        finally:
+            draft.drop()
+
+    def _put(self, path: str, draft: Draft) -> RolloutRef:
+        try:
             with writing(path):
                 return rollout_file(path, draft.put())
         except WriteFailed:
             if draft.has_its_name():
-                self._note_leavings(self._home / path, None)
+                self._note_leftover(self._home / path, None)
             raise
-        finally:
-            draft.drop()
+
+    def _put_all(self, drafts: Sequence[tuple[str, Draft]]) -> list[RolloutRef]:
+        """Make all drafts rollouts, or none."""
+        made: list[RolloutRef] = []
+        try:
+            for path, draft in drafts:
+                made.append(self._put(path, draft))
+        except BaseException:
+            for rollout in made:
+                try:
+                    self.remove(rollout)
+                except StoreFailure:
+                    self._note_leftover(self._home / rollout.path, None)
+            raise
+        return made
 
     def _draft(self, path: str, data: bytes | bytearray, draft: Draft | None) -> Draft:
-        """A draft with this data behind what it has; a new one if there is none."""
+        """The draft with this data appended; a new draft if there is none."""
         full = self._inside(path, ACTIVE, ARCHIVED)
         with writing(path):
             if draft is None:
@@ -244,14 +284,14 @@ class RolloutFiles(RolloutStore):
                 raise
         return draft
 
-    def _note_leavings(self, full: Path, size: int | None) -> None:
-        """A disk that fails may refuse even to undo what it did: remember the size (None: no file) to go back to."""
+    def _note_leftover(self, full: Path, size: int | None) -> None:
+        """A failing disk may even refuse to undo a write. Remember the size to go back to (None: no file)."""
         with suppress(OSError):
-            self._leavings[full] = (size, full.stat().st_size)
+            self._leftovers[full] = (size, full.stat().st_size)
 
     def _undo(self, full: Path) -> None:
-        """Take away what a failed write left, before the next; not if somebody has written behind it since."""
-        size, left = self._leavings.get(full, (0, 0))
+        """Remove what a failed write left, before the next write; not if somebody has appended to it since."""
+        size, left = self._leftovers.get(full, (0, 0))
         if size != left and full.exists() and full.stat().st_size == left:
             full.unlink() if size is None else os.truncate(full, size)
-        self._leavings.pop(full, None)
+        self._leftovers.pop(full, None)

@@ -21,8 +21,8 @@ def inside(home: Path, path: str, *folders: str) -> Path:
 
 
 class ManyInside:
-    """The same for many paths at once, as text. Links of a folder are looked at once, since that takes most of the
-    time; so use an instance for one piece of work only."""
+    """`inside` for many paths, as text. Each folder is checked for links only once, since that takes most of the time;
+    so use an instance for one piece of work only."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -61,6 +61,6 @@ def _check_links(home: Path, path: str) -> None:
     for part in parts:
         full = f"{full}/{part}"
         linked = linked or os.path.islink(full)
-    # A path without links leads nowhere else. To resolve it takes five times as long.
+    # A path without links can't lead out, and resolving it would take five times as long.
     if linked and not Path(os.path.realpath(full)).is_relative_to(os.path.realpath(root)):
         raise PathOutsideHome(path, top)

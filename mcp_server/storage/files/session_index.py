@@ -1,32 +1,29 @@
-"""The names that users gave to the threads of a home: session_index.jsonl, which Codex writes too. Blocking."""
+"""The names that users gave to the threads of a home: session_index.jsonl, which Codex writes too."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from stat import S_ISREG
 
-from filelock import FileLock, Timeout
-
 from mcp_server.codex.name_index import name_line, names_in, without_name
 from mcp_server.codex.paths import NAME_INDEX
-from mcp_server.errors import DamagedRollout, StoreFailure
+from mcp_server.errors import DamagedRollout
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage import regular
 from mcp_server.storage.files import atomic as durable
 from mcp_server.storage.files.atomic import stamp_of, writing
+from mcp_server.storage.files.file_lock import LOCK_SECONDS, locked
 from mcp_server.storage.rollout_text import reading
 
-LOCK_SECONDS = 15.0
 READ_BYTES = 64 << 20
 
 
 class NameIndex:
-    """Names are appended, the last line of a thread counts. No more than the last 64 MB are read. `lock_seconds` bounds
-    the wait for other writers."""
+    """Names are appended; the last line of a thread counts. Only the last 64 MB are read. `lock_seconds` bounds the
+    wait for other writers."""
 
     def __init__(self, home: Path, *, lock_seconds: float = LOCK_SECONDS) -> None:
         self._path, self._lock_seconds = home / NAME_INDEX, lock_seconds
@@ -67,18 +64,6 @@ class NameIndex:
                 return b""
             raise
 
-    @contextmanager
-    def _locked(self) -> Generator[None]:
+    def _locked(self) -> AbstractContextManager[None]:
         """Codex takes the same lock (flock on session_index.jsonl.lock) around its own appends and rewrites."""
-        durable.make_folders(self._path.parent)
-        lock = FileLock(f"{self._path}.lock", self._lock_seconds, mode=0o600, poll_interval=0.01)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise StoreFailure(
-                f"{NAME_INDEX} was kept locked by another process for {self._lock_seconds:g} seconds; repeat the call"
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
+        return locked(self._path, self._lock_seconds)

@@ -1,9 +1,9 @@
-"""The state store in memory: for a home whose state DB can't be had, and for tests. It ends with its process."""
+"""The state store in memory: for a home without a usable state DB, and for tests. It ends with its process."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from heapq import nlargest
@@ -53,7 +53,7 @@ _KEYS: dict[ThreadSortKey, Callable[[StoredThread], int]] = {
 
 @serialised
 class MemoryState(MemoryHistory, StateStore):
-    """Its methods run one at a time, so each is whole."""
+    """Its methods run one at a time, so each is atomic."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,6 +93,7 @@ class MemoryState(MemoryHistory, StateStore):
         for thread in threads:
             before = self._threads.get(thread.id)
             self._threads[thread.id] = merged(before, thread)
+            self._take_over(thread.id)
             events += derive_events(before, thread)
         return events
 
@@ -162,6 +163,7 @@ class MemoryState(MemoryHistory, StateStore):
             for thread in self._threads.values()
             if (among is None or thread.id in among)
             and query.attached_to_id in (None, thread.attached_to_id)
+            and (query.forked_from is None or thread.forked_from_id in query.forked_from)
             and fits(thread, key(thread), query)
             and (query.search_term is None or _holds(thread, query.search_term))
         ]
@@ -224,6 +226,10 @@ class MemoryState(MemoryHistory, StateStore):
     def rollouts_at(self, paths: Collection[str]) -> dict[str, RolloutRef]:
         return {key: one for key, one in self.known_rollouts().items() if one.path in paths}
 
+    def merge_texts(self) -> bool:
+        """There is nothing to merge."""
+        return False
+
     def names_stamp(self) -> FileStamp | None:
         return self._names_stamp
 
@@ -243,6 +249,9 @@ class MemoryState(MemoryHistory, StateStore):
 
     def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
         return self._below(thread_ids)
+
+    def cwds(self) -> dict[str, int]:
+        return dict(Counter(thread.cwd for thread in self._threads.values()))
 
     def forks_of(self, thread_id: str) -> list[str]:
         forks = (t.id for t in self._threads.values() if t.history_base and t.history_base.thread_id == thread_id)
@@ -267,13 +276,18 @@ class MemoryState(MemoryHistory, StateStore):
 
     # events
     def events_after(
-        self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None
+        self,
+        seq: int,
+        *,
+        limit: int,
+        thread_ids: Collection[str] | None = None,
+        types: Collection[EventType] | None = None,
     ) -> list[ThreadEvent]:
         found = (
             event
             for event in self._events
             if event.seq > seq
-            and (thread_id is None or event.thread_id == thread_id)
+            and (thread_ids is None or event.thread_id in thread_ids)
             and (types is None or event.type in types)
         )
         return [event for event, _ in zip(found, range(limit), strict=False)]
@@ -288,17 +302,9 @@ class MemoryState(MemoryHistory, StateStore):
     def running_operations(self) -> list[Operation]:
         return sorted((o for o in self._operations.values() if o.state == "running"), key=_by_start)
 
-    def moved_with(self, kind: str, thread_id: str) -> set[str]:
-        last = self._last_operation(kind, thread_id)
-        moved = last.thread_ids if last is not None else []
-        return {other for other in moved if self._last_operation(kind, other) is last}
-
-    def _last_operation(self, kind: str, thread_id: str) -> Operation | None:
-        for done in reversed(self._operations.values()):
-            moved = (move.thread_id for move in done.moves)
-            if (done.state, done.kind) == ("done", kind) and thread_id in moved:
-                return done
-        return None
+    def last_operations(self, kind: str, thread_ids: Collection[str]) -> dict[str, str]:
+        done = [one for one in self._operations.values() if (one.state, one.kind) == ("done", kind)]
+        return {move.thread_id: one.id for one in done for move in one.moves if move.thread_id in thread_ids}
 
     def receipts(self, client: str, request_id: str) -> list[Receipt]:
         found = (r for r in self._receipts.values() if (r.client, r.request_id) == (client, request_id))

@@ -1,4 +1,4 @@
-"""Rollouts and writer locks in memory, with the meaning of the real ones: for tests and ephemeral threads."""
+"""Rollouts and writer locks in memory, which behave like the real ones: for tests and ephemeral threads."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import PurePosixPath
 
+from mcp_server.codex.bounds import BOUNDS, ReadingBounds
 from mcp_server.codex.files import BadLine, Description, RolloutRef, current_first
 from mcp_server.codex.lines import RawLine
 from mcp_server.codex.name_index import name_line, names_in, without_name
@@ -43,15 +44,15 @@ from mcp_server.storage.contracts import Holder, Leases, RolloutStore
 from mcp_server.storage.describe import describe
 from mcp_server.storage.files.locks import holder_sentence
 from mcp_server.storage.rollout_text import RolloutText, damage_of, document_text
-from mcp_server.storage.serialised import serialised
+from mcp_server.storage.serialised import serialised, whole
 
 
 @serialised
 class MemoryRollouts(RolloutStore):
     """A home in a dict: path -> content and mtime in nanoseconds. `home` is only what absolute paths begin with."""
 
-    def __init__(self, home: str = "memory:") -> None:
-        self._home = home
+    def __init__(self, home: str = "memory:", bounds: ReadingBounds = BOUNDS) -> None:
+        self._home, self.bounds = home, bounds
         self._files: dict[str, tuple[bytes, int]] = {}
         self._index: tuple[bytes, int] | None = None
 
@@ -100,7 +101,7 @@ class MemoryRollouts(RolloutStore):
             return describe(rollout, text, self._open_base)
 
     def describe_many(self, files: Sequence[RolloutRef]) -> list[Description | BadLine | None]:
-        return [self._told(file) for file in files]
+        return [self._described(file) for file in files]
 
     def lines(self, rollout: RolloutRef, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
         with self._open(rollout.path) as text:
@@ -130,12 +131,25 @@ class MemoryRollouts(RolloutStore):
     def drafted(self, rollout: RolloutRef, parts: Generator[bytes]) -> Generator[Callable[[], RolloutRef]]:
         yield partial(self.create, rollout, b"".join(parts))
 
+    @contextmanager
+    def drafted_many(
+        self, rollouts: Sequence[tuple[RolloutRef, Generator[bytes]]]
+    ) -> Generator[Callable[[], list[RolloutRef]]]:
+        drafts = [(rollout, b"".join(parts)) for rollout, parts in rollouts]
+        yield lambda: self._create_all(drafts)
+
+    def _create_all(self, drafts: Sequence[tuple[RolloutRef, bytes]]) -> list[RolloutRef]:
+        with whole(self):
+            if taken := next((rollout.path for rollout, _ in drafts if rollout.path in self._files), None):
+                raise RolloutNameTaken(taken)
+            return [self.create(rollout, data) for rollout, data in drafts]
+
     def append(self, rollout: RolloutRef, data: bytes) -> RolloutRef:
         path = check_path(rollout.path, ACTIVE, ARCHIVED)
         if path.endswith(COMPRESSED):
             raise CompressedRollout(thread_id_of(PurePosixPath(path).name) or path)
         if path not in self._files:
-            raise DamagedRollout(path, "is gone")
+            raise DamagedRollout.gone(path)
         if (size := len(self._files[path][0])) != rollout.size:
             raise RolloutChanged(path, rollout.size, size)
         if data:
@@ -187,7 +201,7 @@ class MemoryRollouts(RolloutStore):
         if after != before:
             self._index = (after, time.time_ns())
 
-    def _told(self, file: RolloutRef) -> Description | BadLine | None:
+    def _described(self, file: RolloutRef) -> Description | BadLine | None:
         if file.path not in self._files:
             return None
         try:
@@ -211,9 +225,11 @@ class MemoryRollouts(RolloutStore):
 
     def _open(self, path: str) -> RolloutText:
         if path not in self._files:
-            raise DamagedRollout(path, "is gone")
+            raise DamagedRollout.gone(path)
         data = self._files[path][0]
-        return document_text(path, data) if path.endswith(DOCUMENT) else RolloutText(path, io.BytesIO(data), len(data))
+        if path.endswith(DOCUMENT):
+            return document_text(path, data, self.bounds)
+        return RolloutText(path, io.BytesIO(data), len(data), self.bounds)
 
     def _open_base(self, rollout_id: str) -> RolloutText | None:
         found = self._rollout(rollout_id)
@@ -226,7 +242,7 @@ class MemoryRollouts(RolloutStore):
             data, before_ns = self._files.pop(path)
             self._files[target] = (data, mtime_ns or before_ns)
         elif target not in self._files:
-            raise DamagedRollout(path, "is gone")
+            raise DamagedRollout.gone(path)
         return self._file(target)
 
 
@@ -262,12 +278,12 @@ class MemoryLocks(Leases):
     def held(self) -> frozenset[str]:
         return frozenset(thread_id for thread_id, (owner, _) in self._registry.items() if owner is self)
 
-    def foreign(self) -> dict[str, Holder]:
+    def foreign(self, thread_ids: Collection[str] | None = None) -> dict[str, Holder]:
         pid = os.getpid()
         return {
             thread_id: Holder(pid, "threadstore", since_ms)
             for thread_id, (owner, since_ms) in self._registry.items()
-            if owner is not self
+            if owner is not self and (thread_ids is None or thread_id in thread_ids)
         }
 
     def _take(self, thread_id: str) -> None:

@@ -2,27 +2,33 @@
 
 Rows fall into groups (archived, source, provider, cwd, ...), and `thread_counts` holds the size of each. So a list
 merges one walk for each group that fits, along an index that has the rows of the group in order, and ends after a page.
-Some queries name so few rows that it looks at all of them instead, once for the page and its counts: the threads below
-another, attached to another or named by their ids, and those that may hold a rare term.
+Some queries name so few rows that the list examines all of them instead, once for the page and its counts: the threads
+below another, attached to another or named by their ids, those that may hold a rare term, and those with a name or a
+rare state of their last turn.
 
-A statement depends on which filters a query has, not on their values. So it is made once for each shape of queries, and
-its parameters have names: a merge of ten walks takes 0.1 ms so, and 1 ms if it is made anew.
+A statement depends on which filters a query has, not on their values. So it is compiled once for each shape of queries,
+and its parameters have names: a merge of ten walks then takes 0.1 ms, and 1 ms if it is compiled each time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, cast
 
 from sqlalchemy import (
     BindParameter,
+    Boolean,
     ColumnElement,
     Connection,
     FromClause,
     Integer,
     Select,
+    String,
+    and_,
     bindparam,
+    case,
     func,
     literal_column,
     null,
@@ -35,9 +41,10 @@ from sqlalchemy import (
 
 from mcp_server.models.cwd import canonical_cwd
 from mcp_server.models.number import clamped
+from mcp_server.models.thread import TurnState
 from mcp_server.storage.query import COUNTED, Anchor, Count, Grouped, ThreadQuery, ThreadRows, fits_group
 from mcp_server.storage.sql.prepared import Prepared
-from mcp_server.storage.sql.rows import AnyUnion, among, contains, table
+from mcp_server.storage.sql.rows import AnyUnion, among, contains, listed, table
 from mcp_server.storage.sql.tables import GROUP, CwdRow, SpawnEdgeRow, ThreadCountRow, ThreadRow
 from mcp_server.storage.sql.threads import get_numbered, ids_below
 
@@ -46,6 +53,10 @@ _threads, _edges, _cwds, _counts = table(ThreadRow), table(SpawnEdgeRow), table(
 # ---------------------------------------------------------------------------------------------- filters
 
 Conditions = list[ColumnElement[bool]]
+
+_AFTER_SLASH = chr(ord("/") + 1)
+_STATUS_OF: dict[TurnState, str] = {"running": "inProgress", "crashed": "inProgress"}
+"""What rows have for the states that depend on who holds the thread."""
 
 
 def in_group(query: ThreadQuery, rows: FromClause = _threads) -> Conditions:
@@ -67,10 +78,32 @@ def in_group(query: ThreadQuery, rows: FromClause = _threads) -> Conditions:
 
 
 def in_cwds(query: ThreadQuery, rows: FromClause = _threads) -> Conditions:
-    """The working directory, in every spelling that some row has."""
+    """The working directory, in every spelling that some row has, or one below it."""
     if query.cwds is None:
         return []
-    return [rows.c.cwd.in_(select(_cwds.c.cwd).where(among(_cwds.c.place, "places")))]
+    asked = listed("places").subquery("asked")
+    folder = func.rtrim(asked.c.id, "/", type_=String)
+    # Without statistics SQLite might go through all working directories for each folder.
+    spelled = select(_cwds.c.cwd).with_hint(_cwds, "INDEXED BY ix_cwds_place", "sqlite")
+    itself = spelled.select_from(asked.join(_cwds, _cwds.c.place == asked.c.id))
+    below = spelled.select_from(
+        asked.join(_cwds, and_(asked.c.id != "", _cwds.c.place > folder + "/", _cwds.c.place < folder + _AFTER_SLASH))
+    )
+    return [rows.c.cwd.in_(union_all(itself, below))]
+
+
+def in_state(query: ThreadQuery) -> Conditions:
+    """Whether there is a name, and how the last turn stands."""
+    conditions = Conditions()
+    if query.named is not None:
+        conditions.append(_threads.c.name.is_not(None) == bindparam("is_named", type_=Boolean))
+    if query.last_turns is not None:
+        running: ColumnElement[Any] = among(_threads.c.id, "held")
+        state = case(
+            (_threads.c.last_status != "inProgress", _threads.c.last_status), (running, "running"), else_="crashed"
+        )
+        conditions += [among(_threads.c.last_status, "statuses"), among(state, "last_turns")]
+    return conditions
 
 
 def in_time(query: ThreadQuery) -> Conditions:
@@ -84,13 +117,15 @@ def in_time(query: ThreadQuery) -> Conditions:
 
 
 def in_tree(query: ThreadQuery) -> Conditions:
-    """The parent, the thread that others are attached to, and the ids."""
+    """The parent, the thread that others are attached to, those that others were forked from, and the ids."""
     conditions = Conditions()
     if query.parent_id is not None:
         children = select(_edges.c.child_id).where(_edges.c.parent_id == bindparam("parent_id"))
         conditions.append(_threads.c.id.in_(children))
     if query.attached_to_id is not None:
         conditions.append(_threads.c.attached_to_id == bindparam("attached_to_id"))
+    if query.forked_from is not None:
+        conditions.append(among(_threads.c.forked_from_id, "forked_from"))
     if query.ids is not None:
         conditions.append(among(_threads.c.id, "ids"))
     return conditions
@@ -99,6 +134,12 @@ def in_tree(query: ThreadQuery) -> Conditions:
 def below_ancestor(query: ThreadQuery) -> Conditions:
     """The threads below another, at whatever depth."""
     return [] if query.ancestor_id is None else [_threads.c.id.in_(ids_below("ancestor_id"))]
+
+
+def filters_of(query: ThreadQuery) -> Conditions:
+    """The filters of a query, but for its term and its anchor; its time is that of the last change."""
+    when = in_time(replace(query, sort_key="updated_at"))
+    return [*in_group(query), *in_cwds(query), *when, *in_state(query), *in_tree(query), *below_ancestor(query)]
 
 
 def holds_term(query: ThreadQuery) -> Conditions:
@@ -137,7 +178,12 @@ def values_of(query: ThreadQuery) -> dict[str, Any]:
         "until_ms": clamped(query.until_ms or 0),
         "parent_id": query.parent_id,
         "attached_to_id": query.attached_to_id,
+        "forked_from": _list(query.forked_from),
         "ids": _list(query.ids),
+        "is_named": query.named,
+        "last_turns": _list(query.last_turns),
+        "statuses": sorted({_STATUS_OF.get(state, state) for state in query.last_turns or ()}),
+        "held": _list(query.held),
         "ancestor_id": query.ancestor_id,
         "search_term": query.search_term,
         "after_ms": clamped(query.after.at_ms) if query.after else None,
@@ -147,7 +193,7 @@ def values_of(query: ThreadQuery) -> dict[str, Any]:
 
 
 def _list(values: Iterable[str] | None) -> list[str]:
-    """SQLite would end a value of a JSON list at a NUL; no row has one."""
+    """The values without those that have a NUL: SQLite would cut them there, and no row has one."""
     return [value for value in values or () if "\0" not in value]
 
 
@@ -165,13 +211,21 @@ def shape_of(query: ThreadQuery) -> ThreadQuery:
         parent_id=None if query.parent_id is None else "",
         ancestor_id=None if query.ancestor_id is None else "",
         attached_to_id=None if query.attached_to_id is None else "",
+        forked_from=None if query.forked_from is None else (),
         ids=None if query.ids is None else (),
+        named=None if query.named is None else False,
+        last_turns=None if query.last_turns is None else (),
         since_ms=None if query.since_ms is None else 0,
         until_ms=None if query.until_ms is None else 0,
         sort_key=query.sort_key,
         direction=query.direction,
         after=after,
     )
+
+
+def cwds(connection: Connection) -> dict[str, int]:
+    """The working directories of all rows, each with the number of its rows."""
+    return dict(connection.execute(select(_counts.c.cwd, func.sum(_counts.c.n)).group_by(_counts.c.cwd)).all())
 
 
 # ---------------------------------------------------------------------------------------------- groups
@@ -185,7 +239,7 @@ unless a query asks for some."""
 
 
 def _groups_of(connection: Connection, queries: Sequence[ThreadQuery]) -> list[_Groups]:
-    """For each query the groups that fit. The queries ask for the same cwds."""
+    """For each query the groups that fit it. All queries name the same cwds."""
     by_cwd = queries[0].cwds is not None
     groups = _groups(by_cwd=by_cwd).named(connection, values_of(queries[0]))
     return [[group for group in groups if fits_group(cast("Grouped", group), query)] for query in queries]
@@ -203,45 +257,62 @@ def _grouped_by(query: ThreadQuery) -> tuple[str, ...]:
     return GROUP if query.cwds is None else (*GROUP, "cwd")
 
 
-def _arms(shape: ThreadQuery, number: int, *columns: ColumnElement[Any], bounded: bool) -> AnyUnion:
-    """The rows of as many groups that queries of a shape let through, from the anchor on if `bounded`."""
-    # Without statistics SQLite may take the index that begins with fewer columns.
-    index = f"ix_threads_{'' if shape.cwds is None else 'cwd_'}{shape.sort_key.removesuffix('_at')}"
+class _Arms(NamedTuple):
+    """The walks of a statement, one for each group. `wide` groups are of any cwd, so that the cwd of each
+    row is examined."""
+
+    number: int
+    wide: bool
+
+    def named(self, shape: ThreadQuery) -> tuple[str, ...]:
+        return GROUP if self.wide else _grouped_by(shape)
+
+
+def _rows_of(arms: _Arms, shape: ThreadQuery, *columns: ColumnElement[Any], bounded: bool) -> AnyUnion:
+    """The rows of these groups that fit queries of a shape; if `bounded`, only those after the anchor."""
+    names = arms.named(shape)
+    # Without statistics, SQLite may choose the index that begins with fewer of these columns.
+    index = f"ix_threads_{'cwd_' if 'cwd' in names else ''}{shape.sort_key.removesuffix('_at')}"
     rows = select(*columns).with_hint(_threads, f"INDEXED BY {index}", "sqlite")
-    rows = rows.where(*in_time(shape), *(beyond_anchor(shape) if bounded else []), *holds_term(shape))
-    groups = [[_threads.c[name] == bindparam(f"{name}_{n}") for name in _grouped_by(shape)] for n in range(number)]
+    rows = rows.where(*in_time(shape), *(beyond_anchor(shape) if bounded else []), *holds_term(shape), *in_state(shape))
+    if arms.wide:
+        rows = rows.where(*in_cwds(shape))
+    groups = [[_threads.c[name] == bindparam(f"{name}_{n}") for name in names] for n in range(arms.number)]
     return union_all(*(rows.where(*group) for group in groups))
 
 
 @lru_cache
-def _walk_of(shape: ThreadQuery, arms: int) -> Prepared:
+def _walk_of(shape: ThreadQuery, arms: _Arms) -> Prepared:
     """Sort key, id and number of the rows of a page, in order."""
     key = _key(shape)
-    walk = _arms(shape, arms, key, _threads.c.id, _threads.c.number, bounded=True)
+    walk = _rows_of(arms, shape, key, _threads.c.id, _threads.c.number, bounded=True)
     order = [column.desc() if shape.direction == "desc" else column.asc() for column in (key, _threads.c.id)]
     return Prepared(walk.order_by(*order).limit(bindparam("limit")))
 
 
 @lru_cache
-def _count_of(shape: ThreadQuery, arms: int) -> Prepared:
-    rows = _arms(shape, arms, literal_column("1", Integer).label("one"), bounded=False).limit(COUNTED + 1)
+def _count_of(shape: ThreadQuery, arms: _Arms) -> Prepared:
+    rows = _rows_of(arms, shape, literal_column("1", Integer).label("one"), bounded=False).limit(COUNTED + 1)
     return Prepared(select(func.count()).select_from(rows.subquery("few")))
 
 
 def _merged(
     connection: Connection,
-    statement: Callable[[ThreadQuery, int], Prepared],
+    statement: Callable[[ThreadQuery, _Arms], Prepared],
     query: ThreadQuery,
     groups: _Groups,
 ) -> list[Any]:
-    """What the statement finds that merges the walks of the groups; of several, if the groups are many."""
+    """The rows of the statement that merges the walks of the groups; of several statements if there are many groups."""
     found: list[Any] = []
+    wide = query.cwds is not None and len(groups) > _ARMS
+    if wide:  # each of very many folders has few rows, and together they have so many that a walk soon meets one
+        groups = list({tuple(getattr(group, name) for name in GROUP): group for group in groups}.values())
     for start in range(0, len(groups), _ARMS):
-        part = groups[start : start + _ARMS]
+        arms = _Arms(len(part := groups[start : start + _ARMS]), wide)
         values = values_of(query)
         for n, group in enumerate(part):
-            values |= {f"{name}_{n}": getattr(group, name) for name in _grouped_by(query)}
-        found += statement(shape_of(query), len(part)).all(connection, values)
+            values |= {f"{name}_{n}": getattr(group, name) for name in arms.named(query)}
+        found += statement(shape_of(query), arms).all(connection, values)
     return found
 
 
@@ -254,7 +325,8 @@ def _walk(connection: Connection, query: ThreadQuery, groups: _Groups) -> list[i
 
 
 def _count(connection: Connection, query: ThreadQuery, groups: _Groups) -> Count:
-    if query.since_ms is None and query.until_ms is None and query.search_term is None:
+    looked_at = query.since_ms, query.until_ms, query.search_term, query.named, query.last_turns
+    if all(one is None for one in looked_at):
         return Count(sum(group.n for group in groups))
     seen = sum(n for (n,) in _merged(connection, _count_of, query, groups))
     return Count(min(seen, COUNTED), minimum=seen > COUNTED)
@@ -262,7 +334,8 @@ def _count(connection: Connection, query: ThreadQuery, groups: _Groups) -> Count
 
 # ---------------------------------------------------------------------------------------------- few rows
 
-_SAMPLED = 100  # rows that a minimum is counted from, where more than COUNTED may fit
+_EXAMINED = 4_000  # rows that are all examined where an index has them: 2 ms a thousand
+_SAMPLED = 100  # a minimum is counted from so many rows if more than COUNTED may fit
 
 
 class TermIndex(NamedTuple):
@@ -274,12 +347,34 @@ class TermIndex(NamedTuple):
     """None for a term that the index can't search for."""
 
 
+Source = Literal["tree", "term", "last_turns", "names", "threads"]
+
+
 class _Few(NamedTuple):
     """The few rows that a query names: where to find them, with which values, and whether these are all of them."""
 
-    source: Literal["tree", "term", "threads"]
+    source: Source
     values: dict[str, Any]
     all: bool = True
+
+
+def _some_in(index: str, condition: ColumnElement[bool]) -> Select[tuple[int]]:
+    some = select(_threads.c.number).with_hint(_threads, f"INDEXED BY {index}", "sqlite")
+    return some.where(condition).limit(bindparam("most"))
+
+
+_NUMBERS: dict[Source, Select[tuple[int]]] = {
+    "last_turns": _some_in("ix_threads_last_status", among(_threads.c.last_status, "statuses")),
+    "names": _some_in("ix_threads_name", _threads.c.name >= ""),
+}
+_COUNT_OF_SOURCE = {
+    source: Prepared(select(func.count()).select_from(some.subquery("few"))) for source, some in _NUMBERS.items()
+}
+
+
+def _has_few(connection: Connection, source: Source, query: ThreadQuery) -> bool:
+    values = {"statuses": values_of(query)["statuses"], "most": _EXAMINED + 1}
+    return sum(_COUNT_OF_SOURCE[source].scalars(connection, values)) <= _EXAMINED
 
 
 class ThreadLists:
@@ -338,31 +433,35 @@ class ThreadLists:
         """None for a query that names no rows."""
         if query.ancestor_id is not None:
             return _Few("tree", {})
-        if query.parent_id is not None or query.attached_to_id is not None or query.ids is not None:
+        if (query.parent_id, query.attached_to_id, query.forked_from, query.ids) != (None,) * 4:
             return _Few("threads", {})
         grams = None if query.search_term is None else self._terms.grams(query.search_term)
-        if grams is None:
-            return None
-        (holding,) = self._count_holding.scalars(connection, {"match": grams, "most": COUNTED + 1})
-        complete = holding <= COUNTED
-        return _Few("term", {"match": grams, "most": COUNTED if complete else _SAMPLED}, complete)
+        if grams is not None:
+            (holding,) = self._count_holding.scalars(connection, {"match": grams, "most": COUNTED + 1})
+            complete = holding <= COUNTED
+            return _Few("term", {"match": grams, "most": COUNTED if complete else _SAMPLED}, complete)
+        if query.last_turns is not None and _has_few(connection, "last_turns", query):
+            return _Few("last_turns", {"most": _EXAMINED})
+        if query.named and _has_few(connection, "names", query):
+            return _Few("names", {"most": _EXAMINED})
+        return None
 
     def _look(self, connection: Connection, few: _Few, query: ThreadQuery, limit: int) -> tuple[_Groups, list[int]]:
-        """The groups of the few rows, but for those that the cwds or the time leave out; and the numbers of the first
-        `limit` rows that the query lets through."""
+        """The groups of the few rows, without rows that the cwds or the time exclude; and the numbers of the first
+        `limit` rows that fit the query."""
         statement = self._look_of(shape_of(query), few.source)
         found = statement.named(connection, values_of(query) | few.values | {"limit": limit})
         rows = sorted((row[:3] for row in found if row.n is None), reverse=query.direction == "desc")
         return [row for row in found if row.n is not None], [number for _, _, number in rows]
 
-    def _look_statement(self, shape: ThreadQuery, source: Literal["tree", "term", "threads"]) -> Prepared:
+    def _look_statement(self, shape: ThreadQuery, source: Source) -> Prepared:
         """In one statement, for which SQLite finds the rows once (from 3.35 on): first the groups with their counts,
         then the rows of the page, with NULL for a count."""
         found = select(_key(shape), _threads.c.id, _threads.c.number, *(_threads.c[name] for name in GROUP))
-        conditions = [*in_tree(shape), *holds_term(shape), *in_cwds(shape), *in_time(shape)]
+        conditions = [*in_tree(shape), *holds_term(shape), *in_cwds(shape), *in_time(shape), *in_state(shape)]
         few = found.select_from(self._source(source)).where(*conditions).cte("few")
         groups = [few.c[name] for name in GROUP]
-        # Both share their columns, whatever these hold: as integers they stay what they are.
+        # Groups and rows share the same columns. Declared as integers, values pass through unconverted.
         counted = select(*(type_coerce(group, Integer).label(group.name) for group in groups), func.count().label("n"))
         padding = [null()] * (len(groups) - 2)
         place = [_key(shape, few), few.c.id]
@@ -374,21 +473,25 @@ class ThreadLists:
         )
         return Prepared(union_all(counted.group_by(*groups), select(page.subquery("page"))))
 
-    def _source(self, source: Literal["tree", "term", "threads"]) -> FromClause:
-        if source == "tree":  # faster than to look for each id in a list
+    def _source(self, source: Source) -> FromClause:
+        if source == "tree":  # faster than a search for each id of a list
             below = ids_below("ancestor_id").subquery("below")
             return below.join(_threads, _threads.c.id == below.c.id)
+        if source in _NUMBERS:
+            some = _NUMBERS[source].subquery("some")
+            return some.join(_threads, _threads.c.number == some.c.number)
         if source == "term":
             return self._holding.join(_threads, _threads.c.number == self._holding.c.number)
         return _threads
 
 
 def _named(query: ThreadQuery) -> tuple[Any, ...]:
-    """What decides which rows are looked at for a query."""
-    rows = query.parent_id, query.ancestor_id, query.attached_to_id, query.ids
-    return query.search_term, *rows, query.cwds, query.sort_key, query.since_ms, query.until_ms
+    """The parts of a query that decide which rows are examined for it."""
+    rows = query.parent_id, query.ancestor_id, query.attached_to_id, query.forked_from, query.ids
+    state = query.named, query.last_turns, query.held
+    return query.search_term, *rows, *state, query.cwds, query.sort_key, query.since_ms, query.until_ms
 
 
 def _fitting(query: ThreadQuery, groups: _Groups) -> int:
-    """How many rows of these groups the query lets through."""
+    """How many rows of these groups fit the query."""
     return sum(group.n for group in groups if fits_group(cast("Grouped", group), query))

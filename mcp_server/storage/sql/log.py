@@ -1,4 +1,4 @@
-"""Events, operations, receipts, tombstones, the backfill and single values: what no file tells. Each function leaves
+"""Events, operations, receipts, tombstones, the backfill and single values: what no file holds. Each function leaves
 the transaction to its caller."""
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from sqlalchemy import (
     RowMapping,
     bindparam,
     delete,
-    exists,
     func,
     insert,
     select,
@@ -26,7 +25,7 @@ from mcp_server.models.records import BackfillState, Move, Operation, Receipt
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.rules import claimable, may_checkpoint
 from mcp_server.storage.sql.prepared import Prepared
-from mcp_server.storage.sql.rows import AnySelect, RowMapper, among, insert_new, order_of_insertion, table, upsert
+from mcp_server.storage.sql.rows import RowMapper, among, insert_new, order_of_insertion, table, upsert
 from mcp_server.storage.sql.tables import (
     BackfillRow,
     EventRow,
@@ -58,15 +57,21 @@ def append_events(connection: Connection, events: Sequence[ThreadEvent], now_ms:
 
 
 def events_after(
-    connection: Connection, seq: int, limit: int, thread_id: str | None, types: Collection[EventType] | None
+    connection: Connection,
+    seq: int,
+    limit: int,
+    thread_ids: Collection[str] | None,
+    types: Collection[EventType] | None,
 ) -> list[ThreadEvent]:
     """Events with a greater seq, oldest first."""
     statement = select(*_EVENT.columns).where(_events.c.seq > clamped(seq))
-    if thread_id is not None:
-        statement = statement.where(_events.c.thread_id == thread_id)
+    values: dict[str, Any] = {}
+    if thread_ids is not None:
+        statement, values = statement.where(among(_events.c.thread_id, "thread_ids")), {"thread_ids": list(thread_ids)}
     if types is not None:
         statement = statement.where(_events.c.type.in_(types))
-    return [_EVENT.value(row) for row in connection.execute(statement.order_by(_events.c.seq).limit(limit)).all()]
+    rows = connection.execute(statement.order_by(_events.c.seq).limit(limit), values).all()
+    return [_EVENT.value(row) for row in rows]
 
 
 def last_seq(connection: Connection) -> int:
@@ -90,7 +95,7 @@ _INSERT_MOVES = Prepared(insert_new(MoveRow))
 
 
 def save_operation(connection: Connection, operation: Operation) -> None:
-    """Insert it with its moves, or update what has become of it. Its moves stay those that it was planned with."""
+    """Insert an operation with its moves, or update its row. The moves stay those that it was planned with."""
     _SAVE_OPERATION.run(connection, _OPERATION.values(operation))
     moves = enumerate(operation.moves)
     rows = [{"operation_id": operation.id, "position": at, **_MOVE.values(move)} for at, move in moves]
@@ -113,34 +118,20 @@ def _operation(connection: Connection, row: RowMapping) -> Operation:
     return Operation(**{str(name): value for name, value in row.items()}, moves=tuple(map(_MOVE.value, moves)))
 
 
-def moved_with(connection: Connection, kind: str, thread_id: str) -> set[str]:
-    """The threads of the newest finished operation of a kind that a thread is among: those for which it is the newest
-    too."""
-    newest = connection.execute(_NEWEST_OF, {"kind": kind, "thread_id": thread_id}).scalar()
-    if newest is None:
-        return set()
-    return set(connection.scalars(_MOVED_LAST_BY, {"kind": kind, "id": newest}))
+def last_operations(connection: Connection, kind: str, thread_ids: Collection[str]) -> dict[str, str]:
+    """The id of the newest finished operation of a kind that each thread is among."""
+    found = connection.execute(_DONE_MOVES, {"kind": kind, "thread_ids": list(thread_ids)})
+    return {row.thread_id: row.operation_id for row in found}
 
 
-def _done_moves(thread_id: ColumnElement[str]) -> AnySelect:
-    """The moves of a thread by finished operations of a kind."""
-    return (
-        select(_moves.c.operation_id)
-        .select_from(_moves.join(_operations, _operations.c.id == _moves.c.operation_id))
-        .where(_moves.c.thread_id == thread_id, _operations.c.state == "done", _operations.c.kind == bindparam("kind"))
+_DONE_MOVES = (
+    select(_moves.c.thread_id, _moves.c.operation_id)
+    .select_from(_moves.join(_operations, _operations.c.id == _moves.c.operation_id))
+    .where(
+        among(_moves.c.thread_id, "thread_ids"), _operations.c.state == "done", _operations.c.kind == bindparam("kind")
     )
-
-
-def _moved_last_by() -> AnySelect:
-    moved = _moves.alias("moved")
-    later = (
-        _done_moves(moved.c.thread_id).where(order_of_insertion(_moves) > order_of_insertion(moved)).correlate(moved)
-    )
-    return select(moved.c.thread_id).where(moved.c.operation_id == bindparam("id"), ~exists(later))
-
-
-_NEWEST_OF = _done_moves(bindparam("thread_id")).order_by(order_of_insertion(_moves).desc()).limit(1)
-_MOVED_LAST_BY = _moved_last_by()
+    .order_by(order_of_insertion(_moves))
+)
 
 # ---------------------------------------------------------------------------------------------- receipts, tombstones
 
@@ -157,13 +148,13 @@ _DELETED = Prepared(select(_tombstones.c.thread_id).where(among(_tombstones.c.th
 
 
 def receipts(connection: Connection, client: str, request_id: str) -> list[Receipt]:
-    """What is on record of a client's request id, of all its connections, the newest first."""
+    """The receipts of a client's request id, from all its connections, the newest first."""
     rows = _RECEIPTS.all(connection, {"client": client, "request_id": request_id})
     return list(map(_RECEIPT.value, rows))
 
 
 def claim(connection: Connection, claim: Receipt, abandoned: Receipt | None) -> Receipt:
-    """Record a claim if nothing has its key, or in place of the `abandoned` one; returns what is there then."""
+    """Record a claim if no receipt, or the `abandoned` one, has its key. Returns the receipt that then has it."""
     there = _receipt(connection, claim)
     if there is not None and there != abandoned:
         return there
@@ -172,7 +163,7 @@ def claim(connection: Connection, claim: Receipt, abandoned: Receipt | None) -> 
 
 
 def settle(connection: Connection, receipt: Receipt) -> None:
-    """Put an outcome in the place of what has its key; remove a claim, but not what has come in its place."""
+    """Write an outcome, in place of the receipt with its key. Remove a claim, unless something has taken its place."""
     if receipt.result is not None:
         _SAVE_RECEIPT.run(connection, _RECEIPT.values(receipt))
     elif _receipt(connection, receipt) == receipt:
@@ -189,7 +180,7 @@ def _has_key(receipt: Receipt) -> list[ColumnElement[bool]]:
 
 
 def add_tombstones(connection: Connection, thread_ids: Collection[str], now_ms: int) -> None:
-    """Record that these threads were deleted; the first time counts."""
+    """Record that these threads were deleted. A tombstone that is there keeps its time."""
     if thread_ids:
         _BURY.run_each(connection, [{"thread_id": thread_id, "at_ms": now_ms} for thread_id in thread_ids])
 
@@ -217,7 +208,7 @@ def setting(connection: Connection, key: str) -> Any:
 
 
 def save_setting(connection: Connection, key: str, value: Any) -> None:
-    """Record a single value, in place of the one before."""
+    """Record a single value, in place of an earlier one."""
     _SAVE_SETTING.run(connection, {"key": key, "value": value})
 
 

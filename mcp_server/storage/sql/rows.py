@@ -1,4 +1,4 @@
-"""How our values lie in the columns of a table, and what several statements have in common."""
+"""Maps our values to the columns of tables, and builds the parts that several statements share."""
 
 from __future__ import annotations
 
@@ -90,17 +90,17 @@ class JsonBytesOf(TypeDecorator[Any]):
 
 
 def table(model: type[SQLModel]) -> Table:
-    """The table of a model. Statements are on tables, and those that are run often are made once: a look by key takes
-    0.03 ms so, 0.12 ms if the statement is made anew, and 0.14 ms if it makes models."""
+    """The table of a model. Statements are on tables, and those that run often are compiled once: a query by key then
+    takes 0.03 ms, instead of 0.12 ms if it is compiled each time, or 0.14 ms if it makes models."""
     return cast("Table", model.__table__)  # type: ignore[attr-defined]
 
 
 class RowMapper(Generic[T]):
     """Makes rows of a table from values of a class, and values from rows.
 
-    A field lies in the column of its name. `parts` tells of fields that are values themselves: their class, and the
-    columns that hold its fields, in order; the field is None if the first of these is NULL. The fields from the first
-    without a column on keep their defaults.
+    A field lies in the column of its name. `parts` describes fields that are structs themselves: their class, and the
+    columns that hold its fields, in order; the field is None if the first of these is NULL. Fields after the first one
+    without a column are not stored, and keep their defaults.
     """
 
     def __init__(self, of: Callable[..., T], model: type[SQLModel], **parts: tuple[Any, ...]) -> None:
@@ -133,8 +133,7 @@ class RowMapper(Generic[T]):
         """The columns that `values` has."""
 
     def values(self, value: T) -> dict[str, Any]:
-        """What the columns of a row hold, but for those that the table computes and those that `value` has nothing
-        for."""
+        """The values of the columns, without those that the table computes and those that no field is for."""
         return {name: held(value) for name, held in self._held}
 
     def value(self, row: Sequence[Any]) -> T:
@@ -165,22 +164,22 @@ def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
 
 
 def contains(column: ColumnElement[Any], text: ColumnElement[str]) -> ColumnElement[bool]:
-    """Whether a column holds a text, in this case."""
+    """Whether a column contains a text, case-sensitively."""
     return func.instr(column, text) > 0
 
 
 def order_of_insertion(rows: NamedFromClause) -> ColumnElement[int]:
-    """A number that is greater for rows that were inserted later. It costs nothing, and every index has it."""
+    """A number that is greater for rows that were inserted later. It takes no space, and every index has it."""
     return literal_column(f"{rows.name}.rowid", Integer)
 
 
 def insert_new(model: type[SQLModel]) -> Insert:
-    """Insert rows, but for those whose key is there."""
+    """Insert rows, except those whose key exists."""
     return insert(table(model)).on_conflict_do_nothing()
 
 
 def upsert(model: type[SQLModel]) -> Insert:
-    """Insert rows, or write all columns of the rows that have their keys."""
+    """Insert rows, or overwrite the rows that have their keys."""
     into = table(model)
     keys = [column.name for column in into.primary_key]
     statement = insert(into)

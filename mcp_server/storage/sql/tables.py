@@ -25,7 +25,7 @@ from mcp_server.models.history import TurnFacts
 from mcp_server.models.thread import GitInfo
 from mcp_server.storage.sql.rows import JsonBytesOf, JsonOf
 
-REVISION = "0014"
+REVISION = "0017"
 
 
 class SchemaVersion(SQLModel, table=True):
@@ -38,7 +38,7 @@ class SchemaVersion(SQLModel, table=True):
 
 
 GROUP = ("archived", "has_preview", "attached", "source_kind", "model_provider")
-"""What lists are restricted to: columns that few threads differ in."""
+"""The columns with few distinct values that lists filter by. Rows that agree in them form a group."""
 
 
 class ThreadRow(SQLModel, table=True):
@@ -70,7 +70,7 @@ class ThreadRow(SQLModel, table=True):
     archived_at_ms: int | None = Field(sa_type=BigInteger)
     session_id: str | None
     parent_thread_id: str | None = Field(index=True)
-    forked_from_id: str | None
+    forked_from_id: str | None = Field(index=True)
     preview: str
     has_preview: bool = Field(
         sa_column=Column(Boolean, Computed("preview != ''", persisted=False), nullable=False),
@@ -95,6 +95,10 @@ class ThreadRow(SQLModel, table=True):
     attached: bool = Field(
         sa_column=Column(Boolean, Computed("attached_to_id IS NOT NULL", persisted=False), nullable=False),
     )
+    last_status: str | None = Field(index=True)
+    last_error: str | None
+    last_answer: str | None
+    turn_count: int | None
 
 
 class ThreadCountRow(SQLModel, table=True):
@@ -113,7 +117,7 @@ class ThreadCountRow(SQLModel, table=True):
 
 
 class CwdRow(SQLModel, table=True):
-    """A working directory as some row spells it or did, and its place: what `canonical_cwd` makes of it."""
+    """A working directory as some row spells it, or once did. `place` is its one spelling by `canonical_cwd`."""
 
     __tablename__ = "cwds"
     __table_args__ = (Index("ix_cwds_place", "place"), {"sqlite_with_rowid": False})
@@ -126,7 +130,7 @@ class SpawnEdgeRow(SQLModel, table=True):
     """A `SpawnEdge`. No foreign key: an edge may name threads without a row, and outlives rows (as in Codex)."""
 
     __tablename__ = "spawn_edges"
-    # A walk down a tree reads this alone.
+    # A walk down a tree reads this index alone.
     __table_args__ = (Index("ix_spawn_edges_parent", "parent_id", "child_id", "status"),)
 
     child_id: str = Field(primary_key=True)
@@ -151,6 +155,9 @@ class HistoryRow(SQLModel, table=True):
     next_item: int
     next_ordinal: int = Field(sa_type=BigInteger)
     open_calls: Any = Field(sa_column=Column(JsonOf(tuple[str, ...]), nullable=False))
+    last_status: str | None
+    last_error: str | None
+    last_answer: str | None
 
 
 class TurnRow(SQLModel, table=True):
@@ -178,7 +185,7 @@ class TurnRow(SQLModel, table=True):
 
 class TextRow(SQLModel, table=True):
     """Where a `TextChunk` lies. Only the rollout has the text; `said_text` and `tool_text` have its trigrams under the
-    same number."""
+    same number, `said_words` and `tool_words` its words."""
 
     __tablename__ = "texts"
 
@@ -190,7 +197,7 @@ class TextRow(SQLModel, table=True):
 
 
 class UnreadRow(SQLModel, table=True):
-    """A thread whose history is not indexed, or not as its row describes the file."""
+    """A thread whose history is not indexed, or in another version than that in its row."""
 
     __tablename__ = "unread"
 

@@ -29,7 +29,7 @@ from mcp_server.models.cwd import canonical_cwd
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.records import Moved, SpawnEdge, chain_of
-from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.models.thread import FileStamp, LastTurn, StoredThread
 from mcp_server.storage.rules import Known, derive_events, merged, move_events, name_event
 from mcp_server.storage.sql.prepared import Prepared
 from mcp_server.storage.sql.rows import AnySelect, RowMapper, among, insert_new, listed, order_of_insertion, table
@@ -40,6 +40,7 @@ _THREAD = RowMapper(
     ThreadRow,
     stamp=(FileStamp, "size", "mtime_ns"),
     history_base=(HistoryBase, "history_base_id", "history_base_end_ordinal", "history_base_end_offset"),
+    last_turn=(LastTurn, "last_status", "last_error", "last_answer"),
 )
 _threads = table(ThreadRow)
 
@@ -128,10 +129,10 @@ WRITTEN = Table(
     *(Column(column.name, column.type) for column in _threads.columns if column.computed is None),
     prefixes=["TEMP"],
 )
-"""New values for rows. Each connection has a table of its own, which is empty between transactions.
+"""New values for rows. Each connection has its own such table, which is empty between transactions.
 
 One statement inserts or updates all rows from it: if a trigger writes, SQLite copies each page that a statement
-changes. A move of 1,000 threads takes 35 ms so, and 90 ms with a statement for each."""
+changes. A move of 1,000 threads thus takes 35 ms; with a statement for each thread it would take 90 ms."""
 
 
 _CLEAR_WRITTEN = Prepared(delete(WRITTEN))
@@ -153,7 +154,7 @@ def upsert_threads(connection: Connection, given: Sequence[StoredThread]) -> lis
         events += derive_events(before.get(thread.id), thread)
         after[thread.id] = before[thread.id] = merged(before.get(thread.id), thread)
     new: list[dict[str, Any]] = []
-    # A statement that names a column writes all indexes that have it, whether the value is another one or not.
+    # A statement that sets a column writes all indexes that have it, even if the value stays the same.
     changed: defaultdict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for thread_id, thread in after.items():
         values = _THREAD.values(thread)
@@ -172,7 +173,7 @@ def upsert_threads(connection: Connection, given: Sequence[StoredThread]) -> lis
 
 
 def move_rows(connection: Connection, moved: Sequence[Moved], now_ms: int) -> list[ThreadEvent]:
-    """Point rows to where their files have gone; returns the events of what was archived or unarchived."""
+    """Give rows the new places of their files. Returns the events of those that were archived or unarchived."""
     if not moved:
         return []
     before: dict[str, bool] = dict(_ARCHIVED.all(connection, {"ids": [one.thread_id for one in moved]}))
@@ -198,7 +199,7 @@ def move_rows(connection: Connection, moved: Sequence[Moved], now_ms: int) -> li
 
 def apply_names(connection: Connection, wanted: dict[str, str]) -> list[ThreadEvent]:
     """Give each row its name in `wanted`, or none if it has none there; returns the events of the changes."""
-    # Only rows that have a name or get one: to read all rows would take seconds where there are very many.
+    # Only rows that have a name or get one: reading all rows would take seconds if there are very many.
     of_wanted: dict[str, str | None] = dict(_NAMES_OF.all(connection, {"ids": list(wanted)}))
     held = of_wanted | names(connection)
     changed = [(key, wanted.get(key)) for key, name in sorted(held.items()) if name != wanted.get(key)]
@@ -281,14 +282,14 @@ def edges_below(connection: Connection, thread_ids: Collection[str]) -> list[Spa
 
 
 def edges_above(connection: Connection, thread_id: str) -> list[SpawnEdge]:
-    """The edge from a thread's parent, that from the parent's, and so on."""
+    """The edges from a thread up to its root, the nearest first."""
     found = [_EDGE.value(row) for row in _EDGES_ABOVE.all(connection, {"id": thread_id})]
     return chain_of({edge.child_id: edge for edge in found}, thread_id)
 
 
 def _tree(roots: AnySelect) -> CTE:
-    """The ids of `roots` and of all threads below them. UNION drops what was there before, so a cycle ends: one may
-    close anywhere if the index is damaged."""
+    """The ids of `roots` and of all threads below them. UNION drops repeated rows, so that cycles end; a damaged index
+    may have some."""
     tree = roots.cte("tree", recursive=True)
     return tree.union(select(_edges.c.child_id).select_from(tree.join(_edges, _edges.c.parent_id == tree.c.id)))
 

@@ -7,7 +7,20 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, exists, func, insert, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from mcp_server.models.history import (
     IndexCheckpoint,
@@ -20,12 +33,15 @@ from mcp_server.models.history import (
 )
 from mcp_server.models.number import clamped
 from mcp_server.models.records import Moved
-from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.models.thread import FileStamp, LastTurn, StoredThread
 from mcp_server.storage.sql.prepared import Prepared
 from mcp_server.storage.sql.rows import RowMapper, among, insert_new, listed, table, upsert
 from mcp_server.storage.sql.tables import HistoryRow, ThreadRow, TurnRow, UnreadRow
 
-_CHECKPOINT = RowMapper(IndexCheckpoint, HistoryRow, version=(FileStamp, "size", "mtime_ns"))
+_LAST = "last_status", "last_error", "last_answer"
+_CHECKPOINT = RowMapper(
+    IndexCheckpoint, HistoryRow, version=(FileStamp, "size", "mtime_ns"), last_turn=(LastTurn, *_LAST)
+)
 _TURN = RowMapper(TurnSpan, TurnRow, begin=(ParserState, "start", "line", "item", "counted"))
 _threads, _histories, _turns, _unread = table(ThreadRow), table(HistoryRow), table(TurnRow), table(UnreadRow)
 
@@ -44,22 +60,21 @@ _REMOVE_TURNS = Prepared(
 
 
 def checkpoints(connection: Connection, thread_ids: Collection[str]) -> dict[str, IndexCheckpoint]:
-    """How far these threads are indexed, those that are."""
+    """How far these threads are indexed, by thread id, without those that are not."""
     rows = _CHECKPOINTS.all(connection, {"ids": list(thread_ids)})
     return {checkpoint.thread_id: checkpoint for checkpoint in map(_CHECKPOINT.value, rows)}
 
 
 def apply_updates(connection: Connection, updates: Sequence[IndexUpdate]) -> list[int | None]:
-    """The numbers of the histories that have taken their updates; None for one that has gone on meanwhile."""
+    """Apply updates. Returns the numbers of the histories; None for an update that was refused (`TurnIndex.update`)."""
     numbers = [_apply_update(connection, update) for update in updates]
-    rows = [
+    rows = (
         {"history": number, **_TURN.values(replace(span, facts=_moved(span.facts, -span.begin.start)))}
         for number, update in zip(numbers, updates, strict=True)
         if number is not None
         for span in update.spans
-    ]
-    if rows:
-        _INSERT_TURNS.run_each(connection, rows)
+    )
+    _INSERT_TURNS.run_each(connection, rows)
     _settle(connection, [update.checkpoint.thread_id for update in updates])
     return numbers
 
@@ -110,7 +125,21 @@ _OF_ITEMS = Prepared(
         _turns.c["items"] + _turns.c.size > bindparam("first"),
     )
 )
+_OF_THREADS = Prepared(
+    select(*_TURN.columns, _histories.c.thread_id)
+    .select_from(_histories.join(_turns, _turns.c.history == _histories.c.number))
+    .where(among(_histories.c.thread_id, "ids"))
+    .order_by(_turns.c.history, _turns.c.number)
+)
 _BY_ID = Prepared(_OF_THREAD.where(_turns.c.turn_id == bindparam("turn_id")).limit(1))
+
+
+def of_threads(connection: Connection, thread_ids: Collection[str]) -> dict[str, list[TurnSpan]]:
+    """All turns of these threads, in order."""
+    found: dict[str, list[TurnSpan]] = {}
+    for row in _OF_THREADS.all(connection, {"ids": list(thread_ids)}):
+        found.setdefault(row[-1], []).append(turn_of(row))
+    return found
 
 
 def with_numbers(connection: Connection, thread_id: str, first: int, end: int) -> list[TurnSpan]:
@@ -138,7 +167,7 @@ def turn_of(row: Sequence[Any]) -> TurnSpan:
 
 
 def _moved(facts: TurnFacts, by: int) -> TurnFacts:
-    """Offsets as counted from somewhere else: small numbers take little room."""
+    """The facts with all offsets shifted. They are stored as counted from the turn's start, which takes less room."""
 
     def moved(place: ItemSpan | None) -> ItemSpan | None:
         return place and ItemSpan(place.start + by, place.end + by, place.id)
@@ -170,35 +199,45 @@ _AS_INDEXED = (
 )
 _SETTLED = Prepared(delete(_unread).where(_unread.c.thread_id.in_(_AS_INDEXED)))
 _NOTE = Prepared(upsert(UnreadRow))
+_INDEXED = {**{name: _histories.c[name] for name in _LAST}, "turn_count": _histories.c.turns}
+_TAKE_OVER = Prepared(
+    update(_threads)
+    .with_hint("INDEXED BY ix_threads_id", _threads, dialect_name="sqlite")
+    .where(among(_threads.c.id, "ids"), _histories.c.thread_id == _threads.c.id, _same_stamp())
+    .where(or_(*(_threads.c[name].is_distinct_from(column) for name, column in _INDEXED.items())))
+    .values(_INDEXED)
+)
 
 
 def follow_moves(connection: Connection, moved: Sequence[Moved]) -> None:
-    """Take over the new mtimes of moved files, while their rows still tell what was indexed."""
+    """Give checkpoints the new mtimes of moved files. Call it while the rows still have the stamps before the move."""
     if moved:
         rows = [{"id": one.thread_id, "of_size": one.stamp.size, "moved_at": one.stamp.mtime_ns} for one in moved]
         _FOLLOW.run_each(connection, rows)
 
 
 def note_unread(connection: Connection, threads: Sequence[StoredThread]) -> None:
-    """Remember which of these threads have rows that tell of something that is not indexed."""
+    """Mark these threads as unread, except those that are indexed in the version in their rows."""
     if threads:
         _NOTE.run_each(connection, [{"thread_id": one.id, "updated_at_ms": one.updated_at_ms} for one in threads])
         _settle(connection, [thread.id for thread in threads])
 
 
 def _settle(connection: Connection, thread_ids: Sequence[str]) -> None:
-    """Forget that a thread is to be read where its row and its checkpoint have the same stamp."""
+    """Unmark the threads whose row and checkpoint have the same stamp, and let their rows tell what the index knows of
+    the turns."""
     _SETTLED.run(connection, {"ids": thread_ids})
+    _TAKE_OVER.run(connection, {"ids": thread_ids})
 
 
 def unread(connection: Connection, limit: int) -> list[str]:
-    """Threads whose rollouts are not indexed as their rows tell of them, the last changed first."""
+    """Threads whose rollouts are not indexed in the version in their rows, the last changed first."""
     newest = _unread.c.updated_at_ms.desc(), _unread.c.thread_id.desc()
     return list(connection.scalars(select(_unread.c.thread_id).order_by(*newest).limit(limit)))
 
 
 def progress(connection: Connection) -> IndexProgress:
-    """How many threads are indexed, up to whatever place, and how many are left to read."""
+    """How many threads are indexed, at least in part, and how many are still to be read."""
     indexed, unread = (
         connection.execute(select(func.count()).select_from(table)).scalar_one() for table in (_histories, _unread)
     )

@@ -24,15 +24,24 @@ from mcp_server.models.records import BackfillState, Change, Copy, Operation, Re
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.models.times import now_ms
 from mcp_server.storage.contracts import StateStore
-from mcp_server.storage.query import Count, Difference, TextPlace, TextQuery, ThreadQuery, ThreadRows
+from mcp_server.storage.query import (
+    Count,
+    Difference,
+    TextPlace,
+    TextQuery,
+    ThreadQuery,
+    ThreadRows,
+    WordHits,
+    WordQuery,
+)
 from mcp_server.storage.rules import edges_of, overtaken
-from mcp_server.storage.sql import log, threads, turns
-from mcp_server.storage.sqlite import files, fulltext, schema
-from mcp_server.storage.sqlite.engine import LOG_BYTES, Transactions, plain_errors
-from mcp_server.storage.sqlite.failure import is_at_fault, is_damage, retried, state_failure
+from mcp_server.storage.sql import lists, log, threads, turns
+from mcp_server.storage.sqlite import files, fulltext, schema, words
+from mcp_server.storage.sqlite.bounds import STATE_BOUNDS, StateBounds
+from mcp_server.storage.sqlite.engine import WAL_BYTES, Transactions, plain_errors
+from mcp_server.storage.sqlite.failure import is_damage, is_unstorable, retried, state_failure
 
 _READERS = 4
-_WRITE_SECONDS = 15
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,12 +51,14 @@ class StateDb(StateStore):
     """The state store on SQLite. Besides what `StateStore` says, each method raises StoreFailure if the file or the
     disk fails, or if other processes hold the database for longer than the bound."""
 
-    def __init__(self, path: Path, engine: Engine, moved_aside: Path | None = None) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, engine: Engine, moved_aside: Path | None = None, bounds: StateBounds = STATE_BOUNDS
+    ) -> None:
+        self.path, self._bounds = path, bounds
         self.moved_aside = moved_aside
-        """Where a file went that was corrupt or another program's; None if the database was fine or new."""
+        """Where a file was moved that was corrupt or another program's; None if the database was fine or new."""
         self.on_damage: Callable[[], None] = lambda: None
-        """Called, in the thread of that call, when one meets damage in the file."""
+        """Called when a call finds damage in the file, in the OS thread of that call."""
         self.damaged = False
         self.identity = schema.identity(path)
         self._engine = engine
@@ -57,23 +68,23 @@ class StateDb(StateStore):
         self._tidying = threading.Lock()
         self._tidied: FileStamp | None = None
         self._snapshot = threading.local()
-        """`connection`: the one that this thread reads in now."""
+        """`connection`: that of the snapshot which this OS thread has open, else None."""
 
     @classmethod
-    def open(cls, path: Path, *, ruined: schema.Identity | None = None) -> StateDb:
+    def open(cls, path: Path, *, ruined: schema.Identity | None = None, bounds: StateBounds = STATE_BOUNDS) -> StateDb:
         """Open or create the database and bring its schema up to date. Call it once.
-        `ruined` is the identity of a handle that met damage; if its file has the name still, it is moved aside.
+        `ruined` is the identity of a file that was found damaged. If the path still names it, it is moved aside.
 
         Raises:
             StoreFailure: the file can't be opened, or other processes kept it locked for too long.
         """
         try:
-            return cls(path, *schema.open_file(path, ruined))
+            return cls(path, *schema.open_file(path, bounds, ruined), bounds)
         except (OSError, filelock.Timeout, sqlite3.Error, SQLAlchemyError) as error:
             raise state_failure(path, error) from error
 
     @classmethod
-    def open_existing(cls, path: Path) -> StateDb | None:
+    def open_existing(cls, path: Path, bounds: StateBounds = STATE_BOUNDS) -> StateDb | None:
         """The database as it is, for helpers that only read; None if there is none that can be used. Creates, moves
         and migrates nothing.
 
@@ -81,10 +92,10 @@ class StateDb(StateStore):
             StoreFailure: the file can't be read.
         """
         try:
-            engine = schema.open_existing(path)
+            engine = schema.open_existing(path, bounds)
         except (OSError, sqlite3.Error, SQLAlchemyError) as error:
             raise state_failure(path, error) from error
-        return None if engine is None else cls(path, engine)
+        return None if engine is None else cls(path, engine, bounds=bounds)
 
     def is_lost(self) -> bool:
         """Whether damage was met, or the file was moved aside, deleted or replaced. The owner then opens another."""
@@ -97,8 +108,8 @@ class StateDb(StateStore):
 
     @contextmanager
     def transaction(self) -> Generator[Connection]:
-        """A transaction that writes: all of it is committed at the end, or nothing if the block
-        raises. It holds SQLite's write lock from its beginning."""
+        """A transaction that writes: all of it is committed at the end, or nothing if the block raises. It holds
+        SQLite's write lock from the beginning."""
         with self._transactions.begin(immediate=True) as connection:
             yield connection
 
@@ -120,22 +131,22 @@ class StateDb(StateStore):
                 self._snapshot.connection = None
 
     def write(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function in one `transaction`, one after the other; again if the database was
-        locked, so it must not do anything that a rollback does not undo."""
+        """Run a function in one `transaction`; writers take turns. It runs again if the database was locked, so it must
+        do nothing that a rollback does not undo."""
 
         def run() -> T:
             with self.transaction() as connection:
                 return function(connection, *args, **kwargs)
 
-        return self._run(partial(retried, run, _WRITE_SECONDS), self._writing)
+        return self._run(partial(retried, run, self._bounds.write_seconds), self._writing)
 
     def tidy(self) -> None:
-        """Take the log over into the file if it is long. To be called from time to time: else a commit does so now and
-        then, which waits for the disk meanwhile."""
-        wal = schema.log_of(self.path)
-        if wal is not None and wal.size > LOG_BYTES and wal != self._tidied:
-            self._run(partial(schema.take_log_over, self._engine), self._tidying)
-            self._tidied = wal  # it is as long until the next commit begins it anew
+        """Checkpoint the WAL if it is long. Call it regularly: otherwise a commit has to do so now and then, and waits
+        for the disk."""
+        wal = schema.wal_stamp(self.path)
+        if wal is not None and wal.size > WAL_BYTES and wal != self._tidied:
+            self._run(partial(schema.checkpoint_wal, self._engine), self._tidying)
+            self._tidied = wal  # the WAL keeps its length until the next commit restarts it
 
     def _run(self, work: Callable[[], T], turn: AbstractContextManager[object]) -> T:
         with turn, self._failures():
@@ -143,11 +154,11 @@ class StateDb(StateStore):
 
     @contextmanager
     def _failures(self) -> Generator[None]:
-        """What SQLite reports, as our own errors."""
+        """Turn the errors of SQLite and of decoding into ours."""
         try:
             yield
         except (sqlite3.Error, ValueError, OverflowError, RecursionError, msgspec.DecodeError) as error:
-            if is_at_fault(error):
+            if is_unstorable(error):
                 raise NotStorable(f"{type(error).__name__}: {error}") from error
             if not is_damage(error):
                 if not isinstance(error, sqlite3.Error):
@@ -210,6 +221,9 @@ class StateDb(StateStore):
     def edges_below(self, thread_ids: Collection[str]) -> list[SpawnEdge]:
         return self.read(threads.edges_below, thread_ids)
 
+    def cwds(self) -> dict[str, int]:
+        return self.read(lists.cwds)
+
     def forks_of(self, thread_id: str) -> list[str]:
         return self.read(threads.forks_of, thread_id)
 
@@ -219,6 +233,9 @@ class StateDb(StateStore):
 
     def spans(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         return self.read(turns.with_numbers, thread_id, first, end)
+
+    def all_spans(self, thread_ids: Collection[str]) -> dict[str, list[TurnSpan]]:
+        return self.read(turns.of_threads, thread_ids)
 
     def spans_of_items(self, thread_id: str, first: int, end: int) -> list[TurnSpan]:
         return self.read(turns.with_items, thread_id, first, end)
@@ -230,10 +247,21 @@ class StateDb(StateStore):
         return self.write(_update, updates, now_ms())
 
     def places(self, query: TextQuery) -> list[TextPlace]:
+        if query.numbers is not None:
+            return self.read(words.places_at, query.numbers)
         return self.read(fulltext.places, query)
 
     def named(self, literals: Sequence[str], threads: ThreadQuery, limit: int) -> list[StoredThread]:
         return self.read(fulltext.named, literals, threads, limit)
+
+    def find_words(self, query: WordQuery) -> WordHits:
+        return self.read(words.find, query)
+
+    def words_like(self, word: str) -> list[str]:
+        return self.read(words.words_like, word)
+
+    def merge_texts(self) -> bool:
+        return self.read(fulltext.merge_is_due) and self.write(fulltext.merge)
 
     def unread(self, limit: int) -> list[str]:
         return self.read(turns.unread, limit)
@@ -257,9 +285,14 @@ class StateDb(StateStore):
 
     # events
     def events_after(
-        self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None
+        self,
+        seq: int,
+        *,
+        limit: int,
+        thread_ids: Collection[str] | None = None,
+        types: Collection[EventType] | None = None,
     ) -> list[ThreadEvent]:
-        return self.read(log.events_after, seq, limit, thread_id, types)
+        return self.read(log.events_after, seq, limit, thread_ids, types)
 
     def last_seq(self) -> int:
         return self.read(log.last_seq)
@@ -271,8 +304,8 @@ class StateDb(StateStore):
     def running_operations(self) -> list[Operation]:
         return self.read(log.running_operations)
 
-    def moved_with(self, kind: str, thread_id: str) -> set[str]:
-        return self.read(log.moved_with, kind, thread_id)
+    def last_operations(self, kind: str, thread_ids: Collection[str]) -> dict[str, str]:
+        return self.read(log.last_operations, kind, thread_ids)
 
     # receipts, tombstones
     def receipts(self, client: str, request_id: str) -> list[Receipt]:
@@ -280,8 +313,8 @@ class StateDb(StateStore):
 
     def claim(self, claim: Receipt, abandoned: Receipt | None = None) -> Receipt:
         there = self.write(log.claim, claim, abandoned)
-        # A commit reaches the disk when the log is taken over into the file; a claim has to be there before its work.
-        self._run(partial(schema.flush_log, self.path), self._writing)
+        # Without this, a commit reaches the disk at the next checkpoint. A claim has to be there before its work.
+        self._run(partial(schema.flush_wal, self.path), self._writing)
         return there
 
     def deleted(self, thread_ids: Collection[str]) -> frozenset[str]:
@@ -340,7 +373,7 @@ def _update(connection: Connection, updates: Sequence[IndexUpdate], now_ms: int)
     numbers = turns.apply_updates(connection, updates)
     taken = [(number, update) for number, update in zip(numbers, updates, strict=True) if number is not None]
     fulltext.add(connection, taken, now_ms)
-    # One that was deleted while it was read.
+    # Some may have been deleted while they were read.
     turns.forget(connection, log.deleted(connection, {update.checkpoint.thread_id for update in updates}))
     return [number is not None for number in numbers]
 

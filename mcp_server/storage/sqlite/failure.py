@@ -1,4 +1,4 @@
-"""What an error of SQLite means: wait and repeat, a value without room, damage, or a disk that fails."""
+"""What an error of SQLite means: busy, so repeat; a value that can't be stored; damage; or a failing disk."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ T = TypeVar("T")
 
 
 def retried(attempt: Callable[[], T], seconds: float) -> T:
-    """Repeat while SQLite says that the database is locked, for that long. The busy timeout does not cover all cases:
-    entering WAL mode and recovering a log answer "locked" at once."""
+    """Repeat while SQLite says that the database is locked, for at most so long. Its busy timeout does not cover all
+    cases: entering WAL mode and recovering a WAL fail with "locked" at once."""
     deadline = time.monotonic() + seconds
     delay = 0.01
     while True:
@@ -38,8 +38,8 @@ def retried(attempt: Callable[[], T], seconds: float) -> T:
         delay = min(delay * 2, 0.25)
 
 
-def is_at_fault(error: Exception) -> bool:
-    """Whether a statement failed for what it was to write: a value that a column has no room for."""
+def is_unstorable(error: Exception) -> bool:
+    """Whether a statement failed because of a value that a column can't hold."""
     if isinstance(error, sqlite3.ProgrammingError):
         return "binding" in str(error)
     if isinstance(error, sqlite3.IntegrityError):  # a trigger refuses for reasons of its own
@@ -49,7 +49,7 @@ def is_at_fault(error: Exception) -> bool:
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether an error means that the file is damaged: SQLite says so, or a column holds what was never put there."""
+    """Whether an error means that the file is damaged: SQLite says so, or a column holds what nobody wrote there."""
     if isinstance(error, DBAPIError | sqlite3.Error):
         return is_ruin(error) or "Could not decode to UTF-8" in str(_raised(error))
     return isinstance(error, JSONDecodeError | UnicodeDecodeError | msgspec.DecodeError)
@@ -61,12 +61,12 @@ def is_ruin(error: DBAPIError | sqlite3.Error) -> bool:
 
 
 def state_failure(path: Path, error: Exception) -> StoreFailure:
-    """The failure that tells what is wrong with the file or the disk, and the way out."""
+    """The failure that says what is wrong with the file or the disk, and the way out."""
     reason = str(_raised(error))
     way_out = "Free the disk or the lock it names and repeat"
     try:
         check_writable(path.parent)
-    except OSError as unwritable:  # all that SQLite says of it may be "unable to open database file"
+    except OSError as unwritable:  # SQLite may say no more than "unable to open database file"
         reason = f"{path.parent} can't be written ({unwritable.strerror})"
         way_out = (
             "Make it writable, or name another folder for the state DB in THREADSTORE_SQLITE_HOME; `threadstore serve "
@@ -75,9 +75,9 @@ def state_failure(path: Path, error: Exception) -> StoreFailure:
     else:
         if path.exists() and not (path.is_file() and os.access(path, os.R_OK | os.W_OK)):
             reason = "it is no file that can be read and written"
-            way_out = "Mend its rights, or move it away: it is rebuilt"
+            way_out = "Fix its permissions, or move it away: it is rebuilt"
     return StoreFailure(
-        f"the state DB {path} failed: {reason}; no thread is lost, since the rollouts hold them. {way_out}"
+        f"the state DB {path} failed: {reason}; no thread is lost, since their files hold them. {way_out}"
     )
 
 

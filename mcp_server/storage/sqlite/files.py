@@ -1,5 +1,5 @@
-"""How the files of a home stand to its rows, and what is known of files that have none: those that can't be read, and
-copies of threads. Each function leaves the transaction to its caller."""
+"""Compares the files of a home with its rows, and keeps what is known about files without a row: those that can't be
+read, and copies of threads. Each function leaves the transaction to its caller."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ _listed = Table(
 
 
 def compare(connection: Connection, files: Iterable[RolloutRef]) -> Difference:
-    """Done by SQLite, in a table of its own that they fill: as objects, the rows of 100,000 threads would take
-    70 MB, and their files 40."""
+    """Compare in SQLite, with the files in a temporary table: as objects, the rows of 100,000 threads would take 70 MB,
+    and their files 40."""
     _listed.create(connection, checkfirst=False)
     try:
         listed = ((file.path, file.stamp.size, file.stamp.mtime_ns) for file in files)
@@ -68,7 +68,7 @@ def compare(connection: Connection, files: Iterable[RolloutRef]) -> Difference:
 
 
 def _as_listed(known: Table) -> Select[tuple[str]]:
-    """The paths that a table knows with the stamps that the files have."""
+    """The paths that a table has with the same stamps as the files."""
     same = and_(*(known.c[column.name] == column for column in _listed.columns))
     return select(known.c.path).select_from(known.join(_listed, same))
 
@@ -90,8 +90,8 @@ _LAPSED = union(
 
 
 def compare_folders(connection: Connection, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
-    """How the rows stand to the rollouts that lie directly in these folders; where a stamp is not known, a row that
-    names the file is enough."""
+    """Compare the rows with the rollouts that lie directly in these folders. A file whose stamp is None matches any row
+    with its path."""
     files, gone = set[str](), set[str]()
     for folder, there in folders.items():
         stamped = any(there.values())
@@ -110,9 +110,11 @@ def compare_folders(connection: Connection, folders: Mapping[str, Mapping[str, F
 
 # ---------------------------------------------------------------------------------------------- what can't be read
 
+_ALL_UNREADABLE = Prepared(select(*_UNREADABLE.columns).order_by(_unreadable.c.path))
+
 
 def note_unreadable(connection: Connection, found: Sequence[Unreadable], settled: Collection[str]) -> None:
-    """Remember these files in place of what was known of them, and forget those at the `settled` paths."""
+    """Remember these files in place of earlier records of them, and forget those at the `settled` paths."""
     _settle(connection, _unreadable, settled)
     if found:
         connection.execute(upsert(UnreadableRow), [{**_UNREADABLE.values(one), "reader": READER} for one in found])
@@ -120,8 +122,7 @@ def note_unreadable(connection: Connection, found: Sequence[Unreadable], settled
 
 def unreadable(connection: Connection) -> list[Unreadable]:
     """All files that are remembered as unreadable, by path."""
-    rows = connection.execute(select(*_UNREADABLE.columns).order_by(_unreadable.c.path))
-    return [_UNREADABLE.value(row) for row in rows]
+    return [_UNREADABLE.value(row) for row in _ALL_UNREADABLE.all(connection)]
 
 
 # ---------------------------------------------------------------------------------------------- copies
@@ -134,7 +135,7 @@ _COUNT_COPIES = Prepared(select(func.count()).select_from(_FIRST_COPIES))
 
 
 def note_copies(connection: Connection, found: Sequence[Copy], settled: Collection[str]) -> None:
-    """Remember these copies in place of what was known of them, and forget those at the `settled` paths."""
+    """Remember these copies in place of earlier records of them, and forget those at the `settled` paths."""
     _settle(connection, _copies, settled)
     if found:
         connection.execute(upsert(CopyRow), [_COPY.values(copy) for copy in found])
@@ -160,7 +161,7 @@ def forget_copies(connection: Connection, thread_ids: Collection[str]) -> None:
 
 
 def forget_all(connection: Connection) -> None:
-    """Forget what can't be read and what is a copy, so that each file is looked at again."""
+    """Forget all unreadable files and copies, so that each is read again."""
     connection.execute(delete(_unreadable))
     connection.execute(delete(_copies))
 

@@ -65,3 +65,35 @@ CREATE_TRIGGERS = (
     f"BEGIN {_REMOVE_NAME} {_ADD_NAME} END",
 )
 """The statements that create them, which no SQLModel can declare."""
+
+_PLAIN_WORDS = "tokenize='unicode61 remove_diacritics 2', detail='none', columnsize=0"
+
+
+def _words_of(index: str, column: str) -> tuple[str, ...]:
+    """An index of the words of a column of threads, and what keeps it."""
+    remove = (
+        f"INSERT INTO {index} ({index}, rowid, {column}) "
+        f"SELECT 'delete', old.number, old.{column} WHERE old.{column} IS NOT NULL;"
+    )
+    add = f"INSERT INTO {index} (rowid, {column}) SELECT new.number, new.{column} WHERE new.{column} IS NOT NULL;"
+    return (
+        f"CREATE VIRTUAL TABLE {index} USING fts5({column}, content='', {_PLAIN_WORDS})",
+        f"CREATE TRIGGER {index}_insert AFTER INSERT ON threads BEGIN {add} END",
+        f"CREATE TRIGGER {index}_delete AFTER DELETE ON threads BEGIN {remove} END",
+        f"CREATE TRIGGER {index}_change AFTER UPDATE OF {column} ON threads WHEN old.{column} IS NOT new.{column} "
+        f"BEGIN {remove} {add} END",
+    )
+
+
+WORDS_OF_THREADS = {"names_words": "name", "first_words": "preview"}
+"""The columns of threads whose words are indexed, by index."""
+
+CREATE_WORDS = (
+    # Words of names, of first messages, of all messages, and of tool calls, under the numbers that their trigrams have.
+    *(statement for index, column in WORDS_OF_THREADS.items() for statement in _words_of(index, column)),
+    f"CREATE VIRTUAL TABLE said_words USING fts5(text, content='', {_PLAIN_WORDS})",
+    f"CREATE VIRTUAL TABLE tool_words USING fts5(text, content='', {_PLAIN_WORDS})",
+    "CREATE VIRTUAL TABLE names_words_known USING fts5vocab('names_words', 'row')",
+    "CREATE VIRTUAL TABLE said_words_known USING fts5vocab('said_words', 'row')",
+)
+"""What ranks by words, besides."""

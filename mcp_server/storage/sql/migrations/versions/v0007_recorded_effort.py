@@ -1,4 +1,4 @@
-"""A recorded effort that is no text counts as none: rows that hold one are taken from their files again."""
+"""A recorded effort that is no text counts as none: rows that hold one are read from their files again."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-# By the text of the JSON, as it is written: SQLite's JSON functions refuse some of what Python's decoder takes. The
-# colon is escaped, since SQLAlchemy takes it for the beginning of a parameter.
+# A search in the text of the JSON: SQLite's JSON functions refuse some values that Python's decoder accepts. The colon
+# is escaped, since SQLAlchemy takes it for the beginning of a parameter.
 _EFFORT = '"reasoning_effort"\\:'
 
 

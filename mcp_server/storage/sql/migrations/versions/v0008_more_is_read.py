@@ -1,5 +1,5 @@
-"""More is read of histories, and base64 no more: they are read again. So are rows with a sandbox that was not
-understood."""
+"""The index of histories now holds more kinds of items, and no base64: all histories are read again. So are rows whose
+sandbox may have been misread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attached threads are told apart in every list and count; forks are taken from their files again, which tell.
+"""Lists and counts distinguish attached threads: forks are read again from their files, which say if they are attached.
 Messages between turns are searched: histories are read again."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Receipts belong to a client, and begin as claims. Those of before name no client, so nobody could have them back."""
+"""Receipts belong to a client, and begin as claims. Older ones name no client, so they are dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows are found by the path of their rollout, so that one folder is held against them alone."""
+"""Rows are found by the path of their rollout, so that a folder is compared only with the rows of its files."""
 
 from __future__ import annotations
 
