@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mcp_server.errors import AmbiguousReference, DamagedRollout, InvalidThreadId, SelfHarm, ThreadNotFound
 from mcp_server.models.params import Caller
 from mcp_server.threads.catalog import Catalog
@@ -40,18 +42,25 @@ class Guard:
             return True
         return True
 
-    def self_harm(self, reference: str, caller: Caller, *, itself: bool = True) -> tuple[str, str] | None:
-        """(caller, target) if the target is the caller's own thread (unless `itself` is false) or an ancestor of it;
-        None if the call may proceed."""
+    def self_harm(self, references: Sequence[str], caller: Caller, *, itself: bool = True) -> tuple[str, str] | None:
+        """(caller, target) if a target is the caller's own thread (unless `itself` is false) or an ancestor of it; None
+        if the call may proceed. Of several targets, unknown ones harm nobody."""
         caller_id = self.caller_id(caller)
         if caller_id is None:
             return None
-        target_id = self._catalog.resolve(reference)
-        if target_id == caller_id:
-            return (caller_id, target_id) if itself else None
-        return (caller_id, target_id) if target_id in self._catalog.parents(caller_id) else None
+        above = self._catalog.parents(caller_id)
+        for reference in references:
+            try:
+                target_id = self._catalog.resolve(reference)
+            except ThreadNotFound:
+                if len(references) == 1:
+                    raise
+                continue
+            if target_id in above or (itself and target_id == caller_id):
+                return caller_id, target_id
+        return None
 
-    def check(self, reference: str, caller: Caller, refusal: type[SelfHarm], *, itself: bool = True) -> None:
+    def check(self, references: Sequence[str], caller: Caller, refusal: type[SelfHarm], *, itself: bool = True) -> None:
         """Raises `refusal` if the call would end the caller's own thread or an ancestor of it."""
-        if (harm := self.self_harm(reference, caller, itself=itself)) is not None:
+        if (harm := self.self_harm(references, caller, itself=itself)) is not None:
             raise refusal(*harm)

@@ -1,4 +1,4 @@
-"""The catalog: looks threads up and records changes, in the state DB or, without one, in memory beside the files."""
+"""The catalog: what threads there are, loaded or stored, and the record of what happens to them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from difflib import SequenceMatcher, get_close_matches
 from typing import TypeVar
 
 from msgspec.structs import replace
 
-from mcp_server.codex.file_rank import is_canonical, rank_of
-from mcp_server.codex.files import RolloutRef
-from mcp_server.codex.paths import id_in, is_archived, parse_id
+from mcp_server.codex.paths import parse_id
 from mcp_server.errors import (
     AmbiguousReference,
     DamagedRollout,
@@ -27,15 +26,15 @@ from mcp_server.errors import (
 )
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.history import IndexCheckpoint
-from mcp_server.models.records import Change, Receipt, SpawnEdge, Unreadable, chain_of
+from mcp_server.models.params import ThreadFilter
+from mcp_server.models.records import Change, Receipt, SpawnEdge, chain_of
 from mcp_server.models.thread import StoredThread
-from mcp_server.storage.contracts import Rollouts, RolloutStore, StateStore, ThreadIndex, UnitOfWork
+from mcp_server.models.words import is_word, plain_text, words_of
+from mcp_server.storage.contracts import Rollouts, State, ThreadIndex, UnitOfWork
+from mcp_server.storage.lookup import Lookup, PartialIndex
+from mcp_server.storage.query import ThreadQuery, WordQuery
 from mcp_server.storage.rules import parts_of
-from mcp_server.sync.codex_facts import CodexFacts
-from mcp_server.sync.freshness import Freshness
-from mcp_server.sync.lookup import Source, find, find_many, find_rollout, find_rollouts, verified
-from mcp_server.sync.reconciler import sync, sync_paths
-from mcp_server.sync.upsert import NameSource
+from mcp_server.storage.tags import Tags
 from mcp_server.threads.history import HistoryText, history_text
 from mcp_server.threads.loaded import LoadedThreads
 from mcp_server.threads.turn_index import History, open_history
@@ -43,8 +42,11 @@ from mcp_server.threads.unit_of_work import RolloutFirst
 
 _PREFIX = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{7,}")
 _CANDIDATES = 10
-_MAX_MOVES = 3
+_SUGGESTED, _NAME_WORDS, _LIKE = 3, 8, 0.6
+_ANY_THREAD = ThreadQuery(archived=None, with_preview=None, attached=None)
+_MAX_MOVES = 5
 _NAME_CHARS = 5_000
+_TAG_CHARS, _MOST_TAGS = 60, 30
 # Bounds the changes kept while the state DB fails. A sync restores the row of a dropped change; its event is lost.
 _MAX_UNCOMMITTED = 1_000
 _RETRY_SECONDS = 1.0
@@ -55,55 +57,46 @@ T = TypeVar("T")
 
 
 class Catalog:
-    """Looks up stored and loaded threads, and records what happens to them.
+    """The threads of a home, loaded and stored, and the record of what happens to them.
 
-    `state` is the one handle, or None: then each look-up first syncs `memory` with the files, and events, journal and
-    receipts last as long as the process.
+    `lookup` finds the stored ones. `memory` holds the turns of ephemeral threads, and the events, journal and receipts
+    of a time without a state DB, which last as long as the process.
     """
 
     def __init__(
         self,
-        rollouts: RolloutStore,
-        state: StateStore | None,
+        rollouts: Rollouts,
+        lookup: Lookup,
         *,
-        memory: StateStore,
+        memory: State,
         loaded: LoadedThreads,
+        tags: Tags,
         wake: Callable[[], None] = lambda: None,
-        more_names: NameSource | None = None,
-        facts: CodexFacts | None = None,
-        freshness: Freshness | None = None,
     ) -> None:
         self.rollouts = rollouts
-        self.state = state
-        self.building: StateStore | None = None
-        """The state DB during the backfill: callers may read from it what the backfill has completed."""
-        self.newest_only: StateStore | None = None
-        """An index of only the newest threads, until the backfill has got that far."""
+        self.lookup = lookup
         self.loaded = loaded
+        self.tags = tags
         self._wake = wake
-        self._memory = memory
-        self._more_names = more_names
-        self._facts = facts
-        self._freshness = freshness
+        self._first_lookup, self._memory = lookup, memory
         self._uncommitted: deque[Change] = deque()
         self._recording = threading.Lock()
         self._copied_seq = 0
         self._retry_at = 0.0
-        self._rows_lost = False
 
     @property
-    def log(self) -> StateStore:
+    def log(self) -> State:
         """The store that takes new events, operations and receipts."""
-        state = self.state
-        return state if state is not None else self._memory
+        return self.lookup.store
 
     @property
-    def memory_log(self) -> StateStore:
+    def memory_log(self) -> State:
         """The log of the times without a state DB."""
         return self._memory
 
-    def attach(self, state: StateStore) -> None:
-        """Switch to the state DB. First copies into it what was recorded in memory until now."""
+    def attach(self, lookup: Lookup) -> None:
+        """Switch to the look-up in a state DB. First copies into that what was recorded in memory until now."""
+        state = lookup.store
         if rows := self._loaded_rows():
             _commit(state, Change(threads=rows))
         # Repeats until no event was recorded during the last copy. The rows of changed threads are repaired before
@@ -111,21 +104,11 @@ class Catalog:
         while True:
             with self._recording:  # a change goes into one store or the other, never between
                 if not (events := self._events_not_copied()):
-                    self.state, self.building, self.newest_only = state, None, None
+                    self.lookup = lookup
                     break
             _commit(state, Change(threads=self._loaded_rows(), events=tuple(events)))
             self._copied_seq = events[-1].seq
-            for thread_id in {event.thread_id for event in events} - self.loaded.written_here():
-                with suppress(StoreFailure):
-                    names = self._more_names
-                    find(
-                        self.rollouts,
-                        state,
-                        thread_id,
-                        written_here=self.loaded.written_here,
-                        more_names=names,
-                        quiet=True,
-                    )
+            lookup.repair({event.thread_id for event in events})
         self._wake()
 
     def _events_not_copied(self) -> list[ThreadEvent]:
@@ -133,27 +116,10 @@ class Catalog:
         return self._memory.events_after(self._copied_seq, limit=100_000)
 
     def detach(self) -> None:
-        """Switch to memory and the files, until a state DB is attached again."""
-        self.state = self.building = None
-        self._rows_lost = True
+        """Switch to the first look-up, which needs no state DB, until one is attached again."""
+        self.lookup = self._first_lookup
+        self._memory.commit(Change(threads=self._loaded_rows()))  # a sync skips the rows of loaded threads
         self._wake()
-
-    def index(self, *, names: bool = False) -> StateStore:
-        """The store of rows, after syncing what cheap checks find changed in the home. `names` says that the caller
-        depends on names."""
-        if (state := self.state) is not None:
-            if self._freshness is not None:
-                found = self._freshness.refresh(state, written_here=self.loaded.written_here, names=names)
-                if any(report.events for report in found):
-                    self._wake()
-            return state
-        if self._rows_lost:  # a sync skips the rows of loaded threads
-            self._rows_lost = False
-            self._memory.commit(Change(threads=self._loaded_rows()))
-        sync(
-            self.rollouts, self._memory, quiet=True, written_here=self.loaded.written_here, more_names=self._more_names
-        )
-        return self._memory
 
     def _loaded_rows(self) -> tuple[StoredThread, ...]:
         """The rows of loaded threads, which this process keeps itself."""
@@ -211,20 +177,21 @@ class Catalog:
                 return
             self._uncommitted.popleft()
 
-    def unreadable(self, index: StateStore, *, archived: bool) -> list[Unreadable]:
-        """The rollouts that can't be read, among the active or among the archived ones."""
-        return [one for one in index.unreadable() if is_archived(f"{one.path}/") == archived]
+    def early(self, where: ThreadFilter) -> Iterator[PartialIndex]:
+        """The parts of an unfinished index that may answer for threads that pass this filter, the larger one first.
 
-    def hidden(self, index: StateStore, *, archived: bool) -> list[Unreadable]:
-        """The unreadable rollouts without a row: no list shows their threads."""
-        found = self.unreadable(index, archived=archived)
-        ids = {one.path: id_in(one.path.rpartition("/")[2]) for one in found}
-        rows = index.known_rollouts({thread_id for thread_id in ids.values() if thread_id}) if found else {}
-        listed = {row.path for row in rows.values()}
-        return [one for one in found if one.path not in listed]
+        What asks for a tree or for named threads waits for the whole index, since any rollout may belong to them; and
+        so does everything after this server has changed something, which must be found.
+        """
+        if not where.names_threads:
+            for part in self.lookup.parts():
+                if self.log.last_seq():
+                    return
+                yield part
 
     def resolve(self, reference: str) -> str:
-        """The id that a thread reference stands for: an id, a prefix of 8 or more characters, or an exact name.
+        """The id that a thread reference stands for: an id, a prefix of 8 or more characters, or a name; its case and
+        accents count only where several threads have the name.
 
         Raises:
             InvalidThreadId: blank.
@@ -238,7 +205,7 @@ class Catalog:
             return full
         if "\0" in text:
             raise InvalidThreadId(reference, "contains a null byte")
-        index = self.index(names=True)
+        index = self.lookup.index(names=True)
         found: set[str] = set()
         if _PREFIX.fullmatch(text):
             prefix = text.lower()
@@ -247,65 +214,39 @@ class Catalog:
         if not found:
             found = {one.thread.id for one in self.loaded.all() if one.thread.name == text}
             found.update(index.matching(name=text, limit=_CANDIDATES))
+        alike = dict[str, str]() if found else self._names_alike(index, text)
+        if not found:
+            found = {thread_id for thread_id, name in alike.items() if plain_text(name) == plain_text(text)}
         if len(found) > 1:
             raise AmbiguousReference(reference, sorted(found)[:_CANDIDATES])
         if not found:
-            raise ThreadNotFound(reference)
+            raise ThreadNotFound(reference, list(dict.fromkeys(alike.values()))[:_SUGGESTED])
         return found.pop()
 
-    def stored(self, thread_id: str) -> StoredThread | None:
-        """The thread as its file describes it now; None if it has no rollout. Repairs its row."""
-        found = find(
-            self.rollouts, self.state, thread_id, written_here=self.loaded.written_here, more_names=self._more_names
-        )
-        return found and self.with_facts([found])[0]
-
-    def repair_rows(self, rows: Sequence[StoredThread], files: Mapping[str, RolloutRef]) -> bool:
-        """Sync the rows that don't match the files at their paths. True if any was synced: then the page that the rows
-        came from must be queried again."""
-        written_here = self.loaded.written_here()
-        paths = [row.path for row in rows if row.id not in written_here and not verified(row, files)]
-        if not paths or (state := self.state) is None:
-            return False
-        try:
-            found = sync_paths(
-                self.rollouts, state, paths, written_here=self.loaded.written_here, more_names=self._more_names
-            )
-        except StoreFailure as error:
-            logger.warning("Could not repair rows that don't match their files: %s", error)
-            return False
-        if found.events:
-            self._wake()
-        return True
+    def _names_alike(self, index: State, name: str) -> dict[str, str]:
+        """The names of threads that share words with a name, or are written much like it, the likeliest first."""
+        asked = [word for word in words_of(name) if is_word(word)][:_NAME_WORDS]
+        forms = tuple((word, *get_close_matches(word, index.words_like(word), n=3, cutoff=0.8)) for word in asked)
+        hits = index.find_words(WordQuery(forms, _ANY_THREAD, names_only=True)).hits if forms else ()
+        held = {hit.thread_id: sum(form is not None for form in hit.forms) for hit in hits}
+        names = {row.id: row.name for row in index.get_many(held).values() if row.name is not None}
+        names |= {one.thread.id: one.thread.name for one in self.loaded.all() if one.thread.name is not None}
+        plain = plain_text(name)
+        likeness = {of: SequenceMatcher(None, plain, plain_text(known)).ratio() for of, known in names.items()}
+        best = sorted(names, key=lambda of: likeness[of], reverse=True)
+        return {of: names[of] for of in best if held.get(of) or likeness[of] >= _LIKE}
 
     def with_facts(self, threads: Sequence[StoredThread]) -> list[StoredThread]:
-        """The threads, with the facts that only Codex's database holds."""
-        return list(threads) if self._facts is None else self._facts.added_to(threads)
+        """The threads, with the facts that only Codex's database holds, and with their tags."""
+        return self.with_tags(self.lookup.with_facts(threads))
 
-    def in_section(self, section: str) -> list[str]:
-        """The ids of the threads in one of Codex's sections, by its id or name."""
-        return [] if self._facts is None else self._facts.in_section(section)
-
-    def check_is_not_a_copy(self, stored: StoredThread) -> None:
-        """Refuse to write to a copy that is shown because the thread's own file can't be read.
-
-        Raises:
-            DamagedRollout: the thread's own file exists and can't be read.
-        """
-        if is_canonical(stored.path, stored.id):
-            return
-        for file in self.rollouts.locate(stored.id)[:1]:
-            if rank_of(file.path, stored.id) < rank_of(stored.path, stored.id):
-                raise DamagedRollout(
-                    file.path,
-                    f"can't be read; the thread is shown from a copy, `{stored.path}`, and copies are read-only: "
-                    "repair the file, move it away, or fork the thread",
-                )
-
-    def rollouts_of(self, thread_ids: Sequence[str]) -> dict[str, RolloutRef | DamagedRollout | None]:
-        """These threads' rollouts, each looked up as by `stored`."""
-        written_here, more_names = self.loaded.written_here, self._more_names
-        return find_rollouts(self.rollouts, self.state, thread_ids, written_here=written_here, more_names=more_names)
+    def with_tags(self, threads: Sequence[StoredThread]) -> list[StoredThread]:
+        """The threads, with the tags that they have now."""
+        tags = self.tags.of([thread.id for thread in threads])
+        return [
+            thread if thread.tags == tags.get(thread.id, ()) else replace(thread, tags=tags.get(thread.id, ()))
+            for thread in threads
+        ]
 
     def known(self, thread_id: str) -> StoredThread:
         """The thread as loaded here, else as stored.
@@ -315,14 +256,9 @@ class Catalog:
         """
         if (loaded := self.loaded.get(thread_id)) is not None:
             return loaded.thread
-        if (stored := self.stored(thread_id)) is not None:
-            return stored
+        if (stored := self.lookup.find(thread_id)) is not None:
+            return self.with_tags([stored])[0]
         raise ThreadNotFound(thread_id)
-
-    def named_by_codex(self, thread: StoredThread) -> StoredThread:
-        """The thread with the name in Codex's row, which the next look-up will show."""
-        names = self._more_names([thread.id]) if self._more_names else dict[str, str]()
-        return replace(thread, name=names.get(thread.id, thread.name))
 
     def known_many(
         self, thread_ids: Collection[str]
@@ -331,10 +267,9 @@ class Catalog:
         checkpoints of their histories."""
         in_memory = {thread_id: loaded.thread for thread_id in thread_ids if (loaded := self.loaded.get(thread_id))}
         others = [thread_id for thread_id in thread_ids if thread_id not in in_memory]
-        written_here, more_names = self.loaded.written_here, self._more_names
-        stored, marks = find_many(self.rollouts, self.state, others, written_here=written_here, more_names=more_names)
-        if unmarked := in_memory if self.state is not None else thread_ids:
-            marks |= self.log.checkpoints(unmarked)
+        stored, marks = self.lookup.find_many(others)
+        if in_memory:
+            marks |= self.log.checkpoints(in_memory)
         return stored | in_memory, marks
 
     def retry_if_moved(self, thread_id: str, work: Callable[[], T]) -> T:
@@ -344,20 +279,17 @@ class Catalog:
                 return work()
             except DamagedRollout as error:
                 self.loaded.wait_until_free(thread_id)
-                if self.known(thread_id).path == error.path:
+                # A rollout that is gone may have come back to the same path by now, as by an archive and its undo.
+                if self.known(thread_id).path == error.path and not error.is_gone:
                     raise
         return work()
 
     def text(self, stored: StoredThread) -> HistoryText:
         """The bytes of the thread's history."""
         loaded = self.loaded.get(stored.id)
-        return history_text(loaded.rollouts if loaded else self.rollouts, stored, self.source)
+        return history_text(loaded.rollouts if loaded else self.rollouts, stored, self.lookup.source)
 
-    def source(self, rollout_id: str) -> Source | None:
-        """The rollout with this id, for histories that borrow from it."""
-        return find_rollout(self.rollouts, self.state, rollout_id)
-
-    def history(self, stored: StoredThread, store: StateStore | None = None, last: int = 0) -> History:
+    def history(self, stored: StoredThread, store: State | None = None, last: int = 0) -> History:
         """The thread's turns and items. Updates their index in `store` (by default the log) first; if that fails, or
         the thread is ephemeral, in memory. `last`: how many of the last turns to load at once.
 
@@ -380,14 +312,14 @@ class Catalog:
 
     def parents(self, thread_id: str) -> list[str]:
         """The ids of a thread's ancestors, nearest first, each once (edges may form a cycle)."""
-        index = self.index()
+        index = self.lookup.index()
         above = self._with_unwritten_above(index, thread_id, index.edges_above(thread_id))
         return [edge.parent_id for edge in above]
 
     def edges_around(self, thread_id: str) -> tuple[list[SpawnEdge], list[SpawnEdge]]:
         """The edges from a thread up to its root, and those of the tree below it. The latter may include edges of other
         trees. Threads without a rollout have no edges in the index; theirs are added."""
-        index, unwritten = self.index(), self._unwritten()
+        index, unwritten = self.lookup.index(), self._unwritten()
         with index.snapshot():
             above, below = index.edges_above(thread_id), index.edges_below({thread_id, *unwritten})
             return self._with_unwritten_above(index, thread_id, above), _with_unwritten(below, unwritten)
@@ -408,7 +340,7 @@ class Catalog:
     def edges_below(self, thread_id: str) -> list[SpawnEdge]:
         """The edges below a thread, with those to threads without a rollout. May include edges of other trees."""
         unwritten = self._unwritten()
-        return _with_unwritten(self.index().edges_below({thread_id, *unwritten}), unwritten)
+        return _with_unwritten(self.lookup.index().edges_below({thread_id, *unwritten}), unwritten)
 
     def _unwritten(self) -> dict[str, str | None]:
         """The loaded threads that have no rollout yet, each with its parent."""
@@ -417,7 +349,7 @@ class Catalog:
         }
 
 
-def _commit(state: StateStore, change: Change) -> None:
+def _commit(state: State, change: Change) -> None:
     """Commit a change. If the store can't hold a part of it, commit the other parts."""
     try:
         state.commit(change)
@@ -448,6 +380,25 @@ def checked_name(name: str) -> str:
     if len(trimmed) > _NAME_CHARS:
         raise InvalidArgument("name", name, f"it has {len(trimmed)} characters", f"use at most {_NAME_CHARS}")
     return trimmed
+
+
+def checked_tags(tags: Sequence[str]) -> list[str]:
+    """Tags, trimmed, each once whatever its case.
+
+    Raises:
+        InvalidArgument: one is blank, too long or of several lines, or there are too many.
+    """
+    found: dict[str, str] = {}
+    for given in tags:
+        tag = checked_text("tags", given).strip()
+        if len(tag) > _TAG_CHARS or not tag.isprintable():
+            raise InvalidArgument(
+                "tags", tag[:40], f"a tag has at most {_TAG_CHARS} printable characters", "pass shorter words"
+            )
+        found.setdefault(tag.casefold(), tag)
+    if len(found) > _MOST_TAGS:
+        raise InvalidArgument("tags", f"{len(found)} tags", f"a thread has at most {_MOST_TAGS}", "pass fewer")
+    return list(found.values())
 
 
 def checked_text(name: str, text: str, *, blank: bool = False) -> str:

@@ -13,7 +13,7 @@ def only_thread(catalog: Catalog, params: SearchParams) -> str | None:
         return None
     thread = catalog.known(catalog.resolve(params.thread_id))
     way_out = "leave it out, or thread_id"
-    for name in ("cwd", "model_providers", "source_kinds", "ancestor_thread_id", "since", "until"):
+    for name in ("cwd", "model_providers", "source_kinds", "ancestor_thread_id", "tags", "since", "until"):
         if (value := getattr(params.filter, name)) is not None:
             raise InvalidArgument(name, value, "it filters threads, and thread_id names a single one", way_out)
     if params.filter.archived and not thread.archived:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from msgspec import structs
 
+from mcp_server.codex.bounds import ReadingBounds
 from mcp_server.codex.drafts import Draft
 from mcp_server.codex.files import BadLine, RolloutRef, add_bad_line, rollout_of
 from mcp_server.codex.lines import MalformedLine, RawLine, RolloutLine, decode_raw, split_lines
@@ -18,14 +19,11 @@ from mcp_server.models.history import ItemSpan, ParserState, TurnSpan
 from mcp_server.models.thread import StoredThread
 from mcp_server.models.turn import Item, ItemsView, Turn, TurnError
 from mcp_server.storage.contracts import Rollouts
-from mcp_server.storage.rollout_text import MAX_READ_BYTES
-from mcp_server.sync.lookup import Source
+from mcp_server.storage.lookup import Source
 
 MAX_LINEAGE = 64
 """How many rollouts one history may consist of. Codex has no bound; ours keeps damaged homes readable."""
 
-# A rest of a rollout up to this size is read at once, not in batches.
-_SMALL_BYTES = 128 << 10
 RolloutFinder = Callable[[str], Source | None]
 T = TypeVar("T")
 
@@ -48,6 +46,10 @@ class HistoryText:
     thread: StoredThread
     parts: tuple[_Part, ...]
     bad: list[BadLine] = field(default_factory=list[BadLine])
+
+    @property
+    def bounds(self) -> ReadingBounds:
+        return self.rollouts.bounds
 
     @property
     def paginated(self) -> bool:
@@ -76,7 +78,7 @@ class HistoryText:
             first = max(0, start - part.start)
             end = None if part.end is None else part.end - part.start
             try:
-                if end is None and _is_small_rest(part.rollout, first):
+                if end is None and self._is_small_rest(part.rollout, first):
                     (data,) = self.rollouts.read(part.rollout, [(first, part.rollout.size)])
                     yield split_lines(data, first + part.start)
                     continue
@@ -109,12 +111,16 @@ class HistoryText:
     def decode(self, raw: RawLine) -> RolloutLine | None:
         """The decoded line; None if it is malformed, which `bad` then reports."""
         try:
-            return decode_raw(raw)
+            return decode_raw(raw, self.rollouts.bounds)
         except MalformedLine as error:
             reason = str(error) if raw.whole else f"torn line without a newline: {error}"
             part = next(part for part in reversed(self.parts) if part.start <= raw.offset)
-            add_bad_line(self.bad, BadLine(part.rollout.path, raw.offset - part.start, reason))
+            add_bad_line(self.bad, BadLine(part.rollout.path, raw.offset - part.start, reason), self.bounds)
             return None
+
+    def _is_small_rest(self, rollout: RolloutRef, first: int) -> bool:
+        """Whether a rollout, from an offset on, is small enough to be read at once."""
+        return rollout.is_text and first < rollout.size <= first + self.bounds.small_bytes
 
 
 def history_text(
@@ -139,7 +145,7 @@ def history_text(
         if source is None or source.rollout.path in seen or len(borrowed) + 1 >= MAX_LINEAGE:
             circle = source is not None and source.rollout.path in seen
             reason = "is missing" if source is None else "runs in a circle" if circle else "is too long"
-            bad.append(BadLine(fork.rollout.path, 0, f"the history borrowed from rollout {base.thread_id} {reason}"))
+            bad.append(BadLine(fork.rollout.path, 0, f"the history borrowed from thread {base.thread_id} {reason}"))
             break
         borrowed.append((source.rollout, base.end_byte_offset))
         seen.add(source.rollout.path)
@@ -150,11 +156,6 @@ def history_text(
         parts.append(_Part(rollout, offset, offset + length))
         offset += length
     return HistoryText(rollouts, thread, (*parts, _Part(own, offset)), bad)
-
-
-def _is_small_rest(rollout: RolloutRef, first: int) -> bool:
-    """Whether a rollout, from an offset on, is small enough to be read at once."""
-    return rollout.is_text and first < rollout.size <= first + _SMALL_BYTES
 
 
 # ---------------------------------------------------------------------------------------------- turns
@@ -168,7 +169,7 @@ def read_turns(text: HistoryText, spans: Sequence[TurnSpan], view: ItemsView) ->
         return [_header(span, view) for span in spans]
     if view == "summary":
         return _summaries(text, spans)
-    whole = _read_together(spans, lambda span: span.end - span.begin.start)
+    whole = _read_together(text.bounds, spans, lambda span: span.end - span.begin.start)
     if len(whole) < len(spans):
         long = [span for span in spans if span not in whole]
         read = [*_summaries(text, long), *read_turns(text, whole, view)]
@@ -178,9 +179,9 @@ def read_turns(text: HistoryText, spans: Sequence[TurnSpan], view: ItemsView) ->
     return list(map(partial(_full_turn, text), spans, data))
 
 
-def _read_together(spans: Sequence[TurnSpan], size: Callable[[TurnSpan], int]) -> list[TurnSpan]:
+def _read_together(bounds: ReadingBounds, spans: Sequence[TurnSpan], size: Callable[[TurnSpan], int]) -> list[TurnSpan]:
     """The spans that fit the read bound together, chosen from the last one backwards."""
-    left = MAX_READ_BYTES
+    left = bounds.read_bytes
     chosen: list[TurnSpan] = []
     for span in reversed(spans):
         if size(span) <= left:
@@ -197,9 +198,9 @@ def read_items(text: HistoryText, spans: Sequence[TurnSpan], first: int, end: in
         LimitReached: their lines are too long to be read together.
     """
     parts = [_byte_range(span, first - span.items, end - span.items) for span in spans]
-    if sum(stop - state.start for state, stop, _ in parts) > MAX_READ_BYTES:
+    if sum(stop - state.start for state, stop, _ in parts) > text.bounds.read_bytes:
         what = f"the lines of items {first} to {end - 1} of thread {text.thread.id} are too long to be read together"
-        raise LimitReached(what, MAX_READ_BYTES, "ask for fewer with limit, or for the summary of their turn")
+        raise LimitReached(what, text.bounds.read_bytes, "ask for fewer with limit, or for the summary of their turn")
     data = text.read([(state.start, stop) for state, stop, _ in parts])
 
     found: list[tuple[str, Item]] = []
@@ -237,7 +238,7 @@ def read_draft(text: HistoryText, span: TurnSpan, data: bytes | None = None) -> 
 
 
 def _summaries(text: HistoryText, spans: Sequence[TurnSpan]) -> list[Turn]:
-    read = _read_together(spans, lambda span: sum(place.end - place.start for place in _summary_of(span)))
+    read = _read_together(text.bounds, spans, lambda span: sum(place.end - place.start for place in _summary_of(span)))
     data = iter(text.read([(place.start, place.end) for span in read for place in _summary_of(span)]))
     turns: list[Turn] = []
     for span in spans:
@@ -286,7 +287,8 @@ def parse_turns(
     text: HistoryText, state: ParserState, data: bytes, foreign_ids: Sequence[str] = (), within: str | None = None
 ) -> TurnBuilder:
     """Parse these bytes from a parser state on. `within`: the id of the turn that they are in, if they begin in one."""
-    builder = TurnBuilder(paginated=text.paginated, begin=state, foreign_ids=foreign_ids)
+    chunk_bytes = text.bounds.chunk_bytes
+    builder = TurnBuilder(paginated=text.paginated, begin=state, foreign_ids=foreign_ids, chunk_bytes=chunk_bytes)
     if within is not None:
         builder.enter_turn(within, has_event_messages=True)
     offset = state.start

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace as with_fields
 
 from msgspec.structs import asdict, replace
 
@@ -24,7 +25,7 @@ from mcp_server.errors import (
 )
 from mcp_server.models.params import Caller, ForkParams, SettingsRequest, StartParams
 from mcp_server.models.records import Change
-from mcp_server.models.results import LoadedThreadResult, UnsubscribeResult
+from mcp_server.models.results import LoadedThreadResult, ThreadReadResult, UnsubscribeResult
 from mcp_server.models.thread import Settings, StoredThread, Thread, spawn_depth
 from mcp_server.models.value import plain
 from mcp_server.storage.contracts import Leases, Rollouts
@@ -34,6 +35,7 @@ from mcp_server.threads.catalog import Catalog, checked_name
 from mcp_server.threads.loaded import LoadedThread
 from mcp_server.threads.reader import Reader
 from mcp_server.threads.settings import Defaults, differing, override, recorded_settings
+from mcp_server.threads.turn_index import FULL_ID_CHARS
 from mcp_server.threads.turns import TurnWriter, check_history_mode
 from mcp_server.threads.views import thread_view
 
@@ -133,6 +135,7 @@ class Lifecycle:
             cli_version=self._version,
             originator=" ".join(part for part in (caller.client_name, caller.client_version) if part),
             recorded=plain(settings),
+            turn_count=0,
         )
 
     # ------------------------------------------------------------------------------------------ resume
@@ -156,7 +159,7 @@ class Lifecycle:
         self._loaded.check_room()
         loaded = LoadedThread(stored, settings, self._catalog.rollouts, has_rollout=True)
         handle = self._load(loaded, caller)
-        current = self._catalog.stored(thread_id)
+        current = self._catalog.lookup.find(thread_id)
         if current is None or current.archived:  # deleted or archived before we had the lock
             self._unload(loaded)
             raise ThreadArchived(thread_id) if current else ThreadNotFound(thread_id)
@@ -176,7 +179,7 @@ class Lifecycle:
         return self._loaded.subscribe(loaded.thread.id, caller.connection, self._loaded.elapsed_ms())
 
     def _loadable(self, thread_id: str) -> StoredThread:
-        stored = self._catalog.stored(thread_id)
+        stored = self._catalog.lookup.find(thread_id)
         if stored is None:
             if self._catalog.log.deleted([thread_id]):
                 raise ThreadDeleted(thread_id)
@@ -209,10 +212,13 @@ class Lifecycle:
         if source.archived:
             raise ThreadArchived(source_id)
         settings = override(self._settings_of(source), params.settings)
-        start = StartParams(name=source.name, ephemeral=params.ephemeral)
+        name = params.name if params.name is not None else source.name
+        start = StartParams(name=name, ephemeral=params.ephemeral)
         fork = replace(self._new_thread(start, caller, None, settings), forked_from_id=source_id, git=source.git)
         rollouts = self._rollouts_for(params.ephemeral)
         source_rollouts = loaded_source.rollouts if loaded_source else self._catalog.rollouts
+        if loaded_source is None or not loaded_source.ephemeral:
+            params = self._with_whole_turn_ids(source, params)
         copied_lines = self._turns.copied_lines(source_rollouts, source, params, fork.created_at_ms)
         loaded = LoadedThread(fork, settings, rollouts, ephemeral=params.ephemeral, has_rollout=True)
         with rollouts.drafted(rollout_of(fork), self._fork_lines(loaded, copied_lines)) as put:
@@ -220,6 +226,17 @@ class Lifecycle:
             # from here on the fork is stored even if the caller disconnects
             self._write_fork(loaded, put)
         return self._answer_with_turns(loaded, handle, 5)
+
+    def _with_whole_turn_ids(self, source: StoredThread, params: ForkParams) -> ForkParams:
+        """The parameters with whole ids where turns are named by the beginnings of theirs."""
+
+        def whole(turn_id: str | None) -> str | None:
+            if turn_id is None or len(turn_id) >= FULL_ID_CHARS:
+                return turn_id
+            span = self._catalog.history(source).span_of(turn_id)
+            return span.turn_id if span else turn_id
+
+        return with_fields(params, last_turn_id=whole(params.last_turn_id), before_turn_id=whole(params.before_turn_id))
 
     def _fork_lines(self, fork: LoadedThread, copied_lines: Generator[bytes]) -> Generator[bytes]:
         """The bytes of a fork's rollout."""
@@ -359,23 +376,25 @@ class Lifecycle:
             self._locks.release([loaded.thread.id])
 
     def view(self, loaded: LoadedThread) -> Thread:
-        return thread_view(loaded.thread, loaded.rollouts, loaded)
+        (tagged,) = self._catalog.with_tags([loaded.thread])
+        return thread_view(tagged, loaded.rollouts, loaded)
 
     def _answer(
         self,
         loaded: LoadedThread,
         handle: str,
         *,
-        thread: Thread | None = None,
-        cursor: str | None = None,
+        page: ThreadReadResult | None = None,
         suggested: str | None = None,
         ignored: Sequence[str] = (),
     ) -> LoadedThreadResult:
         return LoadedThreadResult(
             **asdict(loaded.settings),
-            thread=thread or self.view(loaded),
+            thread=self.view(loaded),
+            turns=page.turns if page else [],
             subscription_id=handle,
-            turns_next_cursor=cursor,
+            turns_next_cursor=page.next_cursor if page else None,
+            cursors=page.cursors if page else [],
             suggested_parent_thread_id=suggested,
             ignored_overrides=list(ignored),
         )
@@ -389,7 +408,7 @@ class Lifecycle:
             self._loaded.unsubscribe_handle(handle)
             self.close_if_unsubscribed(loaded.thread.id)
             raise
-        return self._answer(loaded, handle, thread=page.thread, cursor=page.next_cursor, ignored=ignored)
+        return self._answer(loaded, handle, page=page, ignored=ignored)
 
 
 def _meta_line(thread: StoredThread, base_instructions: str | None) -> RolloutLine:

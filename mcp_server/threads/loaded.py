@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -16,6 +15,7 @@ from mcp_server.codex.open_calls import OpenCalls
 from mcp_server.codex.parser import TurnBuilder
 from mcp_server.errors import LimitReached, ThreadClosing, ThreadNotLoaded
 from mcp_server.models.thread import ACTIVE, IDLE, SYSTEM_ERROR, Settings, StoredThread, ThreadStatus
+from mcp_server.models.times import elapsed_ms
 from mcp_server.models.turn import Item, Turn
 from mcp_server.storage.contracts import Rollouts
 from mcp_server.storage.serialised import one_at_a_time
@@ -131,8 +131,9 @@ class LoadedThreads:
     Order of locks: `cascade_lock`, then `exclusively`, then a loaded thread's own.
     """
 
-    def __init__(self, limits: LoadedLimits | None = None) -> None:
+    def __init__(self, limits: LoadedLimits | None = None, elapsed_ms: Callable[[], int] = elapsed_ms) -> None:
         self.limits = limits or LoadedLimits()
+        self.elapsed_ms = elapsed_ms
         # As in Codex, resume, archive, unarchive and delete run one at a time.
         self.cascade_lock = threading.Lock()
         self._thread_locks: dict[str, _RefCountedLock] = {}
@@ -320,11 +321,6 @@ class LoadedThreads:
         for subscription in self._handles.values():
             if subscription.thread_id == thread_id:
                 subscription.used_at_ms = now_ms
-
-    @staticmethod
-    def elapsed_ms() -> int:
-        """Monotonic time: the wall clock may be set, or jump ahead after the machine slept."""
-        return time.monotonic_ns() // 1_000_000
 
     @one_at_a_time
     def expired_handles(self, now_ms: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -19,7 +20,7 @@ _EVENT_TEXT_CHARS = 2_000
 
 def started(thread: Thread) -> ThreadEvent:
     """As Codex's: the thread of the answer without its turns."""
-    return ThreadEvent("thread/started", thread.id, {"thread": plain(replace(thread, turns=[]))})
+    return ThreadEvent("thread/started", thread.id, {"thread": plain(thread) | {"turns": []}})
 
 
 def status_changed(loaded: LoadedThread) -> ThreadEvent:
@@ -41,6 +42,11 @@ def deleted(thread_id: str) -> ThreadEvent:
 
 def name_updated(thread: StoredThread) -> ThreadEvent:
     return ThreadEvent("thread/name/updated", thread.id, {"thread_id": thread.id, "thread_name": thread.name})
+
+
+def tags_updated(thread_id: str, tags: Sequence[str]) -> ThreadEvent:
+    """Ours: Codex knows no tags."""
+    return ThreadEvent("thread/tags/updated", thread_id, {"thread_id": thread_id, "tags": sorted(tags)})
 
 
 def turn_started(thread_id: str, turn: Turn) -> ThreadEvent:

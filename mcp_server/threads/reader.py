@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
-from mcp_server.codex.files import RolloutRef
 from mcp_server.codex.paths import parse_id
 from mcp_server.errors import EphemeralThread, InvalidArgument, InvalidCursor, NotMaterialized, TurnNotFound
+from mcp_server.models.cwd import canonical_cwd, folders_called, is_within, nearest_folders
 from mcp_server.models.history import TurnSpan
 from mcp_server.models.page import (
     ItemAnchor,
@@ -22,6 +24,8 @@ from mcp_server.models.page import (
     thread_cursor,
 )
 from mcp_server.models.params import ItemsParams, ListParams, ReadParams, ThreadFilter
+from mcp_server.models.quoting import quoted
+from mcp_server.models.records import SpawnEdge
 from mcp_server.models.results import (
     Hidden,
     ItemEntry,
@@ -30,35 +34,49 @@ from mcp_server.models.results import (
     ThreadListResult,
     ThreadReadResult,
 )
-from mcp_server.models.thread import SUB_AGENT_KINDS, SortDirection, SourceKind, StoredThread, Thread
-from mcp_server.models.times import parse_time
-from mcp_server.models.turn import Item, Turn
-from mcp_server.storage.contracts import StateStore
-from mcp_server.storage.query import Anchor, ThreadQuery
-from mcp_server.sync.lookup import verified
+from mcp_server.models.thread import SUB_AGENT_KINDS, SortDirection, SourceKind, StoredThread, Thread, TurnState
+from mcp_server.models.times import moment
+from mcp_server.models.turn import Item
+from mcp_server.storage.contracts import Holder, Leases
+from mcp_server.storage.lookup import Lookup
+from mcp_server.storage.query import Anchor, ThreadQuery, state_of
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.checks import check_no_page, check_one_item
 from mcp_server.threads.loaded import LoadedThread
-from mcp_server.threads.partial_index import partial_indexes
 from mcp_server.threads.settings import absolute_cwd
 from mcp_server.threads.turn_index import History
-from mcp_server.threads.views import ANSWER_CHARS, cut_texts, fit_answer, thread_view
+from mcp_server.threads.views import ANSWER_CHARS, cut_texts, fit_answer, thread_tokens, thread_view
 
 _MOST_IDS = 100
+_BARE_NAME = re.compile(r"(?!\.{1,2}\Z|~)[^/\\:]+")
 _TOP_KINDS: tuple[SourceKind, ...] = ("cli", "vscode", "exec", "appServer", "unknown")
 
 
 class Reader:
     """Reads threads. Changes nothing but stale rows, which it repairs."""
 
-    def __init__(self, catalog: Catalog, *, default_provider: str, cwd: str, now_ms: Callable[[], int]) -> None:
-        self._catalog, self._loaded = catalog, catalog.loaded
+    def __init__(
+        self, catalog: Catalog, locks: Leases, *, default_provider: str, cwd: str, now_ms: Callable[[], int]
+    ) -> None:
+        self._catalog, self._locks, self._loaded = catalog, locks, catalog.loaded
         self._provider, self._cwd, self._now = default_provider, cwd, now_ms
 
-    def view(self, stored: StoredThread, turns: Sequence[Turn] = ()) -> Thread:
+    def view(self, stored: StoredThread, holder: Holder | None = None) -> Thread:
+        """The thread as clients see it. `holder` is the other process that has it open."""
         loaded = self._loaded.get(stored.id)
         rollouts = loaded.rollouts if loaded else self._catalog.rollouts
-        return thread_view(stored, rollouts, loaded, turns, default_provider=self._provider)
+        return thread_view(stored, rollouts, loaded, holder, default_provider=self._provider)
+
+    def last_turn(self, stored: StoredThread, holder: Holder | None = None) -> TurnState | None:
+        """How the last turn of the thread stands, as far as known."""
+        loaded = self._loaded.get(stored.id)
+        held = holder is not None or (loaded is not None and loaded.turn is not None)
+        return state_of(stored, {stored.id} if held else ())
+
+    def holders(self, thread_ids: Collection[str]) -> dict[str, Holder]:
+        """The other processes that have these threads open."""
+        others = [thread_id for thread_id in thread_ids if self._loaded.get(thread_id) is None]
+        return self._locks.foreign(others) if others else {}
 
     # ------------------------------------------------------------------------------------------ lists
 
@@ -66,24 +84,24 @@ class Reader:
         """A page of stored threads, with counts of what the default filters leave out."""
         if (early := self.early_list(params)) is not None:
             return early
-        index = self._catalog.index(names=params.filter.search_term is not None)
-        return self._list(index, params, self._list_query(params))
+        lookup = self._catalog.lookup
+        return self._list(lookup, params, self._list_query(params, lookup))
 
     def early_list(self, params: ListParams) -> ThreadListResult | None:
         """The list from a part of the index, while that is built; None if it must wait. `incomplete` says how far the
         index is."""
         if params.filter.archived:
             return None
-        for part in partial_indexes(self._catalog, params.filter):
-            query = self._list_query(params)
+        for part in self._catalog.early(params.filter):
+            query = self._list_query(params, part.lookup)
             if part.has_page(query):
-                so_far = f"{part.note}, and counted, so far."
-                return structs.replace(self._list(part.store, params, query), incomplete=so_far)
+                so_far = f"{part.note}, and counted, so far{part.lacks(query)}."
+                return structs.replace(self._list(part.lookup, params, query), incomplete=so_far, note=None)
         return None
 
-    def _list_query(self, params: ListParams) -> ThreadQuery:
+    def _list_query(self, params: ListParams, lookup: Lookup) -> ThreadQuery:
         query = replace(
-            self.query(params.filter),
+            self.query(params.filter, lambda: lookup.index().cwds()),
             sort_key=params.sort_key,
             direction=params.sort_direction,
             limit=clamp_limit(params.limit),
@@ -92,53 +110,64 @@ class Reader:
             query = replace(query, after=Anchor(*parse_thread_cursor(params.cursor)))
         return query
 
-    def _list(self, index: StateStore, params: ListParams, query: ThreadQuery) -> ThreadListResult:
+    def _list(self, lookup: Lookup, params: ListParams, query: ThreadQuery) -> ThreadListResult:
         others = _hidden_queries(query, params.filter)
-        page = index.list(query, list(others.values()))
-        files = self._files_of(page.rows)
-        if self._catalog.repair_rows(page.rows, files):
-            page = index.list(query, list(others.values()))
-            files = self._files_of(page.rows)
-        rows = page.rows
-        keys = [getattr(row, f"{params.sort_key}_ms") for row in rows]
+        names = params.filter.search_term is not None or params.filter.named is not None
+        found = lookup.page(query, list(others.values()), names=names)
+        page, rows = found.rows, found.rows.rows
+        key_of = attrgetter(f"{params.sort_key}_ms")
+        keys = [key_of(row) for row in rows]
         step = -1 if params.sort_direction == "desc" else 1
-        shown, gone = self._verified(rows, files)
+        holders = self.holders([row.id for row in found.shown])
+        shown = self._looked_at_again(found.shown, holders, lookup)
+        shown_ids = {thread.id for thread in shown}
+        below = count_below(shown_ids, lookup.store.edges_below(shown_ids)) if params.count_sub_agents else {}
         hidden = Hidden(
             **{name: count.n for name, count in zip(others, page.beside, strict=True)},
             duplicates=page.copies.n,
-            file_missing=gone,
-            unreadable=len(self._catalog.hidden(index, archived=params.filter.archived)),
+            file_missing=found.missing,
+            unreadable=found.unreadable,
             are_minimums=any(count.minimum for count in (*page.beside, page.copies)),
         )
         return ThreadListResult(
-            data=[self.view(row) for row in self._catalog.with_facts(shown)],
+            data=[
+                structs.replace(self.view(row, holder=holders.get(row.id)), sub_agents=below.get(row.id, UNSET))
+                for row in self._catalog.with_tags(shown)
+            ],
             total=page.total.n - (len(rows) - len(shown)),
             total_is_minimum=page.total.minimum,
             next_cursor=thread_cursor(keys[-1], rows[-1].id) if page.more else None,
             backwards_cursor=thread_cursor(keys[0] + step, None) if rows else None,
+            cursors=[thread_cursor(key_of(row), row.id) for row in rows if row.id in shown_ids],
             hidden=hidden,
+            note=None if page.total.n else self._unknown_folders(params.filter, query, lookup),
         )
 
-    def _files_of(self, rows: Sequence[StoredThread]) -> dict[str, RolloutRef]:
-        return self._catalog.rollouts.stat_many([row.path for row in rows])
+    def _unknown_folders(self, filter: ThreadFilter, query: ThreadQuery, lookup: Lookup) -> str | None:  # noqa: A002
+        """A note on folders that no thread has worked in, with the nearest known ones."""
+        if not filter.cwd or query.cwds is None:
+            return None
+        known = {canonical_cwd(cwd) for cwd in lookup.store.cwds()}
+        folders = [canonical_cwd(cwd) for cwd in query.cwds]
+        if any(is_within(place, folder) for place in known for folder in folders):
+            return None
+        nearest = list(dict.fromkeys(near for cwd in filter.cwd for near in nearest_folders(cwd, known)))
+        told = f"; the nearest known: {', '.join(map(quoted, nearest))}" if nearest else ""
+        return f"No thread has worked in or below {', '.join(map(quoted, filter.cwd))}{told}."
 
-    def _verified(
-        self, rows: Sequence[StoredThread], files: Mapping[str, RolloutRef]
-    ) -> tuple[list[StoredThread], int]:
-        """The rows that match their files; for other rows, the threads as their files describe them now; and how many
-        threads are gone. The file always wins over the row. (Codex removes such rows from lists and database, too.)"""
-        shown: list[StoredThread] = []
-        gone = 0
-        for row in rows:
-            current = row if verified(row, files) else self._catalog.stored(row.id)
-            if current is None:
-                gone += 1
-            elif current.archived == row.archived:
-                shown.append(current)
-        return shown, gone
+    def _looked_at_again(
+        self, threads: Sequence[StoredThread], holders: Mapping[str, Holder], lookup: Lookup
+    ) -> list[StoredThread]:
+        """The threads, read again where a process may have ended its turn and let go of the thread since: such a turn
+        has not crashed."""
+        crashed = [one.id for one in threads if self.last_turn(one, holders.get(one.id)) == "crashed"]
+        found = lookup.find_many(crashed)[0].values() if crashed else ()
+        again = lookup.with_facts([one for one in found if isinstance(one, StoredThread)])
+        now = {one.id: one for one in again}
+        return [now.get(one.id, one) for one in threads]
 
-    def query(self, filter: ThreadFilter) -> ThreadQuery:  # noqa: A002
-        """The query for a filter.
+    def query(self, filter: ThreadFilter, cwds: Callable[[], Collection[str]]) -> ThreadQuery:  # noqa: A002
+        """The query for a filter. A folder's bare name stands for the folders of that name among the known `cwds`.
 
         Raises:
             InvalidArgument: both a parent and an ancestor are given, or a time is malformed.
@@ -152,43 +181,75 @@ class Reader:
             )
         in_tree = filter.parent_thread_id is not None or filter.ancestor_thread_id is not None
         attached_to = self._known_id(filter.attached_to_thread_id)
-        kinds = filter.source_kinds or (None if in_tree else _TOP_KINDS)
+        # Whoever names threads means them, whatever their kind.
+        certain = in_tree or filter.thread_ids is not None or filter.loaded
+        kinds = filter.source_kinds or (None if certain else _TOP_KINDS)
         if kinds is not None and "subAgent" in kinds:
             kinds = (*kinds, *SUB_AGENT_KINDS)
         return ThreadQuery(
             archived=filter.archived,
             source_kinds=kinds,
             model_providers=filter.model_providers or None,
-            cwds=None if filter.cwd is None else self._places(filter.cwd),
+            cwds=None if filter.cwd is None else self._places(filter.cwd, cwds),
             search_term=filter.search_term or None,
             parent_id=self._known_id(filter.parent_thread_id),
             ancestor_id=self._known_id(filter.ancestor_thread_id),
             attached_to_id=attached_to,
             ids=self._ids(filter),
-            since_ms=_time("since", filter.since),
-            until_ms=_until(filter.until),
+            named=filter.named,
+            last_turns=filter.last_turn or None,
+            held=self._held() if _depends_on_holders(filter) else (),
+            since_ms=self._time("since", filter.since),
+            until_ms=self._time("until", filter.until),
             # Codex's second kind of sub-agents has no first message.
-            with_preview=None if in_tree or filter.include_without_preview else True,
-            attached=None if filter.include_attached_threads or attached_to else False,
+            with_preview=None if certain or filter.include_without_preview else True,
+            attached=None if filter.include_attached_threads or attached_to or certain else False,
         )
 
-    def _places(self, cwds: Sequence[str]) -> list[str]:
-        """These cwds as given, since recorded ones may be relative too, and as absolute paths."""
-        return [spelling for cwd in cwds for spelling in (cwd, absolute_cwd(cwd, self._cwd))]
+    def _places(self, asked: Sequence[str], cwds: Callable[[], Collection[str]]) -> list[str]:
+        """These folders as given, since recorded cwds may be relative too, and as absolute paths; and for a bare name
+        all known folders that have it."""
+        places: list[str] = []
+        for folder in asked:
+            places += [folder, absolute_cwd(folder, self._cwd)]
+            if _BARE_NAME.fullmatch(folder):
+                places += folders_called(folder, map(canonical_cwd, cwds()))
+        return places
+
+    def _held(self) -> frozenset[str]:
+        """The threads that some process has open: another one, or this one while a turn runs."""
+        ours = (one.thread.id for one in self._loaded.all() if one.turn is not None)
+        return frozenset(self._locks.foreign()).union(ours)
+
+    def _time(self, name: str, text: str | None) -> int | None:
+        if text is None:
+            return None
+        try:
+            return moment(text, self._now(), end=name == "until")
+        except ValueError as error:
+            raise InvalidArgument(name, text, str(error), "pass one such as yesterday or 7d") from error
 
     def _known_id(self, reference: str | None) -> str | None:
         return None if reference is None else self._catalog.resolve(reference)
 
     def _ids(self, filter: ThreadFilter) -> set[str] | None:  # noqa: A002
-        in_section = None if filter.section_id is None else set(self._catalog.in_section(filter.section_id))
-        if filter.thread_ids is None:
-            return in_section
-        if (number := len(filter.thread_ids)) > _MOST_IDS:
+        sets: list[set[str]] = []
+        if filter.section_id is not None:
+            sets.append(set(self._catalog.lookup.in_section(filter.section_id)))
+        if filter.tags is not None:
+            sets.append(self._catalog.tags.having(filter.tags))
+        if filter.loaded:
+            sets.append(set(self._loaded.ids()))
+        if filter.thread_ids is not None:
+            sets.append(self._named_ids(filter.thread_ids))
+        return set[str].intersection(*sets) if sets else None
+
+    def _named_ids(self, references: Sequence[str]) -> set[str]:
+        if (number := len(references)) > _MOST_IDS:
             raise InvalidArgument(
                 "thread_ids", f"{number} ids", f"it takes at most {_MOST_IDS}", "ask for the others in another call"
             )
-        named = {self._catalog.resolve(reference) for reference in filter.thread_ids}
-        return named if in_section is None else named & in_section
+        return {self._catalog.resolve(reference) for reference in references}
 
     def loaded(self, cursor: str | None, limit: int) -> LoadedListResult:
         """The ids of threads loaded in this process, sorted, after the cursor (an id, of a thread loaded or not)."""
@@ -199,7 +260,7 @@ class Reader:
         rest = [thread_id for thread_id in ids if thread_id > after]
         page = rest[: clamp_limit(limit)]
         more = len(rest) > len(page)
-        return LoadedListResult(data=page, total=len(ids), next_cursor=page[-1] if more else None)
+        return LoadedListResult(data=page, total=len(ids), next_cursor=page[-1] if more else None, cursors=page)
 
     # ------------------------------------------------------------------------------------------ one thread
 
@@ -210,23 +271,37 @@ class Reader:
 
     def _read(self, thread_id: str, params: ReadParams) -> ThreadReadResult:
         stored = self._catalog.known(thread_id)
+        holder = self.holders([thread_id]).get(thread_id)
         if self._loaded.get(thread_id) is not None:
             (stored,) = self._catalog.with_facts([stored])
-        if not params.include_turns:
-            check_no_page(params)
+        include_turns = params.include_turns
+        if include_turns is None and not self._has_turns(thread_id):
             return ThreadReadResult(thread=self.view(stored))
+        if include_turns is False:
+            check_no_page(params)
+            return ThreadReadResult(thread=self.view(stored, holder=holder))
         self._check_turns(thread_id)
         limit = clamp_limit(params.limit)
         newest = params.cursor is None and params.sort_direction == "desc"
-        history = self._catalog.history(stored, last=limit if newest else 0)
+        history = self._catalog.history(stored, last=limit + 1 if newest else 0)  # tokens are counted from one before
+        holder = holder or self.holders([thread_id]).get(thread_id)  # who has begun the turn since
+        history = replace(history, open_status="inProgress" if holder else "crashed")
+        stored = _as_indexed(stored, history)
         first, end = self._turn_range(history, params.cursor, params.sort_direction, limit)
-        page = history.turns(first, end, params.items_view)
+        used = history.used_in(first, end)
+        page = [
+            structs.replace(turn, tokens=used.get(turn.id, UNSET))
+            for turn in history.turns(first, end, params.items_view)
+        ]
         more = end < history.checkpoint.turns
         if params.sort_direction == "desc":
             page, more = page[::-1], first > 0
         return ThreadReadResult(
-            thread=self.view(stored, fit_answer(page)),
+            thread=self.view(stored, holder),
+            turns=fit_answer(page),
             total=history.checkpoint.turns,
+            tokens=thread_tokens(history.tokens),
+            cursors=[place_cursor(turn.id, inclusive=False) for turn in page],
             next_cursor=place_cursor(page[-1].id, inclusive=False) if more else None,
             backwards_cursor=place_cursor(page[0].id, inclusive=True) if page else None,
         )
@@ -247,15 +322,22 @@ class Reader:
         """A loaded thread with its last turns, oldest first, and the cursor to the turns before them."""
         if not loaded.has_rollout:
             return ThreadReadResult(thread=self.view(loaded.thread), total=0)
-        history = self._catalog.history(loaded.thread, last=limit)
+        history = replace(self._catalog.history(loaded.thread, last=limit), open_status="crashed")
         total = history.checkpoint.turns
         first = max(0, total - limit)
         page = history.turns(first, total, "full") if limit > 0 else []
         cursor = place_cursor(page[0].id, inclusive=False) if page and first else None
-        return ThreadReadResult(thread=self.view(loaded.thread, fit_answer(page)), total=total, next_cursor=cursor)
+        before = [place_cursor(turn.id, inclusive=False) for turn in page]
+        thread = self.view(_as_indexed(loaded.thread, history))
+        return ThreadReadResult(thread=thread, turns=fit_answer(page), total=total, next_cursor=cursor, cursors=before)
 
     def turn_count(self, stored: StoredThread) -> int:
         return self._catalog.history(stored).checkpoint.turns
+
+    def _has_turns(self, thread_id: str) -> bool:
+        """Whether the thread has a rollout that turns may be in."""
+        loaded = self._loaded.get(thread_id)
+        return loaded is None or (loaded.has_rollout and not loaded.ephemeral)
 
     def _check_turns(self, thread_id: str) -> None:
         loaded = self._loaded.get(thread_id)
@@ -284,14 +366,15 @@ class Reader:
             None if number is None else number - start, params.sort_direction, clamp_limit(params.limit), total
         )
         page = history.items(start + first, start + end)
-        begin, last, more = first, end - 1, end < total
+        begin, last, more, step = first, end - 1, end < total, 1
         if params.sort_direction == "desc":
-            page, begin, last, more = page[::-1], last, begin, first > 0
+            page, begin, last, more, step = page[::-1], last, begin, first > 0, -1
         return ItemsResult(
             thread_id=thread_id,
             data=[self._entry(turn_id, item, params, len(page)) for turn_id, item in page],
             total=total,
             next_cursor=_item_cursor(page[-1], start + last, inclusive=False) if more and page else None,
+            cursors=[_item_cursor(one, start + begin + n * step, inclusive=False) for n, one in enumerate(page)],
             backwards_cursor=_item_cursor(page[0], start + begin, inclusive=True) if page else None,
         )
 
@@ -339,12 +422,33 @@ class Reader:
 
     def _entry(self, turn_id: str, item: Item, params: ItemsParams, of: int) -> ItemEntry:
         shown, truncated = cut_texts(item, params.text_offset, min(params.max_chars, ANSWER_CHARS // max(1, of)))
-        return ItemEntry(turn_id=turn_id, item=shown, truncated=truncated)
+        return ItemEntry(turn_id=turn_id, item=shown.changed(truncated=truncated) if truncated else shown)
+
+
+def _as_indexed(stored: StoredThread, history: History) -> StoredThread:
+    """The thread with what the index knows of its turns."""
+    return structs.replace(stored, last_turn=history.checkpoint.last_turn, turn_count=history.checkpoint.turns)
 
 
 def _item_cursor(entry: tuple[str, Item], number: int, *, inclusive: bool) -> str:
     turn_id, item = entry
     return item_cursor(ItemAnchor(turn_id, item.id, number, inclusive))
+
+
+def count_below(thread_ids: Collection[str], edges: Sequence[SpawnEdge]) -> dict[str, int]:
+    """How many threads are below each of these, along these edges; only of those that have some."""
+    kids: dict[str, list[str]] = {}
+    for edge in edges:
+        kids.setdefault(edge.parent_id, []).append(edge.child_id)
+    counts: dict[str, int] = {}
+    for thread_id in kids.keys() & set(thread_ids):
+        below, seen = [thread_id], {thread_id}
+        for parent in below:
+            new = [kid for kid in kids.get(parent, ()) if kid not in seen]
+            seen.update(new)
+            below += new
+        counts[thread_id] = len(below) - 1
+    return {thread_id: count for thread_id, count in counts.items() if count}
 
 
 def _range(number: int | None, direction: SortDirection, limit: int, total: int) -> tuple[int, int]:
@@ -370,15 +474,5 @@ def _hidden_queries(query: ThreadQuery, filter: ThreadFilter) -> dict[str, Threa
     return others
 
 
-def _until(text: str | None) -> int | None:
-    """A time in whole seconds includes its whole second, since threads show their times in seconds."""
-    ms = _time("until", text)
-    return ms + 999 if ms is not None and ms % 1000 == 0 else ms
-
-
-def _time(name: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    if (ms := parse_time(text)) is None:
-        raise InvalidArgument(name, text, "it is not an RFC 3339 time", "pass one such as 2026-01-31T12:00:00Z")
-    return ms
+def _depends_on_holders(filter: ThreadFilter) -> bool:  # noqa: A002
+    return not {"running", "crashed"}.isdisjoint(filter.last_turn or ())

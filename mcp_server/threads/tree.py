@@ -8,18 +8,24 @@ from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from mcp_server.codex.files import rollout_of
 from mcp_server.errors import DamagedRollout, InvalidCursor, ThreadNotFound, ThreadstoreError
-from mcp_server.models.history import IndexCheckpoint
+from mcp_server.models.counting import counted
+from mcp_server.models.heading import short_title
+from mcp_server.models.history import IndexCheckpoint, TurnSpan
 from mcp_server.models.page import clamp_limit
 from mcp_server.models.quoting import quoted
 from mcp_server.models.records import EdgeStatus, SpawnEdge
-from mcp_server.models.results import TreeNode, TreeResult
+from mcp_server.models.results import Fork, TreeNode, TreeResult
 from mcp_server.models.thread import StoredThread
+from mcp_server.models.tokens import TokenUsage
+from mcp_server.storage.query import ThreadQuery
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.reader import Reader
-from mcp_server.threads.views import title_of
+from mcp_server.threads.usage import used_by
+from mcp_server.threads.views import running_in
 
 
 class Descendant(msgspec.Struct, frozen=True, gc=False):
@@ -99,6 +105,7 @@ class TreeDrawing:
 
 # In larger answers, the turns of threads without an up-to-date index are not counted: that would read their files.
 _COUNTED_NODES = 50
+_SHOWN_FORKS = 50
 
 
 class ThreadTree:
@@ -122,6 +129,8 @@ class ThreadTree:
         page = list(islice(lines, None if limit is None else clamp_limit(limit)))
         edges: dict[str, EdgeStatus] = {edge.child_id: edge.status for edge in (*below, *above)}
         nodes = self._nodes(page, edges, asked=thread_id)
+        used = [node.tokens for node in nodes if node.tokens]
+        forks = self._forks([line.thread_id for line in page])
         text = [
             f"{line.before}{_label(node, marked=node.thread_id == thread_id)}"
             for line, node in zip(page, nodes, strict=True)
@@ -132,8 +141,23 @@ class ThreadTree:
             nodes=nodes,
             tree="\n".join(text),
             total=len(drawing),
+            forks=forks or UNSET,
+            tokens=sum(used, TokenUsage()) if used else UNSET,
             next_cursor=page[-1].thread_id if next(lines, None) else None,
         )
+
+    def _forks(self, thread_ids: Sequence[str]) -> list[Fork]:
+        """The threads that were forked from these."""
+        query = ThreadQuery(archived=None, with_preview=None, forked_from=thread_ids, limit=_SHOWN_FORKS)
+        return [
+            Fork(
+                thread_id=row.id,
+                forked_from_id=row.forked_from_id or "",
+                title=short_title(row),
+                archived=row.archived or UNSET,
+            )
+            for row in self._catalog.lookup.index().list(query).rows
+        ]
 
     def _nodes(self, page: Sequence[TreeLine], edges: Mapping[str, EdgeStatus], asked: str) -> list[TreeNode]:
         """The nodes of a page, looked up at once: a tree may have thousands. Raises if the thread `asked` for can't be
@@ -141,21 +165,26 @@ class ThreadTree:
         known, marks = self._catalog.known_many({*(line.thread_id for line in page), asked})
         if isinstance(problem := known[asked], DamagedRollout | None):
             raise problem or ThreadNotFound(asked)
+        spans = self._catalog.log.all_spans(list(marks))
         nodes: list[TreeNode] = []
+        holders = self._reader.holders([line.thread_id for line in page])
         for line in page:
             loaded = self._catalog.loaded.get(line.thread_id)
             thread = known[line.thread_id]
             facts: dict[str, Any] = {
-                "title": "(no rollout)" if thread is None else "(unreadable rollout)",
+                "title": "(no file)" if thread is None else "(unreadable file)",
                 "status": "missing",
             }
             if isinstance(thread, StoredThread):
                 facts = {
                     "nickname": thread.agent_nickname,
                     "role": thread.agent_role,
-                    "title": title_of(thread),
+                    "title": short_title(thread),
                     "status": loaded.status.type if loaded else "notLoaded",
+                    "last_turn": self._reader.last_turn(thread, holders.get(thread.id)) or UNSET,
+                    "running_in": running_in(holder) if (holder := holders.get(thread.id)) else UNSET,
                     "turns": self._turns(thread, marks.get(thread.id), len(page) <= _COUNTED_NODES),
+                    "tokens": _tokens(thread, spans.get(thread.id, ())),
                     "archived": thread.archived,
                 }
             nodes.append(
@@ -181,13 +210,21 @@ class ThreadTree:
             return None
 
 
+def _tokens(stored: StoredThread, spans: Sequence[TurnSpan]) -> TokenUsage | UnsetType:
+    """What the thread itself has used, as far as its turns are indexed."""
+    used = used_by(stored, spans)
+    return sum(used.values(), TokenUsage()) if used else UNSET
+
+
 def _label(node: TreeNode, *, marked: bool) -> str:
     """The text of a line. Nickname, role and title are quoted, so that they can't pose as our words."""
     role = f"({quoted(node.role)})" if node.role else ""
     who = " ".join(part for part in (quoted(node.nickname) if node.nickname else "", role) if part)
-    facts = [node.status]
+    facts = [f"running in {node.running_in}" if node.running_in else node.status]
     if node.turns is not None:
-        facts.append(f"{node.turns} turn{'' if node.turns == 1 else 's'}")
+        facts.append(counted(node.turns, "turn"))
+    if node.last_turn in ("failed", "crashed"):
+        facts.append(str(node.last_turn))
     if node.archived:
         facts.append("archived")
     title = node.title if node.status == "missing" else quoted(node.title)

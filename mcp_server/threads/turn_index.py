@@ -10,6 +10,7 @@ from hashlib import blake2b
 from msgspec import structs
 
 from mcp_server.codex.drafts import Draft
+from mcp_server.codex.fields import text_of
 from mcp_server.codex.files import RolloutRef, rollout_of
 from mcp_server.codex.injected import InjectedMessage, InjectedMessages
 from mcp_server.codex.lines import RawLine
@@ -26,14 +27,15 @@ from mcp_server.models.history import (
     TurnSpan,
 )
 from mcp_server.models.history_base import MAX_ORDINAL
-from mcp_server.models.thread import StoredThread
+from mcp_server.models.thread import LastTurn, StoredThread, last_turn
 from mcp_server.models.times import now_ms
-from mcp_server.models.turn import Item, ItemsView, Turn
+from mcp_server.models.tokens import TokenCount, TokenUsage
+from mcp_server.models.turn import Item, ItemsView, Turn, TurnStatus
 from mcp_server.models.value import plain
-from mcp_server.storage.contracts import RolloutStore, StateStore, TurnIndex
-from mcp_server.storage.rollout_text import MAX_READ_BYTES
-from mcp_server.sync.lookup import Source, find_rollout
+from mcp_server.storage.contracts import Rollouts, TurnIndex
+from mcp_server.storage.lookup import Lookup
 from mcp_server.threads.history import HistoryText, history_text, parse_turns, read_items, read_turns
+from mcp_server.threads.usage import used_in
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +46,8 @@ _CHUNK_CHARS = 16_384
 # Text is held in memory until an update; so much of it makes one due.
 _UPDATE_CHARS = 4 << 20
 _MAX_OPEN_CALLS = 1_000
-# The items of an open turn are held in memory for so many bytes of its lines; beyond it, finished items are dropped.
-_OPEN_BYTES = MAX_READ_BYTES
-# Bounds memory to some 300 MB. Counted in items; a turn takes as much as eight.
-_MAX_HELD, _TURN_WEIGHT = 2_000_000, 8
+# A turn takes as much memory as so many items.
+_TURN_WEIGHT = 8
 
 
 class IndexBuilder:
@@ -64,10 +64,14 @@ class IndexBuilder:
         self._indexed_end = checkpoint.end if checkpoint else 0
         self._base_number = last.number if last else 0
         self._base_items = last.items if last else 0
+        self._base_tokens = last.facts.tokens if last else None
         self.begin = last.begin if last else ParserState()
-        self._builder = TurnBuilder(paginated=text.paginated, begin=self.begin)
+        self._bounds = text.bounds
+        self._builder = TurnBuilder(paginated=text.paginated, begin=self.begin, chunk_bytes=self._bounds.chunk_bytes)
         self._injected = InjectedMessages(self._builder)
         self._spans: list[TurnSpan] = []
+        self._answers: list[str] = []
+        self._answer_before = checkpoint.last_turn.answer if checkpoint and checkpoint.last_turn else None
         self._stored = 0
         self._reopened: dict[int, Draft] = {}
         self._end = self.begin.start
@@ -105,29 +109,32 @@ class IndexBuilder:
                 self._collect_ended_turns()
                 self._open_bytes = 0
             self._open_bytes += len(raw.data)
-            if self._open_bytes > _OPEN_BYTES:
+            if self._open_bytes > self._bounds.open_turn_bytes:
                 self._builder.drop_finished_items()
                 self._open_bytes = 0
-        if self._closed_items + self._builder.count_held() + _TURN_WEIGHT * len(self._spans) > _MAX_HELD:
+        held = self._closed_items + self._builder.count_held() + _TURN_WEIGHT * len(self._spans)
+        if held > self._bounds.indexed_items:
             raise DamagedRollout(self._text.thread.path, "has more turns and items than can be indexed", self._end)
 
     def _collect_ended_turns(self) -> None:
         """Add the spans of turns that have ended, remove those of turns that were rolled back."""
         done = self._builder.done
-        del self._spans[len(done) :]
+        del self._spans[len(done) :], self._answers[len(done) :]
         self._stored = min(self._stored, len(self._spans))
         for draft in self._builder.late:
             self._reopened[id(draft)] = draft
         self._builder.late.clear()
         for draft in done[len(self._spans) :]:
             self._spans.append(self._span(draft, len(self._spans)))
+            self._answers.append(_answer_of(draft))
             self._closed_items += len(draft.items)
             draft.drop_items()
 
     def _span(self, draft: Draft, number: int) -> TurnSpan:
         before = self._spans[number - 1] if number else None
         items = before.items + before.size if before else self._base_items
-        return span_of(draft, self._base_number + number, items)
+        tokens = before.facts.tokens if before else self._base_tokens
+        return span_of(draft, self._base_number + number, items, tokens)
 
     def _collect(self, start: int, end: int) -> None:
         for draft, item in self._builder.last_items:
@@ -160,7 +167,8 @@ class IndexBuilder:
         """Whether the lines changed turns before the checkpoint: then the history must be indexed anew."""
         if self._checkpoint is None:
             return False
-        return self._builder.rolled_past or not self._builder.unknown_ids.isdisjoint(self._open_calls)
+        nothing_left = self._base_number > 0 and not self._builder.drafts()  # the last turn is one before
+        return nothing_left or self._builder.rolled_past or not self._builder.unknown_ids.isdisjoint(self._open_calls)
 
     @property
     def possible_turn_ids(self) -> Collection[str]:
@@ -171,11 +179,13 @@ class IndexBuilder:
         """The update for the lines since the last one."""
         self._collect_ended_turns()
         self._collect_injected(self._injected.rest())
-        spans = list(self._spans)
+        spans, answers = list(self._spans), list(self._answers)
         drafts = self._builder.drafts()
         if len(drafts) > len(spans):
             spans.append(self._span(drafts[-1], len(spans)))
+            answers.append(_answer_of(drafts[-1]))
         last = spans[-1] if spans else None
+        answer = next(filter(None, reversed(answers)), self._answer_before)
         checkpoint = IndexCheckpoint(
             thread_id=self._text.thread.id,
             version=self._text.rollout.version,
@@ -187,6 +197,7 @@ class IndexBuilder:
             next_item=self._builder.next_item,
             next_ordinal=self._next_ordinal,
             open_calls=tuple(dict.fromkeys((*self._open_calls, *self._builder.open_calls)))[:_MAX_OPEN_CALLS],
+            last_turn=_last_turn(last, answer, self._text.base) if last else None,
         )
         update = IndexUpdate(
             checkpoint,
@@ -218,6 +229,7 @@ class IndexBuilder:
         """Replace the span of a turn that was parsed again, and renumber the items after it."""
         self._stored = min(self._stored, number)
         self._spans[number] = self._span(draft, number)
+        self._answers[number] = _answer_of(draft)
         for later in range(number + 1, len(self._spans)):
             before = self._spans[later - 1]
             self._spans[later] = structs.replace(self._spans[later], items=before.items + before.size)
@@ -227,8 +239,8 @@ def checksum_of(tail: bytes) -> str:
     return blake2b(tail, digest_size=8).hexdigest()
 
 
-def span_of(draft: Draft, number: int, items: int) -> TurnSpan:
-    """The index entry of a turn."""
+def span_of(draft: Draft, number: int, items: int, tokens: TokenCount | None = None) -> TurnSpan:
+    """The index entry of a turn. `tokens` is the last count before it."""
     asked = next((key for key, item in draft.items.items() if item.type == "userMessage"), None)
     if asked is None:
         asked = next((key for key, item in draft.items.items() if item.is_users_command), None)
@@ -244,8 +256,22 @@ def span_of(draft: Draft, number: int, items: int) -> TurnSpan:
         error=plain(draft.error) if draft.error else None,
         foreign_ids=tuple(sorted(draft.foreign_ids)),
         chunks=() if draft.has_duplicate_ids else tuple(draft.chunks),
+        tokens=draft.tokens or tokens,
     )
     return TurnSpan(number, draft.id, draft.begin, draft.end, items, len(draft.items), facts)
+
+
+def _answer_of(draft: Draft) -> str:
+    """The beginning of the last message of the agent in a turn; "" if there is none."""
+    texts = (item.get("text") for item in reversed(draft.items.values()) if item.type == "agentMessage")
+    return last_turn(draft.status, None, next(filter(None, texts), None)).answer or ""
+
+
+def _last_turn(span: TurnSpan, answer: str | None, base: int) -> LastTurn:
+    """What a row tells of the last turn. One that a fork borrows without its end was interrupted there."""
+    borrowed = span.begin.start < base and span.facts.status == "inProgress"
+    error = text_of(span.facts.error, "message")
+    return last_turn("interrupted" if borrowed else span.facts.status, error, answer)
 
 
 def _place(draft: Draft, key: str | int | None) -> ItemSpan | None:
@@ -256,15 +282,17 @@ def _place(draft: Draft, key: str | int | None) -> ItemSpan | None:
 
 
 _SMALL_BATCH = 64 << 10
-_ITEMS_AT_ONCE = 1_000
 UNREADABLE = (DamagedRollout, PathOutsideHome, NotStorable)
 """Errors that concern the files of a single thread, so that work on other threads continues."""
+
+
+MIN_TURN_PREFIX, FULL_ID_CHARS = 8, 36
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """A thread's indexed history, up to its `checkpoint`. Only the turn that runs right now is in progress;
-    another one without an end is shown as interrupted, as in Codex."""
+    another one without an end is shown as interrupted, as in Codex; and the last one as `open_status`."""
 
     text: HistoryText
     store: TurnIndex
@@ -272,6 +300,7 @@ class History:
     active_turn_id: str | None = None
     last: Sequence[TurnSpan] = ()
     """The last turns, if they were loaded along with the checkpoint."""
+    open_status: TurnStatus = "interrupted"
 
     def turns(self, first: int, end: int, view: ItemsView) -> list[Turn]:
         """The turns with these numbers, oldest first."""
@@ -283,11 +312,29 @@ class History:
             return [span for span in self.last if first <= span.number < end]
         return self.store.spans(self.checkpoint.thread_id, first, end)
 
+    def used_in(self, first: int, end: int) -> dict[str, TokenUsage]:
+        """The tokens used in the turns with these numbers, by turn id, as far as the rollout tells."""
+        spans = self.spans(max(0, first - 1), end)
+        used = used_in(spans)
+        return {span.turn_id: used[span.number] for span in spans if span.number >= first and span.number in used}
+
+    @property
+    def tokens(self) -> TokenCount | None:
+        """The last count of the thread."""
+        last = self.spans(self.checkpoint.turns - 1, self.checkpoint.turns)
+        return last[-1].facts.tokens if last else None
+
     def span_of(self, turn_id: str) -> TurnSpan | None:
-        return self.store.span_of(self.checkpoint.thread_id, turn_id)
+        """The turn with an id, or with an id that begins so, if there is only one; answers repeat ids so."""
+        found = self.store.span_of(self.checkpoint.thread_id, turn_id)
+        if found is not None or not MIN_TURN_PREFIX <= len(turn_id) < FULL_ID_CHARS:
+            return found
+        begun = [span for span in self.spans(0, self.checkpoint.turns) if span.turn_id.startswith(turn_id)]
+        return begun[0] if len(begun) == 1 else None
 
     def show(self, spans: Sequence[TurnSpan], view: ItemsView) -> list[Turn]:
-        return [self._with_final_status(turn) for turn in read_turns(self.text, spans, view)]
+        turns = read_turns(self.text, spans, view)
+        return [self._with_final_status(span, turn) for span, turn in zip(spans, turns, strict=True)]
 
     def items(self, first: int, end: int) -> list[tuple[str, Item]]:
         """The items with these numbers in the thread, each with its turn's id."""
@@ -297,14 +344,16 @@ class History:
 
     def items_of(self, span: TurnSpan) -> Generator[Item]:
         """The items of a turn, however long it is."""
-        for first in range(span.items, span.items + span.size, _ITEMS_AT_ONCE):
-            for _, item in self.items(first, min(first + _ITEMS_AT_ONCE, span.items + span.size)):
+        page, end = self.text.bounds.items_at_once, span.items + span.size
+        for first in range(span.items, end, page):
+            for _, item in self.items(first, min(first + page, end)):
                 yield item
 
-    def _with_final_status(self, turn: Turn) -> Turn:
+    def _with_final_status(self, span: TurnSpan, turn: Turn) -> Turn:
         if turn.status != "inProgress" or turn.id == self.active_turn_id:
             return turn
-        return structs.replace(turn, status="interrupted")
+        is_last = span.number == self.checkpoint.turns - 1 and span.begin.start >= self.text.base
+        return structs.replace(turn, status=self.open_status if is_last else "interrupted")
 
 
 def open_history(store: TurnIndex, text: HistoryText, active_turn_id: str | None = None, last: int = 0) -> History:
@@ -359,7 +408,7 @@ def _changes_indexed_turns(store: TurnIndex, builder: IndexBuilder, thread_id: s
 
 def _rebuild_reopened_turns(text: HistoryText, builder: IndexBuilder) -> None:
     for number, span, foreign_ids in builder.reopened_turns():
-        if span.end - span.begin.start > MAX_READ_BYTES:
+        if span.end - span.begin.start > text.bounds.read_bytes:
             continue  # too long to read again: its late lines are not shown
         (data,) = text.read([(span.begin.start, span.end)])
         reread = replace(text, bad=[])  # bad lines were reported when they were read first
@@ -429,12 +478,18 @@ _LOOKED_AT = 2 * BATCH
 
 
 class Indexer:
-    """Indexes histories in the background, batch by batch, the last changed first. Skips threads `written_here`."""
+    """Indexes histories, batch by batch, the last changed first. Skips threads `written_here`, and those that changed
+    less than `quiet_seconds` ago."""
 
     def __init__(
-        self, rollouts: RolloutStore, state: StateStore, written_here: Callable[[], Collection[str]] = frozenset[str]
+        self,
+        rollouts: Rollouts,
+        lookup: Lookup,
+        written_here: Callable[[], Collection[str]] = frozenset[str],
+        quiet_seconds: float = QUIET_SECONDS,
     ) -> None:
-        self._rollouts, self._state, self._written_here = rollouts, state, written_here
+        self._rollouts, self._lookup, self._written_here = rollouts, lookup, written_here
+        self._quiet_ms = quiet_seconds * 1000
         self._tried: dict[str, RolloutRef] = {}
 
     def step(self) -> int:
@@ -443,19 +498,19 @@ class Indexer:
         Raises:
             StoreFailure: the index can't be read or written.
         """
-        written_here = self._written_here()
-        unread = self._state.unread(_LOOKED_AT + len(self._tried) + len(written_here))
-        rows = self._state.get_many(set(unread))
+        state, written_here = self._lookup.store, self._written_here()
+        unread = state.unread(_LOOKED_AT + len(self._tried) + len(written_here))
+        rows = state.get_many(set(unread))
         now = now_ms()
         todo = [
             row
             for thread_id in unread
             if (row := rows.get(thread_id)) is not None
-            and not now - QUIET_SECONDS * 1000 <= row.updated_at_ms <= now
+            and not now - self._quiet_ms < row.updated_at_ms <= now
             and thread_id not in written_here
             and self._tried.get(thread_id) != rollout_of(row)
         ][:BATCH]
-        index_histories(self._state, self._texts(todo))
+        index_histories(state, self._texts(todo))
         # A history that could not be indexed is not tried again until its file changes.
         self._tried = {thread_id: rollout for thread_id, rollout in self._tried.items() if thread_id in rows}
         self._tried |= {row.id: rollout_of(row) for row in todo}
@@ -465,10 +520,7 @@ class Indexer:
         texts: list[HistoryText] = []
         for row in rows:
             try:
-                texts.append(history_text(self._rollouts, row, self._source))
+                texts.append(history_text(self._rollouts, row, self._lookup.source))
             except UNREADABLE as error:
                 logger.warning("Could not index the history of thread %s: %s", row.id, error)
         return texts
-
-    def _source(self, rollout_id: str) -> Source | None:
-        return find_rollout(self._rollouts, self._state, rollout_id)

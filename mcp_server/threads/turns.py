@@ -30,7 +30,7 @@ from mcp_server.models.history import ParserState
 from mcp_server.models.params import ForkParams, UserInput
 from mcp_server.models.records import Change
 from mcp_server.models.results import AppendResult, TurnResult
-from mcp_server.models.thread import StoredThread
+from mcp_server.models.thread import StoredThread, last_turn
 from mcp_server.models.turn import Item
 from mcp_server.models.value import plain
 from mcp_server.storage.contracts import Rollouts, UnitOfWork
@@ -79,6 +79,8 @@ class TurnWriter:
                 recency_at_ms=now,
                 preview=loaded.thread.preview or recording.preview_of_input(message),
                 recorded=plain(loaded.settings),
+                last_turn=last_turn("inProgress", None, _answer_of(loaded)),
+                turn_count=None if (count := loaded.thread.turn_count) is None else count + 1,
             )
             view = turn.view()
             events = [notices.status_changed(loaded), notices.turn_started(loaded.thread.id, view)]
@@ -97,6 +99,9 @@ class TurnWriter:
             lines = [line for item in items for line in self._lines_of(loaded, turn, item, now)]
             fed = turn.feed(self.write(work, loaded, lines, turn.id))
             turn.calls = calls
+            loaded.thread = replace(
+                loaded.thread, last_turn=last_turn("inProgress", None, turn.last_message or _answer_of(loaded))
+            )
             self._record(work, loaded, self._items(loaded, turn.id, fed))
             item_ids = [item.id for item in fed]
             return work.answer(AppendResult(thread_id=loaded.thread.id, turn_id=turn.id, item_ids=item_ids))
@@ -139,7 +144,7 @@ class TurnWriter:
         """
         bounds = {"last_turn_id": params.last_turn_id, "before_turn_id": params.before_turn_id}
         copy = HistoryCopy(source.id, now_ms, **bounds, old=source.history_mode == BARE)
-        text = history_text(rollouts, source, self._catalog.source, whole=True)
+        text = history_text(rollouts, source, self._catalog.lookup.source, whole=True)
 
         def translated(batch: Sequence[RawLine]) -> bytes:
             lines = [made for raw in batch if (line := text.decode(raw)) is not None for made in copy.feed(line)]
@@ -203,10 +208,10 @@ class TurnWriter:
         """
         current = self._catalog.rollouts.current(rollout_of(stored))
         if current is None:
-            raise DamagedRollout(stored.path, "is gone")
+            raise DamagedRollout.gone(stored.path)
         if current != rollout_of(stored):
             self._catalog.rollouts.describe(current)
-        self._catalog.check_is_not_a_copy(stored)
+        self._catalog.lookup.check_is_not_a_copy(stored)
 
     def decompressed(self, stored: StoredThread) -> StoredThread:
         """Decompress the thread's rollout if it is compressed, as Codex does. The caller holds the writer lock.
@@ -225,7 +230,7 @@ class TurnWriter:
         """Read the metadata of a new fork from its file, and save the name that it inherits."""
         written = loaded.rollouts.current(rollout_of(loaded.thread))
         if written is None:
-            raise DamagedRollout(loaded.thread.path, "is gone")
+            raise DamagedRollout.gone(loaded.thread.path)
         described = loaded.rollouts.describe(written).thread
         loaded.thread = replace(described, name=loaded.thread.name)
         loaded.name_unsaved = loaded.thread.name is not None and not loaded.ephemeral
@@ -242,6 +247,9 @@ class TurnWriter:
         loaded.turn, loaded.failed, loaded.open_calls = None, failed, turn.calls.waiting
         loaded.next_item = turn.builder.next_item
         view = turn.view()
+        error = view.error and view.error.message
+        answer = turn.last_message or _answer_of(loaded)
+        loaded.thread = replace(loaded.thread, last_turn=last_turn(view.status, error, answer))
         events = [*self._items(loaded, turn.id, items), notices.turn_completed(loaded.thread.id, view)]
         self._record(work, loaded, [*events, notices.status_changed(loaded)])
         return TurnResult(thread_id=loaded.thread.id, turn=with_cut_texts(select_view(view, "summary")))
@@ -291,12 +299,18 @@ class TurnWriter:
             if loaded.has_rollout:
                 checkpoint = self._catalog.history(loaded.thread).checkpoint
                 loaded.next_item, loaded.open_calls = checkpoint.next_item, frozenset(checkpoint.open_calls)
+                loaded.thread = replace(loaded.thread, last_turn=checkpoint.last_turn, turn_count=checkpoint.turns)
                 if loaded.paginated:
                     loaded.numbering = Numbering(loaded.thread.id, checkpoint.next_ordinal)
         return loaded.next_item
 
     def _items(self, loaded: LoadedThread, turn_id: str, items: Sequence[Item]) -> list[ThreadEvent]:
         return [notices.item_completed(loaded.thread.id, turn_id, item) for item in items]
+
+
+def _answer_of(loaded: LoadedThread) -> str | None:
+    """The last message of the agent before the running turn."""
+    return loaded.thread.last_turn and loaded.thread.last_turn.answer
 
 
 def check_history_mode(stored: StoredThread) -> None:
@@ -319,6 +333,6 @@ def check_message(message: UserInput) -> None:
     if any(text.strip() for text in texts) or any(part["type"] in ("image", "localImage") for part in message):
         return
     if len(texts) < len(message):
-        why = "a rollout can't record a skill or a mention without text"
+        why = "a skill or a mention without text can't be recorded"
         raise InvalidArgument("input", message[0]["type"], why, "add a part of type text that names it")
     raise InvalidArgument("input", texts[0][:40] if texts else [], "the message is empty", "send some text")

@@ -1,0 +1,1 @@
+"""Threads handed over to people and to other homes: exports in four formats, and the import of a bundle."""
