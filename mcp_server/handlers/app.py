@@ -82,6 +82,8 @@ class App:
 
         None once the handle is attached or the wait is over. `look` is not called in the first `patience` seconds.
         """
+        if self.released.is_set():
+            return None
         seen, patient_until = self._progress, anyio.current_time() + patience
         with anyio.move_on_after(self.wait_seconds) as bound:
             while not self.released.is_set():
@@ -100,7 +102,8 @@ class App:
         """The list; if it is empty, with notes on the home that may explain why."""
         if listed.total or self.home_notes is None:
             return listed
-        return replace(listed, note=" ".join(f"{note}." for note in await in_worker(self.home_notes)) or None)
+        notes = [f"{note}." for note in await in_worker(self.home_notes)]
+        return replace(listed, note=" ".join([*([listed.note] if listed.note else []), *notes]) or None)
 
     async def _report_progress(self, ctx: AnyContext) -> None:
         done, found = self._progress

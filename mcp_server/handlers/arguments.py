@@ -8,6 +8,7 @@ Codex's camelCase; a list or an object may come as JSON text. Everything else is
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -15,25 +16,29 @@ import msgspec
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp_types import CallToolResult
 from pydantic import ValidationError, create_model
+from pydantic_core import ErrorDetails
 
 from mcp_server.errors import InvalidArgument
-from mcp_server.handlers.errors import failure, folded_name, suggestion
+from mcp_server.handlers.errors import MAX_ERROR_CHARS, failure, folded_name, some, suggestion, with_code
 from mcp_server.threads.catalog import checked_text
 
 Schema = Mapping[str, Any]
-_SHOWN = 80
+_SHOWN, _SHOWN_PATH = 30, 40
+_WORDS = re.compile(r"'([^']*)'")
 _ANYTHING: Schema = {}
 
 
 class Arguments(FuncMetadata):
-    """The SDK's check of a tool's arguments; it also refuses unknown ones. `input_schema` is the full input schema."""
+    """The SDK's check of a tool's arguments; it also refuses unknown ones. `input_schema` is the full input schema,
+    `result` the model of the tool's answers."""
 
     input_schema: dict[str, Any]
+    result: Any = None
 
     @classmethod
-    def of(cls, checked: FuncMetadata) -> Arguments:
+    def of(cls, checked: FuncMetadata, input_schema: dict[str, Any]) -> Arguments:
         model = create_model(checked.arg_model.__name__, __base__=checked.arg_model, __cls_kwargs__={"extra": "forbid"})
-        return cls(arg_model=model, input_schema=model.model_json_schema(by_alias=True))
+        return cls(arg_model=model, input_schema=input_schema)
 
     def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
         """The arguments in normal form: calls that mean the same get the same form.
@@ -60,10 +65,30 @@ class Arguments(FuncMetadata):
                 parts.append(f"unknown '{_path_text(path)}'; {suggestion(str(path[-1]), known)}")
             else:
                 given = "" if one["type"] == "missing" else f" (given {_shown(one['input'])})"
-                parts.append(f"{_path_text(path) or 'arguments'}: {one['msg']}{given}")
-        told = "; ".join(dict.fromkeys(parts))
-        sentence = f"invalid arguments for {tool}: {told}. See the input schema of {tool} and call again."
-        return failure("invalid_argument", sentence)
+                parts.append(f"{_path_text(path) or 'arguments'}: {_expected(one)}{given}")
+        return failure("invalid_argument", _in_few_words(tool, list(dict.fromkeys(parts))))
+
+
+def _in_few_words(tool: str, parts: Sequence[str]) -> str:
+    """The sentence with as many of its parts as an error has room for."""
+    room = MAX_ERROR_CHARS - len(with_code("invalid_argument", ""))
+    for count in range(len(parts), 0, -1):
+        more = f"; and {len(parts) - count} more" if count < len(parts) else ""
+        told = f"invalid arguments for {tool}: {'; '.join(parts[:count])}{more}"
+        for sentence in (f"{told}. See the input schema of {tool} and call again.", told):
+            if len(sentence) <= room:
+                return sentence
+    return f"invalid arguments for {tool}: {parts[0]}"[:room]
+
+
+def _expected(error: ErrorDetails) -> str:
+    """What would fit instead."""
+    context = error.get("ctx", {})
+    if words := _WORDS.findall(str(context.get("expected_tags", ""))):
+        return f"Input should have as {context['discriminator'].strip(chr(39))} one of {some(words)}"
+    if error["type"] == "literal_error":
+        return f"Input should be one of {some(_WORDS.findall(context['expected']))}"
+    return error["msg"].partition(", unable to parse")[0]
 
 
 def _check_unicode(data: dict[str, Any]) -> None:
@@ -195,11 +220,16 @@ def _locate(
 
 
 def _path_text(path: Sequence[str | int]) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+    return _cut(text, _SHOWN_PATH)
 
 
 def _shown(value: Any) -> str:
     try:
-        return json.dumps(value)[:_SHOWN]
+        return _cut(json.dumps(value), _SHOWN)
     except (TypeError, ValueError, RecursionError):
-        return ascii(value)[:_SHOWN]
+        return _cut(ascii(value), _SHOWN)
+
+
+def _cut(text: str, chars: int) -> str:
+    return text if len(text) <= chars else f"{text[:chars]}…"

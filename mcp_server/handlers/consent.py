@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
+from functools import partial
 from typing import Any
 
 from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
@@ -12,10 +13,11 @@ from pydantic import BaseModel, Field, field_validator
 from mcp_server.errors import ConfirmationRequired, SelfHarm, WouldDeleteSelf
 from mcp_server.handlers.app import AnyContext, App
 from mcp_server.handlers.workers import in_worker
+from mcp_server.models.counting import counted
 from mcp_server.models.quoting import quoted
 from mcp_server.threads.cascade import DeletionScope
 
-_TITLE_CHARS = 80
+_TITLE_CHARS, _TITLES = 80, 10
 
 
 class Consent(BaseModel):
@@ -46,16 +48,21 @@ def agreed(answer: ElicitationResult[Consent]) -> bool:
 
 
 def describe(scope: DeletionScope) -> str:
-    """A thread as a question names it: quoted title (so that it can't pose as our words), id, number of sub-agents."""
+    """Threads as a question names them: quoted titles (so that they can't pose as our words), ids, number of
+    sub-agents."""
     count = len(scope.sub_agents)
-    below = f"{count} sub-agent{'' if count == 1 else 's'}"
-    return f"thread {quoted(scope.title, _TITLE_CHARS)} (id {scope.thread_id}, {below})"
+    below = counted(count, "sub-agent")
+    shown = [f"{quoted(title, _TITLE_CHARS)} (id {thread_id})" for thread_id, title in scope.titles.items()]
+    if len(shown) == 1:
+        return f"thread {shown[0].removesuffix(')')}, {below})"
+    more = f" and {len(shown) - _TITLES} more" if len(shown) > _TITLES else ""
+    return f"{len(shown)} threads: {', '.join(shown[:_TITLES])}{more}, with {below} in all"
 
 
 async def consent_of(
     app: App,
     ctx: AnyContext,
-    thread_id: str,
+    thread_ids: str | Sequence[str],
     caller_thread_id: str | None,
     refusal: type[SelfHarm],
     *,
@@ -69,7 +76,8 @@ async def consent_of(
         SelfHarm: `refusal`, if the client can't ask a person.
     """
     service = await app.ready(ctx)
-    harm = await in_worker(service.guard.self_harm, thread_id, app.caller(ctx, caller_thread_id), itself=itself)
+    caller, references = app.caller(ctx, caller_thread_id), _listed(thread_ids)
+    harm = await in_worker(service.guard.self_harm, references, caller, itself=itself)
     if harm is None:
         return GO_ON
     if not can_elicit(ctx):
@@ -79,31 +87,36 @@ async def consent_of(
     return Elicit(f"Agent thread {harm[0]} wants to {refusal.verb} {describe(scope)}, {relation}. Allow it?", Consent)
 
 
+def _listed(thread_ids: str | Sequence[str]) -> Sequence[str]:
+    return [thread_ids] if isinstance(thread_ids, str) else thread_ids
+
+
 async def consent_to_delete(
     app: App,
     ctx: AnyContext,
     scope: DeletionScope,
-    confirm_thread_id: str | None,
+    confirmed: Sequence[str] | None,
     caller_thread_id: str | None,
     interrupt_running: bool,
 ) -> Consent | Elicit[Consent]:
     """Consent, or the question to ask. A person is asked if the client can ask and something would be deleted.
 
     Raises:
-        ConfirmationRequired: the confirmed id is not the thread's, or the client can't ask and no id is confirmed.
+        ConfirmationRequired: the confirmed ids are not those of the threads, or the client can't ask and none are
+            confirmed.
     """
-    if confirm_thread_id is not None and confirm_thread_id.strip().lower() != scope.thread_id:
-        raise ConfirmationRequired(scope.thread_id, confirm_thread_id)
-    consent = await consent_of(app, ctx, scope.thread_id, caller_thread_id, WouldDeleteSelf)
+    if confirmed is not None and {one.strip().lower() for one in confirmed} != set(scope.thread_ids):
+        raise ConfirmationRequired(scope.thread_ids, confirmed)
+    consent = await consent_of(app, ctx, scope.thread_ids, caller_thread_id, WouldDeleteSelf)
     if isinstance(consent, Elicit):
         return consent
     if can_elicit(ctx):
         cascade = (await app.ready(ctx)).cascade
-        foretold = await in_worker(cascade.delete, scope.thread_id, dry_run=True, interrupt_running=interrupt_running)
-        if foretold.deleted:
+        foretell = partial(cascade.delete, *scope.thread_ids, dry_run=True, interrupt_running=interrupt_running)
+        if scope.thread_ids and (await in_worker(foretell)).deleted:
             return Elicit(f"Delete {describe(scope)} for ever? There is no way back.", Consent)
-    elif confirm_thread_id is None:
-        raise ConfirmationRequired(scope.thread_id, None)
+    elif confirmed is None:
+        raise ConfirmationRequired(scope.thread_ids, None)
     return GO_ON
 
 
@@ -114,5 +127,5 @@ async def missing_consent(asking: Awaitable[Consent | Elicit[Consent]]) -> str |
     except ConfirmationRequired as error:
         if error.given is not None:
             raise
-        return f"confirm_thread_id={error.thread_id}"
+        return error.way_out
     return f"a person's yes to: {asked.message}" if isinstance(asked, Elicit) else None

@@ -24,6 +24,7 @@ CODES: dict[type[ThreadstoreError], str] = {
     errors.InvalidThreadId: "invalid_thread_id",
     errors.InvalidCursor: "invalid_cursor",
     errors.AmbiguousReference: "ambiguous_reference",
+    errors.UnusableBundle: "unusable_bundle",
     errors.RequestIdReused: "request_id_reused",
     errors.ThreadNotFound: "thread_not_found",
     errors.TurnNotFound: "turn_not_found",
@@ -59,6 +60,11 @@ CODES: dict[type[ThreadstoreError], str] = {
     errors.NotStorable: "not_storable",
     errors.StateDamaged: "state_damaged",
 }
+
+
+MAX_ERROR_CHARS = 240
+"""No error says more, with its code: sixty tokens."""
+_WORDS_CHARS = 116
 
 
 def code_of(error: ThreadstoreError) -> str:
@@ -97,10 +103,17 @@ def unexpected_error(tool: str) -> CallToolResult:
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """The nearest known name in any case, else all known names."""
+    """The nearest known name in any case, else the first known names."""
     folded = {folded_name(one): one for one in known}
     near = get_close_matches(folded_name(name), folded, n=1, cutoff=0.7)
-    return f"did you mean {folded[near[0]]}?" if near else f"known are {', '.join(known)}"
+    return f"did you mean {folded[near[0]]}?" if near else f"known are {some(known)}"
+
+
+def some(words: Sequence[str]) -> str:
+    """The first words, and how many more there are."""
+    shown = [word for n, word in enumerate(words) if len(", ".join(words[: n + 1])) <= _WORDS_CHARS]
+    more = f" and {len(words) - len(shown)} more" if len(shown) < len(words) else ""
+    return ", ".join(shown) + more
 
 
 def folded_name(name: str) -> str:

@@ -67,13 +67,14 @@ class EventFeed:
 
         return leave
 
-    def wake(self) -> None:
-        """Tell the feed that this process may have appended to the log. Thread-safe."""
+    def wake_from_thread(self) -> None:
+        """The same as `wake`, in a worker thread."""
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(self._wake)
+                self._loop.call_soon_threadsafe(self.wake)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Tell the feed that this process may have appended to the log."""
         self.next_append.set()
         self.next_append = anyio.Event()
 
@@ -98,7 +99,7 @@ class EventFeed:
                     current = log()
                     seq = await self._seq_before(current, seq if source is current else 0)
                     source = current
-                    self._wake()  # waiters that read the log before seq was known must read again
+                    self.wake()  # waiters that read the log before seq was known must read again
                 elif source is not (current := log()):  # the state DB was attached or lost; each log has its own seqs
                     seq = await self._seq_before(current, 0)
                     source, self._followed_since_ms = current, looked_ms
@@ -107,7 +108,7 @@ class EventFeed:
                 looked_ms = look_ms
                 if events:
                     seq = events[-1].seq
-                    self._wake()
+                    self.wake()
                     await listener(events)
                 else:
                     with anyio.move_on_after(_POLL_SECONDS):

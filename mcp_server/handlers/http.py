@@ -6,7 +6,7 @@ import hmac
 import ipaddress
 import socket
 from codecs import BOM_UTF8
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcp_server.handlers.malformed import check_body
+from mcp_server.handlers.page import Answer, WithoutToken
 
 # Room for a text of 10 MB with its JSON escapes. Larger bodies get 413 before they are parsed.
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -122,15 +123,23 @@ class RequireToken:
 
 
 def http_app(
-    server: MCPServer[Any], host: str, token: str | None, more_hosts: Sequence[str], session_timeout: float
+    server: MCPServer[Any],
+    host: str,
+    token: str | None,
+    more_hosts: Sequence[str],
+    session_timeout: float,
+    without_token: Mapping[str, Answer] | None = None,
 ) -> ASGIApp:
     """The ASGI app of a server, protected for the address that it is served on. A legacy session ends, and so leaves
-    its threads, after `session_timeout` seconds without a request or an open stream."""
+    its threads, after `session_timeout` seconds without a request or an open stream. The paths in `without_token` need
+    no token."""
+    security = transport_security(host, more_hosts)
     app = server.streamable_http_app(
-        transport_security=transport_security(host, more_hosts),
+        transport_security=security,
         max_request_body_size=MAX_BODY_BYTES,
         session_idle_timeout=session_timeout,
         host=host,
     )
     answering = RejectMalformed(app)
-    return RequireToken(answering, token) if token else answering
+    protected = RequireToken(answering, token) if token else answering
+    return WithoutToken(protected, without_token, security) if without_token else protected

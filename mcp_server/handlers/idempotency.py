@@ -168,9 +168,9 @@ class Request:
 
     def _how_to_check(self) -> str:
         if self.claim.tool in ("thread_start", "thread_fork"):
-            return "thread_list with sort_key=created_at shows the newest threads"
+            return "thread_list with sort_key=created_at shows new threads"
         thread_id = self.arguments.get("thread_id")
-        return f"thread_read with thread_id={thread_id}, include_turns and items_view=full shows what is there"
+        return f"thread_read {thread_id} shows it" if thread_id else "thread_list shows them, with archived=true too"
 
     async def run(self, work: Work) -> CallToolResult:
         """Claim the id, do the work, store the outcome. The caller shields this from being cancelled."""

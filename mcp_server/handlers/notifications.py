@@ -32,7 +32,7 @@ def uris_of(event: ThreadEvent) -> list[str]:
     thread = f"thread://{event.thread_id}"
     uris = [thread]
     if event.type.startswith(("turn/", "item/")):
-        uris += [f"{thread}/turns", f"{thread}/transcript"]
+        uris += [f"{thread}/turns", f"{thread}/transcript", f"{thread}/transcript/tools"]
     else:
         uris.append(f"{thread}/tree")
     if event.type in ("thread/started", "thread/closed", "thread/status/changed"):

@@ -8,19 +8,30 @@ from typing import Any
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult, GetPromptResult, InputRequiredResult
+from mcp_types import CallToolResult, GetPromptResult, InputRequiredResult, Resource
 from pydantic import ValidationError
 
 from mcp_server.errors import StateDamaged, ThreadstoreError
 from mcp_server.handlers.app import AnyContext, App
 from mcp_server.handlers.arguments import Arguments
 from mcp_server.handlers.errors import domain_failure, failure, unclear_answer, unexpected_error, unknown_tool
+from mcp_server.handlers.faces import fenced_structure
 from mcp_server.handlers.idempotency import current_request, one_at_a_time, request_of
 from mcp_server.handlers.prompts import check_prompt
+from mcp_server.handlers.resources import threads_as_resources
 from mcp_server.handlers.stdio import claim_stdin, claim_stdout
 from mcp_server.handlers.wire import message_streams
 
 logger = logging.getLogger(__name__)
+
+# Clients, by name, that show a model the structure of an answer and not its text.
+_STRUCTURE_ALONE = ("claude-code", "codex")
+
+
+def shows_structure_alone(ctx: AnyContext) -> bool:
+    """Whether the client is one that shows a model the structured content alone."""
+    params = ctx.session.client_params
+    return params is not None and params.client_info.name.startswith(_STRUCTURE_ALONE)
 
 
 class ThreadstoreServer(MCPServer[str]):
@@ -34,11 +45,15 @@ class ThreadstoreServer(MCPServer[str]):
         async with message_streams(claim_stdin(), claim_stdout(), at_end) as (read, write):
             await self._lowlevel_server.run(read, write, self._lowlevel_server.create_initialization_options())
 
+    async def list_resources(self) -> list[Resource]:
+        """The threads worked on last, and what is always there."""
+        return [*await threads_as_resources(self.app), *await super().list_resources()]
+
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: AnyContext | None = None
     ) -> GetPromptResult | InputRequiredResult:
         """Check the arguments first: the SDK's own error says nothing to a client of 2026-07-28."""
-        given = {key: value for key, value in (arguments or {}).items() if value is not None}
+        given = {key: value for key, value in (arguments or {}).items() if value is not None and str(value).strip()}
         check_prompt(name, given, await self.list_prompts())
         return await super().get_prompt(name, given, context)
 
@@ -47,6 +62,7 @@ class ThreadstoreServer(MCPServer[str]):
     ) -> CallToolResult | InputRequiredResult:
         if self._tool_manager.get_tool(name) is None:
             return unknown_tool(name, [tool.name for tool in self._tool_manager.list_tools()])
+        fenced_structure.set(context is not None and shows_structure_alone(context))
         try:
             if context is not None and not self.is_read_only(name):
                 return await self._once(name, arguments, context)

@@ -3,7 +3,7 @@
 # No postponed annotations here: the SDK would evaluate them in module scope, but the resolvers are local functions.
 
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver import Context, Elicit, Resolve
@@ -12,26 +12,43 @@ from mcp_types import CallToolResult
 from msgspec.structs import replace
 from pydantic import Field
 
-from mcp_server.errors import ConfirmationRequired, WouldArchiveSelf, WouldDeleteSelf, WouldInterruptSelf
-from mcp_server.handlers import render
+from mcp_server.errors import (
+    ConfirmationRequired,
+    InvalidArgument,
+    WouldArchiveSelf,
+    WouldDeleteSelf,
+    WouldInterruptSelf,
+)
 from mcp_server.handlers.app import App
 from mcp_server.handlers.consent import GO_ON, Consent, agreed, consent_of, consent_to_delete, missing_consent
 from mcp_server.handlers.idempotency import answered
+from mcp_server.handlers.mcp_app import SHOWN_BY_PAGE
 from mcp_server.handlers.schema import (
     ADDS,
     DESTROYS,
+    FOUND_FIRST,
     READS,
     SETS,
     ArgumentObject,
     AttachedTo,
     CallerThread,
     Cursor,
+    Direction,
+    DryRun,
+    Folders,
     Format,
+    Interrupt,
     Limit,
+    Providers,
     RequestId,
+    Since,
+    Sources,
+    Tags,
     ThreadIds,
     ThreadRef,
+    Until,
     WithAttached,
+    published,
     reply,
     tool,
 )
@@ -44,23 +61,35 @@ from mcp_server.models.params import (
     SettingsRequest,
     StartParams,
     ThreadFilter,
+    ThreadPatch,
 )
 from mcp_server.models.thread import (
     ApprovalPolicy,
     ReasoningEffort,
     SandboxMode,
-    SortDirection,
-    SourceKind,
     ThreadSortKey,
+    TurnState,
 )
 from mcp_server.threads.cascade import DeletionScope
 
-Cwd = Annotated[str | None, Field(description="Working directory")]
+InCwd = Annotated[str | None, Field(description="Folder")]
 Model = Annotated[str | None, Field(description="Model")]
-Provider = Annotated[str | None, Field(description="Model provider id")]
-Approval = Annotated[ApprovalPolicy | None, Field(description="Approval policy")]
-Sandbox = Annotated[SandboxMode | None, Field(description="Sandbox mode")]
-Effort = Annotated[ReasoningEffort | None, Field(description="Reasoning effort")]
+Provider = Annotated[str | None, Field(description="Provider")]
+Approval = Annotated[ApprovalPolicy | None, published("untrusted, on-failure, on-request or never", "string")]
+Sandbox = Annotated[SandboxMode | None, published("read-only, workspace-write or danger-full-access", "string")]
+SortKey = Annotated[ThreadSortKey, published("recency_at (worked on), created_at or updated_at", "string")]
+Effort = Annotated[ReasoningEffort | None, published("none, minimal, low, medium, high, xhigh, max or ultra", "string")]
+_AS_IN_START = published("As in thread_start", "string")
+OtherApproval = Annotated[ApprovalPolicy | None, _AS_IN_START]
+OtherSandbox = Annotated[SandboxMode | None, _AS_IN_START]
+OtherEffort = Annotated[ReasoningEffort | None, _AS_IN_START]
+MOST_THREADS = 100
+OneThread = Annotated[str | None, Field(description="Id or name")]
+ManyThreads = Annotated[list[str] | None, Field(description="Or up to 100")]
+LastTurns = Annotated[
+    TurnState | list[TurnState] | None,
+    published("completed, failed, interrupted, running, crashed", "array", items={"type": "string"}),
+]
 
 
 class GitFields(ArgumentObject):
@@ -74,26 +103,25 @@ class GitFields(ArgumentObject):
 def start_tools(app: App) -> list[Tool]:
     async def thread_start(
         ctx: Context,
-        cwd: Cwd = None,
+        cwd: InCwd = None,
         model: Model = None,
         model_provider: Provider = None,
         approval_policy: Approval = None,
         sandbox: Sandbox = None,
         reasoning_effort: Effort = None,
-        base_instructions: Annotated[str | None, Field(description="System prompt to record")] = None,
-        developer_instructions: Annotated[str | None, Field(description="Developer message to record")] = None,
-        name: Annotated[str | None, Field(description="Name of the thread")] = None,
-        ephemeral: Annotated[bool, Field(description="Never write it to disk")] = False,
-        parent_thread_id: Annotated[str | None, Field(description="Makes it a sub-agent of this thread")] = None,
-        agent_nickname: Annotated[str | None, Field(description="Nickname of the sub-agent")] = None,
-        agent_role: Annotated[str | None, Field(description="Role of the sub-agent")] = None,
+        base_instructions: Annotated[str | None, Field(description="System prompt")] = None,
+        developer_instructions: Annotated[str | None, Field(description="Developer message")] = None,
+        name: Annotated[str | None, Field(description="Name")] = None,
+        ephemeral: Annotated[bool, Field(description="In memory only")] = False,
+        parent_thread_id: Annotated[str | None, Field(description="Its parent")] = None,
+        agent_nickname: Annotated[str | None, Field(description="Nickname")] = None,
+        agent_role: Annotated[str | None, Field(description="Role")] = None,
         caller_thread_id: CallerThread = None,
         request_id: RequestId = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.LoadedThreadResult]:
-        """Start a new, empty thread and subscribe to it. To go on with an old one use thread_resume, to copy one
-        thread_fork. Nothing is written until turn_start brings the first user message; until then it is not listed.
-        Settings left out come from the parent, else config.toml, else defaults; the answer shows those in force."""
+        """Record work: start a new thread (agent session) that you write to, a sub-agent with parent_thread_id. It is
+        listed once turn_start brings a message; settings left out come from the parent, else config.toml."""
         service = await app.ready(ctx)
         params = StartParams(
             settings=SettingsRequest(cwd, model, model_provider, approval_policy, sandbox, reasoning_effort),
@@ -106,51 +134,51 @@ def start_tools(app: App) -> list[Tool]:
             agent_role=agent_role,
         )
         result = await in_worker(service.lifecycle.start, params, app.caller(ctx, caller_thread_id))
-        return reply(result, render.loaded(result, "started", response_format == "detailed"))
+        return reply(result, response_format)
 
     async def thread_resume(
         ctx: Context,
         thread_id: ThreadRef,
-        cwd: Cwd = None,
+        cwd: InCwd = None,
         model: Model = None,
         model_provider: Provider = None,
-        approval_policy: Approval = None,
-        sandbox: Sandbox = None,
-        reasoning_effort: Effort = None,
-        turns: Annotated[int, Field(description="How many last turns to show, 0 to 100", ge=0, le=100)] = 5,
+        approval_policy: OtherApproval = None,
+        sandbox: OtherSandbox = None,
+        reasoning_effort: OtherEffort = None,
+        turns: Annotated[int, Field(ge=0, le=100), published("Turns shown (5), up to 100", "integer")] = 5,
         request_id: RequestId = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.LoadedThreadResult]:
-        """Load a stored thread so that turns can be added, and subscribe to it. To only look at it use thread_read.
-        Settings are the last recorded ones, then those given. Writes nothing. Refused while another process holds the
-        thread, and for archived threads (thread_unarchive first)."""
+        """Continue an old thread: load it, so that turn_start can add to it. Takes its lock; refused while another
+        process holds it (then thread_fork) or it is archived (thread_unarchive). To only read it use thread_read."""
         service = await app.ready(ctx)
         request = SettingsRequest(cwd, model, model_provider, approval_policy, sandbox, reasoning_effort)
         result = await in_worker(service.lifecycle.resume, thread_id, request, app.caller(ctx), turns)
-        return reply(result, render.loaded(result, "resumed", response_format == "detailed"))
+        return reply(result, response_format)
 
     async def thread_fork(
         ctx: Context,
         thread_id: ThreadRef,
-        last_turn_id: Annotated[str | None, Field(description="Copy up to and with this turn")] = None,
-        before_turn_id: Annotated[str | None, Field(description="Copy what is before this turn")] = None,
-        cwd: Cwd = None,
+        last_turn_id: Annotated[str | None, Field(description="Copy up to this turn")] = None,
+        before_turn_id: Annotated[str | None, Field(description="Copy what is before it")] = None,
+        name: Annotated[str | None, Field(description="Its name")] = None,
+        cwd: InCwd = None,
         model: Model = None,
         model_provider: Provider = None,
-        approval_policy: Approval = None,
-        sandbox: Sandbox = None,
-        reasoning_effort: Effort = None,
-        ephemeral: Annotated[bool, Field(description="Keep the copy in memory only")] = False,
+        approval_policy: OtherApproval = None,
+        sandbox: OtherSandbox = None,
+        reasoning_effort: OtherEffort = None,
+        ephemeral: Annotated[bool, Field(description="In memory only")] = False,
         request_id: RequestId = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.LoadedThreadResult]:
-        """Copy a thread's history into a new thread, whole or up to a turn, and subscribe to the copy. Use it to try
-        another way, or to go on where another process holds the original. The original stays as it is."""
+        """Copy (branch) a thread's history into a new thread, whole or up to a turn, and hold the copy as thread_resume
+        does. For another way, to undo a wrong turn, or where another process holds the original."""
         service = await app.ready(ctx)
         request = SettingsRequest(cwd, model, model_provider, approval_policy, sandbox, reasoning_effort)
-        params = ForkParams(thread_id, request, last_turn_id, before_turn_id, ephemeral)
+        params = ForkParams(thread_id, request, last_turn_id, before_turn_id, ephemeral, name)
         result = await in_worker(service.lifecycle.fork, params, app.caller(ctx))
-        return reply(result, render.loaded(result, "forked", response_format == "detailed"))
+        return reply(result, response_format)
 
     async def may_leave(
         ctx: Context, subscription_id: str | None, thread_id: str | None, caller_thread_id: str | None
@@ -164,21 +192,19 @@ def start_tools(app: App) -> list[Tool]:
     async def thread_unsubscribe(
         ctx: Context,
         consent: Annotated[ElicitationResult[Consent], Resolve(may_leave)],
-        subscription_id: Annotated[str | None, Field(description="The handle that start, resume or fork gave")] = None,
-        thread_id: Annotated[str | None, Field(description="Thread id, prefix or name, without a handle")] = None,
+        subscription_id: Annotated[str | None, Field(description="Handle that you got")] = None,
+        thread_id: Annotated[str | None, Field(description="Instead of a handle")] = None,
         caller_thread_id: CallerThread = None,
         request_id: RequestId = None,
-        response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.UnsubscribeResult]:
-        """Stop following a loaded thread. When the last subscriber leaves, a running turn is interrupted, the thread is
-        closed and its lock freed; a thread without any message vanishes. To put it away for good use thread_archive.
-        You can't so interrupt your own thread or one you run under: end your turn first."""
+        """Let go of (close) a thread that you started, resumed or forked. When its last holder leaves, its lock is
+        freed and a running turn interrupted. Refused for your own thread and those you run under."""
         service = await app.ready(ctx)
         if not agreed(consent):
             target = await in_worker(service.lifecycle.would_interrupt, thread_id, subscription_id, app.caller(ctx))
-            await in_worker(service.guard.check, target or "", app.caller(ctx, caller_thread_id), WouldInterruptSelf)
+            await in_worker(service.guard.check, [target or ""], app.caller(ctx, caller_thread_id), WouldInterruptSelf)
         result = await in_worker(service.lifecycle.unsubscribe, thread_id, subscription_id, app.caller(ctx))
-        return reply(result, f"{result.status} {result.thread_id}".strip())
+        return reply(result)
 
     return [
         tool(thread_start, "Start a thread", ADDS),
@@ -191,30 +217,33 @@ def start_tools(app: App) -> list[Tool]:
 def list_tools(app: App) -> list[Tool]:
     async def thread_list(
         ctx: Context,
-        archived: Annotated[bool, Field(description="Archived threads instead of active ones")] = False,
-        search_term: Annotated[str | None, Field(description="Exact substring of name or first message")] = None,
-        cwd: Annotated[str | list[str] | None, Field(description="Only of these working directories")] = None,
-        model_providers: Annotated[list[str] | None, Field(description="Only of these providers")] = None,
-        source_kinds: Annotated[
-            list[SourceKind] | None, Field(description="Only of these sources; default all but sub-agents")
-        ] = None,
-        parent_thread_id: Annotated[str | None, Field(description="Only its direct sub-agents")] = None,
-        ancestor_thread_id: Annotated[str | None, Field(description="Only sub-agents below it")] = None,
+        archived: Annotated[bool, Field(description="Archived ones instead")] = False,
+        search_term: Annotated[str | None, Field(description="Part of name or first message")] = None,
+        cwd: Folders = None,
+        model_providers: Providers = None,
+        source_kinds: Sources = None,
+        parent_thread_id: Annotated[str | None, Field(description="Direct sub-agents of it")] = None,
+        ancestor_thread_id: Annotated[str | None, Field(description="Sub-agents below it")] = None,
         attached_to_thread_id: AttachedTo = None,
         include_attached_threads: WithAttached = False,
         thread_ids: ThreadIds = None,
-        section_id: Annotated[str | None, Field(description="Section of Codex, id or name")] = None,
-        include_without_preview: Annotated[bool, Field(description="Also those without a text of the user")] = False,
-        since: Annotated[str | None, Field(description="Sort key at or after this RFC 3339 time")] = None,
-        until: Annotated[str | None, Field(description="Sort key at or before this RFC 3339 time")] = None,
-        sort_key: Annotated[ThreadSortKey, Field(description="What to sort by")] = "created_at",
-        sort_direction: Annotated[SortDirection, Field(description="Order")] = "desc",
+        section_id: Annotated[str | None, Field(description="Codex's section")] = None,
+        tags: Tags = None,
+        include_without_preview: Annotated[bool, Field(description="Those without a text too")] = False,
+        named: Annotated[bool | None, Field(description="With or without a name")] = None,
+        last_turn: LastTurns = None,
+        loaded: Annotated[bool, Field(description="Loaded here")] = False,
+        since: Since = None,
+        until: Until = None,
+        sort_key: SortKey = "recency_at",
+        sort_direction: Direction = "desc",
         limit: Limit = 25,
         cursor: Cursor = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.ThreadListResult]:
-        """List stored threads, newest first. To find words that were said use thread_search. Says how many threads fit
-        and how many the default filters hide."""
+        """List past threads (sessions, conversations, history) by time, project folder or state: what was done
+        yesterday or in this repo, what runs or failed. Leaves out sub-agents and archived ones by default; since and
+        until follow sort_key. To find words use thread_search."""
         where = ThreadFilter(
             archived=archived,
             model_providers=model_providers,
@@ -227,25 +256,31 @@ def list_tools(app: App) -> list[Tool]:
             include_attached_threads=include_attached_threads,
             thread_ids=thread_ids,
             section_id=section_id,
+            tags=tags,
             since=since,
             until=until,
+            named=named,
+            last_turn=[last_turn] if isinstance(last_turn, str) else last_turn,
+            loaded=loaded,
             include_without_preview=include_without_preview,
         )
-        params = ListParams(where, sort_key, sort_direction, cursor, limit)
+        params = ListParams(
+            where, sort_key, sort_direction, cursor, limit, count_sub_agents=response_format == "detailed"
+        )
         reader = app.service.reader
         result = await app.with_home_notes(
             await app.early_answer(ctx, lambda: reader.early_list(params)) or await in_worker(reader.list, params)
         )
-        return reply(result, render.thread_list(result, response_format == "detailed"))
+        return reply(result, response_format)
 
     async def thread_loaded_list(
-        ctx: Context, limit: Limit = 25, cursor: Cursor = None, response_format: Format = "concise"
+        ctx: Context, limit: Limit = 25, cursor: Cursor = None
     ) -> Annotated[CallToolResult, r.LoadedListResult]:
-        """List the ids of the threads loaded in this server, with those that have no message yet. What is stored is in
-        thread_list."""
+        """List the ids of the threads that this server holds open, with those that have no message yet. Stored ones are
+        in thread_list."""
         service = await app.ready(ctx)
         result = service.reader.loaded(cursor, limit)
-        return reply(result, render.loaded_list(result))
+        return reply(result)
 
     async def thread_tree(
         ctx: Context,
@@ -254,117 +289,102 @@ def list_tools(app: App) -> list[Tool]:
         cursor: Cursor = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.TreeResult]:
-        """Show the tree of sub-agents above and below a thread: who runs under whom, states, turns. For rows with all
-        fields use thread_list with ancestor_thread_id."""
+        """Show the sub-agents and forks of a thread and what is above it: who ran under whom, state, turns, tokens. To
+        filter them use thread_list."""
         service = await app.ready(ctx)
         result = await in_worker(service.tree.show, thread_id, cursor, limit)
-        return reply(result, render.tree(result))
+        return reply(result, response_format)
 
     return [
-        tool(thread_list, "List threads", READS),
+        tool(thread_list, "List threads", READS, FOUND_FIRST | SHOWN_BY_PAGE),
         tool(thread_loaded_list, "List loaded threads", READS),
-        tool(thread_tree, "Show the sub-agent tree", READS),
+        tool(thread_tree, "Show the sub-agent tree", READS, SHOWN_BY_PAGE),
     ]
 
 
 def change_tools(app: App) -> list[Tool]:
-    async def thread_set_name(
+    async def thread_update(
         ctx: Context,
         thread_id: ThreadRef,
-        name: Annotated[str, Field(description="The new name; blanks around it are cut off")],
+        name: Annotated[str | None, Field(description="The new name")] = None,
+        git_info: Annotated[GitFields | None, published("sha, branch, origin_url; null clears", "object")] = None,
+        tags: Annotated[list[str] | None, Field(description="All its tags from now on; [] removes them")] = None,
         request_id: RequestId = None,
-        response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.ThreadResult]:
-        """Name a thread, so that people find it and thread_id parameters take the name. Names need not be unique; they
-        can be changed, not removed. Writes the rollout of a fresh thread. Not for archived threads."""
+        """Name, rename or tag a thread, or record its git commit, branch or remote; what is left out stays. People find
+        it by its name, which each thread_id takes."""
         service = await app.ready(ctx)
+        git = None if git_info is None else GitPatch(git_info.model_dump(exclude_unset=True))  # type: ignore[arg-type]
         return await answered(
-            partial(service.metadata.set_name, thread_id, name),
-            lambda result: reply(
-                result, "\n".join([render.thread_line(result.thread), *render.codex_db_note(result.codex_db)])
-            ),
+            partial(service.metadata.update, thread_id, ThreadPatch(name, git, tags)),
+            reply,
         )
 
-    async def thread_update_metadata(
-        ctx: Context,
-        thread_id: ThreadRef,
-        git_info: Annotated[GitFields | None, Field(description="At least one field; null in it clears")] = None,
-        request_id: RequestId = None,
-        response_format: Format = "concise",
-    ) -> Annotated[CallToolResult, r.ThreadResult]:
-        """Record the git commit, branch or remote of a thread. For its name use thread_set_name."""
-        service = await app.ready(ctx)
-        fields: Any = git_info.model_dump(exclude_unset=True) if git_info else {}
-        return await answered(
-            partial(service.metadata.set_git, thread_id, GitPatch(fields)),
-            lambda result: reply(
-                result, "\n".join([render.thread_block(result.thread), *render.codex_db_note(result.codex_db)])
-            ),
-        )
-
-    return [
-        tool(thread_set_name, "Name a thread", SETS),
-        tool(thread_update_metadata, "Update git metadata", SETS),
-    ]
+    return [tool(thread_update, "Update name, tags, git info", SETS)]
 
 
 def archive_tools(app: App) -> list[Tool]:
     async def may_archive(
-        ctx: Context, thread_id: str, dry_run: bool, caller_thread_id: str | None
+        ctx: Context, thread_id: str | None, thread_ids: list[str] | None, dry_run: bool, caller_thread_id: str | None
     ) -> Consent | Elicit[Consent]:
         if dry_run:
             return GO_ON
-        return await consent_of(app, ctx, thread_id, caller_thread_id, WouldArchiveSelf)
+        return await consent_of(app, ctx, named(thread_id, thread_ids), caller_thread_id, WouldArchiveSelf)
 
     async def thread_archive(
         ctx: Context,
-        thread_id: ThreadRef,
         consent: Annotated[ElicitationResult[Consent], Resolve(may_archive)],
-        dry_run: Annotated[bool, Field(description="Only tell what the call would do, or why it would not")] = False,
-        interrupt_running: Annotated[bool, Field(description="Interrupt running turns instead of refusing")] = False,
+        thread_id: OneThread = None,
+        thread_ids: ManyThreads = None,
+        dry_run: DryRun = False,
+        interrupt_running: Interrupt = False,
         caller_thread_id: CallerThread = None,
         request_id: RequestId = None,
-        response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.ArchiveResult]:
-        """Archive a thread and all its sub-agents, out of the default lists; thread_unarchive brings them back. Returns
-        a receipt of what was moved. Can be repeated. Refused if a turn runs in the tree, if another process holds a
-        thread of it, and for your own thread or one you run under."""
-        service = await app.ready(ctx)
+        """Archive (put away, hide) threads with all their sub-agents; thread_unarchive with the operation_id undoes it.
+        Pass caller_thread_id: your own thread and those you run under are refused, as are trees in which a turn runs or
+        that another process holds."""
+        service, targets = await app.ready(ctx), named(thread_id, thread_ids)
         if not agreed(consent):
-            await in_worker(service.guard.check, thread_id, app.caller(ctx, caller_thread_id), WouldArchiveSelf)
+            await in_worker(service.guard.check, targets, app.caller(ctx, caller_thread_id), WouldArchiveSelf)
         needs = None
         if dry_run:
-            needs = await missing_consent(consent_of(app, ctx, thread_id, caller_thread_id, WouldArchiveSelf))
+            needs = await missing_consent(consent_of(app, ctx, targets, caller_thread_id, WouldArchiveSelf))
 
         def show(receipt: r.ArchiveResult) -> CallToolResult:
-            result = replace(receipt, needs=needs)
-            return reply(result, render.cascade("archived", result.archived, result, result.already_archived))
+            return reply(replace(receipt, needs=needs))
 
-        archive = partial(service.cascade.archive, thread_id, dry_run=dry_run, interrupt_running=interrupt_running)
+        archive = partial(service.cascade.archive, *targets, dry_run=dry_run, interrupt_running=interrupt_running)
         return await answered(archive, show)
 
     async def thread_unarchive(
         ctx: Context,
-        thread_id: ThreadRef,
+        thread_id: OneThread = None,
+        operation_id: Annotated[str | None, Field(description="Of thread_archive, instead")] = None,
         include_descendants: Annotated[
             Literal["same_operation", "all", "none"],
-            Field(description="Sub-agents archived together with it, all archived ones, or none"),
+            published("same_operation (archived with it), all or none", "string"),
         ] = "same_operation",
-        dry_run: Annotated[bool, Field(description="Only tell what the call would do, or why it would not")] = False,
+        dry_run: DryRun = False,
         request_id: RequestId = None,
-        response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.UnarchiveResult]:
-        """Bring an archived thread back into the lists, with the sub-agents archived with it. Does not load it: call
-        thread_resume for that."""
-        service = await app.ready(ctx)
+        """Undo an archive: bring a thread back into the lists, with the sub-agents archived with it, or with
+        operation_id all that one thread_archive put away."""
+        cascade = (await app.ready(ctx)).cascade
+        if (thread_id is None) == (operation_id is None):
+            raise InvalidArgument("operation_id", operation_id, "it says what to bring back", "pass it or thread_id")
+        if operation_id is not None:
+            unarchive = partial(cascade.undo_archive, operation_id, dry_run=dry_run)
+        else:
+            unarchive = partial(cascade.unarchive, thread_id or "", include=include_descendants, dry_run=dry_run)
         return await answered(
-            partial(service.cascade.unarchive, thread_id, include=include_descendants, dry_run=dry_run),
-            lambda result: reply(result, render.cascade("unarchived", result.unarchived, result)),
+            unarchive,
+            reply,
         )
 
-    async def deletion_scope(ctx: Context, thread_id: str) -> DeletionScope:
+    async def deletion_scope(ctx: Context, thread_id: str | None, thread_ids: list[str] | None) -> DeletionScope:
         service = await app.ready(ctx)
-        return await in_worker(service.cascade.deletion_scope, thread_id)
+        return await in_worker(service.cascade.deletion_scope, *named(thread_id, thread_ids))
 
     async def may_delete(
         ctx: Context,
@@ -372,47 +392,69 @@ def archive_tools(app: App) -> list[Tool]:
         dry_run: bool,
         interrupt_running: bool,
         confirm_thread_id: str | None,
+        confirm_thread_ids: list[str] | None,
         caller_thread_id: str | None,
     ) -> Consent | Elicit[Consent]:
         if dry_run:
             return GO_ON
-        return await consent_to_delete(app, ctx, scope, confirm_thread_id, caller_thread_id, interrupt_running)
+        confirmed = _confirmed(confirm_thread_id, confirm_thread_ids)
+        return await consent_to_delete(app, ctx, scope, confirmed, caller_thread_id, interrupt_running)
 
     async def thread_delete(
         ctx: Context,
-        thread_id: ThreadRef,
         scope: Annotated[DeletionScope, Resolve(deletion_scope)],
         consent: Annotated[ElicitationResult[Consent], Resolve(may_delete)],
-        confirm_thread_id: Annotated[str | None, Field(description="The full id again, to confirm")] = None,
-        dry_run: Annotated[bool, Field(description="Only tell what the call would do, or why it would not")] = False,
-        interrupt_running: Annotated[bool, Field(description="Interrupt running turns instead of refusing")] = False,
+        thread_id: OneThread = None,
+        thread_ids: ManyThreads = None,
+        confirm_thread_id: Annotated[str | None, Field(description="Full id again, to confirm")] = None,
+        confirm_thread_ids: Annotated[list[str] | None, Field(description="All full ids, to confirm")] = None,
+        dry_run: DryRun = False,
+        interrupt_running: Interrupt = False,
         caller_thread_id: CallerThread = None,
         request_id: RequestId = None,
-        response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.DeleteResult]:
-        """Delete a thread and all its sub-agents for ever; there is no way back. Prefer thread_archive. A person is
-        asked where the client can ask, and their no is final; else it needs confirm_thread_id. Refused where
-        thread_archive is. A thread that is gone already is a success."""
-        service = await app.ready(ctx)
+        """Delete threads with all their sub-agents for ever, so prefer thread_archive. A person is asked where the
+        client can ask, else the full ids must be confirmed. Refused where thread_archive is; pass caller_thread_id."""
+        service, targets = await app.ready(ctx), named(thread_id, thread_ids)
         if not agreed(consent):
-            await in_worker(service.guard.check, thread_id, app.caller(ctx, caller_thread_id), WouldDeleteSelf)
-            raise ConfirmationRequired(scope.thread_id, declined=True)
+            await in_worker(service.guard.check, targets, app.caller(ctx, caller_thread_id), WouldDeleteSelf)
+            raise ConfirmationRequired(scope.thread_ids, declined=True)
         needs = None
         if dry_run:
-            asking = consent_to_delete(app, ctx, scope, confirm_thread_id, caller_thread_id, interrupt_running)
+            confirmed = _confirmed(confirm_thread_id, confirm_thread_ids)
+            asking = consent_to_delete(app, ctx, scope, confirmed, caller_thread_id, interrupt_running)
             needs = await missing_consent(asking)
 
         def show(receipt: r.DeleteResult) -> CallToolResult:
-            result = replace(receipt, needs=needs)
-            return reply(result, render.cascade("deleted", result.deleted, result, result.already_gone))
+            return reply(replace(receipt, needs=needs))
 
         delete = partial(
-            service.cascade.delete, thread_id, dry_run=dry_run, interrupt_running=interrupt_running, confirmed=scope
+            service.cascade.delete, *targets, dry_run=dry_run, interrupt_running=interrupt_running, confirmed=scope
         )
         return await answered(delete, show)
 
     return [
-        tool(thread_archive, "Archive a thread and its sub-agents", SETS),
-        tool(thread_unarchive, "Unarchive a thread", SETS),
-        tool(thread_delete, "Delete a thread for ever", DESTROYS),
+        tool(thread_archive, "Archive threads and their sub-agents", SETS),
+        tool(thread_unarchive, "Unarchive threads", SETS),
+        tool(thread_delete, "Delete threads for ever", DESTROYS),
     ]
+
+
+def named(thread_id: str | None, thread_ids: list[str] | None) -> list[str]:
+    """The threads that a call names by one of its two arguments.
+
+    Raises:
+        InvalidArgument: neither is given, or both are, or there are none or too many.
+    """
+    if (thread_id is None) == (thread_ids is None):
+        why = "neither it nor thread_ids is given" if thread_id is None else "thread_ids is given too"
+        raise InvalidArgument("thread_id", thread_id, why, "pass one of the two")
+    if thread_ids is not None and not 0 < len(thread_ids) <= MOST_THREADS:
+        number = f"{len(thread_ids)} ids"
+        raise InvalidArgument("thread_ids", number, f"it takes 1 to {MOST_THREADS}", "name them in several calls")
+    return [thread_id] if thread_id is not None else list(thread_ids or ())
+
+
+def _confirmed(thread_id: str | None, thread_ids: list[str] | None) -> list[str] | None:
+    given = [*([] if thread_id is None else [thread_id]), *(thread_ids or ())]
+    return given or None

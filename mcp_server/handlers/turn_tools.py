@@ -1,39 +1,54 @@
 """The tools on turns and items."""
 
+import threading
+import time
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
+import anyio
+import anyio.from_thread
 from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver import Context, Elicit, Resolve
 from mcp.server.mcpserver.tools import Tool
+from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 from pydantic import AliasChoices, Field, model_validator
 
 from mcp_server.errors import InvalidArgument, WouldInterruptSelf
-from mcp_server.handlers import render
 from mcp_server.handlers.app import App
 from mcp_server.handlers.consent import Consent, agreed, consent_of
 from mcp_server.handlers.idempotency import answered
+from mcp_server.handlers.mcp_app import SHOWN_BY_PAGE
 from mcp_server.handlers.schema import (
     ADDS,
+    FOUND_FIRST,
     PUBLISHED,
     READS,
     ArgumentObject,
     CallerThread,
     Cursor,
+    Direction,
+    Folders,
     Format,
     Limit,
+    Providers,
     RequestId,
+    Since,
+    Sources,
+    Tags,
     ThreadRef,
+    Until,
     WithAttached,
+    published,
     reply,
     tool,
 )
-from mcp_server.handlers.workers import in_worker
+from mcp_server.handlers.workers import in_background, in_worker
 from mcp_server.models import results as r
 from mcp_server.models.params import ItemsParams, ReadParams, SearchOrder, SearchParams, ThreadFilter, UserInput
-from mcp_server.models.thread import SortDirection, SourceKind
 from mcp_server.models.turn import ItemsView
+from mcp_server.threads.search import Searcher, Watch
 
 
 class MessageItem(ArgumentObject):
@@ -106,12 +121,24 @@ InputPart = Annotated[TextPart | ImagePart | LocalImagePart | PointerPart, Field
 Message = Annotated[
     str | list[InputPart],
     Field(
-        description="The user message: text, or Codex's parts, each {type: text, text}, {type: image, url}, "
-        "{type: localImage, path}, {type: skill or mention, name, path}",
+        description="Text, or parts: {type: text, text}, {type: image, url}, {type: localImage, path}, "
+        "{type: skill or mention, name, path}",
         json_schema_extra={PUBLISHED: {"type": ["string", "array"], "items": {"type": "object"}}},
     ),
 ]
 AppendItem = Annotated[MessageItem | ToolCallItem | ToolOutputItem, Field(discriminator="type")]
+Appended = Annotated[
+    list[AppendItem],
+    Field(max_length=1000),
+    published(
+        "In order, each {type: agentMessage, reasoning, plan or userMessage, text}, {type: toolCall, call_id, name, "
+        "arguments} or {type: toolOutput, call_id, output, success}",
+        "array",
+        items={"type": "object"},
+    ),
+]
+
+MaxChars = Annotated[int, Field(ge=1, le=50_000), published("Characters of each text (4000)", "integer")]
 
 # A search waits this many seconds for the index before it searches the part that is built. Most homes need less.
 _SEARCH_PATIENCE = 5.0
@@ -123,31 +150,29 @@ def turn_tools(app: App) -> list[Tool]:
         thread_id: ThreadRef,
         input: Message,  # noqa: A002
         request_id: RequestId = None,
-        response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.TurnResult]:
-        """Open a turn on a loaded thread with a user message; the first one writes the rollout. Then add what the agent
-        does with turn_append and end it with turn_complete. One turn runs at a time."""
+        """Record a user's message: open a turn on a thread that thread_start, thread_resume or thread_fork loaded. Then
+        add what the agent does with turn_append and end it with turn_complete. One turn runs at a time."""
         service = await app.ready(ctx)
         return await answered(
             partial(service.turns.start, thread_id, _user_input(input)),
-            lambda result: reply(result, render.turn_started(result, response_format == "detailed")),
+            reply,
         )
 
     async def turn_append(
         ctx: Context,
         thread_id: ThreadRef,
-        items: Annotated[list[AppendItem], Field(description="At least one, in order", max_length=1000)] = [],  # noqa: B006
+        items: Appended = [],  # noqa: B006
         request_id: RequestId = None,
-        response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.AppendResult]:
-        """Add items to the running turn: messages, reasoning, plans, tool calls and outputs, further user messages. All
-        are written, durably, or none. The final message may also go to turn_complete."""
+        """Record what an agent says and does: messages, reasoning, plans, tool calls and outputs, in the turn that
+        runs. All items are written, durably, or none."""
         service = await app.ready(ctx)
         if not items:
             raise InvalidArgument("items", [], "there is nothing to append", "pass at least one item")
         return await answered(
             partial(service.turns.append, thread_id, [item.model_dump() for item in items]),
-            lambda result: reply(result, f"wrote {len(items)} to turn {result.turn_id}: {', '.join(result.item_ids)}"),
+            reply,
         )
 
     async def may_end(
@@ -161,23 +186,22 @@ def turn_tools(app: App) -> list[Tool]:
         thread_id: ThreadRef,
         consent: Annotated[ElicitationResult[Consent], Resolve(may_end)],
         status: Annotated[
-            Literal["completed", "interrupted", "failed"], Field(description="How it ended")
+            Literal["completed", "interrupted", "failed"], published("completed, interrupted or failed", "string")
         ] = "completed",
-        message: Annotated[str | None, Field(description="The final agent message, not yet appended")] = None,
-        error: Annotated[str | None, Field(description="Why it failed, if failed")] = None,
+        message: Annotated[str | None, Field(description="Last message, if not appended")] = None,
+        error: Annotated[str | None, Field(description="Why it failed")] = None,
         caller_thread_id: CallerThread = None,
         request_id: RequestId = None,
-        response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.TurnResult]:
-        """End the running turn of a loaded thread. You can't interrupt your own turn, nor end that of a thread you run
-        under."""
+        """Record how the running turn of a loaded thread ended, with its final message or error. You can't interrupt
+        your own turn, nor end that of a thread you run under."""
         service = await app.ready(ctx)
         if not agreed(consent):
             caller, itself = app.caller(ctx, caller_thread_id), status == "interrupted"
-            await in_worker(service.guard.check, thread_id, caller, WouldInterruptSelf, itself=itself)
+            await in_worker(service.guard.check, [thread_id], caller, WouldInterruptSelf, itself=itself)
         return await answered(
             partial(service.turns.complete, thread_id, status, message, error),
-            lambda result: reply(result, render.turn_text(result.turn, response_format == "detailed")),
+            reply,
         )
 
     return [
@@ -191,61 +215,66 @@ def read_tools(app: App) -> list[Tool]:
     async def thread_read(
         ctx: Context,
         thread_id: ThreadRef,
-        include_turns: Annotated[bool, Field(description="With a page of turns")] = False,
-        items_view: Annotated[ItemsView, Field(description="No items, first and last message, or all")] = "summary",
-        sort_direction: Annotated[SortDirection, Field(description="Newest or oldest turns first")] = "desc",
-        limit: Limit = 25,
+        include_turns: Annotated[bool | None, Field(description="With turns; default where it has some")] = None,
+        items_view: Annotated[
+            ItemsView, published("summary (first and last message), full or notLoaded", "string")
+        ] = "summary",
+        sort_direction: Direction = "desc",
+        limit: Annotated[int, Field(ge=1, le=100), published("Turns (5), up to 100", "integer")] = 5,
         cursor: Cursor = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.ThreadReadResult]:
-        """Look at one thread without loading it. To add to it use thread_resume; for long texts thread_items."""
+        """Read one past thread: facts and last turns, newest first, without loading or locking it. Texts are cut to
+        fit; thread_items shows them whole. To continue it use thread_resume."""
         service = await app.ready(ctx)
         result = await in_worker(
             service.reader.read, ReadParams(thread_id, include_turns, items_view, sort_direction, cursor, limit)
         )
-        return reply(result, render.thread_read(result, response_format == "detailed"))
+        return reply(result, response_format)
 
     async def thread_items(
         ctx: Context,
         thread_id: ThreadRef,
-        turn_id: Annotated[str | None, Field(description="Only of this turn")] = None,
-        item_id: Annotated[str | None, Field(description="Only this item")] = None,
-        sort_direction: Annotated[SortDirection, Field(description="Order")] = "asc",
+        turn_id: Annotated[str | None, Field(description="Of this turn")] = None,
+        item_id: Annotated[str | None, Field(description="This item")] = None,
+        sort_direction: Direction = "asc",
         limit: Limit = 25,
         cursor: Cursor = None,
-        text_offset: Annotated[int, Field(description="Skip this many characters of long texts", ge=0)] = 0,
-        max_chars: Annotated[int, Field(description="Characters shown of each text", ge=1, le=50_000)] = 4_000,
-        response_format: Format = "detailed",
+        text_offset: Annotated[int, Field(description="Show long texts from here on; -2000: their last 2000")] = 0,
+        max_chars: MaxChars = 4_000,
+        response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.ItemsResult]:
-        """Read the items of a thread or of one turn, page by page. Long texts are cut and say their full length;
-        item_id with text_offset fetches the rest. For an overview use thread_read."""
+        """Read messages, commands and tool outputs of a thread or one turn in full, page by page. A cut text says its
+        full length; item_id with text_offset shows the rest. For an overview use thread_read."""
         service = await app.ready(ctx)
         result = await in_worker(
             service.reader.items,
             ItemsParams(thread_id, turn_id, item_id, sort_direction, cursor, limit, text_offset, max_chars),
         )
-        return reply(result, render.items(result, response_format == "detailed"))
+        return reply(result, response_format)
 
     async def thread_search(
         ctx: Context,
-        search_term: Annotated[str, Field(description='Words or parts of words, all of them; "a phrase"; begin*')],
-        thread_id: Annotated[str | None, Field(description="Only in this thread")] = None,
-        include_tool_calls: Annotated[bool, Field(description="Also in tool calls and outputs")] = False,
-        archived: Annotated[bool, Field(description="In archived threads instead")] = False,
-        cwd: Annotated[str | list[str] | None, Field(description="Only of these working directories")] = None,
-        model_providers: Annotated[list[str] | None, Field(description="Only of these")] = None,
-        source_kinds: Annotated[list[SourceKind] | None, Field(description="Only of these; default all")] = None,
-        ancestor_thread_id: Annotated[str | None, Field(description="Only in sub-agents below it")] = None,
+        search_term: Annotated[str, Field(description='Words, "a phrase", begin*, a OR b, -without')],
+        thread_id: Annotated[str | None, Field(description="In this thread")] = None,
+        include_tool_calls: Annotated[bool, Field(description="Tool calls and outputs too")] = False,
+        archived: Annotated[bool, Field(description="Archived ones instead")] = False,
+        cwd: Folders = None,
+        model_providers: Providers = None,
+        source_kinds: Sources = None,
+        ancestor_thread_id: Annotated[str | None, Field(description="Sub-agents below it")] = None,
         include_attached_threads: WithAttached = False,
-        since: Annotated[str | None, Field(description="Updated at or after this RFC 3339 time")] = None,
-        until: Annotated[str | None, Field(description="Updated at or before this RFC 3339 time")] = None,
-        sort_by: Annotated[SearchOrder, Field(description="Newest or best matches first")] = "time",
+        tags: Tags = None,
+        since: Since = None,
+        until: Until = None,
+        sort_by: Annotated[SearchOrder, published("rank or time", "string")] = "rank",
         limit: Limit = 25,
         cursor: Cursor = None,
         response_format: Format = "concise",
     ) -> Annotated[CallToolResult, r.SearchResult]:
-        """Find what was said in names, user and agent messages, in any case. Gives snippets with thread, turn and item
-        ids; read on with thread_items. To filter by name only use thread_list."""
+        """Search past threads (sessions, conversations, memory) for words anywhere in them: what was said, decided,
+        tried or failed. One row a thread, the best first, with passages whose ids thread_items takes; thread_id
+        searches within one. By time or folder alone use thread_list."""
         where = ThreadFilter(
             archived=archived,
             cwd=[cwd] if isinstance(cwd, str) else cwd,
@@ -253,20 +282,43 @@ def read_tools(app: App) -> list[Tool]:
             source_kinds=source_kinds,
             ancestor_thread_id=ancestor_thread_id,
             include_attached_threads=include_attached_threads,
+            tags=tags,
             since=since,
             until=until,
         )
         params = SearchParams(search_term, where, thread_id, include_tool_calls, sort_by, cursor, limit)
         searcher = app.service.searcher
         early = await app.early_answer(ctx, lambda: searcher.early_search(params), _SEARCH_PATIENCE)
-        result = early or await in_worker(searcher.search, params)
-        return reply(result, render.search(result))
+        result = early or await _watched(ctx, searcher, params)
+        return reply(result, response_format)
 
     return [
-        tool(thread_read, "Read a thread", READS),
+        tool(thread_read, "Read a thread", READS, FOUND_FIRST | SHOWN_BY_PAGE),
         tool(thread_items, "Read items", READS),
-        tool(thread_search, "Search threads", READS),
+        tool(thread_search, "Search threads", READS, FOUND_FIRST | SHOWN_BY_PAGE),
     ]
+
+
+async def _watched(ctx: Context, searcher: Searcher, params: SearchParams) -> r.SearchResult:
+    """Search. A client that asked for progress is told how many unindexed files are read, and waits longer for them. A
+    call that is cancelled stops."""
+    patient = (ctx.request_context.meta or {}).get("progress_token") is not None
+    told = 0.0
+
+    async def report(done: int, found: int) -> None:
+        with suppress(MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await ctx.report_progress(done, found, "reading files that are not indexed yet")
+
+    def progress(done: int, found: int) -> None:
+        nonlocal told
+        if (now := time.monotonic()) - told >= searcher.bounds.progress_seconds:
+            told = now
+            anyio.from_thread.run(report, done, found)
+
+    def work(stop: threading.Event) -> r.SearchResult:
+        return searcher.search(params, Watch(progress, stop.is_set, patient=patient))
+
+    return await in_background(work)
 
 
 def _user_input(value: str | list[InputPart]) -> UserInput:
