@@ -1,4 +1,4 @@
-"""Configuration. Only this module reads the environment and the home's config.toml."""
+"""Configuration. Only this module reads settings from the environment and the home's config.toml."""
 
 from __future__ import annotations
 
@@ -8,17 +8,25 @@ import tomllib
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from mcp_server import homes
+from mcp_server.codex.bounds import BOUNDS, ReadingBounds
 from mcp_server.codex.sandbox import sandbox_of_mode
+from mcp_server.errors import InvalidArgument
 from mcp_server.storage import regular
+from mcp_server.storage.sqlite.bounds import STATE_BOUNDS, StateBounds
+from mcp_server.threads.search_bounds import SEARCH_BOUNDS, SearchBounds
 from mcp_server.threads.settings import DEFAULT_APPROVAL_POLICY, DEFAULT_PROVIDER, Defaults
 
 logger = logging.getLogger(__name__)
 
 STATE_FILE = "threadstore.sqlite"
 _CONFIG_BYTES = 4 << 20
+
+Toolset = Literal["find", "record", "keep", "admin"]
+"""`find`: search and read. `record`: start, resume, fork, write. `keep`: name, archive, delete. `admin`: the store."""
+TOOLSETS: tuple[Toolset, ...] = get_args(Toolset)
 
 CodexDb = Literal["follow", "read-only"]
 """`follow`: changes to a thread are also made in Codex's own database. `read-only`: that is never changed."""
@@ -40,6 +48,10 @@ class Config:
     codex_sqlite_home: Path | None = None
     """Where Codex keeps the databases of this home; None: in the home itself."""
     codex_db: CodexDb = "follow"
+    reading: ReadingBounds = BOUNDS
+    database: StateBounds = STATE_BOUNDS
+    toolsets: tuple[Toolset, ...] = TOOLSETS
+    searching: SearchBounds = SEARCH_BOUNDS
 
     @property
     def codex_databases(self) -> Path:
@@ -55,10 +67,14 @@ class Config:
         wait_seconds: float = 30.0,
         read_only: bool = False,
         codex_db: CodexDb | None = None,
+        toolsets: str | None = None,
     ) -> Config:
         """Choose the home and read its config.toml. Creates nothing.
 
         A read-only server has no state DB: SQLite can't read one without writing beside it.
+
+        Raises:
+            InvalidArgument: `toolsets` names one that does not exist.
         """
         chosen, named_by = find_home(home)
         sqlite_home = os.environ.get("THREADSTORE_SQLITE_HOME")
@@ -74,12 +90,18 @@ class Config:
             codex_sqlite_home=find_codex_databases(chosen, table),
             codex_db=codex_db or read_codex_db(),
             home_named_by=named_by,
+            toolsets=read_toolsets(toolsets),
         )
 
 
 def http_token() -> str | None:
     """The token that HTTP clients must send (THREADSTORE_TOKEN); None if unset."""
     return os.environ.get("THREADSTORE_TOKEN", "").strip() or None
+
+
+def calling_thread() -> str | None:
+    """The thread whose agent runs this command in a shell (CODEX_THREAD_ID, which Codex sets); None if none does."""
+    return os.environ.get("CODEX_THREAD_ID", "").strip() or None
 
 
 def find_home(given: Path | None = None) -> tuple[Path, str | None]:
@@ -95,6 +117,21 @@ def find_home(given: Path | None = None) -> tuple[Path, str | None]:
             return Path(os.path.abspath(Path(value).expanduser())), name  # noqa: PTH100 -- resolve() would follow links
     codex = homes.codex_home()
     return (codex if os.path.lexists(codex) else homes.data_home()), None
+
+
+def read_toolsets(text: str | None) -> tuple[Toolset, ...]:
+    """The toolsets in a list with commas; all if there is none.
+
+    Raises:
+        InvalidArgument: a name is unknown, or there is none in the list.
+    """
+    if text is None:
+        return TOOLSETS
+    names = [name.strip().lower() for name in text.split(",")]
+    if unknown := [name for name in names if name not in TOOLSETS]:
+        way_out = f"pass some of {','.join(TOOLSETS)}, or leave the option out for all"
+        raise InvalidArgument("--toolset", unknown[0], "there is no such toolset", way_out)
+    return tuple(one for one in TOOLSETS if one in names)
 
 
 def read_codex_db() -> CodexDb:

@@ -1,4 +1,4 @@
-"""Checks that a folder is a home, and tells a person what to know about it. Blocking."""
+"""Checks that a folder is a home, and writes the notes on it that a person should read."""
 
 from __future__ import annotations
 

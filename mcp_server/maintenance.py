@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +14,7 @@ from mcp_server import homes
 from mcp_server.codex_databases import CodexDatabases
 from mcp_server.config import Config
 from mcp_server.errors import StoreFailure
+from mcp_server.models.counting import counted
 from mcp_server.models.times import now_ms
 from mcp_server.storage.files.atomic import check_writable
 from mcp_server.storage.files.locks import CodexWriterLocks, holder_sentence
@@ -21,6 +22,7 @@ from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.process_liveness import worker_name
 from mcp_server.storage.sqlite.database import StateDb
 from mcp_server.sync import doctor
+from mcp_server.sync.lookup import HomeFiles, IndexedFiles
 from mcp_server.sync.reconciler import backfill
 from mcp_server.sync.upsert import SyncReport
 from mcp_server.threads.turn_index import Indexer
@@ -64,26 +66,27 @@ def _doctor(config: Config, repair: bool, yes: bool) -> int:
     console = Console()
     for note in homes.notes(config.home, config.home_named_by):
         console.print(note, markup=False, highlight=False, soft_wrap=True)
-    state, failure = _open_or_reason(lambda: _existing(config.state_path))
-    rollouts, locks = RolloutFiles(config.home), CodexWriterLocks(config.home)
+    state, failure = _open_or_reason(lambda: _existing(config))
+    rollouts, locks = RolloutFiles(config.home, config.reading), CodexWriterLocks(config.home)
     report = doctor.examine(rollouts, state, locks, deep=True)
     _show(console, config, report)
     if state is None:
         reason = failure or _why_no_index(config.state_path)
-        console.print(f"Only the files were looked at: {reason}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"Only the files were examined: {reason}", markup=False, highlight=False, soft_wrap=True)
         return 1
     codex = CodexDatabases(config, rollouts)
     lagging = doctor.repair(rollouts, state, locks, dry_run=True, codex=codex.rows).codex_rows if repair else 0
     if not repair or (report.in_step and not report.abandoned and not lagging):
         return 0 if report.in_step else 1
     console.print(
-        f"A repair would read {len(report.missing)} files and {len(report.stale)} rows again, remove "
-        f"{len(report.abandoned)} abandoned drafts, and update {lagging} rows of Codex's database."
+        f"A repair would read {counted(len(report.missing), 'file')} and {counted(len(report.stale), 'row')} again, "
+        f"remove {counted(len(report.abandoned), 'abandoned draft')}, and update {counted(lagging, 'row')} of Codex's "
+        "database."
     )
     if not yes and not _confirmed(console):
         return 1
     state.close()
-    writable = StateDb.open(state.path)
+    writable = StateDb.open(state.path, bounds=config.database)
     try:
         done = doctor.repair(rollouts, writable, locks, more_names=codex.names, codex=codex.rows)
     finally:
@@ -100,8 +103,8 @@ def _confirmed(console: Console) -> bool:
     return console.input("Go on? [y/N] ").strip().lower() in ("y", "yes")
 
 
-def _existing(path: Path | None) -> StateDb | None:
-    return None if path is None else StateDb.open_existing(path)
+def _existing(config: Config) -> StateDb | None:
+    return None if config.state_path is None else StateDb.open_existing(config.state_path, config.database)
 
 
 def _open_or_reason(opening: Callable[[], StateDb | None]) -> tuple[StateDb | None, str | None]:
@@ -128,10 +131,12 @@ def _show(console: Console, config: Config, report: doctor.DoctorReport) -> None
     table = Table(title=f"Home {config.home}")
     for column in ("", "active", "archived"):
         table.add_column(column)
-    table.add_row("rollout files", str(report.files.active), str(report.files.archived))
+    table.add_row("files", str(report.files.active), str(report.files.archived))
     if report.rows is not None:
-        table.add_row("rows", str(report.rows.active), str(report.rows.archived))
+        table.add_row("threads", str(report.rows.active), str(report.rows.archived))
     console.print(table)
+    if surplus := ", ".join(_files_without_a_thread(report)):
+        console.print(f"Files that are no thread of their own: {surplus}.", soft_wrap=True)
     problems = {
         "missing (file without row)": list(report.missing),
         "stale (row that differs from its file)": [f"{r.thread_id} {r.reason}: {r.path}" for r in report.stale],
@@ -152,6 +157,18 @@ def _show(console: Console, config: Config, report: doctor.DoctorReport) -> None
         console.print("Index and files agree.")
 
 
+def _files_without_a_thread(report: doctor.DoctorReport) -> Iterator[str]:
+    """Why there are more files than threads."""
+    if report.replaced:
+        yield f"{report.replaced} kept from before a revert"
+    if copies := sum(len(paths) - 1 for paths in report.duplicates.values()):
+        yield f"{copies} with the id of another"
+    if report.unusable:
+        yield f"{report.unusable} unreadable"
+    if report.missing:
+        yield f"{len(report.missing)} not indexed yet"
+
+
 def _show_done(console: Console, done: SyncReport) -> None:
     counts = {"added": done.added, "changed": done.changed, "moved": done.moved, "vanished": done.vanished}
     console.print("Done: " + ", ".join(f"{len(ids)} {name}" for name, ids in counts.items()))
@@ -162,15 +179,16 @@ def _reindex(config: Config) -> int:
     if config.state_path is None:
         console.print("There is nothing to rebuild without a state DB.")
         return 2
-    state = StateDb.open(config.state_path)
+    state = StateDb.open(config.state_path, bounds=config.database)
     try:
         state.reopen_backfill()
-        codex = CodexDatabases(config, RolloutFiles(config.home))
+        rollouts = RolloutFiles(config.home, config.reading)
+        codex = CodexDatabases(config, rollouts)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console) as progress:
-            bar = progress.add_task("reading rollouts", total=None)
+            bar = progress.add_task("reading files", total=None)
             result = backfill(
-                RolloutFiles(config.home),
+                rollouts,
                 state,
                 owner=worker_name(),
                 now_ms=now_ms,
@@ -180,10 +198,15 @@ def _reindex(config: Config) -> int:
                 closed_edges=codex.closed_edges,
             )
             bar = progress.add_task("reading histories", total=state.progress().unread)
-            indexer = Indexer(RolloutFiles(config.home), state)
+            indexer = Indexer(rollouts, IndexedFiles(HomeFiles(rollouts), state))
             while done := indexer.step():
                 progress.advance(bar, done)
-        console.print(f"{result.done} rollouts indexed, {len(result.damaged)} unusable, {result.bad_lines} bad lines.")
+            while state.merge_texts():
+                pass
+        console.print(
+            f"{counted(result.done, 'file')} indexed, {len(result.damaged):,} unusable, "
+            f"{counted(result.bad_lines, 'bad line')}."
+        )
         return 0 if result.status == "complete" else 1
     finally:
         state.close()

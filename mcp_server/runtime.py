@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,28 +19,22 @@ from msgspec.structs import replace
 
 from mcp_server import homes
 from mcp_server.background_indexer import keep_indexed
-from mcp_server.codex_databases import CodexDatabases
-from mcp_server.config import Config, package_version
+from mcp_server.config import Config
 from mcp_server.errors import InvalidArgument, StoreFailure
-from mcp_server.gc_tuning import gc_paused
+from mcp_server.files_home import FilesHome
 from mcp_server.handlers.app import App
 from mcp_server.handlers.connections import Connections
 from mcp_server.handlers.event_feed import EventFeed
 from mcp_server.handlers.notifications import ResourceNotifier
 from mcp_server.handlers.workers import in_background, in_worker, in_worker_within
 from mcp_server.models.results import StatusResult
-from mcp_server.models.times import now_ms
+from mcp_server.models.times import CLOCKS, Clocks
 from mcp_server.status import is_small, status_of
-from mcp_server.storage.files.locks import CodexWriterLocks
-from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.memory.index import MemoryState
-from mcp_server.storage.memory.rollouts import MemoryRollouts
-from mcp_server.storage.process_liveness import worker_name
 from mcp_server.sync import doctor
-from mcp_server.sync.reconciler import BackfillResult, backfill, index_newest_batch, sync
+from mcp_server.sync.reconciler import BackfillResult, index_newest_batch
 from mcp_server.sync.supervision import Backoff, FailureLog
 from mcp_server.sync.watcher import WatcherLease, watch_home
-from mcp_server.threads.service import Stores, ThreadService
 
 if TYPE_CHECKING:
     from mcp_server.storage.sqlite.database import StateDb
@@ -50,17 +44,6 @@ logger = logging.getLogger(__name__)
 _TIDY_SECONDS = 0.5
 _REOPEN_SECONDS = 10.0
 _CLOSE_SECONDS = 10.0
-# An index with at most this many rows is synced with the files before the first call is answered, a larger one after.
-_SYNC_FIRST_ROWS = 5_000
-
-
-@cache
-def _state_db() -> type[StateDb]:
-    """Import `StateDb` only when a handle is opened: the import takes a quarter of a second."""
-    with gc_paused():
-        from mcp_server.storage.sqlite.database import StateDb
-
-    return StateDb
 
 
 def _exists(path: Path) -> bool:
@@ -75,35 +58,17 @@ def _exists(path: Path) -> bool:
 class Runtime:
     """One server's stores and service. They live while at least one lifespan is open."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, clocks: Clocks = CLOCKS) -> None:
         self.config = config
-        self.state: StateDb | None = None
         self.feed = EventFeed()
-        self.rollouts = RolloutFiles(config.home)
-        self.locks = CodexWriterLocks(config.home)
-        self.codex = CodexDatabases(config, self.rollouts)
-        stores = Stores(
-            *(self.rollouts, self.locks, None, MemoryState(), MemoryRollouts, self.codex.names),
-            codex=self.codex.rows,
-            facts=self.codex.facts,
-            freshness=self.codex.fresh,
-        )
-        self.service = ThreadService(
-            stores,
-            defaults=config.defaults,
-            now_ms=now_ms,
-            unload_delay=config.unload_delay,
-            version=package_version(),
-            wake=self.feed.wake,
-        )
+        self.home = FilesHome(config, clocks, self.feed.wake_from_thread)
+        self.service, self.rollouts, self.locks = self.home.service, self.home.rollouts, self.home.locks
         self.connections = Connections()
         self.connections.on_ended = self.service.lifecycle.unsubscribe_connection
         self.notifier = ResourceNotifier(self.feed.subscribe, self.connections)
         self.app = App(self.service, self.feed, self.examine, self.connections.of, wait_seconds=config.wait_seconds)
         self.app.home_notes = self._home_notes
-        # Whether the index is handed out first and synced with the files afterwards.
-        self._sync_later = False
-        # Called when the threads are closed. Worker threads that can't be cancelled may still hold up the lifespan.
+        # Called once all threads are closed. OS threads that can't be cancelled may still hold up the lifespan's end.
         self.on_closed: Callable[[], None] = lambda: None
         self._open_lifespans = 0
 
@@ -135,8 +100,7 @@ class Runtime:
                     tasks.cancel_scope.cancel()
         finally:
             self._open_lifespans -= 1
-            if self.state is not None:
-                self.state.close()
+            self.home.close()
 
     async def _end_connection(self, key: str) -> None:
         self.connections.end(key)
@@ -166,23 +130,23 @@ class Runtime:
             await in_background(self._look_ahead)
         pauses, failures = Backoff(first=0.0), FailureLog()
         while True:
-            while self.service.catalog.state is None:
+            while not self.home.is_handed_out:
                 try:
-                    await self._attach(await in_worker(self._open_state))
+                    await self._attach(await in_worker(self.home.open_state))
                 except Exception as error:
-                    self.service.catalog.newest_only = None
+                    self.home.unindexed.newest_only = None
                     self.app.release_calls()
                     if isinstance(error, StoreFailure):
                         logger.error("the state DB can't be used yet, so the files answer: %s", error)
                     else:
                         failures.log("the state DB can't be used yet, so the files answer", error)
-                    damaged = self.state is not None and self.state.damaged
+                    damaged = self.home.state is not None and self.home.state.damaged
                     await anyio.sleep(max(pauses.next(), 0 if damaged else _REOPEN_SECONDS))
             self.app.release_calls()
-            assert self.state is not None
-            await self._serve_until_lost(self.state, path)
+            assert self.home.state is not None
+            await self._serve_until_lost(self.home.state, path)
             logger.error("the state DB %s is damaged or gone; the files answer until it is rebuilt", path)
-            self.service.catalog.detach()
+            self.home.detach()
             await anyio.sleep(pauses.next())  # do not rebuild in a tight loop if it is lost again and again
 
     async def _serve_until_lost(self, state: StateDb, path: Path) -> None:
@@ -191,10 +155,7 @@ class Runtime:
             watching = partial(in_background, partial(self._follow_files, state))
             following.start_soon(supervised, "the watch of the files", watching)
             if not self.config.read_only:
-                written_here = self.service.loaded.written_here
-                indexing = partial(
-                    in_background, partial(keep_indexed, self.rollouts, state, path, written_here=written_here)
-                )
+                indexing = partial(in_background, partial(keep_indexed, self.home.files, state, path))
                 following.start_soon(supervised, "the index of histories", indexing)
             while not await in_worker(state.is_lost):  # another process may move the file aside and tell nobody
                 await anyio.sleep(_TIDY_SECONDS)
@@ -214,33 +175,19 @@ class Runtime:
                 self.rollouts,
                 state,
                 self.config.home,
-                WatcherLease(state.path.with_name(f"{state.path.name}.watch")),
+                WatcherLease(self.home.watcher_lease_path),
                 stop,
                 written_here=self.service.loaded.written_here,
-                more_names=self.codex.names,
-                wake=self.feed.wake,
-                behind=self._sync_later,
+                more_names=self.home.codex.names,
+                wake=self.feed.wake_from_thread,
+                behind=self.home.sync_later,
             )
-        elif self._sync_later:
+        elif self.home.sync_later:
             try:
-                self._sync(state)
-                self.feed.wake()
+                self.home.sync(state)
+                self.feed.wake_from_thread()
             except StoreFailure as error:
                 logger.warning("the index could not be synced with the files: %s", error)
-
-    def _open_state(self) -> StateDb:
-        """Open the state handle. Only this method does."""
-        assert self.config.state_path is not None
-        path = self.config.state_path
-        before, ruined = self.state, None
-        if before is not None:
-            ruined = before.identity if before.damaged else None
-            before.close()
-        state = self.state = _state_db().open(path, ruined=ruined)
-        state.on_damage = self.service.catalog.detach
-        if state.moved_aside is not None:
-            logger.warning("the state DB was unusable and was moved to %s; a new one is built", state.moved_aside)
-        return state
 
     def _look_ahead(self, _stop: threading.Event) -> None:
         """Fill an index in memory with the newest threads before the first build, so that a first list need not wait.
@@ -249,57 +196,30 @@ class Runtime:
         """
         newest_only = MemoryState()
         with suppress(Exception):  # the build will meet and report the same error
-            if index_newest_batch(self.rollouts, newest_only, more_names=self.codex.names):
-                self.service.catalog.newest_only = newest_only
+            if index_newest_batch(self.rollouts, newest_only, more_names=self.home.codex.names):
+                self.home.unindexed.newest_only = newest_only
                 self._advance(0, newest_only.backfill().found)
 
     async def _attach(self, state: StateDb) -> None:
         """Bring the index in step with the files and hand it out."""
-        if not await in_worker(self._is_in_step, state):
-            self.service.catalog.building = state
+        if not await in_worker(self.home.is_in_step, state):
+            self.home.unindexed.building = state
             while (await in_background(partial(self._backfill, state))).status != "complete":
                 logger.warning("timed out waiting for state db backfill; the files answer until it is complete")
-                self.service.catalog.newest_only = None
+                self.home.unindexed.newest_only = None
                 self.app.release_calls()
         await in_worker(self._hand_out, state)
 
-    def _is_in_step(self, state: StateDb) -> bool:
-        """Whether the index was built before. A small one is synced with the files at once."""
-        self._sync_later = state.backfill().status == "complete"
-        if not self._sync_later:
-            return False
-        rows = doctor.row_counts(state)
-        if rows.active + rows.archived <= _SYNC_FIRST_ROWS:
-            self._sync(state)
-            self._sync_later = False
-        return True
-
     def _backfill(self, state: StateDb, stop: threading.Event) -> BackfillResult:
-        return backfill(
-            self.rollouts,
-            state,
-            owner=worker_name(),
-            now_ms=now_ms,
-            wait_s=self.config.wait_seconds,
-            progress=self._advance,
-            more_names=self.codex.names,
-            closed_edges=self.codex.closed_edges,
-            stop=stop,
-        )
+        return self.home.backfill(state, self._advance, stop)
 
     def _advance(self, done: int, found: int) -> None:
         anyio.from_thread.run_sync(self.app.advance, done, found)
 
     def _hand_out(self, state: StateDb) -> None:
-        self.service.catalog.attach(state)
-        for operation in [*self.service.cascade.finish(), *self.service.metadata.finish()]:
-            logger.warning("finished the %s of %s that a killed process had begun", operation.kind, operation.root_id)
+        self.home.hand_out(state)
         report = doctor.row_counts(state)
         logger.info("home %s holds %d active and %d archived threads", self.config.home, report.active, report.archived)
-
-    def _sync(self, state: StateDb) -> None:
-        written_here = self.service.loaded.written_here
-        sync(self.rollouts, state, written_here=written_here, more_names=self.codex.names, all_names=True)
 
     # ------------------------------------------------------------------------------------------ status
 
@@ -313,7 +233,7 @@ class Runtime:
         """
         if deep is None:
             deep = is_small(self.rollouts.walk())
-        state = self.state if self.service.catalog.state is not None else None
+        state = self.home.state if self.home.is_handed_out else None
         repaired: dict[str, int] | None = None
         if not repair:
             report = doctor.examine(self.rollouts, state, self.locks, deep=deep)
@@ -326,8 +246,8 @@ class Runtime:
                 dry_run=dry_run,
                 deep=deep,
                 written_here=self.service.loaded.written_here,
-                more_names=self.codex.names,
-                codex=self.codex.rows,
+                more_names=self.home.codex.names,
+                codex=self.home.codex.rows,
             )
             report, repaired = done.after or done.before, done.counts()
         histories = state.progress()._asdict() if state else {}
@@ -335,13 +255,19 @@ class Runtime:
         return replace(status, notes=self._home_notes())
 
 
-async def supervised(what: str, work: Callable[[], Awaitable[None]]) -> None:
+async def supervised(
+    what: str,
+    work: Callable[[], Awaitable[None]],
+    *,
+    pauses: Backoff | None = None,
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+) -> None:
     """Run work until it ends by itself; restart it after each failure. `what` names it in the log."""
-    pauses, failures = Backoff(), FailureLog()
+    pauses, failures = pauses or Backoff(), FailureLog()
     while True:
         try:
             await work()
             return
         except Exception as error:
             failures.log(f"{what} failed and is restarted", error)
-        await anyio.sleep(pauses.next())
+        await sleep(pauses.next())

@@ -40,7 +40,7 @@ async def serve_until_signalled(serve: Callable[[], Awaitable[object]], end: Cal
         try:
             await serve()
         finally:
-            # After a signal, keep the handler: a second signal must still end what lingers.
+            # After a signal, keep the handler: a second signal must still end a process that hangs.
             if not signalled:
                 for number, handler in before.items():
                     signal.signal(number, handler)
@@ -49,7 +49,7 @@ async def serve_until_signalled(serve: Callable[[], Awaitable[object]], end: Cal
 def exit_soon() -> None:
     """End the process with exit code 0 in half a second, if it has not ended by itself.
 
-    A process waits for its threads, and a worker thread that reads stdin or watches files can't be cancelled.
+    A process waits for its OS threads, and one that reads stdin or watches files can't be cancelled.
     """
     timer = threading.Timer(_LINGER_SECONDS, os._exit, (0,))
     timer.daemon = True

@@ -1,0 +1,1 @@
+"""`threadstore install`: registers this installation with the MCP clients of this machine."""
