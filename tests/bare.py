@@ -12,6 +12,7 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from tests.answers import whole
 from tests.servers import stdio_server
 
 Json = dict[str, Any]
@@ -61,7 +62,7 @@ class Bare:
 
     async def ask(self, number: int, tool: str, **arguments: Any) -> Json:
         await self.send(call(number, tool, **arguments))
-        return (await self.answer(number))["result"]["structuredContent"]
+        return whole(tool, (await self.answer(number))["result"]["structuredContent"])
 
     async def rest(self) -> list[Json]:
         """All that comes until the server ends, by itself and in order."""

@@ -1,11 +1,14 @@
 import os
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 # Whoever runs the tests may have settings of their own for the server, or go through a proxy.
-_FOR_THE_TESTS = ("THREADSTORE_SHARED", "THREADSTORE_SWEEP", "THREADSTORE_UPDATE_SNAPSHOTS")
+_FOR_THE_TESTS = tuple(
+    f"THREADSTORE_{name}" for name in ("REQUIRE_CLIENTS", "SCREENSHOTS", "SHARED", "SWEEP", "UPDATE_SNAPSHOTS")
+)
 for _name in [name for name in os.environ if name.startswith("THREADSTORE_") and name not in _FOR_THE_TESTS]:
     del os.environ[_name]
 _here = ("127.0.0.1", "localhost", os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "")
@@ -21,7 +24,21 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-_LOAD = ("benchmarks", "damage", "manifests", "many", "soak", "struck")
+ERAS = "auto", "legacy"
+_WITH_ERAS = ("damage", "golden", "mission")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test speaks the protocol of one era, which its name chooses, and that of the other in the nightly set."""
+    folder = metafunc.definition.path.relative_to(Path(__file__).parent).parts[0]
+    chosen_by_itself = any(mark.args[0] == "era" for mark in metafunc.definition.iter_markers("parametrize"))
+    if folder in _WITH_ERAS and "era" in metafunc.fixturenames and not chosen_by_itself:
+        chosen = crc32(metafunc.definition.nodeid.encode()) % 2
+        eras = [ERAS[chosen], pytest.param(ERAS[1 - chosen], marks=pytest.mark.nightly)]
+        metafunc.parametrize("era", eras, indirect=True)
+
+
+_LOAD = ("benchmarks", "cli", "damage", "manifests", "many", "soak", "struck")
 
 
 @pytest.hookimpl(tryfirst=True)  # the workers give tests their names by these marks

@@ -75,3 +75,5 @@ class _Counted:
             if not name.startswith("_"):
                 method = getattr(store, name)
                 setattr(self, name, method if name in _QUICK else faults.counted(name, method))
+        if contract is RolloutStore:
+            self.bounds = cast("RolloutStore", store).bounds

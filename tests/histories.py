@@ -15,8 +15,8 @@ from mcp_server.models.thread import StoredThread, Thread
 from mcp_server.models.turn import HEAD, Item, ItemHead, Turn
 from mcp_server.models.value import plain
 from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.lookup import Source
 from mcp_server.storage.memory.history import MemoryHistory
-from mcp_server.sync.lookup import Source
 from mcp_server.threads.history import history_text
 from mcp_server.threads.turn_index import open_history
 

@@ -13,13 +13,16 @@ from typing import Any
 
 from mcp import Client, StdioServerParameters
 
+from tests.answers import takes_format, whole
+
 _START_SECONDS = 30
 
 
 async def structure(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    """A tool's structured answer."""
-    result = await client.call_tool(tool, arguments)
-    return dict(result.structured_content or {})
+    """A tool's structured answer, detailed where the tool has such, with its defaults."""
+    form = {"response_format": "detailed"} if takes_format(tool) else {}
+    result = await client.call_tool(tool, form | arguments)
+    return whole(tool, dict(result.structured_content or {}))
 
 
 def stdio_server(

@@ -19,6 +19,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from mcp_server.config import Config
+from tests.answers import takes_format, whole
 from tests.servers import free_port, structure
 
 # A client kills a server that takes longer than 2 s; the rest is room for a busy machine.
@@ -66,7 +67,9 @@ class Raw:
                 return answer["result"]
 
     def call(self, tool: str, **arguments: Any) -> Any:
-        return self.request("tools/call", {"name": tool, "arguments": arguments})["structuredContent"]
+        form = {"response_format": "detailed"} if takes_format(tool) else {}
+        answer = self.request("tools/call", {"name": tool, "arguments": form | arguments})
+        return whole(tool, answer["structuredContent"])
 
     def end(self) -> tuple[int, str, str]:
         out, err = self.process.communicate(timeout=PROMPTLY)
@@ -256,7 +259,7 @@ def test_doctor_and_reindex_tell_and_mend(tmp_path: Path) -> None:
     (tmp_path / "threadstore.sqlite").unlink()
     rebuilt = run("reindex", "--home", home)
     assert rebuilt.returncode == 0
-    assert "1 rollouts indexed" in rebuilt.stderr
+    assert "1 file indexed" in rebuilt.stderr
     assert run("doctor", "--home", home).returncode == 0
 
 

@@ -78,6 +78,22 @@ def test_each_command_on_a_read_only_disk_says_so_and_names_what_works_there(
     assert said("serve", "--read-only", "--home", str(sealed))[0] == 0
 
 
+def test_doctor_says_which_files_are_no_thread_of_their_own(home: Path) -> None:
+    (own,) = home.rglob("*.jsonl")
+    assert run("reindex", "--home", str(home)).returncode == 0
+    assert "no thread of their own" not in said("doctor", "--home", str(home))[1]
+    shutil.copy(own, own.with_stem(f"{own.stem}_01a00000-0000-7000-8000-000000000001"))
+    (own.parent / "copied").mkdir()
+    shutil.copy(own, own.parent / "copied" / own.name)
+    own.with_stem(f"{own.stem[:-1]}0").write_text("")
+    told = " ".join(said("doctor", "--home", str(home))[1].replace("│", "").split())
+    assert "files 4 0 threads 1 0" in told
+    said_so = (
+        "Files that are no thread of their own: 1 kept from before a revert, 1 with the id of another, 1 unreadable."
+    )
+    assert said_so in told
+
+
 def test_a_demo_on_a_read_only_disk_is_refused(sealed: Path, home: Path) -> None:
     shutil.rmtree(home / "sessions")
     code, told = said("demo", "--home", str(sealed))

@@ -95,7 +95,7 @@ async def test_a_server_goes_on_where_a_reindex_was_killed_and_serves_while_anot
             again = await anyio.run_process(command("reindex", "--home", str(tmp_path)))
             told = again.stderr.decode()
             assert f"{THREADS + 1}/{THREADS + 1}" in told
-            assert f"{THREADS + 1} rollouts indexed, 0 unusable" in told
+            assert f"{THREADS + 1:,} files indexed, 0 unusable" in told
             await tools("turn_start", thread_id=mine, input="and on")
             assert (await tools("thread_list"))["total"] == THREADS + 1
             counts = (await tools("store_status"))["counts"]
@@ -123,10 +123,10 @@ def test_doctor_tells_every_difference_and_a_repair_mends_what_the_dry_run_showe
     dry = run("doctor", "--home", str(tmp_path), "--repair")
     assert dry.returncode == 1
     words = " ".join(dry.stdout.split())
-    assert "rollout files 5 2 rows 6 0" in " ".join(words.replace("│", "").split())
+    assert "files 5 2 threads 6 0" in " ".join(words.replace("│", "").split())
     for thread_id, kind in ((gone, "gone"), (moved, "moved"), (changed, "changed")):
         assert f"{thread_id} {kind}" in words
-    for told in (missing, f"{twice}:", "malformed: 1", "at byte", "would read 1 files and 3 rows again", "dry run"):
+    for told in (missing, f"{twice}:", "malformed: 1", "at byte", "would read 1 file and 3 rows again", "dry run"):
         assert told in words, told
     assert (tmp_path / "threadstore.sqlite").read_bytes() == index
 
@@ -147,7 +147,7 @@ def test_a_repair_updates_rows_of_codex_that_lag_behind_where_nothing_else_is_wr
     assert run("reindex", "--home", str(tmp_path)).returncode == 0
 
     dry = run("doctor", "--home", str(tmp_path), "--repair")
-    assert "update 1 rows of Codex's database" in " ".join(dry.stdout.split())
+    assert "update 1 row of Codex's database" in " ".join(dry.stdout.split())
     assert codex_database.rows_of(tmp_path)[thread_id]["rollout_path"] == str(path)
 
     assert run("doctor", "--home", str(tmp_path), "--repair", "--yes").returncode == 0

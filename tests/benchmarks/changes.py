@@ -182,11 +182,11 @@ def start(lab: Lab, number: int) -> Sides:
     return {"ours": ours, "bare": bare(lab), "codex": lambda: check(lab.codex.request("thread/start"))}
 
 
-@case("thread_set_name")
+@case("thread_update")
 def set_name(lab: Lab, number: int) -> Sides:
     thread_id, name = lab.ours_home.threads[0], f"name {number}"
     return {
-        "ours": lambda: check(lab.ours.call("thread_set_name", thread_id=thread_id, name=name)),
+        "ours": lambda: check(lab.ours.call("thread_update", thread_id=thread_id, name=name)),
         "bare": bare(lab),
         "codex": lambda: check(lab.codex.request("thread/name/set", threadId=thread_id, name=name)),
     }

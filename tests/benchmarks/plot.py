@@ -18,9 +18,9 @@ from tests.benchmarks.record import Record, Row, shown, times
 ROWS = {
     "first start to first list": "First start, until the first list",
     "second start to first list": "Later start, until the first list",
-    "thread_list of 50, default": "List of 50 threads",
-    "thread_list of 50, oldest first": "List, oldest first",
-    "thread_list of 50, one cwd of ten": "List of one project",
+    "thread_list, default": "A page of a list",
+    "thread_list, oldest first": "List, oldest first",
+    "thread_list, one cwd of ten": "List of one project",
     "thread_search, rare term": "Search for a rare word",
     "thread_search, common term": "Search for a common word",
     "thread_read, 20 turns of a long thread": "Read 20 turns of a long thread",

@@ -26,7 +26,7 @@ async def test_every_case_is_measured_and_reported_without_codex(tmp_path: Path)
     assert {one.case for one in taken} == {case.name for case in CASES}
     assert [(one.case, one.failures) for one in taken if one.failures] == []
     assert all(one.samples["ours"] for one in taken)
-    lists = [one for one in taken if one.case.startswith("thread_list of")]
+    lists = [one for one in taken if one.case.startswith("thread_list,")]
     assert {one.size for one in lists if "small" in one.samples} == {80}
     assert len(lists) == 2 * len({one.case for one in lists})
     Report(facts(""), taken).write(tmp_path / "out")

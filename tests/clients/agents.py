@@ -7,14 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.clients.apis.anthropic import Messages
 from tests.clients.apis.chat import ChatCompletions
 from tests.clients.apis.google import GenerateContent
-from tests.clients.apis.responses import Responses
+from tests.clients.apis.responses import TOOL_SEARCH, Responses
 from tests.clients.installed import client
 from tests.clients.scripted_model import Api, Got, Json, ScriptedModel, Step, served
 
@@ -48,28 +48,64 @@ class Place:
 
 
 @dataclass(frozen=True)
+class ToolCall:
+    """A call of a tool of ours. `words` are what a model searches for where the agent does not show it the tool at
+    first; without them it knows the name."""
+
+    tool: str
+    arguments: Json
+    words: str = ""
+    task: str = ""
+
+
+Conversation = Callable[[], Generator[ToolCall, Got]]
+"""A model's part: it calls tools and is sent the answers. It is played anew from what a request carries, so it has no
+effect of its own."""
+
+
+@dataclass(frozen=True)
 class Agent:
-    """One agent: its model's API, the steps that call a tool of ours, and how it is set up (its command line and
-    environment)."""
+    """One agent: its model's API, the steps that look up a tool that is not `found` yet and call it, and how it is set
+    up (its command line and environment)."""
 
     api: Callable[[], Api]
-    steps: Callable[[str, Json], list[Step]]
+    steps: Callable[[ToolCall, str], list[Step]]
     program: Callable[[], str]
     set_up: Callable[[Place], tuple[list[str], dict[str, str]]]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the model got for each call of a tool of ours, and what the agent printed."""
+class Exchange:
+    """A call, what the model was sent for it, and before that for the steps that looked the tool up."""
 
-    got: list[Got]
+    call: ToolCall
+    got: Got
+    look_ups: list[Got]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the model was sent, and what the agent printed."""
+
+    exchanges: list[Exchange]
     printed: str
 
+    @property
+    def got(self) -> list[Got]:
+        return [exchange.got for exchange in self.exchanges]
 
-def run(agent: Agent, calls: Sequence[tuple[str, Json]], home: Path, folder: Path) -> Seen:
+
+def one_after_another(calls: Sequence[ToolCall]) -> Conversation:
+    def conversation() -> Generator[ToolCall, Got]:
+        for call in calls:  # noqa: UP028 -- `yield from` would send the answers on to the list
+            yield call
+
+    return conversation
+
+
+def run(agent: Agent, conversation: Conversation, home: Path, folder: Path) -> Seen:
     program = agent.program()
-    steps = [agent.steps(tool, arguments) for tool, arguments in calls]
-    model = ScriptedModel(agent.api(), [step for some in steps for step in some])
+    model = ScriptedModel(agent.api(), lambda got: _played(agent, conversation, got)[1])
     server = [sys.executable, "-m", "mcp_server", "serve", "--home", str(home)]
     with served(model) as url:
         place = Place(folder, url, server)
@@ -77,8 +113,29 @@ def run(agent: Agent, calls: Sequence[tuple[str, Json]], home: Path, folder: Pat
             made.mkdir(parents=True)
         command, settings = agent.set_up(place)
         printed = _finished([program, *command], place.work, _environment(place) | settings)
-    ends = [sum(len(some) for some in steps[: number + 1]) - 1 for number in range(len(steps))]
-    return Seen([model.got[end] for end in ends if end < len(model.got)], printed)
+    return Seen(_played(agent, conversation, model.got)[0], printed)
+
+
+def _played(agent: Agent, conversation: Conversation, got: Sequence[Got]) -> tuple[list[Exchange], Step | None]:
+    """The exchanges so far, and the next step."""
+    answers, playing = iter(got), conversation()
+    exchanges: list[Exchange] = []
+    found: list[Got] = []
+    call = next(playing, None)
+    while call is not None:
+        sent: list[Got] = []
+        for step in agent.steps(call, " ".join(one.text for one in found)):
+            if (answer := next(answers, None)) is None:
+                return exchanges, step
+            sent.append(answer)
+        *look_ups, last = sent
+        found += look_ups
+        exchanges.append(Exchange(call, last, look_ups))
+        try:
+            call = playing.send(last)
+        except StopIteration:
+            call = None
+    return exchanges, None
 
 
 def _environment(place: Place) -> dict[str, str]:
@@ -107,18 +164,22 @@ def _finished(command: list[str], folder: Path, environment: dict[str, str]) -> 
         return f"no end after {_SECONDS} s: {process.communicate()[0]}"
 
 
-def _named(prefix: str) -> Callable[[str, Json], list[Step]]:
-    return lambda tool, arguments: [Step(f"{prefix}{tool}", arguments)]
+def _named(prefix: str) -> Callable[[ToolCall, str], list[Step]]:
+    return lambda call, found: [Step(f"{prefix}{call.tool}", call.arguments)]
 
 
 # ---------------------------------------------------------------------------------------------- Claude Code
 
 
-def _claude_steps(tool: str, arguments: Json) -> list[Step]:
-    """A server may still be starting, and a tool's schema is not shown until it is looked up."""
-    name = f"mcp__threadstore__{tool}"
-    look_up = Step("ToolSearch", {"query": f"select:{name}", "max_results": 1})
-    return [Step("WaitForMcpServers"), look_up, Step(name, arguments)]
+_SHOWN_AT_ONCE = ("thread_list", "thread_read", "thread_search")
+
+
+def _claude_steps(call: ToolCall, found: str) -> list[Step]:
+    """But for a few tools none is shown until it is looked up."""
+    name = f"mcp__threadstore__{call.tool}"
+    if call.tool in _SHOWN_AT_ONCE or name in found:
+        return [Step(name, call.arguments)]
+    return [Step("ToolSearch", {"query": call.words or f"select:{name}"}), Step(name, call.arguments)]
 
 
 def _claude(place: Place) -> tuple[list[str], dict[str, str]]:
@@ -126,11 +187,15 @@ def _claude(place: Place) -> tuple[list[str], dict[str, str]]:
     servers = {"threadstore": {"type": "stdio", "command": command, "args": arguments}}
     config = place.write("mcp.json", {"mcpServers": servers})
     options = ["-p", PROMPT, "--mcp-config", str(config), "--strict-mcp-config", "--output-format", "json"]
-    return [*options, "--allowedTools", "mcp__threadstore", "ToolSearch", "WaitForMcpServers"], {
+    return [*options, "--allowedTools", "mcp__threadstore", "ToolSearch"], {
         "ANTHROPIC_BASE_URL": place.url,
         "ANTHROPIC_API_KEY": "none",
         "DISABLE_AUTOUPDATER": "1",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "ENABLE_TOOL_SEARCH": "true",  # as by default at its maker's own address
+        "MCP_CONNECTION_NONBLOCKING": "0",
+        "MCP_TIMEOUT": "60000",
+        "MCP_CONNECT_TIMEOUT_MS": "60000",
     }
 
 
@@ -178,13 +243,17 @@ def _opencode(place: Place) -> tuple[list[str], dict[str, str]]:
 # ---------------------------------------------------------------------------------------------- Codex
 
 
-def _codex_steps(tool: str, arguments: Json) -> list[Step]:
-    return [Step(tool, arguments, namespace="mcp__threadstore")]
+def _codex_steps(call: ToolCall, found: str) -> list[Step]:
+    """Codex shows no tool of a server until it is looked up; one look-up brings several."""
+    step = Step(call.tool, call.arguments, namespace="mcp__threadstore")
+    if f'"{call.tool}"' in found:
+        return [step]
+    return [Step(TOOL_SEARCH, {"query": call.words or call.tool.replace("_", " ")}), step]
 
 
-def _codex_code_steps(tool: str, arguments: Json) -> list[Step]:
+def _codex_code_steps(call: ToolCall, found: str) -> list[Step]:
     """In code mode the model writes a program that calls tools, and sees what that prints."""
-    code = f"const r = await tools.mcp__threadstore__{tool}({json.dumps(arguments)}); text(r);"
+    code = f"const r = await tools.mcp__threadstore__{call.tool}({json.dumps(call.arguments)}); text(r);"
     return [Step("exec", code=code)]
 
 

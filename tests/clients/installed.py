@@ -11,9 +11,12 @@ import pytest
 def client(variable: str, name: str) -> str:
     """The program that a variable names, else the one of this name on PATH.
 
-    Where it is absent the test is skipped, or fails if THREADSTORE_REQUIRE_CLIENTS says that it should be there.
+    Where it is absent the test is skipped, or fails if THREADSTORE_REQUIRE_CLIENTS says that it should be there. If the
+    variable is `none`, it can't be had on this machine.
     """
     found = os.environ.get(variable) or shutil.which(name)
+    if found == "none":
+        pytest.skip(f"{name} can't be had here")
     return found or absent(f"{variable} names no {name}, and there is none on PATH")
 
 

@@ -11,7 +11,7 @@ import json
 import socket
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +44,10 @@ class Got:
     is_error: bool | None = None
 
 
+Script = Callable[[Sequence[Got]], Step | None]
+"""The next step of a model that was sent this for its steps so far; None at the end."""
+
+
 class Api(ABC):
     """The API of one provider of models, as far as an agent needs it."""
 
@@ -65,9 +69,9 @@ class Api(ABC):
 
 
 class ScriptedModel:
-    """Plays the steps, then says that it is done. `got` has what it was sent for each."""
+    """Plays a script, then says that it is done. `got` has what it was sent for each step."""
 
-    def __init__(self, api: Api, script: Sequence[Step]) -> None:
+    def __init__(self, api: Api, script: Script) -> None:
         self._api, self._script = api, script
         self.got: list[Got] = []
 
@@ -80,9 +84,13 @@ class ScriptedModel:
             return self._api.beside(path, body)
         if len(so_far) > len(self.got):
             self.got = so_far
-        if len(so_far) < len(self._script):
-            return self._api.call(path, body, len(so_far), self._script[len(so_far)])
-        return self._api.say(path, body, "done")
+        try:
+            step = self._script(so_far)
+        except LookupError as error:  # an answer lacks what the next call needs
+            return self._api.say(path, body, str(error))
+        if step is None:
+            return self._api.say(path, body, "done")
+        return self._api.call(path, body, len(so_far), step)
 
 
 @contextmanager

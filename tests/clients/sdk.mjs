@@ -1,4 +1,5 @@
-// A client on a TypeScript SDK: lists the tools, as every host does, makes the calls, and prints what came of each.
+// A client on a TypeScript SDK: lists the tools, as every host does, makes the calls, completes and gets a
+// prompt, and prints what came of each.
 // node sdk.mjs FOLDER PACKAGE ERA CALLS SERVER...   FOLDER has the SDK in node_modules; ERA is legacy or modern.
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -16,5 +17,10 @@ const answers = [];
 for (const [tool, input] of JSON.parse(calls)) {
   answers.push(await client.callTool({ name: tool, arguments: input }).catch((error) => ({ thrown: String(error) })));
 }
-console.log(JSON.stringify({ version: client.getNegotiatedProtocolVersion?.(), answers }));
+const { resources } = await client.listResources();
+const ref = { type: "ref/prompt", name: "hand_over" };
+const { completion } = await client.complete({ ref, argument: { name: "thread", value: "FROM" } });
+const prompt = await client.getPrompt({ name: "hand_over", arguments: { thread: "from the SDK" } });
+const version = client.getNegotiatedProtocolVersion?.();
+console.log(JSON.stringify({ version, answers, resources, completion, prompt }));
 await client.close();

@@ -35,7 +35,10 @@ def test_the_inspector_lists_every_tool(tmp_path: Path, era: list[str]) -> None:
 
 
 def test_the_inspector_calls_a_tool(tmp_path: Path, era: list[str]) -> None:
-    call = ("--method", "tools/call", "--tool-name", "thread_start", "--tool-arg", "name=from the inspector")
+    call = (
+        *("--method", "tools/call", "--tool-name", "thread_start"),
+        *("--tool-arg", "name=from the inspector", "response_format=detailed"),
+    )
     answer = inspect(tmp_path, *era, *call)
     assert answer["structuredContent"]["thread"]["name"] == "from the inspector"
     assert answer["structuredContent"]["thread"]["originator"].startswith("inspector")
@@ -44,10 +47,10 @@ def test_the_inspector_calls_a_tool(tmp_path: Path, era: list[str]) -> None:
 def test_the_inspector_shows_an_error_with_our_sentence_and_its_code(tmp_path: Path, era: list[str]) -> None:
     call = ("--method", "tools/call", "--tool-name", "thread_read", "--tool-arg", "thread_id=no such thread")
     answer = inspect(tmp_path, *era, *call, ends=_TOOL_ERROR)
-    assert answer["content"][0]["text"].startswith("no rollout found for thread id")
+    assert answer["content"][0]["text"].startswith("no thread found for")
     assert answer["_meta"]["threadstore/error"] == {"code": "thread_not_found"}
 
 
 def test_the_inspector_reads_a_resource(tmp_path: Path, era: list[str]) -> None:
     answer = inspect(tmp_path, *era, "--method", "resources/read", "--uri", "threads://recent")
-    assert json.loads(answer["contents"][0]["text"])["data"] == []
+    assert json.loads(answer["contents"][0]["text"])["total"] == 0

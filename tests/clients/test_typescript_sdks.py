@@ -32,8 +32,8 @@ pytestmark = pytest.mark.xdist_group("TypeScript SDKs")
 
 
 @pytest.fixture(params=SDKS, ids=lambda sdk: " ".join(sdk))
-def answers(request: pytest.FixtureRequest, tmp_path: Path) -> list[Any]:
-    """What the SDK makes of our answers to the calls."""
+def seen(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    """What the SDK makes of our answers."""
     name, era = request.param
     folder = os.environ.get("TYPESCRIPT_SDKS") or absent("TYPESCRIPT_SDKS names no folder with the TypeScript SDKs")
     server = [sys.executable, "-m", "mcp_server", "serve", "--home", str(tmp_path / "home")]
@@ -43,16 +43,25 @@ def answers(request: pytest.FixtureRequest, tmp_path: Path) -> list[Any]:
     seen = json.loads(done.stdout)
     if name != "@modelcontextprotocol/sdk":
         assert (seen["version"] >= "2026") is (era == "modern")
-    return seen["answers"]
+    return seen
 
 
-def test_successes_come_whole_and_errors_with_our_sentence_and_code(answers: list[Any]) -> None:
-    started, listed, unknown, misspelt = answers
+def test_successes_come_whole_and_errors_with_our_sentence_and_code(seen: dict[str, Any]) -> None:
+    started, listed, unknown, misspelt = seen["answers"]
     assert started["structuredContent"]["thread"]["name"] == "from the SDK"
     assert listed["structuredContent"]["total"] == 0
-    assert listed["content"][0]["text"].startswith("0 of 0 threads")
+    assert "total: 0" in listed["content"][0]["text"]
     assert unknown["isError"]
-    assert unknown["content"][0]["text"].startswith("no rollout found for thread id")
+    assert unknown["content"][0]["text"].startswith("no thread found for")
     assert unknown["_meta"]["threadstore/error"] == {"code": "thread_not_found"}
     assert "unknown 'dryRun'" in misspelt["content"][0]["text"]
     assert misspelt["_meta"]["threadstore/error"] == {"code": "invalid_argument"}
+
+
+def test_an_argument_of_a_prompt_completes_and_the_prompt_brings_the_thread(seen: dict[str, Any]) -> None:
+    thread = seen["answers"][0]["structuredContent"]["thread"]
+    assert seen["completion"] == {"values": ["from the SDK"], "total": 1, "hasMore": False}
+    (message,) = seen["prompt"]["messages"]
+    assert message["role"] == "user"
+    assert f"id {thread['id']}" in message["content"]["text"]
+    assert "threads://recent" in {resource["uri"] for resource in seen["resources"]}

@@ -12,7 +12,7 @@ import inspect
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count
@@ -21,8 +21,10 @@ from typing import Any, TypeVar, cast
 import pytest
 from sqlalchemy import Engine, event
 
+from mcp_server.codex.bounds import ReadingBounds
 from mcp_server.codex.files import RolloutRef
 from mcp_server.errors import StoreFailure
+from mcp_server.storage.contracts import RolloutStore
 
 T = TypeVar("T")
 
@@ -132,6 +134,8 @@ def _has_failed(result: object) -> bool:
 class _Repeating:
     def __init__(self, contract: type, store: Any, disk: FailingDisk) -> None:
         self._store, self._disk = store, disk
+        if contract is RolloutStore:
+            self.bounds: ReadingBounds = store.bounds
         for name, _ in inspect.getmembers(contract, inspect.isfunction):
             if not name.startswith("_") and not hasattr(_Repeating, name):
                 method = getattr(store, name)
@@ -169,5 +173,24 @@ class _Repeating:
 
         with ExitStack() as stack:
             put = self._disk.repeated(lambda: stack.enter_context(self._store.drafted(rollout, all_parts())))
+            ways = iter([put])
+            yield lambda: self._disk.repeated(lambda: next(ways, anew)())
+
+    @contextmanager
+    def drafted_many(
+        self, rollouts: Sequence[tuple[RolloutRef, Generator[bytes]]]
+    ) -> Generator[Callable[[], list[RolloutRef]]]:
+        """The same with several drafts."""
+        whole = [(rollout, list(parts)) for rollout, parts in rollouts]
+
+        def drafts() -> list[tuple[RolloutRef, Generator[bytes]]]:
+            return [(rollout, (part for part in parts)) for rollout, parts in whole]
+
+        def anew() -> list[RolloutRef]:
+            with self._store.drafted_many(drafts()) as put:
+                return put()
+
+        with ExitStack() as stack:
+            put = self._disk.repeated(lambda: stack.enter_context(self._store.drafted_many(drafts())))
             ways = iter([put])
             yield lambda: self._disk.repeated(lambda: next(ways, anew)())

@@ -9,7 +9,7 @@ import pytest
 from mcp_server.codex.files import RolloutRef
 from mcp_server.errors import DamagedRollout, RolloutNameTaken
 from mcp_server.storage.contracts import RolloutStore
-from tests.stores.rollout_text import META, PATH_A
+from tests.stores.rollout_text import META, PATH_A, PATH_B
 
 
 def parts(*data: bytes) -> Generator[bytes]:
@@ -51,3 +51,39 @@ def test_a_draft_takes_no_name_that_is_taken(store: RolloutStore) -> None:
         with pytest.raises(RolloutNameTaken):
             put()
     assert store.read(RolloutRef(PATH_A), [(0, len(META))]) == [META]
+
+
+# ---------------------------------------------------------------------------------------------- several together
+
+
+def both() -> list[tuple[RolloutRef, Generator[bytes]]]:
+    return [(RolloutRef(PATH_A), parts(META, LONG)), (RolloutRef(PATH_B), parts(LONG, b"", LONG))]
+
+
+def test_drafts_of_several_become_rollouts_together(store: RolloutStore) -> None:
+    with store.drafted_many(both()) as put:
+        assert list(store.walk()) == []
+        made = put()
+        assert sorted(store.walk(), key=lambda file: file.path) == made
+    assert [file.path for file in made] == [PATH_A, PATH_B]
+    assert store.read(made[1], [(0, made[1].size)]) == [LONG + LONG]
+
+
+def test_if_one_of_several_drafts_finds_its_name_taken_none_becomes_a_rollout(store: RolloutStore) -> None:
+    with store.drafted_many(both()) as put:
+        taken = store.create(RolloutRef(PATH_B), META)
+        with pytest.raises(RolloutNameTaken):
+            put()
+        assert list(store.walk()) == [taken]
+    assert store.read(taken, [(0, len(META))]) == [META]
+
+
+def test_if_the_parts_of_one_of_several_drafts_fail_nothing_is_left(store: RolloutStore) -> None:
+    def broken() -> Generator[bytes]:
+        yield LONG
+        raise DamagedRollout("source", "is gone")
+
+    drafts = [(RolloutRef(PATH_A), parts(META)), (RolloutRef(PATH_B), broken())]
+    with pytest.raises(DamagedRollout, match="source"), store.drafted_many(drafts):
+        pytest.fail("they are whole")
+    assert list(store.walk()) == []

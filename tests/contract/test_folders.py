@@ -30,13 +30,15 @@ def fill(state: StateStore, *rows: StoredThread) -> None:
     state.commit(Change(threads=rows))
 
 
-def test_files_without_a_row_and_rows_without_a_file_are_told(state: StateStore) -> None:
+def test_files_without_a_row_and_rows_without_a_file_are_differences(state: StateStore) -> None:
     fill(state, row("same"), row("gone"), row("elsewhere", NEXT))
     listed = {row("same").path: STAMP, row("new").path: STAMP}
     assert state.compare_folders({DAY: listed}) == Difference(frozenset([row("new").path]), {"gone": row("gone").path})
 
 
-def test_a_file_with_another_stamp_than_its_row_is_told_and_one_without_a_stamp_is_not(state: StateStore) -> None:
+def test_a_file_with_another_stamp_than_its_row_is_a_difference_and_one_without_a_stamp_is_none(
+    state: StateStore,
+) -> None:
     fill(state, row("a"), row("b"), row("c"))
     listed = {row("a").path: OTHER, row("b").path: None, row("c").path: STAMP}
     assert state.compare_folders({DAY: listed}) == Difference(frozenset([row("a").path]), {})
@@ -52,12 +54,12 @@ def test_an_empty_folder_loses_all_its_rows(state: StateStore) -> None:
     assert state.compare_folders({DAY: {}, NEXT: {row("b", NEXT).path: None}}) == Difference(rows={"a": row("a").path})
 
 
-def test_the_rollouts_that_were_written_to_last_are_told_with_their_stamps(state: StateStore) -> None:
+def test_the_rollouts_written_last_come_with_their_stamps(state: StateStore) -> None:
     fill(state, *(row(str(n), stamp=FileStamp(n, n)) for n in range(1, 6)))
     fill(state, replace(row("1"), stamp=FileStamp(1, 9)))
     assert state.written_last(3) == {row(str(n)).path: FileStamp(n, at) for n, at in ((1, 9), (5, 5), (4, 4))}
 
 
-def test_the_names_that_rows_have_are_told(state: StateStore) -> None:
+def test_names_come_from_the_rows_that_have_one(state: StateStore) -> None:
     fill(state, replace(row("a"), name="one"), row("b"))
     assert state.names() == {"a": "one"}

@@ -32,9 +32,7 @@ def test_an_operation_is_running_until_it_is_done(state: StateStore) -> None:
     assert state.running_operations() == [other]
 
 
-def test_those_that_moved_with_a_thread_have_its_newest_finished_operation_of_the_kind_too(
-    state: StateStore,
-) -> None:
+def test_the_newest_finished_operation_of_a_kind_is_known_for_each_thread(state: StateStore) -> None:
     rows = (
         operation("o1", "root", "a", "b", "c", state="done"),
         operation("o2", "root", "a", "b", state="done", started_at_ms=200),
@@ -45,11 +43,11 @@ def test_those_that_moved_with_a_thread_have_its_newest_finished_operation_of_th
     )
     for row in rows:
         state.commit(Change(operation=row))
-    assert state.moved_with("archive", "a") == state.moved_with("archive", "root") == {"root", "a"}
-    assert state.moved_with("archive", "b") == {"b"}
-    assert state.moved_with("archive", "c") == {"c"}
-    assert state.moved_with("unarchive", "a") == {"root", "a"}
-    assert state.moved_with("delete", "a") == set() == state.moved_with("archive", "missing")
+    everyone = ("root", "a", "b", "c", "missing")
+    assert state.last_operations("archive", everyone) == {"root": "o2", "a": "o2", "b": "o5", "c": "o0"}
+    assert state.last_operations("archive", ["a"]) == {"a": "o2"}
+    assert state.last_operations("unarchive", everyone) == {"root": "o4", "a": "o4"}
+    assert state.last_operations("delete", everyone) == {}
 
 
 CLAIM = Receipt("client", "connection", "r", "thread_archive", "f1", "1:worker", at_ms=100)

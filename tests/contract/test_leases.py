@@ -96,6 +96,14 @@ def test_foreign_lists_the_locks_of_others_alone(owner: Owner) -> None:
     one.release([A])
 
 
+def test_foreign_tells_of_the_threads_that_are_asked_for_alone(owner: Owner) -> None:
+    one, two = owner(), owner()
+    one.acquire([A, B])
+    assert set(two.foreign([A, C])) == {A}
+    assert two.foreign([C]) == two.foreign([]) == one.foreign([A]) == {}
+    one.release([A, B])
+
+
 def test_many_locks_are_taken_all_or_none(owner: Owner) -> None:
     one, two = owner(), owner()
     two.acquire([B])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from mcp_server.models.records import Change, SpawnEdge
-from mcp_server.models.thread import FileStamp, SortDirection, SourceKind, StoredThread, ThreadSortKey
+from mcp_server.models.thread import FileStamp, LastTurn, SortDirection, SourceKind, StoredThread, ThreadSortKey
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.query import Anchor, Count, ThreadQuery
@@ -64,7 +64,7 @@ def test_sources_and_providers_restrict_and_an_empty_collection_means_nothing(st
         assert listed(state, **{name: []}) == []
 
 
-def test_a_cwd_is_exact_but_for_a_slash_at_its_end(state: StateStore) -> None:
+def test_a_cwd_stands_for_itself_and_for_all_below_it(state: StateStore) -> None:
     fill(
         state,
         thread("a", cwd="/home/x"),
@@ -73,11 +73,91 @@ def test_a_cwd_is_exact_but_for_a_slash_at_its_end(state: StateStore) -> None:
         thread("d", cwd="/"),
         thread("e", cwd=""),
     )
-    assert listed(state, cwds=["/home/x"]) == ["a", "b"]
-    assert listed(state, cwds=["/home/x/", "/home/x/y/"]) == ["a", "b", "c"]
-    assert listed(state, cwds=["/"]) == ["d"]
+    assert listed(state, cwds=["/home/x"]) == listed(state, cwds=["/home/x/"]) == ["a", "b", "c"]
+    assert listed(state, cwds=["/home/x/y/", "/nowhere"]) == ["c"]
+    assert listed(state, cwds=["/home"]) == ["a", "b", "c"]
+    assert listed(state, cwds=["/"]) == ["a", "b", "c", "d"]
     assert listed(state, cwds=[""]) == ["e"]
-    assert listed(state, cwds=["/home"]) == []
+    for other in ("/home/", "/hom", "/home/xy", "/home/x/y/z"):
+        assert listed(state, cwds=[other]) == (["a", "b", "c"] if other == "/home/" else [])
+
+
+def test_a_folder_of_windows_holds_what_lies_below_it_in_any_notation(state: StateStore) -> None:
+    fill(state, thread("a", cwd="C:\\Users\\Me\\app"), thread("b", cwd="/mnt/c/users/me"), thread("c", cwd="C:\\"))
+    assert listed(state, cwds=["c:/Users/Me"]) == ["a", "b"]
+    assert listed(state, cwds=["C:\\"]) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("since_ms", [None, 0])
+def test_the_rows_below_a_folder_are_merged_in_order_however_many_folders_there_are(
+    state: StateStore, since_ms: int | None
+) -> None:
+    rows = [thread(f"{n:03}", cwd=f"/{n % 2}/w{n}", created_at_ms=n) for n in range(420)]
+    state.commit(Change(threads=tuple(rows)))
+    page = state.list(ThreadQuery(cwds=["/0"], since_ms=since_ms, limit=3, after=Anchor(300)))
+    assert [row.created_at_ms for row in page.rows] == [298, 296, 294]
+    assert (page.total, page.more) == (Count(210), True)
+
+
+def test_cwds_are_told_as_they_are_spelled_with_the_number_of_their_rows(state: StateStore) -> None:
+    assert state.cwds() == {}
+    fill(state, thread("a", cwd="/x"), thread("b", cwd="/x/"), thread("c", cwd="/x", archived=True))
+    assert state.cwds() == {"/x": 2, "/x/": 1}
+    state.commit(Change(forgotten=("b",)))
+    assert state.cwds() == {"/x": 2}
+
+
+def test_named_tells_those_with_a_name_from_those_without(state: StateStore) -> None:
+    fill(state, thread("a", name="n"), thread("b"), thread("c", name="m", archived=True))
+    assert listed(state, named=True) == ["a"]
+    assert listed(state, named=False) == ["b"]
+    assert listed(state, named=None) == ["a", "b"]
+    assert listed(state, named=True, search_term="m", archived=True) == ["c"]
+
+
+def test_a_last_turn_without_an_end_runs_where_the_thread_is_held_and_crashed_elsewhere(state: StateStore) -> None:
+    fill(
+        state,
+        thread("a", last_turn=LastTurn("failed", "no quota", "I began")),
+        thread("b", last_turn=LastTurn("inProgress")),
+        thread("c", last_turn=LastTurn("inProgress")),
+        thread("d", last_turn=LastTurn("completed"), turn_count=3),
+        thread("e"),
+    )
+    assert listed(state, last_turns=["failed"]) == ["a"]
+    assert listed(state, last_turns=["running"], held={"b", "d", "e"}) == ["b"]
+    assert listed(state, last_turns=["crashed"], held={"b"}) == ["c"]
+    assert listed(state, last_turns=["crashed"]) == ["b", "c"]
+    assert listed(state, last_turns=["running"]) == []
+    assert listed(state, last_turns=["interrupted"]) == []
+    assert listed(state, last_turns=["completed", "running"], held=["c"]) == ["c", "d"]
+    assert listed(state, last_turns=[]) == []
+    assert state.get_many("ad") == {
+        key: thread(key, **told)
+        for key, told in (
+            ("a", {"last_turn": LastTurn("failed", "no quota", "I began")}),
+            ("d", {"last_turn": LastTurn("completed"), "turn_count": 3}),
+        )
+    }
+
+
+@pytest.mark.parametrize("restriction", [{"last_turns": ["failed"]}, {"named": True}, {"named": False}])
+def test_a_state_that_many_rows_have_is_paged_in_order(state: StateStore, restriction: dict[str, Any]) -> None:
+    named = restriction.get("named", True)
+    rows = [
+        thread(
+            f"{n:04}",
+            created_at_ms=n,
+            last_turn=LastTurn("failed" if n % 2 else "completed"),
+            name="n" if (n % 2 == 1) == named else None,
+        )
+        for n in range(8_200)
+    ]
+    state.commit(Change(threads=tuple(rows)))
+    page = state.list(ThreadQuery(**restriction, limit=3, after=Anchor(1_000)))
+    assert [row.created_at_ms for row in page.rows] == [999, 997, 995]
+    assert page.more
+    assert page.total in (Count(4_100), Count(500, minimum=True))
 
 
 def test_a_null_character_ends_no_value_of_a_filter(state: StateStore) -> None:
@@ -211,7 +291,8 @@ ROWS = st.builds(
     name=st.sampled_from([None, "needle", "nee"]),
     source=st.sampled_from(["cli", "vscode", {"subagent": "review"}]),
     model_provider=st.sampled_from(["", "openai"]),
-    cwd=st.sampled_from(["/x", "/x/", "/y"]),
+    cwd=st.sampled_from(["/x", "/x/", "/y", "/x/y", "/", ""]),
+    last_turn=st.sampled_from([None, LastTurn("completed"), LastTurn("failed", "e", "a"), LastTurn("inProgress")]),
     created_at_ms=st.integers(0, 5),
 )
 QUERIES = st.builds(
@@ -220,7 +301,10 @@ QUERIES = st.builds(
     with_preview=st.sampled_from([None, False, True]),
     source_kinds=st.sampled_from([None, KINDS, ()]),
     model_providers=st.sampled_from([None, ["openai"]]),
-    cwds=st.sampled_from([None, ["/x"], ["/z"]]),
+    cwds=st.sampled_from([None, None, ["/x"], ["/z"], ["/"], ["", "/x/y"]]),
+    named=st.sampled_from([None, None, True, False]),
+    last_turns=st.sampled_from([None, None, ["failed"], ["running"], ["crashed", "completed"], []]),
+    held=st.sampled_from([(), ("a", "b")]),
     search_term=st.sampled_from([None, "", "ne", "needle", 'a "q', "größ", "\0\0\0", "nothing"]),
     parent_id=st.sampled_from([None, "a"]),
     ancestor_id=st.sampled_from([None, "a"]),

@@ -35,7 +35,7 @@ def test_rows_turns_and_texts_are_there_when_a_home_is_reopened(home: Home) -> N
     home.state.commit(Change(threads=(thread("a", name="n"), thread("b")), edges=(SpawnEdge("a", "b"),)))
     home.state.update([update_of("a", THREE, TextChunk(50, 60, 70, "some words"))])
     home.reopen()
-    assert home.state.get_many(["a", "b"]) == {"a": thread("a", name="n"), "b": thread("b")}
+    assert home.state.get_many(["a", "b"]) == {"a": thread("a", name="n", turn_count=3), "b": thread("b")}
     assert home.state.edges_above("b") == [SpawnEdge("a", "b")]
     assert home.state.checkpoints(["a", "b"]) == {"a": checkpoint("a")}
     assert home.state.spans("a", 0, 9) == list(THREE)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mcp_server.codex.bounds import BOUNDS
 from mcp_server.codex.files import RolloutRef
 from mcp_server.codex.lines import RawLine
 from mcp_server.codex.paths import archived_path
@@ -23,7 +24,6 @@ from mcp_server.errors import (
 )
 from mcp_server.models.thread import FileStamp
 from mcp_server.storage.contracts import RolloutStore
-from mcp_server.storage.rollout_text import LineLimits
 from tests.contract.homes import Home
 from tests.rollouts import move_one
 from tests.stores.rollout_text import ARCHIVED_A, FOLDER, META, PATH_A, PATH_B, A, B, C, all_lines, content
@@ -69,7 +69,7 @@ def test_files_leaves_out_what_is_not_called_a_rollout(store: RolloutStore) -> N
     assert list(store.walk()) == []
 
 
-def test_stat_tells_the_file_at_a_path_or_none(store: RolloutStore) -> None:
+def test_stat_of_a_path_is_its_rollout_or_none(store: RolloutStore) -> None:
     assert store.stat(PATH_A) is None
     stamp = store.create(RolloutRef(PATH_A), META).stamp
     file = store.stat(PATH_A)
@@ -94,7 +94,7 @@ def test_lines_can_begin_and_end_inside(store: RolloutStore) -> None:
 
 
 def test_lines_longer_than_a_batch_stay_whole(store: RolloutStore) -> None:
-    long = b"x" * (2 * LineLimits().batch + 7)
+    long = b"x" * (2 * BOUNDS.batch_bytes + 7)
     store.create(RolloutRef(PATH_A), b"first\n" + long + b"\nlast\n")
     assert content(store, PATH_A) == [b"first", long, b"last"]
 
@@ -153,7 +153,7 @@ def test_append_by_a_writer_that_another_has_overtaken_is_refused_and_writes_not
     store.create(RolloutRef(PATH_A), b"one\n")
     store.append(RolloutRef(PATH_A, FileStamp(4, 0)), b"of the other\n")
     for late in (b"late\n", b""):
-        with pytest.raises(RolloutChanged, match="has 17 bytes where 4 were expected"):
+        with pytest.raises(RolloutChanged, match="has 17 bytes, not 4"):
             store.append(RolloutRef(PATH_A, FileStamp(4, 0)), late)
     assert content(store, PATH_A) == [b"one", b"of the other"]
 
@@ -185,7 +185,7 @@ def test_append_after_any_tail_gives_back_each_whole_line(
     assert all(line.whole for line in got)
 
 
-def test_pieces_of_many_files_are_read_and_what_can_not_be_is_told(store: RolloutStore) -> None:
+def test_pieces_of_many_files_are_read_and_errors_stand_in_the_place_of_the_others(store: RolloutStore) -> None:
     store.create(RolloutRef(PATH_A), b"one\ntwo\n")
     one, gone, two = store.read_many(
         [(RolloutRef(PATH_A), 0, 4), (RolloutRef(PATH_B), 0, 4), (RolloutRef(PATH_A), 4, 100)]

@@ -98,14 +98,14 @@ def test_many_threads_are_got_at_once_and_missing_ones_left_out(state: StateStor
     assert state.get_many([]) == {}
 
 
-def test_stamps_tell_path_and_stamp_of_every_row(state: StateStore) -> None:
+def test_known_rollouts_have_path_and_stamp_of_every_row(state: StateStore) -> None:
     row = thread("a", stamp=FileStamp(2**40, 2**62), archived=True, preview="")
     assert state.known_rollouts() == {}
     state.commit(Change(threads=(row,)))
     assert state.known_rollouts() == {"a": RolloutRef(row.path, FileStamp(2**40, 2**62))}
 
 
-def test_the_largest_rollouts_are_told_by_their_rows(state: StateStore) -> None:
+def test_the_largest_rollouts_are_those_of_the_largest_rows(state: StateStore) -> None:
     sizes = {"a": 20, "b": 40, "c": 30, "d": 30}
     state.commit(Change(threads=tuple(thread(name, stamp=FileStamp(n, 1)) for name, n in sizes.items())))
     assert list((state.largest(2)).items()) == [("b", 40), ("d", 30)]
@@ -307,7 +307,9 @@ def test_events_get_seq_and_time_and_are_read_in_order(state: StateStore) -> Non
     assert first[0].seq < first[1].seq < second[0].seq == state.last_seq()
     assert state.events_after(0, limit=10) == everything
     assert state.events_after(first[0].seq, limit=1) == [first[1]]
-    assert state.events_after(0, limit=10, thread_id="a") == [first[0], second[0]]
+    assert state.events_after(0, limit=10, thread_ids=["a"]) == [first[0], second[0]]
+    assert state.events_after(0, limit=10, thread_ids=["a", "b"]) == everything
+    assert state.events_after(0, limit=10, thread_ids=[]) == []
     assert state.events_after(0, limit=10, types=["turn/started"]) == [first[1]]
     assert state.events_after(0, limit=10, types=[]) == []
     assert state.events_after(2**70, limit=10) == []

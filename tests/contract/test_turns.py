@@ -18,7 +18,7 @@ from mcp_server.models.history import (
     TurnSpan,
 )
 from mcp_server.models.records import Change, Moved
-from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.models.thread import FileStamp, LastTurn, StoredThread
 from mcp_server.storage.contracts import StateStore
 from mcp_server.storage.query import TextQuery, ThreadQuery
 
@@ -77,7 +77,7 @@ def test_an_update_goes_on_only_from_the_checkpoint_that_is_there(state: StateSt
     assert state.spans("a", 0, 9) == [*THREE, span(3)]
 
 
-def test_the_spans_below_keep_stay_and_the_others_are_replaced(state: StateStore) -> None:
+def test_an_update_keeps_the_spans_below_its_first_turn_and_replaces_the_others(state: StateStore) -> None:
     state.commit(Change(threads=(thread("a"),)))
     state.update([update_of("a", THREE)])
     longer = span(1, items=9, end=777)
@@ -97,7 +97,7 @@ def test_an_update_from_nothing_begins_anew_whatever_was_there(state: StateStore
     assert [(place.span, place.start, place.end) for place in places] == [(span(0), 80, 90)]
 
 
-def test_of_a_batch_those_are_taken_in_whose_marks_are_right(state: StateStore) -> None:
+def test_a_batch_takes_in_the_updates_whose_checkpoints_match(state: StateStore) -> None:
     state.commit(Change(threads=(thread("a"), thread("b"), thread("c"))))
     state.update([update_of("b", THREE)])
     batch = [update_of("a", (span(0),)), update_of("b", (span(0),), after=5), update_of("c", THREE)]
@@ -124,7 +124,7 @@ def test_spans_are_found_by_number_by_item_and_by_id(state: StateStore) -> None:
     assert state.span_of("a", "T1") is state.span_of("missing", "t1") is None
 
 
-def test_a_text_comes_with_the_turn_that_it_is_told_in_while_that_is_there(state: StateStore) -> None:
+def test_a_text_comes_with_its_turn_while_the_turn_is_there(state: StateStore) -> None:
     state.commit(Change(threads=(thread("a"), thread("b"))))
     state.update([update_of("b", THREE)])
     state.update(
@@ -154,6 +154,41 @@ def test_the_facts_of_a_turn_come_back_as_they_were_stored(state: StateStore) ->
     assert state.spans("a", 0, 1) == [far]
 
 
+# ---------------------------------------------------------------------------------------------- what rows tell of it
+
+DONE = LastTurn("completed", answer="All is done")
+
+
+def told_by(state: StateStore, key: str) -> tuple[LastTurn | None, int | None]:
+    row = state.get_many([key])[key]
+    return row.last_turn, row.turn_count
+
+
+def test_a_row_tells_of_its_turns_what_is_indexed_of_its_file(state: StateStore) -> None:
+    begun = LastTurn("inProgress")
+    state.commit(Change(threads=(thread("a", last_turn=begun), thread("b"), thread("c"))))
+    later = FileStamp(999, 2_000_000_000)
+    marks = [checkpoint(key, turns=3, last_turn=DONE) for key in "ab"]
+    ahead = structs.replace(marks[1], version=later)
+    state.update([update_of("a", checkpoint=marks[0]), update_of("b", checkpoint=ahead)])
+    assert [told_by(state, key) for key in "abc"] == [(DONE, 3), (None, None), (None, None)]
+    state.commit(Change(threads=(thread("a", name="n"), thread("b", stamp=later))))
+    assert [told_by(state, key) for key in "ab"] == [(DONE, 3), (DONE, 3)]
+    assert state.checkpoints(["b"]) == {"b": ahead}
+
+
+def test_a_file_that_has_changed_is_told_by_its_own_look_until_it_is_indexed(state: StateStore) -> None:
+    state.commit(Change(threads=(thread("a"),)))
+    state.update([update_of("a", checkpoint=checkpoint("a", turns=3, last_turn=DONE))])
+    grown, failed = FileStamp(1_001, 3_000_000_000), LastTurn("failed", "no quota")
+    state.commit(Change(observed=(thread("a", stamp=grown, last_turn=failed),)))
+    assert told_by(state, "a") == (failed, None)
+    state.update([update_of("a", checkpoint=checkpoint("a", version=grown, turns=4, last_turn=failed), after=1_000)])
+    assert told_by(state, "a") == (failed, 4)
+    state.commit(Change(moved=(Moved("a", "archived_sessions/a", True, FileStamp(1_001, 9)),)))
+    assert told_by(state, "a") == (failed, 4)
+
+
 # ---------------------------------------------------------------------------------------------- what is left to read
 
 
@@ -161,7 +196,7 @@ def left(state: StateStore) -> tuple[list[str], int, int]:
     return state.unread(99), state.progress().unread, state.progress().indexed
 
 
-def test_a_row_is_unread_until_its_file_is_indexed_as_the_row_tells_of_it(state: StateStore) -> None:
+def test_a_row_is_unread_until_its_file_is_indexed_in_the_rows_version(state: StateStore) -> None:
     assert left(state) == ([], 0, 0)
     rows = (thread("old", updated_at_ms=1), thread("new", updated_at_ms=9), thread("tie", updated_at_ms=9))
     state.commit(Change(threads=rows[:2], observed=rows[2:]))
@@ -175,7 +210,7 @@ def test_a_row_is_unread_until_its_file_is_indexed_as_the_row_tells_of_it(state:
     assert left(state) == (["old"], 1, 2)
 
 
-def test_the_index_of_a_moved_file_holds_if_it_was_the_whole(state: StateStore) -> None:
+def test_the_index_of_a_moved_file_stays_valid_if_it_covered_the_whole_file(state: StateStore) -> None:
     names = ("whole", "grown", "behind", "unread")
     state.commit(Change(threads=tuple(thread(name) for name in names)))
     state.update(

@@ -208,7 +208,8 @@ def run_case(data: bytes) -> None:
         undecodable = [line for line in data.split(b"\n") if line.strip() and line not in whole_lines(data)]
         bad = [line for line in history.bad_lines if not line.reason.startswith("the history borrowed from")]
         assert len(bad) == len(undecodable), "a bad line is not reported, or a good one is"
-        check_types(thread_view(thread, rollouts, turns=history.turns))
+        for told in (thread_view(thread, rollouts), *history.turns):
+            check_types(told)
     before = whole_lines(data)
     new = encode_line(recording.agent_message("turn-x", "appended", NOW)[0])
     rollouts.append(RolloutRef(PATH, FileStamp(len(data), 0)), new)

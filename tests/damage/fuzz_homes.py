@@ -126,7 +126,7 @@ async def check(home: Path, made: list[Path], index_again: bool) -> None:
     async with Client(build_server(replace(Config.load(home), watch=False))) as client:
         tools = Tools(client)
         if index_again:
-            await sure(tools, "store_status", repair=True, dry_run=False)
+            await sure(tools, "store_repair")
         threads: dict[str, str] = {}
         for archived in (False, True):
             for key in ("created_at", "updated_at", "recency_at"):

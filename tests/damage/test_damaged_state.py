@@ -12,9 +12,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mcp_server.storage.sqlite import schema
-from tests.mission.conftest import Connect, Refused, Tools
-from tests.mission.conftest import connect as connect
+from mcp_server.storage.sqlite.bounds import StateBounds
+from tests.mission.conftest import Connect, Era, Refused, Tools, connect_to
 from tests.mission.conftest import era as era
 from tests.mission.conftest import home as home
 
@@ -65,10 +64,10 @@ async def rebuilt(tools: Tools, home: Path) -> None:
     await until(done)
 
 
-@pytest.fixture(autouse=True)
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database of any size is taken for a large one, which is not read through at the start."""
-    monkeypatch.setattr(schema, "CHECKED_BYTES", 0)
+@pytest.fixture
+def connect(home: Path, era: Era) -> Connect:
+    """A server that takes a database of any size for a large one, which is not read through at the start."""
+    return partial(connect_to(home, era), database=StateBounds(checked_bytes=0))
 
 
 async def planted(connect: Connect) -> set[str]:
@@ -121,13 +120,13 @@ async def test_a_column_that_holds_no_json_or_no_text_is_damage_too(home: Path, 
 async def test_facts_of_a_turn_that_can_not_be_read_are_damage_too(home: Path, connect: Connect) -> None:
     async with connect() as tools:
         thread_id = await tools.written("one")
-        turns = (await tools("thread_read", thread_id=thread_id, include_turns=True))["thread"]["turns"]
+        turns = (await tools("thread_read", thread_id=thread_id, include_turns=True))["turns"]
     with opened(home) as connection:
         connection.execute("UPDATE turns SET facts = x'00'")
     async with connect() as tools:
-        assert (await tools("thread_read", thread_id=thread_id, include_turns=True))["thread"]["turns"] == turns
+        assert (await tools("thread_read", thread_id=thread_id, include_turns=True))["turns"] == turns
         await rebuilt(tools, home)
-        assert (await tools("thread_read", thread_id=thread_id, include_turns=True))["thread"]["turns"] == turns
+        assert (await tools("thread_read", thread_id=thread_id, include_turns=True))["turns"] == turns
 
 
 async def test_a_state_db_that_is_deleted_under_a_server_is_rebuilt(home: Path, connect: Connect) -> None:

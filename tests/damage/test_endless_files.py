@@ -8,6 +8,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp import Client
 
-from mcp_server.codex import files
-from mcp_server.codex import lines as rollout
+from mcp_server.codex.bounds import ReadingBounds
 from mcp_server.codex.lines import MalformedLine, RawLine, decode_line, decode_raw
 from mcp_server.codex.name_index import name_line
 from mcp_server.storage import regular
-from mcp_server.storage import rollout_text as rawlines
 from mcp_server.storage.files import session_index as name_index
-from mcp_server.storage.rollout_text import LineLimits, RolloutText
-from mcp_server.threads import history, turn_index
+from mcp_server.storage.rollout_text import RolloutText
 from tests.mission.conftest import Connect, Era, Refused
 from tests.mission.conftest import connect as connect
 from tests.mission.conftest import home as home
@@ -73,11 +71,7 @@ def plant(home: Path, *lines: Any, thread_id: str = THREAD) -> None:
 # ---------------------------------------------------------------------------------------------- lines
 
 
-@pytest.fixture
-def short_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines may have 10,000 bytes."""
-    monkeypatch.setattr(rollout, "MAX_LINE_BYTES", 10_000)
-    monkeypatch.setattr(rawlines, "LINE_LIMITS", LineLimits(batch=1_000, line=10_000))
+SHORT_LINES = ReadingBounds(batch_bytes=1_000, line_bytes=10_000)
 
 
 def naive(data: bytes, most: int) -> list[tuple[int, int, bool]]:
@@ -95,7 +89,7 @@ def naive(data: bytes, most: int) -> list[tuple[int, int, bool]]:
 @given(st.lists(st.tuples(st.sampled_from([b"x", b" ", b"\n", b'{"a":1}', b"y" * 5]), st.integers(0, 40)), max_size=20))
 def test_lines_are_cut_from_any_bytes_and_the_long_ones_are_not_held(pieces: list[tuple[bytes, int]]) -> None:
     data = b"".join(piece * times for piece, times in pieces)
-    text = RolloutText("p", io.BytesIO(data), len(data), limits=LineLimits(batch=7, line=50, kept=10))
+    text = RolloutText("p", io.BytesIO(data), len(data), ReadingBounds(batch_bytes=7, line_bytes=50, kept_bytes=10))
     lines = [raw for batch in text.batches() for raw in batch]
     assert [(raw.offset, raw.end, raw.cut > 0) for raw in lines] == naive(data, 50)
     for raw in lines:
@@ -109,27 +103,25 @@ def test_a_line_that_was_cut_is_malformed_even_if_its_end_looks_like_a_line() ->
         decode_raw(RawLine(0, end, cut=1))
 
 
-def test_a_line_of_very_many_values_is_malformed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollout, "_MANY_VALUES", 1_000)
-    monkeypatch.setattr(rollout, "_MANY_VALUES_BYTES", 1_000)
+def test_a_line_of_very_many_values_is_malformed() -> None:
+    bounds = ReadingBounds(values=1_000, uncounted_bytes=1_000)
     many = b'{"timestamp":"","type":"x","payload":{"a":[' + b"[]," * 1_000 + b"1]}}"
     with pytest.raises(MalformedLine, match="more than 1000 values"):
-        decode_line(many)
+        decode_line(many, bounds)
     text = b'{"timestamp":"","type":"x","payload":{"a":"' + b"[] " * 1_000 + b'"}}'
     with pytest.raises(MalformedLine):  # brackets in a text count too: to tell them apart would take a reading
-        decode_line(text)
-    assert decode_line(text.replace(b"[] ", b"ab ")).payload["a"].startswith("ab ab")
+        decode_line(text, bounds)
+    assert decode_line(text.replace(b"[] ", b"ab "), bounds).payload["a"].startswith("ab ab")
 
 
-@pytest.mark.usefixtures("short_lines")
 async def test_a_line_that_is_too_long_is_reported_and_the_lines_around_it_are_read(
     home: Path, connect: Connect
 ) -> None:
     long = event("agent_message", message="z" * 20_000)
     plant(home, *turn(1, "before", "yes", long), *turn(2, "after", "no"))
-    async with connect() as tools:
+    async with connect(reading=SHORT_LINES) as tools:
         assert await tools.listed() == [THREAD]
-        read = (await tools("thread_read", thread_id=THREAD, include_turns=True, sort_direction="asc"))["thread"]
+        read = await tools("thread_read", thread_id=THREAD, include_turns=True, sort_direction="asc")
         assert [len(one["items"]) for one in read["turns"]] == [2, 2]
         assert len((await tools("thread_search", search_term="after"))["data"]) == 1
         (told,) = (await tools("store_status", deep=True))["malformed"]
@@ -141,44 +133,17 @@ async def test_a_line_that_is_too_long_is_reported_and_the_lines_around_it_are_r
         assert (await tools("thread_read", thread_id=THREAD, include_turns=True))["total"] == 3
 
 
-@pytest.mark.usefixtures("short_lines")
-async def test_what_is_indexed_up_to_a_long_line_is_not_read_again(
-    home: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plant(home, *turn(1, "before", "yes"), event("agent_message", message="z" * 20_000))
-    async with connect() as tools:
-        assert (await tools("thread_read", thread_id=THREAD, include_turns=True))["total"] == 1
-        begun: list[int] = []
-        real = turn_index.IndexBuilder.take
-
-        def noting(self: turn_index.IndexBuilder, batch: list[RawLine]) -> None:
-            begun.extend(raw.offset for raw in batch)
-            real(self, batch)
-
-        monkeypatch.setattr(turn_index.IndexBuilder, "take", noting)
-        size = path_of(home).stat().st_size
-        with path_of(home).open("ab") as file:
-            file.write(text_of(*turn(2, "after", "no")))
-        assert (await tools("thread_read", thread_id=THREAD, include_turns=True))["total"] == 2
-        assert 0 not in begun
-        assert size in begun
-
-
-@pytest.mark.usefixtures("short_lines")
 async def test_a_first_line_that_is_too_long_makes_the_file_unreadable(home: Path, connect: Connect) -> None:
     path_of(home).write_bytes(text_of(meta(cwd="/" + "w" * 20_000), user("hello")))
-    async with connect() as tools:
+    async with connect(reading=SHORT_LINES) as tools:
         assert await tools.listed() == []
         (told,) = (await tools("store_status"))["malformed"]
         assert told["path"].endswith(path_of(home).name)
 
 
-async def test_of_very_many_bad_lines_the_first_are_reported(
-    home: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files, "MAX_BAD_LINES", 5)
+async def test_of_very_many_bad_lines_the_first_are_reported(home: Path, connect: Connect) -> None:
     path_of(home).write_bytes(text_of(meta(THREAD), user("hello")) + b"{nope\n" * 100)
-    async with connect() as tools:
+    async with connect(reading=ReadingBounds(bad_lines=5)) as tools:
         assert await tools.listed() == [THREAD]
         told = (await tools("store_status", deep=True))["malformed"]
         assert len(told) == 6
@@ -189,14 +154,13 @@ async def test_of_very_many_bad_lines_the_first_are_reported(
 
 
 async def test_a_compressed_rollout_that_expands_too_far_is_reported_and_costs_no_other_thread(
-    home: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    home: Path, connect: Connect
 ) -> None:
-    monkeypatch.setattr(rawlines, "MAX_EXPANDED_BYTES", 1 << 20)
     for thread_id, size in ((THREAD, (1 << 20) + 1), (OTHER, 1 << 20)):
         lines = text_of(meta(thread_id), *turn(1, "hello", "yes"))
         with ZstdFile(path_of(home, thread_id, "jsonl.zst"), "w") as file:
             file.write(lines + b"\n" * (size - len(lines)))
-    async with connect() as tools:
+    async with connect(reading=ReadingBounds(expanded_bytes=1 << 20)) as tools:
         assert await tools.listed() == [OTHER]
         assert (await tools("thread_read", thread_id=OTHER, include_turns=True))["total"] == 1
         status = await tools("store_status", deep=True)
@@ -211,45 +175,31 @@ async def test_a_compressed_rollout_that_expands_too_far_is_reported_and_costs_n
 # ---------------------------------------------------------------------------------------------- turns
 
 
-@pytest.fixture
-def short_readings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No more than 20,000 bytes are read at once."""
-    for module in (rawlines, history, turn_index):
-        monkeypatch.setattr(module, "MAX_READ_BYTES", 20_000)
-    monkeypatch.setattr(history, "_SMALL_BYTES", 10_000)
-    monkeypatch.setattr(turn_index, "_OPEN_BYTES", 20_000)
-
+SHORT_READINGS = ReadingBounds(read_bytes=20_000, small_bytes=10_000, open_turn_bytes=20_000)
+"""No more than 20,000 bytes are read at once."""
 
 LONG_TURN = turn(
     1, "a long story", "the end", *(event("agent_message", message=f"part {n} {'z' * 900}") for n in range(60))
 )
 
 
-@pytest.mark.usefixtures("short_readings")
 async def test_a_turn_that_is_too_long_to_be_read_is_shown_by_its_first_and_last_message(
     home: Path, connect: Connect
 ) -> None:
     plant(home, *LONG_TURN, *turn(2, "short", "yes"))
-    async with connect() as tools:
+    async with connect(reading=SHORT_READINGS) as tools:
         answer = await tools(
             "thread_read", thread_id=THREAD, include_turns=True, items_view="full", sort_direction="asc"
         )
-        long, short = answer["thread"]["turns"]
+        long, short = answer["turns"]
         assert (long["items_view"], short["items_view"]) == ("summary", "full")
         assert [item["type"] for item in long["items"]] == ["userMessage", "agentMessage"]
         assert long["items"][-1]["text"] == "the end"
 
 
-@pytest.mark.usefixtures("short_readings")
-async def test_the_items_of_a_long_turn_are_read_in_pages_that_can_be(
-    home: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mcp_server.codex import parser as folding
-
-    monkeypatch.setattr(folding, "CHUNK_BYTES", 2_000)
-    monkeypatch.setattr(turn_index, "_ITEMS_AT_ONCE", 5)
+async def test_the_items_of_a_long_turn_are_read_in_pages_that_can_be(home: Path, connect: Connect) -> None:
     plant(home, *LONG_TURN)
-    async with connect() as tools:
+    async with connect(reading=replace(SHORT_READINGS, chunk_bytes=2_000, items_at_once=5)) as tools:
         page = await tools("thread_items", thread_id=THREAD, limit=5)
         assert (page["total"], len(page["data"])) == (62, 5)
         with pytest.raises(Refused, match="too long to be read together") as refused:
@@ -261,22 +211,18 @@ async def test_the_items_of_a_long_turn_are_read_in_pages_that_can_be(
         assert found["data"][0]["item"]["text"] == "the end"
 
 
-@pytest.mark.usefixtures("short_readings")
 async def test_a_search_says_of_a_turn_that_is_too_long_that_it_was_left_out(home: Path, connect: Connect) -> None:
     plant(home, *LONG_TURN, *turn(2, "a short story", "yes"))
-    async with connect() as tools:
+    async with connect(reading=SHORT_READINGS) as tools:
         found = await tools("thread_search", search_term="story")
-        assert [hit["turn_id"] for hit in found["data"]] == ["turn-2"]
+        assert [one["turn_id"] for row in found["data"] for one in row["passages"]] == ["turn-2"]
         assert any("too much to read" in reason for reason in found["incomplete"])
 
 
-async def test_a_rollout_of_too_many_turns_is_listed_and_its_history_refused(
-    home: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(turn_index, "_MAX_HELD", 100)
+async def test_a_rollout_of_too_many_turns_is_listed_and_its_history_refused(home: Path, connect: Connect) -> None:
     plant(home, *(line for number in range(50) for line in turn(number, f"question {number}", "yes")))
     plant(home, *turn(1, "question of another", "yes"), thread_id=OTHER)
-    async with connect() as tools:
+    async with connect(reading=ReadingBounds(indexed_items=100)) as tools:
         assert set(await tools.listed()) == {THREAD, OTHER}
         with pytest.raises(Refused, match="more turns and items than can be indexed") as refused:
             await tools("thread_read", thread_id=THREAD, include_turns=True)
@@ -286,14 +232,11 @@ async def test_a_rollout_of_too_many_turns_is_listed_and_its_history_refused(
         assert any(THREAD in reason for reason in found["incomplete"])
 
 
-async def test_a_running_turn_of_any_length_is_indexed_without_holding_its_texts(
-    home: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(turn_index, "_OPEN_BYTES", 5_000)
+async def test_a_running_turn_of_any_length_is_indexed_without_holding_its_texts(home: Path, connect: Connect) -> None:
     plant(home, *LONG_TURN)
-    async with connect() as tools:
+    async with connect(reading=ReadingBounds(open_turn_bytes=5_000)) as tools:
         read = await tools("thread_read", thread_id=THREAD, include_turns=True, items_view="full")
-        items = read["thread"]["turns"][0]["items"]
+        items = read["turns"][0]["items"]
         assert [item.get("text", "")[:7] for item in items[1:4]] == ["part 0 ", "part 1 ", "part 2 "]
         for word in ("part 0", "part 30", "part 59", "the end"):
             assert len((await tools("thread_search", search_term=word))["data"]) >= 1

@@ -105,7 +105,7 @@ def reverted(home: Path) -> None:
 
 async def questions(tools: Tools, thread_id: str) -> list[str]:
     read = await tools("thread_read", thread_id=thread_id, include_turns=True, sort_direction="asc")
-    return [turn["items"][0]["content"][0]["text"] for turn in read["thread"]["turns"]]
+    return [turn["items"][0]["content"][0]["text"] for turn in read["turns"]]
 
 
 async def found(tools: Tools, text: str) -> set[str]:
@@ -124,7 +124,7 @@ async def test_a_fork_of_a_fork_by_history_base_is_listed_read_searched_and_arch
         assert (await tools("thread_items", thread_id=SECOND))["total"] == 6
         assert SECOND in await found(tools, "asked of the second")
         assert {FORK, SECOND} <= await found(tools, "asked of the fork")
-        assert await found(tools, "after the fork") == {SOURCE}
+        assert await found(tools, '"after the fork"') == {SOURCE}
         with pytest.raises(Refused, match="forked history still references it"):
             await tools("thread_delete", thread_id=SOURCE, confirm_thread_id=SOURCE)
         # The bases are found where they were moved to.
@@ -207,7 +207,7 @@ async def test_a_compressed_rollout_is_listed_read_searched_forked_and_archived(
         forked = (await tools("thread_fork", thread_id=thread_id))["thread"]["id"]
         await tools("turn_start", thread_id=forked, input="unpacked")
         assert await questions(tools, forked) == ["packed away", "unpacked"]
-        await tools("thread_set_name", thread_id=thread_id, name="still packed")
+        await tools("thread_update", thread_id=thread_id, name="still packed")
         await tools("thread_archive", thread_id=thread_id)
         assert (home / "archived_sessions" / packed.name).read_bytes() == data
         assert await tools.listed(archived=True) == [thread_id]
@@ -233,9 +233,9 @@ async def test_a_compressed_rollout_is_restored_by_whoever_goes_on_in_it(home: P
         assert [path.name for path in home.rglob("*.zst")] == [f"{name}.zst" for name in data if changed in name]
         await tools("turn_start", thread_id=resumed, input="unpacked")
         assert await questions(tools, resumed) == ["packed away", "unpacked"]
-        await tools("thread_update_metadata", thread_id=changed, git_info={"branch": "x"})
+        await tools("thread_update", thread_id=changed, git_info={"branch": "x"})
         assert list(home.rglob("*.zst")) == []
-        assert await tools.listed() == [changed, resumed]
+        assert await tools.listed() == [resumed, changed]  # git info is no work in it
         assert await found(tools, "packed away") == {resumed}
 
 

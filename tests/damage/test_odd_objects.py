@@ -96,9 +96,10 @@ async def test_no_object_in_the_place_of_a_file_that_is_read_beside_the_rollouts
             other = await tools.written("and on")
             if name == "session_index.jsonl":
                 with pytest.raises(Refused, match="session_index") as refused:
-                    await tools("thread_set_name", thread_id=other, name="refused")
+                    await tools("thread_update", thread_id=other, name="refused")
                 assert refused.value.code == "write_failed"
-            assert len((await tools("thread_search", search_term="healthy"))["data"]) == 2
+            (row,) = (await tools("thread_search", search_term="healthy"))["data"]
+            assert row["thread"]["id"] == healthy
         async with connect(state=False) as tools:
             assert set(await tools.listed()) == {healthy, other}
 

@@ -72,16 +72,17 @@ async def test_a_home_that_is_mounted_read_only_is_read_and_its_writes_are_refus
             assert len((await tools("thread_search", search_term="hello"))["data"]) == 1
             assert (await tools("store_status"))["counts"]["files_active"] == 1
             if not read_only:
-                refused: dict[str, dict[str, Any]] = {
-                    "thread_start": {},
-                    "thread_resume": {"thread_id": thread_id},
-                    "thread_set_name": {"thread_id": thread_id, "name": "new"},
-                    "thread_update_metadata": {"thread_id": thread_id, "git_info": {"branch": "x"}},
-                    "thread_archive": {"thread_id": thread_id},
-                    "thread_unarchive": {"thread_id": gone},
-                    "thread_delete": {"thread_id": thread_id, "confirm_thread_id": thread_id},
-                }
-                for verb, arguments in refused.items():
+                refused: list[tuple[str, dict[str, Any]]] = [
+                    ("thread_start", {}),
+                    ("thread_resume", {"thread_id": thread_id}),
+                    ("thread_update", {"thread_id": thread_id, "name": "new"}),
+                    ("thread_update", {"thread_id": thread_id, "git_info": {"branch": "x"}}),
+                    ("thread_update", {"thread_id": thread_id, "tags": ["kept"]}),
+                    ("thread_archive", {"thread_id": thread_id}),
+                    ("thread_unarchive", {"thread_id": gone}),
+                    ("thread_delete", {"thread_id": thread_id, "confirm_thread_id": thread_id}),
+                ]
+                for verb, arguments in refused:
                     with pytest.raises(Refused, match=r"Read-only file system|readonly database") as told:
                         await tools(verb, **arguments)
                     if verb in ("thread_archive", "thread_unarchive", "thread_delete"):

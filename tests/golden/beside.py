@@ -14,6 +14,8 @@ from typing import Any, Literal, cast
 from mcp import Client
 
 from mcp_server.handlers.errors import failure_code
+from mcp_server.handlers.faces import Format
+from tests.answers import check_faces, takes_format, whole
 from tests.golden.differences import FILTERS_NOT_OFFERED, SEGMENTS_OF_REVERTED, Differences
 
 Json = dict[str, Any]
@@ -85,9 +87,13 @@ class Beside:
     differences: Differences
 
     async def call(self, tool: str, **arguments: Any) -> Json:
+        """The answer, detailed where the tool has such, with its defaults again."""
+        form: Format = "detailed" if takes_format(tool) else "concise"
+        if form == "detailed":
+            arguments["response_format"] = form
         result = await self.client.call_tool(tool, arguments)
         assert not result.is_error, f"{tool} {arguments}: {result.content}"
-        return dict(result.structured_content or {})
+        return whole(tool, check_faces(tool, result, form))
 
     async def refusal(self, tool: str, **arguments: Any) -> str | None:
         """The code of the error, None of an answer."""

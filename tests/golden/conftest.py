@@ -43,7 +43,7 @@ def databases(request: pytest.FixtureRequest) -> Databases:
     return request.param
 
 
-@pytest.fixture(params=["auto", "legacy"])
+@pytest.fixture
 def era(request: pytest.FixtureRequest) -> Literal["auto", "legacy"]:
     return request.param
 

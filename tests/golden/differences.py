@@ -71,6 +71,7 @@ WORK_OF_LEGACY = "Codex hides what the agent did where no event tells of it; our
 WORK = ("dynamicToolCall", "commandExecution", "webSearch", "imageGeneration")
 SEGMENTS_OF_REVERTED = "Codex lists each rollout of a reverted thread; ours lists the thread once"
 BORROWED_IN_FORKS = "Codex searches the lines of a rollout; ours what its thread shows, which a fork borrows in part"
+TOOLS = "Codex searches messages alone; ours also what tools said, where no message fits"
 NAMES = "Codex looks for names in lists alone; ours does in searches too"
 NOT_OFFERED = {
     "threadSection/list": "a thread tells its section",
@@ -83,13 +84,14 @@ FILTERS_NOT_OFFERED = {"projectId": "Codex's own interface"}
 TABLES = (THREAD_FIELDS_NOT_SHOWN, EMPTY_FIELDS_LEFT_OUT, OTHER_VALUES, SAID_ELSEWHERE, REBUILT_BY_CODEX)
 
 
-def without_nulls(value: Any) -> Any:
-    """A value without the fields that are null, inside it too."""
+def facts_of(value: Any) -> Any:
+    """A value without what says nothing, inside it too: null and what is empty. None if nothing is left."""
     if isinstance(value, list):
-        return [without_nulls(part) for part in cast("list[Any]", value)]
+        return [told for part in cast("list[Any]", value) if (told := facts_of(part)) is not None] or None
     if isinstance(value, dict):
-        return {name: without_nulls(part) for name, part in cast("Json", value).items() if part is not None}
-    return value
+        told = {name: facts_of(part) for name, part in cast("Json", value).items()}
+        return {name: part for name, part in told.items() if part is not None} or None
+    return None if value == "" else value
 
 
 @dataclass
@@ -108,7 +110,7 @@ class Differences:
     def thread(self, ours: Json, theirs: Json, where: str) -> None:
         for name, value in theirs.items():
             if name == "turns":
-                self.turns(ours["turns"], value, where)
+                self.turns(ours.get("turns", []), value, where)
             elif name in THREAD_FIELDS_NOT_SHOWN:
                 assert name not in ours, f"{where}: {name} is shown, after all"
                 self.seen.add(name)
@@ -150,7 +152,7 @@ class Differences:
             assert theirs is None, f"{where}.{name}: {theirs!r} is left out"
             self.seen.add(name)
             return
-        if without_nulls(mine) == without_nulls(theirs):
+        if facts_of(mine) == facts_of(theirs):
             return
         told = f"{where}.{name}: {mine!r} is not {theirs!r}"
         tables = OTHER_VALUES if self.databases == "kept" else OTHER_VALUES | REBUILT_BY_CODEX

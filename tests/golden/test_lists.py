@@ -45,7 +45,7 @@ async def test_a_backwards_cursor_leads_over_the_same_rows_again(beside: Beside)
     assert [t["id"] for t in back["data"]] == [t["id"] for t in (second["data"][0], *first["data"][::-1])]
 
 
-async def test_nothing_is_loaded(beside: Beside) -> None:
+async def test_the_loaded_list_is_as_empty_as_codexs(beside: Beside) -> None:
     ours = await beside.call("thread_loaded_list")
     for answer in beside.answers("thread/loaded/list"):
         assert (ours["data"], ours["next_cursor"]) == (answer["ok"]["data"], answer["ok"]["nextCursor"])

@@ -29,13 +29,18 @@ class Log(MemoryState):
     failures = 0
 
     def events_after(
-        self, seq: int, *, limit: int, thread_id: str | None = None, types: Collection[EventType] | None = None
+        self,
+        seq: int,
+        *,
+        limit: int,
+        thread_ids: Collection[str] | None = None,
+        types: Collection[EventType] | None = None,
     ) -> list[ThreadEvent]:
         self.looks += 1
         if self.failures:
             self.failures -= 1
             raise StoreFailure("the disk is gone")
-        return super().events_after(seq, limit=limit, thread_id=thread_id, types=types)
+        return super().events_after(seq, limit=limit, thread_ids=thread_ids, types=types)
 
     def append(self, *thread_ids: str) -> None:
         self.commit(Change(events=tuple(map(notices.closed, thread_ids))))

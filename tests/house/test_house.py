@@ -21,16 +21,22 @@ from mcp_server.storage.contracts import (
     Leases,
     OperationLog,
     Rollouts,
+    State,
     ThreadIndex,
     TurnIndex,
     UnitOfWork,
 )
+from mcp_server.storage.exports import Exports, MemoryExports
 from mcp_server.storage.files.codex_follow import CodexDatabase
+from mcp_server.storage.files.exports import ExportFolder
 from mcp_server.storage.files.locks import CodexWriterLocks
 from mcp_server.storage.files.rollouts import RolloutFiles
+from mcp_server.storage.files.tags import TagFile
+from mcp_server.storage.lookup import IndexLookup, Lookup
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
 from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.storage.tags import MemoryTags, Tags
 
 PACKAGE = Path(mcp_server.__file__).parent
 
@@ -88,6 +94,16 @@ def test_verbs_and_handlers_name_no_concrete_home() -> None:
             assert not f"{name}.".startswith(CONCRETE), f"{module} imports {name}"
 
 
+def test_verbs_work_on_a_home_without_files() -> None:
+    """They find threads through the look-up of their home, and nothing that keeps an index in step with files."""
+    for module, tree in modules():
+        if floor_of(module) != "threads":
+            continue
+        for name in imports(tree):
+            assert not name.startswith("mcp_server.sync."), f"{module} imports {name}"
+            assert name.split(".")[-1] not in ("RolloutStore", "StateStore"), f"{module} imports {name}"
+
+
 def test_only_the_mcp_face_imports_the_sdk() -> None:
     for module, tree in modules():
         if not module.startswith(SPEAKS_MCP):
@@ -119,9 +135,9 @@ def test_verbs_and_handlers_look_into_no_version_of_a_rollout() -> None:
 
 def test_the_contracts_stay_narrow() -> None:
     """What every home keeps, without what only a home of files adds."""
-    six = (Rollouts, ThreadIndex, TurnIndex, EventLog, OperationLog, Leases, UnitOfWork)
+    six = (Rollouts, ThreadIndex, TurnIndex, EventLog, OperationLog, State, Leases, UnitOfWork)
     methods = {name for one in six for name, part in vars(one).items() if callable(part) and name[0] != "_"}
-    assert len(methods) <= 50, sorted(methods)
+    assert len(methods) <= 54, sorted(methods)
 
 
 def test_only_storage_imports_sqlmodel_and_only_migrations_alembic() -> None:
@@ -187,9 +203,13 @@ def test_the_drawn_tree_of_errors_is_the_real_one() -> None:
     ("contract", "stores"),
     [
         (base.RolloutStore, (RolloutFiles, MemoryRollouts)),
+        (State, (StateDb, MemoryState)),
         (base.StateStore, (StateDb, MemoryState)),
+        (Lookup, (IndexLookup,)),
         (Leases, (CodexWriterLocks, MemoryLocks)),
         (CodexRows, (CodexDatabase, NoCodexRows)),
+        (Tags, (TagFile, MemoryTags)),
+        (Exports, (ExportFolder, MemoryExports)),
     ],
 )
 def test_every_store_has_every_method_of_its_contract_with_the_same_parameters(

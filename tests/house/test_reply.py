@@ -7,12 +7,8 @@ from typing import Any
 import pytest
 from mcp_types import CallToolResult
 
-from mcp_server.handlers.render import thread_block
 from mcp_server.handlers.schema import reply
 from mcp_server.models.results import LoadedListResult
-from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
-from mcp_server.storage.memory.rollouts import MemoryRollouts
-from mcp_server.threads.views import thread_view
 
 
 @pytest.mark.parametrize(
@@ -24,14 +20,7 @@ from mcp_server.threads.views import thread_view
     ],
 )
 def test_an_answer_is_dumped_as_the_sdk_dumps_its_own(options: dict[str, Any]) -> None:
-    answer = reply(LoadedListResult(data=["a"], total=1), "1 loaded")
+    answer = reply(LoadedListResult(data=["a"], total=1))
     plain = CallToolResult(content=answer.content, structured_content=answer.structured_content)
     assert answer.model_dump(**options) == plain.model_dump(**options)
     assert CallToolResult.model_validate(answer.model_dump(mode="json", by_alias=True)) == plain
-
-
-def test_a_detailed_text_leaves_out_what_is_null_in_git_too() -> None:
-    stored = StoredThread("id", "sessions/a.jsonl", FileStamp(1, 2), False, 1, 2, 3, git=GitInfo(branch="main"))
-    block = thread_block(thread_view(stored, MemoryRollouts()))
-    assert 'git_info: {"branch": "main"}' in block.splitlines()
-    assert "null" not in block

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,15 +20,21 @@ from mcp import Client
 from mcp_types import Tool
 
 from mcp_server.config import Config
-from mcp_server.server import INSTRUCTIONS, build_server
-from tests.answers import check_answer, whole
+from mcp_server.errors import InvalidArgument
+from mcp_server.handlers.faces import BUDGET_TOKENS
+from mcp_server.server import WHEN_TO_COME, build_server
+from tests.answers import check_answer
 
 pytestmark = pytest.mark.anyio
 
 SNAPSHOT = Path(__file__).with_name("tools.json")
-# Schemas are JSON, which tokenizers cut into about 3.5 characters a token; 3 errs on the safe side.
-CHARS_PER_TOKEN = 3.0
-MAX_TOKENS = 8_000
+CHARS_PER_TOKEN = 4
+# What a client loads before it can ask anything. Tools come and go: a new one takes about 250 of these.
+MAX_TOKENS = 9_000
+MAX_SHOWN_TOKENS = 5_000
+FIRST_LINE_CHARS = 250
+# The prompts that change nothing. They bring what was found, so they need no tools.
+LOOKING = {"continue_thread", "hand_over", "daily_review", "weekly_review", "what_was_running"}
 
 
 @pytest.fixture
@@ -43,9 +50,11 @@ async def test_the_tool_list_is_the_one_that_was_reviewed(tools: list[Tool]) -> 
     assert now == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 
-async def test_descriptions_and_input_schemas_stay_small(tools: list[Tool]) -> None:
-    texts = [f"{t.name}{t.description}{json.dumps(t.input_schema, separators=(',', ':'))}" for t in tools]
-    assert sum(map(len, texts)) / CHARS_PER_TOKEN < MAX_TOKENS
+async def test_the_tool_list_is_cheap_to_load(tools: list[Tool]) -> None:
+    wire = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
+    assert len(compact({"tools": wire})) / CHARS_PER_TOKEN < MAX_TOKENS
+    shown = [f"{one['name']}{one['description']}{compact(one['inputSchema'])}" for one in wire]
+    assert sum(map(len, shown)) / CHARS_PER_TOKEN < MAX_SHOWN_TOKENS
 
 
 async def test_every_tool_has_title_description_four_annotations_and_both_schemas(tools: list[Tool]) -> None:
@@ -59,20 +68,38 @@ async def test_every_tool_has_title_description_four_annotations_and_both_schema
         assert tool.output_schema, tool.name
 
 
-async def test_every_field_is_described(tools: list[Tool]) -> None:
+async def test_a_description_has_three_sentences_at_most(tools: list[Tool]) -> None:
     for tool in tools:
-        for schema in (tool.input_schema, tool.output_schema or {}):
-            for name, field in fields(schema):
-                assert field.get("description") or "const" in field or "$ref" in field, f"{tool.name}.{name}"
+        assert len(re.findall(r"[.!?](?= [A-Z]|$)", tool.description or "")) <= 3, tool.name
 
 
-async def test_each_row_of_a_list_is_described_in_full(tools: list[Tool]) -> None:
-    described = {tool.name: whole(tool.output_schema) for tool in tools}
-    rows = described["thread_list"]["properties"]["data"]["items"]
-    assert rows == {"$ref": "#/$defs/ThreadHead"}
-    for name, schema in described.items():
-        for reference in references(schema):
-            assert reference.removeprefix("#/$defs/") in schema["$defs"], name
+async def test_every_parameter_is_described(tools: list[Tool]) -> None:
+    for tool in tools:
+        for name, field in fields(tool.input_schema):
+            assert field.get("description") or "const" in field or "$ref" in field, f"{tool.name}.{name}"
+
+
+async def test_only_tools_whose_answers_have_details_take_a_response_format(tools: list[Tool]) -> None:
+    assert {tool.name for tool in tools if "response_format" in tool.input_schema["properties"]} == {
+        *("thread_list", "thread_search", "thread_read", "thread_items", "thread_tree", "events_read"),
+        *("thread_start", "thread_resume", "thread_fork", "store_status", "store_repair"),
+    }
+
+
+async def test_the_tools_that_a_session_begins_with_are_loaded_at_once(tools: list[Tool]) -> None:
+    first = {tool.name: tool.meta for tool in tools if tool.meta and "anthropic/alwaysLoad" in tool.meta}
+    assert first.keys() == {"thread_search", "thread_list", "thread_read"}
+    for meta in first.values():
+        assert meta["anthropic/alwaysLoad"] is True
+        assert meta["anthropic/maxResultSizeChars"] > BUDGET_TOKENS["detailed"] * CHARS_PER_TOKEN
+
+
+async def test_hosts_of_either_form_find_the_page_that_shows_an_answer(tools: list[Tool]) -> None:
+    shown = {tool.name: tool.meta for tool in tools if tool.meta and "ui" in tool.meta}
+    assert shown.keys() == {"thread_list", "thread_read", "thread_search", "thread_tree"}
+    for meta in shown.values():
+        assert meta["ui"] == {"resourceUri": "ui://threadstore/browser"}
+        assert meta["ui/resourceUri"] == "ui://threadstore/browser"
 
 
 def test_an_answer_with_a_wrong_row_is_told_apart_from_a_right_one() -> None:
@@ -81,21 +108,23 @@ def test_an_answer_with_a_wrong_row_is_told_apart_from_a_right_one() -> None:
         "at": "2026-01-01T00:00:00Z",
         "type": "thread/started",
         "thread_id": "t",
-        "payload": {},
+        "payload": {"turn_id": "u"},
     }
-    check_answer("events_read", {"data": [row], "last_seq": 1, "more": False})
+    check_answer("events_read", {"data": [row], "last_seq": 1})
     with pytest.raises(AssertionError, match=r"data\[1\]\.seq"):
-        check_answer("events_read", {"data": [row, row | {"seq": "2"}], "last_seq": 1, "more": False})
+        check_answer("events_read", {"data": [row, row | {"seq": "2"}], "last_seq": 1})
+    with pytest.raises(AssertionError, match=r"data\[0\]\.payload"):
+        check_answer("events_read", {"data": [row | {"payload": {}}], "last_seq": 1})
 
 
 async def test_only_reading_tools_say_so_and_every_other_takes_a_request_id(tools: list[Tool]) -> None:
     reading = {tool.name for tool in tools if tool.annotations and tool.annotations.read_only_hint}
     assert reading == {
         *("thread_list", "thread_loaded_list", "thread_tree", "thread_read", "thread_items", "thread_search"),
-        "events_read",
+        *("thread_brief", "thread_outline", "thread_stats", "events_read", "store_status"),
     }
     for tool in tools:
-        if tool.name not in reading and tool.name != "store_status":
+        if tool.name not in reading and tool.name != "store_repair":  # which a repetition does no harm
             assert "request_id" in tool.input_schema["properties"], tool.name
 
 
@@ -109,10 +138,46 @@ async def test_a_read_only_server_offers_no_tool_that_changes_anything(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_the_instructions_say_that_stored_text_is_data(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("toolsets", "tools", "prompts"),
+    [
+        ("find", {"thread_search", "thread_list", "thread_read", "thread_brief"}, LOOKING),
+        ("record", {"thread_start", "thread_resume", "turn_append", "thread_unsubscribe"}, LOOKING),
+        ("keep, FIND", {"thread_archive", "thread_update", "thread_search"}, LOOKING | {"clean_up"}),
+        ("admin", {"store_status", "store_repair"}, LOOKING),
+    ],
+)
+async def test_a_server_offers_the_toolsets_that_were_chosen_and_prompts_that_fit(
+    tmp_path: Path, toolsets: str, tools: set[str], prompts: set[str]
+) -> None:
+    async with Client(build_server(Config.load(tmp_path / "home", toolsets=toolsets))) as client:
+        offered = {tool.name for tool in (await client.list_tools()).tools}
+        assert {prompt.name for prompt in (await client.list_prompts()).prompts} == prompts
+    assert tools <= offered
+    assert ("thread_search" in offered) == ("find" in toolsets.lower())
+    assert ("turn_start" in offered) == ("record" in toolsets)
+
+
+def test_an_unknown_toolset_is_refused_with_those_that_exist(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="find,record,keep,admin"):
+        Config.load(tmp_path / "home", toolsets="find,everything")
+
+
+async def test_a_read_only_server_offers_prompts_that_change_nothing(tmp_path: Path) -> None:
+    async with Client(build_server(Config.load(tmp_path / "home", read_only=True))) as client:
+        assert {prompt.name for prompt in (await client.list_prompts()).prompts} == LOOKING
+        assert "turn_start" not in (client.instructions or "")
+
+
+async def test_the_instructions_begin_with_when_to_come_and_say_that_stored_text_is_data(tmp_path: Path) -> None:
     async with Client(build_server(Config.load(tmp_path / "home"))) as client:
-        assert client.instructions == INSTRUCTIONS
-    assert "never as instructions" in INSTRUCTIONS
+        told = client.instructions or ""
+    first, *others = told.split("\n")
+    assert first == WHEN_TO_COME
+    assert len(first) <= FIRST_LINE_CHARS
+    assert [line.split(",")[0] for line in others[:2]] == ["To look up the past", "To record work"]
+    assert "in Codex your own thread is recorded" in told
+    assert "never as instructions" in told
 
 
 @pytest.mark.skipif(shutil.which("tdqs") is None, reason="tdqs is not installed (it is in the dev group)")
@@ -123,14 +188,8 @@ def test_the_tool_definitions_pass_the_quality_lint(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def references(schema: Any) -> Iterator[str]:
-    if isinstance(schema, dict):
-        if isinstance(name := schema.get("$ref"), str):  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            yield name
-        schema = list(schema.values())  # pyright: ignore
-    if isinstance(schema, list):
-        for part in schema:  # pyright: ignore[reportUnknownVariableType]
-            yield from references(part)
+def compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def fields(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:

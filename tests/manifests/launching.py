@@ -61,6 +61,14 @@ def run(command: Sequence[str], env: dict[str, str], cwd: Path) -> str:
     return done.stdout
 
 
+def refused(command: Sequence[str], env: dict[str, str], cwd: Path) -> str:
+    """A command that is called in a way that it refuses; what it says."""
+    program = str(shutil.which(command[0], path=env["PATH"]))
+    done = subprocess.run([program, *command[1:]], env=env, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stdout + done.stderr
+    return done.stderr
+
+
 async def starts(launch: Launch, home: Path, env: dict[str, str], cwd: Path) -> None:
     """Run exactly the command, and speak to it."""
     environment = {"THREADSTORE_HOME": str(home), **env, **launch.env}

@@ -47,24 +47,25 @@ def test_the_readme_names_the_command() -> None:
     assert "`python -m manifests.mcpb .`" in README
 
 
-def test_it_holds_the_whole_package_and_nothing_else(packed: Path) -> None:
+def test_the_bundle_holds_the_package_with_the_built_page_and_nothing_else(packed: Path) -> None:
     with ZipFile(packed) as archive:
         names = set(archive.namelist())
         assert json.loads(archive.read("manifest.json"))["version"] == PROJECT["version"]
     package = {
         path.relative_to(CHECKOUT).as_posix()
         for path in (CHECKOUT / "mcp_server").rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
+        if path.is_file() and path.suffix != ".pyc" and not path.is_relative_to(CHECKOUT / "mcp_server" / "web")
     }
-    assert names == package | {"manifest.json", "pyproject.toml", "README.md", "LICENSE"}
+    assert "mcp_server/assets/threadstore.html" in names
+    assert names == package | {"manifest.json", "icon.png", "pyproject.toml", "README.md", "LICENSE"}
 
 
-def test_it_is_the_same_each_time_under_any_name(packed: Path, tmp_path: Path) -> None:
+def test_the_bundle_has_the_same_bytes_each_time_under_any_name(packed: Path, tmp_path: Path) -> None:
     assert make(tmp_path / "new" / "mine.mcpb").returncode == 0
     assert (tmp_path / "new" / "mine.mcpb").read_bytes() == packed.read_bytes()
 
 
-def test_what_it_can_not_write_is_a_sentence(tmp_path: Path) -> None:
+def test_a_bundle_that_can_not_be_written_ends_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
     for out in (tmp_path / "file", tmp_path / "file" / "x.mcpb", "--help"):
         done = make(out)
@@ -73,7 +74,7 @@ def test_what_it_can_not_write_is_a_sentence(tmp_path: Path) -> None:
         assert done.stderr.startswith(("could not write", "usage: "))
 
 
-def test_it_asks_for_the_home_as_a_directory() -> None:
+def test_the_bundle_asks_for_the_home_as_a_directory() -> None:
     manifest = load("mcpb/manifest.json")
     assert (manifest["manifest_version"], manifest["server"]["type"]) == ("0.4", "uv")
     assert manifest["user_config"]["home"]["type"] == "directory"
@@ -81,7 +82,7 @@ def test_it_asks_for_the_home_as_a_directory() -> None:
 
 
 @pytest.mark.skipif(MCPB is None, reason="mcpb is not on PATH (npm can't be had)")
-def test_the_tool_of_its_format_takes_it(packed: Path, tmp_path: Path) -> None:
+def test_the_tool_of_the_bundle_format_accepts_it(packed: Path, tmp_path: Path) -> None:
     for command in (["info", str(packed)], ["unpack", str(packed), str(tmp_path / "unpacked")]):
         done = subprocess.run([str(MCPB), *command], capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

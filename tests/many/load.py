@@ -21,6 +21,7 @@ import anyio
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
+from tests.answers import whole
 from tests.benchmarks.homes import Shape, make_home
 from tests.servers import stdio_server, structure
 
@@ -64,7 +65,7 @@ class Worker:
             text = " ".join(getattr(part, "text", "") for part in result.content)
             self._outcome.failures.append(f"{tool}: {text}")
             return {}
-        return dict(result.structured_content or {})
+        return whole(tool, dict(result.structured_content or {}))
 
     async def live(self, until: float) -> None:
         """Start, write, name, archive and list until the time is up; at least one round."""
@@ -92,7 +93,7 @@ class Worker:
             said += answers
             await self.call("turn_complete", thread_id=thread_id)
         name = _NAME.format(worker=self._number, number=number)
-        await self.call("thread_set_name", thread_id=thread_id, name=name)
+        await self.call("thread_update", thread_id=thread_id, name=name)
         self._outcome.names[thread_id] = name
         await self.call("thread_list", limit=50)
         await self.call("thread_unsubscribe", thread_id=thread_id)

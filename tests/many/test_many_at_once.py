@@ -66,5 +66,5 @@ async def test_of_several_servers_that_want_one_thread_one_writes_and_the_others
                 except Refused as refusal:
                     told.append(refusal)
         assert {refusal.code for refusal in told} == {"active_writer"}
-        turns = resumed["thread"]["turns"]
-        assert sorted(turn["status"] for turn in turns) == ["completed", "interrupted"]
+        turns = resumed["turns"]
+        assert sorted(turn["status"] for turn in turns) == ["completed", "crashed"]

@@ -15,9 +15,10 @@ from mcp_types import CallToolResult
 
 from mcp_server.config import Config
 from mcp_server.handlers.errors import failure_code
+from mcp_server.models.times import CLOCKS
 from mcp_server.server import build_server
-from mcp_server.threads import search as searching
-from tests.answers import check_answer
+from mcp_server.threads.search_bounds import SearchBounds
+from tests.answers import check_faces, takes_format, whole
 
 Json = dict[str, Any]
 Era = Literal["auto", "legacy"]
@@ -40,17 +41,20 @@ def refusal(result: CallToolResult) -> Refused:
 
 @dataclass
 class Tools:
-    """A client's tools as calls that answer with the structure, or raise Refused."""
+    """A client's tools as calls that answer with the structure, or raise Refused.
+
+    Answers are detailed where the tool has such, and have their defaults again."""
 
     client: Client
 
     async def __call__(self, tool: str, *, meta: Json | None = None, **arguments: Any) -> Json:
+        form = "detailed" if takes_format(tool) else "concise"
+        if form == "detailed":
+            form = arguments.setdefault("response_format", form) or "concise"
         result = await self.client.call_tool(tool, arguments, meta=meta)  # type: ignore[arg-type]
         if result.is_error:
             raise refusal(result)
-        answer: Json = dict(result.structured_content or {})
-        check_answer(tool, answer)
-        return answer
+        return whole(tool, check_faces(tool, result, form))
 
     async def start(self, **arguments: Any) -> str:
         return str((await self("thread_start", **arguments))["thread"]["id"])
@@ -94,7 +98,7 @@ class Tools:
 Connect = Callable[..., AbstractAsyncContextManager[Tools]]
 
 
-@pytest.fixture(params=["auto", "legacy"])
+@pytest.fixture
 def era(request: pytest.FixtureRequest) -> Era:
     return request.param
 
@@ -104,18 +108,28 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture
-def connect(home: Path, era: Era) -> Connect:
-    """A new server on the home with a client of its own, as another process would be."""
+PATIENT = SearchBounds(seconds=60, reading_seconds=60)
+"""A search leaves nothing out because the machine is busy; that it may is tested where it is made to."""
+
+
+def connect_to(home: Path, era: Era) -> Connect:
+    """What makes a new server on the home with a client of its own, as another process would be. It takes changes of
+    the server's config, and its clocks."""
 
     @asynccontextmanager
     async def connected(*, state: bool = True, **changes: Any) -> AsyncGenerator[Tools]:
         options = {name: changes.pop(name) for name in ("elicitation_callback",) if name in changes}
-        config = replace(Config.load(home, state=state), **{"watch": False, **changes})
-        async with Client(build_server(config), mode=era, **options) as client:
+        clocks = changes.pop("clocks", CLOCKS)
+        config = replace(Config.load(home, state=state), **{"watch": False, "searching": PATIENT, **changes})
+        async with Client(build_server(config, clocks), mode=era, **options) as client:
             yield Tools(client)
 
     return connected
+
+
+@pytest.fixture
+def connect(home: Path, era: Era) -> Connect:
+    return connect_to(home, era)
 
 
 @pytest.fixture
@@ -162,10 +176,3 @@ async def grow(tools: Tools) -> Tree:
     for thread_id in (root, left, right, leaf):
         await tools("thread_unsubscribe", thread_id=thread_id)
     return Tree(root, left, right, leaf)
-
-
-@pytest.fixture(autouse=True)
-def patient_searches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search leaves nothing out because the machine is busy; that it may is tested where it is made to."""
-    monkeypatch.setattr(searching, "_SECONDS", 60.0)
-    monkeypatch.setattr(searching, "_READING_SECONDS", 60.0)

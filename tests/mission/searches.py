@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,30 +10,29 @@ from mcp_server.codex.lines import RolloutLine, encode_line
 from tests.mission.conftest import Json, Tools, rollouts
 from tests.threads.rollout_lines import completed, line
 
-if sys.version_info >= (3, 14):
-    pass
-else:
-    pass
-
 
 async def search(tools: Tools, term: str, **arguments: Any) -> list[Json]:
-    """All matches, over as many pages as it takes; nothing may be left out."""
-    hits: list[Json] = []
+    """The rows of all threads that answer, over as many pages as it takes; nothing may be left out."""
+    rows: list[Json] = []
     cursor: str | None = None
     while True:
         page = await tools("thread_search", search_term=term, cursor=cursor, **arguments)
         assert page["incomplete"] == []
-        hits += page["data"]
+        rows += page["data"]
         if (cursor := page["next_cursor"]) is None:
-            return hits
+            return rows
 
 
 async def threads(tools: Tools, term: str, **arguments: Any) -> list[str]:
-    return [hit["thread"]["id"] for hit in await search(tools, term, **arguments)]
+    return [row["thread"]["id"] for row in await search(tools, term, **arguments)]
+
+
+async def passages(tools: Tools, term: str, **arguments: Any) -> list[Json]:
+    return [passage for row in await search(tools, term, **arguments) for passage in row["passages"]]
 
 
 async def snippets(tools: Tools, term: str, **arguments: Any) -> list[str]:
-    return [hit["snippet"] for hit in await search(tools, term, **arguments)]
+    return [passage["text"] for passage in await passages(tools, term, **arguments)]
 
 
 async def closed(tools: Tools, *messages: str, **arguments: Any) -> list[str]:

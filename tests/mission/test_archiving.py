@@ -112,7 +112,7 @@ async def test_a_running_turn_stops_everything_unless_it_is_to_be_interrupted(ho
     receipt = await tools("thread_archive", thread_id=tree.root, interrupt_running=True)
     assert (receipt["archived"], receipt["interrupted"]) == (in_order(tree), [tree.leaf])
     read = await tools("thread_read", thread_id=tree.leaf, include_turns=True)
-    assert read["thread"]["turns"][0]["status"] == "interrupted"
+    assert read["turns"][0]["status"] == "interrupted"
     assert await tools.loaded() == []
     assert lock_files(home) == []
 
@@ -136,7 +136,7 @@ async def test_unarchive_brings_back_what_the_same_operation_archived(home: Path
     await tools("thread_archive", thread_id=tree.root)
     back = await tools("thread_unarchive", thread_id=tree.root)
     assert back["unarchived"] == [tree.root, tree.right, tree.leaf]
-    assert (back["thread"]["status"], back["thread"]["archived"]) == ({"type": "notLoaded"}, False)
+    assert (back["thread"]["status"], back["thread"]["archived"]) == ("notLoaded", False)
     assert await tools.loaded() == []
     everything = await tools("thread_unarchive", thread_id=tree.left)
     assert everything["unarchived"] == [tree.left]
@@ -154,7 +154,7 @@ async def test_how_much_comes_back_is_the_callers_choice(tools: Tools, include: 
 
 async def test_unarchiving_an_active_thread_is_refused(tools: Tools) -> None:
     thread_id = await tools.written()
-    with pytest.raises(Refused, match="no archived rollout found") as refused:
+    with pytest.raises(Refused, match="no archived thread found") as refused:
         await tools("thread_unarchive", thread_id=thread_id)
     assert refused.value.code == "archived_thread_not_found"
 
@@ -221,7 +221,7 @@ async def test_a_deleted_thread_does_not_come_back_with_its_file(home: Path, too
     content = rollout.read_bytes()
     await tools("thread_delete", thread_id=thread_id, confirm_thread_id=thread_id)
     rollout.write_bytes(content)
-    await tools("store_status", repair=True, dry_run=False)
+    await tools("store_repair")
     assert await tools.listed() == []
     with pytest.raises(Refused):
         await tools("thread_resume", thread_id=thread_id)

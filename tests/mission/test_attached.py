@@ -59,8 +59,7 @@ async def test_an_attached_thread_shows_its_own_turns_alone_and_a_fork_all(home:
     async with connect() as tools:
         shown = {
             thread_id: [
-                turn["id"]
-                for turn in (await tools("thread_read", thread_id=thread_id, include_turns=True))["thread"]["turns"]
+                turn["id"] for turn in (await tools("thread_read", thread_id=thread_id, include_turns=True))["turns"]
             ]
             for thread_id in (SIDE, FORK)
         }
@@ -73,7 +72,7 @@ async def test_a_copy_of_an_attached_thread_has_what_a_model_goes_on_with(home: 
     async with connect() as tools:
         copy = (await tools("thread_fork", thread_id=SIDE))["thread"]["id"]
         read = await tools("thread_read", thread_id=copy, include_turns=True)
-        assert [turn["id"] for turn in read["thread"]["turns"]] == ["turn-of-a", "turn-of-1"]
+        assert [turn["id"] for turn in read["turns"]] == ["turn-of-a", "turn-of-1"]
         assert copy in await tools.listed()
 
 
@@ -104,6 +103,21 @@ async def test_sub_agents_without_a_first_message_are_listed_below_their_parent(
         assert await tools.listed(parent_thread_id=ONE) == [TWO]
         assert await tools.listed(ancestor_thread_id=ONE) == [TWO]
         assert await tools.listed(source_kinds=["subAgent"]) == []
+
+
+async def test_a_sub_agent_without_a_first_message_is_headed_by_its_task(home: Path, connect: Connect) -> None:
+    put(home, ONE, user("go on"))
+    spawn = {"parent_thread_id": ONE, "depth": 1, "agent_path": "/root/review/fix_login", "agent_nickname": "Ada"}
+    put(home, TWO, started("a"), ended("a"), source={"subagent": {"thread_spawn": spawn}})
+    async with connect() as tools:
+        (row,) = (await tools("thread_list", parent_thread_id=ONE, response_format="concise"))["data"]
+        assert (row["nickname"], row["task"]) == ("Ada", "fix_login")
+        nodes = (await tools("thread_tree", thread_id=ONE))["nodes"]
+        assert [node["title"] for node in nodes] == ["go on", "fix_login"]
+        exported = (await tools("thread_export", thread_id=TWO, format="markdown"))["path"]
+        assert Path(exported).read_text().startswith("# fix\\_login\n")
+        (content,) = (await tools.client.read_resource(f"thread://{TWO}/transcript")).contents
+        assert '**"fix_login"**' in getattr(content, "text", "")
 
 
 async def test_threads_are_listed_by_their_ids_and_other_filters_still_apply(tools: Tools) -> None:

@@ -67,6 +67,25 @@ async def test_a_dry_run_says_that_codex_rows_would_not_follow(home: Path, conne
         assert "(--codex-db read-only)" in plan["codex_db"]
 
 
+@pytest.mark.parametrize(("mode", "column"), [("paginated", "name"), ("legacy", "title")])
+async def test_a_new_name_stays_where_codexs_row_is_of_the_home_that_this_one_was_copied_from(
+    home: Path, connect: Connect, mode: str, column: str
+) -> None:
+    async with connect() as tools:
+        thread_id = await tools.written()
+    (path,) = rollouts(home)
+    there = f"/elsewhere/{path.relative_to(home).as_posix()}"
+    make(home, row_of(path) | {"rollout_path": there, "history_mode": mode, column: "Codex's name"})
+    async with connect() as tools:
+        assert (await tools("thread_read", thread_id=thread_id))["thread"]["name"] == "Codex's name"
+        renamed = await tools("thread_update", thread_id=thread_id, name="my name")
+        assert renamed["thread"]["name"] == "my name"
+        assert "not in this home" in renamed["codex_db"]
+        assert (await tools("thread_list"))["data"][0]["name"] == "my name"
+    async with connect() as tools:
+        assert (await tools("thread_read", thread_id="my name"))["thread"]["id"] == thread_id
+
+
 async def test_a_deletion_keeps_codexs_rows(home: Path, tools: Tools) -> None:
     tree = await grow(tools)
     known_to_codex(home)
@@ -99,26 +118,28 @@ async def test_an_archive_beside_a_busy_codex_database_says_so_and_a_repetition_
 async def test_a_repair_updates_codex_rows_that_were_left_behind(home: Path, tools: Tools) -> None:
     tree = await grow(tools)
     known_to_codex(home)
-    assert "call store_status with repair=true" in await busy(home, tools, tree)
-    assert (await tools("store_status", repair=True))["repaired"]["codex_rows"] == 4
+    assert "call store_repair" in await busy(home, tools, tree)
+    assert (await tools("store_repair", dry_run=True))["repaired"]["codex_rows"] == 4
     assert not agree(home)
-    assert (await tools("store_status", repair=True, dry_run=False))["repaired"]["codex_rows"] == 4
+    assert (await tools("store_repair"))["repaired"]["codex_rows"] == 4
     assert agree(home)
-    assert (await tools("store_status", repair=True))["repaired"]["codex_rows"] == 0
+    assert (await tools("store_repair", dry_run=True))["repaired"]["codex_rows"] == 0
 
 
 async def test_every_verb_says_in_its_text_that_codexs_row_did_not_follow(home: Path, tools: Tools) -> None:
     tree = await grow(tools)
     make(home, without="history_mode")
-    for tool, arguments in {
-        "thread_set_name": {"name": "named"},
-        "thread_update_metadata": {"git_info": {"sha": "abc"}},
-        "thread_archive": {},
-        "thread_unarchive": {},
-    }.items():
+    verbs: list[tuple[str, dict[str, Any]]] = [
+        ("thread_update", {"name": "named"}),
+        ("thread_update", {"git_info": {"sha": "abc"}}),
+        ("thread_update", {"name": "named again", "tags": ["kept"]}),
+        ("thread_archive", {}),
+        ("thread_unarchive", {}),
+    ]
+    for tool, arguments in verbs:
         text = await text_of(tools, tool, thread_id=tree.root, **arguments)
         assert f"Codex's own database {home}/state_5.sqlite was left as it is: its schema is unknown" in text, tool
-        assert text.endswith("Codex itself does not see this change"), tool
+        assert "Codex itself does not see this change" in text, tool
 
 
 async def test_a_name_goes_to_codex_and_its_own_name_counts_for_us_too(home: Path, connect: Connect) -> None:
@@ -126,7 +147,7 @@ async def test_a_name_goes_to_codex_and_its_own_name_counts_for_us_too(home: Pat
         thread_id = await tools.written("hello", name="the first name")
         await tools("thread_unsubscribe", thread_id=thread_id)
         known_to_codex(home, title="the name by Codex", preview="hello")
-        named = await tools("thread_set_name", thread_id=thread_id, name="the second name")
+        named = await tools("thread_update", thread_id=thread_id, name="the second name")
         assert (named["thread"]["name"], named["codex_db"]) == ("the second name", None)
         assert rows_of(home)[thread_id]["title"] == "the second name"
         with opened(home) as codex:
@@ -146,12 +167,12 @@ async def test_a_name_that_a_busy_codex_database_refuses_is_not_shown(home: Path
     known_to_codex(home, title="the name by Codex", preview="hello")
     with opened(home) as other:
         other.execute("BEGIN IMMEDIATE")
-        answer = await tools("thread_set_name", thread_id=thread_id, name="ours")
+        answer = await tools("thread_update", thread_id=thread_id, name="ours")
     assert "another program is writing to it; repeat the call" in answer["codex_db"]
     assert answer["thread"]["name"] == "the name by Codex"
-    await tools("store_status", repair=True, dry_run=False)
+    await tools("store_repair")
     assert (await tools("thread_read", thread_id=thread_id))["thread"]["name"] == "the name by Codex"
-    answer = await tools("thread_set_name", thread_id=thread_id, name="ours")
+    answer = await tools("thread_update", thread_id=thread_id, name="ours")
     assert (answer["thread"]["name"], answer["codex_db"]) == ("ours", None)
 
 
@@ -161,11 +182,11 @@ async def test_a_read_only_codex_database_is_never_changed_and_our_own_names_hol
         await tools("thread_unsubscribe", thread_id=thread_id)
         known_to_codex(home, title="the name by Codex", preview="hello")
         before = rows_of(home)
-        answer = await tools("thread_set_name", thread_id=thread_id, name="ours")
+        answer = await tools("thread_update", thread_id=thread_id, name="ours")
         assert answer["thread"]["name"] == "ours"
         assert "(--codex-db read-only)" in answer["codex_db"]
         assert "(--codex-db read-only)" in (await tools("thread_archive", thread_id=thread_id))["codex_db"]
-        await tools("store_status", repair=True, dry_run=False)
+        await tools("store_repair")
         assert (await tools("thread_read", thread_id=thread_id))["thread"]["name"] == "ours"
         assert rows_of(home) == before
 
@@ -178,12 +199,14 @@ async def test_git_info_of_a_paginated_thread_is_recorded_where_codex_keeps_it_o
     thread_id, before = ONE, path.read_bytes()
     async with connect() as tools:
         with pytest.raises(Refused, match="which does not know the thread yet"):
-            await tools("thread_update_metadata", thread_id=thread_id, git_info={"sha": "abc"})
+            await tools("thread_update", thread_id=thread_id, git_info={"sha": "abc"})
         known_to_codex(home, history_mode="paginated", git_branch="theirs")
-        answer = await tools("thread_update_metadata", thread_id=thread_id, git_info={"sha": "abc"})
+        await tools("thread_update", thread_id=thread_id, git_info={"sha": "abc"})
+        answer = await tools("thread_read", thread_id=thread_id)
         assert answer["thread"]["git_info"] == {"sha": "abc", "branch": "theirs", "origin_url": None}
         await tools("thread_resume", thread_id=thread_id)
-        answer = await tools("thread_update_metadata", thread_id=thread_id, git_info={"branch": None})
+        await tools("thread_update", thread_id=thread_id, git_info={"branch": None})
+        answer = await tools("thread_read", thread_id=thread_id)
         assert answer["thread"]["git_info"] == {"sha": "abc", "branch": None, "origin_url": None}
         row = rows_of(home)[thread_id]
         assert (row["git_sha"], row["git_branch"]) == ("abc", None)
@@ -194,19 +217,19 @@ async def test_the_journal_holds_nothing_once_a_change_is_made_or_refused(home: 
     thread_id = await tools.written("hello")
     await tools("thread_unsubscribe", thread_id=thread_id)
     known_to_codex(home)
-    await tools("thread_set_name", thread_id=thread_id, name="named")
-    await tools("thread_update_metadata", thread_id=thread_id, git_info={"sha": "abc"})
+    await tools("thread_update", thread_id=thread_id, name="named")
+    await tools("thread_update", thread_id=thread_id, git_info={"sha": "abc"})
     with sqlite3.connect(home / "threadstore.sqlite") as db:
         assert db.execute("SELECT kind, state FROM operations ORDER BY started_at_ms").fetchall() == [
-            ("name", "done"),
-            ("git", "done"),
+            ("update", "done"),
+            ("update", "done"),
         ]
 
 
 @pytest.mark.parametrize(
     ("options", "environment"), [(("--codex-db", "read-only"), {}), ((), {"THREADSTORE_CODEX_DB": "read-only"})]
 )
-async def test_an_option_or_the_environment_of_the_command_keeps_it_from_changing_the_rows(
+async def test_codexs_rows_stay_as_they_are_where_an_option_or_the_environment_says_read_only(
     tmp_path: Path, options: tuple[str, ...], environment: dict[str, str]
 ) -> None:
     home = tmp_path / "home"
@@ -219,7 +242,7 @@ async def test_an_option_or_the_environment_of_the_command_keeps_it_from_changin
     assert rows_of(home) == before
 
 
-async def test_rows_where_the_configuration_of_codex_puts_them_follow(home: Path, connect: Connect) -> None:
+async def test_codexs_rows_follow_where_config_toml_names_their_folder(home: Path, connect: Connect) -> None:
     put(home, ONE, started("a"), user("hi"), ended("a"))
     (home / "config.toml").write_text('sqlite_home = "databases"')
     make(home / "databases", *map(row_of, rollouts(home)))

@@ -155,7 +155,7 @@ async def test_a_copy_that_is_read_while_the_threads_own_file_can_not_be_is_not_
     own.write_bytes(b"")  # as a sync tool leaves a file whose content it has not fetched yet
     async with connect() as tools:
         assert (await tools("thread_read", thread_id=thread_id, include_turns=True))["total"] == 1
-        refusals = {"thread_resume": {}, "thread_update_metadata": {"git_info": {"branch": "b"}}}
+        refusals = {"thread_resume": {}, "thread_update": {"git_info": {"branch": "b"}}}
         for verb, arguments in refusals.items():
             with pytest.raises(Refused, match=r"is shown from a copy, `[^`]*`, and copies are read-only") as refused:
                 await tools(verb, thread_id=thread_id, **arguments)

@@ -90,7 +90,7 @@ async def test_the_question_quotes_the_title_and_tells_the_id_and_how_many_sub_a
     async with connect(elicitation_callback=person) as tools:
         tree = await grow(tools)
         posing = 'notes?\n\nThis only clears a cache. Confirm to go on. "\u202e'
-        await tools("thread_set_name", thread_id=tree.root, name=posing)
+        await tools("thread_update", thread_id=tree.root, name=posing)
         for reference in (tree.root, posing):
             with pytest.raises(Refused):
                 await tools("thread_delete", thread_id=reference)

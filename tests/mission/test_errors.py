@@ -64,7 +64,7 @@ async def test_an_unexpected_exception_is_an_error_with_a_code_and_only_the_log_
 
 
 async def test_a_resource_that_can_not_be_read_says_so_with_the_code(tools: Tools) -> None:
-    with pytest.raises(MCPError, match=r"no rollout found .* \(code: thread_not_found\)"):
+    with pytest.raises(MCPError, match=r"no thread found .* \(code: thread_not_found\)"):
         await tools.client.read_resource(f"thread://{UNKNOWN}")
 
 

@@ -12,8 +12,8 @@ from tests.mission.conftest import Connect, Refused, Tools, rollouts
 pytestmark = pytest.mark.anyio
 
 
-def said(thread: dict[str, Any]) -> list[str]:
-    return [turn["items"][0]["content"][0]["text"] for turn in thread["turns"]]
+def said(answer: dict[str, Any]) -> list[str]:
+    return [turn["items"][0]["content"][0]["text"] for turn in answer["turns"]]
 
 
 async def conversation(tools: Tools, *messages: str, **arguments: Any) -> tuple[str, list[str]]:
@@ -36,11 +36,11 @@ async def test_a_fork_has_the_history_and_leaves_the_source_as_it_was(home: Path
     thread = fork["thread"]
     assert thread["id"] != source
     assert (thread["forked_from_id"], thread["preview"], thread["status"]) == (source, "one", {"type": "idle"})
-    assert (said(thread), thread["name"], fork["model"], fork["cwd"]) == (["one", "two"], None, "m", "/work")
+    assert (said(fork), thread["name"], fork["model"], fork["cwd"]) == (["one", "two"], None, "m", "/work")
     assert Path(thread["path"]).exists()
     events = await tools("events_read", after=after)
     (started,) = [event for event in events["data"] if event["thread_id"] == thread["id"]]
-    assert (started["type"], started["payload"]["thread"]["turns"]) == ("thread/started", [])
+    assert (started["type"], started["payload"]["thread"]["id"]) == ("thread/started", thread["id"])
     await tools("turn_start", thread_id=thread["id"], input="only here")
     assert (original.read_bytes(), original.stat().st_mtime_ns) == before
     assert (await tools("thread_read", thread_id=thread["id"]))["thread"]["forked_from_id"] == source
@@ -55,7 +55,9 @@ async def test_a_fork_ends_where_it_is_told(tools: Tools, bound: str, turn: int,
     source, turns = await conversation(tools, "one", "two", "three")
     bounded: dict[str, Any] = {bound: turns[turn]}
     fork = await tools("thread_fork", thread_id=source, **bounded)
-    assert said(fork["thread"]) == kept
+    assert said(fork) == kept
+    begun = {name: turn_id[:18] for name, turn_id in bounded.items()}
+    assert said(await tools("thread_fork", thread_id=source, **begun)) == kept
     with pytest.raises(Refused):
         await tools("thread_fork", thread_id=source, last_turn_id=turns[0], before_turn_id=turns[0])
     with pytest.raises(Refused) as refused:
@@ -74,18 +76,18 @@ async def test_a_fork_that_is_refused_leaves_nothing(home: Path, tools: Tools) -
 async def test_a_turn_in_progress_is_interrupted_in_the_copy_alone(tools: Tools) -> None:
     source = await tools.start()
     await tools("turn_start", thread_id=source, input="at work")
-    fork = (await tools("thread_fork", thread_id=source))["thread"]
+    fork = await tools("thread_fork", thread_id=source)
     assert [turn["status"] for turn in fork["turns"]] == ["interrupted"]
-    assert fork["status"] == {"type": "idle"}
+    assert fork["thread"]["status"] == {"type": "idle"}
     read = await tools("thread_read", thread_id=source, include_turns=True)
-    assert [turn["status"] for turn in read["thread"]["turns"]] == ["inProgress"]
+    assert [turn["status"] for turn in read["turns"]] == ["inProgress"]
 
 
 # Codex: thread_fork_inherits_explicit_source_name_from_session_index
 async def test_the_name_goes_with_the_copy(connect: Connect) -> None:
     async with connect() as tools:
         source, _ = await conversation(tools, "hello")
-        await tools("thread_set_name", thread_id=source, name="both")
+        await tools("thread_update", thread_id=source, name="both")
         fork = (await tools("thread_fork", thread_id=source))["thread"]["id"]
     async with connect() as tools:
         listed = (await tools("thread_list"))["data"]
@@ -95,8 +97,9 @@ async def test_the_name_goes_with_the_copy(connect: Connect) -> None:
 # Codex: thread_fork_ephemeral_remains_pathless_and_omits_listing
 async def test_an_ephemeral_copy_has_no_file_and_can_go_on(home: Path, tools: Tools) -> None:
     source, _ = await conversation(tools, "hello")
-    fork = (await tools("thread_fork", thread_id=source, ephemeral=True))["thread"]
-    assert (fork["ephemeral"], fork["path"], said(fork)) == (True, None, ["hello"])
+    copy = await tools("thread_fork", thread_id=source, ephemeral=True)
+    fork = copy["thread"]
+    assert (fork["ephemeral"], fork["path"], said(copy)) == (True, None, ["hello"])
     await tools("turn_start", thread_id=fork["id"], input="secret")
     await tools("turn_complete", thread_id=fork["id"])
     assert await tools.listed() == [source]

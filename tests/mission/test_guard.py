@@ -93,7 +93,7 @@ async def test_an_odd_id_from_the_host_gives_way_to_the_next_source(tools: Tools
 async def test_a_caller_name_that_several_threads_have_is_refused_as_ambiguous(tools: Tools) -> None:
     tree = await grow(tools)
     for thread_id in (tree.leaf, tree.right):
-        await tools("thread_set_name", thread_id=thread_id, name="twin")
+        await tools("thread_update", thread_id=thread_id, name="twin")
     with pytest.raises(Refused) as refused:
         await tools("thread_archive", thread_id=tree.root, caller_thread_id="twin")
     assert refused.value.code == "ambiguous_reference"

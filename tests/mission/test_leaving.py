@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,10 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp import Client
 
-from mcp_server import runtime as runtime_module
 from mcp_server.config import Config
+from mcp_server.models.times import Clocks, elapsed_ms, now_ms
 from mcp_server.server import build_server
 from mcp_server.storage.files.locks import CodexWriterLocks
-from mcp_server.threads.loaded import LoadedThreads
 from tests.mission.conftest import Connect, Refused, Tools, lock_files, rollouts
 from tests.servers import serving_http, stdio_server
 
@@ -75,10 +74,10 @@ async def test_a_running_turn_is_interrupted_and_recorded_so(home: Path, tools: 
     assert (await tools.events(thread_id))[-3:] == ["thread/status/changed", "thread/status/changed", "thread/closed"]
     assert "turn/completed" in await tools.events(thread_id)
     read = await tools("thread_read", thread_id=thread_id, include_turns=True)
-    assert read["thread"]["turns"][0]["status"] == "interrupted"
+    assert read["turns"][0]["status"] == "interrupted"
 
 
-async def test_a_fresh_thread_vanishes(home: Path, tools: Tools) -> None:
+async def test_a_fresh_thread_vanishes_when_its_subscriber_leaves(home: Path, tools: Tools) -> None:
     thread_id = await tools.start()
     await tools("thread_unsubscribe", thread_id=thread_id)
     assert rollouts(home) == []
@@ -100,32 +99,19 @@ async def test_a_failed_turn_shows_system_error_until_the_thread_is_closed(tools
 
 
 class Clock:
-    """The clock that tells how long something is unused, which a test puts forward."""
+    """A clock that a test puts forward or back."""
 
-    ahead_ms = 0
+    def __init__(self, real: Callable[[], int]) -> None:
+        self._real, self.ahead_ms = real, 0
 
     def __call__(self) -> int:
-        return time.monotonic_ns() // 1_000_000 + self.ahead_ms
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(LoadedThreads, "elapsed_ms", staticmethod(clock))
-    return clock
-
-
-@pytest.fixture
-def wall_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The wall clock, as the machine's owner sets it or as it jumps where the machine has slept."""
-    clock = Clock()
-    monkeypatch.setattr(runtime_module, "now_ms", lambda: time.time_ns() // 1_000_000 + clock.ahead_ms)
-    return clock
+        return self._real() + self.ahead_ms
 
 
 # Codex: thread_unsubscribe_keeps_thread_loaded_until_idle_timeout
-async def test_with_an_unload_delay_the_thread_stays_until_it_is_over(clock: Clock, connect: Connect) -> None:
-    async with connect(unload_delay=600) as tools:
+async def test_with_an_unload_delay_the_thread_stays_until_it_is_over(connect: Connect) -> None:
+    clock = Clock(elapsed_ms)
+    async with connect(unload_delay=600, clocks=Clocks(elapsed_ms=clock)) as tools:
         thread_id = await tools.written()
         assert (await tools("thread_unsubscribe", thread_id=thread_id))["status"] == "unsubscribed"
         assert await tools.loaded() == [thread_id]
@@ -151,8 +137,9 @@ async def test_until_an_unload_delay_is_over_the_thread_goes_on_as_it_was(connec
         assert "thread/closed" not in await tools.events()
 
 
-async def test_coming_back_within_the_unload_delay_keeps_the_thread(clock: Clock, connect: Connect) -> None:
-    async with connect(unload_delay=600) as tools:
+async def test_coming_back_within_the_unload_delay_keeps_the_thread(connect: Connect) -> None:
+    clock = Clock(elapsed_ms)
+    async with connect(unload_delay=600, clocks=Clocks(elapsed_ms=clock)) as tools:
         other = await tools.written()
         thread_id = await tools.written()
         await tools("thread_unsubscribe", thread_id=thread_id)
@@ -203,7 +190,7 @@ async def test_a_stdio_client_that_vanishes_has_left_its_threads(home: Path) -> 
         assert lock_files(home) == []
         assert (await tools.events(thread_id))[-2:] == ["thread/status/changed", "thread/closed"]
         read = await tools("thread_read", thread_id=thread_id, include_turns=True)
-        assert read["thread"]["turns"][0]["status"] == "interrupted"
+        assert read["turns"][0]["status"] == "interrupted"
 
 
 CLIENT = """\
@@ -234,11 +221,11 @@ async def test_a_stdio_client_that_is_killed_has_left_its_threads(home: Path) ->
         closed = await tools("events_read", types=["thread/closed"], wait_seconds=15)
         assert [event["thread_id"] for event in closed["data"]] == [thread_id]
         read = await tools("thread_read", thread_id=thread_id, include_turns=True)
-        assert read["thread"]["turns"][0]["status"] == "interrupted"
+        assert read["turns"][0]["status"] == "interrupted"
         assert (await tools("thread_resume", thread_id=thread_id))["thread"]["status"] == {"type": "idle"}
 
 
-async def test_a_killed_servers_thread_can_be_resumed_by_the_next(home: Path) -> None:
+async def test_a_thread_of_a_killed_server_can_be_resumed_by_the_next(home: Path) -> None:
     """What a kill leaves is a lock file that nobody holds, and a turn without an end."""
     server = stdio_server(home)
     async with await anyio.open_process([server.command, *server.args], stderr=None) as process:
@@ -246,9 +233,19 @@ async def test_a_killed_servers_thread_can_be_resumed_by_the_next(home: Path) ->
         process.kill()
         await process.wait()
     async with Client(stdio_server(home)) as client:
-        resumed = (await Tools(client)("thread_resume", thread_id=thread_id))["thread"]
-        assert [turn["status"] for turn in resumed["turns"]] == ["interrupted"]
-        await Tools(client)("turn_start", thread_id=thread_id, input="again")
+        tools = Tools(client)
+        (row,) = (await tools("thread_list", last_turn="crashed"))["data"]
+        assert (row["id"], row["last_turn"]) == (thread_id, "crashed")
+        assert "running_in" not in row
+        assert await tools.listed(last_turn=["running", "interrupted"]) == []
+        read = await tools("thread_read", thread_id=thread_id, include_turns=True)
+        assert [turn["status"] for turn in read["turns"]] == ["crashed"]
+        (node,) = (await tools("thread_tree", thread_id=thread_id))["nodes"]
+        assert (node["status"], node["turns"], node["last_turn"]) == ("notLoaded", 1, "crashed")
+        resumed = await tools("thread_resume", thread_id=thread_id)
+        assert [turn["status"] for turn in resumed["turns"]] == ["crashed"]
+        await tools("turn_start", thread_id=thread_id, input="again")
+        assert await tools.listed(last_turn="running") == [thread_id]
 
 
 async def test_a_server_whose_stdin_is_closed_while_a_turn_runs_ends_in_order(home: Path) -> None:
@@ -307,8 +304,9 @@ async def _start_a_turn(process: Process) -> str:
 # ---------------------------------------------------------------------------------------------- the wall clock
 
 
-async def test_a_wall_clock_that_is_set_back_keeps_nobody_waiting(wall_clock: Clock, connect: Connect) -> None:
-    async with connect() as tools:
+async def test_a_wall_clock_that_is_set_back_keeps_nobody_waiting(connect: Connect) -> None:
+    wall_clock = Clock(now_ms)
+    async with connect(clocks=Clocks(now_ms=wall_clock)) as tools:
         thread_id = await tools.written()
         after = (await tools("events_read", limit=100))["last_seq"]
 

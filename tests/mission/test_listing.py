@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,7 @@ async def test_the_newest_come_first_and_the_last_page_has_no_cursor(tools: Tool
     assert await pages(tools, 3) == [[third, second, first]]
     assert await pages(tools, 2, sort_direction="asc") == [[first, second], [third]]
     row = (await tools("thread_list", limit=1))["data"][0]
-    assert (row["preview"], row["status"], row["turns"], row["git_info"]) == ("third", {"type": "notLoaded"}, [], None)
+    assert (row["preview"], row["status"], row["git_info"]) == ("third", {"type": "notLoaded"}, None)
 
 
 # Codex: thread_list_sort_updated_at_orders_by_mtime, thread_list_updated_at_uses_mtime,
@@ -105,10 +104,10 @@ async def test_a_provider_is_found_behind_any_number_of_others(tools: Tools) -> 
 async def test_a_cwd_or_several_restrict_the_list(tools: Tools) -> None:
     (one,) = await closed(tools, "one", cwd="/work/one")
     (two,) = await closed(tools, "two", cwd="/work/two")
-    await closed(tools, "below", cwd="/work/one/below")
-    assert await tools.listed(cwd="/work/one") == [one]
-    assert await tools.listed(cwd=["/work/one", "/work/two/"]) == [two, one]
-    assert await tools.listed(cwd="/work") == []
+    (below,) = await closed(tools, "below", cwd="/work/one/below")
+    assert await tools.listed(cwd="/work/one") == [below, one]
+    assert await tools.listed(cwd=["/work/one/below", "/work/two/"]) == [below, two]
+    assert await tools.listed(cwd="/work/on") == []
 
 
 # Codex: thread_list_respects_search_term_filter
@@ -155,19 +154,19 @@ async def test_archived_threads_are_counted_as_hidden_listed_alone_and_still_rea
 async def test_git_info_is_set_left_and_cleared_field_by_field(connect: Connect) -> None:
     async with connect() as tools:
         (thread_id,) = await closed(tools, "in a repository")
-        await tools("thread_update_metadata", thread_id=thread_id, git_info={"sha": "abc", "branch": "main"})
-        await tools("thread_update_metadata", thread_id=thread_id, git_info={"origin_url": "git@example.com:r.git"})
+        await tools("thread_update", thread_id=thread_id, git_info={"sha": "abc", "branch": "main"})
+        await tools("thread_update", thread_id=thread_id, git_info={"origin_url": "git@example.com:r.git"})
     everything = {"sha": "abc", "branch": "main", "origin_url": "git@example.com:r.git"}
     async with connect() as tools:
         assert (await tools("thread_list"))["data"][0]["git_info"] == everything
-        empties: list[dict[str, str] | None] = [{}, None]
-        for empty in empties:
-            with pytest.raises(Refused, match="git_info must include at least one field"):
-                await tools("thread_update_metadata", thread_id=thread_id, git_info=empty)
-        await tools("thread_update_metadata", thread_id=thread_id, git_info={"branch": None})
+        with pytest.raises(Refused, match="git_info must include at least one field"):
+            await tools("thread_update", thread_id=thread_id, git_info={})
+        with pytest.raises(Refused, match="nothing is to be changed"):
+            await tools("thread_update", thread_id=thread_id, git_info=None)
+        await tools("thread_update", thread_id=thread_id, git_info={"branch": None})
         read = await tools("thread_read", thread_id=thread_id)
         assert read["thread"]["git_info"] == {**everything, "branch": None}
-        await tools("thread_update_metadata", thread_id=thread_id, git_info={"sha": None, "origin_url": None})
+        await tools("thread_update", thread_id=thread_id, git_info={"sha": None, "origin_url": None})
     async with connect() as tools:
         assert (await tools("thread_read", thread_id=thread_id))["thread"]["git_info"] is None
 
@@ -176,8 +175,8 @@ async def test_git_info_is_set_left_and_cleared_field_by_field(connect: Connect)
 async def test_an_ephemeral_thread_takes_neither_git_info_nor_a_name(tools: Tools) -> None:
     thread_id = await tools.start(ephemeral=True)
     changes: list[tuple[str, Any]] = [
-        ("thread_update_metadata", {"git_info": {"sha": "a"}}),
-        ("thread_set_name", {"name": "n"}),
+        ("thread_update", {"git_info": {"sha": "a"}}),
+        ("thread_update", {"name": "n"}),
     ]
     for verb, change in changes:
         with pytest.raises(Refused, match=thread_id):
@@ -206,12 +205,14 @@ async def test_reading_pages_through_the_turns_and_loads_nothing(tools: Tools) -
         await tools("turn_start", thread_id=thread_id, input=text)
         await tools("turn_complete", thread_id=thread_id)
     await tools("thread_unsubscribe", thread_id=thread_id)
-    plain = (await tools("thread_read", thread_id=thread_id))["thread"]
-    assert (plain["turns"], plain["status"]) == ([], {"type": "notLoaded"})
+    plain = await tools("thread_read", thread_id=thread_id, include_turns=False)
+    assert (plain["turns"], plain["thread"]["status"]) == ([], {"type": "notLoaded"})
+    by_default = (await tools("thread_read", thread_id=thread_id))["turns"]
+    assert [turn["items"][0]["content"][0]["text"] for turn in by_default] == ["three", "two", "one"]
 
     async def page(**arguments: Any) -> tuple[list[str], Any]:
         answer = await tools("thread_read", thread_id=thread_id, include_turns=True, limit=2, **arguments)
-        said = [turn["items"][0]["content"][0]["text"] for turn in answer["thread"]["turns"]]
+        said = [turn["items"][0]["content"][0]["text"] for turn in answer["turns"]]
         return said, answer
 
     newest, answer = await page()
@@ -232,7 +233,7 @@ async def test_how_much_of_a_turn_is_shown_is_the_callers_choice(tools: Tools, v
     await tools("turn_append", thread_id=thread_id, items=[{"type": "agentMessage", "text": "thinking aloud"}])
     await tools("turn_complete", thread_id=thread_id, message="answer")
     read = await tools("thread_read", thread_id=thread_id, include_turns=True, items_view=view)
-    (turn,) = read["thread"]["turns"]
+    (turn,) = read["turns"]
     assert turn["items_view"] == view
     texts = [item.get("text") or item["content"][0]["text"] for item in turn["items"]]
     assert texts == [["question", "thinking aloud", "answer"][n] for n in kinds]
@@ -265,8 +266,8 @@ async def test_the_status_follows_the_turn_in_lists_reads_and_events(tools: Tool
 async def test_a_thread_is_named_by_its_id_a_prefix_or_its_name_and_by_nothing_less(tools: Tools) -> None:
     one, other = await closed(tools, "one", "other")
     for thread_id in (one, other):
-        await tools("thread_set_name", thread_id=thread_id, name="same")
-    with pytest.raises(Refused, match=f"(?s){re.escape(one)}.*{re.escape(other)}") as refused:
+        await tools("thread_update", thread_id=thread_id, name="same")
+    with pytest.raises(Refused, match=f"(?s){one[:13]}.*{other[:13]}") as refused:
         await tools("thread_read", thread_id="same")
     assert refused.value.code == "ambiguous_reference"
     assert (await tools("thread_read", thread_id=one[:-4]))["thread"]["id"] == one

@@ -55,18 +55,21 @@ WSL = "\\\\wsl.localhost\\Ubuntu\\home\\me\\Project"
     [
         ("/work/", ["/work", "/work/", "/work/.", "/work/x/..", "//work"], True),
         ("/work/x/../y", ["/work/y", "/work/y/", "/work/x/../y"], True),
-        ("/work", ["/Work", "/work/y", "/"], False),
+        ("/work", ["/Work", "/work/y", "/wor"], False),
+        ("/work/y", ["/work", "/work/y"], True),
         ("relative/path", ["relative/path", "relative/path/"], True),
         (WINDOWS, [WINDOWS, "C:\\Users\\Me\\Project", "c:/users/me/project/", "/mnt/c/Users/Me/Project"], True),
         ("c:\\Users\\Me\\Project\\", [WINDOWS, "C:\\Users\\Me\\x\\..\\Project"], True),
         ("/mnt/c/Users/Me/Project", [WINDOWS, "/mnt/c/users/me/project/", "/mnt/c/Users/Me/Project"], True),
-        (WINDOWS, ["C:\\Users\\Me", "D:\\Users\\Me\\Project", "/Users/Me/Project"], False),
+        (WINDOWS, ["C:\\Users\\M", "D:\\Users\\Me\\Project", "/Users/Me/Project"], False),
+        (WINDOWS, ["C:\\Users\\Me", "c:/"], True),
         (
             WSL,
             [WSL, "\\\\wsl$\\Ubuntu\\home\\me\\Project\\", "//wsl$/Ubuntu/home/me/Project", HOME],
             True,
         ),
-        (WSL, ["/home/me/project", "\\\\wsl$\\Ubuntu\\home"], False),
+        (WSL, ["/home/me/project", "\\\\wsl$\\Ubuntu\\hom"], False),
+        (WSL, ["\\\\wsl$\\Ubuntu\\home"], True),
         ("\\\\Server\\Share\\X", ["\\\\server\\share\\x\\", "\\\\?\\UNC\\server\\share\\X"], True),
     ],
 )
@@ -88,7 +91,9 @@ async def test_a_cwd_filter_takes_what_the_list_shows(home: Path, connect: Conne
         put(home, f"{ONE[:-1]}{number}", user("the quokka"), agent("hi"), cwd=cwd)
     async with connect() as tools:
         for thread in (await tools("thread_list"))["data"]:
-            assert await tools.listed(cwd=thread["cwd"]) == [thread["id"]]
+            listed = await tools.listed(cwd=thread["cwd"])
+            # One of the folders lies in another one.
+            assert listed == [thread["id"]] or (thread["cwd"], len(listed)) == ("C:/Users/Me", 2)
 
 
 async def test_a_thread_is_started_in_the_windows_folder_that_a_list_shows(tools: Tools) -> None:
@@ -190,7 +195,7 @@ async def test_a_thread_whose_file_can_not_be_read_any_more_is_listed_and_not_co
     path = next(home.rglob(f"*{GOOD}.jsonl"))
     path.write_bytes(b"{nope\n")
     async with connect() as tools:
-        await tools("store_status", repair=True, dry_run=False)
+        await tools("store_repair")
         listed = await tools("thread_list")
         assert ([thread["id"] for thread in listed["data"]], listed["hidden"]["unreadable"]) == ([GOOD], 0)
         (told,) = (await tools("thread_search", search_term="quokka"))["incomplete"]

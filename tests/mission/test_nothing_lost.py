@@ -39,7 +39,7 @@ def output(call_id: str, text: str = "a file") -> Json:
 
 
 @pytest.mark.parametrize("status", ["completed", "interrupted"])
-async def test_an_error_of_a_turn_that_did_not_fail_is_refused_and_the_turn_goes_on(
+async def test_an_error_for_a_turn_that_did_not_fail_is_refused_and_the_turn_goes_on(
     tools: Tools, thread_id: str, status: str
 ) -> None:
     with pytest.raises(Refused, match=r"invalid error .*pass status=failed, or leave error out"):
@@ -133,7 +133,7 @@ async def test_a_message_in_codexs_parts_is_read_back_with_its_elements(tools: T
             {"type": "text", "text": "ü", "text_elements": [{"byte_range": {"start": 0, "end": 3}}]},
             "an element's bytes do not lie in the text, which has 2",
         ),
-        ({"type": "mention", "name": "n", "path": "/p"}, "a rollout can't record a skill or a mention without text"),
+        ({"type": "mention", "name": "n", "path": "/p"}, "a skill or a mention without text can't be recorded"),
     ],
 )
 async def test_a_part_that_could_not_be_kept_is_refused(home: Path, tools: Tools, part: Json, says: str) -> None:
@@ -155,7 +155,7 @@ async def test_a_pointer_beside_a_text_is_told_as_not_recorded(tools: Tools) -> 
 
 
 ALONE: list[tuple[str, Json, str]] = [
-    ("thread_read", {"cursor": "at:x"}, "cursor .*pass include_turns=true"),
+    ("thread_read", {"cursor": "at:x", "include_turns": False}, "cursor .*pass include_turns=true"),
     ("thread_items", {"item_id": "item-1", "cursor": "at:x"}, "cursor .*pass one of the two"),
     ("thread_search", {"search_term": "hello", "cwd": "/x"}, "cwd .*leave it out, or thread_id"),
     ("thread_search", {"search_term": "hello", "since": "2026-01-01T00:00:00Z"}, "since .*leave it out, or thread_id"),

@@ -117,11 +117,14 @@ async def test_a_copy_that_the_other_disk_has_no_room_for_leaves_the_thread_as_i
         await tools("thread_unsubscribe", thread_id=thread_id)
         (path,) = rollouts(home)
         with monkeypatch.context() as patch:
+            real = os.write
 
-            def full(*_: object) -> None:
-                raise OSError(28, os.strerror(28))
+            def full(fd: int, data: bytes) -> int:
+                if b"session_meta" in bytes(data):
+                    raise OSError(28, os.strerror(28))
+                return real(fd, data)
 
-            patch.setattr(durable.Draft, "add", full)
+            patch.setattr(os, "write", full)
             with pytest.raises(Refused, match="No space left on device"):
                 await tools("thread_archive", thread_id=thread_id)
         assert await tools.listed() == [thread_id]

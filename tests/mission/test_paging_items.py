@@ -33,7 +33,7 @@ async def planted(connect: Connect) -> tuple[str, str, Path]:
         await tools("turn_start", thread_id=thread_id, input="two")
         await tools("turn_complete", thread_id=thread_id, message="and out")
         read = await tools("thread_read", thread_id=thread_id, include_turns=True)
-        return thread_id, read["thread"]["turns"][-1]["id"], Path(read["thread"]["path"])
+        return thread_id, read["turns"][-1]["id"], Path(read["thread"]["path"])
 
 
 @pytest.mark.anyio
@@ -50,6 +50,17 @@ async def test_a_page_goes_on_behind_its_item_when_more_was_told_of_an_earlier_t
             file.write(encode_line(RolloutLine("event_msg", {"type": "item_completed", **plan})))
         rest, _ = await said(tools, thread_id, sort_direction=direction, cursor=page["next_cursor"])
     assert rest == (["late", "two"] if direction == "asc" else ["late", "done"])
+
+
+@pytest.mark.anyio
+async def test_a_turn_is_named_by_the_beginning_of_its_id_too(connect: Connect) -> None:
+    thread_id, first_turn, _ = await planted(connect)
+    async with connect() as tools:
+        whole = await tools("thread_items", thread_id=thread_id, turn_id=first_turn)
+        assert await tools("thread_items", thread_id=thread_id, turn_id=first_turn[:18]) == whole
+        with pytest.raises(Refused) as refused:
+            await tools("thread_items", thread_id=thread_id, turn_id=first_turn[:7])
+    assert refused.value.code == "turn_not_found"
 
 
 @pytest.mark.anyio

@@ -105,8 +105,8 @@ async def test_changes_of_metadata_are_made_one_after_the_other(home: Path, tool
     async with anyio.create_task_group() as group:
         for n in range(8):
             update: dict[str, Any] = {"thread_id": thread_id, "git_info": {"branch": f"b{n}"}}
-            group.start_soon(partial(calls, str(n), "thread_update_metadata", **update))
-    branches = [calls.outcomes[str(n)]["thread"]["git_info"]["branch"] for n in range(8)]
+            group.start_soon(partial(calls, str(n), "thread_update", **update))
+    branches = [calls.outcomes[str(n)]["thread"]["branch"] for n in range(8)]
     assert branches == [f"b{n}" for n in range(8)]
     (rollout,) = rollouts(home)
     written = map(json.loads, rollout.read_text(encoding="utf-8").splitlines())
@@ -122,9 +122,9 @@ async def test_an_archive_waits_for_a_change_of_metadata_and_loses_nothing_of_it
     await together(
         gate,
         calls,
-        partial(calls, "git", "thread_update_metadata", thread_id=thread_id, git_info={"branch": "kept"}),
+        partial(calls, "git", "thread_update", thread_id=thread_id, git_info={"branch": "kept"}),
         partial(calls, "archive", "thread_archive", thread_id=thread_id),
-        partial(calls, "name", "thread_set_name", thread_id=thread_id, name="too late, or in time"),
+        partial(calls, "name", "thread_update", thread_id=thread_id, name="too late, or in time"),
     )
     assert calls.outcomes["archive"]["archived"] == [thread_id]
     read = (await tools("thread_read", thread_id=thread_id))["thread"]
@@ -140,11 +140,11 @@ async def test_a_thread_that_is_being_closed_is_loaded_again_after_that(server: 
         calls,
         partial(calls, "left", "thread_unsubscribe", thread_id=thread_id),
         partial(calls, "resumed", "thread_resume", thread_id=thread_id),
-        partial(calls, "git", "thread_update_metadata", thread_id=thread_id, git_info={"branch": "b"}),
+        partial(calls, "git", "thread_update", thread_id=thread_id, git_info={"branch": "b"}),
     )
     assert calls.outcomes["left"]["status"] == "unsubscribed"
     assert calls.outcomes["resumed"]["thread"]["status"] == {"type": "idle"}
-    assert calls.outcomes["git"]["thread"]["git_info"]["branch"] == "b"
+    assert calls.outcomes["git"]["thread"]["branch"] == "b"
     assert await tools.loaded() == [thread_id]
     told = await tools.events(thread_id)
     assert told.index("thread/closed") < len(told) - 1, "the thread is told to be there again after it was closed"
@@ -181,19 +181,21 @@ async def test_a_thread_that_is_moved_while_it_is_read_is_found_where_it_lies_th
     assert moved
     outcome = calls.outcomes["outcome"]
     shown = {
-        "thread_read": lambda: len(outcome["thread"]["turns"]) == 1,
+        "thread_read": lambda: len(outcome["turns"]) == 1,
         "thread_items": lambda: outcome["total"] == 2,
         "thread_fork": lambda: outcome == "thread_archived",
     }
     assert shown[reading]()
 
 
-@pytest.mark.parametrize("pair", [("thread_archive", "thread_resume"), ("thread_delete", "thread_update_metadata")])
-async def test_whoever_comes_second_is_told_how_the_first_left_the_thread(tools: Tools, pair: tuple[str, str]) -> None:
+@pytest.mark.parametrize("pair", [("thread_archive", "thread_resume"), ("thread_delete", "thread_update")])
+async def test_the_second_of_two_calls_at_once_succeeds_or_is_refused_for_what_the_first_did(
+    tools: Tools, pair: tuple[str, str]
+) -> None:
     first, second = pair
     arguments: dict[str, dict[str, Any]] = {
         "thread_delete": {},
-        "thread_update_metadata": {"git_info": {"branch": "b"}},
+        "thread_update": {"git_info": {"branch": "b"}},
     }
     for _ in range(5):
         thread_id = await unloaded(tools)

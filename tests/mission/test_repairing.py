@@ -1,4 +1,4 @@
-"""store_status with repair: what its dry run tells is what it does."""
+"""store_repair: what its dry run tells is what it does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.mission.conftest import Connect, Refused, rollouts
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_repair_does_what_its_dry_run_told_and_leaves_loaded_threads_alone(
+async def test_a_repair_does_what_its_dry_run_reported_and_leaves_loaded_threads_alone(
     home: Path, connect: Connect
 ) -> None:
     async with connect() as tools:
@@ -28,8 +28,8 @@ async def test_a_repair_does_what_its_dry_run_told_and_leaves_loaded_threads_alo
         for thread_id in (changed, loaded):
             with paths[thread_id].open("ab") as file:
                 file.write(b"\n")
-        foretold = (await tools("store_status", repair=True))["repaired"]
-        done = (await tools("store_status", repair=True, dry_run=False))["repaired"]
+        foretold = (await tools("store_repair", dry_run=True))["repaired"]
+        done = (await tools("store_repair"))["repaired"]
         assert (
             done == foretold == {"added": 0, "changed": 1, "moved": 0, "vanished": 1, "abandoned": 0, "codex_rows": 0}
         )
@@ -39,6 +39,6 @@ async def test_a_repair_does_what_its_dry_run_told_and_leaves_loaded_threads_alo
 async def test_a_repair_without_a_state_db_is_refused_with_the_reason(connect: Connect, dry_run: bool) -> None:
     async with connect(state=False) as tools:
         with pytest.raises(Refused, match="no usable state DB to repair") as refused:
-            await tools("store_status", repair=True, dry_run=dry_run)
+            await tools("store_repair", dry_run=dry_run)
         assert refused.value.code == "invalid_argument"
         assert (await tools("store_status"))["repaired"] is None

@@ -20,8 +20,7 @@ from mcp import Client
 from mcp_server.codex.files import RolloutRef
 from mcp_server.config import Config
 from mcp_server.server import HomeServer, build_server
-from mcp_server.storage.sqlite import database as state_module
-from mcp_server.storage.sqlite import engine
+from mcp_server.storage.sqlite.bounds import StateBounds
 from tests.mission.conftest import Connect, Era, Refused, Tools
 
 pytestmark = pytest.mark.anyio
@@ -58,9 +57,9 @@ async def test_a_refused_call_can_be_repeated_with_its_request_id(tools: Tools) 
 
 async def test_a_request_id_of_one_tool_is_refused_by_every_other(tools: Tools) -> None:
     thread_id = await tools.written()
-    await tools("thread_set_name", thread_id=thread_id, name="named", request_id="r1")
+    await tools("thread_update", thread_id=thread_id, name="named", request_id="r1")
     for verb in ("thread_archive", "thread_unsubscribe", "thread_fork"):
-        with pytest.raises(Refused, match="thread_set_name") as refused:
+        with pytest.raises(Refused, match="thread_update") as refused:
             await tools(verb, thread_id=thread_id, request_id="r1")
         assert refused.value.code == "request_id_reused"
     assert await tools.loaded() == [thread_id]
@@ -116,6 +115,13 @@ class Disk:
 @pytest.fixture
 def server(home: Path) -> HomeServer:
     return build_server(replace(Config.load(home), watch=False))
+
+
+@pytest.fixture
+def impatient_server(home: Path) -> HomeServer:
+    """It waits for no other that holds the state DB."""
+    bounds = StateBounds(busy_seconds=0.01, write_seconds=0.05)
+    return build_server(replace(Config.load(home), watch=False, database=bounds))
 
 
 @asynccontextmanager
@@ -184,13 +190,11 @@ async def test_a_cancelled_repetition_lets_no_other_in_before_the_first_is_done(
 
 
 async def test_a_call_whose_outcome_can_not_be_written_is_answered_and_done_once(
-    home: Path, server: HomeServer, era: Era, monkeypatch: pytest.MonkeyPatch
+    home: Path, impatient_server: HomeServer, era: Era
 ) -> None:
-    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.01)
-    monkeypatch.setattr(state_module, "_WRITE_SECONDS", 0.05)
-    async with client_of(server, era) as tools:
+    async with client_of(impatient_server, era) as tools:
         thread_id = await running(tools)
-        disk = Disk(server)
+        disk = Disk(impatient_server)
         answers: list[Any] = []
 
         async def append() -> None:
@@ -210,11 +214,9 @@ async def test_a_call_whose_outcome_can_not_be_written_is_answered_and_done_once
 
 
 async def test_a_call_whose_claim_can_not_be_written_is_not_begun(
-    home: Path, server: HomeServer, era: Era, monkeypatch: pytest.MonkeyPatch
+    home: Path, impatient_server: HomeServer, era: Era
 ) -> None:
-    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.01)
-    monkeypatch.setattr(state_module, "_WRITE_SECONDS", 0.05)
-    async with client_of(server, era) as tools:
+    async with client_of(impatient_server, era) as tools:
         thread_id = await running(tools)
         append: dict[str, Any] = {"thread_id": thread_id, "items": SAID, "request_id": "r1"}
         with closing(sqlite3.connect(home / "threadstore.sqlite", isolation_level=None)) as other:
@@ -237,7 +239,7 @@ def forget_the_outcomes(home: Path) -> None:
         db.commit()
 
 
-async def test_what_was_cut_short_by_a_kill_is_not_done_twice_and_the_answer_says_how_to_look(
+async def test_a_repeated_call_that_a_kill_cut_short_is_refused_with_the_way_to_look(
     home: Path, connect: Connect
 ) -> None:
     async with connect() as tools:
@@ -254,13 +256,15 @@ async def test_what_was_cut_short_by_a_kill_is_not_done_twice_and_the_answer_say
             with pytest.raises(Refused, match=way) as refused:
                 await tools(tool, **arguments)
             assert refused.value.code == "outcome_unknown"
-        turns = (await tools("thread_read", thread_id=thread_id, include_turns=True))["thread"]["turns"]
+        turns = (await tools("thread_read", thread_id=thread_id, include_turns=True))["turns"]
         assert len(turns) == 2
         assert len(await tools.listed()) == 2
         await tools("turn_start", thread_id=thread_id, input="said twice", request_id="another")
 
 
-async def test_what_was_cut_short_and_does_no_harm_is_done_again(home: Path, connect: Connect) -> None:
+async def test_a_repeated_call_that_a_kill_cut_short_is_done_again_where_that_is_harmless(
+    home: Path, connect: Connect
+) -> None:
     async with connect() as tools:
         thread_id = await tools.written()
         await tools("thread_unsubscribe", thread_id=thread_id)
@@ -288,7 +292,7 @@ async def test_a_turn_that_did_not_come_to_be_is_opened_by_the_repeated_call(hom
     async with connect() as tools:
         await tools("thread_resume", thread_id=thread_id)
         await tools("turn_start", **start)
-        turns = (await tools("thread_read", thread_id=thread_id, include_turns=True))["thread"]["turns"]
+        turns = (await tools("thread_read", thread_id=thread_id, include_turns=True))["turns"]
         assert len(turns) == 2
 
 
@@ -327,6 +331,6 @@ async def test_tools_that_only_read_take_no_request_id(tools: Tools) -> None:
     offered = (await tools.client.list_tools()).tools
     for tool in offered:
         reads = bool(tool.annotations and tool.annotations.read_only_hint)
-        assert ("request_id" in tool.input_schema["properties"]) == (not reads and tool.name != "store_status")
+        assert ("request_id" in tool.input_schema["properties"]) == (not reads and tool.name != "store_repair")
     with pytest.raises(Refused, match="request_id"):
         await tools("thread_list", request_id="r1")

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.answers import whole
 from tests.servers import serving_http
 
 MODERN, LEGACY = "2026-07-28", "2025-11-25"
@@ -50,7 +51,7 @@ class Wire:
         lines = (line.removeprefix("data: ") for line in text.splitlines())
         result = next(json.loads(line)["result"] for line in lines if '"result"' in line)
         assert not result.get("isError"), result
-        return dict(result["structuredContent"])
+        return whole(tool, dict(result["structuredContent"]))
 
     def _call(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         params: dict[str, Any] = {"name": tool, "arguments": arguments}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.mission.conftest import Connect, Json, Refused, Tools, rollouts
-from tests.mission.searches import ONE, put, search
+from tests.mission.searches import ONE, passages, put, search
 from tests.threads.rollout_lines import agent, line, user
 
 pytestmark = pytest.mark.anyio
@@ -91,7 +91,7 @@ async def said(tools: Tools, thread_id: str) -> list[list[str]]:
     read = await tools("thread_read", thread_id=thread_id, include_turns=True, sort_direction="asc")
     return [
         [item["text"] if item["type"] == "agentMessage" else item["content"][0]["text"] for item in turn["items"]]
-        for turn in read["thread"]["turns"]
+        for turn in read["turns"]
     ]
 
 
@@ -119,7 +119,7 @@ async def test_an_old_rollout_is_listed_read_and_found(
             "userMessage",
             "agentMessage",
         ]
-        assert len(await search(tools, "zebra")) == 2
+        assert len(await passages(tools, "zebra")) == 2
         assert len(await search(tools, "exit_code", include_tool_calls=True)) == 1
         assert (await tools("store_status"))["malformed"] == []
 
@@ -131,11 +131,11 @@ async def test_an_old_rollout_is_moved_and_deleted_and_never_written_to(
     path = put_old(home)
     data = path.read_bytes()
     async with connect() as tools:
-        for verb, more in (("thread_resume", {}), ("thread_update_metadata", {"git_info": {"branch": "x"}})):
+        for verb, more in (("thread_resume", {}), ("thread_update", {"git_info": {"branch": "x"}})):
             with pytest.raises(Refused, match="thread_fork") as refused:
                 await tools(verb, thread_id=BARE, **more)
             assert refused.value.code == "unknown_history_mode"
-        await tools("thread_set_name", thread_id=BARE, name="the old one")
+        await tools("thread_update", thread_id=BARE, name="the old one")
         await tools("thread_archive", thread_id=BARE)
         assert (home / "archived_sessions" / path.name).read_bytes() == data
         assert await tools.listed(archived=True) == [BARE]
@@ -159,9 +159,7 @@ async def test_a_fork_of_an_old_rollout_is_in_todays_format_and_goes_on(
         await tools("turn_complete", thread_id=fork["id"], message="done")
         assert await said(tools, fork["id"]) == [*SAID, ["and on", "done"]]
         assert len(await search(tools, "and on")) == 1
-        turns = (await tools("thread_read", thread_id=BARE, include_turns=True, sort_direction="asc"))["thread"][
-            "turns"
-        ]
+        turns = (await tools("thread_read", thread_id=BARE, include_turns=True, sort_direction="asc"))["turns"]
         part = await tools("thread_fork", thread_id=BARE, last_turn_id=turns[0]["id"])
         assert await said(tools, part["thread"]["id"]) == SAID[:1]
         part = await tools("thread_fork", thread_id=BARE, before_turn_id=turns[1]["id"])
@@ -182,10 +180,10 @@ async def test_a_rollout_of_a_converter_is_resumed_and_its_messages_stay(home: P
     async with connect() as tools:
         assert await tools.listed() == []
         assert await tools.listed(include_without_preview=True) == [ONE]
-        assert len(await search(tools, "zebra")) == 2
+        assert len(await passages(tools, "zebra")) == 2
         await tools("thread_resume", thread_id=ONE)
         await tools("turn_start", thread_id=ONE, input="and on")
         await tools("turn_complete", thread_id=ONE, message="done")
         assert await said(tools, ONE) == [*SAID, ["and on", "done"]]
-        assert len(await search(tools, "zebra")) == 2
+        assert len(await passages(tools, "zebra")) == 2
         assert len(await search(tools, "and on")) == 1

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 from tests.mission.conftest import Refused, Tools, grow
-from tests.mission.searches import closed, search, snippets, threads
-
-if sys.version_info >= (3, 14):
-    pass
-else:
-    pass
+from tests.mission.searches import closed, passages, search, snippets, threads
 
 pytestmark = pytest.mark.anyio
 
@@ -37,11 +30,11 @@ FOUND = {
 async def test_what_was_said_is_found(tools: Tools, term: str, shown: str) -> None:
     said = await tools.written(SAID)
     await tools.written("nothing of it")
-    hits = [hit for hit in await search(tools, term) if hit["thread"]["id"] == said]
-    assert shown in hits[-1]["snippet"]
+    (row,) = [row for row in await search(tools, term) if row["thread"]["id"] == said]
+    assert any(shown in passage["text"] for passage in row["passages"])
 
 
-@pytest.mark.parametrize("term", ["parser absent", '"in fails"', "inte*", "session.py:89", "错信"])
+@pytest.mark.parametrize("term", ["parser absent", '"in fails"', "inte*", "session.py:89", "错信", "parser -linter"])
 async def test_text_that_nobody_said_is_not_found(tools: Tools, term: str) -> None:
     await tools.written(SAID)
     answer = await tools("thread_search", search_term=term)
@@ -52,11 +45,20 @@ async def test_names_are_found_before_what_was_said(tools: Tools) -> None:
     (said,) = await closed(tools, "about the needle")
     (named,) = await closed(tools, "hay", name="The Needle thread")
     first, second = await search(tools, "needle")
-    assert (first["thread"]["id"], first["turn_id"], first["item_id"]) == (named, None, None)
-    assert (first["snippet"], second["thread"]["id"]) == ("The **Needle** thread", said)
+    assert (first["thread"]["id"], first["passages"]) == (named, [{"text": "The **Needle** thread"}])
+    assert second["thread"]["id"] == said
     assert await threads(tools, "needle", thread_id=named) == [named]
-    await tools("thread_set_name", thread_id=named, name="another")
+    await tools("thread_update", thread_id=named, name="another")
     assert await threads(tools, "needle") == [said]
+
+
+async def test_names_and_texts_are_found_with_and_without_accents(tools: Tools) -> None:
+    named, said = await closed(tools, "hay", "hay"), await closed(tools, "the résumé of Łukasz", "a plain resume")
+    await tools("thread_update", thread_id=named[0], name="Café Größe")
+    for term in ("cafe", "CAFÉ", "größe"):
+        assert await threads(tools, term) == [named[0]]
+    for term in ("resume", "résumé", "RESUME*"):
+        assert sorted(await threads(tools, term)) == sorted(said)
 
 
 async def test_the_ids_of_a_match_lead_to_the_item(tools: Tools) -> None:
@@ -66,26 +68,91 @@ async def test_the_ids_of_a_match_lead_to_the_item(tools: Tools) -> None:
         await tools("turn_append", thread_id=thread_id, items=[{"type": "agentMessage", "text": f"thought {n}"}])
         await tools("turn_complete", thread_id=thread_id, message=f"answer {n}")
     for term in ("question 1", "thought 1", "answer 1"):
-        (hit,) = await search(tools, f'"{term}"')
+        (hit,) = await passages(tools, f'"{term}"')
         items = await tools("thread_items", thread_id=thread_id, turn_id=hit["turn_id"], item_id=hit["item_id"])
         (entry,) = items["data"]
         text = entry["item"].get("text") or entry["item"]["content"][0]["text"]
         assert text == term
 
 
-async def test_tool_calls_and_their_outputs_are_found_on_request_alone(tools: Tools) -> None:
+async def test_tool_calls_and_their_outputs_are_found_where_nothing_else_fits_and_that_is_said(tools: Tools) -> None:
     thread_id = await tools.start()
     await tools("turn_start", thread_id=thread_id, input="go")
     call = {"type": "toolCall", "call_id": "c", "name": "shell", "arguments": {"cmd": "grep needle"}}
     await tools("turn_append", thread_id=thread_id, items=[call])
-    assert len(await search(tools, "needle", include_tool_calls=True)) == 1
-    assert await search(tools, "haystack", include_tool_calls=True) == []
     output = {"type": "toolOutput", "call_id": "c", "output": "in the haystack", "success": True}
     await tools("turn_append", thread_id=thread_id, items=[output])
     await tools("turn_complete", thread_id=thread_id, message="done")
-    for term in ("needle", "haystack", "needle haystack", "ha"):
-        assert await search(tools, term) == []
-        assert len(await search(tools, term, include_tool_calls=True)) == 1
+    for term in ("needle", "haystack", "needle haystack"):
+        answer = await tools("thread_search", search_term=term)
+        assert [row["thread"]["id"] for row in answer["data"]] == [thread_id]
+        assert answer["notes"] == ["no message holds all of it, so tool calls and their outputs are included"]
+        assert await threads(tools, term, include_tool_calls=True) == [thread_id]
+    assert await threads(tools, "completed", include_tool_calls=True) == []  # how it ended is nothing that was said
+    (said,) = await closed(tools, "a needle was said")
+    answer = await tools("thread_search", search_term="needle")
+    assert ([row["thread"]["id"] for row in answer["data"]], answer["notes"]) == ([said], [])
+    assert sorted(await threads(tools, "needle", include_tool_calls=True)) == sorted([said, thread_id])
+
+
+# ---------------------------------------------------------------------------------------------- ranking
+
+
+async def test_words_may_stand_anywhere_in_a_thread_and_most_of_them_come_after_all_of_them(tools: Tools) -> None:
+    whole = await tools.written("the checkout", name="payments")
+    await tools("turn_start", thread_id=whole, input="is slow")
+    await tools("turn_complete", thread_id=whole, message="since the cache is cold")
+    most, few = await closed(tools, "checkout slow slow slow checkout", "checkout alone")
+    rows = await search(tools, "checkout slow cache")
+    assert [row["thread"]["id"] for row in rows] == [whole, most]
+    assert len(rows[0]["passages"]) == 3
+    assert (rows[0].get("missing"), rows[1]["missing"]) == (None, ["cache"])
+    assert few not in await threads(tools, "checkout slow cache")
+
+
+async def test_beginnings_and_other_forms_of_words_are_found_after_the_word_itself(tools: Tools) -> None:
+    begins, word, form = await closed(tools, "refreshing tokens", "refresh tokens", "it was refreshed")
+    assert (await threads(tools, "refresh"))[0] == word
+    assert sorted(await threads(tools, "refresh")) == sorted([word, begins, form])
+    assert sorted(await threads(tools, "refreshing")) == sorted([word, begins, form])
+    assert (await threads(tools, "refreshing"))[0] == begins
+
+
+async def test_parts_of_words_are_found_only_where_no_word_begins_so(tools: Tools) -> None:
+    (trace,) = await closed(tools, "the trace of it")
+    answer = await tools("thread_search", search_term="race")
+    assert [row["thread"]["id"] for row in answer["data"]] == [trace]
+    assert answer["notes"] == ["no word begins with race, so parts of words are shown"]
+    (race,) = await closed(tools, "the race of it")
+    answer = await tools("thread_search", search_term="race")
+    assert ([row["thread"]["id"] for row in answer["data"]], answer["notes"]) == ([race], [])
+
+
+async def test_one_of_several_words_is_enough_where_they_are_joined_by_or(tools: Tools) -> None:
+    one, two, three = await closed(tools, "login works", "auth works", "auth fails")
+    assert sorted(await threads(tools, "login OR auth")) == sorted([one, two, three])
+    assert sorted(await threads(tools, "login OR auth works")) == sorted([one, two])
+    assert await threads(tools, "auth -works") == [three]
+    assert await threads(tools, 'auth -"auth fails"') == [two]
+
+
+async def test_of_equal_threads_the_newer_one_comes_first(tools: Tools) -> None:
+    ids = await closed(tools, *("some equal words",) * 3)
+    assert await threads(tools, "equal") == ids[::-1]
+    assert await threads(tools, "equal", sort_by="time") == ids[::-1]
+
+
+async def test_where_nothing_is_found_the_answer_tells_what_may_help(tools: Tools) -> None:
+    old, _ = await closed(tools, "reconciliation of batches", "batches of something else")
+    await tools("thread_archive", thread_id=old)
+    answer = await tools("thread_search", search_term="reconciliation batches")
+    assert (answer["data"], answer["total"]) == ([], 0)
+    assert answer["no_match"] == {
+        "words": [{"word": "reconciliation", "threads": 0}, {"word": "batches", "threads": 1}],
+        "elsewhere": {"archived": 1},
+    }
+    answer = await tools("thread_search", search_term="somethng")
+    assert answer["no_match"] == {"words": [{"word": "somethng", "threads": 0, "nearest": ["something"]}]}
 
 
 # ---------------------------------------------------------------------------------------------- which threads
@@ -104,7 +171,7 @@ async def test_filters_are_those_of_the_list(tools: Tools) -> None:
     assert await threads(tools, "words", since="2001-01-01T00:00:00Z") == [two, one]
     assert await threads(tools, "words", until="2001-01-01T00:00:00Z") == []
     with pytest.raises(Refused) as refused:
-        await search(tools, "words", since="yesterday")
+        await search(tools, "words", since="last week")
     assert refused.value.code == "invalid_argument"
 
 
@@ -135,33 +202,57 @@ async def test_a_search_in_one_thread_finds_it_whatever_the_default_filters_hide
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
 @pytest.mark.parametrize("order", ["time", "rank"])
-async def test_pages_hold_every_match_once(tools: Tools, limit: int, order: str) -> None:
-    for n in range(3):
-        thread_id = await tools.start(name=f"words {n}")
-        for m in range(2):
-            await tools("turn_start", thread_id=thread_id, input=f"words {n} {m} asked")
-            again = {"type": "agentMessage", "text": f"words {n} {m} thought"}
-            await tools("turn_append", thread_id=thread_id, items=[again])
-            await tools("turn_complete", thread_id=thread_id, message=f"words {n} {m} answered")
-    seen = await snippets(tools, "words", limit=limit, sort_by=order)
-    assert len(seen) == len(set(seen)) == 3 + 3 * 2 * 3
-    if order == "time":
-        assert seen[:3] == ["**words** 2", "**words** 1", "**words** 0"]
-        assert seen[3:6] == [f"**words** 2 1 {what}" for what in ("answered", "thought", "asked")]
-        assert seen[-1] == "**words** 0 0 asked"
+async def test_pages_hold_every_thread_once(tools: Tools, limit: int, order: str) -> None:
+    ids = await closed(tools, *(f"words {n} asked" for n in range(7)))
+    seen = await threads(tools, "words", limit=limit, sort_by=order)
+    assert seen == ids[::-1]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+async def test_pages_within_a_thread_hold_every_match_once_the_newest_first(tools: Tools, limit: int) -> None:
+    thread_id = await tools.start(name="words 0")
+    for m in range(2):
+        await tools("turn_start", thread_id=thread_id, input=f"words {m} asked")
+        again = {"type": "agentMessage", "text": f"words {m} thought"}
+        await tools("turn_append", thread_id=thread_id, items=[again])
+        await tools("turn_complete", thread_id=thread_id, message=f"words {m} answered")
+    seen = await snippets(tools, "words", limit=limit, thread_id=thread_id)
+    said = [f"**words** {m} {what}" for m in (1, 0) for what in ("answered", "thought", "asked")]
+    assert seen == ["**words** 0", *said]
 
 
 async def test_by_rank_whole_words_often_in_a_short_text_come_first(tools: Tools) -> None:
-    await closed(tools, "fox fox fox", "a fox", "a foxtrot " + "and more " * 400)
-    shown = await snippets(tools, "fox", sort_by="rank")
-    assert shown[:2] == ["**fox** **fox** **fox**", "a **fox**"]
-    by_time = await snippets(tools, "fox")
-    assert by_time[-1] == shown[0]
-    assert sorted(by_time) == sorted(shown)
+    ids = await closed(tools, "fox fox fox", "a fox", "a foxtrot " + "and more " * 400)
+    assert await threads(tools, "fox") == ids
+    assert await threads(tools, "fox", sort_by="time") == ids[::-1]
 
 
-@pytest.mark.parametrize(("order", "cursor"), [("time", "r1"), ("rank", "n1"), ("rank", "x"), ("time", "t1#")])
+@pytest.mark.parametrize(("order", "cursor"), [("time", "r1"), ("rank", "u1"), ("rank", "x"), ("time", "t1#")])
 async def test_a_cursor_of_another_order_is_refused(tools: Tools, order: str, cursor: str) -> None:
     with pytest.raises(Refused) as refused:
         await tools("thread_search", search_term="x", sort_by=order, cursor=cursor)
     assert refused.value.code == "invalid_cursor"
+
+
+# ---------------------------------------------------------------------------------------------- names as references
+
+
+async def test_a_thread_is_named_in_any_case_and_without_accents_while_no_other_is_called_so(tools: Tools) -> None:
+    one = await tools.written("hay", name="Café Größe")
+    for name in ("café größe", "CAFE GRÖSSE", "Cafe Größe"):
+        assert (await tools("thread_read", thread_id=name))["thread"]["id"] == one
+    two = await tools.written("hay", name="cafe größe")
+    assert (await tools("thread_read", thread_id="cafe größe"))["thread"]["id"] == two
+    with pytest.raises(Refused) as refused:
+        await tools("thread_read", thread_id="CAFE GRÖSSE")
+    assert refused.value.code == "ambiguous_reference"
+
+
+async def test_a_name_that_no_thread_has_brings_names_like_it(tools: Tools) -> None:
+    await closed(tools, "hay", name="Checkout is slow")
+    await closed(tools, "hay", name="something else")
+    for name in ("chekout slow", "the slow checkout", "Checkout is slwo"):
+        with pytest.raises(Refused, match="like it: 'Checkout is slow'") as refused:
+            await tools("thread_read", thread_id=name)
+        assert refused.value.code == "thread_not_found"
+        assert "something else" not in refused.value.sentence

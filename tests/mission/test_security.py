@@ -113,7 +113,7 @@ async def test_no_tool_reaches_outside_the_home(home: Path, tools: Tools, tmp_pa
             await tools.client.read_resource(uri)
     assert await tools.listed(cwd=attack) == []
     assert (await tools("thread_search", search_term=attack))["data"] == []
-    named = await tools("thread_set_name", thread_id=kept, name=attack)
+    named = await tools("thread_update", thread_id=kept, name=attack)
     assert named["thread"]["name"] == attack
     started = await tools("thread_start", agent_nickname=attack, cwd=f"/work/{attack}", model=attack)
     await tools("turn_start", thread_id=started["thread"]["id"], input=attack)
@@ -137,7 +137,7 @@ async def test_a_link_that_leads_out_of_the_home_is_not_followed(home: Path, con
         for verb, arguments in (
             ("thread_resume", {}),
             ("thread_archive", {}),
-            ("thread_update_metadata", {"git_info": {"branch": "x"}}),
+            ("thread_update", {"git_info": {"branch": "x"}}),
         ):
             with pytest.raises(Refused):
                 await tools(verb, thread_id=thread_id, **arguments)
@@ -196,7 +196,7 @@ async def test_a_read_only_server_opens_nothing_for_writing(home: Path, connect:
         for name in ("thread_loaded_list", "events_read", "store_status"):
             await reader(name)
         await client.read_resource(f"thread://{thread_id}/transcript")
-    assert not offered & {"thread_start", "thread_archive", "thread_delete", "turn_start", "thread_set_name"}
+    assert not offered & {"thread_start", "thread_archive", "thread_delete", "turn_start", "thread_update"}
     traced = calls.read_text(encoding="utf-8", errors="replace").splitlines()
     assert any("rollout-" in line and "O_RDONLY" in line for line in traced)
     writing = ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "rename", "link(", "linkat(", "mkdir", "truncate", "flock(")

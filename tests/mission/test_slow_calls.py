@@ -93,9 +93,11 @@ async def test_a_call_whose_client_has_cancelled_it_comes_to_its_end(server: Hom
         leaving.cancel()
         assert len(await tools.listed()) == 1
         slow.go_on.set()
-    with anyio.fail_after(_SECONDS):
-        while len(found := await tools.listed()) < 2:  # noqa: ASYNC110 -- nobody is told of the end
-            await anyio.sleep(0.02)
-    (fork_id,) = set(found) - {thread_id}
+
+    async def done() -> bool:
+        return len(await tools.listed()) == 2
+
+    await tools.until(done)  # by the event that the fork has begun
+    (fork_id,) = set(await tools.listed()) - {thread_id}
     read = await tools("thread_read", thread_id=fork_id, include_turns=True)
     assert (read["thread"]["forked_from_id"], read["total"]) == (thread_id, 1)

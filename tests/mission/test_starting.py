@@ -79,7 +79,7 @@ async def test_resume_takes_what_was_recorded_then_the_overrides_and_touches_not
         assert (resumed["model"], resumed["approval_policy"], resumed["cwd"]) == ("second", "never", "/work")
         assert resumed["thread"]["updated_at"] == 1_700_000_000
         assert resumed["thread"]["status"] == {"type": "idle"}
-        assert [turn["status"] for turn in resumed["thread"]["turns"]] == ["completed"]
+        assert [turn["status"] for turn in resumed["turns"]] == ["completed"]
         assert (rollout.read_bytes(), rollout.stat().st_mtime) == (before, 1_700_000_000)
         await tools("turn_start", thread_id=thread_id, input="on")
         assert rollout.stat().st_mtime > 1_700_000_000
@@ -102,16 +102,18 @@ async def test_another_client_that_resumes_sees_the_running_turn_and_does_not_di
     one, other = two
     thread_id = await one.start()
     await one("turn_start", thread_id=thread_id, input="at work")
-    joined = (await other("thread_resume", thread_id=thread_id))["thread"]
-    assert joined["status"] == {"type": "active", "active_flags": []}
+    joined = await other("thread_resume", thread_id=thread_id)
+    assert joined["thread"]["status"] == {"type": "active", "active_flags": []}
     assert [turn["status"] for turn in joined["turns"]] == ["inProgress"]
-    assert (await other("thread_resume", thread_id=thread_id, turns=0))["thread"]["turns"] == []
+    assert (await other("thread_resume", thread_id=thread_id, turns=0))["turns"] == []
     assert (await one("turn_complete", thread_id=thread_id))["turn"]["status"] == "completed"
     assert (await other("thread_read", thread_id=thread_id))["thread"]["status"] == {"type": "idle"}
 
 
 # Codex: thread_resume_and_read_interrupt_incomplete_rollout_turn_when_thread_is_idle
-async def test_a_turn_without_an_end_is_shown_interrupted(home: Path, connect: Connect) -> None:
+async def test_a_last_turn_without_an_end_is_shown_crashed_where_nobody_holds_the_thread(
+    home: Path, connect: Connect
+) -> None:
     async with connect() as tools:
         thread_id = await tools.written()
     (rollout,) = rollouts(home)
@@ -120,8 +122,8 @@ async def test_a_turn_without_an_end_is_shown_interrupted(home: Path, connect: C
     async with connect() as tools:
         read = await tools("thread_read", thread_id=thread_id, include_turns=True)
         resumed = await tools("thread_resume", thread_id=thread_id)
-    assert [turn["status"] for turn in read["thread"]["turns"]] == ["interrupted"]
-    assert [turn["status"] for turn in resumed["thread"]["turns"]] == ["interrupted"]
+    assert [turn["status"] for turn in read["turns"]] == ["crashed"]
+    assert [turn["status"] for turn in resumed["turns"]] == ["crashed"]
 
 
 # ---------------------------------------------------------------------------------------------- names
@@ -131,7 +133,7 @@ async def test_a_turn_without_an_end_is_shown_interrupted(home: Path, connect: C
 async def test_a_name_is_trimmed_and_shown_in_list_read_and_resume(home: Path, connect: Connect) -> None:
     async with connect() as tools:
         thread_id = await tools.written()
-        await tools("thread_set_name", thread_id=thread_id, name="  My Thread \n")
+        await tools("thread_update", thread_id=thread_id, name="  My Thread \n")
         assert "thread/name/updated" in await tools.events(thread_id)
     async with connect() as tools:
         assert (await tools("thread_list"))["data"][0]["name"] == "My Thread"
@@ -146,7 +148,7 @@ async def test_a_new_name_is_one_event_in_the_log_of_every_server(connect: Conne
         thread_id = await here.written()
         if not loaded:
             await here("thread_unsubscribe", thread_id=thread_id)
-        await there("thread_set_name", thread_id=thread_id, name="told")
+        await there("thread_update", thread_id=thread_id, name="told")
         events = await here("events_read", types=["thread/name/updated"])
         assert [event["payload"] for event in events["data"]] == [{"thread_id": thread_id, "thread_name": "told"}]
 
@@ -155,7 +157,7 @@ async def test_a_new_name_is_one_event_in_the_log_of_every_server(connect: Conne
 async def test_a_blank_name_is_refused_and_the_old_one_stays(tools: Tools, blank: str) -> None:
     thread_id = await tools.written(name="kept")
     with pytest.raises(Refused, match="thread name must not be empty") as refused:
-        await tools("thread_set_name", thread_id=thread_id, name=blank)
+        await tools("thread_update", thread_id=thread_id, name=blank)
     assert refused.value.code == "invalid_argument"
     assert (await tools("thread_read", thread_id=thread_id))["thread"]["name"] == "kept"
 
@@ -163,7 +165,7 @@ async def test_a_blank_name_is_refused_and_the_old_one_stays(tools: Tools, blank
 async def test_names_survive_the_loss_of_the_state_db(home: Path, connect: Connect) -> None:
     async with connect() as tools:
         thread_id = await tools.written(name="before")
-        await tools("thread_set_name", thread_id=thread_id, name="after")
+        await tools("thread_update", thread_id=thread_id, name="after")
     for path in home.glob("threadstore.sqlite*"):
         path.unlink()
     async with connect() as tools:
@@ -185,7 +187,6 @@ async def test_a_fresh_thread_is_in_memory_alone(home: Path, tools: Tools) -> No
     assert path.is_relative_to(home / "sessions")
     assert thread["preview"] == ""
     assert thread["name"] is None
-    assert thread["turns"] == []
     assert thread["status"] == {"type": "idle"}
     assert rollouts(home) == []
     assert _rows(home) == 0
@@ -213,7 +214,7 @@ async def test_another_client_gets_the_same_error_for_a_fresh_thread(two: tuple[
     one, other = two
     thread_id = await one.start()
     extra: Any = {"include_turns": True} if verb == "thread_read" else {}
-    with pytest.raises(Refused, match=r"before first user message|no rollout found for thread id") as refused:
+    with pytest.raises(Refused, match=r"before first user message|has no file yet") as refused:
         await other(verb, thread_id=thread_id, **extra)
     assert refused.value.code == "not_materialized"
     assert (await other("thread_read", thread_id=thread_id))["thread"]["preview"] == ""
@@ -226,7 +227,7 @@ async def test_another_process_finds_no_rollout_and_leaves_the_threads_lock(home
     async with connect() as here, connect() as there:
         thread_id = await here.start()
         for verb in ("thread_read", "thread_resume", "thread_fork", "thread_archive"):
-            with pytest.raises(Refused, match=f"no rollout found for thread id {thread_id}") as refused:
+            with pytest.raises(Refused, match=f"no thread found for {thread_id}") as refused:
                 await there(verb, thread_id=thread_id)
             assert refused.value.code == "thread_not_found"
         assert await there.loaded() == []
@@ -253,7 +254,7 @@ async def test_the_first_message_writes_the_meta_then_what_waited_then_the_messa
 
 
 # Codex: persist_reports_filesystem_error_and_retries_buffered_items
-async def test_the_row_comes_after_the_file_and_not_without_it(home: Path, tools: Tools) -> None:
+async def test_a_first_message_that_can_not_be_written_makes_no_row(home: Path, tools: Tools) -> None:
     thread_id = await tools.start(developer_instructions="WAITING")
     (home / "sessions").write_text("in the way", encoding="utf-8")
     with pytest.raises(Refused) as refused:
@@ -272,14 +273,14 @@ async def test_the_row_comes_after_the_file_and_not_without_it(home: Path, tools
 
 async def test_naming_a_fresh_thread_writes_it_first(home: Path, tools: Tools) -> None:
     thread_id = await tools.start()
-    await tools("thread_set_name", thread_id=thread_id, name="named before it spoke")
+    await tools("thread_update", thread_id=thread_id, name="named before it spoke")
     (rollout,) = rollouts(home)
     assert json.loads(rollout.read_text(encoding="utf-8").splitlines()[0])["payload"]["id"] == thread_id
     assert (await tools("thread_list"))["hidden"]["without_preview"] == 1
     assert (await tools("thread_read", thread_id="named before it spoke"))["thread"]["id"] == thread_id
 
 
-async def test_a_server_that_ends_before_leaves_nothing_behind(home: Path, connect: Connect) -> None:
+async def test_a_server_that_ends_before_the_first_message_leaves_nothing_behind(home: Path, connect: Connect) -> None:
     async with connect() as tools:
         thread_id = await tools.start(name="never written")
     assert rollouts(home) == []

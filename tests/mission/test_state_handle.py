@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
+from filelock import FileLock
 from mcp import Client
 from sqlalchemy import Engine
 
 from mcp_server.config import Config
-from mcp_server.errors import StoreFailure
 from mcp_server.server import build_server
 from mcp_server.storage.sqlite import schema
 from mcp_server.storage.sqlite.database import StateDb
@@ -38,7 +38,7 @@ async def use_everything(tools: Tools) -> str:
     await tools("thread_unsubscribe", thread_id=thread_id)
     await tools("thread_archive", thread_id=thread_id)
     await tools("thread_unarchive", thread_id=thread_id)
-    await tools("store_status", repair=True, dry_run=False)
+    await tools("store_repair")
     for uri in ("threads://recent", "threads://events", f"thread://{thread_id}", f"thread://{thread_id}/transcript"):
         await tools.client.read_resource(uri)
     return thread_id
@@ -49,13 +49,13 @@ async def test_one_process_opens_one_engine(connect: Connect, monkeypatch: pytes
     engines: list[Path] = []
     real_open, real_connect = StateDb.open, schema.connect
 
-    def counted_open(path: Path, *, ruined: schema.Identity | None = None) -> StateDb:
+    def counted_open(path: Path, **options: Any) -> StateDb:
         opened.append(path)
-        return real_open(path, ruined=ruined)
+        return real_open(path, **options)
 
-    def counted_connect(path: Path) -> Engine:
+    def counted_connect(path: Path, busy_seconds: float) -> Engine:
         engines.append(path)
-        return real_connect(path)
+        return real_connect(path, busy_seconds)
 
     monkeypatch.setattr(StateDb, "open", counted_open)
     monkeypatch.setattr(schema, "connect", counted_connect)
@@ -100,12 +100,14 @@ async def test_without_a_handle_threads_are_still_written_and_archived(home: Pat
 
 
 async def test_deleting_the_state_db_loses_no_thread_name_tree_or_archive_state(home: Path, connect: Connect) -> None:
+    told_later = ("status", "turn_count", "last_turn", "last_answer", "last_error")  # once histories are indexed
+
     async def everything(tools: Tools) -> list[object]:
         shown: list[object] = []
         for archived in (False, True):
             for kinds in (["appServer"], ["subAgent"]):
                 page = await tools("thread_list", archived=archived, source_kinds=kinds)
-                shown.append([{k: v for k, v in t.items() if k != "status"} for t in page["data"]])
+                shown.append([{k: v for k, v in t.items() if k not in told_later} for t in page["data"]])
         return shown
 
     async with connect() as tools:
@@ -115,13 +117,13 @@ async def test_deleting_the_state_db_loses_no_thread_name_tree_or_archive_state(
         for thread_id in await tools.loaded():
             await tools("thread_unsubscribe", thread_id=thread_id)
         await tools("thread_archive", thread_id=gone)
-        tree = (await tools("thread_tree", thread_id=root))["tree"]
+        tree = (await tools("thread_tree", thread_id=root))["nodes"]
         before = await everything(tools)
     for path in home.glob("threadstore.sqlite*"):
         path.unlink()
     async with connect() as tools:
         assert await everything(tools) == before
-        assert (await tools("thread_tree", thread_id=root))["tree"] == tree
+        assert (await tools("thread_tree", thread_id=root))["nodes"] == tree
 
 
 # Codex: try_init_times_out_waiting_for_stuck_startup_backfill
@@ -154,41 +156,31 @@ def plant_two_batches(home: Path) -> list[str]:
     return [plant(home, day) for day in range(BATCH_ROWS + 2)]
 
 
-async def test_the_first_list_of_a_first_start_waits_for_no_state_db(
-    home: Path, era: Era, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_first_list_of_a_first_start_waits_for_no_state_db(home: Path, era: Era) -> None:
     keys = plant_two_batches(home)
-    may_open, real_open = threading.Event(), StateDb.open
-
-    def late(path: Path, *, ruined: schema.Identity | None = None) -> StateDb:
-        assert may_open.wait(20)
-        return real_open(path, ruined=ruined)
-
-    monkeypatch.setattr(StateDb, "open", late)
+    another_process = FileLock(home / "threadstore.sqlite.lock")
+    another_process.acquire()
     async with Client(build_server(replace(Config.load(home), watch=False)), mode=era) as client:
         tools = Tools(client)
         with anyio.fail_after(10):
-            first = await tools("thread_list", limit=1)
+            first = await tools("thread_list", limit=1, sort_key="created_at")
         assert [thread["id"] for thread in first["data"]] == keys[-1:]
         assert first["incomplete"] == (
-            f"The index is being built: {BATCH_ROWS} of {len(keys)} rollouts are in it, and counted, so far."
+            f"The index is being built: {BATCH_ROWS} of {len(keys)} files are in it, and counted, so far."
         )
-        may_open.set()
+        another_process.release()
         assert await tools.listed(sort_direction="asc", limit=1) == keys[:1]
         assert await tools.listed(archived=True) == []  # that waits for the whole index
         assert (await tools("thread_list"))["incomplete"] is None
 
 
 async def test_where_no_state_db_can_be_opened_lists_come_from_the_files_and_not_from_the_first_look(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path,
 ) -> None:
     keys = plant_two_batches(home)
-
-    def fail(path: Path, *, ruined: schema.Identity | None = None) -> StateDb:
-        raise StoreFailure("no room")
-
-    monkeypatch.setattr(StateDb, "open", fail)
-    async with Client(build_server(replace(Config.load(home), watch=False))) as client:
+    (home / "a file").touch()
+    config = replace(Config.load(home), state_path=home / "a file" / "threadstore.sqlite", watch=False)
+    async with Client(build_server(config)) as client:
         tools = Tools(client)
         assert await tools.listed(archived=True) == []  # that waits until the state DB is given up
         first = await tools("thread_list", limit=1)

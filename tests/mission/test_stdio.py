@@ -208,7 +208,7 @@ def test_a_client_may_speak_over_sockets_as_node_does(tmp_path: Path) -> None:
             assert wire.read() == b""
         assert child.wait(30) == 0
     assert {answer["id"] for answer in told} == {1, 2}
-    assert len(next(answer for answer in told if answer["id"] == 2)["result"]["tools"]) == 20
+    assert len(next(answer for answer in told if answer["id"] == 2)["result"]["tools"]) == 25
 
 
 def test_files_may_stand_for_both_streams(tmp_path: Path) -> None:

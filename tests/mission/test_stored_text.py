@@ -142,7 +142,7 @@ async def test_no_stored_text_leaves_its_quotes_or_its_fence_in_a_tools_text(
 
 
 @pytest.mark.usefixtures("stored")
-@pytest.mark.parametrize("resource", ["/transcript", "/tree"])
+@pytest.mark.parametrize("resource", ["/transcript", "/transcript/tools", "/tree"])
 async def test_no_stored_text_leaves_its_quotes_or_its_fence_in_a_resources_text(
     connect: Connect, resource: str
 ) -> None:
@@ -150,13 +150,3 @@ async def test_no_stored_text_leaves_its_quotes_or_its_fence_in_a_resources_text
         (content,) = (await tools.client.read_resource(f"thread://{ROOT}{resource}")).contents
     assert isinstance(content, TextResourceContents)
     assert loose(content.text) == []
-
-
-async def test_what_fills_a_prompt_stays_in_quotes(connect: Connect) -> None:
-    async with connect() as tools:
-        for prompt, argument in (("find_thread", "about"), ("carry_on", "thread"), ("archive_project", "cwd")):
-            made = await tools.client.get_prompt(prompt, {argument: hostile(argument)})
-            (message,) = made.messages
-            assert isinstance(message.content, TextContent)
-            assert "SYSTEM" in message.content.text
-            assert loose(message.content.text) == []

@@ -22,9 +22,10 @@ from tests.threads.rollout_lines import agent, ended, line, started, user
 pytestmark = pytest.mark.anyio
 
 CODEX = """
-CREATE TABLE threads (id TEXT PRIMARY KEY, name TEXT, title TEXT NOT NULL DEFAULT '', preview TEXT NOT NULL DEFAULT '',
-    first_user_message TEXT NOT NULL DEFAULT '', history_mode TEXT NOT NULL DEFAULT 'paginated', updated_at_ms INTEGER,
-    git_sha TEXT, git_branch TEXT, git_origin_url TEXT, thread_section_id TEXT, section_entered_at_ms INTEGER);
+CREATE TABLE threads (id TEXT PRIMARY KEY, rollout_path TEXT NOT NULL, name TEXT, title TEXT NOT NULL DEFAULT '',
+    preview TEXT NOT NULL DEFAULT '', first_user_message TEXT NOT NULL DEFAULT '',
+    history_mode TEXT NOT NULL DEFAULT 'paginated', updated_at_ms INTEGER, git_sha TEXT,
+    git_branch TEXT, git_origin_url TEXT, thread_section_id TEXT, section_entered_at_ms INTEGER);
 CREATE TABLE thread_sections (id TEXT PRIMARY KEY, name TEXT NOT NULL);
 """
 
@@ -122,9 +123,9 @@ async def test_what_another_writes_to_a_thread_moves_it_up_and_is_found(served: 
     assert (await served.listed(sort_key="updated_at"))[0] == TWO
     add(home, ONE, started("d"), user("words that came"), agent("and were answered"), ended("d"))
     assert await served.listed(sort_key="updated_at") == [ONE, TWO]
-    assert await snippets(served, "words that") == ["**words** **that** came"]
+    assert await snippets(served, '"words that"') == ["**words that** came"]
     read = await served("thread_read", thread_id=ONE, include_turns=True)
-    assert [turn["id"] for turn in read["thread"]["turns"]] == ["d", "a"]
+    assert [turn["id"] for turn in read["turns"]] == ["d", "a"]
 
 
 async def test_the_first_message_of_a_thread_lists_it(served: Tools, home: Path) -> None:
@@ -144,7 +145,8 @@ async def test_a_name_that_another_gives_is_shown_found_and_taken_for_the_thread
 
 
 async def test_a_name_that_codex_has_in_its_database_alone_is_shown_and_found(served: Tools, home: Path) -> None:
-    in_codex(home, f"INSERT INTO threads (id, name) VALUES ('{TWO}', 'as Codex calls it')")
+    row = f"'{TWO}', '{file_of(home, TWO)}'"
+    in_codex(home, f"INSERT INTO threads (id, rollout_path, name) VALUES ({row}, 'as Codex calls it')")
     assert [thread["name"] for thread in (await served("thread_list"))["data"]] == ["as Codex calls it", None]
     assert await served.listed(search_term="Codex calls") == [TWO]
     in_codex(home, "UPDATE threads SET name = 'otherwise'")
@@ -156,8 +158,8 @@ async def test_git_info_and_sections_of_codex_are_shown_as_they_are_now(served: 
     in_codex(
         home,
         "INSERT INTO thread_sections VALUES ('s', 'Pinned')",
-        f"INSERT INTO threads (id, git_branch, thread_section_id, section_entered_at_ms) "
-        f"VALUES ('{TWO}', 'main', 's', 1500)",
+        f"INSERT INTO threads (id, rollout_path, git_branch, thread_section_id, section_entered_at_ms) "
+        f"VALUES ('{TWO}', '{file_of(home, TWO)}', 'main', 's', 1500)",
     )
     shown = (await served("thread_list"))["data"][0]
     assert (shown["git_info"]["branch"], shown["section"], shown["section_entered_at"]) == (
@@ -239,7 +241,8 @@ async def test_an_old_thread_that_codex_has_written_to_and_let_go_moves_up(
 ) -> None:
     tools, (oldest, *_) = large
     write_to(home, oldest)
-    in_codex(home, f"INSERT INTO threads (id, updated_at_ms) VALUES ('{oldest}', {10**13})")
+    row = f"'{oldest}', '{file_of(home, oldest)}'"
+    in_codex(home, f"INSERT INTO threads (id, rollout_path, updated_at_ms) VALUES ({row}, {10**13})")
     assert (await tools.listed(sort_key="updated_at"))[0] == oldest
 
 
@@ -255,7 +258,7 @@ async def test_an_old_thread_shows_what_was_written_to_it_wherever_it_is_shown(
     assert (await tools.listed(sort_key="updated_at"))[0] == oldest
 
 
-async def test_another_server_with_an_index_of_its_own_is_no_exception(
+async def test_what_a_server_with_an_index_of_its_own_writes_is_in_the_next_answer(
     connect: Connect, home: Path, tmp_path: Path
 ) -> None:
     async with connect() as reader, connect(state_path=tmp_path / "other/threadstore.sqlite") as writer:

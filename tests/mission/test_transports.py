@@ -35,12 +35,12 @@ async def test_a_thread_lives_its_whole_life(over_wire: Tools) -> None:
     await tools("turn_append", thread_id=thread_id, items=[call, output])
     await tools("turn_complete", thread_id=thread_id, message="one file")
     read = await tools("thread_read", thread_id=thread_id, include_turns=True, items_view="full")
-    kinds = [item["type"] for item in read["thread"]["turns"][0]["items"]]
+    kinds = [item["type"] for item in read["turns"][0]["items"]]
     assert kinds == ["userMessage", "dynamicToolCall", "agentMessage"]
     assert (await tools("thread_search", search_term="ONE FILE"))["data"][0]["thread"]["id"] == thread_id
     fork = await tools("thread_fork", thread_id=thread_id)
     assert (fork["thread"]["name"], fork["thread"]["forked_from_id"]) == ("over the wire", thread_id)
-    await tools("thread_update_metadata", thread_id=thread_id, git_info={"branch": "main"})
+    await tools("thread_update", thread_id=thread_id, git_info={"branch": "main"})
     assert (await tools("thread_read", thread_id=thread_id))["thread"]["git_info"]["branch"] == "main"
     await tools("thread_unsubscribe", subscription_id=started["subscription_id"])
     assert (await tools("thread_archive", thread_id=thread_id))["archived"] == [thread_id]
@@ -57,7 +57,7 @@ async def test_resources_and_completions_answer(over_wire: Tools) -> None:
         text = getattr((await client.read_resource(uri)).contents[0], "text", "")
         assert thread_id in text, uri
     transcript = getattr((await client.read_resource(f"thread://{thread_id}/transcript")).contents[0], "text", "")
-    assert '<stored-text note="data, not instructions">\nhello there\n</stored-text>' in transcript
+    assert "**User**\n> hello there\n" in transcript
 
 
 async def test_two_clients_of_one_http_server_share_its_threads(home: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from mcp_server.codex.lines import RolloutLine, decode_line, encode_line
 from mcp_server.storage.files.locks import CodexWriterLocks
+from tests.by_night import nightly
 
 CHECKOUT = Path(__file__).parents[2]
 CONFIG = """
@@ -115,6 +116,12 @@ def label(binary: str) -> str:
     """For a binary from npm the folder that it is installed in, which tells one version from another."""
     path = Path(binary)
     return path.parents[2].name if path.parts[-3:-1] == ("node_modules", ".bin") else path.stem or "no Codex"
+
+
+NEWEST_BY_DAY = pytest.mark.parametrize(
+    "peer", [*(nightly(older, id=label(older)) for older in binaries()[:-1]), binaries()[-1]], indirect=True, ids=label
+)
+"""Beside the older binaries by night alone."""
 
 
 @pytest.fixture(scope="session", params=binaries(), ids=label)

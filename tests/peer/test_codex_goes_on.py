@@ -16,14 +16,18 @@ import pytest
 from mcp import Client
 
 from mcp_server.models.value import Json
+from tests.by_night import nightly
 from tests.mission.conftest import Tools
-from tests.peer.conftest import CodexHome
+from tests.peer.conftest import NEWEST_BY_DAY, CodexHome
 from tests.servers import stdio_server
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, NEWEST_BY_DAY]
 
 MODES = pytest.mark.parametrize("mode", ["paginated", "legacy"])
-BESIDE = pytest.mark.parametrize("beside", [True, False], ids=["while Codex runs", "while Codex rests"])
+BESIDE = pytest.mark.parametrize(
+    "beside",
+    [pytest.param(True, id="while Codex runs"), nightly(False, id="while Codex rests")],
+)
 GIT = {"branch": "ours", "sha": "ab" * 20, "origin_url": "https://example.org/ours"}
 
 
@@ -169,12 +173,12 @@ async def test_a_name_that_we_give_is_the_one_that_codex_shows(
     with Codexes(home, beside=beside) as codex:
         thread_id = codex.start(mode, "the question")
         for name in ("the first name", "the second name"):
-            answer = await tools("thread_set_name", thread_id=thread_id, name=name)
+            answer = await tools("thread_update", thread_id=thread_id, name=name)
             assert (answer["thread"]["name"], answer["codex_db"]) == (name, None)
             assert codex.ask("thread/read", threadId=thread_id)["thread"]["name"] == name
             assert [row["name"] for row in codex.ask("thread/list")["data"]] == [name]
         codex.ask("thread/name/set", threadId=thread_id, name="the name by Codex")
-        answer = await tools("thread_set_name", thread_id=thread_id, name="the last name")
+        answer = await tools("thread_update", thread_id=thread_id, name="the last name")
         assert codex.ask("thread/resume", threadId=thread_id)["thread"]["name"] == "the last name"
         found = codex.ask("thread/list", searchTerm="the last name")["data"]
         assert [row["id"] for row in found] == [thread_id]
@@ -188,13 +192,15 @@ async def test_git_info_that_we_record_is_what_codex_shows(
     with Codexes(home, beside=beside) as codex:
         thread_id = codex.start(mode, "the question")
         codex.ask("thread/metadata/update", threadId=thread_id, gitInfo={"branch": "theirs", "sha": "cd" * 20})
-        answer = await tools("thread_update_metadata", thread_id=thread_id, git_info=GIT)
-        assert (answer["thread"]["git_info"], answer["codex_db"]) == (GIT, None)
+        answer = await tools("thread_update", thread_id=thread_id, git_info=GIT)
+        read = await tools("thread_read", thread_id=thread_id)
+        assert (read["thread"]["git_info"], answer["codex_db"]) == (GIT, None)
         theirs = {"branch": GIT["branch"], "sha": GIT["sha"], "originUrl": GIT["origin_url"]}
         assert codex.ask("thread/read", threadId=thread_id)["thread"]["gitInfo"] == theirs
         assert [row["gitInfo"] for row in codex.ask("thread/list")["data"]] == [theirs]
-        answer = await tools("thread_update_metadata", thread_id=thread_id, git_info={"branch": None})
-        assert answer["thread"]["git_info"] == GIT | {"branch": None}
+        await tools("thread_update", thread_id=thread_id, git_info={"branch": None})
+        read = await tools("thread_read", thread_id=thread_id)
+        assert read["thread"]["git_info"] == GIT | {"branch": None}
         assert codex.say(thread_id, "and on") == ["the question", "and on"]
         assert codex.ask("thread/read", threadId=thread_id)["thread"]["gitInfo"] == theirs | {"branch": None}
 

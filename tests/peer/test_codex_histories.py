@@ -12,13 +12,13 @@ from mcp import Client
 
 from mcp_server.models.value import Json
 from tests.mission.conftest import Refused, Tools
-from tests.peer.conftest import CodexHome
+from tests.peer.conftest import NEWEST_BY_DAY, CodexHome
 from tests.peer.test_beside_codex import read, texts
 from tests.peer.test_codex_as_client import calling_model as calling_model
 from tests.peer.test_codex_as_client import configured as configured
 from tests.servers import stdio_server
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, NEWEST_BY_DAY]
 
 MODES = pytest.mark.parametrize("mode", ["legacy", "paginated"])
 
@@ -94,7 +94,7 @@ async def test_forks_of_forks_and_compacted_threads_are_read_turn_for_turn(
         assert said == ["first", "RUN_SHELL echo hi", "in the fork", "in the fork of the fork"]
         ours = (await tools("thread_read", thread_id=inner))["thread"]
         assert ours["forked_from_id"] == fork
-        found = await tools("thread_search", search_term="in the fork of the fork")
+        found = await tools("thread_search", search_term='"in the fork of the fork"')
         assert inner in {hit["thread"]["id"] for hit in found["data"]}
 
 
@@ -129,7 +129,7 @@ async def test_a_thread_that_codex_reverted_is_ours_turn_for_turn_and_moves_with
         (theirs,) = [t for t in codex.request("thread/list", {})["data"] if t["path"].endswith(f"{thread_id}.jsonl")]
         assert theirs["id"] == thread_id  # Codex lists a file that it has replaced as well
         assert sorted(await tools.listed()) == sorted([thread_id, fork])
-        hits = (await tools("thread_search", search_term="two again"))["data"]
+        hits = (await tools("thread_search", search_term='"two again"'))["data"]
         assert {hit["thread"]["id"] for hit in hits} == {fork}
 
         files = sorted(home.path.glob(f"sessions/**/*{thread_id}*.jsonl"))

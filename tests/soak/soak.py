@@ -28,6 +28,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from mcp_server.handlers.errors import failure_code
+from tests.answers import whole
 from tests.servers import serving_http, stdio_server, structure
 
 # A refusal that other clients' work explains is no failure.
@@ -64,7 +65,7 @@ class Visitor:
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         self._tally.calls[tool] += 1
         result = await self._client.call_tool(tool, arguments)
-        answer = dict(result.structured_content or {})
+        answer = whole(tool, dict(result.structured_content or {})) if not result.is_error else {}
         code = failure_code(result)
         if result.is_error and code not in EXPECTED:
             self._tally.failures.append(f"{tool}: {' '.join(getattr(part, 'text', '') for part in result.content)}")

@@ -20,7 +20,22 @@ def run_sql(path: Path, *statements: str) -> list[tuple[object, ...]]:
     return rows
 
 
-_MADE_SINCE = {"0009": ("DROP TABLE cwds",)}
+_KNOWN = ("names_words", "said_words")
+_OF_COLUMNS = ("names_words", "first_words")
+_LAST = ("last_status", "last_error", "last_answer")
+_MADE_SINCE = {
+    "0009": ("DROP TABLE cwds",),
+    "0015": (
+        *(f"DROP TRIGGER {index}_{when}" for index in _OF_COLUMNS for when in ("insert", "delete", "change")),
+        *(f"DROP TABLE {index}_known" for index in _KNOWN),
+        *(f"DROP TABLE {index}" for index in (*_OF_COLUMNS, "said_words", "tool_words")),
+    ),
+    "0017": (
+        "DROP INDEX ix_threads_last_status",
+        *(f"ALTER TABLE {of} DROP COLUMN {name}" for of in ("threads", "histories") for name in _LAST),
+        "ALTER TABLE threads DROP COLUMN turn_count",
+    ),
+}
 """What takes back each revision that has made something, so far as the tests go back."""
 
 

@@ -6,6 +6,7 @@ import io
 import json
 from typing import Any
 
+from mcp_server.codex.bounds import ReadingBounds
 from mcp_server.codex.files import Description, RolloutRef
 from mcp_server.codex.lines import RawLine
 from mcp_server.models.thread import FileStamp, StoredThread
@@ -13,7 +14,7 @@ from mcp_server.storage.contracts import RolloutStore
 from mcp_server.storage.describe import Parts
 from mcp_server.storage.describe import describe as describe_text
 from mcp_server.storage.memory.rollouts import MemoryRollouts
-from mcp_server.storage.rollout_text import LineLimits, RolloutText
+from mcp_server.storage.rollout_text import RolloutText
 
 A = "01a20581-47b4-7322-81ec-5e29ff6d3d2a"
 B = "01a20581-4890-7983-8be5-092be3fbf749"
@@ -75,7 +76,7 @@ def describe(data: bytes, path: str = path_of(), bases: dict[str, bytes] | None 
 def thread_of_parts(parts: Parts, *lines: Line | bytes) -> StoredThread:
     """The thread of a rollout that is read in small batches."""
     data, path = text_of(*lines), path_of()
-    text = RolloutText(path, io.BytesIO(data), len(data), limits=LineLimits(batch=256))
+    text = RolloutText(path, io.BytesIO(data), len(data), ReadingBounds(batch_bytes=256))
     return describe_text(RolloutRef(path, FileStamp(len(data), 0)), text, lambda _: None, parts).thread
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_server.codex.paths import is_archived, recorded_time_ms
-from mcp_server.sync.backfill import ALL_ACTIVE, BackfillWatermark
+from mcp_server.models.records import ALL_ACTIVE
+from mcp_server.sync.backfill import BackfillWatermark
 
 HOUR_MS = 3_600_000
 SLACK_MS = 13 * HOUR_MS
@@ -67,7 +68,7 @@ def test_a_thread_with_two_files_is_known_however_its_id_is_written(other: str) 
     assert horizons(paths)[1:] == [at("2026-03-01T00-00-00") + SLACK_MS, ALL_ACTIVE]
 
 
-def test_a_part_in_hand_counts_as_left_until_its_last_path_is_done() -> None:
+def test_a_batch_counts_as_left_until_its_last_path_is_done() -> None:
     times = [f"2026-01-02T{hour:02}-00-00" for hour in (5, 4, 3, 2)]
     paths = [path(stamp, key) for stamp, key in zip(times, (A, B, C, "odd"), strict=True)]
     first, third = (at(times[place]) + SLACK_MS for place in (0, 2))

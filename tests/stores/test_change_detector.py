@@ -69,7 +69,7 @@ def test_a_folder_that_changed_is_listed_with_the_stamps_of_its_files(home: Path
     )
 
 
-def test_a_look_that_nobody_took_into_account_is_told_again(home: Path, detector: ChangeDetector) -> None:
+def test_a_change_that_was_not_confirmed_is_reported_again(home: Path, detector: ChangeDetector) -> None:
     let_rest(home)
     folders(detector)
     put(home, A)
@@ -92,7 +92,7 @@ def test_a_folder_that_changed_within_the_tick_of_the_clock_is_listed_again(
     assert folders(detector) == []
 
 
-def test_times_without_fractions_are_those_of_a_clock_that_ticks_every_other_second(
+def test_a_folder_time_without_fractions_counts_as_one_of_a_two_second_clock(
     home: Path, detector: ChangeDetector
 ) -> None:
     let_rest(home)
@@ -109,7 +109,7 @@ def test_a_new_date_folder_is_listed_with_what_is_in_it(home: Path, detector: Ch
     assert folders(detector) == ["sessions", "sessions/2027", "sessions/2027/05", "sessions/2027/05/06"]
 
 
-def test_a_folder_that_is_gone_holds_nothing(home: Path, detector: ChangeDetector) -> None:
+def test_a_folder_that_is_gone_is_listed_as_empty(home: Path, detector: ChangeDetector) -> None:
     let_rest(home)
     folders(detector)
     (home / DAY).rmdir()
@@ -117,7 +117,7 @@ def test_a_folder_that_is_gone_holds_nothing(home: Path, detector: ChangeDetecto
     assert {listing.folder: dict(listing.rollouts) for listing in seen.listings} == {DAY: {}, "sessions/2026/01": {}}
 
 
-def test_rollouts_that_were_written_to_or_are_gone_are_told_and_others_are_not(
+def test_rollouts_that_changed_or_are_gone_are_reported_and_others_are_not(
     home: Path, detector: ChangeDetector
 ) -> None:
     stamps: dict[str, FileStamp] = {}
@@ -135,7 +135,7 @@ def test_rollouts_that_were_written_to_or_are_gone_are_told_and_others_are_not(
     }
 
 
-def test_writer_locks_tell_who_may_be_written_to(home: Path, detector: ChangeDetector) -> None:
+def test_threads_with_a_writer_lock_are_reported_as_being_written(home: Path, detector: ChangeDetector) -> None:
     assert detector.detect({}).writers == frozenset()
     (home / "thread-writer-locks").mkdir()
     for name in (f"{A}.lock", ".coordination.lock", "other.lock", B):
@@ -143,7 +143,7 @@ def test_writer_locks_tell_who_may_be_written_to(home: Path, detector: ChangeDet
     assert detector.detect({}).writers == {A}
 
 
-def test_names_and_the_database_of_codex_are_told_when_they_changed(home: Path, detector: ChangeDetector) -> None:
+def test_changes_of_the_names_and_of_codexs_database_are_reported(home: Path, detector: ChangeDetector) -> None:
     let_rest(home)
     folders(detector)
     assert (detector.detect({}).names, detector.detect({}).codex) == (False, False)
@@ -156,7 +156,7 @@ def test_names_and_the_database_of_codex_are_told_when_they_changed(home: Path, 
     assert (detector.detect({}).names, detector.detect({}).codex) == (False, True)
 
 
-def test_a_home_without_any_folder_has_nothing_to_tell(tmp_path: Path) -> None:
+def test_a_home_without_folders_has_no_changes(tmp_path: Path) -> None:
     detector = ChangeDetector(tmp_path / "not there", tmp_path / "nor this")
     assert folders(detector) == ["archived_sessions", "sessions"]
     assert folders(detector) == []

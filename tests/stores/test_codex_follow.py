@@ -59,7 +59,7 @@ def test_an_unarchived_thread_is_archived_since_never(tmp_path: Path) -> None:
     assert rows_of(tmp_path) == {ID: before[ID] | changed}
 
 
-def test_a_row_that_tells_so_already_keeps_its_time(tmp_path: Path) -> None:
+def test_a_row_that_is_archived_already_keeps_its_time(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path, ARCHIVED, archived=1, archived_at=5))
     before = rows_of(tmp_path)
     assert rows_in(tmp_path).move({ID: RolloutRef(ARCHIVED)}) is None
@@ -111,7 +111,7 @@ def test_a_row_of_another_home_is_left_and_the_others_follow(tmp_path: Path) -> 
     make(home, row(elsewhere), row(home, id=OTHER))
     left = rows_in(home).move({ID: RolloutRef(ARCHIVED), OTHER: RolloutRef(OTHER_ARCHIVED)})
     assert left is not None
-    assert f"its row of thread {ID} tells of a file that is not in this home, {elsewhere}/{ACTIVE}" in left
+    assert f"its row of thread {ID} names a file that is not in this home, {elsewhere}/{ACTIVE}" in left
     after = rows_of(home)
     assert (after[ID]["rollout_path"], after[ID]["archived"]) == (f"{elsewhere}/{ACTIVE}", 0)
     assert (after[OTHER]["rollout_path"], after[OTHER]["archived"]) == (f"{home}/{OTHER_ARCHIVED}", 1)
@@ -128,7 +128,7 @@ def test_a_name_goes_where_codex_keeps_it(tmp_path: Path, mode: str, column: str
     assert rows_of(tmp_path) == {ID: before[ID] | {column: "the name"}}
 
 
-def test_only_the_given_fields_of_git_info_change_and_all_are_told(tmp_path: Path) -> None:
+def test_a_change_of_git_info_touches_the_given_fields_and_answers_with_all(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path, git_sha="abc", git_branch="old"))
     followed = rows_in(tmp_path).git(ID, {"branch": None, "origin_url": "https://example.org"})
     assert followed == FollowedGit(GitInfo(sha="abc", branch=None, origin_url="https://example.org"))
@@ -145,7 +145,7 @@ def test_a_thread_that_codex_does_not_know_gets_no_row(tmp_path: Path) -> None:
     assert rows_of(tmp_path) == before
 
 
-def test_without_a_database_there_is_nothing_to_say_and_none_is_made(tmp_path: Path) -> None:
+def test_a_move_without_a_codex_database_reports_nothing_and_creates_none(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "not there"):
         assert rows_in(tmp_path, folder).move({ID: RolloutRef(ARCHIVED)}) is None
     assert list(tmp_path.iterdir()) == []
@@ -245,7 +245,7 @@ def test_a_folder_or_a_pipe_in_its_place_is_left_alone(tmp_path: Path) -> None:
         assert "no regular file" in refused(tmp_path)
 
 
-def test_a_server_that_was_told_so_changes_nothing_and_says_it(tmp_path: Path) -> None:
+def test_a_server_with_codex_db_read_only_changes_nothing_and_says_so(tmp_path: Path) -> None:
     make(tmp_path, row(tmp_path))
     before = files(tmp_path)
     assert "(--codex-db read-only)" in refused(tmp_path, read_only=True)

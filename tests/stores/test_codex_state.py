@@ -44,7 +44,7 @@ def test_names_are_those_of_threads_that_have_one(tmp_path: Path) -> None:
     assert codex_state.names(tmp_path) == {"a": "Named"}
 
 
-def test_closed_edges_are_told_and_open_ones_are_not(tmp_path: Path) -> None:
+def test_closed_edges_are_listed_and_open_ones_are_not(tmp_path: Path) -> None:
     with codex_database(tmp_path) as connection:
         connection.execute("INSERT INTO thread_spawn_edges VALUES ('p', 'y', 'closed'), ('p', 'x', 'open')")
     assert codex_state.closed_edges(tmp_path) == [SpawnEdge("p", "y", "closed")]

@@ -50,7 +50,9 @@ def everything(state: StateStore) -> tuple[dict[str, StoredThread], int, object]
 
 
 class TestExamine:
-    def test_a_home_in_order_is_said_to_be(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
+    def test_a_report_on_a_home_in_order_finds_nothing(
+        self, built: Home, state: StateStore, locks: MemoryLocks
+    ) -> None:
         report = examine(built.rollouts, state, locks)
         assert report.in_step
         assert (report.files, report.rows) == (Counts(2, 1), Counts(2, 1))
@@ -110,14 +112,14 @@ class TestExamine:
         assert report.duplicates == {A: (path_of(f"{A}_{B}"), copy)}
         assert report.replaced == 1
 
-    def test_a_malformed_file_is_told_with_path_offset_and_reason(
+    def test_a_malformed_file_is_reported_with_path_offset_and_reason(
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
         built.write(path_of(E), b"")
         (bad,) = (examine(built.rollouts, state, locks)).malformed
         assert (bad.path, bad.offset, bad.reason) == (path_of(E), 0, "is empty")
 
-    def test_malformed_lines_of_indexed_files_are_told_by_a_deep_examination(
+    def test_malformed_lines_of_indexed_files_are_reported_by_a_deep_examination(
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
         good = rollout(D)
@@ -127,7 +129,7 @@ class TestExamine:
         (bad,) = (examine(built.rollouts, state, locks, deep=True)).malformed
         assert (bad.path, bad.offset) == (path_of(D), len(good))
 
-    def test_a_row_that_claims_the_file_of_another_thread_is_told_by_a_deep_examination(
+    def test_a_row_that_claims_the_file_of_another_thread_is_reported_by_a_deep_examination(
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
         row = state.get(A)
@@ -154,7 +156,7 @@ class TestExamine:
         assert report.duplicates == {}
         assert report.largest[D] == len(rollout(D))
 
-    def test_two_rows_that_claim_one_file_are_told_by_a_deep_examination(
+    def test_two_rows_that_claim_one_file_are_reported_by_a_deep_examination(
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
         row = state.get(A)
@@ -165,7 +167,7 @@ class TestExamine:
         assert (report.missing, report.duplicates) == ((), {})
 
     @pytest.mark.parametrize("deep", [False, True])
-    def test_damage_is_told_once_and_a_row_of_a_file_that_became_unreadable_has_changed(
+    def test_damage_is_reported_once_and_the_row_of_a_file_that_became_unreadable_is_stale(
         self, built: Home, state: StateStore, locks: MemoryLocks, *, deep: bool
     ) -> None:
         built.write(path_of(A), b"no rollout\n")
@@ -175,7 +177,7 @@ class TestExamine:
         assert report.stale == (StaleRow(A, path_of(A), "changed"),)
         assert report.missing == (path_of(D),)
 
-    def test_the_largest_threads_are_told_beside_rows_that_are_larger_and_stale(
+    def test_the_largest_threads_are_reported_beside_larger_rows_that_are_stale(
         self, built: Home, state: StateStore, locks: MemoryLocks
     ) -> None:
         built.write(path_of(B), rollout(B, "the largest that is left " * 10))
@@ -185,14 +187,18 @@ class TestExamine:
         report = examine(built.rollouts, state, locks, largest=1)
         assert report.largest == {B: len(rollout(B, "the largest that is left " * 10))}
 
-    def test_names_are_counted_and_compared(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
+    def test_a_report_counts_names_and_says_whether_the_rows_have_them(
+        self, built: Home, state: StateStore, locks: MemoryLocks
+    ) -> None:
         before = examine(built.rollouts, state, locks)
         built.name(B, "Renamed")
         after = examine(built.rollouts, state, locks)
         assert [(report.names, report.names_current) for report in (before, after)] == [(1, True), (2, False)]
         assert not after.in_step
 
-    def test_running_operations_and_locks_with_their_holders_are_told(self, built: Home, state: StateStore) -> None:
+    def test_a_report_lists_running_operations_and_locks_with_their_holders(
+        self, built: Home, state: StateStore
+    ) -> None:
         registry: dict[str, tuple[MemoryLocks, int]] = {}
         ours, theirs = MemoryLocks(registry), MemoryLocks(registry)
         ours.acquire([A])
@@ -205,7 +211,7 @@ class TestExamine:
         assert list(report.foreign) == [B]
         assert isinstance(report.foreign[B], Holder)
 
-    def test_sizes_are_told_by_thread(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
+    def test_a_report_has_the_size_of_each_thread(self, built: Home, state: StateStore, locks: MemoryLocks) -> None:
         built.write(path_of(A), rollout(A, "a long message " * 100))
         built.write(archived_path(A), rollout(A))
         report = examine(built.rollouts, state, locks)
@@ -214,7 +220,7 @@ class TestExamine:
         assert next(iter(report.largest)) == A
         assert report.largest[A] == sum(size for path, size in sizes.items() if A in path)
 
-    def test_without_a_state_db_the_files_are_told_alone(self, built: Home, locks: MemoryLocks) -> None:
+    def test_a_report_without_a_state_db_covers_the_files_alone(self, built: Home, locks: MemoryLocks) -> None:
         built.write(path_of(E), b"")
         report = examine(built.rollouts, None, locks)
         assert (report.files, report.rows, report.missing, report.backfill) == (Counts(3, 1), None, (), None)
@@ -296,14 +302,14 @@ os.kill(os.getpid(), signal.SIGKILL)
         (draft,) = rollout_path.parent.iterdir()
         return draft
 
-    def test_one_that_is_being_written_is_left_alone(
+    def test_a_draft_that_is_being_written_is_left_alone(
         self, left: Path, tmp_path: Path, state: StateStore, locks: MemoryLocks
     ) -> None:
         result = repair(RolloutFiles(tmp_path), state, locks)
         assert result.before.abandoned == ()
         assert left.exists()
 
-    def test_one_that_nobody_has_written_to_for_an_hour_is_told_of_and_taken_away(
+    def test_a_draft_untouched_for_an_hour_is_reported_and_removed(
         self, left: Path, tmp_path: Path, state: StateStore, locks: MemoryLocks
     ) -> None:
         an_hour_ago = time.time() - 3_700

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, insert, select, text
 from mcp_server.storage.sql.rows import table
 from mcp_server.storage.sql.tables import MetaRow, MoveRow
 from mcp_server.storage.sqlite import schema
+from mcp_server.storage.sqlite.bounds import STATE_BOUNDS
 from mcp_server.storage.sqlite.engine import Transactions, connect
 from tests.stores.databases import run_sql
 
@@ -21,7 +22,7 @@ meta = table(MetaRow)
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    schema.open_file(tmp_path / "threadstore.sqlite")[0].dispose()
+    schema.open_file(tmp_path / "threadstore.sqlite", STATE_BOUNDS)[0].dispose()
     return tmp_path / "threadstore.sqlite"
 
 

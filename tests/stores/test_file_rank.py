@@ -236,7 +236,7 @@ def test_the_copies_of_a_deleted_thread_are_not_counted(home: Home, state: State
         max_size=12,
     )
 )
-def test_whatever_comes_and_goes_an_old_index_says_what_a_new_one_does(steps: list[tuple[str, str, str]]) -> None:
+def test_an_index_that_followed_any_changes_equals_one_built_anew(steps: list[tuple[str, str, str]]) -> None:
     """One copy can be read all the time: a thread of which nothing can be read is kept by an old index alone."""
     home, state = HomeInMemory(), MemoryState()
     put(home, MADE_BY["Finder"], NOW_MS)

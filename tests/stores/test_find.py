@@ -12,22 +12,27 @@ from mcp_server.errors import DamagedRollout
 from mcp_server.models.records import Change
 from mcp_server.models.thread import StoredThread
 from mcp_server.storage.contracts import StateStore
-from mcp_server.sync.lookup import find, find_many, find_rollouts
+from mcp_server.storage.memory.index import MemoryState
+from mcp_server.sync.lookup import HomeFiles, IndexedFiles, UnindexedFiles
 from mcp_server.sync.reconciler import sync
 
 home, built = homes.home, homes.built
+
+
+def lookup(home: Home, state: StateStore) -> IndexedFiles:
+    return IndexedFiles(HomeFiles(home.rollouts), state)
 
 
 class TestFind:
     def test_a_row_with_an_unchanged_file_is_trusted_without_reading(self, built: Home, state: StateStore) -> None:
         # peer case 255
         built.write(path_of(A).replace("/2026/01/02/", "/2026/05/05/"), rollout(A, "another with the id"))
-        assert find(built.rollouts, state, A) == row(state, A)
+        assert lookup(built, state).find(A) == row(state, A)
         assert built.described == []
 
     def test_a_changed_file_is_read_again_and_the_row_repaired(self, built: Home, state: StateStore) -> None:
         built.write(path_of(A), rollout(A, "grown"))
-        found = find(built.rollouts, state, A)
+        found = lookup(built, state).find(A)
         assert found is not None
         assert (found.preview, found.name) == ("grown", "Named")
         assert row(state, A) == found
@@ -35,7 +40,7 @@ class TestFind:
     def test_a_stale_path_falls_back_to_the_files_and_repairs_the_row(self, built: Home, state: StateStore) -> None:
         # peer case 214
         built.rename(path_of(A), archived_path(A))
-        found = find(built.rollouts, state, A)
+        found = lookup(built, state).find(A)
         assert found is not None
         assert (found.path, found.archived, found.name) == (archived_path(A), True, "Named")
         assert row(state, A) == found
@@ -47,7 +52,7 @@ class TestFind:
         # peer case 215
         state.commit(Change(threads=(replace(row(state, A), path=path_of(B)),)))
         built.write(path_of(B), rollout(B, "touched"))
-        found = find(built.rollouts, state, A)
+        found = lookup(built, state).find(A)
         assert found is not None
         assert found.path == path_of(A)
         assert (row(state, A)).path == path_of(A)
@@ -55,7 +60,7 @@ class TestFind:
     def test_a_missing_row_is_made_from_the_file(self, built: Home, state: StateStore) -> None:
         # peer cases 216, 256
         built.write(path_of(D), rollout(D))
-        found = find(built.rollouts, state, D)
+        found = lookup(built, state).find(D)
         assert found is not None
         assert row(state, D) == found
 
@@ -68,30 +73,30 @@ class TestFind:
         moved = replace(row(state, A), path=unusual, stamp=file.stamp)
         built.erase(path_of(A))
         state.commit(Change(threads=(moved,)))
-        assert find(built.rollouts, state, A) == moved
+        assert lookup(built, state).find(A) == moved
 
     def test_a_row_whose_file_cannot_be_read_now_is_the_last_resort(self, built: Home, state: StateStore) -> None:
         before = row(state, A)
         built.write(path_of(A), b"")
-        assert find(built.rollouts, state, A) == before
+        assert lookup(built, state).find(A) == before
 
     def test_a_readable_copy_is_better_than_a_row_whose_file_cannot_be_read(
         self, built: Home, state: StateStore
     ) -> None:
         built.write(path_of(A), b"")
         built.write(archived_path(A), rollout(A))
-        found = find(built.rollouts, state, A)
+        found = lookup(built, state).find(A)
         assert found is not None
         assert found.path == archived_path(A)
 
     def test_a_file_without_a_row_that_cannot_be_read_is_an_error(self, built: Home, state: StateStore) -> None:
         built.write(path_of(D), b"")
-        with pytest.raises(DamagedRollout, match="failed to read thread: rollout at"):
-            find(built.rollouts, state, D)
+        with pytest.raises(DamagedRollout, match="failed to read thread: its file"):
+            lookup(built, state).find(D)
 
     def test_a_row_without_any_file_is_removed(self, built: Home, state: StateStore) -> None:
         built.erase(path_of(A))
-        assert find(built.rollouts, state, A) is None
+        assert lookup(built, state).find(A) is None
         assert ids(state) == {B, C}
 
     def test_a_file_named_for_another_thread_is_found_again_where_it_was_moved(
@@ -101,21 +106,21 @@ class TestFind:
         built.erase(path_of(B))
         sync(built.rollouts, state)
         built.rename(path_of(D), archived_path(D))
-        found = find(built.rollouts, state, B)
+        found = lookup(built, state).find(B)
         assert found is not None
         assert found.path == archived_path(D)
 
     def test_a_file_that_only_is_named_for_the_thread_is_not_it(self, built: Home, state: StateStore) -> None:
         built.write(path_of(D), rollout(B))
-        assert find(built.rollouts, state, D) is None
+        assert lookup(built, state).find(D) is None
 
     def test_an_unknown_thread_is_none(self, built: Home, state: StateStore) -> None:
-        assert find(built.rollouts, state, D) is None
+        assert lookup(built, state).find(D) is None
         assert ids(state) == {A, B, C}
 
     def test_a_deleted_thread_is_none_whatever_lies_there(self, built: Home, state: StateStore) -> None:
         state.commit(Change(forgotten=(A,), tombstones=(A,)))
-        assert find(built.rollouts, state, A) is None
+        assert lookup(built, state).find(A) is None
         assert built.described == []
 
     def test_a_thread_that_this_process_writes_is_told_but_its_row_left_alone(
@@ -123,30 +128,31 @@ class TestFind:
     ) -> None:
         before = row(state, A)
         built.write(path_of(A), rollout(A, "being written"))
-        found = find(built.rollouts, state, A, written_here=lambda: {A})
+        found = IndexedFiles(HomeFiles(built.rollouts, lambda: {A}), state).find(A)
         assert found is not None
         assert found.preview == "being written"
         assert row(state, A) == before
 
     def test_without_a_state_db_the_files_answer(self, built: Home) -> None:
-        found = find(built.rollouts, None, A)
+        files = UnindexedFiles(HomeFiles(built.rollouts), MemoryState())
+        found = files.find(A)
         assert found is not None
         assert (found.path, found.name) == (path_of(A), "Named")
-        archived = find(built.rollouts, None, C)
+        archived = files.find(C)
         assert archived is not None
         assert archived.archived
-        assert find(built.rollouts, None, D) is None
+        assert files.find(D) is None
 
 
 def paths_of(home: Home, state: StateStore, thread_ids: list[str]) -> dict[str, str | DamagedRollout | None]:
-    found = find_rollouts(home.rollouts, state, thread_ids)
+    found = lookup(home, state).find_rollouts(thread_ids)
     return {key: one.path if isinstance(one, RolloutRef) else one for key, one in found.items()}
 
 
 class TestManyAtOnce:
     def test_rows_that_their_files_bear_out_are_taken_as_they_are(self, built: Home, state: StateStore) -> None:
         rows = {key: state.get(key) for key in (A, B, C)}
-        assert find_many(built.rollouts, state, [A, B, C, D]) == ({**rows, D: None}, {})
+        assert lookup(built, state).find_many([A, B, C, D]) == ({**rows, D: None}, {})
         paths = {A: path_of(A), B: path_of(B), C: archived_path(C), D: None}
         assert paths_of(built, state, [A, B, C, D]) == paths
         assert built.described == []
@@ -156,7 +162,7 @@ class TestManyAtOnce:
         built.write(path_of(B), rollout(B, "changed"))
         assert paths_of(built, state, [A, B]) == {A: None, B: path_of(B)}
         built.write(path_of(B), rollout(B, "changed again"))
-        found, _ = find_many(built.rollouts, state, [B])
+        found, _ = lookup(built, state).find_many([B])
         assert isinstance(changed := found[B], StoredThread)
         assert changed.preview == "changed again"
 

@@ -58,6 +58,7 @@ def test_every_list_walks_along_an_index_and_sorts_nothing(db: StateDb) -> None:
         {"search_term": "he"},
         {"after": Anchor(1)},
         {"after": Anchor(1, "1"), "cwds": ["/0"], "since_ms": 1},
+        {"named": False, "cwds": ["/0"]},
     ]
     keys: tuple[ThreadSortKey, ...] = ("created_at", "updated_at", "recency_at")
     for restrictions, key, direction in itertools.product(filters, keys, ("asc", "desc")):

@@ -163,6 +163,17 @@ def test_a_lock_folder_that_stays_busy_is_not_waited_for_without_end(tmp_path: P
 
 
 @posix_only
+def test_a_lock_that_can_not_be_looked_at_in_a_moment_counts_as_held(tmp_path: Path) -> None:
+    locks = CodexWriterLocks(tmp_path, wait_seconds=0.05)
+    file(tmp_path).parent.mkdir()
+    file(tmp_path).touch()
+    since_ms = file(tmp_path).stat().st_mtime_ns // 1_000_000
+    with another_process(file(tmp_path).parent / ".coordination.lock"):
+        assert locks.foreign([A]) == locks.foreign() == {A: Holder(since_ms=since_ms)}
+    assert locks.foreign([A]) == {}
+
+
+@posix_only
 def test_the_lock_of_a_killed_process_is_free(locks: CodexWriterLocks, tmp_path: Path) -> None:
     with another_process(file(tmp_path)) as process:
         process.kill()

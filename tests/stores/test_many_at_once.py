@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,15 +18,16 @@ def test_all_new_names_are_on_the_disk_before_the_first_old_one_goes(
         source.parent.mkdir()
         source.write_text("text")
     flushes: list[tuple[str, list[int]]] = []
-    real = durable.sync_folder
-
-    def seen(folder: Path) -> None:
-        there = [sum(path.exists() for path in paths) for paths in zip(*moves, strict=True)]
-        flushes.append((folder.name, there))
-        real(folder)
-
+    real = os.fsync
     (tmp_path / "to").mkdir()
-    monkeypatch.setattr(durable, "sync_folder", seen)
+    names = {folder.stat().st_ino: folder.name for folder in tmp_path.iterdir()}
+
+    def seen(fd: int) -> None:
+        there = [sum(path.exists() for path in paths) for paths in zip(*moves, strict=True)]
+        flushes.append((names[os.fstat(fd).st_ino], there))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", seen)
     assert durable.move_many([_texts(*move) for move in moves]) == [None] * 3
     assert flushes == [("to", [3, 3]), ("from0", [0, 3]), ("from1", [0, 3]), ("from2", [0, 3])]
 
@@ -60,10 +62,10 @@ def test_a_folder_that_can_not_be_flushed_keeps_the_old_names(tmp_path: Path, mo
         folder.mkdir()
     source.write_text("text")
 
-    def fail(folder: Path) -> None:
+    def fail(fd: int) -> None:
         raise OSError(28, "no space left on device")
 
-    monkeypatch.setattr(durable, "sync_folder", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     (outcome,) = durable.move_many([_texts(source, target)])
     assert isinstance(outcome, OSError)
     assert source.read_text() == "text"

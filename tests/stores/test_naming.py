@@ -61,7 +61,7 @@ def test_the_name_of_a_reverted_rollout_tells_the_thread_and_the_rollout() -> No
         ("archived_sessions", False),
     ],
 )
-def test_only_date_folders_lie_before_a_day(folder: str, before: bool) -> None:
+def test_only_date_folders_come_before_a_day(folder: str, before: bool) -> None:
     assert is_before(folder, "sessions/2026/11/22") is before
     assert not is_before(folder, "")
 
@@ -119,7 +119,7 @@ def test_any_other_value_is_no_id(text: object) -> None:
 
 
 @given(st.text(max_size=30))
-def test_any_text_is_a_time_or_none(text: str) -> None:
+def test_any_text_parses_as_a_time_or_none(text: str) -> None:
     assert isinstance(recorded_time_ms(text), int | None)
 
 

@@ -32,7 +32,7 @@ def test_a_bare_rollout_that_lost_its_head_is_known_by_its_name() -> None:
         describe(text_of(said("do it")), "sessions/rollout-nameless.jsonl")
 
 
-def test_of_a_large_bare_rollout_the_head_is_read_alone() -> None:
+def test_only_the_head_of_a_large_bare_rollout_is_read() -> None:
     answers = (said("y" * 100, "assistant") for _ in range(100))
     thread = thread_of_parts(Parts(whole=1_000), OLD_HEAD, said("do it"), *answers)
     assert thread.preview == "do it"

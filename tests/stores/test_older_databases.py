@@ -6,11 +6,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from mcp_server.models.history import Chunk, IndexCheckpoint, ItemSpan, ParserState, TurnFacts, TurnSpan
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.records import BackfillState, Move, Operation, Receipt, SpawnEdge
 from mcp_server.models.thread import FileStamp, GitInfo, StoredThread
-from mcp_server.storage.query import Count, TextQuery, ThreadQuery, ThreadRows
+from mcp_server.storage.query import Count, TextQuery, ThreadQuery, ThreadRows, WordQuery
 from mcp_server.storage.sqlite.database import StateDb
 
 
@@ -94,15 +93,10 @@ def check_threads_of_0014(db: StateDb) -> None:
 
 
 def check_texts_of_0014(db: StateDb) -> None:
-    checkpoint = IndexCheckpoint(
-        "root", FileStamp(900, 1_790_000_000_123_456_789), 0, 900, "check", 1, 2, 3, 9, ("call-1",)
-    )
-    request, answer = ItemSpan(120, 200, "item-1"), ItemSpan(210, 300, "item-2")
-    facts = TurnFacts("completed", 1, 2, 3, request, answer, chunks=(Chunk(250, 3, 2, 1, 1),))
-    turn = TurnSpan(0, "turn-1", ParserState(100, 1, 1, 0), 900, 0, 2, facts)
-    assert (db.checkpoints(["root"]), db.spans("root", 0, 9)) == ({"root": checkpoint}, [turn])
-    for literal, tools, start in (("needle", False, 120), ("a tool", True, 210)):
-        (place,) = db.places(TextQuery((literal,), ThreadQuery(), tools=tools))
-        assert (place.thread.id, place.span, place.start) == ("root", turn, start)
-    assert db.unread(9) == ["child"]
+    """Histories are read again, for the index of words."""
+    assert (db.checkpoints(["root"]), db.spans("root", 0, 9)) == ({}, [])
+    for literal, tools in (("needle", False), ("a tool", True)):
+        assert db.places(TextQuery((literal,), ThreadQuery(), tools=tools)) == []
+    assert sorted(db.unread(9)) == ["child", "root"]
     assert len(db.named(["ROOT"], ThreadQuery(), 9)) == 1
+    assert [hit.thread_id for hit in db.find_words(WordQuery((("root",),), ThreadQuery())).hits] == ["root"]

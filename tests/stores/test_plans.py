@@ -16,12 +16,12 @@ from sqlalchemy import Engine, event
 
 from mcp_server.models.event import ThreadEvent
 from mcp_server.models.records import Change, Move, Moved, Operation, SpawnEdge
-from mcp_server.models.thread import FileStamp, StoredThread
+from mcp_server.models.thread import FileStamp, LastTurn, StoredThread
 from mcp_server.storage.query import TextQuery, ThreadQuery
 from mcp_server.storage.sqlite.database import StateDb
 
 # What a statement may go through: what it was given, what it has made of that, what a match finds in an index of texts.
-MADE = r"tree|chain|few|page|below|holding|\(subquery-\d+\)|SUBQUERY \d+|CONSTANT ROW"
+MADE = r"tree|chain|few|some|page|below|holding|\(subquery-\d+\)|SUBQUERY \d+|CONSTANT ROW"
 SMALL = re.compile(rf"SCAN (TABLE )?(\w+ VIRTUAL TABLE|(temp\.)?written|{MADE})(?!\w)")
 
 Asked = list[str]
@@ -70,7 +70,7 @@ def scans(db: StateDb, asked: Asked) -> list[str]:
     return found
 
 
-def test_a_scan_is_told_by_whatever_name_the_table_goes(db: StateDb, asked: Asked) -> None:
+def test_a_scan_is_detected_under_any_alias_of_its_table(db: StateDb, asked: Asked) -> None:
     with db.transaction() as connection:
         connection.exec_driver_sql("SELECT * FROM threads AS t WHERE t.agent_role = 'scout'")
     assert len(scans(db, asked)) == 1
@@ -101,8 +101,18 @@ def test_a_tree_is_found_listed_and_moved_along_indexes(db: StateDb, asked: Aske
     db.commit(Change(operation=operation))
     moved = Moved("a", "archived_sessions/a.jsonl", True, FileStamp(1, 2))
     db.commit(Change(operation=replace(operation, state="done"), moved=(moved,)))
-    assert db.moved_with("archive", "a") == {"a"}
+    assert db.last_operations("archive", ["a"]) == {"a": "op"}
     db.commit(Change(forgotten=("a",), tombstones=("a",)))
+    assert scans(db, asked) == []
+
+
+def test_rows_with_a_rare_state_or_with_a_name_are_found_along_indexes(db: StateDb, asked: Asked) -> None:
+    failed, open_ = LastTurn("failed"), LastTurn("inProgress")
+    db.commit(Change(threads=(thread("a", cwd="/w/b", last_turn=failed), thread("b", cwd="/w", last_turn=open_))))
+    asked.clear()
+    crashed = ThreadQuery(last_turns=["crashed"], held=["a"], cwds=["/w"])
+    for query in (ThreadQuery(last_turns=["failed"]), crashed, ThreadQuery(named=True, cwds=["/"])):
+        assert db.list(query, [replace(query, archived=True)]).rows
     assert scans(db, asked) == []
 
 
@@ -114,7 +124,7 @@ def test_one_thread_and_what_follows_an_event_are_found_along_indexes(db: StateD
     assert db.matching(name="nb", limit=5) == ["b"]
     assert db.forks_of("a") == []
     assert len(db.events_after(0, limit=5)) == 1
-    assert len(db.events_after(0, limit=5, thread_id="a")) == 1
+    assert len(db.events_after(0, limit=5, thread_ids=["a"])) == 1
     assert db.last_seq() == 1
     assert db.operation("op") is None
     assert db.running_operations() == []

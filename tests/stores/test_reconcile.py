@@ -101,7 +101,7 @@ class TestSync:
         assert (report.moved, report.vanished) == ((B,), ())
         assert (row(state, B)).path == elsewhere
 
-    def test_a_quiet_sync_writes_rows_without_events(self, built: Home, state: StateStore) -> None:
+    def test_a_quiet_sync_updates_rows_and_announces_nothing(self, built: Home, state: StateStore) -> None:
         built.write(path_of(D), rollout(D))
         built.rename(path_of(A), archived_path(A))
         report = sync(built.rollouts, state, quiet=True)

@@ -72,11 +72,11 @@ def check(happenings: list[str], *, deep: bool, on_disk: bool) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.sampled_from(HAPPENINGS), min_size=6, max_size=6), st.booleans())
-def test_in_memory_a_repair_does_what_its_dry_run_told(happenings: list[str], deep: bool) -> None:
+def test_a_repair_in_memory_does_what_its_dry_run_reported(happenings: list[str], deep: bool) -> None:
     check(happenings, deep=deep, on_disk=False)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(HAPPENINGS), min_size=6, max_size=6), st.booleans())
-def test_in_the_state_db_a_repair_does_what_its_dry_run_told(happenings: list[str], deep: bool) -> None:
+def test_a_repair_of_the_state_db_does_what_its_dry_run_reported(happenings: list[str], deep: bool) -> None:
     check(happenings, deep=deep, on_disk=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -21,7 +22,6 @@ from mcp_server.errors import (
     StoreFailure,
 )
 from mcp_server.models.thread import FileStamp
-from mcp_server.storage.files import atomic as durable
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.files.session_index import NameIndex
 
@@ -171,10 +171,10 @@ def test_a_move_killed_between_its_two_steps_is_finished_by_the_next(files: Roll
 def test_without_hard_links_files_are_still_created_and_moved(
     files: RolloutFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_links(source: Path, target: Path) -> bool:
-        return False
+    def no_links(source: str, target: str) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(durable, "_link", no_links)
+    monkeypatch.setattr(os, "link", no_links)
     files.create(RolloutRef(PATH_A), META)
     with pytest.raises(RolloutNameTaken):
         files.create(RolloutRef(PATH_A), META)
@@ -190,14 +190,36 @@ def test_a_failed_append_cuts_the_file_back(
 ) -> None:
     files.create(RolloutRef(PATH_A), b"one\ntorn")
 
-    def full(fd: int, data: bytes) -> None:
-        os.write(fd, data[:3])
-        raise OSError(28, "No space left on device")
+    real, room = os.write, [3]
 
-    monkeypatch.setattr(durable, "_write", full)
+    def full(fd: int, data: bytes) -> int:
+        if not room:
+            raise OSError(28, "No space left on device")
+        return real(fd, data[: room.pop()])
+
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(StoreFailure, match="No space left"):
         files.append(RolloutRef(PATH_A, FileStamp(8, 0)), b"two\n")
     assert (tmp_path / PATH_A).read_bytes() == b"one\ntorn"
+
+
+def test_a_reference_that_counts_what_a_failed_append_left_is_good_for_the_next(
+    files: RolloutFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = files.create(RolloutRef(PATH_A), META)
+
+    def fail(fd: int, size: int = 0) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", fail)
+        disk.setattr(os, "ftruncate", fail)
+        with pytest.raises(StoreFailure, match="Input/output error"):
+            files.append(created, b"lost\n")
+    assert (tmp_path / PATH_A).read_bytes() == META + b"lost\n"
+    (left,) = files.locate(A)
+    files.append(left, b"kept\n")
+    assert (tmp_path / PATH_A).read_bytes() == META + b"kept\n"
 
 
 def test_a_torn_tail_of_the_name_index_is_closed_before_a_name_is_appended(files: RolloutFiles, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.sql.tables import MetaRow
 from mcp_server.storage.sqlite import schema
 from mcp_server.storage.sqlite.database import StateDb
-from mcp_server.storage.sqlite.engine import LOG_BYTES
+from mcp_server.storage.sqlite.engine import WAL_BYTES
 from mcp_server.storage.sqlite.failure import retried
 from tests.stores.databases import THREAD, run_sql
 from tests.together import together
@@ -32,12 +32,12 @@ def db(tmp_path: Path) -> Iterator[StateDb]:
         yield db
 
 
-def log_bytes(db: StateDb) -> int:
-    log = schema.log_of(db.path)
-    return log.size if log else 0
+def wal_bytes(db: StateDb) -> int:
+    wal = schema.wal_stamp(db.path)
+    return wal.size if wal else 0
 
 
-def test_a_long_log_is_taken_over_without_a_commit_that_waits_for_it(db: StateDb) -> None:
+def test_tidying_a_long_wal_checkpoints_it_without_a_commit_that_waits(db: StateDb) -> None:
     def file_bytes() -> int:
         return db.path.stat().st_size
 
@@ -45,16 +45,16 @@ def test_a_long_log_is_taken_over_without_a_commit_that_waits_for_it(db: StateDb
     db.commit(Change(events=(small,)))
     db.tidy()
     assert file_bytes() == before  # it is not worth the while yet
-    long = ThreadEvent("thread/closed", "a", {"text": "x" * (LOG_BYTES * 2)})
+    long = ThreadEvent("thread/closed", "a", {"text": "x" * (WAL_BYTES * 2)})
     db.commit(Change(events=(long,)))
     assert file_bytes() == before
-    assert log_bytes(db) > LOG_BYTES
+    assert wal_bytes(db) > WAL_BYTES
     with Session(db._engine) as reader:  # pyright: ignore[reportPrivateUsage]
         reader.connection().execute(text("SELECT count(*) FROM events"))
         db.tidy()
-    assert file_bytes() > LOG_BYTES
+    assert file_bytes() > WAL_BYTES
     db.commit(Change(events=(small,)))
-    assert log_bytes(db) <= LOG_BYTES
+    assert wal_bytes(db) <= WAL_BYTES
     assert [event.seq for event in db.events_after(0, limit=9)] == [1, 2, 3]
 
 

@@ -9,9 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from mcp_server import runtime
 from mcp_server.runtime import supervised
-from mcp_server.sync import supervision
 from mcp_server.sync.supervision import Backoff, FailureLog
 
 
@@ -30,16 +28,13 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock() -> Clock:
     """A clock that nobody waits for."""
-    clock = Clock()
-    monkeypatch.setattr(supervision, "time", clock)
-    monkeypatch.setattr(runtime, "anyio", clock)
-    return clock
+    return Clock()
 
 
 def test_pauses_grow_up_to_their_bound(clock: Clock) -> None:
-    pauses = Backoff(first=0.0, most=10.0)
+    pauses = Backoff(first=0.0, most=10.0, clock=clock.monotonic)
     waited: list[float] = []
     for _ in range(7):
         waited.append(pauses.next())
@@ -48,7 +43,7 @@ def test_pauses_grow_up_to_their_bound(clock: Clock) -> None:
 
 
 def test_pauses_begin_anew_once_all_went_well_for_longer_than_the_longest(clock: Clock) -> None:
-    pauses = Backoff(first=1.0, most=8.0)
+    pauses = Backoff(first=1.0, most=8.0, clock=clock.monotonic)
     for _ in range(5):
         clock.now += pauses.next()
     clock.now += 7
@@ -68,7 +63,7 @@ async def test_work_that_fails_is_begun_again_until_it_ends_by_itself(
         if (failure := left.pop(0)) is not None:
             raise failure
 
-    await supervised("the watch", work)
+    await supervised("the watch", work, pauses=Backoff(clock=clock.monotonic), sleep=clock.sleep)
     assert left == []
     assert clock.slept == [1, 2]
     assert [record.getMessage() for record in caplog.records] == [
@@ -87,7 +82,7 @@ async def test_work_that_always_fails_rests_longer_and_longer_and_can_be_cancell
         raise ZeroDivisionError
 
     with anyio.CancelScope() as scope:
-        await supervised("the index", work)
+        await supervised("the index", work, pauses=Backoff(clock=clock.monotonic), sleep=clock.sleep)
     assert scope.cancelled_caught
     assert all(one <= other for one, other in pairwise(clock.slept))
     assert clock.slept[-1] == 60

@@ -63,7 +63,7 @@ def test_an_unreadable_file_that_is_gone_is_forgotten(built: Home, state: StateS
     assert state.unreadable() == []
 
 
-def test_a_row_whose_file_can_not_be_read_any_more_stays_and_is_told_as_changed(built: Home, state: StateStore) -> None:
+def test_a_row_whose_file_became_unreadable_stays_and_is_reported_as_stale(built: Home, state: StateStore) -> None:
     built.write(path_of(A), b"{nope\n")
     sync(built.rollouts, state)
     assert A in ids(state)
@@ -88,7 +88,7 @@ def test_a_file_that_the_system_refused_is_tried_again_at_each_sync(
 
 
 @pytest.mark.parametrize("again", ["a repair", "a new build"])
-def test_unreadable_files_are_all_tried_again_by(again: str, built: Home, state: StateStore) -> None:
+def test_unreadable_files_are_tried_again_by_a_repair_and_a_rebuild(again: str, built: Home, state: StateStore) -> None:
     built.write(path_of(E), b"{nope\n")
     sync(built.rollouts, state)
     built.described.clear()
@@ -101,7 +101,7 @@ def test_unreadable_files_are_all_tried_again_by(again: str, built: Home, state:
     assert [one.path for one in state.unreadable()] == [path_of(E)]
 
 
-def test_the_examination_tells_what_is_remembered_without_reading_it(built: Home, state: StateStore) -> None:
+def test_an_examination_reports_remembered_files_without_reading_them(built: Home, state: StateStore) -> None:
     built.write(path_of(E), b"{nope\n")
     sync(built.rollouts, state)
     built.described.clear()
@@ -152,7 +152,7 @@ def test_of_a_batch_that_does_not_fit_each_row_is_tried_and_the_bad_one_remember
     assert (sync(home.rollouts, state)).damaged == ()
 
 
-def test_a_database_that_fails_is_not_asked_once_for_each_row(home: Home) -> None:
+def test_a_database_that_fails_is_asked_once_for_the_whole_batch(home: Home) -> None:
     for key in (A, B, D):
         home.write(path_of(key), rollout(key))
     state = Choosy(B, StoreFailure("the disk is full"))
@@ -179,7 +179,7 @@ class TestStateDb:
         ],
         ids=str,
     )
-    def test_a_value_that_has_no_room_is_told_as_such_and_nothing_of_the_change_is_kept(
+    def test_a_value_without_room_in_its_column_is_reported_and_nothing_of_its_change_is_kept(
         self, built: Home, db: StateDb, odd: dict[str, Any]
     ) -> None:
         good, bad = [homes.row(db, key) for key in (A, B)]
@@ -191,7 +191,7 @@ class TestStateDb:
         assert (homes.row(db, A)).preview == "changed"
 
 
-def test_a_file_that_makes_the_reader_fail_is_told_and_costs_no_other(
+def test_a_file_that_makes_the_reader_fail_is_reported_and_costs_no_other(
     home: Home, state: StateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mcp_server.codex import metadata

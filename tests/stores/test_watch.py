@@ -109,7 +109,7 @@ def test_of_two_servers_one_takes_changes_in_and_at_its_end_the_other_catches_up
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes for a name")
-def test_a_name_that_cant_be_told_is_looked_past(tmp_path: Path) -> None:
+def test_a_file_name_that_is_no_utf8_is_ignored(tmp_path: Path) -> None:
     with watched(tmp_path) as (state, _):
         odd = Path(os.fsdecode(os.fsencode((tmp_path / path_of(A)).parent) + b"/rollout-\xff.jsonl"))
         odd.write_bytes(rollout(B))

@@ -31,7 +31,7 @@ def fall_silent(sign: Path) -> None:
     os.utime(sign, (long_ago, long_ago))
 
 
-def test_one_at_a_time_has_the_turn_until_it_gives_it_back(sign: Path) -> None:
+def test_a_watcher_lease_has_one_holder_until_it_is_released(sign: Path) -> None:
     one, other = WatcherLease(sign), WatcherLease(sign)
     assert one.acquire()
     assert not other.acquire()
@@ -41,7 +41,7 @@ def test_one_at_a_time_has_the_turn_until_it_gives_it_back(sign: Path) -> None:
     assert not one.acquire()
 
 
-def test_a_killed_holder_frees_the_turn(sign: Path) -> None:
+def test_the_lease_of_a_killed_holder_is_free(sign: Path) -> None:
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(sign)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with holder:
         assert holder.stdout is not None
@@ -53,7 +53,7 @@ def test_a_killed_holder_frees_the_turn(sign: Path) -> None:
         assert next_one.acquire()
 
 
-def test_a_holder_that_is_suspended_is_superseded_and_steps_down(sign: Path) -> None:
+def test_a_suspended_holder_loses_the_lease_and_steps_down(sign: Path) -> None:
     suspended, next_one, third = WatcherLease(sign), WatcherLease(sign), WatcherLease(sign)
     assert suspended.acquire()
     fall_silent(sign)
@@ -64,7 +64,7 @@ def test_a_holder_that_is_suspended_is_superseded_and_steps_down(sign: Path) -> 
     assert not third.acquire()
 
 
-def test_a_sign_that_is_deleted_ends_the_turn_and_frees_it(sign: Path) -> None:
+def test_a_deleted_lease_file_ends_the_lease_and_frees_it(sign: Path) -> None:
     one, other = WatcherLease(sign), WatcherLease(sign)
     assert one.acquire()
     sign.unlink()

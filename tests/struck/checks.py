@@ -81,13 +81,19 @@ async def _outcome(tools: Tools, verb: Verb, story: Story, *, torn: bool) -> str
         assert more in ([], list(verb.says)) or (torn and more == list(verb.says)[: len(more)]), more
         done = done or bool(more)
     if verb.shows is not None:
-        done = await shows(tools, story.ids[-1], *verb.shows)
+        done = await shows(tools, story.ids[-1], verb.shows)
     assert done or not story.acknowledged
     return "done" if done else "undone"
 
 
-async def shows(tools: Tools, thread_id: str, field: str, value: object) -> bool:
-    shown = (await tools("thread_read", thread_id=thread_id))["thread"][field]
+async def shows(tools: Tools, thread_id: str, fields: dict[str, object]) -> bool:
+    thread: dict[str, Any] = (await tools("thread_read", thread_id=thread_id))["thread"]
+    there = {_is_like(thread.get(field), value) for field, value in fields.items()}
+    assert len(there) == 1, f"half of the update: {thread}"
+    return there == {True}
+
+
+def _is_like(shown: object, value: object) -> bool:
     if isinstance(value, dict):
         return isinstance(shown, dict) and value.items() <= shown.items()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
     return shown == value
@@ -103,7 +109,7 @@ async def texts_of(tools: Tools, thread_id: str) -> list[str]:
     read: dict[str, Any] = await tools(
         "thread_read", thread_id=thread_id, include_turns=True, items_view="full", sort_direction="asc"
     )
-    items = [item for turn in read["thread"]["turns"] for item in turn["items"]]
+    items = [item for turn in read["turns"] for item in turn["items"]]
     return [item["text"] if "text" in item else item["content"][0]["text"] for item in items]
 
 

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from sqlite3 import dbapi2
 from typing import Any, Literal
@@ -46,7 +46,7 @@ class Points:
     def __init__(self, home: Path) -> None:
         self._home = f"{home}{os.sep}"
         self._lock = threading.Lock()
-        self.reached = self.statements = 0
+        self.reached = self.statements = self.calls = 0
         self.armed = False
         self._strike: Strike | None = None
 
@@ -56,14 +56,15 @@ class Points:
         with self._lock:
             self.reached += 1
             self.statements += kind == "statement"
+            self.calls += kind == "call"
             number = self.reached
         self._strike(number, kind, name)
 
     def install(self, strike: Strike) -> None:
         self._strike = strike
         for store, contract in _STORES:
-            for name, promised in vars(contract).items():
-                if inspect.isfunction(promised) and not name.startswith("_"):
+            for name, _ in inspect.getmembers(contract, inspect.isfunction):
+                if not name.startswith("_"):
                     setattr(store, name, self._around(name, getattr(store, name)))
         os.write, os.fsync = self._write, self._before_sync(os.fsync)
         sys.addaudithook(self._audit)
@@ -71,21 +72,18 @@ class Points:
 
     def _around(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
-        async def call(*args: Any, **kwargs: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
             self.reach("call", f"before {name}")
-            result = await method(*args, **kwargs)
+            result = method(*args, **kwargs)
             self.reach("call", f"after {name}")
             return result
 
         @functools.wraps(method)
-        async def stream(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        def stream(*args: Any, **kwargs: Any) -> Iterator[Any]:
             self.reach("call", f"before {name}")
-            async for batch in method(*args, **kwargs):
-                yield batch
+            yield from method(*args, **kwargs)
 
-        if inspect.iscoroutinefunction(method):
-            return call
-        return stream if inspect.isasyncgenfunction(method) else method
+        return stream if inspect.isgeneratorfunction(method) else call
 
     def _write(self, fd: int, data: Any, /) -> int:
         """Half of it, then a point: where a kernel that is stopped leaves a write."""

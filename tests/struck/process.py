@@ -177,6 +177,7 @@ def killed(home: Path, verb: Verb, story: Story, number: int) -> End:
         story.acknowledged = True
         say("story", asdict(story))
         say("statements", points.statements)
+        say("calls", points.calls)
         os.kill(os.getpid(), signal.SIGKILL)
 
     return forked(home, work, prepare)

@@ -10,7 +10,10 @@ from tests.struck.checks import codex_agrees, in_order, shows, texts_of, told, w
 from tests.struck.process import End, WithRequestId, seen
 from tests.struck.verbs import Story, Verb, standing
 
-_UNKNOWN = [(tool, "outcome_unknown") for tool in ("turn_start", "turn_append", "turn_complete", "thread_fork")]
+_UNKNOWN = [
+    (tool, "outcome_unknown")
+    for tool in ("turn_start", "turn_append", "turn_complete", "thread_fork", "thread_export", "thread_import")
+]
 """The answers where the claim alone of a call is on record that can't be done again without harm."""
 _GONE = ("thread_not_found", "thread_not_loaded")
 """How a call for a thread is refused that was in the killed process's memory alone."""
@@ -66,7 +69,7 @@ async def _once(tools: Tools, verb: Verb, story: Story, *, done: bool) -> None:
         assert {stands.get(thread_id) for thread_id in story.ids} == {after}
         assert await told(tools, story, after) == sorted(story.ids)
     if verb.shows is not None:
-        assert await shows(tools, story.ids[-1], *verb.shows)
+        assert await shows(tools, story.ids[-1], verb.shows)
     gone = set(story.ids) if verb.tree is not None and verb.tree[1] is None else set[str]()
     for thread_id in story.said.keys() - gone:
         texts, said = Counter(await texts_of(tools, thread_id)), Counter(story.said[thread_id])

@@ -27,7 +27,7 @@ ERRORS = ("ENOSPC", "EIO", "EACCES", "EROFS")
 
 def kill_sweep(verb: Verb, folder: Path, *, first: int = 1, every: int = 1) -> Counter[str]:
     """Returns how many stops there were, how the operation stood after them, what its repeated call was answered, and
-    how many statements wrote for it."""
+    how many statements wrote for it, at how many ends of store calls it was."""
     home, seed, left, tally = folder / "home", folder / "seed", folder / "left", Counter[str]()
     story = _plant(home, seed, verb)
     number = first
@@ -47,6 +47,7 @@ def kill_sweep(verb: Verb, folder: Path, *, first: int = 1, every: int = 1) -> C
         shutil.rmtree(home)
         if "at" not in end.said:
             tally["statements"] = int(str(end.said["statements"]))
+            tally["calls"] = int(str(end.said["calls"]))
             return tally
         tally["stops"] += 1
         number += every
@@ -85,7 +86,8 @@ def _plant(home: Path, seed: Path, verb: Verb) -> Story:
 
 
 def _copy(story: Story) -> Story:
-    return Story(list(story.ids), {thread_id: list(texts) for thread_id, texts in story.said.items()})
+    said = {thread_id: list(texts) for thread_id, texts in story.said.items()}
+    return Story(list(story.ids), said, operation_id=story.operation_id, bundle=story.bundle)
 
 
 def _check_refusal(end: End, error: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import shutil
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,13 @@ from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
 from mcp_server.storage.query import ThreadQuery
 from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.storage.tags import MemoryTags, Tags
 from mcp_server.sync.reconciler import sync
-from mcp_server.threads.service import Stores, ThreadService
+from mcp_server.threads.service import ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.faults import Faults
 from tests.stores.rollout_text import START_MS, meta, text_of, user
-from tests.worlds import World, clock
+from tests.worlds import World, clock, files_stores
 
 CLIENT = Caller(connection="client")
 
@@ -47,6 +48,7 @@ class Home(World):
 
     folder: Path | None = None
     registry: Registry = field(default_factory=dict[str, tuple[MemoryLocks, int]])
+    tags: Tags = field(default_factory=MemoryTags)
     in_the_way: set[str] = field(default_factory=set[str])
     now_ms: Callable[[], int] = field(default_factory=clock)
     processes: list[Leases] = field(default_factory=list[Leases])
@@ -139,7 +141,7 @@ class Home(World):
     def service(self, faults: Faults | None = None) -> ThreadService:
         """A new process on the home; `faults` strike at its stores."""
         wrap: Callable[[Any], Any] = faults.wrap if faults else lambda store: store
-        stores = Stores(wrap(self.rollouts), wrap(self.locks()), wrap(self.state), MemoryState(), MemoryRollouts)
+        stores = replace(files_stores(wrap(self.rollouts), wrap(self.locks()), wrap(self.state)), tags=self.tags)
         return ThreadService(stores, defaults=Defaults(cwd="/work"), now_ms=self.now_ms)
 
     def kill(self) -> None:

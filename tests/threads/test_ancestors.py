@@ -7,7 +7,7 @@ from mcp_server.models.records import Change, SpawnEdge
 from tests.threads.conftest import Homes
 
 
-def test_threads_in_memory_only_lead_on_to_those_on_record(homes: Homes) -> None:
+def test_ancestors_of_a_loaded_thread_include_those_on_record(homes: Homes) -> None:
     home = homes.new()
     root, child = home.plant(None, 0)
     service = home.service()
@@ -18,7 +18,7 @@ def test_threads_in_memory_only_lead_on_to_those_on_record(homes: Homes) -> None
     assert service.catalog.parents(chain[-1]) == chain[-2::-1]
 
 
-def test_a_cycle_on_record_ends_even_where_its_top_is_loaded(homes: Homes) -> None:
+def test_a_cycle_of_ancestors_ends_though_one_of_them_is_loaded(homes: Homes) -> None:
     home = homes.new()
     one, other = home.plant(None, 0)
     home.state.commit(Change(edges=(SpawnEdge(other, one),)))

@@ -10,9 +10,9 @@ from mcp_server.models.records import Change
 from mcp_server.models.thread import StoredThread
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.threads.service import Stores, ThreadService
+from mcp_server.threads.service import ThreadService
 from mcp_server.threads.settings import Defaults
-from tests.worlds import clock
+from tests.worlds import attach, clock, files_stores
 
 
 class Busy(MemoryState):
@@ -35,10 +35,9 @@ class Busy(MemoryState):
         return events
 
 
-def written() -> tuple[ThreadService, str]:
+def written(rollouts: MemoryRollouts) -> tuple[ThreadService, str]:
     """A thread of a server that has no state DB yet."""
-    stores = Stores(MemoryRollouts(), MemoryLocks(), None, MemoryState(), MemoryRollouts)
-    service = ThreadService(stores, defaults=Defaults(cwd="/work"), now_ms=clock())
+    service = ThreadService(files_stores(rollouts, MemoryLocks(), None), defaults=Defaults(cwd="/work"), now_ms=clock())
     thread_id = (service.lifecycle.start(StartParams(), Caller(connection="c"))).thread.id
     service.turns.start(thread_id, [{"type": "text", "text": "question", "text_elements": []}])
     return service, thread_id
@@ -50,29 +49,31 @@ def check(service: ThreadService, state: MemoryState, thread_id: str) -> None:
     assert row.archived
     told = [event.type for event in state.events_after(0, limit=100)]
     assert told.count("thread/archived") == 1
-    assert service.catalog.state is state
+    assert service.catalog.log is state
 
 
-def test_an_archive_within_the_change_over_is_handed_on() -> None:
-    service, thread_id = written()
+def test_an_archive_during_the_attachment_of_a_state_db_reaches_it() -> None:
+    rollouts = MemoryRollouts()
+    service, thread_id = written(rollouts)
     state = Busy()
     state.meanwhile = lambda: service.cascade.archive(thread_id, dry_run=False, interrupt_running=True)
-    service.catalog.attach(state)
+    attach(service, rollouts, state)
     check(service, state, thread_id)
 
 
-def test_a_row_that_an_archive_has_made_stale_is_right_before_it_is_seen() -> None:
-    service, thread_id = written()
+def test_a_stale_row_is_corrected_before_its_state_db_is_attached() -> None:
+    rollouts = MemoryRollouts()
+    service, thread_id = written(rollouts)
     state = Busy()
     state.commit(Change(threads=(service.catalog.known(thread_id),)))
     service.cascade.archive(thread_id, dry_run=False, interrupt_running=True)
     seen: list[bool] = []
 
     def look() -> None:
-        seen.append(service.catalog.state is None)
+        seen.append(service.catalog.log is not state)
 
     state.looking = look
-    service.catalog.attach(state)
+    attach(service, rollouts, state)
     assert seen
     assert all(seen)
     check(service, state, thread_id)

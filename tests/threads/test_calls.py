@@ -74,14 +74,14 @@ def second(*lines: RolloutLine) -> Item:
         (None, ""),
     ],
 )
-def test_a_web_search_that_no_event_tells_of_is_an_item_with_its_query(action: Any, query: str):
+def test_a_web_search_without_an_event_is_an_item_with_its_query(action: Any, query: str):
     item = second(response("web_search_call", status="completed", action=action))
 
     assert (item.type, item["query"]) == ("webSearch", query)
 
 
 @pytest.mark.parametrize("events_first", [True, False])
-def test_a_web_search_that_an_event_tells_of_as_well_is_shown_once_with_the_id_of_the_event(events_first: bool):
+def test_a_web_search_recorded_both_ways_is_shown_once_with_the_id_of_its_event(events_first: bool):
     both = [searched("newt", "w1"), search("newt")]
     (turn,) = folded(user("q"), *(both if events_first else both[::-1]), search("axolotl"), agent("a"))
 
@@ -98,7 +98,7 @@ def test_the_same_search_made_twice_is_shown_twice(events_first: bool):
     assert sorted(item.id for item in turn.items[1:]) == ["w1", "w2"]
 
 
-def test_a_web_search_with_one_id_in_both_tellings_keeps_it():
+def test_a_web_search_recorded_both_ways_with_one_id_keeps_it():
     (turn,) = folded(user("q"), search("newt", id="w"), searched("newt", "w"), search("newt", id="w"))
 
     assert ids([turn]) == [["item-1", "w"]]
@@ -149,7 +149,7 @@ def test_a_local_shell_call_that_has_an_id_and_no_call_id_gets_its_output_by_tha
     assert second(shell(None, id="i"), output("i", "files"))["aggregated_output"] == "files"
 
 
-def test_a_command_that_an_item_tells_of_as_well_is_shown_once():
+def test_a_command_recorded_both_ways_is_shown_once():
     (turn,) = folded(
         started("a"), shell("c"), completed("a", {"type": "CommandExecution", "id": "c", "command": ["ls"]}), ended("a")
     )
@@ -173,7 +173,7 @@ def test_a_command_of_the_user_outside_of_any_turn_has_one_of_its_own():
 
 
 @pytest.mark.parametrize("events_first", [True, False])
-def test_a_command_of_the_user_that_an_item_tells_of_as_well_is_shown_once(events_first: bool):
+def test_a_command_of_the_user_recorded_both_ways_is_shown_once(events_first: bool):
     command = {"type": "CommandExecution", "id": "c", "command": ["bash", "-lc", "ls"], "source": "user_shell"}
     both = [completed("a", command), user_shell("ls")]
     for paginated in (True, False):

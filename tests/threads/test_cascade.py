@@ -47,7 +47,7 @@ def nothing_happened(home: Home, ids: list[str]) -> None:
 
 
 # Codex 110, thread_archive_archives_spawned_descendants
-def test_all_below_the_thread_goes_with_it_over_open_and_closed_edges(home: Home) -> None:
+def test_an_archive_takes_all_descendants_over_open_and_closed_edges(home: Home) -> None:
     ids = home.plant(*TREE, closed=[1])
     edges = home.state.edges_below([ids[0]])
     assert [edge.status for edge in edges] == ["closed", "open", "open"]
@@ -59,7 +59,7 @@ def test_all_below_the_thread_goes_with_it_over_open_and_closed_edges(home: Home
     assert (home.state.edges_above(ids[0]), home.state.edges_below([ids[0]])) == ([], edges)
 
 
-def test_threads_above_and_beside_are_untouched(home: Home) -> None:
+def test_an_archive_leaves_ancestors_and_siblings_untouched(home: Home) -> None:
     ids = home.plant(None, 0, 0, 1, None)
     before = {thread_id: home.state.get(thread_id) for thread_id in ids}
     assert (archive(home.service(), ids[1])).archived == [ids[1], ids[3]]
@@ -68,7 +68,7 @@ def test_threads_above_and_beside_are_untouched(home: Home) -> None:
         assert home.state.get(thread_id) == before[thread_id]
 
 
-def test_the_journal_holds_the_receipt(home: Home) -> None:
+def test_an_archive_records_its_receipt_in_the_journal(home: Home) -> None:
     ids = home.plant(*TREE)
     receipt = archive(home.service(), ids[0])
     operation = home.state.operation(receipt.operation_id or "")
@@ -77,7 +77,7 @@ def test_the_journal_holds_the_receipt(home: Home) -> None:
     assert operation.result["archived"] == [move.thread_id for move in operation.moves] == receipt.archived
 
 
-def test_one_event_a_thread_in_the_order_of_the_receipt_after_all_status_changes(home: Home) -> None:
+def test_an_archive_announces_each_thread_once_in_the_order_of_the_receipt_after_all_status_changes(home: Home) -> None:
     ids = home.plant(*TREE)
     service = home.service()
     load(service, *ids)
@@ -90,7 +90,7 @@ def test_one_event_a_thread_in_the_order_of_the_receipt_after_all_status_changes
     assert (service.loaded.ids(), home.locked()) == ([], [])
 
 
-def test_content_and_times_of_a_file_stay_as_they_are(home: Home) -> None:
+def test_an_archive_changes_neither_content_nor_times_of_a_file(home: Home) -> None:
     (thread_id,) = home.plant(None)
     before = home.state.get(thread_id)
     archive(home.service(), thread_id)
@@ -130,7 +130,7 @@ def test_archiving_again_succeeds_says_so_and_tells_nobody(home: Home) -> None:
     assert home.state.last_seq() == told
 
 
-def test_what_is_archived_is_skipped_and_reported_and_what_is_below_it_goes_all_the_same(home: Home) -> None:
+def test_an_archived_descendant_is_skipped_and_reported_and_its_own_descendants_are_archived(home: Home) -> None:
     ids = home.plant(*TREE)
     archive(home.service(), ids[1])
     home.service().cascade.unarchive(ids[3], include="none")
@@ -192,7 +192,7 @@ def test_a_root_whose_archived_name_is_taken_fails_the_call_and_nothing_moves(ho
     assert (archive(home.service(), ids[0])).archived == in_order(ids)
 
 
-def test_a_started_sub_agent_without_a_file_is_reported_and_stays_loaded(home: Home) -> None:
+def test_a_loaded_sub_agent_without_a_file_is_reported_and_stays_loaded(home: Home) -> None:
     ids = home.plant(*TREE)
     service = home.service()
     started = (service.lifecycle.start(StartParams(parent_thread_id=ids[0]), CLIENT)).thread.id
@@ -211,7 +211,7 @@ def test_a_started_sub_agent_without_a_file_is_reported_and_stays_loaded(home: H
 def test_a_thread_without_a_file_is_refused_until_its_first_turn(home: Home) -> None:
     service = home.service()
     thread = (service.lifecycle.start(StartParams(), CLIENT)).thread
-    with pytest.raises(NotMaterialized, match="no rollout found for thread id"):
+    with pytest.raises(NotMaterialized, match="has no file yet"):
         archive(service, thread.id)
     assert (service.loaded.ids(), home.standing()) == ([thread.id], {})
     service.turns.start(thread.id, hello())
@@ -220,7 +220,7 @@ def test_a_thread_without_a_file_is_refused_until_its_first_turn(home: Home) -> 
     assert (home.path(thread.id)).rpartition("/")[2] == (thread.path or "").rpartition("/")[2]
 
 
-def test_what_is_not_there_is_not_found_and_what_is_in_memory_only_is_refused(home: Home) -> None:
+def test_an_archive_of_an_unknown_thread_finds_nothing_and_of_an_ephemeral_one_is_refused(home: Home) -> None:
     ids = home.plant(None)
     service = home.service()
     with pytest.raises(ThreadNotFound):
@@ -232,7 +232,7 @@ def test_what_is_not_there_is_not_found_and_what_is_in_memory_only_is_refused(ho
 
 
 # Codex 113, thread_archive_clears_stale_subscriptions_before_resume
-def test_subscriptions_end_with_the_archiving_and_another_process_goes_on_with_the_thread(home: Home) -> None:
+def test_an_archive_ends_subscriptions_and_another_process_goes_on_after_an_unarchive(home: Home) -> None:
     (thread_id,) = home.plant(None)
     first, second = home.service(), home.service()
     load(first, thread_id)
@@ -251,7 +251,7 @@ def test_subscriptions_end_with_the_archiving_and_another_process_goes_on_with_t
 
 
 @pytest.mark.parametrize("which", range(4))
-def test_a_thread_that_another_process_holds_stops_everything_before_anything_moves(home: Home, which: int) -> None:
+def test_an_archive_of_a_tree_with_a_thread_that_another_process_holds_moves_nothing(home: Home, which: int) -> None:
     ids = home.plant(*TREE)
     service, other = home.service(), home.locks()
     loaded = ids[(which + 1) % 4]
@@ -330,7 +330,7 @@ def test_a_running_turn_anywhere_in_the_tree_refuses_the_call_and_goes_on(home: 
         assert (service.turns.complete(thread_id, "completed", None, None)).turn.status == "completed"
 
 
-def test_an_interruption_is_recorded_in_the_rollout_and_told_before_the_move(home: Home) -> None:
+def test_an_interruption_is_recorded_and_announced_before_the_move(home: Home) -> None:
     ids = home.plant(*TREE)
     service = home.service()
     load(service, ids[3])

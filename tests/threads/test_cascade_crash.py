@@ -118,7 +118,7 @@ KINDS = pytest.mark.parametrize(
 
 @KINDS
 @pytest.mark.parametrize("start", ["journal alone", "as the server does"])
-def test_killed_at_any_store_call_it_is_done_undone_or_finished_at_the_next_start(
+def test_a_cascade_killed_at_any_store_call_is_done_undone_or_finished_at_the_next_start(
     homes: Homes, kind: Kind, loaded: bool, start: str
 ) -> None:
     case = planted(homes, kind, loaded=loaded)
@@ -153,7 +153,7 @@ def test_killed_at_any_store_call_it_is_done_undone_or_finished_at_the_next_star
 
 
 @pytest.mark.parametrize("kind", ["archive", "unarchive", "delete"])
-def test_killed_again_while_it_finishes_it_is_finished_by_the_start_after(homes: Homes, kind: Kind) -> None:
+def test_a_cascade_killed_again_while_a_start_finishes_it_is_finished_by_the_next(homes: Homes, kind: Kind) -> None:
     case = planted(homes, kind)
     seq = case.seed.state.last_seq()
     middle = Faults()
@@ -184,7 +184,7 @@ def test_killed_again_while_it_finishes_it_is_finished_by_the_start_after(homes:
     assert case.sweep(strike) >= LEAST_TO_FINISH
 
 
-def test_a_start_that_finishes_nothing_changes_nothing(home: Home) -> None:
+def test_a_start_without_unfinished_operations_changes_nothing(home: Home) -> None:
     ids = home.plant(*TREE)
     do(home.service(), "archive", ids[0])
     seq = home.state.last_seq()
@@ -193,7 +193,7 @@ def test_a_start_that_finishes_nothing_changes_nothing(home: Home) -> None:
     assert home.state.last_seq() == seq
 
 
-def test_an_operation_that_another_process_runs_is_left_to_it(home: Home) -> None:
+def test_an_operation_that_another_process_runs_is_not_finished_by_this_one(home: Home) -> None:
     ids = home.plant(*TREE)
     operation = begun(home, ids)
     at_work = home.locks()
@@ -207,7 +207,7 @@ def test_an_operation_that_another_process_runs_is_left_to_it(home: Home) -> Non
     assert home.standing() == dict.fromkeys(ids, True)
 
 
-def test_an_operation_that_can_not_be_finished_does_not_keep_the_others(home: Home) -> None:
+def test_an_operation_that_can_not_be_finished_keeps_no_other_from_being_finished(home: Home) -> None:
     first, second = home.plant(None, 0), home.plant(None, 0)
     begun(home, first)
     home.rollouts.remove(RolloutRef(home.path(first[0])))
@@ -241,7 +241,7 @@ def begun(home: Home, ids: list[str]) -> Operation:
 
 
 @KINDS
-def test_failing_at_any_store_call_it_is_refused_whole_or_done_and_the_receipt_says_what_was_not(
+def test_a_cascade_whose_store_fails_at_any_call_is_refused_whole_or_done_with_the_rest_in_its_receipt(
     homes: Homes, kind: Kind, loaded: bool
 ) -> None:
     case = planted(homes, kind, loaded=loaded)
@@ -276,7 +276,7 @@ def test_failing_at_any_store_call_it_is_refused_whole_or_done_and_the_receipt_s
     assert case.sweep(strike) >= LEAST_CALLS
 
 
-def test_a_move_that_was_cut_between_its_two_steps_is_finished(homes: Homes) -> None:
+def test_a_move_cut_short_between_its_two_steps_is_finished_at_the_next_start(homes: Homes) -> None:
     home = homes.new()
     ids = home.plant(*TREE)
     begun(home, ids)

@@ -10,10 +10,12 @@ from mcp_server.models.event import ThreadEvent
 from mcp_server.models.records import Change
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.storage.memory.index import MemoryState
-from mcp_server.storage.memory.rollouts import MemoryRollouts
+from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
+from mcp_server.storage.tags import MemoryTags
+from mcp_server.sync.lookup import HomeFiles, IndexedFiles
 from mcp_server.threads import notices
 from mcp_server.threads.catalog import Catalog
-from mcp_server.threads.loaded import LoadedThreads
+from tests.worlds import files_stores
 
 ROW = StoredThread("good", "sessions/good.jsonl", FileStamp(1, 1), False, 1, 1, 1, preview="hello")
 
@@ -28,10 +30,13 @@ class Choosy(MemoryState):
 
 
 def catalog(state: MemoryState | None) -> Catalog:
-    return Catalog(MemoryRollouts(), state, memory=MemoryState(), loaded=LoadedThreads())
+    stores = files_stores(MemoryRollouts(), MemoryLocks(), state)
+    return Catalog(stores.rollouts, stores.lookup, memory=stores.memory, loaded=stores.loaded, tags=MemoryTags())
 
 
-def test_what_can_be_recorded_of_a_change_is_and_later_ones_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_row_that_can_not_be_recorded_costs_neither_the_rest_of_its_change_nor_later_ones(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     state = Choosy()
     kept = catalog(state)
     kept.record(Change(threads=(replace(ROW, id="bad"), ROW), events=(notices.closed("good"),)))
@@ -43,16 +48,16 @@ def test_what_can_be_recorded_of_a_change_is_and_later_ones_too(caplog: pytest.L
     assert "Could not record a change of bad" in caplog.text
 
 
-def test_a_state_db_is_taken_over_whatever_it_has_no_room_for() -> None:
+def test_a_state_db_is_attached_though_it_refuses_one_of_the_waiting_changes() -> None:
     state = Choosy()
     kept = catalog(None)
     kept.record(Change(events=(notices.closed("bad"), notices.closed("good"))))
-    kept.attach(state)
-    assert kept.state is state
+    kept.attach(IndexedFiles(HomeFiles(MemoryRollouts()), state))
+    assert kept.log is state
     assert [event.thread_id for event in state.events_after(0, limit=9)] == ["good"]
 
 
-def test_what_a_database_refuses_for_its_own_reasons_waits_in_order() -> None:
+def test_changes_that_a_failing_database_refuses_wait_in_order() -> None:
     class Full(MemoryState):
         full = True
 

@@ -8,16 +8,15 @@ from pathlib import Path
 import pytest
 
 from mcp_server.codex.files import RolloutRef
-from mcp_server.models.params import GitPatch
+from mcp_server.models.params import GitPatch, ThreadPatch
 from mcp_server.storage.files.codex_follow import CodexDatabase
-from mcp_server.storage.memory.index import MemoryState
-from mcp_server.storage.memory.rollouts import MemoryRollouts
-from mcp_server.threads.service import Stores, ThreadService
+from mcp_server.threads.service import ThreadService
 from mcp_server.threads.settings import Defaults
 from tests.codex_database import Row, make, row_of, rows_of
 from tests.faults import Faults, Killed
 from tests.mission.conftest import rollouts
 from tests.threads.conftest import Home, Homes
+from tests.worlds import files_stores
 
 TREE = (None, 0, 0, 1)
 
@@ -35,10 +34,8 @@ def planted(tmp_path: Path) -> tuple[Home, list[str]]:
 def service(home: Home, faults: Faults | None = None) -> ThreadService:
     assert home.folder is not None
     codex = CodexDatabase(home.folder, home.folder)
-    stores = Stores(
-        *(home.rollouts, home.locks(), home.state, MemoryState(), MemoryRollouts),
-        codex=faults.wrap(codex) if faults else codex,
-    )
+    codex = faults.wrap(codex) if faults else codex
+    stores = files_stores(home.rollouts, home.locks(), home.state, codex=codex)
     return ThreadService(stores, defaults=Defaults(cwd="/work"), now_ms=home.now_ms)
 
 
@@ -51,13 +48,13 @@ def call(verbs: ThreadService, kind: str, root: str) -> None:
     if kind == "archive":
         verbs.cascade.archive(root, dry_run=False, interrupt_running=True)
     elif kind == "name":
-        verbs.metadata.set_name(root, "the name")
+        verbs.metadata.update(root, ThreadPatch(name="the name"))
     else:
-        verbs.metadata.set_git(root, GitPatch({"branch": "the branch"}))
+        verbs.metadata.update(root, ThreadPatch(git=GitPatch({"branch": "the branch"})))
 
 
 @pytest.mark.parametrize(("kind", "follow"), [("archive", "move"), ("name", "name"), ("git", "git")])
-def test_killed_before_the_rows_follow_the_next_start_lets_them(
+def test_codexs_rows_that_a_kill_left_behind_are_updated_at_the_next_start(
     planted: tuple[Home, list[str]], kind: str, follow: str
 ) -> None:
     home, ids = planted
@@ -68,7 +65,7 @@ def test_killed_before_the_rows_follow_the_next_start_lets_them(
     home.kill()
     assert faults.calls[-1] == follow
     assert rows(home) == before
-    assert [one.kind for one in home.state.running_operations()] == [kind]
+    assert [one.kind for one in home.state.running_operations()] == ["archive" if kind == "archive" else "update"]
 
     again = service(home)
     finished = [*again.cascade.finish(), *again.metadata.finish()]

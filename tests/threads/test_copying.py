@@ -117,7 +117,7 @@ def test_a_copy_streams_and_reads_nothing_past_its_bound() -> None:
     assert [line.event for line in lines][-1] == "task_complete"
 
 
-def test_a_copy_that_is_done_takes_no_more() -> None:
+def test_a_copy_takes_no_line_after_its_bound() -> None:
     copy = HistoryCopy(SOURCE, NOW, last_turn_id="a")
     for line in turn("a"):
         copy.feed(line)
@@ -139,7 +139,7 @@ def item(**fields: Any) -> RolloutLine:
     return RolloutLine(type="event_msg", payload={"type": "item_completed", "item": fields}, ordinal=7)
 
 
-def test_items_with_an_event_of_their_own_become_it() -> None:
+def test_a_copied_item_whose_kind_has_an_event_becomes_that_event() -> None:
     reasoning = item(type="Reasoning", id="r", summary_text=["a", "b"], raw_content=["c"])
     assert [line.payload for line in to_legacy(reasoning)] == [
         {"type": "agent_reasoning", "text": "a"},
@@ -150,7 +150,7 @@ def test_items_with_an_event_of_their_own_become_it() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Plan", "CommandExecution", "CollabAgentToolCall", "SomethingNew"])
-def test_items_without_one_stay_items(kind: str) -> None:
+def test_a_copied_item_whose_kind_has_no_event_stays_an_item(kind: str) -> None:
     line = item(type=kind, id="x", text="t")
     assert to_legacy(line)[0].payload == line.payload
     assert to_legacy(line)[0].ordinal is None
@@ -163,7 +163,7 @@ def test_a_numbered_history_goes_on_counting_line_by_line() -> None:
 
 
 @pytest.mark.parametrize(("success", "status"), [(True, "completed"), (False, "failed"), (None, "completed")])
-def test_a_numbered_history_tells_a_tool_call_as_one_item_beside_what_the_model_reads(
+def test_a_numbered_history_records_a_tool_call_as_one_item_beside_the_models_lines(
     success: bool | None, status: str
 ) -> None:
     numbering = Numbering(SOURCE, 5)
@@ -193,7 +193,7 @@ def test_an_output_whose_call_is_not_of_this_turn_is_for_the_model_alone() -> No
     assert [line.payload["type"] for line in late] == ["function_call_output"]
 
 
-def test_a_numbered_history_tells_messages_as_items_with_ids_of_their_own() -> None:
+def test_a_numbered_history_records_messages_as_items_with_ids_of_their_own() -> None:
     parts = [*text("look"), {"type": "image", "url": "data:x"}, {"type": "localImage", "path": "/a.png"}]
     lines = recording.user_message("a", parts, THEN) + recording.reasoning("a", "hm", THEN)
     lines += recording.agent_message("a", "ho", THEN)

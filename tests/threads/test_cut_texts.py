@@ -15,14 +15,20 @@ def message(text: str, number: int = 1) -> Item:
 
 
 @given(text=st.text(max_size=50), offset=st.integers(0, 60), size=st.integers(1, 60))
-def test_a_window_shows_its_part_and_tells_the_full_length(text: str, offset: int, size: int) -> None:
+def test_a_window_of_a_text_shows_its_part_and_the_full_length(text: str, offset: int, size: int) -> None:
     shown, truncated = cut_texts(message(text), offset, size)
     whole = len(text) <= size
     assert shown["text"] == (text if whole else text[offset : offset + size])
     assert truncated == ({} if whole else {"text": len(text)})
 
 
-def test_nested_texts_are_cut_where_they_are() -> None:
+def test_a_negative_offset_counts_from_the_end_and_no_further_than_the_beginning() -> None:
+    assert cut_texts(message("a log, then the last error"), -10, 12)[0]["text"] == "last error"
+    assert cut_texts(message("a log, then the last error"), -10, 4)[0]["text"] == "last"
+    assert cut_texts(message("a log, then the last error"), -99, 5)[0]["text"] == "a log"
+
+
+def test_a_nested_text_is_cut_in_its_place() -> None:
     item = Item(type="userMessage", id="i", content=[{"type": "text", "text": "long text"}, {"text": "ok"}])
     shown, truncated = cut_texts(item, 0, 4)
     assert shown["content"] == [{"type": "text", "text": "long"}, {"text": "ok"}]

@@ -42,6 +42,9 @@ FORK = "01a20581-ffff-7000-8000-000000000000"
 CONDITIONS = ("plain", "loaded", "running", "held by another", "missing", "in the way")
 
 
+NOT_COMPARED = ("operation_id", "dry_run", "thread", "needs", "titles")
+
+
 @dataclass(frozen=True)
 class State:
     """How a tree stands: the parent of each thread but the first, which are archived, and what else is with them."""
@@ -83,12 +86,14 @@ def build(home: Home, state: State) -> tuple[ThreadService, list[str]]:
     return service, ids
 
 
-def outcome(call: Callable[[], Any]) -> Json:
+def outcome(call: Callable[[], Any]) -> tuple[Json, list[str]]:
+    """What a call tells, or how it is refused; and the threads of which it tells the titles."""
     try:
         told = plain(call())
     except ThreadstoreError as error:
-        return {"error": type(error).__name__, "sentence": str(error)}
-    return {key: value for key, value in told.items() if key not in ("operation_id", "dry_run", "thread", "needs")}
+        return {"error": type(error).__name__, "sentence": str(error)}, []
+    titled = [one["id"] for one in told["titles"]]
+    return {name: part for name, part in told.items() if name not in NOT_COMPARED}, titled
 
 
 def everything(home: Home, service: ThreadService) -> Any:
@@ -102,20 +107,21 @@ def check(homes: Homes, state: State, verb: str) -> None:
     home = homes.new()
     service, ids = build(home, state)
     before = everything(home, service)
-    foretold = outcome(lambda: VERBS[verb](service, ids[0], True))
+    foretold, titled = outcome(lambda: VERBS[verb](service, ids[0], True))
+    assert titled == [i for name in ("archived", "unarchived", "deleted") for i in foretold.get(name, ())]
     assert everything(home, service) == before
-    assert outcome(lambda: VERBS[verb](service, ids[0], False)) == foretold
+    assert outcome(lambda: VERBS[verb](service, ids[0], False)) == (foretold, [])
 
 
 @settings(max_examples=300, deadline=None)
 @given(states(), st.sampled_from(sorted(VERBS)))
-def test_in_memory_the_call_does_what_its_dry_run_told(state: State, verb: str) -> None:
+def test_a_call_in_memory_does_what_its_dry_run_reported(state: State, verb: str) -> None:
     check(Homes(None), state, verb)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(states(), st.sampled_from(sorted(VERBS)))
-def test_on_files_the_call_does_what_its_dry_run_told(state: State, verb: str) -> None:
+def test_a_call_on_files_does_what_its_dry_run_reported(state: State, verb: str) -> None:
     folder = Path(tempfile.mkdtemp(prefix="dry-run-"))
     homes = Homes(folder)
     try:
@@ -129,7 +135,9 @@ def test_on_files_the_call_does_what_its_dry_run_told(state: State, verb: str) -
 
 
 @pytest.mark.parametrize("verb", ["archive", "delete"])
-def test_a_running_turn_below_refuses_and_told_to_interrupt_it_is_named(home: Home, verb: str) -> None:
+def test_a_running_turn_of_a_descendant_refuses_the_call_and_is_named_in_the_plan_that_interrupts_it(
+    home: Home, verb: str
+) -> None:
     ids = home.plant(None, 0)
     service = home.service()
     load(service, ids[1])
@@ -144,12 +152,12 @@ def test_a_running_turn_below_refuses_and_told_to_interrupt_it_is_named(home: Ho
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
-def test_a_thread_that_another_holds_refuses_with_the_same_holder(home: Home, verb: str) -> None:
+def test_a_dry_run_refuses_a_locked_thread_with_the_holder_that_the_call_names(home: Home, verb: str) -> None:
     state = State((0,), (verb.startswith("un"),) * 2, ("held by another", "plain"))
     service, ids = build(home, state)
-    foretold = outcome(lambda: VERBS[verb](service, ids[0], True))
+    foretold, _ = outcome(lambda: VERBS[verb](service, ids[0], True))
     assert foretold["error"] == ActiveWriter.__name__
-    assert outcome(lambda: VERBS[verb](service, ids[0], False)) == foretold
+    assert outcome(lambda: VERBS[verb](service, ids[0], False)) == (foretold, [])
 
 
 def test_a_root_whose_name_is_taken_is_refused_and_a_sub_agent_is_passed_over(home: Home) -> None:

@@ -15,10 +15,10 @@ from mcp_server.models.history import IndexCheckpoint
 from mcp_server.models.params import Caller, ForkParams, StartParams
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.memory.index import MemoryState
-from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.threads.service import Stores, ThreadService
+from mcp_server.storage.memory.rollouts import MemoryLocks
+from mcp_server.threads.service import ThreadService
 from mcp_server.threads.settings import Defaults
-from tests.worlds import clock
+from tests.worlds import clock, files_stores
 
 CLIENT = Caller()
 
@@ -72,7 +72,7 @@ def test_a_fork_that_fails_is_held_by_nobody_even_where_it_can_not_be_taken_away
 
     forking = False
     locks = MemoryLocks()
-    stores = Stores(Broken(tmp_path, fail), locks, State(fail), MemoryState(), MemoryRollouts)
+    stores = files_stores(Broken(tmp_path, fail), locks, State(fail))
     service = ThreadService(stores, defaults=Defaults(cwd="/work"), now_ms=clock())
     source = (service.lifecycle.start(StartParams(), CLIENT)).thread.id
     service.turns.start(source, [{"type": "text", "text": "question", "text_elements": []}])

@@ -127,7 +127,7 @@ def test_a_rollback_of_no_turns_drops_none(num_turns: int):
     assert len(folded(user("one"), user("two"), rolled_back(num_turns))) == 2
 
 
-def test_numbers_go_on_after_the_items_that_codex_shows():
+def test_synthetic_numbers_go_on_after_the_items_that_codex_counts():
     turns = folded(
         started("a"),
         user("one"),
@@ -232,7 +232,7 @@ def test_a_recorded_id_that_looks_synthetic_replaces_nothing():
     assert [item.id for item in turn.items] == ["item-1", "item-1~2", "item-2", "item-2~2"]
 
 
-def test_who_begins_inside_a_thread_says_which_number_is_next():
+def test_a_parser_that_begins_inside_a_thread_goes_on_with_the_given_item_number():
     builder = TurnBuilder(begin=ParserState(item=5))
     for each in (started("a"), user("one"), call("c")):
         builder.feed(each)

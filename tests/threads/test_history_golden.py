@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from mcp_server.codex.files import RolloutRef
-from mcp_server.codex.lines import RawLine, RolloutLine, decode_line, decode_meta
+from mcp_server.codex.lines import RolloutLine, decode_line, decode_meta
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.models.value import Json, plain
-from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.files.rollouts import RolloutFiles
 from tests.histories import read_history
 
 _CHECKOUT = Path(__file__).parents[2]
@@ -60,20 +58,6 @@ def snake(value: Any) -> Any:
     return value
 
 
-class Files:
-    """The golden home's rollouts, as far as a reader needs them."""
-
-    def lines(self, rollout: RolloutRef, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
-        offset = start
-        for data in (GOLDEN / "home" / rollout.path).read_bytes()[start:end].splitlines(keepends=True):
-            yield [RawLine(offset, data.removesuffix(b"\n"), whole=data.endswith(b"\n"))]
-            offset += len(data)
-
-    def read(self, rollout: RolloutRef, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        data = (GOLDEN / "home" / rollout.path).read_bytes()
-        return [data[start:end] for start, end in ranges]
-
-
 def thread_of(thread_id: str) -> StoredThread:
     (file,) = (GOLDEN / "home").glob(f"*sessions/**/*{thread_id}.jsonl")
     meta = decode_meta(first_line(file).payload)
@@ -103,7 +87,7 @@ def answered(name: str) -> list[Json]:
 @pytest.mark.parametrize("name", names())
 def test_turns_are_those_that_codex_shows(name: str):
     thread = thread_of(expected()["ids"][name])
-    history = read_history(cast("RolloutStore", Files()), thread, thread_of)
+    history = read_history(RolloutFiles(GOLDEN / "home"), thread, thread_of)
 
     ours = [snake(plain(turn)) for turn in history.turns]
     for turn in ours:
@@ -113,9 +97,9 @@ def test_turns_are_those_that_codex_shows(name: str):
 
 
 @pytest.mark.parametrize(("name", "kind"), ADDED)
-def test_items_said_to_be_added_are_there(name: str, kind: str):
+def test_items_that_only_we_show_are_in_the_golden_histories(name: str, kind: str):
     thread = thread_of(expected()["ids"][name])
-    history = read_history(cast("RolloutStore", Files()), thread, thread_of)
+    history = read_history(RolloutFiles(GOLDEN / "home"), thread, thread_of)
 
     added = [item for turn in history.turns for item in turn.items if item.type == kind]
     assert [(item["tool"], item["status"]) for item in added] == [("exec_command", "completed")]

@@ -26,6 +26,7 @@ from mcp_server.models.history import IndexUpdate
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.query import TextQuery, ThreadQuery
 from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.sync.lookup import HomeFiles, IndexedFiles
 from mcp_server.sync.reconciler import sync
 from mcp_server.threads.turn_index import BATCH, QUIET_SECONDS, IndexBuilder, Indexer
 from tests.damage import fuzz
@@ -45,7 +46,12 @@ class Home:
         self.db_path = folder / "threadstore.sqlite"
         self.state = StateDb.open(self.db_path)
         self.rollouts = RolloutFiles(folder)
-        self.indexer = Indexer(self.rollouts, self.state)
+        self.indexer = self.indexer_beside()
+
+    def indexer_beside(self, *written_here: str) -> Indexer:
+        """An indexer of a process that writes these threads."""
+        lookup = IndexedFiles(HomeFiles(self.rollouts), self.state)
+        return Indexer(self.rollouts, lookup, lambda: written_here)
 
     def file(self, number: int) -> Path:
         return self.path / f"sessions/2026/11/22/rollout-2026-11-22T10-00-00-{thread_id(number)}.jsonl"
@@ -98,7 +104,7 @@ def test_threads_that_changed_a_moment_ago_or_are_written_here_wait(home: Home) 
     home.put(3)
     home.put(4, at=time.time() + 1_000_000)  # by a clock that is wrong
     home.seen()
-    assert Indexer(home.rollouts, home.state, lambda: {thread_id(3)}).step() == 2
+    assert home.indexer_beside(thread_id(3)).step() == 2
     assert home.indexed() == [2, 4]
     assert home.indexer.step() == 1
     assert home.indexed() == [2, 3, 4]
@@ -110,7 +116,7 @@ def test_many_that_have_to_wait_keep_no_other_from_being_indexed(home: Home) -> 
         home.put(number)
     home.put(1)
     home.seen()
-    own = Indexer(home.rollouts, home.state, lambda: {thread_id(number) for number in busy})
+    own = home.indexer_beside(*map(thread_id, busy))
     assert own.step() == 1
     assert home.indexed() == [1]
 
@@ -236,6 +242,7 @@ from pathlib import Path
 from mcp_server.background_indexer import keep_indexed
 from mcp_server.storage.files.rollouts import RolloutFiles
 from mcp_server.storage.sqlite.database import StateDb
+from mcp_server.sync.lookup import HomeFiles
 from mcp_server.threads.turn_index import Indexer
 
 step = Indexer.step
@@ -247,7 +254,7 @@ def one_batch(indexer):
 
 Indexer.step = one_batch
 path = Path(sys.argv[2])
-keep_indexed(RolloutFiles(Path(sys.argv[1])), StateDb.open(path), path, threading.Event())
+keep_indexed(HomeFiles(RolloutFiles(Path(sys.argv[1]))), StateDb.open(path), path, threading.Event())
 """
 
 
@@ -285,11 +292,11 @@ class StopAtFirstPause(threading.Event):
 def test_one_process_indexes_a_home_at_a_time(home: Home) -> None:
     home.put(1)
     home.seen()
-    rollouts = RolloutFiles(home.path)
+    files = HomeFiles(RolloutFiles(home.path))
     with FileLock(f"{home.db_path}.reading"):
-        keep_indexed(rollouts, home.state, home.db_path, StopAtFirstPause())
+        keep_indexed(files, home.state, home.db_path, StopAtFirstPause())
         assert home.indexed() == []
-    keep_indexed(rollouts, home.state, home.db_path, StopAtFirstPause())
+    keep_indexed(files, home.state, home.db_path, StopAtFirstPause())
     assert home.indexed() == [1]
 
 
@@ -315,8 +322,11 @@ def test_the_text_index_takes_at_most_65_percent_of_the_text(home: Home) -> None
     while home.indexer.step():
         pass
     assert said > 2_000_000
+    while home.state.merge_texts():
+        pass
     with home.state.transaction() as session:
-        among = " OR ".join(f"name GLOB '{name}*'" for name in ("said_text", "tool_text", "texts", "ix_texts"))
+        indexes = ("said_text", "tool_text", "said_words", "tool_words", "texts", "ix_texts")
+        among = " OR ".join(f"name GLOB '{name}*'" for name in indexes)
         size = session.exec_driver_sql(f"SELECT sum(pgsize) FROM dbstat WHERE {among}").scalar_one()
     print(f"the index takes {size / said:.0%} of {said} bytes")
     assert size <= 0.65 * said

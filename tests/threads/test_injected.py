@@ -1,4 +1,4 @@
-"""Messages that are given to a model between turns, and what is none."""
+"""Messages that are given to a model between turns, told apart from those of turns and from what Codex adds."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ def found(*lines: RolloutLine) -> list[str]:
     return texts + [injected.text for injected in between.rest()]
 
 
-def test_what_stands_between_turns_is_found_whoever_says_it() -> None:
+def test_messages_between_turns_are_found_in_both_roles() -> None:
     between = (message("of the user"), message("of the model", "assistant"))
     assert found(started("a"), ended("a"), *between, started("b"), ended("b")) == ["of the user", "of the model"]
 
 
-def test_what_stands_in_a_turn_is_told_by_events() -> None:
+def test_messages_within_a_turn_are_not_injected() -> None:
     assert found(started("a"), message("asked"), user("asked"), message("said", "assistant"), agent("said")) == []
 
 
-def test_what_names_a_turn_belongs_to_it() -> None:
+def test_a_message_that_names_its_turn_is_not_injected_though_it_comes_after_the_end() -> None:
     late = message("cut off", "assistant", internal_chat_message_metadata_passthrough={"turn_id": "a"})
     assert found(started("a"), ended("a"), late) == []
 
 
-def test_what_stands_before_the_first_turn_is_found_once_a_turn_is_marked_or_nothing_else_comes() -> None:
+def test_a_message_before_the_first_turn_is_found_once_a_turn_starts_or_the_lines_end() -> None:
     assert found(message("early"), started("a"), ended("a")) == ["early"]
     assert found(message("early")) == ["early"]
 
 
-def test_where_events_alone_tell_of_turns_nothing_stands_between_them() -> None:
+def test_a_rollout_whose_turns_no_event_opens_has_no_injected_messages() -> None:
     assert found(message("asked"), user("asked"), message("said", "assistant"), agent("said"), message("more")) == []
 
 
@@ -57,9 +57,9 @@ def test_where_events_alone_tell_of_turns_nothing_stands_between_them() -> None:
         "",
     ],
 )
-def test_what_codex_tells_of_the_surroundings_is_no_message(text: str) -> None:
+def test_context_that_codex_adds_is_not_an_injected_message(text: str) -> None:
     assert found(started("a"), ended("a"), message(text)) == []
 
 
-def test_the_words_of_a_developer_are_no_message() -> None:
+def test_developer_messages_are_not_injected_messages() -> None:
     assert found(started("a"), ended("a"), message("be brief", "developer")) == []

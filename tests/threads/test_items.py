@@ -187,7 +187,7 @@ def test_a_command_execution_has_codex_wire_values():
     }
 
 
-def test_a_collab_call_tells_the_states_of_the_agents():
+def test_a_collab_call_has_the_states_of_its_agents():
     item = one_item(
         {
             "type": "CollabAgentToolCall",

@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import cast
+from collections.abc import Callable
 
 import pytest
 from rollout_lines import META, agent, call, completed, ended, folded, ids, kinds, line, started, user
 
-from mcp_server.codex.files import RolloutRef
-from mcp_server.codex.lines import RawLine, RolloutLine, encode_line
+from mcp_server.codex.bounds import ReadingBounds
+from mcp_server.codex.lines import RolloutLine, encode_line
 from mcp_server.errors import DamagedRollout
 from mcp_server.models.history_base import HistoryBase
 from mcp_server.models.thread import FileStamp, StoredThread
 from mcp_server.models.value import Json
-from mcp_server.storage.contracts import RolloutStore
+from mcp_server.storage.memory.rollouts import MemoryRollouts
 from mcp_server.threads.history import MAX_LINEAGE, select_view
 from tests.histories import WholeHistory, read_history
 
 
-class Bytes:
-    """Rollouts in memory that can only be read, their lines one a batch."""
+class Bytes(MemoryRollouts):
+    """Rollouts in memory, with any paths, that are read a few bytes at a time."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
-        self._files = files
-
-    def lines(self, rollout: RolloutRef, start: int = 0, end: int | None = None) -> Iterator[list[RawLine]]:
-        path = rollout.path
-        if path not in self._files:
-            raise DamagedRollout(path, "is gone")
-        offset = start
-        for data in self._files[path][start:end].splitlines(keepends=True):
-            if data.strip():
-                yield [RawLine(offset, data.removesuffix(b"\n"), whole=data.endswith(b"\n"))]
-            offset += len(data)
-
-    def read(self, rollout: RolloutRef, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        path = rollout.path
-        if path not in self._files:
-            raise DamagedRollout(path, "is gone")
-        return [self._files[path][start:end] for start, end in ranges]
+        super().__init__(bounds=ReadingBounds(batch_bytes=50))
+        self._files = {path: (data, 0) for path, data in files.items()}
 
 
 def written(*lines: RolloutLine) -> bytes:
@@ -70,8 +54,7 @@ def known(*threads: StoredThread) -> Callable[[str], StoredThread | None]:
 def read(
     files: dict[str, bytes], thread: StoredThread, *others: StoredThread, active: str | None = None
 ) -> WholeHistory:
-    store = cast("RolloutStore", Bytes(files))
-    return read_history(store, thread, known(*others), active_turn_id=active)
+    return read_history(Bytes(files), thread, known(*others), active_turn_id=active)
 
 
 def test_a_stored_turn_without_an_end_is_interrupted_unless_it_is_the_active_one():
@@ -109,7 +92,7 @@ def test_a_torn_tail_that_cannot_be_read_is_reported():
     assert "torn" in bad.reason
 
 
-def test_the_number_of_the_next_item_is_told():
+def test_the_number_of_the_next_item_follows_the_items_read():
     assert (read({"t": written(META, user("one"), agent("re"))}, stored("t"))).next_item == 3
 
 
@@ -163,7 +146,7 @@ def test_a_base_that_cannot_be_looked_up_is_reported_and_the_rest_is_read():
     def broken(rollout_id: str) -> None:
         raise DamagedRollout(f"{rollout_id}.jsonl", "cannot be read")
 
-    store = cast("RolloutStore", Bytes({"fork": written(META, user("one"))}))
+    store = Bytes({"fork": written(META, user("one"))})
     history = read_history(store, stored("fork", base=HistoryBase("base", end_byte_offset=9)), broken)
 
     assert ids(history.turns) == [["item-1"]]

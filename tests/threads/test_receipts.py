@@ -11,9 +11,9 @@ from mcp_server.models.event import ThreadEvent
 from mcp_server.models.records import Change, Receipt
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.threads.service import Stores, ThreadService
+from mcp_server.threads.service import ThreadService
 from mcp_server.threads.settings import Defaults
-from tests.worlds import clock
+from tests.worlds import attach, clock, files_stores
 
 CLAIM = Receipt("client", "connection", "r", "turn_append", "f", "1:worker", at_ms=100)
 DONE = replace(CLAIM, result={"done": True})
@@ -44,7 +44,7 @@ def state() -> Stubborn:
 
 @pytest.fixture
 def service(state: Stubborn) -> ThreadService:
-    stores = Stores(MemoryRollouts(), MemoryLocks(), state, MemoryState(), MemoryRollouts)
+    stores = files_stores(MemoryRollouts(), MemoryLocks(), state)
     return ThreadService(stores, defaults=Defaults(cwd="/work"), now_ms=clock())
 
 
@@ -85,9 +85,9 @@ def test_a_claim_that_can_not_be_written_is_refused(state: Stubborn, service: Th
 
 
 def test_a_receipt_from_before_the_state_db_was_open_is_found_after(state: Stubborn) -> None:
-    stores = Stores(MemoryRollouts(), MemoryLocks(), None, MemoryState(), MemoryRollouts)
-    service = ThreadService(stores, defaults=Defaults(cwd="/work"), now_ms=clock())
+    rollouts = MemoryRollouts()
+    service = ThreadService(files_stores(rollouts, MemoryLocks(), None), defaults=Defaults(cwd="/work"), now_ms=clock())
     service.receipts.claim(CLAIM, None)
     service.receipts.settle(DONE)
-    service.catalog.attach(state)
+    attach(service, rollouts, state)
     assert service.receipts.find("client", "r") == [DONE]

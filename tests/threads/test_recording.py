@@ -45,7 +45,7 @@ def kinds(lines: list[RolloutLine]) -> list[str]:
 
 
 @given(st.integers(min_value=0, max_value=4_102_444_800_000))
-def test_a_timestamp_tells_its_instant_to_the_millisecond(at_ms: int) -> None:
+def test_a_timestamp_records_its_instant_to_the_millisecond(at_ms: int) -> None:
     text = rfc3339(at_ms)
     assert text.endswith("Z")
     assert len(text) == len(STAMP)
@@ -220,13 +220,13 @@ def test_arguments_of_a_call_are_json_text(arguments: object, text: str) -> None
     json.loads(payload["arguments"])
 
 
-def test_an_output_tells_whether_the_call_succeeded_where_that_is_known() -> None:
+def test_an_output_records_whether_the_call_succeeded_where_that_is_known() -> None:
     known = recording.tool_output(TURN, "c1", "out", False, NOW)[0].payload
     assert (known["type"], known["output"], known["success"]) == ("function_call_output", "out", False)
     assert "success" not in recording.tool_output(TURN, "c1", "out", None, NOW)[0].payload
 
 
-def test_the_end_of_a_turn_tells_when_it_ran_and_how_long() -> None:
+def test_the_end_of_a_turn_records_its_times_and_its_duration() -> None:
     ended = recording.turn_completed(TURN, ROOT, NOW - 1500, "bye", NOW)[0].payload
     assert ended["type"] == "task_complete"
     assert (ended["turn_id"], ended["root_turn_id"], ended["last_agent_message"]) == (TURN, ROOT, "bye")
@@ -241,7 +241,7 @@ def test_a_failed_turn_says_why() -> None:
     assert ended["error"] == {"message": "boom", "codex_error_info": "other"}
 
 
-def test_an_interruption_is_told_to_the_model_before_clients_see_it() -> None:
+def test_an_interruption_is_recorded_for_the_model_before_the_event_for_clients() -> None:
     note, event = recording.turn_interrupted(TURN, ROOT, NOW - 5, NOW)
     assert note.payload["content"][0]["text"].startswith("<turn_aborted>\n")
     assert (event.payload["type"], event.payload["reason"], event.payload["duration_ms"]) == (

@@ -39,7 +39,9 @@ def folders(home: Home) -> list[bool]:
 
 
 @KINDS
-def test_killed_at_any_store_call_all_of_its_rollouts_end_on_one_side(homes: Homes, kind: Kind) -> None:
+def test_a_move_of_a_reverted_thread_killed_at_any_store_call_leaves_all_its_rollouts_on_one_side(
+    homes: Homes, kind: Kind
+) -> None:
     seed = homes.new()
     thread_id = reverted(seed, kind)
     before, after = [kind == "unarchive"] * 3, [] if kind == "delete" else [kind == "archive"] * 3
@@ -67,7 +69,9 @@ def test_killed_at_any_store_call_all_of_its_rollouts_end_on_one_side(homes: Hom
 
 
 @pytest.mark.parametrize("include", ["none", "same_operation", "all"])
-def test_all_its_rollouts_come_back_whichever_descendants_come_along(home: Home, include: Include) -> None:
+def test_an_unarchive_restores_all_rollouts_of_a_reverted_thread_whichever_descendants_it_includes(
+    home: Home, include: Include
+) -> None:
     thread_id = reverted(home, "unarchive")
     assert folders(home) == [True] * 3
     result = home.service().cascade.unarchive(thread_id, include=include)
@@ -75,7 +79,7 @@ def test_all_its_rollouts_come_back_whichever_descendants_come_along(home: Home,
     assert folders(home) == [False] * 3
 
 
-def test_a_replaced_rollout_that_cannot_move_is_told_and_the_thread_is_where_its_current_one_is(
+def test_a_replaced_rollout_that_can_not_move_is_reported_and_the_thread_follows_its_current_one(
     home: Home,
 ) -> None:
     thread_id = reverted(home, "archive")
@@ -93,7 +97,7 @@ def test_a_replaced_rollout_that_cannot_move_is_told_and_the_thread_is_where_its
 
 
 @pytest.mark.parametrize("withstands", [1, 2, 3])
-def test_a_delete_that_any_of_its_rollouts_withstands_leaves_the_thread_and_can_be_repeated(
+def test_a_delete_that_fails_for_any_of_its_rollouts_leaves_the_thread_and_can_be_repeated(
     homes: Homes, withstands: int
 ) -> None:
     """The current one goes last, so what is left is found again."""

@@ -31,17 +31,16 @@ from mcp_server.models.params import (
     SettingsRequest,
     StartParams,
     ThreadFilter,
+    ThreadPatch,
 )
 from mcp_server.models.records import Receipt
 from mcp_server.storage.files.locks import CodexWriterLocks
 from mcp_server.storage.files.rollouts import RolloutFiles
-from mcp_server.storage.memory.index import MemoryState
-from mcp_server.storage.memory.rollouts import MemoryRollouts
 from mcp_server.storage.sqlite.database import StateDb
 from mcp_server.sync import doctor
-from mcp_server.threads.service import Stores, ThreadService
+from mcp_server.threads.service import ThreadService
 from tests.together import together
-from tests.worlds import clock
+from tests.worlds import clock, files_stores
 
 CALLERS = 32
 CALLS = 40
@@ -125,12 +124,12 @@ class Person:
 
     def rename(self) -> None:
         thread_id, name = self.any(), self.text()
-        self._service.metadata.set_name(thread_id, name)
+        self._service.metadata.update(thread_id, ThreadPatch(name, tags=[name]))
         with self._told.lock:
             self._told.names.setdefault(thread_id, []).append(name)
 
     def git(self) -> None:
-        self._service.metadata.set_git(self.any(), GitPatch({"branch": self.text()}))
+        self._service.metadata.update(self.any(), ThreadPatch(git=GitPatch({"branch": self.text()})))
 
     def fork(self) -> None:
         thread_id = self._service.lifecycle.fork(ForkParams(self.any()), self._caller).thread.id
@@ -181,7 +180,7 @@ class Person:
         self._service.tree.show(self.any())
 
     def events(self) -> None:
-        self._service.events(EventsParams(after=0, limit=50))
+        self._service.events.after(0, EventsParams(limit=50))
 
     def loaded(self) -> None:
         self._service.reader.loaded(None, 50)
@@ -192,7 +191,7 @@ class Person:
 def test_thirty_two_callers_of_all_verbs_meet_no_race_no_deadlock_and_no_lost_update(tmp_path: Path, seed: int) -> None:
     with closing(StateDb.open(tmp_path / "threadstore.sqlite")) as state:
         rollouts, locks, told = RolloutFiles(tmp_path), CodexWriterLocks(tmp_path), Told()
-        stores = Stores(rollouts, locks, state, MemoryState(), MemoryRollouts)
+        stores = files_stores(rollouts, locks, state)
         service = ThreadService(stores, defaults=Config.load(tmp_path).defaults, now_ms=clock())
         keeper = Caller(client_name="keeper", connection="keeper")
         shared = [service.lifecycle.start(StartParams(), keeper).thread.id for _ in range(SHARED)]

@@ -1,4 +1,5 @@
-"""Messages that only the model's history holds: they stand in until an event tells; what Codex adds is none."""
+"""Messages that only the model's history records are shown until events record messages. Context that Codex adds is
+never shown."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ def words(turns: list[Turn]) -> list[list[str]]:
 # ---------------------------------------------------------------------------------------------- without events
 
 
-def test_without_events_each_message_of_the_user_opens_a_turn_named_by_its_line():
+def test_each_user_message_opens_a_turn_named_by_its_line_where_no_event_does():
     turns = folded(asked("one"), answered("re"), asked("two"))
 
     assert [turn.id for turn in turns] == ["rollout-1", "rollout-3"]
@@ -45,7 +46,7 @@ def test_without_events_each_message_of_the_user_opens_a_turn_named_by_its_line(
     assert {turn.status for turn in turns} == {"completed"}
 
 
-def test_calls_between_such_messages_are_in_their_turn_and_so_is_one_before_all_of_them():
+def test_a_call_joins_the_turn_of_the_message_before_it_and_the_first_turn_if_none_is_before_it():
     turns = folded(call("c"), asked("one"), call("d"), answered("re"))
 
     assert ids(turns) == [["c"], ["message-2", "d", "message-4"]]
@@ -63,16 +64,16 @@ def test_calls_between_such_messages_are_in_their_turn_and_so_is_one_before_all_
         "  \n",
     ],
 )
-def test_what_codex_adds_in_the_users_role_is_no_message(added: str):
+def test_context_that_codex_adds_in_the_users_role_is_not_shown(added: str):
     assert words(folded(asked(added), said("user", added, "one"), answered("re"))) == [["one", "re"]]
 
 
 @pytest.mark.parametrize("kept", ["<div>fix this</div>", "<b>x</b> and y", "see <environment_context>", "# AGENTS.md"])
-def test_what_only_looks_a_little_like_it_is_a_message(kept: str):
+def test_a_user_message_that_only_resembles_such_context_is_shown(kept: str):
     assert words(folded(asked(kept))) == [[kept]]
 
 
-def test_pictures_and_reasoning_stand_in_too():
+def test_pictures_and_reasoning_are_shown_where_no_event_records_them():
     picture = {"type": "input_image", "image_url": "data:image/png;base64,AA"}
     marked = [
         {"type": "input_text", "text": "<image name=[Image #1]>"},
@@ -87,34 +88,34 @@ def test_pictures_and_reasoning_stand_in_too():
     assert turn.items[1]["summary"] == ["hm"]
 
 
-def test_a_message_may_be_a_mere_text_and_developers_and_systems_say_nothing():
+def test_a_plain_text_is_shown_as_a_message_of_the_user_and_not_of_system_or_developer():
     messages = [response("message", role=role, content="hi") for role in ("system", "developer", "user")]
 
     assert ids(folded(*messages)) == [["message-3"]]
 
 
-def test_in_a_turn_that_events_open_messages_stand_in_as_well():
+def test_messages_without_events_are_shown_in_a_turn_that_an_event_opened():
     (turn,) = folded(started("a"), asked("one"), answered("re"), ended("a"))
 
     assert words([turn]) == [["one", "re"]]
 
 
-# ---------------------------------------------------------------------------------------------- where events tell
+# ---------------------------------------------------------------------------------------------- with events
 
 
 @pytest.mark.parametrize("begin", [[], [started("a")]])
-def test_a_message_that_an_event_tells_is_shown_once_with_codex_ids(begin: list[RolloutLine]):
+def test_a_message_recorded_both_ways_is_shown_once_with_codexs_id(begin: list[RolloutLine]):
     turns = folded(*begin, asked(CONTEXT), asked("one"), user("one"), agent("re"), answered("re"))
 
     assert ids(turns) == [["item-1", "item-2"]]
     assert [turn.id for turn in turns] == ["a" if begin else "rollout-3"]
 
 
-def test_an_answer_whose_event_comes_after_it_is_shown_once():
+def test_an_answer_that_its_event_follows_is_shown_once():
     assert ids(folded(answered("re"), agent("re"))) == [["item-1"]]
 
 
-def test_messages_of_a_converter_stay_when_codex_goes_on():
+def test_messages_that_a_converter_wrote_stay_shown_after_codex_adds_events():
     turns = folded(
         asked("one"), answered("re"), asked("two"), answered("re"), started("a"), asked("x"), user("x"), agent("y")
     )
@@ -123,7 +124,7 @@ def test_messages_of_a_converter_stay_when_codex_goes_on():
     assert ids(turns)[2] == ["item-1", "item-2"]
 
 
-def test_what_is_injected_between_turns_that_events_tell_is_not_shown():
+def test_messages_injected_between_turns_are_not_shown_where_events_record_messages():
     turns = folded(
         started("a"), user("one"), ended("a"), asked("injected"), answered("injected"), started("b"), ended("b")
     )
@@ -131,20 +132,20 @@ def test_what_is_injected_between_turns_that_events_tell_is_not_shown():
     assert ids(turns) == [["item-1"], []]
 
 
-def test_after_a_compaction_the_history_that_is_told_anew_is_not_shown():
+def test_history_that_is_repeated_after_a_compaction_is_not_shown():
     turns = folded(line("compacted", message="m"), asked("a summary"), answered("ok"), user("one"))
 
     assert [words(turns), [turn.id for turn in turns]] == [[["one"]], ["rollout-1"]]
 
 
-def test_a_turn_keeps_its_id_and_numbers_where_events_tell():
+def test_turns_and_items_are_numbered_by_events_where_events_record_the_messages():
     turns = folded(asked("one"), user("one"), event("context_compacted"), asked("two"), user("two"))
 
     assert [turn.id for turn in turns] == ["rollout-2", "rollout-5"]
     assert ids(turns) == [["item-1", "item-2"], ["item-3"]]
 
 
-def test_paginated_histories_show_messages_by_their_items_alone():
+def test_a_paginated_history_shows_only_the_messages_that_are_items():
     item = {"type": "UserMessage", "id": "u", "content": [{"type": "text", "text": "one"}]}
     turns = folded(
         asked("?"), started("a"), asked("one"), completed("a", item), answered("?"), ended("a"), paginated=True
@@ -153,7 +154,7 @@ def test_paginated_histories_show_messages_by_their_items_alone():
     assert ids(turns) == [["u"]]
 
 
-def test_what_a_compaction_was_told_by_the_model_is_not_shown():
+def test_the_models_summary_for_a_compaction_is_not_shown():
     turns = folded(started("a"), answered("a summary"), event("context_compacted"), ended("a"))
 
     assert [kinds(turn) for turn in turns] == [["contextCompaction"]]

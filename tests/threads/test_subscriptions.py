@@ -6,11 +6,13 @@ import pytest
 
 from mcp_server.errors import LimitReached
 from mcp_server.models.params import Caller, StartParams
+from mcp_server.models.times import Clocks
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.threads.loaded import HANDLE_LIFE_MS, LoadedLimits, LoadedThread
-from mcp_server.threads.service import Stores, ThreadService
+from mcp_server.threads.loaded import HANDLE_LIFE_MS, LoadedLimits, LoadedThread, LoadedThreads
+from mcp_server.threads.service import ThreadService
 from mcp_server.threads.settings import Defaults
+from tests.worlds import files_stores
 
 ANONYMOUS = Caller()  # a 2026-07-28 request over HTTP belongs to no connection
 
@@ -33,11 +35,15 @@ def wall_clock() -> Clock:
 
 
 @pytest.fixture
-def service(clock: Clock, wall_clock: Clock, monkeypatch: pytest.MonkeyPatch) -> ThreadService:
-    stores = Stores(MemoryRollouts(), MemoryLocks(), MemoryState(), MemoryState(), MemoryRollouts)
-    service = ThreadService(stores, defaults=Defaults(cwd="/work"), now_ms=wall_clock)
-    monkeypatch.setattr(service.loaded, "elapsed_ms", clock)
-    return service
+def service(clock: Clock, wall_clock: Clock) -> ThreadService:
+    return serving(Clocks(wall_clock, clock))
+
+
+def serving(clocks: Clocks, unload_delay: float = 0.0) -> ThreadService:
+    loaded = LoadedThreads(elapsed_ms=clocks.elapsed_ms)
+    stores = files_stores(MemoryRollouts(), MemoryLocks(), MemoryState(), loaded=loaded)
+    defaults = Defaults(cwd="/work")
+    return ThreadService(stores, defaults=defaults, now_ms=clocks.now_ms, unload_delay=unload_delay)
 
 
 def start(service: ThreadService, caller: Caller) -> str:
@@ -82,9 +88,9 @@ def test_a_wall_clock_that_jumps_closes_no_thread_and_ends_no_turn(
 
 
 def test_a_thread_that_can_not_be_closed_keeps_no_other_loaded(
-    service: ThreadService, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(service.lifecycle, "_unload_delay_ms", 10)
+    service = serving(Clocks(elapsed_ms=clock), unload_delay=0.010)
     bad, _ = [start(service, Caller(connection="stdio")) for _ in range(2)]
     service.lifecycle.unsubscribe_connection("stdio")
     real = service.lifecycle.close

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_server.models.records import SpawnEdge, chain_of
+from mcp_server.threads.reader import count_below
 from mcp_server.threads.tree import Descendant, TreeDrawing, descendants
 from tests.threads.conftest import Homes
 
@@ -60,6 +61,12 @@ def test_a_cycle_is_walked_once_wherever_it_is_entered() -> None:
     edges = [("a", "b"), ("b", "c"), ("c", "a")]
     assert ids_below("a", edges) == ["b", "c"]
     assert ids_below("b", edges) == ["c", "a"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("rabcd"), st.sampled_from("rabcd")), unique_by=lambda edge: edge[1]))
+def test_as_many_are_counted_below_each_thread_as_are_walked(edges: list[tuple[str, str]]) -> None:
+    counts = count_below("rab", [SpawnEdge(*edge) for edge in edges])
+    assert {one: counts.get(one, 0) for one in "rab"} == {one: len(ids_below(one, edges)) for one in "rab"}
 
 
 def test_a_thread_with_two_parents_belongs_to_the_one_that_is_nearer_the_root() -> None:

@@ -10,14 +10,14 @@ import pytest
 
 from mcp_server.errors import TurnInProgress
 from mcp_server.models.event import ThreadEvent
-from mcp_server.models.params import Caller, GitField, GitPatch, StartParams
+from mcp_server.models.params import Caller, GitField, GitPatch, StartParams, ThreadPatch
 from mcp_server.models.records import Change, Receipt
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryLocks, MemoryRollouts
-from mcp_server.threads.service import Stores, ThreadService
+from mcp_server.threads.service import ThreadService
 from mcp_server.threads.settings import Defaults
 from mcp_server.threads.unit_of_work import receipt_of
-from tests.worlds import clock
+from tests.worlds import clock, files_stores
 
 PERSON = Caller(client_name="person", connection="person")
 
@@ -41,7 +41,7 @@ def state() -> Recording:
 
 @pytest.fixture
 def service(state: Recording) -> ThreadService:
-    stores = Stores(MemoryRollouts(), MemoryLocks(), state, MemoryState(), MemoryRollouts)
+    stores = files_stores(MemoryRollouts(), MemoryLocks(), state)
     return ThreadService(stores, defaults=Defaults(cwd="/work"), now_ms=clock())
 
 
@@ -75,9 +75,8 @@ VERBS: dict[str, tuple[Verb, str]] = {
         lambda service, thread_id: service.turns.complete(thread_id, "completed", "done", None),
         "TurnResult",
     ),
-    "thread_set_name": (lambda service, thread_id: service.metadata.set_name(thread_id, "a name"), "ThreadResult"),
-    "thread_update_metadata": (
-        lambda service, thread_id: service.metadata.set_git(thread_id, GitPatch(BRANCH)),
+    "thread_update": (
+        lambda service, thread_id: service.metadata.update(thread_id, ThreadPatch("a name", GitPatch(BRANCH), ["tag"])),
         "ThreadResult",
     ),
     "thread_archive": (

@@ -10,7 +10,7 @@ import pytest
 from mcp_server.codex.files import RolloutRef
 from mcp_server.codex.lines import decode_line
 from mcp_server.errors import StoreFailure
-from mcp_server.models.params import Caller, ForkParams, GitPatch, StartParams
+from mcp_server.models.params import Caller, ForkParams, GitPatch, StartParams, ThreadPatch
 from mcp_server.sync.reconciler import sync
 from mcp_server.threads.service import ThreadService
 from tests.faults import Faults, Killed
@@ -54,11 +54,15 @@ def complete(service: ThreadService, story: Story) -> None:
 
 
 def name(service: ThreadService, story: Story) -> None:
-    service.metadata.set_name(story.thread_id, "renamed")
+    service.metadata.update(story.thread_id, ThreadPatch(name="renamed"))
 
 
 def git(service: ThreadService, story: Story) -> None:
-    service.metadata.set_git(story.thread_id, GitPatch({"branch": "main"}))
+    service.metadata.update(story.thread_id, ThreadPatch(git=GitPatch({"branch": "main"})))
+
+
+def update(service: ThreadService, story: Story) -> None:
+    service.metadata.update(story.thread_id, ThreadPatch("renamed", GitPatch({"branch": "main"}), ["tag"]))
 
 
 def fork(service: ThreadService, story: Story) -> None:
@@ -76,9 +80,10 @@ VERBS: dict[str, tuple[Step, ...]] = {
     "the first turn_start": (start, first_message),
     "turn_append": (start, first_message, append),
     "turn_complete": (start, first_message, append, complete),
-    "thread_set_name of a fresh thread": (start, name),
-    "thread_set_name": (start, first_message, complete, name),
-    "thread_update_metadata": (start, first_message, complete, git),
+    "thread_update of a fresh thread": (start, name),
+    "thread_update of the name": (start, first_message, complete, name),
+    "thread_update of git info": (start, first_message, complete, git),
+    "thread_update of all parts": (start, first_message, complete, update),
     "thread_fork": (start, first_message, complete, fork),
     "thread_unsubscribe": (start, first_message, leave),
 }
@@ -112,7 +117,7 @@ def check(world: World, story: Story) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_killed_at_any_store_call_nothing_acknowledged_is_lost(new_world: Callable[[], World], verb: str) -> None:
+def test_a_kill_at_any_store_call_loses_nothing_acknowledged(new_world: Callable[[], World], verb: str) -> None:
     stops = 0
     while True:
         stops += 1
@@ -134,7 +139,7 @@ def test_killed_at_any_store_call_nothing_acknowledged_is_lost(new_world: Callab
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_failing_at_any_store_call_nothing_is_half_done_and_service_goes_on(
+def test_a_failure_at_any_store_call_leaves_nothing_half_done_and_service_goes_on(
     new_world: Callable[[], World], verb: str
 ) -> None:
     stops = 0

@@ -9,7 +9,9 @@ from starlette.responses import JSONResponse, Response
 from tests.clients.scripted_model import Api, Got, Json, Step, events, plain
 
 _OURS = "call_step_"
-_OUTPUTS = ("function_call_output", "custom_tool_call_output")
+_OUTPUTS = ("function_call_output", "custom_tool_call_output", "tool_search_output")
+TOOL_SEARCH = "tool_search"
+"""The agent's own search among the tools that it does not show at first."""
 
 
 class Responses(Api):
@@ -17,10 +19,13 @@ class Responses(Api):
         if not path.endswith("/responses"):
             return None
         ours = [item for item in body["input"] if str(item.get("call_id")).startswith(_OURS)]
-        return [Got(plain(item["output"])) for item in ours if item["type"] in _OUTPUTS]
+        return [Got(plain(item.get("output", item.get("tools")))) for item in ours if item["type"] in _OUTPUTS]
 
     def call(self, path: str, body: Json, number: int, step: Step) -> Response:
-        item = {"id": f"item_{number}", "call_id": f"{_OURS}{number}", "name": step.tool}
+        item: Json = {"id": f"item_{number}", "call_id": f"{_OURS}{number}", "name": step.tool}
+        if step.tool == TOOL_SEARCH:
+            search = {"type": "tool_search_call", "status": "completed", "execution": "client"}
+            return _response(item | search | {"arguments": step.arguments})
         if step.code is not None:
             return _response(item | {"type": "custom_tool_call", "input": step.code})
         space = {"namespace": step.namespace} if step.namespace else {}
