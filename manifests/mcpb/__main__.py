@@ -19,10 +19,12 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
 def sources() -> Iterator[Path]:
-    """What a bundle holds beside its manifest: all that is needed to build the package, and no tests."""
+    """What a bundle holds beside its manifest: all that is needed to build the package. No tests, and the page as it
+    is built, without its source."""
+    package = CHECKOUT / "mcp_server"
     yield from (CHECKOUT / name for name in ("pyproject.toml", "README.md", "LICENSE"))
-    for path in sorted((CHECKOUT / "mcp_server").rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
+    for path in sorted(package.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts and not path.is_relative_to(package / "web"):
             yield path
 
 
@@ -41,6 +43,7 @@ def pack(out: Path) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     with ZipFile(out, "w", ZIP_DEFLATED) as bundle:
         _add(bundle, "manifest.json", told.encode())
+        _add(bundle, "icon.png", (Path(__file__).parent / "icon.png").read_bytes())
         for path in sources():
             _add(bundle, path.relative_to(CHECKOUT).as_posix(), path.read_bytes())
     return out
