@@ -23,6 +23,8 @@ from tests.servers import serving_http
 pytestmark = [pytest.mark.xdist_group("page"), pytest.mark.timeout(300)]
 
 APP, NO_APP = 0, 2
+WHOLE = "body:not([data-inline])"
+"""The page has the whole window, and has gone to where it begins there."""
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,20 @@ def test_the_full_view_walks_from_the_list_into_a_thread_by_tools_that_the_host_
         assert ours == []  # only the host speaks to the server
 
 
+def test_a_reader_who_has_walked_into_a_thread_stays_there_in_the_full_view(
+    watch: Watch, host: Inspector, server: str
+) -> None:
+    with watch() as watched:
+        watched.page.goto(host.opening(server, "thread_list"))
+        app = shown_app(watched.page)
+        app.get_by_role("option").filter(has_text=WORK_NAME).click()
+        conversation = app.get_by_role("region", name="Conversation")
+        expect(conversation).to_contain_text("The search was slow")
+        watched.page.get_by_role("button", name="Maximize").click()  # the host's own
+        app.locator(WHOLE).wait_for()
+        expect(conversation).to_contain_text("The search was slow")
+
+
 def test_stored_texts_run_nothing_and_fetch_nothing_in_the_host_either(
     watch: Watch, host: Inspector, tmp_path: Path
 ) -> None:
@@ -112,6 +128,7 @@ def test_stored_texts_run_nothing_and_fetch_nothing_in_the_host_either(
         watched.page.goto(host.opening(url, "thread_list"))
         app = shown_app(watched.page)
         app.get_by_role("button", name="Full view").click()
+        app.locator(WHOLE).wait_for()
         for one in ids[:2]:  # the first holds all of the texts
             app.evaluate("id => { location.hash = `#/thread/${id}`; }", one)
             app.get_by_role("region", name="Conversation").get_by_role("region").first.wait_for()

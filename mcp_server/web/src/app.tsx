@@ -3,6 +3,7 @@ import { useEffect } from "preact/hooks";
 import { Dialogs } from "./dialogs/Dialogs.tsx";
 import { inline, opening } from "./link/host.ts";
 import { link } from "./link/link.ts";
+import { isAtAnswer } from "./link/opened.ts";
 import { EditDialogs } from "./list/EditDialogs.tsx";
 import { Inline } from "./list/Inline.tsx";
 import { ListView } from "./list/ListView.tsx";
@@ -33,7 +34,7 @@ export function App() {
 
 /** Whether the page shows the answer of one call in a chat, or waits for it. */
 function isAnswer(): boolean {
-  return inline.value && route.value.view === "list" && !route.value.query.size;
+  return inline.value && isAtAnswer(route.value);
 }
 
 const OF_ALL_THREADS: Keys = {

@@ -1,14 +1,19 @@
 /** The view that shows what the call which opened the page was about. */
 
 import { effect } from "@preact/signals";
-import { go } from "../parts/route.ts";
+import { go, type Route, route } from "../parts/route.ts";
 import { inline, type Opening, opening } from "./host.ts";
 
-/** Goes there once the host gives the page the whole window. */
+/** Goes there once the host gives the page the whole window. A reader who has walked elsewhere by then stays there. */
 export function showOpening(): void {
   effect(() => {
-    if (opening.value && !inline.value) show(opening.value);
+    if (opening.value && !inline.value && isAtAnswer(route.peek())) show(opening.value);
   });
+}
+
+/** Whether the address is the one at which a page in a chat shows the answer that it was opened with. */
+export function isAtAnswer({ view, query }: Route): boolean {
+  return view === "list" && !query.size;
 }
 
 function show({ tool, args, answer }: Opening): void {
