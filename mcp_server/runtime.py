@@ -180,7 +180,6 @@ class Runtime:
                 written_here=self.service.loaded.written_here,
                 more_names=self.home.codex.names,
                 wake=self.feed.wake_from_thread,
-                behind=self.home.sync_later,
             )
         elif self.home.sync_later:
             try:

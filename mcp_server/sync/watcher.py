@@ -120,27 +120,23 @@ def watch_home(
     written_here: Callable[[], Collection[str]],
     more_names: NameSource | None,
     wake: Callable[[], None],
-    behind: bool = False,
     notices: Callable[..., Generator[Changes]] = watch,
     pauses: Pauses = Pauses(),
 ) -> None:
     """Watch the home until `stop` is set, while this process has the lease. The other servers learn of changes from the
     event log: if all of sixty servers on a home synced each change, they would do little else.
 
-    `written_here` returns the threads whose files only this process writes. `behind` says that nobody has compared the
-    index with the files since it was opened. `notices` is `watchfiles.watch`.
+    `written_here` returns the threads whose files only this process writes. `notices` is `watchfiles.watch`.
     """
     watcher = _Watcher(rollouts, state, home, lease, stop, written_here, more_names, wake, notices, pauses)
-    in_step = not behind
     while not stop.is_set():
         if lease.acquire():
             try:
-                watcher.run(in_step)
+                watcher.run()
             finally:
                 lease.release()
         else:
             stop.wait(pauses.renew)
-        in_step = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,17 +155,16 @@ class _Watcher:
     pauses: Pauses
     failures: FailureLog = field(default_factory=FailureLog)
 
-    def run(self, in_step: bool) -> None:
-        if not in_step:
-            # Before the watch is set up, which takes a quarter of a second on a home of 100,000 threads.
-            self._sync(None)
+    def run(self) -> None:
         failures = 0
         while self._may_continue():
             caught_up = False
             try:
                 for changes in self._changes():
                     failures = 0
-                    if not caught_up:  # for what changed while the watch was set up
+                    if not caught_up:
+                        # For what changed before the watch was set up. Begun at once, it would take the interpreter
+                        # from the first list, which compares the folders itself: with 100,000 threads for seconds.
                         caught_up = True
                         self._sync(None)
                     elif changes:

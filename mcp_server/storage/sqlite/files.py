@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    bindparam,
     delete,
     except_,
     func,
@@ -89,22 +90,27 @@ _LAPSED = union(
 )
 
 
+_PATH = _threads.c.path
+_IN_FOLDER = Prepared(
+    select(_PATH, _threads.c.size, _threads.c.mtime_ns).where(
+        _PATH > bindparam("least"),
+        _PATH < bindparam("most"),
+        func.instr(func.substr(_PATH, bindparam("name_at")), "/") == 0,
+    )
+)
+
+
 def compare_folders(connection: Connection, folders: Mapping[str, Mapping[str, FileStamp | None]]) -> Difference:
     """Compare the rows with the rollouts that lie directly in these folders. A file whose stamp is None matches any row
     with its path."""
     files, gone = set[str](), set[str]()
     for folder, there in folders.items():
-        stamped = any(there.values())
-        columns = (_threads.c.path, *([_threads.c.size, _threads.c.mtime_ns] if stamped else []))
-        path = _threads.c.path
-        within = path > f"{folder}/", path < f"{folder}0"  # 0 comes after /
-        directly = func.instr(func.substr(path, len(folder) + 2), "/") == 0
-        rows = {found: stamp for found, *stamp in connection.execute(select(*columns).where(*within, directly))}
+        values = {"least": f"{folder}/", "most": f"{folder}0", "name_at": len(folder) + 2}  # 0 comes after /
+        rows = {path: stamp for path, *stamp in _IN_FOLDER.all(connection, values)}
         files.update(there.keys() - rows)
         gone.update(rows.keys() - there)
-        files.update(
-            found for found, stamp in there.items() if stamp and found in rows and FileStamp(*rows[found]) != stamp
-        )
+        both = there.keys() & rows.keys()
+        files.update(path for path in both if (stamp := there[path]) and FileStamp(*rows[path]) != stamp)
     return Difference(frozenset(files), {key: one.path for key, one in rollouts_at(connection, gone).items()})
 
 
