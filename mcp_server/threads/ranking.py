@@ -69,12 +69,19 @@ class Candidate:
 
     def score(self, weights: Sequence[float]) -> float:
         """By what the index tells."""
+        texts = [0] * len(weights)
+        together = _sum(self.first, weights)
+        for held in self.texts.values():
+            worth = 0.0
+            for group, level in enumerate(held):
+                if level:
+                    texts[group] += 1
+                    worth += level * weights[group]
+            together = max(together, worth)
         points = 0.0
         for group, worth in enumerate(weights):
-            texts = sum(1 for held in self.texts.values() if held[group])
-            again = 1 + _AGAIN * math.log1p(texts)
+            again = 1 + _AGAIN * math.log1p(texts[group])
             points += worth * (self.levels[group] * again + _NAME * self.named[group] + _FIRST * self.first[group])
-        together = max((_sum(held, weights) for held in (*self.texts.values(), self.first)), default=0.0)
         return points + _TOGETHER * together
 
     def best_texts(self, weights: Sequence[float], limit: int, skip: Collection[int] = ()) -> list[int]:
@@ -118,14 +125,15 @@ class Candidates(dict[tuple[int, str], Candidate]):
         """Add what an index found of words, each of the group that is named for it."""
         for number, thread_id, forms, first in found.hits:
             candidate = self.of(store, thread_id)
+            if number is not None:
+                held = candidate.texts.setdefault(number, [0.0] * self._groups)
+            else:
+                held = candidate.first if first else candidate.named
             for group, form in zip(groups, forms, strict=True):
-                if form is None:
-                    continue
-                if number is None:
-                    held = candidate.first if first else candidate.named
-                    held[group] = max(held[group], LEVELS[form])
-                else:
-                    candidate.add_text(number, group, LEVELS[form])
+                if form is not None and held[group] < (level := LEVELS[form]):
+                    held[group] = level
+                    if number is not None and candidate.levels[group] < level:
+                        candidate.levels[group] = level
 
 
 def bm25(found: Found | None, chars: int) -> float:

@@ -21,7 +21,7 @@ from mcp_server.models.words import words_of
 from mcp_server.storage.query import TextPlace, ThreadQuery, WordForms, WordHit, WordHits, WordQuery
 from mcp_server.storage.sql.lists import filters_of, shape_of, values_of
 from mcp_server.storage.sql.prepared import Prepared
-from mcp_server.storage.sql.rows import AnySelect, from_json, listed, table
+from mcp_server.storage.sql.rows import AnySelect, among, from_json, listed, table
 from mcp_server.storage.sql.tables import HistoryRow, TextRow, ThreadRow, TurnRow
 from mcp_server.storage.sql.threads import get_numbered
 from mcp_server.storage.sql.turns import TURN_COLUMNS, turn_of
@@ -330,7 +330,8 @@ def _first_end(*, last: bool) -> Prepared:
     rowid = _firsts.c.rowid
     matches = _firsts.c[_firsts.name].op("MATCH")(bindparam("match", type_=Text))
     few = select(rowid).where(matches).order_by(rowid.desc() if last else rowid).limit(bindparam("most")).subquery()
-    return Prepared(select(func.json_group_array(few.c.rowid)))
+    wanted = func.json_group_array(few.c.rowid).filter(among(few.c.rowid, "numbers"))
+    return Prepared(select(wanted, func.count()).select_from(few))
 
 
 _FIRST_ENDS = [_first_end(last=last) for last in (False, True)]
@@ -339,20 +340,22 @@ _FIRST_ENDS = [_first_end(last=last) for last in (False, True)]
 def _in_first(connection: Connection, query: WordQuery, thread_ids: Collection[str]) -> list[WordHit]:
     """Which of these threads have words in their first messages."""
     numbers: dict[int, str] = dict(_NUMBERS.all(connection, {"ids": list(thread_ids)}))
+    wanted = list(numbers)
     found: dict[int, list[int | None]] = {}
     for n, forms in enumerate(query.words):
         for form, word in enumerate(forms):
             # Rows that are there from the beginning have the least numbers for the newest threads, later ones the
             # greatest. SQLite would take long to find the middle of a long list.
-            threads: list[int] = []
+            count = 0
             for ends in _FIRST_ENDS:
-                threads += from_json(ends.scalars(connection, {"match": _match(word), "most": _FIRST})[0])
-                if len(threads) < _FIRST:
+                values = {"match": _match(word), "most": _FIRST, "numbers": wanted}
+                ((threads, count),) = ends.all(connection, values)
+                for number in from_json(threads):
+                    held = found.setdefault(number, [None] * len(query.words))
+                    held[n] = form if held[n] is None else held[n]
+                if count < _FIRST:
                     break  # these are all
-            for number in numbers.keys() & threads:
-                held = found.setdefault(number, [None] * len(query.words))
-                held[n] = form if held[n] is None else held[n]
-            if len(threads) >= _FIRST:
+            if count >= _FIRST:
                 break
     return [WordHit(None, numbers[number], tuple(forms), first=True) for number, forms in found.items()]
 
