@@ -90,12 +90,12 @@ _LAPSED = union(
 )
 
 
-_PATH = _threads.c.path
+_path = _threads.c.path
 _IN_FOLDER = Prepared(
-    select(_PATH, _threads.c.size, _threads.c.mtime_ns).where(
-        _PATH > bindparam("least"),
-        _PATH < bindparam("most"),
-        func.instr(func.substr(_PATH, bindparam("name_at")), "/") == 0,
+    select(_path, _threads.c.size, _threads.c.mtime_ns).where(
+        _path > bindparam("least"),
+        _path < bindparam("most"),
+        func.instr(func.substr(_path, bindparam("name_at")), "/") == 0,
     )
 )
 
