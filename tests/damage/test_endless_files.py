@@ -24,6 +24,7 @@ from mcp_server.codex.name_index import name_line
 from mcp_server.storage import regular
 from mcp_server.storage.files import session_index as name_index
 from mcp_server.storage.rollout_text import RolloutText
+from tests.by_night import nightly
 from tests.mission.conftest import Connect, Era, Refused
 from tests.mission.conftest import connect as connect
 from tests.mission.conftest import home as home
@@ -289,7 +290,7 @@ def bomb(home: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds the memory of a process and keeps sparse files")
-@pytest.mark.parametrize("make", [sparse, sparse_behind_a_thread, bomb])
+@pytest.mark.parametrize("make", [sparse, nightly(sparse_behind_a_thread), bomb])
 async def test_a_server_with_little_memory_serves_beside_files_of_gigabytes(
     home: Path, make: Callable[[Path], None]
 ) -> None:

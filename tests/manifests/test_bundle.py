@@ -12,6 +12,7 @@ from zipfile import ZipFile
 
 import pytest
 
+from tests.by_night import nightly
 from tests.manifests.launching import CHECKOUT, PROJECT, README, Launch, environment, load, needs_uv, run, starts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]  # packages come from the registry
@@ -92,7 +93,7 @@ def test_the_tool_of_the_bundle_format_accepts_it(packed: Path, tmp_path: Path) 
 
 
 @needs_uv
-@pytest.mark.parametrize("chosen", [True, False])
+@pytest.mark.parametrize("chosen", [True, nightly(False)])
 async def test_the_packed_file_alone_starts_the_server(bundle: Path, tmp_path: Path, chosen: bool) -> None:
     config = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))["server"]["mcp_config"]
     home = tmp_path / ("chosen" if chosen else "data/threadstore")

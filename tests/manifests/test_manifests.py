@@ -177,7 +177,7 @@ def installed(line: str, repository: Path, folder: Path) -> Path:
 
 @needs_uv
 @pytest.mark.parametrize(
-    "line", [nightly(line) if line in ("pip install .", "pipx install .") else line for line in INSTALLS]
+    "line", [nightly(line) if line.startswith("pip") or line.endswith(" .") else line for line in INSTALLS]
 )
 async def test_what_the_readme_installs_registers_itself_and_starts(
     line: str, repository: Path, tmp_path: Path
@@ -205,6 +205,7 @@ async def test_the_day_after_the_published_package_starts_and_does_not_register_
     assert not (tmp_path / ".cursor").exists()
 
 
+@pytest.mark.nightly
 async def test_the_steps_of_the_container_build_a_server_that_starts(repository: Path, tmp_path: Path) -> None:
     """Its COPY, RUN and ENTRYPOINT, done in a fresh environment in the place of the image."""
     text = (MANIFESTS / "docker/Dockerfile").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ import anyio
 import pytest
 from mcp import Client
 
+from tests.by_night import nightly
 from tests.many.load import check, made_home, run
 from tests.mission.conftest import Refused, Tools
 from tests.servers import stdio_server
@@ -18,7 +19,7 @@ from tests.servers import stdio_server
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("before", [0, 300])
+@pytest.mark.parametrize("before", [nightly(0), 300])
 async def test_servers_started_together_lose_no_call_and_no_item(tmp_path: Path, before: int) -> None:
     """On an empty home, and on one that none of them has indexed yet."""
     made_home(tmp_path / "home", before)

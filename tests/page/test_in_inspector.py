@@ -49,7 +49,11 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Generator[Inspector]:
 
 @pytest.mark.parametrize(
     ("tool", "ends"),
-    [*((f"thread_{name}", APP) for name in ("list", "read", "tree", "search")), ("thread_brief", NO_APP)],
+    [
+        ("thread_list", APP),
+        *(nightly(f"thread_{name}", APP) for name in ("read", "tree", "search")),
+        ("thread_brief", NO_APP),
+    ],
 )
 @pytest.mark.parametrize("era", ["legacy", nightly("modern")])
 def test_the_command_line_finds_the_app_of_each_tool_that_has_one(home: Path, tool: str, ends: int, era: str) -> None:
