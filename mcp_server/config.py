@@ -16,7 +16,7 @@ from mcp_server.codex.sandbox import sandbox_of_mode
 from mcp_server.errors import InvalidArgument
 from mcp_server.storage import regular
 from mcp_server.storage.sqlite.bounds import STATE_BOUNDS, StateBounds
-from mcp_server.threads.search_bounds import SEARCH_BOUNDS, SearchBounds
+from mcp_server.threads.search.bounds import SEARCH_BOUNDS, SearchBounds
 from mcp_server.threads.settings import DEFAULT_APPROVAL_POLICY, DEFAULT_PROVIDER, Defaults
 
 logger = logging.getLogger(__name__)

@@ -48,7 +48,8 @@ from mcp_server.handlers.workers import in_background, in_worker
 from mcp_server.models import results as r
 from mcp_server.models.params import ItemsParams, ReadParams, SearchOrder, SearchParams, ThreadFilter, UserInput
 from mcp_server.models.turn import ItemsView
-from mcp_server.threads.search import Searcher, Watch
+from mcp_server.threads.search.searcher import Searcher
+from mcp_server.threads.search.state import Watch
 
 
 class MessageItem(ArgumentObject):

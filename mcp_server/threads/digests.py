@@ -22,7 +22,7 @@ from mcp_server.models.turn import Turn
 from mcp_server.threads.brief import Briefs
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.reader import Reader
-from mcp_server.threads.search import Searcher
+from mcp_server.threads.search.searcher import Searcher
 from mcp_server.threads.stats import Stats, begun_ms
 from mcp_server.threads.usage import is_copied
 

@@ -28,8 +28,8 @@ from mcp_server.threads.metadata import Metadata
 from mcp_server.threads.outline import Outlines
 from mcp_server.threads.reader import Reader
 from mcp_server.threads.receipts import Receipts
-from mcp_server.threads.search import Searcher
-from mcp_server.threads.search_bounds import SEARCH_BOUNDS, SearchBounds
+from mcp_server.threads.search.bounds import SEARCH_BOUNDS, SearchBounds
+from mcp_server.threads.search.searcher import Searcher
 from mcp_server.threads.settings import Defaults
 from mcp_server.threads.stats import Stats
 from mcp_server.threads.tree import ThreadTree

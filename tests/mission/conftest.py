@@ -17,7 +17,7 @@ from mcp_server.config import Config
 from mcp_server.handlers.errors import failure_code
 from mcp_server.models.times import CLOCKS
 from mcp_server.server import build_server
-from mcp_server.threads.search_bounds import SearchBounds
+from mcp_server.threads.search.bounds import SearchBounds
 from tests.answers import check_faces, takes_format, whole
 
 Json = dict[str, Any]

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mcp_server.threads.search_bounds import SearchBounds
+from mcp_server.threads.search.bounds import SearchBounds
 from tests.mission.conftest import PATIENT, Connect, Tools, rollouts
 from tests.mission.searches import ONE, TWO, add, asked, closed, put, search, snippets, threads
 from tests.threads.rollout_lines import agent, completed, ended, rolled_back, started, user

@@ -15,9 +15,12 @@ from mcp_server.models.turn import Item
 from mcp_server.storage.memory.index import MemoryState
 from mcp_server.storage.memory.rollouts import MemoryRollouts
 from mcp_server.sync.reconciler import sync
-from mcp_server.threads import search
-from mcp_server.threads.search import Searcher, Watch
-from mcp_server.threads.search_bounds import SEARCH_BOUNDS, SearchBounds
+from mcp_server.threads.search import searcher as verb
+from mcp_server.threads.search import state as state_module
+from mcp_server.threads.search import texts
+from mcp_server.threads.search.bounds import SEARCH_BOUNDS, SearchBounds
+from mcp_server.threads.search.searcher import Searcher
+from mcp_server.threads.search.state import Watch
 from tests.worlds import World
 
 ID = "01a20581-0000-7000-8000-000000000001"
@@ -78,9 +81,10 @@ def test_a_text_that_takes_all_the_time_there_is_is_named_and_passed_over(
         now += 1_000 if "endless" in str(item.get("text")) else 0
         return searchable(item)
 
-    monkeypatch.setattr(search, "searchable", endless)
+    monkeypatch.setattr(texts, "searchable", endless)
     clock = SimpleNamespace(monotonic=lambda: now)
-    monkeypatch.setattr(search, "time", clock)
+    for module in (verb, state_module):
+        monkeypatch.setattr(module, "time", clock)
     cut = searcher.search(SearchParams("needle", thread_id=ID))
     assert cut.data == []
     assert any(ID in reason and "too long to be searched" in reason for reason in cut.incomplete)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mcp_server.errors import InvalidArgument
 from mcp_server.models.results import Passage
-from mcp_server.threads import terms as terms_module
-from mcp_server.threads.terms import LEVELS, MAX_TERMS, PART, parse_terms
+from mcp_server.threads.search import terms as terms_module
+from mcp_server.threads.search.terms import LEVELS, MAX_TERMS, PART, parse_terms
 
 TEXT = "The parser in session.py:88 says: 编译器的错误, not a\nsyntax  error (see /docs/Errors, syntax_error)"
 

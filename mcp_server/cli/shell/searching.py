@@ -67,7 +67,7 @@ def search(
     from mcp_server.cli.shell.progress import bar
     from mcp_server.cli.shell.screen import Screen
     from mcp_server.models.params import SearchParams
-    from mcp_server.threads.search import Watch
+    from mcp_server.threads.search.state import Watch
 
     where = thread_filter(
         archived=archived,

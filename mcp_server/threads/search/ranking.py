@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from mcp_server.storage.contracts import TurnIndex
 from mcp_server.storage.query import WordHits
-from mcp_server.threads.terms import LEVELS, Found
+from mcp_server.threads.search.terms import LEVELS, Found
 
 _LEAST_SHARE = 1e-5
 # BM25: how soon more of the same word counts no more, and how much the length of a text counts.
