@@ -212,7 +212,7 @@ class WordQuery:
     names_only: bool = False
     newest: int = 4_000
     """How many texts are looked at for a form of a word."""
-    mapped: int = 1_500
+    mapped: int = 1_000
     """Of how many of these the threads are looked up."""
 
 

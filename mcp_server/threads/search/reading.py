@@ -14,7 +14,7 @@ from mcp_server.threads.search.texts import Texts, texts_in
 
 # So many threads are read before they are ranked, this many texts of each at first; those below stay as the index ranks
 # them.
-_READ_FIRST, _TEXTS_OF_EACH = 30, 2
+_READ_FIRST, _TEXTS_OF_EACH = 20, 2
 _COMPLETED = 5
 
 
