@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _TIDY_SECONDS = 0.5
+_PRUNE_SECONDS = 3_600.0
 _REOPEN_SECONDS = 10.0
 _CLOSE_SECONDS = 10.0
 
@@ -59,7 +60,7 @@ class Runtime:
     """One server's stores and service. They live while at least one lifespan is open."""
 
     def __init__(self, config: Config, clocks: Clocks = CLOCKS) -> None:
-        self.config = config
+        self.config, self._clocks = config, clocks
         self.feed = EventFeed()
         self.home = FilesHome(config, clocks, self.feed.wake_from_thread)
         self.service, self.rollouts, self.locks = self.home.service, self.home.rollouts, self.home.locks
@@ -157,6 +158,7 @@ class Runtime:
             if not self.config.read_only:
                 indexing = partial(in_background, partial(keep_indexed, self.home.files, state, path))
                 following.start_soon(supervised, "the index of histories", indexing)
+                following.start_soon(supervised, "the pruning of the log", partial(self._prune_regularly, state))
             while not await in_worker(state.is_lost):  # another process may move the file aside and tell nobody
                 await anyio.sleep(_TIDY_SECONDS)
                 if self.config.read_only:
@@ -168,6 +170,12 @@ class Runtime:
                 except Exception as error:
                     failures.log(f"the WAL of {path} can't be checkpointed", error)
             following.cancel_scope.cancel()
+
+    async def _prune_regularly(self, state: StateDb) -> None:
+        """Remove what the log keeps no longer, in small steps: calls write in between."""
+        while True:
+            more = await in_worker(state.prune, self._clocks.now_ms())
+            await anyio.sleep(_TIDY_SECONDS if more else _PRUNE_SECONDS)
 
     def _follow_files(self, state: StateDb, stop: threading.Event) -> None:
         if self.config.watch:

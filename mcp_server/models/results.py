@@ -321,6 +321,7 @@ class EventsResult(Value):
     data: Annotated[list[EventRow], about("Events, oldest first")]
     last_seq: Annotated[int, about("Pass as after in the next call")]
     more: Annotated[bool, about("Whether further events are there already")] = False
+    gone: Annotated[int | UnsetType, about("Events up to this seq are no longer kept")] = UNSET
     outcome: Annotated[TurnOutcome | UnsetType, about("With until=turn_end: how the thread's turn stands")] = UNSET
 
     @property

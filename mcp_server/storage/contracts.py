@@ -282,7 +282,7 @@ class TurnIndex(Snapshots, Protocol):
 
 
 class EventLog(Protocol):
-    """Events by seq, which grows and never repeats."""
+    """Events by seq, which grows and never repeats. The oldest ones may be gone."""
 
     def events_after(
         self,
@@ -293,6 +293,10 @@ class EventLog(Protocol):
         types: Collection[EventType] | None = None,
     ) -> list[ThreadEvent]:
         """Events with a greater seq, oldest first."""
+        ...
+
+    def first_seq(self) -> int:
+        """Seq of the oldest event that is there, 0 if there is none."""
         ...
 
     def last_seq(self) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
+from msgspec import UNSET
+
 from mcp_server.errors import InvalidArgument
 from mcp_server.models.event import EVENT_TYPES, EventType
 from mcp_server.models.page import clamp_limit
@@ -25,7 +27,7 @@ class Events:
         """The seq to read after: that of the call, or of the last event.
 
         Raises:
-            InvalidArgument: it is negative, or beyond the log; or `until` names no thread.
+            InvalidArgument: it is negative, beyond the log, or events after it are gone; or `until` names no thread.
         """
         if params.until is not None and params.thread_id is None:
             raise InvalidArgument("until", params.until, "it waits for one thread's turn", "pass its thread_id")
@@ -39,6 +41,11 @@ class Events:
             raise InvalidArgument("after", params.after, "it is negative", "pass last_seq of the last answer, or 0")
         if params.after > last:
             raise InvalidArgument("after", params.after, f"the log ends at {last}", 'pass that, or "now"')
+        gone = self._gone()
+        if 0 < params.after < gone:
+            why = f"events up to {gone} are gone, since old ones are not kept"
+            way_out = f"read the threads that you follow anew, then go on after {gone}"
+            raise InvalidArgument("after", params.after, why, way_out)
         return params.after
 
     def after(self, seq: int, params: EventsParams) -> EventsResult:
@@ -55,7 +62,14 @@ class Events:
             EventRow(seq=e.seq, at=rfc3339(e.at_ms), type=e.type, thread_id=e.thread_id, payload=e.payload)
             for e in page
         ]
-        return EventsResult(data=rows, last_seq=rows[-1].seq if rows else seq, more=len(events) > limit)
+        gone = self._gone() if seq == 0 else 0
+        return EventsResult(
+            data=rows, last_seq=rows[-1].seq if rows else seq, more=len(events) > limit, gone=gone or UNSET
+        )
+
+    def _gone(self) -> int:
+        """The seq of the last event that is not kept any more, 0 if all are there."""
+        return max(0, self._catalog.log.first_seq() - 1)
 
     def _threads(self, params: EventsParams) -> list[str] | None:
         if params.thread_id is not None:

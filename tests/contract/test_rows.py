@@ -298,13 +298,13 @@ def test_a_tombstone_bars_the_threads_of_its_own_change(state: StateStore) -> No
 
 
 def test_events_get_seq_and_time_and_are_read_in_order(state: StateStore) -> None:
-    assert state.last_seq() == 0
+    assert (state.first_seq(), state.last_seq()) == (0, 0)
     first = state.commit(Change(events=(ThreadEvent("thread/closed", "a"), ThreadEvent("turn/started", "b"))))
     second = state.commit(Change(events=(ThreadEvent("turn/completed", "a", {"turn": {"id": "t"}}),)))
     everything = [*first, *second]
     assert kinds(everything) == [("thread/closed", "a"), ("turn/started", "b"), ("turn/completed", "a")]
     assert all(event.at_ms > 0 for event in everything)
-    assert first[0].seq < first[1].seq < second[0].seq == state.last_seq()
+    assert state.first_seq() == first[0].seq < first[1].seq < second[0].seq == state.last_seq()
     assert state.events_after(0, limit=10) == everything
     assert state.events_after(first[0].seq, limit=1) == [first[1]]
     assert state.events_after(0, limit=10, thread_ids=["a"]) == [first[0], second[0]]

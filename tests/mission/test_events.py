@@ -14,8 +14,10 @@ from mcp.shared.subscriptions import ResourceUpdated
 from mcp_types import ResourceUpdatedNotification
 
 from mcp_server.config import Config
+from mcp_server.models.times import Clocks, now_ms
 from mcp_server.server import build_server
-from tests.mission.conftest import Tools
+from mcp_server.storage.sqlite.bounds import StateBounds
+from tests.mission.conftest import Connect, Refused, Tools
 from tests.servers import serving_http, stdio_server
 
 pytestmark = pytest.mark.anyio
@@ -119,3 +121,19 @@ async def test_events_are_paged_by_seq_and_filtered(tools: Tools) -> None:
     assert {event["thread_id"] for event in rest["data"]} == {thread_id, other}
     started = await tools("events_read", types=["thread/started"], thread_id=other)
     assert [event["payload"]["thread"]["id"] for event in started["data"]] == [other]
+
+
+async def test_events_are_kept_for_thirty_days_and_a_reader_of_older_ones_is_told(connect: Connect) -> None:
+    async with connect() as tools:
+        await tools.written()
+    later, few = Clocks(now_ms=lambda: now_ms() + 31 * 86_400_000), StateBounds(kept_events=2)
+    async with connect(clocks=later, database=few) as tools:
+        while "gone" not in (answer := await tools("events_read")):  # a server prunes beside its calls
+            pass
+        last = answer["last_seq"]
+        assert answer["gone"] == last - 2
+        assert [event["seq"] for event in answer["data"]][:2] == [last - 1, last]
+        assert (await tools("events_read", after=last - 2))["data"][0]["seq"] == last - 1
+        with pytest.raises(Refused, match=f"go on after {last - 2}") as refused:
+            await tools("events_read", after=1)
+        assert refused.value.code == "invalid_argument"

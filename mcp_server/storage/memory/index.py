@@ -292,6 +292,9 @@ class MemoryState(MemoryHistory, StateStore):
         )
         return [event for event, _ in zip(found, range(limit), strict=False)]
 
+    def first_seq(self) -> int:
+        return self._events[0].seq if self._events else 0
+
     def last_seq(self) -> int:
         return self._last_seq
 

@@ -44,6 +44,7 @@ _EVENT = RowMapper(ThreadEvent, EventRow)
 _events = table(EventRow)
 _APPEND = Prepared(insert(_events), _EVENT.names)
 _LAST_SEQ = Prepared(select(func.max(_events.c.seq)))
+_FIRST_SEQ = Prepared(select(func.min(_events.c.seq)))
 
 
 def append_events(connection: Connection, events: Sequence[ThreadEvent], now_ms: int) -> list[ThreadEvent]:
@@ -77,6 +78,12 @@ def events_after(
 def last_seq(connection: Connection) -> int:
     """Seq of the newest event, 0 if there is none."""
     (seq,) = _LAST_SEQ.scalars(connection)
+    return seq or 0
+
+
+def first_seq(connection: Connection) -> int:
+    """Seq of the oldest event that is there, 0 if there is none."""
+    (seq,) = _FIRST_SEQ.scalars(connection)
     return seq or 0
 
 
@@ -190,6 +197,40 @@ def deleted(connection: Connection, thread_ids: Collection[str]) -> frozenset[st
     if not thread_ids:
         return frozenset()
     return frozenset(_DELETED.scalars(connection, {"ids": list(thread_ids)}))
+
+
+# ---------------------------------------------------------------------------------------------- what is kept no longer
+
+_oldest = select(_events.c.seq).order_by(_events.c.seq).limit(bindparam("most"))
+_OLD_EVENTS = (
+    _events.c.seq.in_(_oldest),
+    _events.c.at_ms < bindparam("before_ms"),
+    _events.c.seq <= select(func.max(_events.c.seq)).scalar_subquery() - bindparam("kept"),
+)
+_received = _receipts.c.at_ms
+# Of the time of the receipt behind those that go in one step, if there are so many.
+_NEXT = Prepared(
+    select(_received).where(_received < bindparam("before_ms")).order_by(_received).offset(bindparam("most")).limit(1)
+)
+
+
+def has_old(connection: Connection, before_ms: int, kept: int) -> bool:
+    """Whether `prune` would remove anything."""
+    values = {"before_ms": before_ms, "kept": max(1, kept), "most": 1}
+    if connection.execute(select(_events.c.seq).where(*_OLD_EVENTS), values).first():
+        return True
+    return connection.execute(select(_received).where(_received < before_ms).limit(1)).first() is not None
+
+
+def prune(connection: Connection, before_ms: int, kept: int, most: int) -> bool:
+    """Remove events and receipts from before this time, the oldest first, about `most` of each. So many events are
+    `kept` however old they are, the last one always. Returns whether there may be more."""
+    values = {"before_ms": before_ms, "kept": max(1, kept), "most": most}
+    events = connection.execute(delete(_events).where(*_OLD_EVENTS), values).rowcount
+    following = _NEXT.scalars(connection, values)
+    until = following[0] + 1 if following else before_ms  # many may have the same time
+    receipts = connection.execute(delete(_receipts).where(_received < until)).rowcount
+    return max(events, receipts) >= most
 
 
 # ---------------------------------------------------------------------------------------------- single values

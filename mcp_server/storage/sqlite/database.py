@@ -42,6 +42,8 @@ from mcp_server.storage.sqlite.engine import WAL_BYTES, Transactions, plain_erro
 from mcp_server.storage.sqlite.failure import is_damage, is_unstorable, retried, state_failure
 
 _READERS = 4
+_DAY_MS = 86_400_000
+_PRUNED = 1_000  # at a time: writers wait for some milliseconds
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -147,6 +149,13 @@ class StateDb(StateStore):
         if wal is not None and wal.size > WAL_BYTES and wal != self._tidied:
             self._run(partial(schema.checkpoint_wal, self._engine), self._tidying)
             self._tidied = wal  # the WAL keeps its length until the next commit restarts it
+
+    def prune(self, now_ms: int) -> bool:
+        """Remove a step of the events and receipts that are older than they are kept. True if there may be more.
+        Operations and tombstones stay: they come of what a person asks for, and bringing threads back needs them."""
+
+        before_ms, kept = now_ms - round(self._bounds.kept_days * _DAY_MS), self._bounds.kept_events
+        return self.read(log.has_old, before_ms, kept) and self.write(log.prune, before_ms, kept, _PRUNED)
 
     def _run(self, work: Callable[[], T], turn: AbstractContextManager[object]) -> T:
         with turn, self._failures():
@@ -293,6 +302,9 @@ class StateDb(StateStore):
         types: Collection[EventType] | None = None,
     ) -> list[ThreadEvent]:
         return self.read(log.events_after, seq, limit, thread_ids, types)
+
+    def first_seq(self) -> int:
+        return self.read(log.first_seq)
 
     def last_seq(self) -> int:
         return self.read(log.last_seq)
