@@ -141,6 +141,10 @@ def test_words_are_found_in_the_thread_also_in_what_tools_said(watch: Watch, exp
         expect(places.locator("mark")).to_have_text("Answer 7")
         field.press("Enter")
         expect(page.get_by_role("region", name="Turn 8", exact=True)).to_be_in_viewport()
+        field.fill('"answer 7" OR "answer 9"')
+        expect(places.locator("mark")).to_have_text(["Answer 9", "Answer 7"])
+        field.fill('"answer 7" -answer')
+        expect(page.get_by_role("search").get_by_role("status")).to_have_text("0 places")
         field.fill("xyzzyx")
         expect(page.get_by_role("search").get_by_role("status")).to_have_text("0 places")
 
