@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Passage } from "../link/answers.ts";
 import { link } from "../link/link.ts";
 import { marked } from "../list/marked.tsx";
@@ -20,7 +20,7 @@ export function Find({ threadId, jump, close }: Props) {
   const [found, setFound] = useState<Passage[]>();
   const [fault, setFault] = useState("");
   const field = useRef<HTMLInputElement>(null);
-  useEffect(() => field.current?.focus(), []);
+  useLayoutEffect(() => field.current?.focus(), []); // before the next key, which would act on the thread
   useEffect(() => {
     setFault("");
     if (!text.trim()) return setFound(undefined);
