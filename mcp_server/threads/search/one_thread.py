@@ -11,7 +11,7 @@ from mcp_server.codex.drafts import Draft
 from mcp_server.errors import InvalidCursor, ThreadNotFound, ThreadstoreError
 from mcp_server.models.history import TurnSpan
 from mcp_server.models.results import SearchResult, SearchRow
-from mcp_server.models.thread import StoredThread, Thread
+from mcp_server.models.thread import Thread
 from mcp_server.storage.query import TextPlace, TextQuery
 from mcp_server.threads.catalog import Catalog
 from mcp_server.threads.reader import Reader
@@ -29,7 +29,6 @@ _CURSOR = re.compile(r"(?P<stage>[nat])(?P<place>-?\d{1,19})(?:#(?P<hit>\d{1,9})
 class Hit:
     """A match, and the cursor of a page that begins with it."""
 
-    thread: StoredThread
     cursor: str
     snippet: Snippet
     turn_id: str | None = None
@@ -100,7 +99,7 @@ class ThreadSearcher:
         thread = self._catalog.known(thread_id)
         search.begin_text()
         try:
-            if (hit := _hit(search, thread, thread.name or "")) is not None:
+            if (hit := _hit(search, thread.name or "")) is not None:
                 yield replace(hit, cursor="n0")
         except OutOfTime:
             search.report_incomplete("time was up before the name was searched")
@@ -113,19 +112,19 @@ class ThreadSearcher:
         try:
             if (span := place.span) is None:
                 return self._between_turns(search, place)
-            text, draft = self._texts.turn(search, place.thread, span, data)
+            draft = self._texts.turn(search, place.thread, span, data)
         except ThreadNotFound:
             return []  # deleted since
         except ThreadstoreError as error:
             search.report_incomplete(str(error))
             return []
-        found = _hits_in_turn(search, text.thread, span, draft, range(place.start, place.end))
+        found = _hits_in_turn(search, span, draft, range(place.start, place.end))
         return [replace(hit, cursor=f"t{place.number}#{n}") for n, hit in enumerate(found)]
 
     def _between_turns(self, search: Search, place: TextPlace) -> list[Hit]:
         """The message between turns at a place, if it matches."""
         message = self._texts.message(place)
-        hit = None if message is None else _hit(search, place.thread, message)
+        hit = None if message is None else _hit(search, message)
         return [replace(hit, cursor=f"t{place.number}#0")] if hit is not None else []
 
     def _in_unindexed(self, search: Search, skip: int) -> Iterator[Hit]:
@@ -137,7 +136,7 @@ class ThreadSearcher:
                 hits: list[Hit] = []
                 search.begin_text()
                 with suppress(OutOfTime):
-                    hits = _hits_in_turn(search, history.text.thread, span, draft)
+                    hits = _hits_in_turn(search, span, draft)
                 for hit in hits:
                     if number >= skip:
                         yield replace(hit, cursor=f"a{number}")
@@ -147,24 +146,22 @@ class ThreadSearcher:
                     return
 
 
-def _hit(search: Search, thread: StoredThread, text: str) -> Hit | None:
+def _hit(search: Search, text: str) -> Hit | None:
     """The hit in a text, if it matches."""
     found = search.terms.find(text, search.check)
-    return None if found is None else Hit(thread, "", search.terms.snippet(text, found))
+    return None if found is None else Hit("", search.terms.snippet(text, found))
 
 
 def _query(search: Search, thread_id: str, before: int | None, limit: int) -> TextQuery:
     return TextQuery(search.terms.literals, search.threads, search.tools, thread_id, before, limit)
 
 
-def _hits_in_turn(
-    search: Search, thread: StoredThread, span: TurnSpan, draft: Draft | None, lines: range | None = None
-) -> list[Hit]:
+def _hits_in_turn(search: Search, span: TurnSpan, draft: Draft | None, lines: range | None = None) -> list[Hit]:
     """The matching items of a turn, the last first: of all its lines, or of those at these offsets."""
     found = [
         replace(hit, turn_id=span.turn_id, item_id=item_id)
         for item_id, text in texts_in(draft, tools=search.tools, lines=lines)
-        if (hit := _hit(search, thread, text)) is not None
+        if (hit := _hit(search, text)) is not None
     ]
     return found[::-1]
 

@@ -14,7 +14,6 @@ from mcp_server.models.history import TurnSpan
 from mcp_server.models.thread import StoredThread
 from mcp_server.storage.query import TextPlace
 from mcp_server.threads.catalog import Catalog
-from mcp_server.threads.history import HistoryText
 from mcp_server.threads.search.state import Search
 
 READ_TOGETHER = 64
@@ -57,7 +56,7 @@ class Texts:
             if place.span is None:
                 message = self.message(place)
                 return [] if message is None else [(None, None, message)]
-            _, draft = self.turn(search, place.thread, place.span, data)
+            draft = self.turn(search, place.thread, place.span, data)
         except ThreadNotFound:
             return []  # deleted since
         except ThreadstoreError as error:
@@ -91,13 +90,9 @@ class Texts:
         except MalformedLine:
             return None
 
-    def turn(
-        self, search: Search, row: StoredThread, span: TurnSpan, data: bytes | None
-    ) -> tuple[HistoryText, Draft | None]:
+    def turn(self, search: Search, row: StoredThread, span: TurnSpan, data: bytes | None) -> Draft | None:
         """A turn, read at the row's path; if that fails, where a new look-up finds the thread."""
         try:
-            text = self._catalog.text(row)
-            return text, search.turn(text, span, data)
+            return search.turn(self._catalog.text(row), span, data)
         except DamagedRollout:
-            text = self._catalog.text(self._catalog.known(row.id))
-            return text, search.turn(text, span)
+            return search.turn(self._catalog.text(self._catalog.known(row.id)), span)
